@@ -1,0 +1,178 @@
+"""What an artifact promises: tensors, endpoints, and the contract that collects them.
+
+A contract is written before anything is exported. Every format carries the endpoints it can, under these names; golden
+and hostile inputs are made from the meaning of each tensor; and the certificate compares what comes back by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+FORMATS = ("keras", "hdf5", "weights", "saved_model", "tflite", "onnx")
+KERAS_FORMATS = ("keras", "hdf5", "weights")  # these hold the model itself, so only its own call can be run from them
+
+MEANINGS = (
+    "image",  # pixels, in [low, high]
+    "encoded_image",  # the bytes of a JPEG or PNG file
+    "text",  # a UTF-8 string
+    "token",  # an integer id in [low, high]
+    "category",  # one string of `vocabulary`
+    "noise",  # standard normal numbers
+    "latent",  # a code, about standard normal
+    "state",  # recurrent state: zeros to begin with, then what the last step returned
+    "logits",
+    "probabilities",
+    "tensor",  # none of these
+)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One named input or output.
+
+    Attributes:
+        name: The name in every format. A valid Python identifier.
+        dtype: A NumPy dtype name, or "string".
+        shape: With the batch dimension first; None is a dimension known only at run time.
+        meaning: One of `MEANINGS`. Golden inputs are made from it.
+        low: The smallest legal value, or None.
+        high: The largest legal value (for tokens: vocabulary size - 1), or None.
+        vocabulary: The legal strings of a category, or None.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    meaning: str = "tensor"
+    low: float | None = None
+    high: float | None = None
+    vocabulary: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no format could carry."""
+        if not self.name.isidentifier():
+            raise ValueError(f"tensor name {self.name!r} is not a valid identifier")
+        if self.meaning not in MEANINGS:
+            raise ValueError(f"tensor {self.name}: unknown meaning {self.meaning!r}; one of {', '.join(MEANINGS)}")
+        if self.meaning == "token" and self.high is None:
+            raise ValueError(f"tensor {self.name}: token ids need `high`; an id outside the table crashes runtimes")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that manifests hold."""
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "meaning": self.meaning,
+            "low": self.low,
+            "high": self.high,
+            "vocabulary": list(self.vocabulary) if self.vocabulary is not None else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Tensor:
+        """Rebuild from `to_json`."""
+        vocabulary = data.get("vocabulary")
+        return cls(
+            name=data["name"],
+            dtype=data["dtype"],
+            shape=tuple(data["shape"]),
+            meaning=data.get("meaning", "tensor"),
+            low=data.get("low"),
+            high=data.get("high"),
+            vocabulary=tuple(vocabulary) if vocabulary is not None else None,
+        )
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One function of an artifact, with named inputs and outputs.
+
+    Attributes:
+        name: The signature name, such as "serving_default".
+        inputs: In call order.
+        outputs: In order.
+        call: TensorFlow function `{input name: tensor} -> {output name: tensor}`, deterministic, inference mode. None
+            in a contract that was read back from disk.
+        formats: The formats that carry it. A Keras format may be named only where `call` is the model's own call.
+        batch: None where any batch size is legal, else the one that is.
+        structure: How the model's own call takes its inputs: "tensor", "dict" (by input name) or "list".
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    formats: tuple[str, ...] = FORMATS
+    batch: int | None = None
+    structure: str = "tensor"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for names that collide and formats that do not exist."""
+        for kind, tensors in (("input", self.inputs), ("output", self.outputs)):
+            names = [t.name for t in tensors]
+            if len(set(names)) != len(names):
+                raise ValueError(f"endpoint {self.name}: two {kind}s share a name: {names}")
+        unknown = set(self.formats) - set(FORMATS)
+        if unknown:
+            raise ValueError(f"endpoint {self.name}: unknown formats {sorted(unknown)}; known: {', '.join(FORMATS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that manifests hold; `call` is code and stays behind."""
+        return {
+            "name": self.name,
+            "inputs": [t.to_json() for t in self.inputs],
+            "outputs": [t.to_json() for t in self.outputs],
+            "formats": list(self.formats),
+            "batch": self.batch,
+            "structure": self.structure,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Endpoint:
+        """Rebuild from `to_json`, without `call`."""
+        return cls(
+            name=data["name"],
+            inputs=tuple(Tensor.from_json(t) for t in data["inputs"]),
+            outputs=tuple(Tensor.from_json(t) for t in data["outputs"]),
+            formats=tuple(data["formats"]),
+            batch=data["batch"],
+            structure=data["structure"],
+        )
+
+
+@dataclass(frozen=True)
+class Contract:
+    """All endpoints of a model, and the labels of its classes if it has any."""
+
+    endpoints: tuple[Endpoint, ...]
+    labels: tuple[str, ...] | None = None
+
+    def __getitem__(self, name: str) -> Endpoint:
+        """Return the endpoint of that name; KeyError if there is none."""
+        for endpoint in self.endpoints:
+            if endpoint.name == name:
+                return endpoint
+        raise KeyError(name)
+
+    def carried_by(self, format: str) -> tuple[Endpoint, ...]:
+        """Return the endpoints that `format` carries."""
+        return tuple(e for e in self.endpoints if format in e.formats)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that manifests hold."""
+        return {
+            "endpoints": [e.to_json() for e in self.endpoints],
+            "labels": list(self.labels) if self.labels is not None else None,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Contract:
+        """Rebuild from `to_json`."""
+        labels = data.get("labels")
+        return cls(
+            endpoints=tuple(Endpoint.from_json(e) for e in data["endpoints"]),
+            labels=tuple(labels) if labels is not None else None,
+        )
