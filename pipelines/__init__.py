@@ -1,0 +1,65 @@
+"""Where data comes from and how it is fed. Importing this package, and listing datasets, imports no TensorFlow.
+
+data = pipelines.load("fashion_mnist")
+feed = pipelines.feed(data.train, decode=decode, augment=pipelines.augment.policy("flip_shift"))
+model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), epochs=10)
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import USAGE, DataError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported, which is later
+
+if TYPE_CHECKING:
+    from pipelines import augment, images, text
+    from pipelines.feeding import Feed, feed
+
+__all__ = ["DataError", "Dataset", "Feed", "Info", "augment", "feed", "images", "list_datasets", "load", "text"]
+
+
+def list_datasets() -> list[str]:
+    """Return the names that `load` takes: those of the files in pipelines/datasets, in alphabetical order."""
+    return sorted(path.stem for path in (Path(__file__).parent / "datasets").glob("[a-z]*.py"))
+
+
+def load(
+    name: str,
+    data_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    split: str = "official",
+) -> Dataset:
+    """Find a dataset, prepare it once, and return its splits.
+
+    Args:
+        name: One of `list_datasets()`.
+        data_dir: The user's own data, in a form that the dataset's file states; no other source is then looked at.
+        cache_dir: Where prepared data lies; by default $ZOO_CACHE, else keras-proof-zoo in the user's cache.
+        split: "official", or percentages of the official training set for train, validation and test: "60/20/20".
+
+    Returns:
+        Finite, ordered, deterministic splits of feature dicts, and what is known about them.
+
+    Raises:
+        DataError: The name or the split is unknown, no source has the data, or the data is damaged.
+    """
+    if name not in list_datasets():
+        near = difflib.get_close_matches(name, list_datasets(), cutoff=0.4) or list_datasets()
+        raise DataError(f'there is no dataset "{name}"; did you mean {" or ".join(near)}?', USAGE)
+    return importlib.import_module(f"pipelines.datasets.{name}").load(data_dir, cache_dir, split)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs TensorFlow when it is first asked for (PEP 562)."""
+    if name in ("feed", "Feed"):
+        return getattr(importlib.import_module("pipelines.feeding"), name)
+    if name in ("augment", "images", "text"):
+        return importlib.import_module(f"pipelines.{name}")
+    raise AttributeError(f"module 'pipelines' has no attribute {name!r}")

@@ -1,0 +1,71 @@
+"""TensorFlow Datasets builders: prepared quietly and whole, read in a fixed order with their images still encoded."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from pipelines.errors import NotHere
+
+
+def builder_class(name: str) -> type[Any]:
+    """Return the builder class that TFDS has under a name, without its deprecation warning."""
+    return tfds.builder_cls(name)
+
+
+def raw_files(name: str) -> dict[str, Any]:
+    """Return what TFDS expects to download for a dataset: URL -> size, checksum (sha256) and filename."""
+    return dict(tfds.builder_cls(name).url_infos)
+
+
+def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> None:
+    """Let a builder download (unless `manual_dir` has the files) and write its records; checksums are TFDS's own.
+
+    Args:
+        builder: The builder; its data_dir is best a staging folder.
+        downloads: A folder for what it downloads and extracts, deleted afterwards.
+        manual_dir: Where the files are, under their original names.
+
+    Raises:
+        NotHere: The download failed.
+        tfds.core.download.NonMatchingChecksumError: A file of `manual_dir` is not the official one.
+    """
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir and str(manual_dir), try_download_gcs=False)
+    tfds.disable_progress_bar()
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints where it writes, which is our staging folder
+            builder.download_and_prepare(download_dir=downloads, download_config=config)
+    except (tfds.download.DownloadError, OSError) as error:
+        raise NotHere(f"download failed: {error}") from error
+    shutil.rmtree(downloads, ignore_errors=True)
+
+
+def read(builder: Any, split: str) -> tf.data.Dataset:
+    """Read a split in the order of its records.
+
+    Args:
+        builder: A prepared builder.
+        split: TFDS split with its slice, such as "train[:55000]".
+
+    Returns:
+        Feature dicts; images are their encoded bytes (scalar string).
+    """
+    images = {name for name, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)}
+    return builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders=dict.fromkeys(images, tfds.decode.SkipDecoding()),
+        read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
+    )
+
+
+def derived(parent: type[Any], name: str, members: dict[str, Any]) -> type[Any]:
+    """Make a builder class that inherits everything from `parent` except `members`, unknown to TFDS's registry."""
+    with tfds.core.registered.skip_registration():
+        return type(name, (parent,), members | {"__module__": parent.__module__})

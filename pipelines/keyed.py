@@ -1,0 +1,87 @@
+"""Random numbers that belong to an example: functions of its key alone, never of its batch, thread or neighbours.
+
+A key is a row of integers, such as (seed, epoch, example index). Keys are absorbed by SplitMix64 (Steele, Lea, Flood
+2014, "Fast splittable pseudorandom number generators", doi:10.1145/2660193.2660195; the finaliser is Stafford's Mix13),
+which then gives one stream a key. Everything is integer arithmetic and table look-up, hence the same bits everywhere:
+`tf.random.stateless_*` would give an example other numbers in another batch.
+"""
+
+from __future__ import annotations
+
+import functools
+import statistics
+
+import numpy as np
+import tensorflow as tf
+
+_GAMMA = 0x9E3779B97F4A7C15
+
+
+def bits(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+    """Return random 64-bit words.
+
+    Args:
+        keys: int32 or int64 (B, K).
+        salt: Which of an example's independent streams; give each use its own.
+        count: Words per example.
+
+    Returns:
+        uint64 (B, count).
+    """
+    keys = tf.bitcast(tf.cast(keys, tf.int64), tf.uint64)
+    state = tf.fill(tf.shape(keys)[:1], tf.constant(salt, tf.uint64))
+    for column in tf.unstack(keys, axis=1):
+        state = _mix(state + tf.constant(_GAMMA, tf.uint64)) ^ column
+    state = _mix(state + tf.constant(_GAMMA, tf.uint64))
+    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
+    return _mix(state[:, None] + steps)
+
+
+def _mix(z: tf.Tensor) -> tf.Tensor:
+    z = (z ^ tf.bitwise.right_shift(z, _u64(30))) * _u64(0xBF58476D1CE4E5B9)
+    z = (z ^ tf.bitwise.right_shift(z, _u64(27))) * _u64(0x94D049BB133111EB)
+    return z ^ tf.bitwise.right_shift(z, _u64(31))
+
+
+def _u64(value: int) -> tf.Tensor:
+    return tf.constant(value, tf.uint64)
+
+
+def uniform(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+    """Return uniform numbers in [0, 1): float32 (B, count), multiples of 2**-24. Arguments as in `bits`."""
+    return tf.cast(tf.bitwise.right_shift(bits(keys, salt, count), _u64(40)), tf.float32) * 2.0**-24
+
+
+def integers(keys: tf.Tensor, salt: int, count: int, low: int, high: int) -> tf.Tensor:
+    """Return integers from low to high, both included: int32 (B, count). Arguments as in `bits`."""
+    span = high - low + 1
+    return low + tf.minimum(tf.cast(uniform(keys, salt, count) * span, tf.int32), span - 1)
+
+
+def normal(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+    """Return standard normal numbers: float32 (B, count), of 65,536 equally likely quantiles.
+
+    A table rather than logarithms and cosines, whose last bits depend on how a batch is cut into vector registers.
+    """
+    words = tf.bitcast(bits(keys, salt, -(-count // 4)), tf.uint16)  # (B, ceil(count / 4), 4)
+    ranks = tf.cast(tf.reshape(words, [tf.shape(words)[0], -1])[:, :count], tf.int32)
+    return tf.gather(_quantiles(), ranks)
+
+
+@functools.cache
+def _quantiles() -> np.ndarray:
+    inverse = statistics.NormalDist().inv_cdf
+    return np.array([inverse((rank + 0.5) / 65536) for rank in range(65536)], np.float32)
+
+
+def permutation(count: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
+    """Return the order of an epoch: int64 (count,), a permutation of 0..count-1 that (seed, epoch) decides."""
+    index = tf.range(count, dtype=tf.int64)
+    keys = example_keys(seed, epoch, index)
+    return tf.cast(tf.argsort(tf.bitcast(bits(keys, 0x5EED, 1)[:, 0], tf.int64), direction="DESCENDING"), tf.int64)
+
+
+def example_keys(seed: int | tf.Tensor, epoch: int | tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """Return the keys of examples: int64 (B, 3) of (seed, epoch, index), for index int64 (B,)."""
+    seed, epoch = tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)
+    return tf.stack([tf.broadcast_to(seed, tf.shape(index)), tf.broadcast_to(epoch, tf.shape(index)), index], axis=1)
