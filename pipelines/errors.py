@@ -13,7 +13,7 @@ class DataError(Exception):
             required is missing here.
     """
 
-    def __init__(self, message: str, exit_code: int = DAMAGED):
+    def __init__(self, message: str, exit_code: int = DAMAGED) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 

@@ -28,7 +28,7 @@ class Store:
     perfect permutation. On disk (or kept nowhere) examples stream through a shuffle buffer as large as memory allows.
     """
 
-    def __init__(self, decoded: tf.data.Dataset, count: int, place: str):
+    def __init__(self, decoded: tf.data.Dataset, count: int, place: str) -> None:
         self._decoded, self._count, self._place = decoded, count, place
 
     @functools.cached_property
