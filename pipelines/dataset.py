@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,17 @@ class Info:
     def num_classes(self) -> int | None:
         """Number of classes, or None where there are none."""
         return len(self.class_names) if self.class_names is not None else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain form that run folders and bundles hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Info:
+        """Rebuild from `to_json`, also after a trip through JSON, which knows no tuples."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        known = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
+        return cls(**known)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,59 @@
+"""A Keras 3 / TensorFlow model zoo whose models are proven after export.
+
+    import zoo
+    zoo.list_models()
+    model = zoo.build("fashion_mnist", api="subclassed")
+    from zoo import fashion_mnist            # the builder itself
+
+Importing `zoo` and listing import no TensorFlow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zoo.registry import get_spec, list_models, register
+
+if TYPE_CHECKING:
+    import keras
+
+__version__ = "0.1.0"
+__all__ = ["build", "get_spec", "list_models", "register"]
+
+
+def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Model:
+    """Build a model by name.
+
+    Args:
+        name: One of `list_models()`.
+        weights: None for fresh weights, "default" for ours, or the path of a run, a bundle or a weights file.
+        **arguments: Of the model's builder, such as `api="subclassed"`.
+
+    Returns:
+        A built `keras.Model`.
+
+    Raises:
+        UsageError: Unknown model, argument or weights, with the nearest names.
+        MissingError: The weights are not there, or do not fit.
+    """
+    from zoo import registry
+
+    builder = registry.get_builder(name)
+    arguments = registry.check_arguments(name, arguments)
+    if weights is None:
+        return builder(**arguments)
+    from zoo import weights as room
+
+    return room.build_with_weights(name, weights, arguments)
+
+
+def __getattr__(name: str) -> Any:
+    if not name.startswith("_") and name in list_models():
+        from zoo.registry import get_builder
+
+        return get_builder(name)
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *list_models()])

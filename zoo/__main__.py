@@ -1,0 +1,78 @@
+"""python -m zoo: the table of models, and every verb as a sub-command. Imports no TensorFlow by itself."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from zoo import console as shell
+from zoo import registry
+from zoo.console import Console
+
+VERBS = {
+    "train": "Train a model, judge it, export it and prove every artifact.",
+    "evaluate": "Judge the best weights of a run on the test split.",
+    "predict": "Ask the model of a run or a bundle about files or texts.",
+    "sample": "Make something new with the model of a run or a bundle.",
+    "export": "Export a run again and prove every artifact.",
+    "info": "Show the card of a model.",
+}
+
+
+class Verbs(click.Group):
+    """Sub-commands that are imported when they are named: one file per verb."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of use."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a verb."""
+        return importlib.import_module(f"zoo.{name}").main if name in VERBS else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Answer a mistyped verb with the nearest ones."""
+        if args and args[0] not in VERBS:
+            from zoo.errors import unknown
+
+            raise unknown("command", args[0], VERBS)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group("zoo", cls=Verbs, invoke_without_command=True)
+@click.option("--markdown", is_flag=True, help="Print the README's table, with parameter counts (imports TensorFlow).")
+@click.pass_context
+@shell.common_options
+def main_command(ctx: click.Context, markdown: bool, console: Console) -> None:
+    """Models that are proven after export. Without a command: the table of models."""
+    if ctx.invoked_subcommand is not None:
+        return
+    entries = registry.entries().values()
+    if markdown:
+        from zoo.info import markdown_table
+
+        click.echo(markdown_table(), nl=False)
+        return
+    rows = [{"name": e.name, "task": e.task, "data": e.data, "summary": e.summary} for e in entries]
+    if not console.json:
+        console.table("", ["model", "task", "data", "what it is"], [tuple(r.values()) for r in rows])
+        console.say("next: python -m zoo info NAME, or python -m zoo.train NAME")
+    console.result(rows)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line; the console script `zoo`."""
+    shell.run(main_command, arguments, prog="zoo")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What a person sees: lines, tables, progress and errors. Machines get --json on standard output and nothing else."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
+
+
+class Console:
+    """Where a verb speaks. With `json`, human lines go to standard error; with `quiet`, nowhere."""
+
+    def __init__(self, quiet: bool = False, json: bool = False) -> None:
+        """Choose what is shown."""
+        self.quiet, self.json = quiet, json
+
+    @functools.cached_property
+    def rich(self) -> Any:
+        """The rich console behind it."""
+        from rich.console import Console as Rich
+
+        return Rich(stderr=self.json, quiet=self.quiet, highlight=False, soft_wrap=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether a progress bar can be drawn: a terminal, and somebody looking."""
+        return not self.quiet and self.rich.is_terminal
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self.rich.print(line, markup=False)
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print a table; the first column is a name, numbers are set right."""
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+        rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
+        for i, column in enumerate(columns):
+            numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self.rich.print(table)
+
+    def result(self, value: Mapping[str, Any] | Sequence[Any]) -> None:
+        """Print the machine's answer, if it was asked for."""
+        if self.json:
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "").replace(",", "").replace("-", "").replace("%", "").strip().isdigit() or not cell
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb --quiet, --json and --debug, and hand it a `console`."""
+
+    @click.option("--quiet", is_flag=True, help="Say nothing unless it fails.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, quiet: bool, as_json: bool, debug: bool, **kwargs: Any) -> Any:
+        console = Console(quiet, as_json)
+        _show_log_of_pipelines(console)
+        return command(*args, console=console, **kwargs)
+
+    return wrapped
+
+
+def _show_log_of_pipelines(console: Console) -> None:
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            console.say(f"data: {record.getMessage()}")
+
+    log = logging.getLogger("pipelines")
+    log.handlers, log.propagate = [Handler()], False
+    log.setLevel(logging.INFO)
+
+
+def run(command: click.Command, arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run a verb and exit: one line for an error, its exit code, no traceback without --debug."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    if debug:
+        os.environ["ZOO_DEBUG"] = "1"
+    try:
+        code = command.main(arguments, prog_name=prog, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        _fail("stopped", 130)
+    except click.ClickException as e:
+        _fail(e.format_message(), EXIT_USAGE)
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left, as `| head` does
+        sys.exit(0)
+    except Exception as e:
+        if debug:
+            traceback.print_exc()
+        code = getattr(e, "exit_code", None)
+        if code is not None:
+            _fail(str(e), code)
+        if isinstance(e, OSError):
+            where = f"{e.filename}: " if e.filename else ""
+            _fail(f"{where}{e.strerror or e}", EXIT_FAILED)
+        first = (str(e).strip().splitlines() or [""])[0]
+        _fail(f"{type(e).__name__}: {first} (run again with --debug for the traceback)", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,107 @@
+"""python -m zoo.evaluate RUN: metrics and figures on the test split, from the float32 served model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo import console as shell
+from zoo.console import Console
+from zoo.specs import first_metrics
+
+if TYPE_CHECKING:
+    from pipelines.dataset import Dataset
+
+
+def run(
+    path: str | Path, *, split: str = "test", dataset: Dataset | None = None, console: Console | None = None
+) -> dict[str, Any]:
+    """Judge a run's best weights on a split; writes evaluation.json and figures/ for the test split.
+
+    Args:
+        path: The run folder.
+        split: "test", "validation" or "train".
+        dataset: The run's data, if the caller holds it; else it is loaded again.
+        console: Where to speak.
+
+    Returns:
+        {"metrics": scalars, "split", "examples", and what else the task's metrics give, per class and so on}.
+
+    Raises:
+        UsageError: It is no run folder.
+        MissingError: No epoch was finished.
+        pipelines.DataError: The data is not to be had.
+    """
+    from zoo import environment
+
+    console = console or Console(quiet=True)
+    environment.prepare()
+    from zoo import inference
+    from zoo.runs import Run
+
+    folder = Run.open(path)
+    plan = folder.plan()
+    model = folder.model()
+    dataset = dataset or plan.load_data()
+    (served,) = list(plan.task.served(model).values())[:1]
+    endpoint = plan.task.contract(served, dataset.info)["serving_default"]
+    evaluation = inference.collect(endpoint, plan.feed(dataset, split), dataset.info)
+    metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
+    evaluation = dataclasses.replace(evaluation, metrics=metrics)
+    scalars = dict(first_metrics(metrics))
+    result = {
+        "metrics": scalars,
+        "split": split,
+        "examples": len(evaluation.truth),
+        "model": plan.model,
+        "data": dataset.info.name,
+        "source": dataset.info.source,
+        **{k: v for k, v in metrics.items() if k not in scalars},
+    }
+    if split == "test":
+        folder.write("evaluation.json", result)
+        _draw(folder, plan, evaluation)
+    _show(console, folder.path, result)
+    return result
+
+
+def _draw(folder: Any, plan: Any, evaluation: Any) -> None:
+    from zoo import plots
+
+    history = folder.history()
+    if history:
+        plots.save(plots.curves(history, plan.model), folder.path / "figures" / "curves.png")
+    for name, figure in plan.task.figures(evaluation):
+        plots.save(figure, folder.path / "figures" / f"{name}.png")
+
+
+def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
+    rows = [(k, f"{v:.4f}") for k, v in result["metrics"].items()]
+    console.table(f"{result['model']} on {result['examples']:,} {result['split']} examples", ["metric", "value"], rows)
+    for group, members in result.items():
+        if group == "per_class":
+            columns = list(next(iter(members.values())))
+            console.table(group.replace("_", " "), ["class", *columns], [(n, *m.values()) for n, m in members.items()])
+        elif group == "confusion_matrix":
+            names = list(result.get("per_class", range(len(members))))
+            rows = [(name, *map(str, row)) for name, row in zip(names, members, strict=True)]
+            console.table("confusion matrix (rows: true)", ["", *(str(n)[:6] for n in names)], rows)
+    if result["split"] == "test":
+        console.say(f"written: {path / 'evaluation.json'}, figures in {path / 'figures'}")
+    console.say(f"next: python -m zoo.predict {path} FILE...")
+
+
+@click.command("evaluate")
+@click.argument("run_folder", metavar="RUN", type=click.Path())
+@click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True)
+@shell.common_options
+def main(run_folder: str, split: str, console: Console) -> None:
+    """Judge the best weights of RUN: metrics, confusion matrix, precision and recall of each class."""
+    console.result(run(run_folder, split=split, console=console))
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.evaluate")

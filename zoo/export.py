@@ -1,0 +1,130 @@
+"""python -m zoo.export RUN: write every artifact of a run again, and prove them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo import console as shell
+from zoo.console import Console
+
+if TYPE_CHECKING:
+    from pipelines.dataset import Dataset
+    from zoo.plan import Plan
+    from zoo.runs import Run
+
+GOLDEN = 32  # real examples of the test split among the golden inputs
+
+
+def run(
+    path: str | Path,
+    *,
+    out: str | Path | None = None,
+    dataset: Dataset | None = None,
+    console: Console | None = None,
+) -> list[dict[str, Any]]:
+    """Export a run's best weights as proven bundles.
+
+    Args:
+        path: The run folder.
+        out: Folder of the bundle; by default RUN/bundle. A task that serves several models gets OUT-SUFFIX for each.
+        dataset: The run's data, if the caller holds it; else it is loaded again.
+        console: Where to speak.
+
+    Returns:
+        For each bundle: path, verdict, and a row for each artifact and runtime.
+
+    Raises:
+        UsageError: It is no run folder, or the bundle exists.
+        export.ExportError: An artifact failed its proof; the bundle is kept beside, marked.
+    """
+    from zoo import environment
+
+    console = console or Console(quiet=True)
+    environment.prepare()
+    from export import export_model
+    from zoo import inference
+    from zoo.runs import Run
+
+    folder = Run.open(path)
+    plan, model = folder.plan(), folder.model()
+    dataset = dataset or plan.load_data()
+    info = dataset.info
+    out = Path(out) if out is not None else _free(folder.path / "bundle")
+    bundles = []
+    for suffix, served in plan.task.served(model).items():
+        contract = plan.task.contract(served, info)
+        target = out.with_name(f"{out.name}-{suffix}") if suffix else out
+        bundle = export_model(
+            served,
+            target,
+            contract=contract,
+            samples=inference.samples(contract["serving_default"], plan.feed(dataset, "test"), GOLDEN),
+            card=_card(folder, plan, suffix),
+            metadata={"zoo": {"model": plan.model, "plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
+            progress=console.say,
+        )
+        rows = bundle.certificate.to_json()["artifacts"]
+        sizes = {row["path"]: size_of(bundle.path / row["path"]) for row in rows}
+        bundles.append(
+            {
+                "path": str(bundle.path),
+                "verdict": bundle.certificate.verdict,
+                "artifacts": [{**row, "size": sizes[row["path"]]} for row in rows],
+            }
+        )
+    return bundles
+
+
+def _free(path: Path) -> Path:
+    """Return `path`, or the first of path-2, path-3, ... that is not there: an earlier bundle stays as it is."""
+    candidates = (path if i == 1 else path.with_name(f"{path.name}-{i}") for i in range(1, 10_000))
+    return next(p for p in candidates if not p.exists())
+
+
+def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
+    from zoo import registry
+
+    spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
+    info = folder.info()
+    try:
+        metrics = folder.read("evaluation.json")["metrics"]
+    except Exception:  # a run that was trained with --no-export and never evaluated has none
+        metrics = {}
+    return {
+        "title": f"{plan.model}{' ' + suffix if suffix else ''}",
+        "description": entry.summary,
+        "licence": spec.card.licence,
+        "data": f"{info.name}: {info.source}; licence {info.licence}; {info.homepage}",
+        "metrics": metrics,
+        "command": f"python -m zoo.train {plan.model} --seed {plan.seed}",
+        "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes])),
+        "images": sorted((folder.path / "figures").glob("*.png")),
+    }
+
+
+def size_of(path: Path) -> str:
+    """Return the size of a file or folder, for a person; empty if it was withheld."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    total = sum(p.stat().st_size for p in files)
+    return f"{total / 1e6:.2f} MB" if total else ""
+
+
+@click.command("export")
+@click.argument("run_folder", metavar="RUN", type=click.Path())
+@click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle, RUN/bundle-2, ...]")
+@shell.common_options
+def main(run_folder: str, out: str | None, console: Console) -> None:
+    """Export the best weights of RUN again, in every format, and prove every artifact."""
+    bundles = run(run_folder, out=out, console=console)
+    for bundle in bundles:
+        rows = [(a["path"], a["runtime"], a["state"], a["size"]) for a in bundle["artifacts"]]
+        console.table(f"{bundle['path']}: {bundle['verdict']}", ["artifact", "runtime", "state", "size"], rows)
+        console.say(f"next: python -m export verify {bundle['path']}")
+    console.result(bundles)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.export")

@@ -1,0 +1,57 @@
+"""What a model answers for a whole feed: through the contract's endpoint, so that every runtime has the same judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+from zoo.specs import Evaluation
+
+if TYPE_CHECKING:
+    from export.contract import Endpoint
+    from pipelines.dataset import Info
+    from pipelines.feeding import Feed
+
+
+def by_name(x: Any, endpoint: Endpoint) -> dict[str, Any]:
+    """Return a feed's x as {input name: value}."""
+    return dict(x) if isinstance(x, Mapping) else {endpoint.inputs[0].name: x}
+
+
+def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -> Evaluation:
+    """Run the live model over a feed, in float32 and inference mode.
+
+    Args:
+        endpoint: With its `call`.
+        feed: Of (x, y) examples; y is the truth.
+        info: Of the dataset.
+        batch_size: Examples at a time.
+
+    Returns:
+        Inputs, outputs and truth as arrays of the feed's length, in order.
+    """
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    call: Callable = tf.function(
+        lambda inputs: endpoint.call({k: tf.cast(v, dtypes[k]) for k, v in inputs.items()}), reduce_retracing=True
+    )
+    inputs, outputs, truth = [], [], []
+    for x, y, *_ in feed.batches(batch_size):
+        named = by_name(x, endpoint)
+        inputs.append({k: v.numpy() for k, v in named.items()})
+        outputs.append({k: v.numpy() for k, v in call(named).items()})
+        truth.append(y.numpy())
+    return Evaluation(_joined(inputs), _joined(outputs), np.concatenate(truth), info)
+
+
+def samples(endpoint: Endpoint, feed: Feed, count: int) -> dict[str, np.ndarray]:
+    """Return the inputs of the first `count` examples, for golden inputs."""
+    x = next(iter(feed.take(count).batches(count)))[0]
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    return {k: np.asarray(v).astype(dtypes[k]) for k, v in by_name(x, endpoint).items()}
+
+
+def _joined(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

@@ -1,0 +1,99 @@
+"""python -m zoo info NAME: one model's card."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from zoo import console as shell
+from zoo import registry
+from zoo.console import Console
+
+
+def run(name: str) -> dict[str, Any]:
+    """Return the card of a model as a JSON-able dictionary.
+
+    Raises:
+        UsageError: There is no such model; the nearest names are told.
+    """
+    entry, spec = registry.get_entry(name), registry.get_spec(name)
+    model = registry.get_builder(name)()
+    card = spec.card
+    return {
+        "name": name,
+        "summary": entry.summary,
+        "task": spec.task.title,
+        "data": spec.data,
+        "inputs": _shapes(model.input),
+        "outputs": _shapes(model.output),
+        "parameters": model.count_params(),
+        "arguments": {o.name: list(o.choices) or o.default for o in entry.options},
+        "recipes": {k: _changed(r) for k, r in spec.recipes.items()},
+        "weights": sorted(spec.weights),
+        "expect": dict(card.expect),
+        "command": card.command or f"python -m zoo.train {name}",
+        "measured_on": card.measured_on,
+        "paper": card.paper,
+        "licence": card.licence,
+        "notes": card.notes,
+        "file": entry.module,
+    }
+
+
+def _shapes(tensors: Any) -> dict[str, str]:
+    import keras
+
+    named = tensors if isinstance(tensors, dict) else {t.name: t for t in keras.tree.flatten(tensors)}
+    return {k: f"{t.dtype} {tuple(t.shape)}".replace("None", "B", 1) for k, t in named.items()}
+
+
+def _changed(recipe: Any) -> dict[str, Any]:
+    """Return the fields of a recipe that differ from the defaults, and the four that everyone asks for."""
+    shown = {"epochs", "batch_size", "learning_rate", "optimizer"}
+    return {
+        f.name: getattr(recipe, f.name)
+        for f in dataclasses.fields(recipe)
+        if f.name in shown or getattr(recipe, f.name) != f.default
+    }
+
+
+def markdown_table() -> str:
+    """Return the table of models that the README holds; a test compares them."""
+    lines = ["| model | task | data | parameters | expect | reference |", "|---|---|---|---|---|---|"]
+    for name in registry.list_models():
+        card = run(name)
+        expect = ", ".join(f"{k} {v:g}" for k, v in card["expect"].items())
+        lines.append(
+            f"| `{name}` | {card['task']} | {card['data']} | {card['parameters']:,} | {expect} | {card['paper']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+@click.command("info")
+@click.argument("name")
+@shell.common_options
+def main(name: str, console: Console) -> None:
+    """Show the card of model NAME: task, data, shapes, parameters, recipes, the figure to expect."""
+    card = run(name)
+    if not console.json:
+        rows = []
+        for key, value in card.items():
+            if isinstance(value, dict):
+                value = "\n".join(
+                    f"{k}: {', '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()
+                )
+            elif isinstance(value, list):
+                value = ", ".join(value)
+            elif key == "parameters":
+                value = f"{value:,}"
+            if value:
+                rows.append((key, str(value)))
+        console.table(name, ["", ""], rows)
+        console.say(f"next: python -m zoo.train {name}")
+    console.result(card)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.info")

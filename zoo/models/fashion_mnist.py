@@ -1,0 +1,141 @@
+"""Fashion-MNIST classifier: one small convolutional network through three Keras APIs.
+
+Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (data); Simonyan, Zisserman 2015, arXiv:1409.1556 (3x3 stacks).
+Train:     python -m zoo.train fashion_mnist
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from zoo.registry import register
+from zoo.specs import Card, Recipe
+from zoo.tasks.classification import Classification
+
+# === Layers ===
+
+
+def _conv(filters: int, name: str) -> list[layers.Layer]:  # (B, H, W, C) -> (B, H, W, filters)
+    return [
+        layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"),
+        layers.BatchNormalization(name=f"{name}_norm"),
+        layers.ReLU(name=f"{name}_relu"),
+    ]
+
+
+def _block(filters: int, depth: int, name: str) -> list[layers.Layer]:  # (B, H, W, C) -> (B, H/2, W/2, filters)
+    convolutions = [layer for i in range(depth) for layer in _conv(filters, f"{name}_{i}")]
+    return [*convolutions, layers.MaxPooling2D(name=f"{name}_pool")]
+
+
+def _network(num_classes: int, filters: Sequence[int], depth: int, dropout: float) -> list[layers.Layer]:
+    body = [layer for i, f in enumerate(filters) for layer in _block(f, depth, f"block{i}")]
+    return [
+        layers.Rescaling(1 / 255, name="rescale"),
+        *body[:-1],  # global pooling takes the place of the last max pooling
+        layers.GlobalAveragePooling2D(name="pool"),
+        layers.Dropout(dropout, name="dropout"),
+        layers.Dense(num_classes, name="logits"),
+    ]
+
+
+# === Subclassed Model ===
+
+
+@keras.saving.register_keras_serializable("zoo")
+class FashionMNIST(keras.Model):
+    """The same network as a subclass of `keras.Model`; arguments as of `fashion_mnist`."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        filters: Sequence[int],
+        depth: int,
+        dropout: float,
+        image_shape: Sequence[int],
+        **kwargs: Any,
+    ) -> None:
+        """Make the layers here and not in `build`, or a whole-model .h5 cannot come back."""
+        super().__init__(**kwargs)
+        self.arguments = {
+            "num_classes": num_classes,
+            "filters": list(filters),
+            "depth": depth,
+            "dropout": dropout,
+            "image_shape": list(image_shape),
+        }
+        self.network = _network(num_classes, filters, depth, dropout)
+
+    def build(self, input_shape: Any) -> None:
+        """Build each layer on the shape that the one before it returns."""
+        for layer in self.network:
+            layer.build(input_shape)
+            input_shape = layer.compute_output_shape(input_shape)
+        self.built = True
+
+    def call(self, image: Any, training: bool | None = None) -> Any:
+        """Map pixels (B, H, W, C) to logits (B, num_classes)."""
+        x = image
+        for layer in self.network:
+            x = layer(x, training=training) if layer.name.endswith(("norm", "dropout")) else layer(x)
+        return x
+
+    # === Config ===
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), **self.arguments}
+
+
+# === Functional Model ===
+
+
+@register(
+    data="fashion_mnist",
+    task=Classification(height=28, width=28, channels=1),
+    recipes={
+        "default": Recipe(
+            epochs=12,
+            batch_size=128,
+            optimizer="adamw",
+            learning_rate=4e-3,
+            schedule="one_cycle",
+            weight_decay=0.05,
+            label_smoothing=0.05,
+            augment="flip",
+        ),
+    },
+    tiny={"filters": (8, 16), "depth": 1},
+    card=Card(
+        paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
+        notes="Knows ten kinds of garment, centred, light on black. A product photograph on white must be inverted first.",
+    ),
+)
+def fashion_mnist(
+    num_classes: int = 10,
+    api: Literal["functional", "sequential", "subclassed"] = "functional",
+    filters: Sequence[int] = (32, 64, 128),
+    depth: int = 2,
+    dropout: float = 0.2,
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> keras.Model:
+    """Small convolutional classifier of 28x28 grey garments, through three Keras APIs.
+
+    Shapes: image (B, 28, 28, 1) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
+    """
+    if api == "subclassed":
+        model = FashionMNIST(num_classes, filters, depth, dropout, image_shape, name="fashion_mnist")
+        model(keras.Input(tuple(image_shape)))  # builds it, shapes only
+        return model
+    network = _network(num_classes, filters, depth, dropout)
+    image = keras.Input(tuple(image_shape), name="image")
+    if api == "sequential":
+        return keras.Sequential([image, *network], name="fashion_mnist")
+    x = image
+    for layer in network:
+        x = layer(x)
+    return keras.Model(image, x, name="fashion_mnist")

@@ -1,0 +1,107 @@
+"""From the fields of a recipe to a Keras optimizer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from zoo.specs import Recipe
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then one of the course's schedules over the remaining steps.
+
+    Args:
+        kind: constant, step, exponential, cosine (Loshchilov, Hutter 2017, arXiv:1608.03983, one period) or one_cycle
+            (Smith 2018, arXiv:1803.09820: up for 30 % of the steps, then down by a cosine to 1/10,000).
+        peak: The largest learning rate.
+        steps: Optimizer steps in all.
+        warmup_steps: Steps of the linear climb from zero.
+        decay: Factor of step and exponential.
+        decay_steps: Steps between two applications of `decay`.
+    """
+
+    def __init__(
+        self, kind: str, peak: float, steps: int, warmup_steps: int = 0, decay: float = 0.5, decay_steps: int = 1
+    ) -> None:
+        """See the class."""
+        self.kind, self.peak, self.steps = kind, peak, steps
+        self.warmup_steps, self.decay, self.decay_steps = warmup_steps, decay, decay_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of `step`, a scalar."""
+        step = ops.cast(step, "float32")
+        after = ops.maximum(step - self.warmup_steps, 0.0)
+        share = ops.minimum(after / max(self.steps - self.warmup_steps, 1), 1.0)
+        rate = self.peak * self._shape(after, share)
+        if self.warmup_steps:
+            rate = ops.where(step < self.warmup_steps, self.peak * (step + 1.0) / self.warmup_steps, rate)
+        return rate
+
+    def _shape(self, after: Any, share: Any) -> Any:
+        if self.kind == "cosine":
+            return 0.5 * (1.0 + ops.cos(math.pi * share))
+        if self.kind == "step":
+            return ops.power(self.decay, ops.floor(after / self.decay_steps))
+        if self.kind == "exponential":
+            return ops.power(self.decay, after / self.decay_steps)
+        if self.kind == "one_cycle":
+            up = 0.04 + 0.96 * 0.5 * (1.0 - ops.cos(math.pi * share / 0.3))
+            down = 1e-4 + (1.0 - 1e-4) * 0.5 * (1.0 + ops.cos(math.pi * (share - 0.3) / 0.7))
+            return ops.where(share < 0.3, up, down)
+        return ops.ones_like(share)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "kind": self.kind,
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "decay": self.decay,
+            "decay_steps": self.decay_steps,
+        }
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a recipe for `steps` steps in all. Biases and normalisation do not decay."""
+    schedule = Schedule(
+        recipe.schedule,
+        recipe.learning_rate,
+        steps,
+        warmup_steps=round(recipe.warmup * steps),
+        decay=recipe.decay,
+        decay_steps=max(1, round(recipe.decay_epochs * steps / recipe.epochs)),
+    )
+    common = {
+        "learning_rate": schedule,
+        "weight_decay": recipe.weight_decay or None,
+        "global_clipnorm": recipe.clip_norm or None,
+        "use_ema": recipe.ema > 0,
+        "ema_momentum": recipe.ema or 0.99,
+    }
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
+    elif recipe.optimizer == "rmsprop":
+        optimizer = keras.optimizers.RMSprop(momentum=recipe.momentum, **common)
+    elif recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(**common)
+    else:
+        optimizer = keras.optimizers.AdamW(**{**common, "weight_decay": recipe.weight_decay})
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def regularize(model: keras.Model, recipe: Recipe) -> None:
+    """Put the recipe's L1 and L2 penalties on all kernels. They live in the loss only, never in a saved config."""
+    if not (recipe.l1 or recipe.l2):
+        return
+    penalty = keras.regularizers.L1L2(l1=recipe.l1, l2=recipe.l2)
+    for variable in model.trainable_variables:
+        if variable.name.endswith("kernel"):
+            variable.regularizer = penalty

@@ -1,0 +1,53 @@
+"""Command lines whose options come from the signature of the model that is named on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from zoo import registry
+from zoo.errors import UsageError
+
+PREFIX = "model_"  # of the parameters that are builder arguments
+
+
+class ModelCommand(click.Command):
+    """A command with a NAME argument: naming a model adds its builder's arguments as options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Add the options of the model before the line is read."""
+        named = next((a for a in args if a in registry.entries()), None)
+        if named is not None:
+            taken = {o for p in self.params for o in p.opts}
+            self.params = [*self.params, *_options(registry.get_entry(named), taken)]
+        return super().parse_args(ctx, args)
+
+
+def _options(entry: registry.Entry, taken: set[str]) -> list[click.Option]:
+    found = []
+    for option in entry.options:
+        flag = f"--{option.name.replace('_', '-')}"
+        if flag in taken or option.name in ("num_classes", "vocabulary_size", "image_shape"):
+            continue
+        kind: Any = click.Choice(option.choices) if option.choices else str
+        help = f"Of {entry.name}; default {option.default}."
+        found.append(click.Option([flag, PREFIX + option.name], type=kind, default=None, help=help))
+    return found
+
+
+def model_arguments(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the builder arguments among a command's parameters: those that were given."""
+    return {k.removeprefix(PREFIX): v for k, v in parameters.items() if k.startswith(PREFIX) and v is not None}
+
+
+def settings(pairs: tuple[str, ...]) -> dict[str, str]:
+    """Return `--set KEY=VALUE` pairs as a dictionary; UsageError for one without `=`."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set takes KEY=VALUE, such as recipe.augment=none, not {pair!r}")
+        found[key.strip()] = value.strip()
+    return found

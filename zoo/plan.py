@@ -1,0 +1,137 @@
+"""What a training will do, resolved and checked before any data is touched."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pipelines
+from zoo import registry
+from zoo.errors import UsageError, unknown
+from zoo.specs import Recipe, Spec, Task, override
+
+if TYPE_CHECKING:
+    import keras
+
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training: which model, how, on what.
+
+    Attributes:
+        model: Name of the entry.
+        task: The entry's, with the `task.` settings.
+        recipe: The named recipe, with the `recipe.` settings.
+        recipe_name: Its name.
+        asked: Builder arguments that the user gave; those that the data decides join them in `arguments`.
+        data: Where the examples come from: name, data_dir, cache_dir.
+        seed: Of everything random.
+    """
+
+    model: str
+    task: Task
+    recipe: Recipe
+    recipe_name: str = "default"
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+    def load_data(self) -> Dataset:
+        """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
+        return pipelines.load(**self.data, split=self.recipe.split)
+
+    def arguments(self, info: Info) -> dict[str, Any]:
+        """Return all builder arguments: defaults, what the data decides, what the user asked for."""
+        options = registry.get_entry(self.model).options
+        return {o.name: o.default for o in options} | self.task.model_args(info) | dict(self.asked)
+
+    def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
+        """Return the examples of a split, as the model takes them."""
+        return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
+
+    def build(self, info: Info) -> keras.Model:
+        """Build the model; called inside whatever scope trains it."""
+        return registry.get_builder(self.model)(**self.arguments(info))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `config.json` keeps, from which `from_json` makes an equal plan."""
+        plain = {f.name: getattr(self.task, f.name) for f in dataclasses.fields(self.task)}
+        return {
+            "model": self.model,
+            "recipe_name": self.recipe_name,
+            "recipe": dataclasses.asdict(self.recipe),
+            "task": {k: v for k, v in plain.items() if not callable(v)},
+            "asked": dict(self.asked),
+            "data": dict(self.data),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        """Rebuild a plan; UsageError if the zoo no longer has its model or a field of its recipe."""
+        spec = registry.get_spec(data["model"])
+        return cls(
+            model=data["model"],
+            task=override(spec.task, data["task"], "task"),
+            recipe=override(Recipe(), data["recipe"], "recipe"),
+            recipe_name=data["recipe_name"],
+            asked=data["asked"],
+            data=data["data"],
+            seed=data["seed"],
+        )
+
+
+def make_plan(
+    model: str,
+    *,
+    recipe: str = "default",
+    asked: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data_dir: str | None = None,
+    cache_dir: str | None = None,
+    seed: int = 0,
+) -> Plan:
+    """Resolve names and settings into a plan.
+
+    Args:
+        model: Name of the entry.
+        recipe: Name of one of its recipes.
+        asked: Builder arguments.
+        settings: Dotted names to values, as of `--set`: `recipe.X`, `model.X`, `task.X`, and `data`.
+        data_dir: The user's own data.
+        cache_dir: Where prepared data lies.
+        seed: Of everything random.
+
+    Raises:
+        UsageError: Something unknown, with the nearest names, or a value of the wrong type.
+    """
+    spec: Spec = registry.get_spec(model)
+    groups: dict[str, dict[str, Any]] = {"recipe": {}, "model": dict(asked or {}), "task": {}}
+    dataset = spec.data
+    for key, value in (settings or {}).items():
+        group, _, name = key.partition(".")
+        if group == "data" and not name:
+            dataset = value
+        elif group in groups and name:
+            groups[group][name] = value
+        else:
+            raise unknown("setting", key, ["data", "recipe.FIELD", "model.FIELD", "task.FIELD"])
+    if dataset not in pipelines.list_datasets():
+        raise unknown("dataset", dataset, pipelines.list_datasets())
+    decided = {"num_classes", "vocabulary_size", "image_shape"} & set(groups["model"])
+    if decided:
+        raise UsageError(f"{', '.join(sorted(decided))}: the data decides that; leave it out")
+    return Plan(
+        model=model,
+        task=override(spec.task, groups["task"], "task"),
+        recipe=override(spec.recipe(recipe), groups["recipe"], "recipe"),
+        recipe_name=recipe,
+        asked=registry.check_arguments(model, groups["model"]),
+        data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},
+        seed=seed,
+    )

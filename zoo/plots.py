@@ -1,0 +1,65 @@
+"""Pictures of a run. Figures are made without pyplot, so that they need no display and leave no state behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
+    """Plot every training quantity against epochs, training and validation in one panel."""
+    names = [n for n in history[0] if f"val_{n}" in history[0]]
+    figure = Figure(figsize=(5 * max(len(names), 1), 3.6), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, max(len(names), 1))), names, strict=False):
+        axes.plot(epochs, [row[name] for row in history], label="training", marker=".")
+        axes.plot(epochs, [row[f"val_{name}"] for row in history], label="validation", marker=".")
+        axes.set(xlabel="epoch", title=name.replace("_", " "))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle(title)
+    return figure
+
+
+def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """Plot a confusion matrix (true rows, predicted columns), with counts where they can be read."""
+    n = len(names)
+    side = min(4 + 0.45 * n, 30)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix, test split")
+    axes.set_xticks(range(n), names, rotation=90)
+    axes.set_yticks(range(n), names)
+    if n <= 30:
+        for i, j in zip(*np.nonzero(matrix), strict=True):
+            shade = "white" if share[i, j] > 0.5 else "black"
+            axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=shade, fontsize=8)
+    return figure
+
+
+def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, columns: int = 5) -> Figure:
+    """Plot images (N, H, W, 1 or 3), pixels in [0, 255], in a grid."""
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.6 * columns, (2.1 if captions else 1.6) * rows + 0.5), layout="constrained")
+    for i, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).flat):
+        axes.axis("off")
+        if i < len(images):
+            axes.imshow(np.clip(images[i], 0, 255).astype(np.uint8).squeeze(), cmap="gray", vmin=0, vmax=255)
+            if captions:
+                axes.set_title(captions[i], fontsize=7)
+    figure.suptitle(title)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure).print_png(str(path), pil_kwargs={"optimize": True})

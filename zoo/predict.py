@@ -1,0 +1,174 @@
+"""python -m zoo.predict RUN_OR_BUNDLE INPUT...: ask a model about files, folders or texts."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo import console as shell
+from zoo.console import Console
+from zoo.errors import MissingError, UsageError, ZooError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from export.contract import Endpoint
+    from pipelines.dataset import Info
+    from zoo.specs import Task
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+
+def run(
+    source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: Console | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Ask a model of a run or a bundle about each input.
+
+    Args:
+        source: A run folder or a bundle.
+        inputs: Files or folders of files for a task that takes images; texts for one that takes texts.
+        top_k: How many answers, where answers are ranked.
+        console: Where to speak.
+
+    Returns:
+        The rows of all answers, and a sentence for each input that could not be read.
+
+    Raises:
+        UsageError: Neither a run nor a bundle, or nothing to ask about.
+        MissingError: The task cannot predict.
+    """
+    from zoo import environment
+
+    console = console or Console(quiet=True)
+    environment.prepare()
+    from zoo.specs import Predicts
+
+    task, info, endpoint, call = open_source(Path(source))
+    if not isinstance(task, Predicts):
+        raise MissingError(
+            f"a model for {task.title} does not answer questions about one input; try python -m zoo.sample"
+        )
+    questions = list(expand(inputs)) if task.accepts == "images" else list(inputs)
+    if not questions:
+        raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "nothing to predict: name a file")
+    rows, problems = [], []
+    for question in questions:
+        try:
+            parsed = task.parse(question, endpoint, info)
+        except Exception as e:
+            if getattr(e, "exit_code", None) is None:
+                raise
+            problems.append(str(e))
+            continue
+        outputs = {k: v[0] for k, v in call({k: v[None] for k, v in parsed.items()}).items()}
+        shown = task.show(question, outputs, info, top_k)
+        console.say(question)
+        for line in shown.lines:
+            console.say(f"  {line}")
+        rows.extend(dict(row) for row in shown.rows)
+    return rows, problems
+
+
+def open_source(path: Path) -> tuple[Task, Info, Endpoint, Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]]:
+    """Return task, info, endpoint and a function from named inputs to named outputs, of a run or a bundle."""
+    if (path / "manifest.json").is_file():
+        return _open_bundle(path)
+    from zoo.runs import Run
+
+    folder = Run.open(path)
+    plan, info = folder.plan(), folder.info()
+    (served,) = list(plan.task.served(folder.model()).values())[:1]
+    endpoint = plan.task.contract(served, info)["serving_default"]
+    return plan.task, info, endpoint, _live(endpoint)
+
+
+def _live(endpoint: Endpoint) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    import tensorflow as tf
+
+    call = tf.function(endpoint.call, reduce_retracing=True)
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+
+    def ask(x: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {k: v.numpy() for k, v in call({n: tf.constant(v.astype(dtypes[n])) for n, v in x.items()}).items()}
+
+    return ask
+
+
+def _open_bundle(path: Path) -> tuple[Any, ...]:
+    import json
+
+    import export
+    from pipelines.dataset import Info
+    from zoo.plan import Plan
+
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    told = manifest.get("metadata", {}).get("zoo")
+    if told is None:
+        raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
+    loaded = export.load(path, "saved_model")
+    endpoint = loaded.contract["serving_default"]
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+
+    def call(x: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return loaded["serving_default"](**{n: v.astype(dtypes[n]) for n, v in x.items()})
+
+    return Plan.from_json(told["plan"]).task, Info.from_json(told["info"]), endpoint, call
+
+
+def expand(arguments: Sequence[str]) -> Iterator[str]:
+    """Yield files; a folder stands for the image files in it and below, in order."""
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            yield from (str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS)
+        else:
+            yield argument
+
+
+@click.command("predict")
+@click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Answers per input.")
+@click.option("-o", "--out", type=click.Path(), help="Write the rows to this CSV file; - is standard output.")
+@shell.common_options
+def main(source: str, inputs: tuple[str, ...], top_k: int, out: str | None, console: Console) -> None:
+    """Ask the model of a run or a bundle about image files of any size and mode, or folders of them.
+
+    A folder gives predictions.csv in the current folder, unless -o names another file.
+    """
+    if out is None and any(Path(i).is_dir() for i in inputs):
+        out = "predictions.csv"
+    if out == "-":
+        console = Console(quiet=True, json=console.json)
+    rows, problems = run(source, inputs, top_k=top_k, console=console)
+    if out is not None and rows:
+        _write_csv(out, rows)
+        if out != "-":
+            console.say(f"written: {out}, {len(rows)} rows")
+    console.result({"predictions": rows, "problems": problems})
+    if problems:
+        raise ZooError("; ".join(problems))
+
+
+def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
+    import io
+
+    from zoo.runs import write_atomic
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    if out == "-":
+        sys.stdout.write(text.getvalue())
+    else:
+        write_atomic(Path(out), text.getvalue().encode())
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.predict")

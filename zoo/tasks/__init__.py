@@ -1,0 +1,1 @@
+"""One file per kind of problem; `zoo.specs.Task` is the protocol that each of them fills."""

@@ -1,0 +1,172 @@
+"""python -m zoo.train NAME: train, evaluate, export and prove one model of the zoo."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from zoo import console as shell
+from zoo.console import Console
+from zoo.options import ModelCommand, model_arguments, settings
+
+
+def run(
+    name: str,
+    *,
+    recipe: str = "default",
+    asked: dict[str, Any] | None = None,
+    settings: dict[str, Any] | None = None,
+    data_dir: str | None = None,
+    cache_dir: str | None = None,
+    out: str | None = None,
+    seed: int = 0,
+    init: str | None = None,
+    export: bool = True,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Train a model, judge it on the test split, export it and prove the artifacts.
+
+    Args:
+        name: Of the model.
+        recipe: Name of one of its recipes.
+        asked: Builder arguments.
+        settings: As of `--set`: `recipe.X`, `model.X`, `task.X`, `data`.
+        data_dir: The user's own data.
+        cache_dir: Where prepared data lies.
+        out: Exactly this run folder; without it runs/NAME/TIME.
+        seed: Of everything random.
+        init: Weights to begin from: a run, a bundle, a weights file or "default".
+        export: Whether to export and prove.
+        console: Where to speak; silent without one.
+
+    Returns:
+        JSON-able summary: run, metrics, bundles with their verdicts, seconds.
+
+    Raises:
+        UsageError: Something unknown, or `out` is taken.
+        pipelines.DataError: The data is not to be had.
+        ZooError: The loss became NaN.
+        export.ExportError: An artifact failed its proof.
+    """
+    from zoo import environment
+
+    console = console or Console(quiet=True)
+    environment.prepare()
+    from zoo import evaluate, plan, trainer
+    from zoo import export as exporting
+    from zoo.runs import Run
+
+    began = time.monotonic()
+    planned = plan.make_plan(
+        name, recipe=recipe, asked=asked, settings=settings, data_dir=data_dir, cache_dir=cache_dir, seed=seed
+    )
+    folder = Run.create(name, out)
+    dataset = planned.load_data()
+    planned = trainer.fit_to_budget(planned, dataset, console)
+    folder.save_config(planned, dataset.info, {"init": init})
+    console.say(f"training {name} on {dataset.info.name} ({_counts(dataset.info.counts)}) in {folder.path}")
+
+    kept = trainer.train(planned, dataset, folder, console, initial=init)
+    seconds = time.monotonic() - began
+    if kept.stopped:
+        console.say(f"stopped after epoch {len(kept.rows)}: {kept.stopped}")
+    summary: dict[str, Any] = {
+        "run": str(folder.path),
+        "epochs": len(kept.rows),
+        "best_epoch": kept.best_epoch,
+        "train_seconds": round(seconds, 1),
+    }
+    summary |= evaluate.run(folder.path, dataset=dataset, console=Console(quiet=True))
+    if export:
+        summary["bundles"] = exporting.run(folder.path, dataset=dataset, console=console)
+    summary["seconds"] = round(time.monotonic() - began, 1)
+    _show(console, name, summary)
+    return summary
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n:,} {split}" for split, n in counts.items())
+
+
+def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
+    rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
+    rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
+    rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
+    console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
+    for bundle in summary.get("bundles", []):
+        console.table(
+            f"{bundle['path']}: {bundle['verdict']}",
+            ["artifact", "runtime", "state", "max difference", "size"],
+            [(a["path"], a["runtime"], a["state"], _difference(a), a["size"]) for a in bundle["artifacts"]],
+        )
+    console.say(f"all of it: {summary['run']}")
+    console.say(f"next: python -m zoo.evaluate {summary['run']}")
+    for bundle in summary.get("bundles", []):
+        console.say(f"      python -m export verify {bundle['path']}")
+
+
+def _difference(row: dict[str, Any]) -> str:
+    return "" if row["max_abs"] is None else f"{row['max_abs']:.1e}"
+
+
+@click.command("train", cls=ModelCommand)
+@click.argument("name")
+@click.option("--recipe", default="default", show_default=True, help="One of the model's recipes.")
+@click.option("--data-dir", type=click.Path(), help="Your own data.")
+@click.option("--cache-dir", type=click.Path(), help="Where prepared data lies.")
+@click.option("--out", type=click.Path(), help="Exactly this run folder.  [default: runs/NAME/TIME]")
+@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--batch-size", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--learning-rate", type=float, help="Instead of the recipe's.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything random.")
+@click.option("--init", metavar="RUN", help="Begin from the weights of a run, a bundle or a weights file.")
+@click.option("--no-export", is_flag=True, help="Train and evaluate only.")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="recipe.X, model.X, task.X or data.")
+@shell.common_options
+def main(
+    name: str,
+    recipe: str,
+    data_dir: str | None,
+    cache_dir: str | None,
+    out: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    seed: int,
+    init: str | None,
+    no_export: bool,
+    pairs: tuple[str, ...],
+    console: Console,
+    **model_options: Any,
+) -> None:
+    """Train model NAME, judge it on the test split, export it and prove every artifact.
+
+    Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
+    """
+    from zoo import registry
+
+    registry.get_entry(name)  # a mistyped name is answered before TensorFlow is imported
+    changes = settings(pairs)
+    for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
+        if value is not None:
+            changes[f"recipe.{key}"] = value
+    summary = run(
+        name,
+        recipe=recipe,
+        asked=model_arguments(model_options),
+        settings=changes,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        out=out,
+        seed=seed,
+        init=init,
+        export=not no_export,
+        console=console,
+    )
+    console.result(summary)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.train")
