@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from zoo.errors import UsageError, unknown
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def _positive(value: float) -> bool:
@@ -237,7 +234,7 @@ class Evaluation:
     outputs: Mapping[str, np.ndarray]
     truth: np.ndarray | None
     info: Info
-    metrics: Mapping[str, Any] = EMPTY
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class FashionMNIST(keras.Model):
     tiny={"filters": (8, 16), "depth": 1},
     card=Card(
         paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
-        notes="Knows ten kinds of garment, centred, light on black. A product photograph on white must be inverted first.",
+        notes="Knows ten kinds of garment, centred, light on black: a photograph on white must be inverted first.",
     ),
 )
 def fashion_mnist(
