@@ -147,7 +147,7 @@ def _load(name: str) -> tuple[Builder, Spec]:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    from zoo import models
+    models = importlib.import_module("zoo.models")  # `from zoo import models` would ask `zoo.__getattr__`, that is us
 
     for folder in models.__path__:
         for path in sorted(Path(folder).glob("*.py")):
