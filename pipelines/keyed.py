@@ -17,7 +17,7 @@ import tensorflow as tf
 _GAMMA = 0x9E3779B97F4A7C15
 
 
-def bits(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+def bits(keys: tf.Tensor, salt: int, count: int | tf.Tensor) -> tf.Tensor:
     """Return random 64-bit words.
 
     Args:
@@ -29,11 +29,11 @@ def bits(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
         uint64 (B, count).
     """
     keys = tf.bitcast(tf.cast(keys, tf.int64), tf.uint64)
-    state = tf.fill(tf.shape(keys)[:1], tf.constant(salt, tf.uint64))
+    state = tf.fill(tf.shape(keys)[:1], _u64(salt))
     for column in tf.unstack(keys, axis=1):
-        state = _mix(state + tf.constant(_GAMMA, tf.uint64)) ^ column
-    state = _mix(state + tf.constant(_GAMMA, tf.uint64))
-    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
+        state = _mix(state + _u64(_GAMMA)) ^ column
+    state = _mix(state + _u64(_GAMMA))
+    steps = tf.bitcast(tf.range(1, tf.cast(count, tf.int64) + 1), tf.uint64) * _u64(_GAMMA)
     return _mix(state[:, None] + steps)
 
 
@@ -47,18 +47,18 @@ def _u64(value: int) -> tf.Tensor:
     return tf.constant(value, tf.uint64)
 
 
-def uniform(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+def uniform(keys: tf.Tensor, salt: int, count: int | tf.Tensor) -> tf.Tensor:
     """Return uniform numbers in [0, 1): float32 (B, count), multiples of 2**-24. Arguments as in `bits`."""
     return tf.cast(tf.bitwise.right_shift(bits(keys, salt, count), _u64(40)), tf.float32) * 2.0**-24
 
 
-def integers(keys: tf.Tensor, salt: int, count: int, low: int, high: int) -> tf.Tensor:
-    """Return integers from low to high, both included: int32 (B, count). Arguments as in `bits`."""
-    span = high - low + 1
-    return low + tf.minimum(tf.cast(uniform(keys, salt, count) * span, tf.int32), span - 1)
+def integers(keys: tf.Tensor, salt: int, count: int, low: int | tf.Tensor, high: int | tf.Tensor) -> tf.Tensor:
+    """Return integers from low to high (both included, each a number or (count,)): int32 (B, count); else as `bits`."""
+    words = tf.bitcast(tf.bitwise.right_shift(bits(keys, salt, count), _u64(33)), tf.int64)
+    return low + tf.cast(words % tf.cast(high - low + 1, tf.int64), tf.int32)  # 31 bits: the bias is below 1e-6
 
 
-def normal(keys: tf.Tensor, salt: int, count: int) -> tf.Tensor:
+def normal(keys: tf.Tensor, salt: int, count: int | tf.Tensor) -> tf.Tensor:
     """Return standard normal numbers: float32 (B, count), of 65,536 equally likely quantiles.
 
     A table rather than logarithms and cosines, whose last bits depend on how a batch is cut into vector registers.

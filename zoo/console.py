@@ -118,8 +118,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         if isinstance(e, OSError):
             where = f"{e.filename}: " if e.filename else ""
             _fail(f"{where}{e.strerror or e}", EXIT_FAILED)
-        first = (str(e).strip().splitlines() or [""])[0]
-        _fail(f"{type(e).__name__}: {first} (run again with --debug for the traceback)", EXIT_FAILED)
+        last = (str(e).strip().splitlines() or [""])[-1].strip()  # TensorFlow puts the cause last
+        _fail(f"{type(e).__name__}: {last} (run again with --debug for the traceback)", EXIT_FAILED)
 
 
 def _fail(message: str, code: int) -> None:

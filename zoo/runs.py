@@ -48,12 +48,9 @@ class Run:
             UsageError: `out` holds something already; a finished run is never overwritten.
         """
         if out is not None:
-            path = Path(out)
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                what = "a run" if (path / "config.json").exists() else "something"
-                raise UsageError(f"{path} holds {what} already: choose another --out, or remove it first")
-            path.mkdir(parents=True, exist_ok=True)
-            return cls(path)
+            cls.check_free(out)
+            Path(out).mkdir(parents=True, exist_ok=True)
+            return cls(out)
         time = datetime.datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
         for attempt in range(1, 1000):
             path = Path("runs") / model / (time if attempt == 1 else f"{time}-{attempt}")
@@ -63,6 +60,14 @@ class Run:
                 continue
             return cls(path)
         raise ZooError(f"{path.parent} holds a thousand runs of this second")
+
+    @staticmethod
+    def check_free(out: str | Path) -> None:
+        """Raise UsageError if `out` holds something: a run is never overwritten."""
+        path = Path(out)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            what = "a run" if (path / "config.json").exists() else "something"
+            raise UsageError(f"{path} holds {what} already: choose another --out, or remove it first")
 
     @classmethod
     def open(cls, path: str | Path) -> Run:

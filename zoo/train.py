@@ -62,9 +62,11 @@ def run(
     planned = plan.make_plan(
         name, recipe=recipe, asked=asked, settings=settings, data_dir=data_dir, cache_dir=cache_dir, seed=seed
     )
-    folder = Run.create(name, out)
+    if out is not None:
+        Run.check_free(out)  # before the data is fetched; the folder is made when there is something to put into it
     dataset = planned.load_data()
     planned = trainer.fit_to_budget(planned, dataset, console)
+    folder = Run.create(name, out)
     folder.save_config(planned, dataset.info, {"init": init})
     console.say(f"training {name} on {dataset.info.name} ({_counts(dataset.info.counts)}) in {folder.path}")
 

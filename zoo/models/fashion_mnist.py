@@ -32,8 +32,11 @@ def _block(filters: int, depth: int, name: str) -> list[layers.Layer]:  # (B, H,
     return [*convolutions, layers.MaxPooling2D(name=f"{name}_pool")]
 
 
-def _network(num_classes: int, filters: Sequence[int], depth: int, dropout: float) -> list[layers.Layer]:
-    body = [layer for i, f in enumerate(filters) for layer in _block(f, depth, f"block{i}")]
+def _network(
+    num_classes: int, filters: Sequence[int], depths: Sequence[int], dropout: float
+) -> list[layers.Layer]:  # (B, 28, 28, 1) in [0, 255] -> (B, num_classes)
+    blocks = enumerate(zip(filters, depths, strict=True))
+    body = [layer for i, (f, depth) in blocks for layer in _block(f, depth, f"block{i}")]
     return [
         layers.Rescaling(1 / 255, name="rescale"),
         *body[:-1],  # global pooling takes the place of the last max pooling
@@ -54,7 +57,7 @@ class FashionMNIST(keras.Model):
         self,
         num_classes: int,
         filters: Sequence[int],
-        depth: int,
+        depths: Sequence[int],
         dropout: float,
         image_shape: Sequence[int],
         **kwargs: Any,
@@ -64,11 +67,11 @@ class FashionMNIST(keras.Model):
         self.arguments = {
             "num_classes": num_classes,
             "filters": list(filters),
-            "depth": depth,
+            "depths": list(depths),
             "dropout": dropout,
             "image_shape": list(image_shape),
         }
-        self.network = _network(num_classes, filters, depth, dropout)
+        self.network = _network(num_classes, filters, depths, dropout)
 
     def build(self, input_shape: Any) -> None:
         """Build each layer on the shape that the one before it returns."""
@@ -109,7 +112,7 @@ class FashionMNIST(keras.Model):
             augment="flip",
         ),
     },
-    tiny={"filters": (8, 16), "depth": 1},
+    tiny={"filters": (8, 16), "depths": (1, 1)},
     card=Card(
         paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
         notes="Knows ten kinds of garment, centred, light on black: a photograph on white must be inverted first.",
@@ -119,7 +122,7 @@ def fashion_mnist(
     num_classes: int = 10,
     api: Literal["functional", "sequential", "subclassed"] = "functional",
     filters: Sequence[int] = (32, 64, 128),
-    depth: int = 2,
+    depths: Sequence[int] = (1, 2, 2),
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
@@ -128,10 +131,10 @@ def fashion_mnist(
     Shapes: image (B, 28, 28, 1) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
     """
     if api == "subclassed":
-        model = FashionMNIST(num_classes, filters, depth, dropout, image_shape, name="fashion_mnist")
+        model = FashionMNIST(num_classes, filters, depths, dropout, image_shape, name="fashion_mnist")
         model(keras.Input(tuple(image_shape)))  # builds it, shapes only
         return model
-    network = _network(num_classes, filters, depth, dropout)
+    network = _network(num_classes, filters, depths, dropout)
     image = keras.Input(tuple(image_shape), name="image")
     if api == "sequential":
         return keras.Sequential([image, *network], name="fashion_mnist")

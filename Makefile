@@ -1,0 +1,42 @@
+# make demo and make test are all that a newcomer needs; both set up .venv first.
+PYTHON ?= python3
+BIN = .venv/bin
+MINUTES ?= 8
+
+.PHONY: setup demo test check format proof clean
+.DEFAULT_GOAL = help
+
+help:
+	@echo "make demo    set up, get the data, train fashion_mnist for at most $(MINUTES) minutes, export, prove"
+	@echo "make test    set up and run the tests"
+	@echo "make check   lint and format check, as CI does"
+	@echo "make proof   full-size proofs on real data (hours)"
+	@echo "make setup   only make .venv"
+
+setup: .venv/.installed
+
+.venv/.installed: setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,dev]"
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m zoo.train fashion_mnist --set recipe.minutes=$(MINUTES)
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proof: setup
+	$(BIN)/python -m pytest -m proof --timeout 0
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache

@@ -1,0 +1,33 @@
+"""Any Keras model -> artifacts -> proof. Importing this imports no TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "export_model": "export.exporter",
+    "verify_bundle": "export.verifier",
+    "load": "export.loading",
+    "infer_contract": "export.inference",
+    "Bundle": "export.bundle",
+    "Certificate": "export.certificate",
+    "Contract": "export.contract",
+    "Endpoint": "export.contract",
+    "Tensor": "export.contract",
+    "ExportError": "export.errors",
+    "ExportFailed": "export.errors",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'export' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

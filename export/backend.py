@@ -1,0 +1,52 @@
+"""Bring in TensorFlow and Keras, quietly, and only when they are needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from export.errors import ExportError, MissingError
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere: TensorFlow's C++ writes to it whatever the log level says."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
+
+
+def load_tensorflow() -> Any:
+    """Import TensorFlow and Keras 3 on it, without their log noise, and return the `tensorflow` module.
+
+    Raises:
+        MissingError: If TensorFlow is not installed.
+        ExportError: If Keras runs on another backend.
+    """
+    if "tensorflow" not in sys.modules or "keras" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        try:
+            with quiet_stderr():
+                import keras  # noqa: F401
+                import tensorflow  # noqa: F401
+        except ImportError as error:
+            raise MissingError(f"TensorFlow or Keras cannot be imported ({error}); pip install tensorflow") from error
+    import keras
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            f"Keras runs on {keras.backend.backend()}; set KERAS_BACKEND=tensorflow before importing keras"
+        )
+    return tf

@@ -1,0 +1,165 @@
+"""The README.md of a bundle: what it is, what was proven, how to serve it and how to run it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from export.certificate import Certificate, Row
+from export.contract import Contract, Endpoint, Tensor
+from export.errors import ExportError
+
+
+def write_card(
+    folder: Path,
+    contract: Contract,
+    certificate: Certificate,
+    manifest: Mapping[str, Any],
+    card: Mapping[str, Any],
+    name: str,
+) -> None:
+    """Write `README.md`, and copy its pictures to `figures/`.
+
+    Args:
+        folder: The staged bundle.
+        contract: Its contract.
+        certificate: Its proof.
+        manifest: Its manifest.
+        card: What the caller knows: title, description, licence, data, metrics, command, notes, images.
+        name: The name of the bundle, for commands.
+
+    Raises:
+        ExportError: If an image is not there.
+    """
+    formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
+    parts = [f"# {card.get('title', name)}", card.get("description")]
+    parts += _facts(card)
+    parts += _pictures(folder, card.get("images", ()))
+    parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts)]
+    parts += ["Prove it again, here and now: `python -m export verify .`", "## Endpoints", _endpoints(contract)]
+    if "saved_model" in formats:
+        parts += _serving(contract, name)
+    if "tflite" in formats:
+        parts += _litert(contract[formats["tflite"]["endpoints"][0]])
+    parts += [f"## Notes\n\n{card['notes']}"] if card.get("notes") else []
+    parts.append(
+        "`sha256sum -c SHA256SUMS` finds damaged files. It cannot find malice: who can write files can write sums."
+    )
+    (folder / "README.md").write_text("\n\n".join(part for part in parts if part) + "\n")
+
+
+def _facts(card: Mapping[str, Any]) -> list[str]:
+    rows = [(key.capitalize(), card[key]) for key in ("data", "licence") if card.get(key)]
+    rows += [
+        (name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in card.get("metrics", {}).items()
+    ]
+    facts = [_table(("", ""), rows)] if rows else []
+    return facts + ([f"Made by\n\n    {card['command']}"] if card.get("command") else [])
+
+
+def _pictures(folder: Path, images: Iterable[Any]) -> list[str]:
+    shown = []
+    for image in map(Path, images):
+        if not image.is_file():
+            raise ExportError(f"card image {image} is not there; give the path of a PNG file")
+        (folder / "figures").mkdir(exist_ok=True)
+        shutil.copyfile(image, folder / "figures" / image.name)
+        shown.append(f"![{image.stem.replace('_', ' ')}](figures/{image.name})")
+    return shown
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _proof(rows: Iterable[Row]) -> str:
+    """Return the parity table: one line for each artifact in each runtime."""
+    lines = []
+    for row in rows:
+        ran = ", ".join(f"{k} {v}" for k, v in row.versions.items()) or row.runtime or ""
+        code = f"needs the code of {row.code_dependency}" if row.code_dependency else ""
+        lines.append((f"`{row.artifact}`", ran, row.state, worst(row), row.reason or code))
+    return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
+
+
+def worst(row: Row) -> str:
+    """Return the largest difference of a row and its tolerance, in units of the reference, as text."""
+    figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]
+    if not figures:
+        return ""
+    found = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
+    return f"{found['max_error']:.1e} ({found['tolerance']:.0e})"
+
+
+def _endpoints(contract: Contract) -> str:
+    def describe(tensors: Iterable[Tensor]) -> str:
+        return "; ".join(f"`{t.name}` {t.dtype} {_shape(t)} {t.meaning}" for t in tensors)
+
+    rows = [(f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(e.formats)) for e in contract.endpoints]
+    return _table(("endpoint", "takes", "returns", "in"), rows)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "(" + ", ".join("?" if d is None else str(d) for d in tensor.shape) + ")"
+
+
+def _serving(contract: Contract, name: str) -> list[str]:
+    """Return how to serve the SavedModel, by REST and by gRPC."""
+    endpoint = contract.carried_by("saved_model")[0]
+    instance = ", ".join(f'"{t.name}": {_json(t)}' for t in endpoint.inputs)
+    inputs = "\n".join(
+        f'request.inputs["{t.name}"].CopyFrom(tf.make_tensor_proto({_array(t)}))' for t in endpoint.inputs
+    )
+    return [
+        "## Serve it with TF Serving",
+        f'    docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD/saved_model:/models/{name}" -e MODEL_NAME={name} \\\n'
+        "        tensorflow/serving",
+        "REST (replace the zeros by a real input):",
+        f'    python -c \'import json; print(json.dumps({{"signature_name": "{endpoint.name}", "instances": '
+        f"[{{{instance}}}]}}))' \\\n"
+        f"        | curl -s -d @- http://localhost:8501/v1/models/{name}:predict",
+        "gRPC (`pip install tensorflow-serving-api`):",
+        "```python\nimport grpc, numpy as np, tensorflow as tf\n"
+        "from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc\n\n"
+        'service = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel("localhost:8500"))\n'
+        "request = predict_pb2.PredictRequest()\n"
+        f'request.model_spec.name, request.model_spec.signature_name = "{name}", "{endpoint.name}"\n'
+        f"{inputs}\n"
+        "print({k: tf.make_ndarray(v) for k, v in service.Predict(request, 10).outputs.items()})\n```",
+    ]
+
+
+def _sizes(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(d or (1 if i == 0 else 16) for i, d in enumerate(tensor.shape))
+
+
+def _array(tensor: Tensor) -> str:
+    return '[b"..."]' if tensor.dtype == "string" else f'np.zeros({_sizes(tensor)}, "{tensor.dtype}")'
+
+
+def _json(tensor: Tensor) -> str:
+    """Return a Python expression for one instance of a tensor, as REST wants it."""
+    if tensor.dtype == "string":
+        return '{"b64": ""}' if tensor.meaning == "encoded_image" else '""'
+    expression = "0.0" if tensor.dtype.startswith("float") else "0"
+    for size in reversed(_sizes(tensor)[1:]):
+        expression = f"[{expression}]*{size}"
+    return expression
+
+
+def _litert(endpoint: Endpoint) -> list[str]:
+    """Return how to run the TFLite file."""
+    arguments = ", ".join(f"{t.name}={_array(t)}" for t in endpoint.inputs)
+    return [
+        "## Run it with LiteRT",
+        "`pip install ai-edge-litert`, then, one example at a time:",
+        "```python\nimport numpy as np\nfrom ai_edge_litert.interpreter import Interpreter\n\n"
+        'interpreter = Interpreter("tflite/float32.tflite")\n'
+        f'run = interpreter.get_signature_runner("{endpoint.name}")\n'
+        f"outputs = run({arguments})\n"
+        "print({name: value.shape for name, value in outputs.items()})\n```",
+    ]

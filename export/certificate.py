@@ -1,0 +1,103 @@
+"""What the proof of a bundle says: one row for every artifact in every runtime, and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
+INCOMPLETE = "incomplete"
+EXIT_CODES = {PASS: 0, FAIL: 1, INCOMPLETE: 3}
+
+
+@dataclass
+class Row:
+    """One artifact in one runtime.
+
+    Attributes:
+        artifact: Its path in the bundle, "live model" for the reference itself, "files" for the checksums.
+        format: A format, or "reference" or "bundle".
+        runtime: What ran it, or None where nothing runs.
+        state: pass, fail, not_run or unsupported.
+        reason: One sentence, or None if it passed.
+        required: Whether the bundle is incomplete when this is not_run.
+        demanded: Whether it was asked for by name, so that `unsupported` is a failure.
+        versions: {library: version} of what ran.
+        code_dependency: The package whose code the artifact needs, or None.
+        seconds: How long loading and running took.
+        endpoints: Figures by endpoint.
+    """
+
+    artifact: str
+    format: str
+    runtime: str | None
+    state: str
+    reason: str | None = None
+    required: bool = False
+    demanded: bool = False
+    versions: dict[str, str] = field(default_factory=dict)
+    code_dependency: str | None = None
+    seconds: float | None = None
+    endpoints: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Certificate:
+    """The rows, and what they were judged by.
+
+    Attributes:
+        artifacts: The rows.
+        policy: The numbers that decided.
+        noise_floor: {endpoint: {output: largest difference of an artifact from itself}}, as measured in this proof.
+        environment: Where the proof ran.
+    """
+
+    artifacts: list[Row]
+    policy: dict[str, float] = field(default_factory=dict)
+    noise_floor: dict[str, dict[str, float]] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Return fail if anything failed, incomplete if something required did not run, else pass."""
+        if any(row.state == FAIL or (row.state == UNSUPPORTED and row.demanded) for row in self.artifacts):
+            return FAIL
+        if any(row.state == NOT_RUN and row.required for row in self.artifacts):
+            return INCOMPLETE
+        return PASS
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 for pass, 1 for fail, 3 for incomplete."""
+        return EXIT_CODES[self.verdict]
+
+    def problems(self) -> list[str]:
+        """Return a sentence for every row that keeps the verdict from being pass, failures first."""
+        return [*map(_sentence, self._blamed(FAIL, UNSUPPORTED)), *map(_sentence, self._blamed(NOT_RUN))]
+
+    def _blamed(self, *states: str) -> Iterable[Row]:
+        wanted = {FAIL: lambda row: True, UNSUPPORTED: lambda row: row.demanded, NOT_RUN: lambda row: row.required}
+        return (row for row in self.artifacts if row.state in states and wanted[row.state](row))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that parity.json holds."""
+        return {
+            "schema": 1,
+            "verdict": self.verdict,
+            "artifacts": [asdict(row) for row in self.artifacts],
+            "policy": self.policy,
+            "noise_floor": self.noise_floor,
+            "environment": self.environment,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Certificate:
+        """Rebuild from `to_json`."""
+        rows = [Row(**row) for row in data["artifacts"]]
+        return cls(rows, data["policy"], data["noise_floor"], data["environment"])
+
+
+def _sentence(row: Row) -> str:
+    where = f"{row.artifact} in {row.runtime}" if row.runtime else row.artifact
+    return f"{where}: {row.reason}"

@@ -1,0 +1,124 @@
+"""Ready-made endpoints, and a contract read off a model that came without one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from export.contract import FORMATS, Endpoint, Tensor
+from export.errors import ExportError
+from export.inference import infer_contract, structure_of
+from export.runners import protocol
+
+__all__ = ["bytes_endpoint", "infer_contract", "step_endpoint", "tensor_endpoint"]
+
+
+def tensor_endpoint(
+    model: Any,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    name: str = "serving_default",
+    batch: int | None = None,
+    formats: Sequence[str] = FORMATS,
+    structure: str | None = None,
+) -> Endpoint:
+    """Return the endpoint that is the model's own call, in inference mode.
+
+    Args:
+        model: A built Keras model.
+        inputs: In the order in which the model takes them.
+        outputs: In the order in which it returns them; a model that returns a dict returns it by these names.
+        name: The signature name.
+        batch: The one legal batch size, or None for any.
+        formats: The formats that carry it.
+        structure: "tensor", "dict" or "list"; None reads it off the model.
+    """
+    found = structure or structure_of(model, [t.name for t in inputs])
+    endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, tuple(formats), batch, found)
+    description = endpoint.to_json()
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        return protocol.name_outputs(description, model(protocol.arrange(description, values), training=False))
+
+    return dataclasses.replace(endpoint, call=call)
+
+
+def bytes_endpoint(
+    base: Endpoint,
+    preprocess: Callable[[Any], Any],
+    name: str = "bytes",
+    labels: Sequence[str] | None = None,
+) -> Endpoint:
+    """Return an endpoint that takes image files, for a base endpoint that takes one image.
+
+    Args:
+        base: What the pixels go into.
+        preprocess: The pure TensorFlow function that the feed uses too: scalar string -> one image.
+        name: The signature name.
+        labels: Class names in order. With them the endpoint also returns `label` (string) and `score` (float32), the
+            name and the probability of the largest output.
+
+    Returns:
+        `image_bytes` (B,) string -> the outputs of `base`. Only SavedModels carry it.
+
+    Raises:
+        ExportError: If `base` takes more than one input, or labels do not fit its first output.
+    """
+    if len(base.inputs) != 1:
+        raise ExportError(f"endpoint {base.name} takes {len(base.inputs)} inputs; a bytes endpoint feeds exactly one")
+    image, scores = base.inputs[0], base.outputs[0]
+    if labels is not None and scores.shape[-1] != len(labels):
+        raise ExportError(f"{len(labels)} labels for {scores.shape[-1]} outputs of {scores.name}; give one for each")
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        spec = tf.TensorSpec(image.shape[1:], image.dtype)
+        images = tf.map_fn(
+            lambda data: tf.ensure_shape(tf.cast(preprocess(data), image.dtype), image.shape[1:]),
+            values["image_bytes"],
+            fn_output_signature=spec,
+        )
+        outputs = dict(base.call({image.name: images}))
+        if labels is not None:
+            values = outputs[scores.name]
+            chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
+            outputs["label"] = tf.gather(tf.constant(labels), tf.argmax(values, axis=-1))
+            outputs["score"] = tf.reduce_max(chances, axis=-1)
+        return outputs
+
+    extra = (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,))) if labels is not None else ()
+    inputs = (Tensor("image_bytes", "string", (base.batch,), "encoded_image"),)
+    return Endpoint(name, inputs, base.outputs + extra, call, ("saved_model",), base.batch)
+
+
+def step_endpoint(
+    step: Callable[..., Sequence[Any]],
+    token: Tensor,
+    states: Sequence[Tensor],
+    output: Tensor,
+    name: str = "step",
+    formats: Sequence[str] = ("saved_model", "tflite"),
+) -> Endpoint:
+    """Return the endpoint that advances a recurrent model by one token, its state an explicit input and output.
+
+    Every state `s` (meaning "state") comes back as `next_s`, to be given as `s` in the next call; zeros begin. The batch
+    is one, because a fixed batch is what lets a recurrent step become TFLite.
+
+    Args:
+        step: `(token, *states) -> (output, *next states)`, in inference mode.
+        token: Such as Tensor("token", "int32", (1,), "token", 0, size - 1).
+        states: Such as [Tensor("state", "float32", (1, units), "state")].
+        output: Such as Tensor("logits", "float32", (1, size), "logits").
+        name: The signature name.
+        formats: The formats that carry it.
+    """
+    following = tuple(dataclasses.replace(state, name=f"next_{state.name}") for state in states)
+    outputs = (output, *following)
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        results = step(values[token.name], *(values[state.name] for state in states))
+        return {tensor.name: result for tensor, result in zip(outputs, results, strict=True)}
+
+    return Endpoint(name, (token, *states), outputs, call, tuple(formats), batch=1)

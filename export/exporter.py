@@ -1,0 +1,191 @@
+"""Export a model: write every format, prove it, and publish the bundle only if it holds."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export import bundle
+from export.backend import load_tensorflow
+from export.bundle import Bundle
+from export.card import write_card
+from export.certificate import FAIL, PASS, UNSUPPORTED, Certificate
+from export.contract import FORMATS, KERAS_FORMATS, Contract
+from export.dependencies import code_dependency
+from export.errors import ExportError, ExportFailed, Unsupported
+from export.formats import DEFAULT_FORMATS, Artifact, writer
+from export.golden import cases_for, write_golden
+from export.proof import Subject, check_names, prove
+from export.reference import run_reference
+
+
+def export_model(
+    model: Any,
+    out: str | os.PathLike[str],
+    *,
+    contract: Contract | None = None,
+    samples: Mapping[str, np.ndarray] | None = None,
+    formats: Sequence[str] = DEFAULT_FORMATS,
+    card: Mapping[str, Any] | None = None,
+    assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    require: Sequence[str] = (),
+    version: int = 1,
+    progress: Callable[[str], None] | None = None,
+) -> Bundle:
+    """Export any Keras model to every format, prove each in a fresh process, and publish the bundle.
+
+    Args:
+        model: A built Keras 3 model.
+        out: The folder that the bundle will be; it must not exist.
+        contract: What the artifacts promise; None reads it off the model.
+        samples: Real examples (N, ...) by input name, used in golden inputs.
+        formats: What to write. A list other than the default asks for its formats by name: one that cannot carry the
+            model is then a failure.
+        card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files).
+        assets: More files of the bundle, {name: bytes or path}.
+        metadata: JSON-able, kept in the manifest.
+        require: Runtimes and formats without which the proof is incomplete.
+        version: The version folder of the SavedModel, at least 1.
+        progress: Told of each stage in a few words.
+
+    Raises:
+        ExportError: If the arguments do not fit together, or `out` exists.
+        ExportFailed: If the proof does not hold; the bundle is kept beside `out`, marked.
+    """
+    tell = progress or (lambda text: None)
+    load_tensorflow()
+    check_names(formats, FORMATS, "format")
+    if version < 1:
+        raise ExportError(f"version {version} is not a version that TF Serving reads; give 1 or more")
+    target = Path(out).absolute()
+    contract = contract or infer_contract_of(model, samples)
+    _check_contract(contract, formats)
+    folder = bundle.stage(target)
+    try:
+        certificate, manifest = _write_and_prove(
+            model, folder, contract, samples, formats, assets, require, version, tell, metadata
+        )
+        bundle.write_json(folder / bundle.PARITY, certificate.to_json())
+        write_card(folder, contract, certificate, manifest, card or {}, target.name)
+        manifest = bundle.seal(folder, manifest)
+        if certificate.verdict == PASS:
+            tell(f"publishing {target}")
+            return Bundle(bundle.publish(folder, target), manifest, contract, certificate)
+        mark = "failed" if certificate.verdict == FAIL else "incomplete"
+        kept = bundle.keep(folder, target, mark)
+    except BaseException:
+        bundle.discard(folder)
+        raise
+    raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {kept}", kept, certificate)
+
+
+def infer_contract_of(model: Any, samples: Mapping[str, np.ndarray] | None) -> Contract:
+    """Return the contract read off a model; see `export.inference.infer_contract`."""
+    from export.inference import infer_contract
+
+    return infer_contract(model, samples)
+
+
+def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
+    if not contract.endpoints:
+        raise ExportError("the contract has no endpoint; give at least one")
+    for endpoint in contract.endpoints:
+        if endpoint.call is None:
+            raise ExportError(
+                f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
+            )
+    heads = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
+    sizes = {t.shape[-1] for t in heads if t.shape[-1] is not None}
+    if contract.labels is not None and sizes and len(contract.labels) not in sizes:
+        raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")
+
+
+def _write_and_prove(
+    model: Any,
+    folder: Path,
+    contract: Contract,
+    samples: Mapping[str, np.ndarray] | None,
+    formats: Sequence[str],
+    assets: Mapping[str, Any] | None,
+    require: Sequence[str],
+    version: int,
+    tell: Callable[[str], None],
+    metadata: Mapping[str, Any] | None,
+) -> tuple[Certificate, dict[str, Any]]:
+    """Fill the staging folder; return the certificate and the manifest without its hashes."""
+    tell("running the live model on golden inputs")
+    cases = {endpoint.name: cases_for(endpoint, samples) for endpoint in contract.endpoints}
+    live = run_reference(contract, cases)
+    write_golden(folder / "golden", cases)
+    dependency = code_dependency(model)
+    artifacts = [_write(model, contract, folder, format, version, dependency, tell) for format in formats]
+    _write_assets(folder, contract, assets or {})
+    demanded = frozenset(formats) if tuple(formats) != DEFAULT_FORMATS else frozenset()
+    tell("proving every artifact in fresh processes")
+    subject = Subject(folder, contract, artifacts, cases, dependency, live, probing=True, demanded=demanded)
+    certificate = prove(subject, require=require)
+    _withhold(folder, artifacts, certificate)
+    manifest = {
+        "schema": 1,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "producer": live.report["versions"],
+        "contract": contract.to_json(),
+        "code_dependency": dependency,
+        "artifacts": [artifact.to_json() for artifact in artifacts],
+        "demanded": sorted(demanded),
+        "metadata": dict(metadata or {}),
+    }
+    return certificate, manifest
+
+
+def _write(
+    model: Any,
+    contract: Contract,
+    folder: Path,
+    format: str,
+    version: int,
+    dependency: Mapping[str, Any] | None,
+    tell: Callable[[str], None],
+) -> Artifact:
+    """Write one format; what cannot be is an artifact that says why."""
+    tell(f"writing {format}")
+    try:
+        if not contract.carried_by(format):
+            raise Unsupported(f"no endpoint of the contract is carried by {format}")
+        if dependency and "__main__" in dependency["modules"] and format in KERAS_FORMATS:
+            raise Unsupported("a class of the model is defined in __main__, where no other process finds it")
+        return writer(format)(model, contract, folder, version)
+    except Unsupported as error:
+        for path in bundle.partial_files(folder, format):
+            path.unlink()
+        return Artifact(format, format, (), state=UNSUPPORTED, reason=str(error))
+
+
+def _write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:
+    if contract.labels is not None:
+        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
+    for name, content in assets.items():
+        path = (folder / name).resolve()
+        if folder.resolve() not in path.parents or path.exists():
+            raise ExportError(f"asset {name!r} would leave the bundle or replace one of its files; choose another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            shutil.copyfile(content, path)
+
+
+def _withhold(folder: Path, artifacts: Sequence[Artifact], certificate: Certificate) -> None:
+    """Remove what turned out not to come back, and remember why."""
+    for row in certificate.artifacts:
+        for artifact in artifacts:
+            if row.state == UNSUPPORTED and row.artifact == artifact.path and artifact.state is None:
+                artifact.state, artifact.reason = row.state, row.reason
+                (folder / artifact.path).unlink()

@@ -1,0 +1,55 @@
+"""The whole model in one HDF5 file, without the optimizer: Keras cannot resume from it, and it often cannot be read."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from export.contract import Contract
+from export.errors import Unsupported
+from export.formats import Artifact
+
+# What a fresh process says, and what it means (Keras writes all of these without complaint).
+CAUSES = {
+    "Unknown layer: 'NotEqual'": "mask_zero=True puts an operation into the graph that HDF5 cannot name",
+    "Unknown layer": "the graph holds an operation or a layer that HDF5 cannot name",
+    "Layer count mismatch": "layers are made in build(); make them in __init__",
+    "Table not initialized": "a lookup was adapted; pass vocabulary= to its constructor",
+    "Lambda": "a Lambda layer holds code",
+}
+
+
+def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
+    """Write `model.h5`.
+
+    The optimizer stays out: with it a loss given by name ("mse") makes the file unreadable, and its state does not come
+    back anyway.
+
+    Raises:
+        Unsupported: If the model has no config that could be stored.
+    """
+    import h5py
+    import keras
+
+    path = folder / "model.h5"
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # Keras warns that the format is old
+    try:
+        model.save(path, include_optimizer=False)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise Unsupported(f"Keras cannot write it: {' '.join(str(error).split())[:200]}") from error
+    finally:
+        logger.setLevel(level)
+    endpoints = tuple(e.name for e in contract.carried_by("hdf5"))
+    producer = {"keras": keras.__version__, "h5py": h5py.__version__}
+    return Artifact("hdf5", path.name, endpoints, producer=producer)
+
+
+def explain(error: str) -> str:
+    """Return why an HDF5 file did not come back, from what the fresh process said."""
+    for text, cause in CAUSES.items():
+        if text in error:
+            return f"Keras cannot read it back: {cause} ({error[:160]})"
+    return f"Keras cannot read it back: {error}"

@@ -1,0 +1,76 @@
+"""The SavedModel that TF Serving loads, with named inputs and outputs for every endpoint."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from export.contract import Contract, Endpoint
+from export.errors import ExportError
+from export.formats import Artifact
+
+
+def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
+    """Write `saved_model/<version>/`."""
+    import tensorflow as tf
+
+    endpoints = contract.carried_by("saved_model")
+    path = folder / "saved_model" / str(version)
+    save(model, endpoints, path)
+    producer = {"tensorflow": tf.__version__}
+    return Artifact("saved_model", f"saved_model/{version}", tuple(e.name for e in endpoints), producer=producer)
+
+
+def save(model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | None = None) -> None:
+    """Write a SavedModel.
+
+    `model.export()` would serve live augmentation and unnamed outputs; ExportArchive with our own functions does not.
+
+    Args:
+        model: The model whose variables the endpoints use.
+        endpoints: What to serve.
+        path: A folder that does not exist yet.
+        batch: A fixed batch size for endpoints that have none.
+
+    Raises:
+        ExportError: If an endpoint uses something that does not belong to the model.
+    """
+    import keras
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for endpoint in endpoints:
+        archive.add_endpoint(endpoint.name, _positional(endpoint), input_signature=_signature(endpoint, batch))
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # "Assets written to"
+    try:
+        archive.write_out(str(path), verbose=False)
+    except AssertionError as error:  # TensorFlow says at length that something is untracked
+        raise ExportError(
+            f"an endpoint uses a table or variable that the model does not hold; make it an attribute of the model "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _signature(endpoint: Endpoint, batch: int | None) -> list[Any]:
+    import tensorflow as tf
+
+    rows = endpoint.batch or batch
+    return [tf.TensorSpec((rows, *t.shape[1:]), t.dtype, name=t.name) for t in endpoint.inputs]
+
+
+def _positional(endpoint: Endpoint) -> Any:
+    """Return the endpoint's call taking tensors in order: the specs then give each its name in the signature."""
+    names = [t.name for t in endpoint.inputs]
+    outputs = [t.name for t in endpoint.outputs]
+
+    def function(*tensors: Any) -> dict[str, Any]:
+        result = endpoint.call(dict(zip(names, tensors, strict=True)))
+        return {name: result[name] for name in outputs}
+
+    return function

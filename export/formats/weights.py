@@ -1,0 +1,32 @@
+"""The weights alone, with the architecture as JSON beside them, so that a fresh process can rebuild the model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from export.contract import Contract
+from export.errors import Unsupported
+from export.formats import Artifact
+
+
+def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
+    """Write `model.weights.h5` and `model.config.json`.
+
+    Raises:
+        Unsupported: If the model has no config that could be stored.
+    """
+    import h5py
+    import keras
+
+    try:
+        config = keras.saving.serialize_keras_object(model)
+    except NotImplementedError as error:
+        raise Unsupported(f"{type(model).__name__} has no config: {' '.join(str(error).split())[:200]}") from error
+    config.pop("compile_config", None)  # training is not served, and a custom loss would need its code
+    (folder / "model.config.json").write_text(json.dumps(config, indent=1) + "\n")
+    path = folder / "model.weights.h5"
+    model.save_weights(path)
+    endpoints = tuple(e.name for e in contract.carried_by("weights"))
+    return Artifact("weights", path.name, endpoints, producer={"keras": keras.__version__, "h5py": h5py.__version__})

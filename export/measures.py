@@ -1,0 +1,91 @@
+"""How far two arrays are apart. NumPy only.
+
+A difference is measured in units of its row: divided by the largest value of that row in the reference, or by one where
+that is smaller. So an extreme row never hides an error in an ordinary one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def is_real(array: np.ndarray) -> bool:
+    """Return whether an array holds floating point numbers; all else is compared exactly."""
+    return np.issubdtype(array.dtype, np.floating)
+
+
+def row_errors(reference: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Return the largest difference of each row in units of that row, (rows,) float64; inf where only one is finite."""
+    a, b = (np.atleast_1d(x).astype(np.float64) for x in (reference, value))
+    if a.size == 0:
+        return np.zeros(len(a))
+    a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+    finite = np.isfinite(a)
+    scale = np.maximum(1.0, np.max(np.abs(a), axis=1, where=finite, initial=0.0))
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(a - b))
+    return np.max(np.where(np.isnan(difference), np.inf, difference), axis=1) / scale
+
+
+def spread(reference: np.ndarray, value: np.ndarray) -> float:
+    """Return the largest row error; infinite for another shape, and for any difference of what is not a real number."""
+    if reference.shape != value.shape:
+        return float("inf")
+    if not is_real(reference):
+        return 0.0 if np.array_equal(reference, value) else float("inf")
+    return float(np.max(row_errors(reference, value), initial=0.0))
+
+
+def energy(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+    """Return the root mean square of the reference and of the difference, over values that are finite in both."""
+    count, signal, error = 0, 0.0, 0.0
+    for reference, value in pairs:
+        a, b = reference.astype(np.float64).ravel(), value.astype(np.float64).ravel()
+        finite = np.isfinite(a) & np.isfinite(b)
+        signal += float(np.sum(a[finite] ** 2))
+        error += float(np.sum((a[finite] - b[finite]) ** 2))
+        count += int(np.sum(finite))
+    return (signal / max(count, 1)) ** 0.5, (error / max(count, 1)) ** 0.5
+
+
+def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[int, int]:
+    """Return how many rows agree on the largest value, and how many rows are no ties.
+
+    Args:
+        reference: (..., classes).
+        value: The same shape.
+        tolerance: Two leading values closer than twice this, in units of the row, are a tie.
+    """
+    classes = reference.shape[-1]
+    a, b = (x.reshape(-1, classes).astype(np.float64) for x in (reference, value))
+    leading = np.sort(a, axis=1)[:, -2:]
+    margin = 2 * tolerance * np.maximum(1.0, np.max(np.abs(a), axis=1, initial=0.0))
+    clear = leading[:, 1] - leading[:, 0] > margin
+    return int(np.sum((np.argmax(a, 1) == np.argmax(b, 1)) & clear)), int(np.sum(clear))
+
+
+def measure(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float, classes: bool) -> dict[str, Any]:
+    """Return the figures of one output for the certificate.
+
+    Args:
+        pairs: (reference, value) of the judged cases, of equal shapes.
+        tolerance: As used.
+        classes: Whether the last axis holds classes, so that top-1 means something.
+    """
+    signal, error = energy(pairs)
+    absolute = max((float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b))) for a, b in pairs))
+    figures = {
+        "max_abs": absolute,
+        "max_error": max(spread(a, b) for a, b in pairs),
+        "rmse": error,
+        "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,
+        "tolerance": tolerance,
+    }
+    if classes and all(a.ndim >= 2 and a.shape[-1] > 1 for a, _ in pairs):
+        counts = [top1(a, b, tolerance) for a, b in pairs]
+        figures["top1"] = f"{sum(c[0] for c in counts)}/{sum(c[1] for c in counts)}"
+    return figures

@@ -1,0 +1,219 @@
+"""Prove a bundle: run every artifact in fresh processes, judge what comes back, and write the rows of a certificate."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from export.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
+from export.contract import FORMATS, KERAS_FORMATS, Contract
+from export.errors import ExportError
+from export.formats import Artifact, hdf5
+from export.golden import Case
+from export.parity import Policy, Verdict, judge_endpoint, noise
+from export.running import Run, run_all
+from export.runtimes import RUNTIMES, Runtime
+
+OURS = frozenset({"export", "zoo", "pipelines"})  # what an artifact must never need
+
+
+@dataclass
+class Subject:
+    """What is proven.
+
+    Attributes:
+        folder: The bundle or its staging folder.
+        contract: What it promises.
+        artifacts: What it holds.
+        cases: Golden cases by endpoint, with the outputs of the reference.
+        dependency: {"package", "modules"} that hold classes of the model, or None.
+        live: The reference model as a run, where it is at hand; it is judged too.
+        probing: Whether an HDF5 file that does not come back is a finding about the format (at export) or damage.
+        demanded: Formats that were asked for by name.
+    """
+
+    folder: Path
+    contract: Contract
+    artifacts: Sequence[Artifact]
+    cases: Mapping[str, Sequence[Case]]
+    dependency: Mapping[str, object] | None = None
+    live: Run | None = None
+    probing: bool = False
+    demanded: frozenset[str] = field(default_factory=frozenset)
+
+
+def check_names(names: Sequence[str], known: Sequence[str], what: str) -> None:
+    """Raise ExportError for a name that is not known, with the nearest ones."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(known)}"
+            raise ExportError(f"unknown {what} {name!r}; {hint}")
+
+
+def prove(
+    subject: Subject, runtimes: Sequence[str] | None = None, require: Sequence[str] = (), policy: Policy | None = None
+) -> Certificate:
+    """Run and judge everything.
+
+    Args:
+        subject: What is proven.
+        runtimes: Run only these; None for all.
+        require: Runtimes and formats without which the certificate is incomplete.
+        policy: What counts as equal.
+
+    Raises:
+        ExportError: If a runtime or format is unknown.
+    """
+    check_names(runtimes or (), tuple(RUNTIMES), "runtime")
+    check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
+    policy = policy or Policy()
+    chosen = {name: r for name, r in RUNTIMES.items() if (runtimes is None or name in runtimes) and r.version}
+    plan = {name: (r, found) for name, r in chosen.items() if (found := _artifacts_of(subject, r))}
+    runs = run_all(subject.folder, subject.contract, plan, (subject.dependency or {}).get("modules", ()))
+    floor = _floor([*runs.values(), *([subject.live] if subject.live else [])], subject.cases, policy)
+    rows = [_judge_live(subject, floor, policy)] if subject.live else []
+    for artifact in subject.artifacts:
+        for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
+            row = Row(artifact.path, artifact.format, runtime.name, PASS)
+            row.required = runtime.name in require or (
+                runtime.required and (runtimes is None or runtime.name in runtimes)
+            )
+            row.demanded = artifact.format in subject.demanded or artifact.format in require
+            if artifact.state:
+                row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
+            elif runtime.name not in chosen:
+                row.state, row.reason = NOT_RUN, _absent(runtime, runtimes)
+            else:
+                _judge_run(subject, artifact, row, runs[runtime.name, artifact.path], floor, policy)
+            rows.append(row)
+    rows += _required_but_absent(subject, rows, require)
+    environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    return Certificate(rows, policy.to_json(), floor, environment)
+
+
+def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
+    return [a for a in subject.artifacts if a.format in runtime.formats and a.state is None]
+
+
+def _absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
+    if runtimes is not None and runtime.name not in runtimes:
+        return "not asked for"
+    return f"{runtime.name} is not installed; pip install {runtime.distribution}"
+
+
+def _required_but_absent(subject: Subject, rows: Sequence[Row], require: Sequence[str]) -> list[Row]:
+    """Return a row for every required name that no row speaks of."""
+    spoken = {row.runtime for row in rows} | {row.format for row in rows}
+    return [
+        Row(name, name, None, NOT_RUN, f"required, but nothing in this bundle is or runs on {name}", required=True)
+        for name in require
+        if name not in spoken
+    ]
+
+
+def _floor(runs: Sequence[Run], cases: Mapping[str, Sequence[Case]], policy: Policy) -> dict[str, dict[str, float]]:
+    """Return the noise floor by endpoint and output. What is above the ceiling is a bug, and widens nothing."""
+    floor: dict[str, dict[str, float]] = {}
+    for run in runs:
+        for endpoint, arrays in run.arrays.items():
+            outputs = floor.setdefault(endpoint, {})
+            for measured in noise(cases[endpoint], arrays).values():
+                for output, value in measured.items():
+                    if value <= policy.ceiling:
+                        outputs[output] = max(outputs.get(output, 0.0), value)
+    return floor
+
+
+def _judge(
+    subject: Subject, endpoint: str, run: Run, floor: Mapping[str, Mapping[str, float]], policy: Policy
+) -> Verdict:
+    outputs = subject.contract[endpoint].outputs
+    classes = frozenset(t.name for t in outputs if t.meaning in ("logits", "probabilities"))
+    arrays, errors = run.arrays.get(endpoint, {}), run.errors.get(endpoint, {})
+    return judge_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy)
+
+
+def _judge_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], policy: Policy) -> Row:
+    """Judge the reference against itself and the contract."""
+    row = Row("live model", "reference", "keras", PASS, versions=subject.live.report["versions"])
+    findings = []
+    for endpoint in subject.contract.endpoints:
+        verdict = _judge(subject, endpoint.name, subject.live, floor, policy)
+        row.endpoints[endpoint.name] = {"noise": verdict.figures["noise"]}
+        found = verdict.findings + _against_contract(subject.cases[endpoint.name], endpoint.outputs)
+        findings += [f"endpoint {endpoint.name}: {text}" for text in found]
+    return _conclude(row, findings)
+
+
+def _against_contract(cases: Sequence[Case], outputs: Sequence[object]) -> list[str]:
+    found = []
+    for case in (c for c in cases if c.judged and c.outputs):
+        for tensor in outputs:
+            value = case.outputs[tensor.name]
+            dtype = "string" if value.dtype.kind in "OSU" else value.dtype.name
+            fits = len(value.shape) == len(tensor.shape) and all(
+                w in (None, s) for w, s in zip(tensor.shape[1:], value.shape[1:], strict=True)
+            )
+            if dtype != tensor.dtype or not fits:
+                promised = f"{tensor.dtype} {tensor.shape}"
+                found.append(f"{tensor.name} is {dtype} {value.shape} where the contract promises {promised}")
+    return list(dict.fromkeys(found))
+
+
+def _judge_run(
+    subject: Subject,
+    artifact: Artifact,
+    row: Row,
+    run: Run,
+    floor: Mapping[str, Mapping[str, float]],
+    policy: Policy,
+) -> None:
+    """Fill in the row of an artifact that was run."""
+    report = run.report
+    row.versions, row.seconds = report.get("versions", {}), report.get("seconds")
+    if subject.dependency and artifact.format in KERAS_FORMATS:
+        row.code_dependency = str(subject.dependency["package"])
+    if run.problem:
+        row.state, row.reason = (NOT_RUN if run.timed_out else FAIL), f"the process {run.problem}"
+    elif report["missing"]:
+        row.state, row.reason = NOT_RUN, f"needs the code of the model: {report['missing']}; install it"
+    elif report["memory_error"]:
+        row.state, row.reason = NOT_RUN, "ran out of the memory that one process may take"
+    elif error := (report["error"] or _raised_everywhere(subject, artifact, run)):
+        withheld = artifact.format == "hdf5" and subject.probing
+        row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if withheld else (FAIL, error)
+    else:
+        findings = _foreign_code(subject, row, report["modules"])
+        for endpoint in artifact.endpoints:
+            verdict = _judge(subject, endpoint, run, floor, policy)
+            row.endpoints[endpoint] = verdict.figures
+            findings += [f"endpoint {endpoint}: {text}" for text in verdict.findings]
+        _conclude(row, findings)
+
+
+def _raised_everywhere(subject: Subject, artifact: Artifact, run: Run) -> str | None:
+    """Return the first error if no judged case of any endpoint ran."""
+    errors = [
+        run.errors.get(e, {}).get(f"{c.name}/main") for e in artifact.endpoints for c in subject.cases[e] if c.judged
+    ]
+    return errors[0] if errors and all(errors) else None
+
+
+def _foreign_code(subject: Subject, row: Row, modules: Sequence[str]) -> list[str]:
+    if row.code_dependency:
+        return []
+    package = {name.strip() for name in str((subject.dependency or {}).get("package", "")).split(",")} - {""}
+    loaded = sorted((OURS | package) & set(modules))
+    return [f"loaded the code of {', '.join(loaded)}, which it must not need"] if loaded else []
+
+
+def _conclude(row: Row, findings: Sequence[str]) -> Row:
+    if findings:
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        row.state, row.reason = FAIL, findings[0] + more
+    return row

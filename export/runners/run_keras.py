@@ -1,0 +1,77 @@
+"""Run .keras, .h5 and .weights.h5 files in a fresh Keras."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import protocol
+else:
+    from export.runners import protocol
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+    """Load a model file and return, for each endpoint, its own call: "main" eager, "graph" compiled."""
+    import keras
+
+    path = Path(artifact["path"])
+    if artifact["format"] == "weights":
+        model = _rebuild(path, artifact, examples)
+    else:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    return {endpoint["name"]: _functions(model, endpoint) for endpoint in artifact["endpoints"]}
+
+
+def _rebuild(path: Path, artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
+    """Return the model of `model.config.json` with its weights."""
+    import keras
+
+    config = json.loads((path.parent / "model.config.json").read_text())
+    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    if not model.built or not model.variables:  # a subclassed model has no variables before its first call
+        endpoint = artifact["endpoints"][0]
+        _functions(model, endpoint)["main"](examples[endpoint["name"]])
+    model.load_weights(path)
+    return model
+
+
+def _functions(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Function]:
+    import tensorflow as tf
+
+    dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
+    shapes = {t["name"]: [endpoint["batch"], *t["shape"][1:]] for t in endpoint["inputs"]}
+
+    def call(values: dict[str, Any]) -> dict[str, Any]:
+        result = model(protocol.arrange(endpoint, values), training=False)
+        return protocol.name_outputs(endpoint, result)
+
+    graph = tf.function(
+        call, input_signature=[{k: tf.TensorSpec(shapes[k], dtypes[k], name=k) for k in dtypes}], autograph=False
+    )
+
+    def eager(inputs: protocol.Arrays) -> protocol.Arrays:
+        values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
+        return {k: tf.convert_to_tensor(v).numpy() for k, v in call(values).items()}
+
+    def traced(inputs: protocol.Arrays) -> protocol.Arrays:
+        values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
+        return {k: v.numpy() for k, v in graph(values).items()}
+
+    return {"main": eager, "graph": traced}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what ran."""
+    import keras
+    import tensorflow as tf
+
+    return {"keras": keras.__version__, "tensorflow": tf.__version__}
+
+
+if __name__ == "__main__":
+    protocol.main(open_artifact, versions)

@@ -1,0 +1,45 @@
+"""Run the signatures of a TFLite file in LiteRT, which knows the builtin operators only."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import protocol
+else:
+    from export.runners import protocol
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+    """Load a TFLite file and return its signatures.
+
+    Raises:
+        ValueError: If a signature of the contract is not in it.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(artifact["path"]))
+    present = interpreter.get_signature_list()
+    missing = {e["name"] for e in artifact["endpoints"]} - set(present)
+    if missing:
+        raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
+
+    def function(endpoint: dict[str, Any]) -> protocol.Function:
+        signature = interpreter.get_signature_runner(endpoint["name"])
+        dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
+        return lambda inputs: signature(**{k: v.astype(dtypes[k]) for k, v in inputs.items()})
+
+    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+
+
+def versions() -> dict[str, str]:
+    """Return the version of what ran."""
+    return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
+
+
+if __name__ == "__main__":
+    protocol.main(open_artifact, versions)

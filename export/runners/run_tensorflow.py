@@ -1,0 +1,51 @@
+"""Run the signatures of a SavedModel in a fresh TensorFlow, without any of the code that made it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import protocol
+else:
+    from export.runners import protocol
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+    """Load a SavedModel and return its signatures.
+
+    Raises:
+        ValueError: If a signature of the contract is not in it.
+    """
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(artifact["path"])
+
+    def function(endpoint: dict[str, Any]) -> protocol.Function:
+        signature = loaded.signatures[endpoint["name"]]
+        dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
+
+        def call(inputs: protocol.Arrays) -> protocol.Arrays:
+            outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
+            return {k: v.numpy() for k, v in outputs.items()}
+
+        call.keep_alive = loaded  # a signature does not hold the variables it reads
+        return call
+
+    missing = {e["name"] for e in artifact["endpoints"]} - set(loaded.signatures)
+    if missing:
+        raise ValueError(f"no signature {sorted(missing)}; the SavedModel has {sorted(loaded.signatures)}")
+    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what ran."""
+    import tensorflow as tf
+
+    return {"tensorflow": tf.__version__}
+
+
+if __name__ == "__main__":
+    protocol.main(open_artifact, versions)

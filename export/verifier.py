@@ -1,0 +1,81 @@
+"""Prove a published bundle again, from its files alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from export import bundle
+from export.certificate import FAIL, PASS, Certificate, Row
+from export.contract import Contract
+from export.errors import ExportError
+from export.formats import Artifact
+from export.golden import read_golden
+from export.proof import Subject, prove
+
+
+def verify_bundle(
+    path: str | os.PathLike[str], *, runtimes: Sequence[str] | None = None, require: Sequence[str] = ()
+) -> Certificate:
+    """Check every file of a bundle, and run every artifact again in fresh processes.
+
+    Args:
+        path: The bundle.
+        runtimes: Run only these; None for all.
+        require: Runtimes and formats without which the certificate is incomplete.
+
+    Returns:
+        The new certificate. Damaged files are not run.
+
+    Raises:
+        ExportError: If `path` is no bundle, or a runtime is unknown.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a bundle: there is no such folder")
+    found = bundle.damage(folder)
+    row = Row("files", "bundle", None, FAIL if found else PASS, "; ".join(found[:5]) or None)
+    if found:
+        return Certificate([row])
+    manifest = read_manifest(folder)
+    contract = Contract.from_json(manifest["contract"])
+    if problem := _labels(folder, contract):
+        row.state, row.reason = FAIL, problem
+    subject = Subject(
+        folder,
+        contract,
+        [Artifact.from_json(data) for data in manifest["artifacts"]],
+        read_golden(folder / "golden", contract),
+        manifest["code_dependency"],
+        demanded=frozenset(manifest["demanded"]),
+    )
+    certificate = prove(subject, runtimes, require)
+    certificate.artifacts.insert(0, row)
+    return certificate
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundle.
+
+    Raises:
+        ExportError: If there is none that can be read.
+    """
+    try:
+        return json.loads((folder / bundle.MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{folder} is not a bundle: {bundle.MANIFEST} cannot be read ({error})") from error
+
+
+def _labels(folder: Path, contract: Contract) -> str | None:
+    if contract.labels is None:
+        return None
+    lines = (folder / "labels.txt").read_text().splitlines()
+    for number, (line, label) in enumerate(zip(lines, contract.labels, strict=False)):
+        if line != label:
+            return f"labels.txt names class {number} {line!r} where the contract says {label!r}"
+    if len(lines) != len(contract.labels):
+        return f"labels.txt has {len(lines)} lines for {len(contract.labels)} classes"
+    return None

@@ -1,0 +1,42 @@
+"""Every model of the zoo, tiny, trained for real on small real data, once a session."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import zoo
+from zoo import environment
+
+FIXTURES = Path(__file__).parent.parent / "fixtures"
+DATA = {"fashion_mnist": FIXTURES / "fashion_mnist", "shakespeare": FIXTURES / "shakespeare.txt"}
+
+
+def data_dir(model: str) -> str:
+    """Where the small real data of a model's dataset lies."""
+    return str(DATA[zoo.get_spec(model).data])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tensorflow(tmp_path_factory):
+    os.environ["ZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    environment.prepare()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Return a function: model name -> the folder of a tiny finished run, with its bundle."""
+    runs = {}
+
+    def get(name: str) -> Path:
+        if name not in runs:
+            from zoo import train
+
+            out = tmp_path_factory.mktemp("runs") / name
+            tiny = dict(zoo.get_spec(name).tiny)
+            settings = {"recipe.epochs": 2, "recipe.batch_size": 50}
+            train.run(name, asked=tiny, settings=settings, data_dir=data_dir(name), out=str(out))
+            runs[name] = out
+        return runs[name]
+
+    return get
