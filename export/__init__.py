@@ -19,7 +19,7 @@ _HOMES = {
     "ExportFailed": "export.errors",
 }
 
-__all__ = list(_HOMES)  # noqa: PLE0604
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

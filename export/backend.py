@@ -38,7 +38,7 @@ def load_tensorflow() -> Any:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             with quiet_stderr():
-                import keras  # noqa: F401
+                import keras
                 import tensorflow  # noqa: F401
         except ImportError as error:
             raise MissingError(f"TensorFlow or Keras cannot be imported ({error}); pip install tensorflow") from error

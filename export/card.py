@@ -38,7 +38,11 @@ def write_card(
     parts += _facts(card)
     parts += _pictures(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts)]
-    parts += ["Prove it again, here and now: `python -m export verify .`", "## Endpoints", _endpoints(contract)]
+    parts += [
+        "Prove it again, here and now: `python -m export verify .`",
+        "## Endpoints",
+        _endpoints(contract, formats),
+    ]
     if "saved_model" in formats:
         parts += _serving(contract, name)
     if "tflite" in formats:
@@ -95,11 +99,14 @@ def worst(row: Row) -> str:
     return f"{found['max_error']:.1e} ({found['tolerance']:.0e})"
 
 
-def _endpoints(contract: Contract) -> str:
+def _endpoints(contract: Contract, formats: Mapping[str, Any]) -> str:
     def describe(tensors: Iterable[Tensor]) -> str:
         return "; ".join(f"`{t.name}` {t.dtype} {_shape(t)} {t.meaning}" for t in tensors)
 
-    rows = [(f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(e.formats)) for e in contract.endpoints]
+    rows = [
+        (f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(f for f in e.formats if f in formats))
+        for e in contract.endpoints
+    ]
     return _table(("endpoint", "takes", "returns", "in"), rows)
 
 

@@ -103,8 +103,8 @@ def step_endpoint(
 ) -> Endpoint:
     """Return the endpoint that advances a recurrent model by one token, its state an explicit input and output.
 
-    Every state `s` (meaning "state") comes back as `next_s`, to be given as `s` in the next call; zeros begin. The batch
-    is one, because a fixed batch is what lets a recurrent step become TFLite.
+    Every state `s` (meaning "state") comes back as `next_s`, to be given as `s` in the next call; zeros begin. The
+    batch is one, because a fixed batch is what lets a recurrent step become TFLite.
 
     Args:
         step: `(token, *states) -> (output, *next states)`, in inference mode.

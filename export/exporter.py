@@ -21,6 +21,7 @@ from export.dependencies import code_dependency
 from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, Artifact, writer
 from export.golden import cases_for, write_golden
+from export.inference import infer_contract
 from export.proof import Subject, check_names, prove
 from export.reference import run_reference
 
@@ -65,7 +66,7 @@ def export_model(
     if version < 1:
         raise ExportError(f"version {version} is not a version that TF Serving reads; give 1 or more")
     target = Path(out).absolute()
-    contract = contract or infer_contract_of(model, samples)
+    contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
     folder = bundle.stage(target)
     try:
@@ -84,13 +85,6 @@ def export_model(
         bundle.discard(folder)
         raise
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {kept}", kept, certificate)
-
-
-def infer_contract_of(model: Any, samples: Mapping[str, np.ndarray] | None) -> Contract:
-    """Return the contract read off a model; see `export.inference.infer_contract`."""
-    from export.inference import infer_contract
-
-    return infer_contract(model, samples)
 
 
 def _check_contract(contract: Contract, formats: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Golden and hostile inputs, made from what each tensor means.
 
-Judged cases stay inside the legal range of every tensor. What lies outside (no rows, NaN, infinity) is run too, but only
-reported, because runtimes do not define it.
+Judged cases stay inside the legal range of every tensor. What lies outside (no rows, NaN, infinity) is run too, but
+only reported, because runtimes do not define it.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ For every artifact a runner writes `results/<id>.npz` with arrays "<endpoint>/<c
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -51,7 +52,7 @@ def unpack(packed: Mapping[str, np.ndarray]) -> Arrays:
         elif part == "bytes":
             data, offsets = packed[key].tobytes(), packed[f"{name}#offsets"]
             items = np.empty(len(offsets) - 1, object)
-            items[:] = [data[a:b] for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+            items[:] = [data[a:b] for a, b in itertools.pairwise(offsets)]
             arrays[name] = items.reshape(packed[f"{name}#shape"])
     return arrays
 
