@@ -84,7 +84,7 @@ def bytes_endpoint(
         if labels is not None:
             values = outputs[scores.name]
             chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
-            outputs["label"] = tf.gather(tf.constant(labels), tf.argmax(values, axis=-1))
+            outputs["label"] = tf.gather(tf.constant(list(labels)), tf.argmax(values, axis=-1))
             outputs["score"] = tf.reduce_max(chances, axis=-1)
         return outputs
 

@@ -24,6 +24,7 @@ from export.golden import cases_for, write_golden
 from export.inference import infer_contract
 from export.proof import Subject, check_names, prove
 from export.reference import run_reference
+from export.runners import protocol
 
 
 def export_model(
@@ -160,6 +161,10 @@ def _write(
         for path in bundle.partial_files(folder, format):
             path.unlink()
         return Artifact(format, format, (), state=UNSUPPORTED, reason=str(error))
+    except ExportError:
+        raise
+    except Exception as error:  # whatever a writer raises is a failed row that names it
+        return Artifact(format, format, (), state=FAIL, reason=f"cannot be written: {protocol.one_line(error)}")
 
 
 def _write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:

@@ -31,6 +31,10 @@ class Store:
     def __init__(self, decoded: tf.data.Dataset, count: int, place: str) -> None:
         self._decoded, self._count, self._place = decoded, count, place
 
+    def fill(self) -> None:
+        """Read the examples now. A tf.data function that is being traced cannot: call this before it is."""
+        _ = self._table if self.place == "memory" else self._stream
+
     @functools.cached_property
     def place(self) -> str:
         """Where examples are kept: "memory", "disk" or "none"."""
@@ -84,7 +88,7 @@ class Store:
             Dataset of (index int64 (B,), batch).
         """
         if self.place == "memory":
-            table = self._table  # read outside of any tf.function
+            table = self._table
             order = tf.range(count, dtype=tf.int64) if shuffle is None else keyed.permutation(count, *shuffle)
             return (
                 tf.data.Dataset.from_tensor_slices(order)

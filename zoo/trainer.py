@@ -65,6 +65,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str
             epochs=recipe.epochs,
             steps_per_epoch=steps,
             callbacks=[StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress],
+            shuffle=False,
             verbose=0,
         )
     finally:

@@ -54,12 +54,7 @@ class Classification:
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             return self.preprocess(example["image"]), example["label"]
 
-        augment = None
-        if training and (policy := pipelines.augment.policy(recipe.augment)) is not None:
-
-            def augment(batch: tuple, keys: tf.Tensor) -> tuple:
-                return (policy(batch[0], keys), *batch[1:])
-
+        augment = pipelines.augment.policy(recipe.augment) if training else None
         return pipelines.feed(split, decode=decode, augment=augment)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
