@@ -188,7 +188,7 @@ def _judge_run(
         withheld = artifact.format == "hdf5" and subject.probing
         row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if withheld else (FAIL, error)
     else:
-        findings = _foreign_code(subject, row, report["modules"])
+        findings = _foreign_code(subject, row, {*report["modules"]}, {*report["local"]})
         for endpoint in artifact.endpoints:
             verdict = _judge(subject, endpoint, run, floor, policy)
             row.endpoints[endpoint] = verdict.figures
@@ -204,11 +204,11 @@ def _raised_everywhere(subject: Subject, artifact: Artifact, run: Run) -> str | 
     return errors[0] if errors and all(errors) else None
 
 
-def _foreign_code(subject: Subject, row: Row, modules: Sequence[str]) -> list[str]:
+def _foreign_code(subject: Subject, row: Row, modules: set[str], local: set[str]) -> list[str]:
     if row.code_dependency:
         return []
     package = {name.strip() for name in str((subject.dependency or {}).get("package", "")).split(",")} - {""}
-    loaded = sorted((OURS | package) & set(modules))
+    loaded = sorted(((OURS | package) & modules) | local)
     return [f"loaded the code of {', '.join(loaded)}, which it must not need"] if loaded else []
 
 

@@ -38,6 +38,9 @@ class FusedBatchNormalization(layers.BatchNormalization):
         return y
 
 
+FusedBatchNormalization.__name__ = layers.BatchNormalization.__name__  # weight files name their groups by it
+
+
 def _can_be_fused(layer: keras.Layer) -> bool:
     return (
         type(layer) is layers.BatchNormalization
@@ -66,5 +69,4 @@ def fused(model: keras.Model) -> Iterator[int]:
     finally:
         for layer in chosen:
             layer.__class__ = layers.BatchNormalization
-        model.make_train_function(force=True) if model.compiled else None
         model.train_function = model.test_function = model.predict_function = None  # traced with the fused kernel

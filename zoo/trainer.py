@@ -12,6 +12,7 @@ from zoo import checkpoints
 from zoo.callbacks import Averaged, Keep, ShowProgress, StopOnNaN, ValidateAverage
 from zoo.console import Console
 from zoo.errors import ZooError
+from zoo.layers import fused
 from zoo.plan import Plan
 from zoo.runs import Run
 
@@ -58,16 +59,17 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str
         return keep
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
     try:
-        model.fit(
-            training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs),
-            validation_data=validation.batches(max(recipe.batch_size, 256)),
-            initial_epoch=start,
-            epochs=recipe.epochs,
-            steps_per_epoch=steps,
-            callbacks=[StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress],
-            shuffle=False,
-            verbose=0,
-        )
+        with fused(model):
+            model.fit(
+                training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs),
+                validation_data=validation.batches(max(recipe.batch_size, 256)),
+                initial_epoch=start,
+                epochs=recipe.epochs,
+                steps_per_epoch=steps,
+                callbacks=[StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress],
+                shuffle=False,
+                verbose=0,
+            )
     finally:
         progress.close()
     return keep

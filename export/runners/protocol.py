@@ -16,12 +16,15 @@ import itertools
 import json
 import os
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+ROWS = 8  # larger cases are not run again one row at a time: it would cost more and say no more
 
 Arrays = dict[str, np.ndarray]
 Function = Callable[[Arrays], Arrays]
@@ -139,8 +142,8 @@ def run_endpoint(
             plan["again"] = ("main", batch)
         if measure_noise and case["judged"]:
             plan |= {name: (name, batch) for name in functions if name != "main"}
-            if batch is None and len(next(iter(case["inputs"].values()))) > 1:
-                plan["rows"] = ("main", 1)
+            if batch is None and 1 < len(next(iter(case["inputs"].values()))) <= ROWS:
+                plan["rows"] = ("graph" if "graph" in functions else "main", 1)
         for variant, (name, size) in plan.items():
             try:
                 outputs = in_batches(functions[name], case["inputs"], size)
@@ -154,6 +157,19 @@ def run_endpoint(
 def one_line(error: BaseException) -> str:
     """Return an exception as one line of at most 400 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
+
+
+def local_modules(before: set[str]) -> list[str]:
+    """Return the top-level modules loaded since `before` that are neither Python, nor installed, nor the runner."""
+    homes = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    homes += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    homes = [os.path.realpath(path) + os.sep for path in [*homes, os.path.dirname(__file__)]]
+    found = set()
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and not os.path.realpath(file).startswith(tuple(homes)):
+            found.add(name.partition(".")[0])
+    return sorted(found)
 
 
 def import_modules(names: list[str]) -> str | None:
@@ -174,6 +190,7 @@ def main(open_artifact: Callable[..., dict[str, dict[str, Function]]], versions:
             `examples` holds inputs of each endpoint, for models that must be called before they have weights.
         versions: `() -> {library: version}`.
     """
+    before = set(sys.modules)
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
         import resource  # not there on Windows
@@ -197,6 +214,7 @@ def main(open_artifact: Callable[..., dict[str, dict[str, Function]]], versions:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
         report["seconds"] = round(time.perf_counter() - started, 3)
         report["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
+        report["local"] = local_modules(before)
         save_arrays(results / f"{artifact['id']}.npz", arrays)
         partial = results / f"{artifact['id']}.json.partial"
         partial.write_text(json.dumps(report))

@@ -23,8 +23,15 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     if artifact["format"] == "weights":
         model = _rebuild(path, artifact, examples)
     else:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        model = keras.saving.load_model(path, _by_plain_name(), compile=False, safe_mode=True)
     return {endpoint["name"]: _functions(model, endpoint) for endpoint in artifact["endpoints"]}
+
+
+def _by_plain_name() -> dict[str, Any]:
+    """Return the registered classes by plain name, for HDF5 names a subclassed model without its package."""
+    import keras
+
+    return {getattr(thing, "__name__", key): thing for key, thing in keras.saving.get_custom_objects().items()}
 
 
 def _rebuild(path: Path, artifact: dict[str, Any], examples: dict[str, Any]) -> Any:

@@ -76,9 +76,8 @@ class Classification:
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (pixels -> logits) and `bytes` (encoded images -> probabilities, labels)."""
-        from export.endpoints import bytes_endpoint, tensor_endpoint
-
         from export.contract import Contract, Tensor
+        from export.endpoints import bytes_endpoint, tensor_endpoint
 
         shape = (None, self.height, self.width, self.channels)
         pixels = tensor_endpoint(
