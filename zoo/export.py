@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from zoo import console as shell
 from zoo.console import Console
+from zoo.errors import MissingError
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -66,15 +68,9 @@ def run(
             metadata={"zoo": {"model": plan.model, "plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.say,
         )
-        rows = bundle.certificate.to_json()["artifacts"]
-        sizes = {row["path"]: size_of(bundle.path / row["path"]) for row in rows}
-        bundles.append(
-            {
-                "path": str(bundle.path),
-                "verdict": bundle.certificate.verdict,
-                "artifacts": [{**row, "size": sizes[row["path"]]} for row in rows],
-            }
-        )
+        certificate = bundle.certificate.to_json()
+        rows = [summary(row, bundle.path) for row in certificate["artifacts"] if row["format"] != "reference"]
+        bundles.append({"path": str(bundle.path), "verdict": certificate["verdict"], "artifacts": rows})
     return bundles
 
 
@@ -91,7 +87,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
     info = folder.info()
     try:
         metrics = folder.read("evaluation.json")["metrics"]
-    except Exception:  # a run that was trained with --no-export and never evaluated has none
+    except MissingError:  # never evaluated
         metrics = {}
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
@@ -99,17 +95,44 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         "licence": spec.card.licence,
         "data": f"{info.name}: {info.source}; licence {info.licence}; {info.homepage}",
         "metrics": metrics,
-        "command": f"python -m zoo.train {plan.model} --seed {plan.seed}",
+        "command": plan.command(),
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes])),
         "images": sorted((folder.path / "figures").glob("*.png")),
     }
 
 
-def size_of(path: Path) -> str:
-    """Return the size of a file or folder, for a person; empty if it was withheld."""
+def summary(row: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
+    """Return what a person wants of a row of the certificate: state, largest difference, size."""
+    outputs = [o for e in row.get("endpoints", {}).values() for o in e.get("outputs", {}).values()]
+    path = bundle / row["artifact"]
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-    total = sum(p.stat().st_size for p in files)
-    return f"{total / 1e6:.2f} MB" if total else ""
+    return {
+        "artifact": row["artifact"],
+        "runtime": row["runtime"],
+        "state": row["state"],
+        "reason": row["reason"],
+        "max_error": max((o["max_error"] for o in outputs if o.get("max_error") is not None), default=None),
+        "bytes": sum(p.stat().st_size for p in files),
+    }
+
+
+def show(console: Console, bundle: Mapping[str, Any]) -> None:
+    """Print the table of one bundle."""
+    console.table(
+        f"{bundle['path']}: {bundle['verdict']}",
+        ["artifact", "runtime", "state", "largest error", "MB", ""],
+        [
+            (
+                row["artifact"],
+                row["runtime"],
+                row["state"],
+                "" if row["max_error"] is None else f"{row['max_error']:.1e}",
+                f"{row['bytes'] / 1e6:.2f}" if row["bytes"] else "",
+                row["reason"] or "",
+            )
+            for row in bundle["artifacts"]
+        ],
+    )
 
 
 @click.command("export")
@@ -120,8 +143,7 @@ def main(run_folder: str, out: str | None, console: Console) -> None:
     """Export the best weights of RUN again, in every format, and prove every artifact."""
     bundles = run(run_folder, out=out, console=console)
     for bundle in bundles:
-        rows = [(a["path"], a["runtime"], a["state"], a["size"]) for a in bundle["artifacts"]]
-        console.table(f"{bundle['path']}: {bundle['verdict']}", ["artifact", "runtime", "state", "size"], rows)
+        show(console, bundle)
         console.say(f"next: python -m export verify {bundle['path']}")
     console.result(bundles)
 

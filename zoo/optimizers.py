@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from zoo.specs import Recipe
+from zoo.recipes import Recipe
 
 
 @keras.saving.register_keras_serializable("zoo")

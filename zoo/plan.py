@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pipelines
 from zoo import registry
 from zoo.errors import UsageError, unknown
-from zoo.specs import Recipe, Spec, Task, override
+from zoo.recipes import Recipe, override
+from zoo.specs import Spec, Task
 
 if TYPE_CHECKING:
     import keras
@@ -57,6 +60,28 @@ class Plan:
     def build(self, info: Info) -> keras.Model:
         """Build the model; called inside whatever scope trains it."""
         return registry.get_builder(self.model)(**self.arguments(info))
+
+    def command(self) -> str:
+        """Return the command line that makes this plan again."""
+        spec = registry.get_spec(self.model)
+        words = ["python", "-m", "zoo.train", self.model]
+        words += ["--recipe", self.recipe_name] if self.recipe_name != "default" else []
+        words += ["--seed", str(self.seed)]
+        named = spec.recipe(self.recipe_name)
+        groups = (("recipe", self.recipe, named), ("task", self.task, spec.task))
+        changed = {
+            f"{group}.{f.name}": getattr(mine, f.name)
+            for group, mine, theirs in groups
+            for f in dataclasses.fields(mine)
+            if getattr(mine, f.name) != getattr(theirs, f.name)
+        }
+        changed |= {f"model.{k}": v for k, v in self.asked.items()}
+        if self.data["name"] != spec.data:
+            changed["data"] = self.data["name"]
+        for key, value in changed.items():
+            words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        words += ["--data-dir", str(self.data["data_dir"])] if self.data["data_dir"] else []
+        return shlex.join(words)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `config.json` keeps, from which `from_json` makes an equal plan."""

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError, UsageError, ZooError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from export.contract import Endpoint
-    from pipelines.dataset import Info
-    from zoo.specs import Task
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
@@ -46,9 +39,11 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
+    from zoo import sources
     from zoo.specs import Predicts
 
-    task, info, endpoint, call = open_source(Path(source))
+    opened = sources.open_source(Path(source))
+    task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if not isinstance(task, Predicts):
         raise MissingError(
             f"a model for {task.title} does not answer questions about one input; try python -m zoo.sample"
@@ -65,59 +60,13 @@ def run(
                 raise
             problems.append(str(e))
             continue
-        outputs = {k: v[0] for k, v in call({k: v[None] for k, v in parsed.items()}).items()}
+        outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
         shown = task.show(question, outputs, info, top_k)
         console.say(question)
         for line in shown.lines:
             console.say(f"  {line}")
         rows.extend(dict(row) for row in shown.rows)
     return rows, problems
-
-
-def open_source(path: Path) -> tuple[Task, Info, Endpoint, Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]]:
-    """Return task, info, endpoint and a function from named inputs to named outputs, of a run or a bundle."""
-    if (path / "manifest.json").is_file():
-        return _open_bundle(path)
-    from zoo.runs import Run
-
-    folder = Run.open(path)
-    plan, info = folder.plan(), folder.info()
-    (served,) = list(plan.task.served(folder.model()).values())[:1]
-    endpoint = plan.task.contract(served, info)["serving_default"]
-    return plan.task, info, endpoint, _live(endpoint)
-
-
-def _live(endpoint: Endpoint) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
-    import tensorflow as tf
-
-    call = tf.function(endpoint.call, reduce_retracing=True)
-    dtypes = {t.name: t.dtype for t in endpoint.inputs}
-
-    def ask(x: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return {k: v.numpy() for k, v in call({n: tf.constant(v.astype(dtypes[n])) for n, v in x.items()}).items()}
-
-    return ask
-
-
-def _open_bundle(path: Path) -> tuple[Any, ...]:
-    import json
-
-    import export
-    from pipelines.dataset import Info
-    from zoo.plan import Plan
-
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    told = manifest.get("metadata", {}).get("zoo")
-    if told is None:
-        raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
-    loaded = export.load(path, "saved_model")
-    endpoint = loaded.contract["serving_default"]
-    dtypes = {t.name: t.dtype for t in endpoint.inputs}
-
-    def call(x: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return loaded["serving_default"](**{n: v.astype(dtypes[n]) for n, v in x.items()})
-
-    return Plan.from_json(told["plan"]).task, Info.from_json(told["info"]), endpoint, call
 
 
 def expand(arguments: Sequence[str]) -> Iterator[str]:

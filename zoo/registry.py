@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UsageError, ZooError, unknown
-from zoo.specs import Card, Recipe, Spec, Task, Weights, convert
+from zoo.recipes import Recipe, convert
+from zoo.specs import Card, Spec, Task, Weights
 
 if TYPE_CHECKING:
     import keras

@@ -93,24 +93,18 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
+    from zoo import export as exporting
+
     rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
     console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
     for bundle in summary.get("bundles", []):
-        console.table(
-            f"{bundle['path']}: {bundle['verdict']}",
-            ["artifact", "runtime", "state", "max difference", "size"],
-            [(a["path"], a["runtime"], a["state"], _difference(a), a["size"]) for a in bundle["artifacts"]],
-        )
+        exporting.show(console, bundle)
     console.say(f"all of it: {summary['run']}")
     console.say(f"next: python -m zoo.evaluate {summary['run']}")
     for bundle in summary.get("bundles", []):
         console.say(f"      python -m export verify {bundle['path']}")
-
-
-def _difference(row: dict[str, Any]) -> str:
-    return "" if row["max_abs"] is None else f"{row['max_abs']:.1e}"
 
 
 @click.command("train", cls=ModelCommand)

@@ -13,8 +13,9 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from zoo.recipes import Recipe
 from zoo.registry import register
-from zoo.specs import Card, Recipe
+from zoo.specs import Card
 from zoo.tasks.autoencoding import Autoencoding
 
 # === Layers ===

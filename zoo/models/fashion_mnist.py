@@ -12,8 +12,9 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
+from zoo.recipes import Recipe
 from zoo.registry import register
-from zoo.specs import Card, Recipe
+from zoo.specs import Card
 from zoo.tasks.classification import Classification
 
 # === Layers ===

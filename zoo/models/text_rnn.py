@@ -11,8 +11,9 @@ from typing import Literal
 import keras
 from keras import layers
 
+from zoo.recipes import Recipe
 from zoo.registry import register
-from zoo.specs import Card, Recipe
+from zoo.specs import Card
 from zoo.tasks.language_model import LanguageModel
 
 # === Step form ===

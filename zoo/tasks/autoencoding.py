@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from zoo.specs import Evaluation, Recipe, Shown
+from zoo.recipes import Recipe
+from zoo.specs import Evaluation, Shown
+from zoo.tasks.images import ImageTask
 
 if TYPE_CHECKING:
     import keras
@@ -24,21 +26,10 @@ NOISE = 0xAE  # the stream of random numbers, next to those of the augmentations
 
 
 @dataclass(frozen=True)
-class Autoencoding:
-    """Variational autoencoding with the model's own `train_step`; the model has `encode` and `decode`.
-
-    Attributes:
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
-        channels: 1 for grey, 3 for RGB.
-    """
-
-    height: int = 28
-    width: int = 28
-    channels: int = 1
+class Autoencoding(ImageTask):
+    """Variational autoencoding with the model's own `train_step`; the model has `encode` and `decode`."""
 
     title = "autoencoding"
-    accepts = "images"
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the shape of the images."""
@@ -51,7 +42,7 @@ class Autoencoding:
         from pipelines import keyed
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor]:
-            return (pipelines.images.decode_image(example["image"], self.height, self.width, self.channels),)
+            return (self.preprocess(example["image"]),)
 
         def with_noise(batch: tuple, keys: tf.Tensor) -> tuple:
             noise = keyed.normal(keys, NOISE, arguments["latent_dim"])
@@ -72,9 +63,8 @@ class Autoencoding:
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (image, noise -> reconstruction), `encode` and `decode`."""
-        from export.endpoints import tensor_endpoint
-
         from export.contract import Contract, Endpoint, Tensor
+        from export.endpoints import tensor_endpoint
 
         shape, size = (None, self.height, self.width, self.channels), served.latent_dim
         image = Tensor("image", "float32", shape, "image", low=0.0, high=255.0)
@@ -119,11 +109,22 @@ class Autoencoding:
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the pixels of an image file, with no noise: the reconstruction of the mean code."""
         size = next(t.shape[-1] for t in endpoint.inputs if t.name == "noise")
-        image = pipelines.images.read(argument, self.height, self.width, self.channels)
-        return {"image": image, "noise": np.zeros(size, np.float32)}
+        return {"image": self.read(argument), "noise": np.zeros(size, np.float32)}
 
     def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
         """Return the reconstruction as an image."""
         picture = np.clip(np.rint(outputs["reconstruction"]), 0, 255).astype(np.uint8)
         text = f"reconstruction {picture.shape[1]}x{picture.shape[0]}, mean {picture.mean():.1f}"
         return Shown(lines=(text,), rows=({"input": question, "mean": float(picture.mean())},), image=picture)
+
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+        """Return a grid of images decoded from standard normal codes."""
+        count = options.get("count", 16)
+        size = contract["decode"].inputs[0].shape[-1]
+        codes = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
+        images = np.concatenate([call("decode", {"latent": code[None]})["reconstruction"] for code in codes])
+        columns = int(np.ceil(np.sqrt(count)))
+        blank = np.zeros((-count % columns, *images.shape[1:]), images.dtype)
+        rows = np.split(np.concatenate([images, blank]), -(-count // columns))
+        grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
+        return Shown(image=np.clip(np.rint(grid), 0, 255).astype(np.uint8))

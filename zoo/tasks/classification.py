@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from zoo.specs import Evaluation, Recipe, Shown
+from zoo.recipes import Recipe
+from zoo.specs import Evaluation, Shown
+from zoo.tasks.images import ImageTask
 
 if TYPE_CHECKING:
     import keras
@@ -22,29 +24,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Classification:
-    """Image classification with integer labels; the model returns logits.
-
-    Attributes:
-        height: Of the images fed, in pixels.
-        width: Of the images fed, in pixels.
-        channels: 1 for grey, 3 for RGB.
-    """
-
-    height: int = 28
-    width: int = 28
-    channels: int = 1
+class Classification(ImageTask):
+    """Image classification with integer labels; the model returns logits."""
 
     title = "image classification"
-    accepts = "images"
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the number of classes."""
         return {"num_classes": info.num_classes}
-
-    def preprocess(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Return the pixels uint8 (height, width, channels) of one encoded image: the feed's and the export's."""
-        return pipelines.images.decode_image(encoded, self.height, self.width, self.channels)
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
@@ -133,7 +120,7 @@ class Classification:
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the pixels of an image file of any size and mode; DataError where it is none."""
-        return {"image": pipelines.images.read(argument, self.height, self.width, self.channels)}
+        return {"image": self.read(argument)}
 
     def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
         """Return the `top_k` classes with their probabilities."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from zoo.specs import Evaluation, Recipe
+from zoo.recipes import Recipe
+from zoo.specs import Evaluation, Shown
 
 if TYPE_CHECKING:
     import keras
@@ -61,9 +62,8 @@ class LanguageModel:
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits) and `step` (token, state... -> logits, next_state...)."""
-        from export.endpoints import tensor_endpoint
-
         from export.contract import Contract, Endpoint, Tensor
+        from export.endpoints import tensor_endpoint
 
         size = len(info.vocabulary)
         tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
@@ -97,3 +97,36 @@ class LanguageModel:
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield nothing yet: the curves say it."""
         return iter(())
+
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+        """Return a text: the prompt, and what the `step` endpoint goes on with, token by token.
+
+        Options: prompt, length (200), temperature (1; 0 is greedy), top_p (1; Holtzman 2020, arXiv:1904.09751).
+        """
+        prompt = options.get("prompt") or "\n"
+        ids = pipelines.text.encode(prompt, info.vocabulary)
+        random = np.random.default_rng(seed)
+        unknown = info.vocabulary.index(pipelines.text.UNKNOWN)
+        states = {t.name: np.zeros(t.shape, np.float32) for t in contract["step"].inputs if t.meaning == "state"}
+        written: list[int] = []
+        for i in range(len(ids) + options.get("length", 200) - 1):
+            token = ids[i] if i < len(ids) else written[-1]
+            outputs = call("step", {"token": np.array([token], np.int32), **states})
+            states = {name: outputs[f"next_{name}"] for name in states}
+            if i >= len(ids) - 1:
+                logits = outputs["logits"][0].astype(np.float64)
+                logits[unknown] = -np.inf  # never written
+                written.append(_choose(logits, random, options))
+        text = pipelines.text.decode(written, info.vocabulary)
+        return Shown(lines=tuple((prompt + text).split("\n")), rows=({"prompt": prompt, "text": text},))
+
+
+def _choose(logits: np.ndarray, random: np.random.Generator, options: Mapping[str, Any]) -> int:
+    temperature, top_p = options.get("temperature", 1.0), options.get("top_p", 1.0)
+    if temperature == 0:
+        return int(logits.argmax())
+    scaled = np.exp((logits - logits.max()) / temperature)
+    order = np.argsort(-scaled, kind="stable")
+    share = np.cumsum(scaled[order]) / scaled.sum()
+    kept = order[: int(np.searchsorted(share, top_p)) + 1]
+    return int(random.choice(kept, p=scaled[kept] / scaled[kept].sum()))

@@ -1,0 +1,97 @@
+"""python -m zoo.sample RUN_OR_BUNDLE: make something new with a model, in any runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from zoo import console as shell
+from zoo.console import Console
+from zoo.errors import MissingError
+from zoo.specs import Shown
+
+RUNTIMES = ("keras", "saved_model", "tflite")
+
+
+def run(
+    source: str | Path, *, options: dict[str, Any] | None = None, seed: int = 0, runtime: str | None = None
+) -> Shown:
+    """Make something new.
+
+    Args:
+        source: A run folder or a bundle.
+        options: Of the task: prompt, length, temperature, top_p, count.
+        seed: Of the random choices.
+        runtime: keras (the live model of a run), saved_model or tflite (of a bundle; a run's own bundle for a run).
+
+    Returns:
+        Text, rows or an image.
+
+    Raises:
+        MissingError: The task makes nothing, or the runtime needs a bundle that is not there.
+    """
+    from zoo import environment
+
+    environment.prepare()
+    from zoo import sources
+    from zoo.specs import Samples
+
+    opened = sources.open_source(Path(source), runtime)
+    if not isinstance(opened.task, Samples):
+        raise MissingError(f"a model for {opened.task.title} makes nothing new; try python -m zoo.predict")
+    return opened.task.sample(opened.call, opened.contract, options or {}, seed, opened.info)
+
+
+@click.command("sample")
+@click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
+@click.option("--prompt", help="How a text begins.")
+@click.option("--length", type=click.IntRange(1), help="Tokens of a text.")
+@click.option("--temperature", type=click.FloatRange(0), help="0 always takes the likeliest token.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much of the probability.")
+@click.option("--count", type=click.IntRange(1), help="How many images.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Where to run it.")
+@click.option("-o", "--out", type=click.Path(), help="Write an image here (PNG).")
+@shell.common_options
+def main(
+    source: str,
+    prompt: str | None,
+    length: int | None,
+    temperature: float | None,
+    top_p: float | None,
+    count: int | None,
+    seed: int,
+    runtime: str | None,
+    out: str | None,
+    console: Console,
+) -> None:
+    """Make something new with the model of a run or a bundle: text, or images with -o."""
+    given = {"prompt": prompt, "length": length, "temperature": temperature, "top_p": top_p, "count": count}
+    options = {k: v for k, v in given.items() if v is not None}
+    shown = run(source, options=options, seed=seed, runtime=runtime)
+    for line in shown.lines:
+        console.say(line)
+    if shown.image is not None:
+        path = Path(out or "samples.png")
+        _write_image(path, shown.image)
+        console.say(f"written: {path}")
+    console.result(list(shown.rows))
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    import io
+
+    from PIL import Image
+
+    from zoo.runs import write_atomic
+
+    content = io.BytesIO()
+    Image.fromarray(image.squeeze()).save(content, "PNG")
+    write_atomic(path, content.getvalue())
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.sample")

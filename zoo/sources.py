@@ -1,0 +1,99 @@
+"""What `predict` and `sample` are pointed at: a run or a bundle, opened in a runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.errors import MissingError, UsageError
+
+if TYPE_CHECKING:
+    from export.contract import Contract
+    from pipelines.dataset import Info
+    from zoo.specs import Task
+
+Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that answers.
+
+    Attributes:
+        task: Of the model.
+        info: Of the data that it was trained on.
+        contract: Its endpoints.
+        call: (endpoint name, inputs by name) -> outputs by name.
+    """
+
+    task: Task
+    info: Info
+    contract: Contract
+    call: Call
+
+
+def open_source(path: Path, runtime: str | None = None) -> Source:
+    """Open a run or a bundle.
+
+    Args:
+        path: The folder.
+        runtime: "keras", "saved_model" or "tflite"; None is keras for a run and saved_model for a bundle. A run is
+            asked for its own bundle where the runtime needs one.
+
+    Raises:
+        UsageError: Neither a run nor a bundle of this zoo.
+        MissingError: A run without a bundle.
+    """
+    if (path / "manifest.json").is_file():
+        return _bundle(path, runtime or "saved_model")
+    from zoo.runs import Run
+
+    run = Run.open(path)
+    if runtime in (None, "keras"):
+        return _live(run)
+    bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
+    if not bundles:
+        raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
+    return _bundle(bundles[0], runtime)
+
+
+def _live(run: Any) -> Source:
+    import tensorflow as tf
+
+    plan, info = run.plan(), run.info()
+    served = next(iter(plan.task.served(run.model()).values()))
+    contract = plan.task.contract(served, info)
+    functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
+
+    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        tensors = {k: tf.constant(v) for k, v in _typed(contract, endpoint, inputs).items()}
+        return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
+
+    return Source(plan.task, info, contract, call)
+
+
+def _bundle(path: Path, runtime: str) -> Source:
+    import export
+    from pipelines.dataset import Info
+    from zoo.plan import Plan
+
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    told = manifest.get("metadata", {}).get("zoo")
+    if told is None:
+        raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
+    loaded = export.load(path, runtime)
+
+    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return loaded[endpoint](**_typed(loaded.contract, endpoint, inputs))
+
+    return Source(Plan.from_json(told["plan"]).task, Info.from_json(told["info"]), loaded.contract, call)
+
+
+def _typed(contract: Contract, endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    dtypes = {t.name: t.dtype for t in contract[endpoint].inputs}
+    return {k: v if dtypes[k] == "string" else np.asarray(v).astype(dtypes[k]) for k, v in inputs.items()}
