@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from pipelines.errors import MISSING, DataError, NotHere
 
 T = TypeVar("T")
 log = logging.getLogger("pipelines")
+_STAMP = "files.json"  # what a prepared folder holds: relative path -> size
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ def there(path: Path) -> None:
         raise NotHere("not there")
 
 
+def prepared(folder: Path) -> None:
+    """Raise `NotHere` unless the folder was made by `staged` and is whole."""
+    there(folder)
+    if not whole(folder):
+        raise NotHere("damaged")
+
+
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
     """Return the folder of prepared data: `cache_dir`, else $ZOO_CACHE, else keras-proof-zoo in the user's cache."""
     if cache_dir or os.environ.get("ZOO_CACHE"):
@@ -113,10 +122,22 @@ def staged(target: Path) -> Iterator[Path]:
     stage.mkdir(parents=True)
     try:
         yield stage
+        files = (path for path in stage.rglob("*") if path.is_file())
+        sizes = {str(path.relative_to(stage)): path.stat().st_size for path in files}
+        (stage / _STAMP).write_text(json.dumps(sizes))
         shutil.rmtree(target, ignore_errors=True)
         os.replace(stage, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def whole(folder: Path) -> bool:
+    """Tell whether a folder made by `staged` still has every file at its full size."""
+    try:
+        sizes = json.loads((folder / _STAMP).read_text())
+        return all((folder / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
 
 
 def write_atomic(path: Path, text: str) -> None:

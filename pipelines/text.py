@@ -1,52 +1,105 @@
-"""Texts into token ids and windows of them. The vocabulary comes from the training text only."""
+"""Characters as numbers: a vocabulary in code point order, encoding and decoding in NumPy and in pure TensorFlow.
+
+The order makes encoding a binary search, so that a graph needs no look-up table and no asset. What the vocabulary does
+not have becomes U+FFFD, the character that Unicode has for this, which every vocabulary holds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from pipelines.errors import USAGE, DataError
 
-UNKNOWN = "\ufffd"  # Unicode's replacement character stands for what is not in the vocabulary; its id is 0
+UNKNOWN = "\ufffd"
 
 
-def characters(text: str) -> tuple[str, ...]:
-    """Return the vocabulary of a text: UNKNOWN first, then its characters by code point."""
-    return (UNKNOWN, *sorted(set(text) - {UNKNOWN}))
+def vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return the characters of the texts and U+FFFD, in code point order; give it the training texts only."""
+    return tuple(sorted(set().union(UNKNOWN, *texts)))
 
 
 def encode(text: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
-    """Return the ids of a text's characters, int32 (T,); bytes are read as UTF-8, invalid ones as UNKNOWN."""
-    text = text.decode("utf-8", errors="replace") if isinstance(text, bytes) else text
-    table = np.zeros(0x110000, np.int32)
-    table[[ord(c) for c in vocabulary]] = np.arange(len(vocabulary), dtype=np.int32)
-    points = np.frombuffer(text.encode("utf-32-le", errors="replace"), np.uint32)
-    return table[points]
+    """Turn a text into ids.
+
+    Args:
+        text: Characters, or UTF-8 whose invalid sequences become U+FFFD.
+        vocabulary: What `vocabulary` returned.
+
+    Returns:
+        int32 (number of characters,), in 0..len(vocabulary)-1.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    points = _points(vocabulary)
+    wanted = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int32)
+    places = np.minimum(np.searchsorted(points, wanted), len(points) - 1)
+    return np.where(points[places] == wanted, places, vocabulary.index(UNKNOWN)).astype(np.int32)
 
 
-def decode(ids: Sequence[int] | np.ndarray, vocabulary: Sequence[str]) -> str:
-    """Return the text of character ids."""
+def decode(ids: Iterable[int], vocabulary: Sequence[str]) -> str:
+    """Turn ids back into text.
+
+    Raises:
+        DataError: An id is outside the vocabulary.
+    """
+    ids = np.asarray(ids, np.int64).reshape(-1)
+    if ids.size and not 0 <= ids.min() <= ids.max() < len(vocabulary):
+        raise DataError(
+            f"ids go from {ids.min()} to {ids.max()}, but the vocabulary is 0..{len(vocabulary) - 1}", USAGE
+        )
     return "".join(vocabulary[i] for i in ids)
 
 
-def windows(ids: np.ndarray, length: int) -> tf.data.Dataset:
-    """Cut a text into examples of next-token prediction, end to end.
+def encode_tensor(text: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor | tf.RaggedTensor:
+    """Turn texts into the ids that `encode` gives, in a graph.
 
     Args:
-        ids: int32 (T,).
-        length: Tokens in an example.
+        text: String scalar or (B,), UTF-8.
+        vocabulary: What `vocabulary` returned.
 
     Returns:
-        (tokens int32 (length,), the tokens that follow each, int32 (length,)), (T - 1) // length of them.
+        int32 (number of characters,), or ragged (B, None) for a batch.
+    """
+    wanted = tf.strings.unicode_decode(text, "UTF-8", errors="replace", replace_control_characters=False)
+    if isinstance(wanted, tf.RaggedTensor):
+        return wanted.with_flat_values(_search(wanted.flat_values, vocabulary))
+    return _search(wanted, vocabulary)
+
+
+def decode_tensor(ids: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
+    """Turn ids, integer (..., L), into strings (...), in a graph; ids must be inside the vocabulary."""
+    return tf.strings.unicode_encode(tf.gather(_points(vocabulary), ids), "UTF-8")
+
+
+def windows(ids: np.ndarray, length: int, stride: int | None = None) -> tf.data.Dataset:
+    """Cut a sequence into examples of next-token prediction.
+
+    Args:
+        ids: Integer (N,).
+        length: Tokens per example.
+        stride: Tokens from one example to the next; by default `length`, so that each token is predicted once.
+
+    Returns:
+        Dataset of (x, y), int32 (length,) each, where y is x one token later; 1 + (N - length - 1) // stride examples.
 
     Raises:
-        DataError: The text is shorter than one window.
+        DataError: The sequence is shorter than one example.
     """
-    count = (len(ids) - 1) // length
-    if count < 1:
-        raise DataError(f"a text of {len(ids)} tokens has no window of {length}; give more text", USAGE)
-    x = ids[: count * length].reshape(count, length)
-    y = ids[1 : count * length + 1].reshape(count, length)
-    return tf.data.Dataset.from_tensor_slices((x, y))
+    ids = np.asarray(ids, np.int32)
+    if len(ids) <= length:
+        raise DataError(f"{len(ids)} tokens are too few for windows of {length} and the token after them", USAGE)
+    rows = np.lib.stride_tricks.sliding_window_view(ids, length + 1)[:: stride or length]
+    return tf.data.Dataset.from_tensor_slices((rows[:, :-1], rows[:, 1:]))
+
+
+def _points(vocabulary: Sequence[str]) -> np.ndarray:
+    return np.array([ord(character) for character in vocabulary], np.int32)
+
+
+def _search(wanted: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
+    points = tf.constant(_points(vocabulary))
+    places = tf.minimum(tf.searchsorted(points, wanted), len(vocabulary) - 1)
+    return tf.where(tf.gather(points, places) == wanted, places, vocabulary.index(UNKNOWN))

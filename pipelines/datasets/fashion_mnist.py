@@ -49,8 +49,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, Any]:
     ready = cache / "official"
-    prepared = sources.Source(f"prepared cache {ready}", lambda: sources.there(ready), lambda: _genuine(ready))
-    if ready.exists():  # needs no lock, so that a read-only cache will do
+    prepared = sources.Source(f"prepared cache {ready}", lambda: sources.prepared(ready), lambda: _genuine(ready))
+    if sources.whole(ready):  # needs no lock, so that a read-only cache will do
         return sources.search(NAME, [prepared], MEND)
     urls = list(builders.raw_files(NAME))
     once = ", preparing it once takes about half a minute"
@@ -84,17 +84,22 @@ def _user(folder: Path, cache: Path) -> tuple[str, Any]:
         raise DataError(
             f"{folder} has no {missing[0]}; --data-dir wants {', '.join(MTIMES)}, or a TFDS folder with {NAME}", MISSING
         )
-    official = {info.filename: info.checksum for info in builders.raw_files(NAME).values()}
-    genuine = all(hashlib.sha256(_publisher(folder, name)).hexdigest() == official[name] for name in MTIMES)
-    digest = "".join(sources.sha256(folder / name) for name in MTIMES)
-    target = cache / ("official" if genuine else f"own-{hashlib.sha256(digest.encode()).hexdigest()[:16]}")
-    if not target.exists():
+    digests = {name: hashlib.sha256(_publisher(folder, name)).hexdigest() for name in MTIMES}
+    genuine = digests == _official()
+    target = cache / (
+        "official" if genuine else "own-" + hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+    )
+    if not sources.whole(target):
         with sources.locked(cache):
-            if not target.exists():
+            if not sources.whole(target):
                 _prepare_official(target, folder) if genuine else _prepare_own(target, folder)
     if genuine:
         return f"official files in {folder}", _genuine(target)
     return f"your own files in {folder}", _own(folder)(data_dir=target)
+
+
+def _official() -> dict[str, str]:
+    return {info.filename: info.checksum for info in builders.raw_files(NAME).values()}
 
 
 def _genuine(folder: Path) -> Any:
