@@ -7,6 +7,7 @@ from export.endpoints import bytes_endpoint, step_endpoint, tensor_endpoint
 
 IMAGE = Tensor("image", "float32", (None, 6, 6, 1), "image", 0, 1)
 LATENT = Tensor("latent", "float32", (None, 2), "latent")
+MORE = ("saved_model", "tflite")
 
 
 def of_autoencoder(model):
@@ -16,9 +17,6 @@ def of_autoencoder(model):
     encode = Endpoint("encode", (IMAGE,), (mean,), lambda x: {"mean": model.encode(x["image"])[0]}, MORE)
     decode = Endpoint("decode", (LATENT,), (IMAGE,), lambda x: {"image": model.decoder(x["latent"])}, MORE)
     return Contract((whole, encode, decode))
-
-
-MORE = ("saved_model", "tflite")
 
 
 def of_characters(model):
@@ -33,15 +31,15 @@ def of_characters(model):
     return Contract((tensor_endpoint(model, [tokens], [logits]), step))
 
 
-def of_pictures(model, labels):
-    """Return a contract with a bytes endpoint for `functional_cnn`."""
+def of_functional_cnn(model):
     import tensorflow as tf
 
     def preprocess(data):
         pixels = tf.io.decode_image(data, channels=1, expand_animations=False)
         return tf.image.resize(tf.cast(pixels, tf.float32), (12, 12))
 
+    labels = ("ant", "bee", "cat", "dog")
     image = Tensor("image", "float32", (None, 12, 12, 1), "image", 0, 255)
     logits = Tensor("logits", "float32", (None, len(labels)), "logits")
     base = tensor_endpoint(model, [image], [logits])
-    return Contract((base, bytes_endpoint(base, preprocess, labels=labels)), tuple(labels))
+    return Contract((base, bytes_endpoint(base, preprocess, labels=labels)), labels)

@@ -79,6 +79,23 @@ def subclassed():
 
 
 @keras.saving.register_keras_serializable("tests")
+class Built(Subclassed):
+    """The same with layers that are built in __init__ too, so that HDF5 comes back."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.convolution.build((None, 10, 10, 1))
+        self.normalisation.build((None, 8, 8, 4))
+        self.head.build((None, 4))
+
+
+def built():
+    model = Built()
+    model(ops.zeros((1, 10, 10, 1)))
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
 class BatchDependent(layers.Layer):
     """A bug: subtracts the mean of the batch, also in inference."""
 

@@ -115,7 +115,7 @@ class VariationalAutoencoder(keras.Model):
         """Return the means that are shown and reset every epoch."""
         return self.losses_shown
 
-    def _losses(self, data: Any) -> tuple[Any, Any, Any]:
+    def _bound(self, data: Any) -> tuple[Any, Any, Any]:
         inputs, target = data
         mean, log_variance = self.encode(inputs["image"])
         logits = self.decode_logits(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
@@ -133,14 +133,14 @@ class VariationalAutoencoder(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step on the negative evidence lower bound, in nats an image."""
         with tf.GradientTape() as tape:
-            losses = self._losses(data)
+            losses = self._bound(data)
         gradients = tape.gradient(losses[0], self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._show(losses)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Return the same losses without a step."""
-        return self._show(self._losses(data))
+        return self._show(self._bound(data))
 
     # === Config ===
 

@@ -1,0 +1,238 @@
+"""The certificate can fail: every fault turns the verdict to fail and is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from export import ExportFailed, export_model, verify_bundle
+from export.bundle import damage
+from export.contract import Contract, Endpoint
+from export.formats.saved_model import save
+from tests.export.conftest import make, reseal
+
+
+def reason_of(certificate, format):
+    return next(row.reason for row in certificate.artifacts if row.format == format)
+
+
+def nudge_h5(path):
+    """Add 1e-3 to one weight of the convolution."""
+    with h5py.File(path, "r+") as file:
+        found = []
+        file.visititems(lambda name, item: found.append(item) if getattr(item, "ndim", 0) == 4 else None)
+        found[0][0, 0, 0, 0] += 1e-3
+
+
+def nudge_keras(path):
+    inner = path.with_name("inner.h5")
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    inner.write_bytes(files["model.weights.h5"])
+    nudge_h5(inner)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in (files | {"model.weights.h5": inner.read_bytes()}).items():
+            archive.writestr(name, data)
+    inner.unlink()
+
+
+def nudge_bytes(path, kernel):
+    """Add 1e-3 to one weight where its bytes are found."""
+    data, stored = path.read_bytes(), kernel.tobytes()
+    assert stored in data
+    changed = kernel.copy()
+    changed.flat[0] += 1e-3
+    path.write_bytes(data.replace(stored, changed.tobytes()))
+
+
+def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
+    folder = damaged("functional_cnn")
+    with h5py.File(folder / "model.weights.h5") as file:
+        kernel = file["layers/conv2d/vars/0"][...] if "layers/conv2d" in file else file["layers/conv/vars/0"][...]
+        head = file["layers/dense/vars/0"][...] if "layers/dense" in file else file["layers/logits/vars/0"][...]
+    nudge_h5(folder / "model.h5")
+    nudge_h5(folder / "model.weights.h5")
+    nudge_keras(folder / "model.keras")
+    nudge_bytes(next(folder.glob("saved_model/1/variables/*.data*")), kernel)
+    nudge_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
+    reseal(folder)
+    certificate = verify_bundle(folder)
+    states = {row.format: row.state for row in certificate.artifacts}
+    # TensorFlow keeps a checksum over its variables, and finds the damage even before parity does
+    assert states == {"bundle": "pass"} | dict.fromkeys(("keras", "hdf5", "weights", "saved_model", "tflite"), "fail")
+    assert certificate.verdict == "fail"
+    assert certificate.exit_code == 1
+    for format in ("keras", "hdf5", "weights", "tflite"):
+        assert "logits in case batch_7 differs by" in reason_of(certificate, format)
+
+
+def test_any_flipped_byte_in_any_file_is_found(damaged):
+    folder = damaged("functional_cnn")
+    assert damage(folder) == []
+    rng = np.random.default_rng(0)
+    for path in (p for p in folder.rglob("*") if p.is_file()):
+        whole = path.read_bytes()
+        for position in {0, len(whole) - 1, *rng.integers(0, len(whole), 3).tolist()}:
+            broken = bytearray(whole)
+            broken[position] ^= 1 << int(rng.integers(8))
+            path.write_bytes(broken)
+            assert damage(folder), f"{path.name} byte {position}"
+        path.write_bytes(whole)
+    assert damage(folder) == []
+
+
+def test_added_removed_and_damaged_files_are_named(damaged):
+    folder = damaged("functional_cnn")
+    (folder / "saved_model/1/assets.extra").mkdir()
+    (folder / "saved_model/1/assets.extra/tf_serving_warmup_requests").write_bytes(b"stale")
+    certificate = verify_bundle(folder)
+    assert certificate.verdict == "fail"
+    assert "tf_serving_warmup_requests was added" in certificate.problems()[0]
+    shutil.rmtree(folder / "saved_model/1/assets.extra")
+    (folder / "labels.txt").unlink()
+    assert damage(folder) == ["labels.txt is missing"]
+
+
+def test_swapped_labels(damaged):
+    folder = damaged("functional_cnn")
+    (folder / "labels.txt").write_text("bee\nant\ncat\ndog\n")
+    reseal(folder)
+    certificate = verify_bundle(folder, runtimes=["litert"])
+    assert certificate.verdict == "fail"
+    assert "labels.txt names class 0 'bee' where the contract says 'ant'" in certificate.problems()[0]
+
+
+@pytest.mark.parametrize(
+    ("file", "runtime"),
+    [("model.keras", "keras"), ("saved_model/1/saved_model.pb", "tensorflow"), ("tflite/float32.tflite", "litert")],
+)
+def test_truncated_files(damaged, file, runtime):
+    folder = damaged("functional_cnn")
+    whole = (folder / file).read_bytes()
+    (folder / file).write_bytes(whole[: len(whole) // 2])
+    reseal(folder)
+    certificate = verify_bundle(folder, runtimes=[runtime])
+    assert certificate.verdict == "fail"
+    assert file.startswith(next(row.artifact for row in certificate.artifacts[1:] if row.state == "fail"))
+
+
+def replace_saved_model(folder, model, contract, **calls):
+    """Write another SavedModel over that of a bundle: the same endpoints with other functions."""
+    endpoints = [
+        Endpoint(e.name, e.inputs, e.outputs, calls.get(e.name, e.call), e.formats, e.batch) for e in contract.endpoints
+    ]
+    shutil.rmtree(folder / "saved_model/1")
+    save(model, endpoints, folder / "saved_model/1")
+    reseal(folder)
+
+
+def test_live_augmentation_in_the_artifact(damaged, bundles):
+    """What `model.export()` serves (field note 1)."""
+    import keras
+
+    folder = damaged("sequential_cnn")
+    model = keras.saving.load_model(folder / "model.keras")
+    call = lambda x: {"output": model(x["input"], training=True)}  # noqa: E731
+    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    assert certificate.verdict == "fail"
+    row = next(row for row in certificate.artifacts if row.format == "saved_model")
+    assert row.state == "fail"
+
+
+def test_wrong_normalisation_in_the_artifact(damaged, bundles):
+    import keras
+
+    folder = damaged("sequential_cnn")
+    model = keras.saving.load_model(folder / "model.keras")
+    call = lambda x: {"output": model(x["input"] / 255, training=False)}  # noqa: E731
+    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    assert "output in case batch_7 differs by" in certificate.problems()[0]
+
+
+def test_swapped_outputs_are_named(damaged, bundles):
+    import keras
+
+    folder = damaged("two_by_two")
+    model = keras.saving.load_model(folder / "model.keras")
+
+    def call(x):
+        mean, spread = model([x["left"], x["right"]], training=False)
+        return {"mean": spread, "spread": mean}
+
+    replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    assert "mean is what spread should be: outputs are swapped" in certificate.problems()[0]
+
+
+def test_live_augmentation_in_the_model(tmp_path):
+    model, contract = make("functional_cnn", augment=True)
+    plain = contract["serving_default"]
+    live = Endpoint(
+        plain.name,
+        plain.inputs,
+        plain.outputs,
+        lambda x: {"logits": model(x["image"], training=True)},
+        ("saved_model",),
+    )
+    with pytest.raises(ExportFailed) as failure:
+        export_model(model, tmp_path / "b", contract=Contract((live,)), formats=("saved_model",))
+    assert "two identical calls differ" in " ".join(failure.value.certificate.problems())
+
+
+def test_batch_dependent_model(tmp_path):
+    model, _ = make("batch_dependent")
+    with pytest.raises(ExportFailed, match="outputs depend on the batch") as failure:
+        export_model(model, tmp_path / "b", formats=("saved_model",))
+    assert failure.value.certificate.noise_floor["serving_default"] == {}  # it must not widen its own tolerance
+
+
+def test_code_that_an_artifact_must_not_need(damaged):
+    folder = damaged("built")
+    reseal(folder, code_dependency=None)
+    import os
+
+    os.environ["PYTHONPATH"], before = os.getcwd(), os.environ.get("PYTHONPATH")
+    try:
+        certificate = verify_bundle(folder, runtimes=["keras"])
+    finally:
+        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+    assert "loaded the code of tests, which it must not need" in reason_of(certificate, "keras")
+
+
+def test_missing_code_is_not_run(damaged):
+    folder = damaged("built")
+    reseal(folder, code_dependency={"package": "gone", "modules": ["gone.models"]})
+    certificate = verify_bundle(folder, runtimes=["keras"])
+    assert certificate.verdict == "incomplete"
+    assert certificate.exit_code == 3
+    assert "gone.models cannot be imported" in reason_of(certificate, "keras")
+
+
+def test_out_of_time_is_not_run(bundles, monkeypatch):
+    monkeypatch.setenv("EXPORT_TIMEOUT", "0.05")
+    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["litert"])
+    assert (certificate.verdict, certificate.exit_code) == ("incomplete", 3)
+    assert "stopped after 0.05 s" in reason_of(certificate, "tflite")
+
+
+def test_required_but_absent_is_incomplete(bundles):
+    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["litert"], require=["onnx"])
+    assert certificate.verdict == "incomplete"
+    assert "required, but nothing in this bundle" in certificate.problems()[0]
+
+
+def test_parity_json_says_what_failed(tmp_path):
+    model, _ = make("batch_dependent")
+    with pytest.raises(ExportFailed) as failure:
+        export_model(model, tmp_path / "b", formats=("keras",))
+    kept = failure.value.bundle_path
+    assert json.loads((kept / "parity.json").read_text())["verdict"] == "fail"
+    assert "Proof: fail" in (kept / "README.md").read_text()
+    assert damage(kept) == []

@@ -1,0 +1,196 @@
+import hashlib
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipelines
+from pipelines import augment, keyed
+
+from .conftest import FIXTURES
+
+
+def digest(batches):
+    total = hashlib.sha256()
+    for batch in batches.as_numpy_iterator():
+        for leaf in tf.nest.flatten(batch):
+            total.update(np.ascontiguousarray(leaf).tobytes())
+    return total.hexdigest()
+
+
+def labels(batches):
+    return np.concatenate([batch[1] for batch in batches.as_numpy_iterator()])
+
+
+@pytest.fixture
+def plain(fashion, decode):
+    return pipelines.feed(fashion.train, decode=decode)
+
+
+def test_the_first_use_may_be_epochs(fashion, decode):
+    fresh = pipelines.feed(fashion.train, decode=decode)
+    assert next(iter(fresh.epochs(32, seed=0, stop=1)))[0].shape == (32, 28, 28, 1)
+
+
+@pytest.mark.parametrize("place", ["memory", "disk", "none", "auto"])
+def test_one_pass_is_in_order(fashion, decode, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    feed = pipelines.feed(fashion.train, decode=decode, cache=place)
+    expected = [example["label"] for example in fashion.train.as_numpy_iterator()]
+    assert labels(feed.batches(64)).tolist() == expected
+    assert feed.count == 550
+    assert int(feed.batches(64).cardinality()) == feed.steps(64) == 9
+    assert feed.steps(64, drop_remainder=True) == 8
+
+
+@pytest.mark.parametrize("place", ["memory", "disk", "none"])
+def test_epochs_are_permutations_that_differ_and_can_be_entered(fashion, decode, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    feed = pipelines.feed(fashion.train, decode=decode, cache=place)
+    three = labels(feed.epochs(100, seed=1, stop=3)).reshape(3, -1)
+    whole = np.sort(labels(feed.batches(100)))
+    assert all((np.sort(epoch) == whole).all() for epoch in three)
+    assert not (three[0] == three[1]).all()
+    assert (labels(feed.epochs(100, seed=1, start=2, stop=3)) == three[2]).all()
+    assert not (labels(feed.epochs(100, seed=2, stop=1)) == three[0]).all()
+
+
+def test_drop_remainder_gives_static_batches(plain):
+    batches = plain.epochs(100, seed=0, stop=2, drop_remainder=True)
+    assert [x.shape[0] for x, _ in batches] == [100] * 10
+    assert int(batches.cardinality()) == 10
+    assert batches.element_spec[0].shape[0] == 100
+
+
+def test_take_is_the_head_and_shares_the_cache(plain):
+    head = plain.take(70)
+    assert head.store is plain.store
+    assert (labels(head.batches(32)) == labels(plain.batches(32))[:70]).all()
+    assert head.steps(32) == 3
+    assert plain.take(10**6).count == 550
+
+
+def test_same_seed_same_bytes_whatever_the_parallelism(plain, monkeypatch):
+    feed = replace(plain, augment=augment.on_images(*augment.POLICIES["flip_shift_cutout"], augment.gaussian_noise))
+    found = set()
+    for threads, calls in ((1, 1), (2, 2), (8, 7), (3, tf.data.AUTOTUNE), (8, tf.data.AUTOTUNE)):
+        monkeypatch.setattr(tf.data, "AUTOTUNE", calls)
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        found.add(digest(feed.epochs(64, seed=3, stop=3).with_options(options)))
+    assert len(found) == 1
+
+
+def test_same_seed_same_bytes_in_another_process(cache, fashion):
+    code = f"""
+import hashlib, sys, tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
+tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
+import pipelines
+data = pipelines.load("fashion_mnist", data_dir={str(FIXTURES / "fashion_mnist")!r})
+feed = pipelines.feed(data.train, decode=lambda e: (tf.io.decode_png(e["image"], channels=1), e["label"]),
+                      augment=pipelines.augment.policy("flip_shift_cutout"))
+total = hashlib.sha256()
+for x, y in feed.epochs(100, seed=5, stop=2).as_numpy_iterator():
+    total.update(x.tobytes() + y.tobytes())
+print(total.hexdigest())
+"""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code, threads],
+            env=os.environ | {"ZOO_CACHE": str(cache)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in ("1", "4")
+    }
+    assert len(found) == 1
+
+
+def test_augmentation_is_fresh_each_epoch_and_keyed_by_example(plain):
+    feed = replace(plain, augment=lambda batch, keys: (keys, batch[1]))
+    keys = np.concatenate([batch[0] for batch in feed.epochs(100, seed=9, start=4, stop=6).as_numpy_iterator()])
+    assert (keys[:, 0] == 9).all()
+    assert (keys[:, 1] == np.repeat([4, 5], 550)).all()
+    assert (np.sort(keys[:550, 2]) == np.arange(550)).all()
+    order = labels(plain.batches(550))
+    shuffled = labels(plain.epochs(100, seed=9, start=4, stop=5))
+    assert (order[keys[:550, 2]] == shuffled).all()
+
+
+def test_validation_noise_has_the_keys_of_epoch_zero(plain):
+    keys = next(iter(replace(plain, augment=lambda batch, keys: keys).batches(4)))
+    assert keys.numpy().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 0, 3]]
+
+
+def test_unbatchable_or_empty_datasets_are_refused(fashion):
+    with pytest.raises(pipelines.DataError, match="empty"):
+        pipelines.feed(fashion.train.take(0))
+    with pytest.raises(pipelines.DataError, match="infinite"):
+        pipelines.feed(fashion.train.repeat())
+    with pytest.raises(pipelines.DataError, match="told of 9 examples, but the dataset has 10"):
+        next(iter(pipelines.feed(tf.data.Dataset.range(10), count=9).batches(2)))
+    with pytest.raises(pipelines.DataError, match='cache "ram"'):
+        pipelines.feed(fashion.train, cache="ram")
+
+
+def test_unknown_cardinality_is_counted():
+    odd = tf.data.Dataset.range(10).filter(lambda n: n % 2 == 1)
+    assert pipelines.feed(odd).count == 5
+
+
+def test_auto_goes_to_disk_beyond_the_budget(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    feed = pipelines.feed(tf.data.Dataset.range(1000))
+    monkeypatch.setattr(type(feed.store), "_budget", 7999)
+    assert feed.store.place == "disk"
+    assert np.concatenate(list(feed.batches(300).as_numpy_iterator())).tolist() == list(range(1000))
+    monkeypatch.setattr(type(feed.store), "_budget", 8000)
+    assert pipelines.feed(tf.data.Dataset.range(1000)).store.place == "memory"
+
+
+def test_disk_caches_vanish_with_their_feed_and_after_a_kill(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    killed = tmp_path / "feeds" / "killed"
+    killed.mkdir(parents=True)
+    (killed / "half").write_text("written")
+    feed = pipelines.feed(tf.data.Dataset.range(10), cache="disk")
+    list(feed.batches(5))
+    assert not killed.exists()
+    assert len(list((tmp_path / "feeds").iterdir())) == 1
+    del feed
+    assert not list((tmp_path / "feeds").iterdir())
+
+
+def test_the_hash_is_splitmix64():
+    # One column of zeros, salt 0: absorbed once, then the stream of SplitMix64 from that state.
+    def mix(z):
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        return z ^ (z >> 31)
+
+    gamma = 0x9E3779B97F4A7C15
+    state = mix((mix(gamma) + gamma) % 2**64)
+    expected = [mix((state + step * gamma) % 2**64) for step in (1, 2, 3)]
+    assert keyed.bits(tf.zeros([1, 1], tf.int64), 0, 3).numpy()[0].tolist() == expected
+
+
+def test_random_numbers_are_uniform_normal_and_independent():
+    keys = keyed.example_keys(0, 0, tf.range(20000, dtype=tf.int64))
+    uniform = keyed.uniform(keys, 1, 2).numpy()
+    assert 0 <= uniform.min()
+    assert uniform.max() < 1
+    assert np.histogram(uniform, 10, (0, 1))[0] == pytest.approx(4000, rel=0.06)
+    assert abs(np.corrcoef(uniform.T)[0, 1]) < 0.03
+    normal = keyed.normal(keys, 1, 5).numpy()
+    assert normal.shape == (20000, 5)
+    assert normal.mean() == pytest.approx(0, abs=0.01)
+    assert normal.std() == pytest.approx(1, abs=0.01)
+    assert abs(np.corrcoef(keyed.uniform(keys, 2, 1).numpy()[:, 0], uniform[:, 0])[0, 1]) < 0.03
+    whole = keyed.integers(keys, 3, 1, -2, 2).numpy()
+    assert np.unique(whole).tolist() == [-2, -1, 0, 1, 2]

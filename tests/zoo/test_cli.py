@@ -1,0 +1,189 @@
+"""Commands as scripts meet them: exit codes, one line of error, JSON and nothing else on standard output."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.zoo.conftest import DATA
+
+FASHION = str(DATA["fashion_mnist"])
+
+
+def cli(*words, code=0, cwd=None, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def error(*words, code=2, **environment):
+    """Run what must fail; return its one line."""
+    lines = [x for x in cli(*words, code=code, **environment).stderr.splitlines() if x.startswith("error: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_table_and_json():
+    assert "fashion_mnist" in cli("zoo").stdout
+    rows = json.loads(cli("zoo", "--json").stdout)
+    assert {"name", "task", "data", "summary"} <= set(rows[0])
+
+
+def test_info_tells_shapes_parameters_and_recipes():
+    card = json.loads(cli("zoo", "info", "fashion_mnist", "--json").stdout)
+    assert card["inputs"] == {"image": "float32 (B, 28, 28, 1)"}
+    assert card["parameters"] > 10_000
+    assert card["recipes"]["default"]["epochs"] > 0
+
+
+def test_help_of_every_verb_needs_no_tensorflow():
+    from zoo.__main__ import VERBS
+
+    code = (
+        "import sys, importlib, click.testing\n"
+        f"for verb in {list(VERBS)}:\n"
+        "    r = click.testing.CliRunner().invoke(importlib.import_module('zoo.' + verb).main, ['--help'])\n"
+        "    assert r.exit_code == 0 and '--json' in r.output, (verb, r.output)\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["zoo.train", "fashon_mnist"], "did you mean fashion_mnist"),
+        (["zoo", "trian"], "did you mean train"),
+        (["zoo.train", "fashion_mnist", "--epoch", "1"], "--epochs"),
+        (["zoo.train", "fashion_mnist", "--set", "recipe.epcohs=1"], "did you mean epochs"),
+        (["zoo.train", "fashion_mnist", "--set", "recipe.augment=flipp", "--data-dir", FASHION], "did you mean flip"),
+        (["zoo.train", "fashion_mnist", "--set", "recipe.optimizer=adan"], "did you mean adam"),
+        (["zoo.train", "fashion_mnist", "--set", "recipe.epochs=many"], "is not a int"),
+        (["zoo.train", "fashion_mnist", "--set", "recipe.learning_rate=-1"], "must be a positive number"),
+        (["zoo.train", "fashion_mnist", "--set", "epochs"], "KEY=VALUE"),
+        (["zoo.train", "fashion_mnist", "--set", "data=fashon_mnist"], "did you mean fashion_mnist"),
+        (["zoo.train", "fashion_mnist", "--recipe", "defualt"], "did you mean default"),
+        (["zoo.train", "fashion_mnist", "--api", "keras"], "functional"),
+        (["zoo.evaluate", "nowhere"], "is not a run folder"),
+        (["zoo.predict", "nowhere", "x.png"], "is not a run folder"),
+        (["zoo.train", "fashion_mnist", "--init", "nowhere", "--data-dir", FASHION], "unknown weights"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_2(words, expected, tmp_path):
+    assert expected in error(*words, *(["--out", tmp_path / "run"] if "--set" in words or "--init" in words else []))
+
+
+def test_wrong_environments_are_named():
+    assert "KERAS_BACKEND" in error("zoo.info", "fashion_mnist", KERAS_BACKEND="jax")
+    assert "TF_USE_LEGACY_KERAS" in error("zoo.info", "fashion_mnist", TF_USE_LEGACY_KERAS="1")
+
+
+def test_a_run_is_never_overwritten(trained):
+    run = trained("fashion_mnist")
+    before = (run / "config.json").read_bytes()
+    assert "holds a run already" in error("zoo.train", "fashion_mnist", "--out", run, "--data-dir", FASHION)
+    assert (run / "config.json").read_bytes() == before
+
+
+def test_nan_stops_with_the_step_and_the_checkpoint(tmp_path):
+    words = ["--data-dir", FASHION, "--out", tmp_path / "run", "--set", "recipe.optimizer=sgd", "--epochs", 30]
+    words += ["--learning-rate", "1e30", "--set", "recipe.schedule=constant", "--api", "sequential", "--no-export"]
+    message = error("zoo.train", "fashion_mnist", *words, code=1)
+    assert "at step" in message
+    assert "of epoch" in message
+
+
+def test_train_says_what_next_and_no_noise(trained, tmp_path):
+    done = cli(
+        "zoo.train", "fashion_mnist", "--epochs", 1, "--data-dir", FASHION, "--out", tmp_path / "r", "--no-export"
+    )
+    assert "next: python -m zoo.evaluate" in done.stdout
+    assert done.stderr == ""
+
+
+def test_evaluate_writes_what_it_prints(trained):
+    run = trained("fashion_mnist")
+    printed = json.loads(cli("zoo.evaluate", run, "--json").stdout)
+    assert printed == json.loads((run / "evaluation.json").read_text())
+    assert set(printed["per_class"]["Sneaker"]) == {"precision", "recall", "f1", "support"}
+    assert np.sum(printed["confusion_matrix"]) == printed["examples"] == 200
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "a.jpg")
+    Image.fromarray(pixels).convert("RGBA").save(folder / "b.png")
+    Image.fromarray(pixels).convert("L").save(folder / "c.png")
+    Image.fromarray(pixels).convert("CMYK").save(folder / "d.jpg")
+    return folder
+
+
+def test_predict_answers_the_same_from_run_and_bundle(trained, pictures):
+    run = trained("fashion_mnist")
+    files = sorted(pictures.iterdir())
+    answers = [
+        json.loads(cli("zoo.predict", source, *files, "--top-k", 2, "--json").stdout)["predictions"]
+        for source in (run, run / "bundle")
+    ]
+    assert len(answers[0]) == 2 * len(files)
+    for one, other in zip(*answers, strict=True):
+        assert one["label"] == other["label"]
+        assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+
+
+def test_predict_writes_a_folder_as_csv(trained, pictures, tmp_path):
+    cli("zoo.predict", trained("fashion_mnist"), pictures, "-o", tmp_path / "out.csv", "--top-k", 1)
+    with open(tmp_path / "out.csv", newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [os.path.basename(r["input"]) for r in rows] == ["a.jpg", "b.png", "c.png", "d.jpg"]
+
+
+def test_predict_goes_on_after_a_file_that_is_no_image(trained, pictures):
+    (pictures / "e.png").write_text("not an image")
+    done = cli("zoo.predict", trained("fashion_mnist"), pictures, "-o", "-", code=1)
+    assert "e.png" in done.stderr
+    assert len(done.stdout.splitlines()) == 1 + 3 * 4
+
+
+def test_predict_says_what_a_task_cannot_do(trained):
+    assert "zoo.sample" in error("zoo.predict", trained("text_rnn"), "word", code=3)
+
+
+def test_export_again_keeps_the_first_bundle(trained):
+    run = trained("fashion_mnist")
+    (bundle,) = json.loads(cli("zoo.export", run, "--json").stdout)
+    assert bundle["verdict"] == "pass"
+    assert bundle["path"] == str(run / "bundle-2")
+    assert (run / "bundle" / "parity.json").is_file()
+
+
+def test_sampling_text_is_the_same_in_every_runtime(trained):
+    run = trained("text_rnn")
+    words = ["zoo.sample", run, "--prompt", "HAMLET:", "--length", 40, "--temperature", 0, "--json", "--runtime"]
+    texts = {
+        runtime: json.loads(cli(*words, runtime).stdout)[0]["text"] for runtime in ("keras", "saved_model", "tflite")
+    }
+    assert len(texts["keras"]) == 40
+    assert len(set(texts.values())) == 1, texts
+
+
+def test_sampling_images_writes_a_picture(trained, tmp_path):
+    cli("zoo.sample", trained("autoencoder"), "-o", tmp_path / "grid.png", "--count", 9, "--runtime", "tflite")
+    assert Image.open(tmp_path / "grid.png").size == (84, 84)
