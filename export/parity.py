@@ -163,9 +163,20 @@ def judge_endpoint(
         if pairs:
             tolerance = policy.tolerance(floor.get(output, 0.0), pairs[0][0].dtype)
             figures["outputs"][output] = measure(pairs, tolerance, output in classes)
-        findings += bad
+        other = _mistaken(cases, arrays, output, policy) if bad else None
+        findings += [f"{output} is what {other} should be: outputs are swapped"] if other else bad
     findings += _judge_again(cases, arrays) + _judge_names(cases, arrays) + judge_noise(figures["noise"], policy)
     return Verdict(figures, findings)
+
+
+def _mistaken(cases: Sequence[Judged], arrays: Mapping[str, np.ndarray], output: str, policy: Policy) -> str | None:
+    """Return the output whose reference this output matches in every judged case, if there is one."""
+    names = dict.fromkeys(name for case in cases for name in case.outputs if name != output)
+    for name in names:
+        pairs = [(c.outputs[name], arrays.get(f"{c.name}/main/{output}")) for c in cases if c.judged and c.outputs]
+        if pairs and all(value is not None and spread(a, value) <= policy.ceiling for a, value in pairs):
+            return name
+    return None
 
 
 def _is_judged(cases: Iterable[Judged], key: str) -> bool:

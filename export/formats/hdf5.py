@@ -14,7 +14,7 @@ from export.formats import Artifact
 CAUSES = {
     "Unknown layer: 'NotEqual'": "mask_zero=True puts an operation into the graph that HDF5 cannot name",
     "Unknown layer": "the graph holds an operation or a layer that HDF5 cannot name",
-    "Layer count mismatch": "layers are made in build(); make them in __init__",
+    "Layer count mismatch": "the class makes or builds layers only when it is called; make and build them in __init__",
     "Table not initialized": "a lookup was adapted; pass vocabulary= to its constructor",
     "Lambda": "a Lambda layer holds code",
 }

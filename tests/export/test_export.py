@@ -68,7 +68,6 @@ def test_rows_say_which_code_they_need(bundles):
 
 @pytest.mark.parametrize("format", ["saved_model", "tflite", "keras"])
 def test_load_runs_any_number_of_rows(bundles, format):
-    model, _ = make("two_by_two")
     loaded = load(bundles("two_by_two").path, format)
     outputs = loaded["serving_default"](left=np.ones((3, 5)), right=np.ones((3, 3)))
     assert {name: value.shape for name, value in outputs.items()} == {"mean": (3, 2), "spread": (3, 2)}
@@ -111,7 +110,7 @@ def test_compiled_models_come_back_from_hdf5(tmp_path, loss):
     bundle = export_model(model, tmp_path / "b", formats=("keras", "hdf5"))
     keras.saving.load_model(bundle.path / "model.h5")
     again = keras.saving.load_model(bundle.path / "model.keras")
-    assert (again.optimizer is not None) == bool(loss)
+    assert (getattr(again, "optimizer", None) is not None) == bool(loss)
 
 
 def test_unsupported_is_a_failure_when_asked_for_by_name(tmp_path):
