@@ -36,7 +36,7 @@ def shift(
         images: (B, H, W, C), any numeric type.
         keys: Integer (B, K).
         fraction: Largest shift, of the height and of the width.
-        fill: What comes in from outside: "constant" (`value`), "nearest", "reflect" (the edge is not repeated) or "wrap".
+        fill: What comes in from outside: "constant" (`value`), "nearest", "reflect" (no repeated edge) or "wrap".
         value: The constant.
 
     Returns:
@@ -161,9 +161,17 @@ def policy(name: str) -> Callable[[Any, tf.Tensor], Any] | None:
     if name not in POLICIES:
         near = difflib.get_close_matches(name, POLICIES, cutoff=0.4) or list(POLICIES)
         raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(near)}?', USAGE)
-    op = compose(*POLICIES[name])
+    return on_images(*POLICIES[name]) if POLICIES[name] else None
 
-    def augment(batch: Any, keys: tf.Tensor) -> Any:
-        return (op(batch[0], keys), *batch[1:]) if isinstance(batch, tuple) else op(batch, keys)
 
-    return augment if POLICIES[name] else None
+def on_images(*ops: Op) -> Callable[[Any, tf.Tensor], Any]:
+    """Return what `feed(augment=...)` takes for some operations: they change the x of a batch (x, y[, weight]).
+
+    Args:
+        *ops: Operations on images, applied from left to right.
+
+    Returns:
+        (batch, keys) -> batch; a batch that is one tensor is taken for the images.
+    """
+    op = compose(*ops)
+    return lambda batch, keys: (op(batch[0], keys), *batch[1:]) if isinstance(batch, tuple) else op(batch, keys)
