@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.dataset import Info
 from zoo.errors import MissingError, UsageError, ZooError
-from zoo.plan import Plan
+from zoo.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     import keras
@@ -81,6 +81,33 @@ class Run:
             hint = "; it is a bundle" if (run.path / "manifest.json").is_file() else ""
             raise UsageError(f"{run.path} is not a run folder: it has no config.json{hint}")
         return run
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether a folder holds a run, finished or not."""
+        return (Path(path) / "config.json").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything that was asked of the run is done."""
+        return (self.path / "summary.json").is_file()
+
+    def finish(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json: from now on the run is never changed."""
+        self.write("summary.json", summary)
+
+    def differences(self, plan: Plan, only_given: bool = False) -> list[str]:
+        """Return where a plan differs from the one that this run was asked for: `recipe.epochs: 3 here, 5 asked`.
+
+        With `only_given`, what the plan leaves at the default of the recipe is not a difference.
+        """
+        here, asked = _flat(self.read("config.json")["requested"]), _flat(json.loads(json.dumps(plan.to_json())))
+        plain = _flat(json.loads(json.dumps(make_plan(plan.model).to_json()))) if only_given else {}
+        return [
+            f"{key}: {here.get(key)!r} here, {asked.get(key)!r} asked"
+            for key in sorted(here | asked)
+            if here.get(key) != asked.get(key) and not (only_given and asked.get(key) == plain.get(key))
+        ]
 
     @property
     def weights(self) -> Path:
@@ -159,6 +186,14 @@ class Run:
         names = list(dict.fromkeys(name for row in rows for name in row))
         lines = [",".join(names), *(",".join(f"{row[n]:.9g}" if n in row else "" for n in names) for row in rows)]
         write_atomic(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {"recipe.epochs": 3, ...} of nested dictionaries."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
 
 
 def write_atomic(path: Path, content: bytes) -> None:

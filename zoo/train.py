@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo import console as shell
 from zoo.console import Console
+from zoo.errors import UsageError
 from zoo.options import ModelCommand, model_arguments, settings
+
+if TYPE_CHECKING:
+    from zoo.plan import Plan
+    from zoo.runs import Run
 
 
 def run(
-    name: str,
+    name: str | None,
     *,
     recipe: str = "default",
     asked: dict[str, Any] | None = None,
@@ -23,13 +28,16 @@ def run(
     out: str | None = None,
     seed: int = 0,
     init: str | None = None,
+    resume: str | None = None,
     export: bool = True,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Train a model, judge it on the test split, export it and prove the artifacts.
 
+    The same call with the same `out` takes up a run that was killed, exactly where its last epoch ended.
+
     Args:
-        name: Of the model.
+        name: Of the model; may be None with `resume`.
         recipe: Name of one of its recipes.
         asked: Builder arguments.
         settings: As of `--set`: `recipe.X`, `model.X`, `task.X`, `data`.
@@ -38,6 +46,7 @@ def run(
         out: Exactly this run folder; without it runs/NAME/TIME.
         seed: Of everything random.
         init: Weights to begin from: a run, a bundle, a weights file or "default".
+        resume: An unfinished run folder to take up; other settings may be left out, and must not conflict.
         export: Whether to export and prove.
         console: Where to speak; silent without one.
 
@@ -54,21 +63,20 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo import evaluate, plan, trainer
+    from zoo import evaluate, trainer
     from zoo import export as exporting
     from zoo.runs import Run
 
     began = time.monotonic()
-    planned = plan.make_plan(
-        name, recipe=recipe, asked=asked, settings=settings, data_dir=data_dir, cache_dir=cache_dir, seed=seed
-    )
-    if out is not None:
-        Run.check_free(out)  # before the data is fetched; the folder is made when there is something to put into it
+    wanted = {"recipe": recipe, "asked": asked, "settings": settings, "data_dir": data_dir}
+    planned, folder = _begin(name, wanted | {"cache_dir": cache_dir, "seed": seed}, out, resume)
     dataset = planned.load_data()
-    planned = trainer.fit_to_budget(planned, dataset, console)
-    folder = Run.create(name, out)
-    folder.save_config(planned, dataset.info, {"init": init})
-    console.say(f"training {name} on {dataset.info.name} ({_counts(dataset.info.counts)}) in {folder.path}")
+    if folder is None:
+        requested = planned.to_json()
+        planned = trainer.fit_to_budget(planned, dataset, console)
+        folder = Run.create(planned.model, out)
+        folder.save_config(planned, dataset.info, {"init": init, "requested": requested})
+    console.say(f"training {planned.model} on {dataset.info.name} ({_counts(dataset.info.counts)}) in {folder.path}")
 
     kept = trainer.train(planned, dataset, folder, console, initial=init)
     seconds = time.monotonic() - began
@@ -84,8 +92,33 @@ def run(
     if export:
         summary["bundles"] = exporting.run(folder.path, dataset=dataset, console=console)
     summary["seconds"] = round(time.monotonic() - began, 1)
-    _show(console, name, summary)
+    folder.finish(summary)
+    _show(console, planned.model, summary)
     return summary
+
+
+def _begin(name: str | None, wanted: dict[str, Any], out: str | None, resume: str | None) -> tuple[Plan, Run | None]:
+    """Return the plan, and the unfinished run that it goes on with, if there is one."""
+    from zoo.plan import make_plan
+    from zoo.runs import Run
+
+    if resume is not None:
+        folder = Run.open(resume)
+    elif out is not None and Run.exists(out):
+        folder = Run.open(out)
+    else:
+        if out is not None:
+            Run.check_free(out)  # before the data is fetched; the folder is made when there is something to put into it
+        return make_plan(name, **wanted), None
+    if folder.finished:
+        raise UsageError(f"{folder.path} holds a finished run already: choose another --out, or remove it first")
+    if name is not None:
+        differing = folder.differences(make_plan(name, **wanted), only_given=resume is not None)
+        if differing:
+            raise UsageError(
+                f"{folder.path} is a run with other settings ({'; '.join(differing)}): it cannot be resumed so"
+            )
+    return folder.plan(), folder
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -108,7 +141,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 
 
 @click.command("train", cls=ModelCommand)
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--recipe", default="default", show_default=True, help="One of the model's recipes.")
 @click.option("--data-dir", type=click.Path(), help="Your own data.")
 @click.option("--cache-dir", type=click.Path(), help="Where prepared data lies.")
@@ -118,11 +151,12 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--learning-rate", type=float, help="Instead of the recipe's.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything random.")
 @click.option("--init", metavar="RUN", help="Begin from the weights of a run, a bundle or a weights file.")
+@click.option("--resume", metavar="RUN", help="Take up an unfinished run; NAME and settings may be left out.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="recipe.X, model.X, task.X or data.")
 @shell.common_options
 def main(
-    name: str,
+    name: str | None,
     recipe: str,
     data_dir: str | None,
     cache_dir: str | None,
@@ -132,6 +166,7 @@ def main(
     learning_rate: float | None,
     seed: int,
     init: str | None,
+    resume: str | None,
     no_export: bool,
     pairs: tuple[str, ...],
     console: Console,
@@ -143,7 +178,10 @@ def main(
     """
     from zoo import registry
 
-    registry.get_entry(name)  # a mistyped name is answered before TensorFlow is imported
+    if name is None and resume is None:
+        raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
+    if name is not None:
+        registry.get_entry(name)  # a mistyped name is answered before TensorFlow is imported
     changes = settings(pairs)
     for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
         if value is not None:
@@ -158,6 +196,7 @@ def main(
         out=out,
         seed=seed,
         init=init,
+        resume=resume,
         export=not no_export,
         console=console,
     )

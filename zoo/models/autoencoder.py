@@ -76,6 +76,7 @@ class VariationalAutoencoder(keras.Model):
         self.encoder = _encoder(filters, latent_dim)
         self.decoder = _decoder(filters, image_shape)
         self.losses_shown = [keras.metrics.Mean(name=n) for n in ("loss", "reconstruction_loss", "kl_loss")]
+        self.build()  # here, because a whole-model .h5 is read into layers that must be built already
 
     def build(self, input_shape: Any = None) -> None:
         """Build both halves on the image's shape."""
@@ -167,5 +168,6 @@ def autoencoder(
     Shapes: image (B, 28, 28, 1) in [0, 255], noise (B, latent_dim) -> reconstruction (B, 28, 28, 1) in [0, 255].
     """
     model = VariationalAutoencoder(latent_dim, filters, beta, image_shape, name="autoencoder")
-    model({"image": keras.Input(tuple(image_shape)), "noise": keras.Input((latent_dim,))})
+    noise = keras.Input((latent_dim,), name="noise")
+    model({"image": keras.Input(tuple(image_shape), name="image"), "noise": noise})  # shapes only
     return model

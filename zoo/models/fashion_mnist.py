@@ -122,7 +122,7 @@ class FashionMNIST(keras.Model):
 def fashion_mnist(
     num_classes: int = 10,
     api: Literal["functional", "sequential", "subclassed"] = "functional",
-    filters: Sequence[int] = (32, 64, 128),
+    filters: Sequence[int] = (24, 48, 96),
     depths: Sequence[int] = (1, 2, 2),
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),

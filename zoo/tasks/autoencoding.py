@@ -74,7 +74,9 @@ class Autoencoding(ImageTask):
         beside_keras = ("saved_model", "tflite", "onnx")  # a Keras file holds the model's own call only
         return Contract(
             (
-                tensor_endpoint(served, [image, Tensor("noise", "float32", (None, size), "noise")], [picture]),
+                tensor_endpoint(
+                    served, [image, Tensor("noise", "float32", (None, size), "noise")], [picture], structure="dict"
+                ),
                 Endpoint(
                     "encode",
                     (image,),
