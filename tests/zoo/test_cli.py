@@ -95,7 +95,7 @@ def test_wrong_environments_are_named():
 def test_a_run_is_never_overwritten(trained):
     run = trained("fashion_mnist")
     before = (run / "config.json").read_bytes()
-    assert "holds a run already" in error("zoo.train", "fashion_mnist", "--out", run, "--data-dir", FASHION)
+    assert "holds a finished run already" in error("zoo.train", "fashion_mnist", "--out", run, "--data-dir", FASHION)
     assert (run / "config.json").read_bytes() == before
 
 
