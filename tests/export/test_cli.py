@@ -1,0 +1,56 @@
+"""What a person types."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+def run(*arguments, python=("-m", "export")):
+    return subprocess.run([sys.executable, *python, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+
+
+def test_help_and_import_bring_no_tensorflow():
+    code = "import sys, export, export.__main__; export.export_model; print('tensorflow' in sys.modules)"
+    assert run(python=("-c", code)).stdout == "False\n"
+    assert run("--help").returncode == 0
+
+
+def test_formats():
+    rows = json.loads(run("formats", "--json").stdout)
+    assert {row["format"] for row in rows} >= {"keras", "hdf5", "weights", "saved_model", "tflite"}
+    assert "ai_edge" not in run("formats").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("verify", "/nowhere"), 2, "there is no such folder"),
+        (("verify", "."), 2, "is not a bundle"),
+        (("model", "/nowhere.keras", "-o", "/tmp/never"), 3, "there is no file /nowhere.keras"),
+        (("model", "setup.cfg", "-o", "/tmp/never"), 2, "Keras cannot load setup.cfg"),
+        (("verfy",), 2, "No such command"),
+    ],
+)
+def test_errors_are_one_sentence(arguments, code, text):
+    ended = run(*arguments)
+    assert ended.returncode == code, ended.stderr
+    assert text in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_model_from_a_file(tmp_path, bundles):
+    source = bundles("functional_cnn").path / "model.keras"
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    np.savez(tmp_path / "x.npz", image=np.ones((4, 12, 12, 1)))
+    out = tmp_path / "b"
+    files = ("--labels", tmp_path / "labels.txt", "--samples", tmp_path / "x.npz")
+    ended = run("model", source, "-o", out, "--formats", "tflite", *files)
+    assert ended.returncode == 0, ended.stderr
+    assert f"python -m export verify {out}" in ended.stdout
+    assert (out / "labels.txt").read_text() == "a\nb\nc\nd\n"
+    assert run("model", source, "-o", out).returncode == 2

@@ -1,0 +1,55 @@
+"""A contract read off a model that came without one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export.errors import ExportError
+from export.inference import infer_contract
+from tests.export.conftest import make
+
+
+def inferred(name, **options):
+    (endpoint,) = infer_contract(make(name)[0], **options).endpoints
+    return endpoint
+
+
+def test_images_with_rescaling_take_pixels():
+    endpoint = inferred("sequential_cnn")
+    (image,), (output,) = endpoint.inputs, endpoint.outputs
+    assert (image.name, image.meaning, image.low, image.high) == ("input", "image", 0, 255)
+    assert (output.name, output.meaning, output.shape) == ("output", "probabilities", (None, 3))
+
+
+def test_names_given_by_the_author_are_kept():
+    endpoint = inferred("two_by_two")
+    assert [t.name for t in endpoint.inputs + endpoint.outputs] == ["left", "right", "mean", "spread"]
+    assert endpoint.structure == "list"
+    endpoint = inferred("dictionary")
+    assert [t.name for t in endpoint.inputs] == ["age", "pulse"]
+    assert {t.name for t in endpoint.outputs} == {"risk", "days"}
+    assert endpoint.structure == "dict"
+
+
+def test_tokens_get_their_range_from_the_embedding():
+    (tokens,) = inferred("masked").inputs
+    assert (tokens.meaning, tokens.low, tokens.high, tokens.dtype) == ("token", 0, 8, "int32")
+
+
+def test_subclassed_models():
+    assert inferred("subclassed").inputs[0].shape == (None, 10, 10, 1)
+    model, _ = make("autoencoder")
+    with pytest.raises(ExportError, match="give samples= or contract="):
+        infer_contract(model)
+    samples = {"image": np.ones((2, 6, 6, 1), "float32"), "noise": np.ones((2, 2), "float32")}
+    (endpoint,) = infer_contract(model, samples).endpoints
+    assert endpoint.structure == "dict"
+    assert {t.name for t in endpoint.outputs} == {"image", "mean"}
+
+
+def test_an_unbuilt_model_is_refused():
+    import keras
+
+    with pytest.raises(ExportError, match="is not built"):
+        infer_contract(keras.Sequential([keras.layers.Dense(2)]))

@@ -1,0 +1,193 @@
+"""The judge, alone: NumPy in, sentences out. Written to kill mutants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from export.measures import energy, measure, row_errors, spread, top1
+from export.parity import Policy, judge_endpoint, judge_noise, noise
+
+POLICY = Policy()
+
+
+@dataclass
+class Case:
+    name: str = "a"
+    judged: bool = True
+    rows: tuple = ()
+    outputs: dict = field(default_factory=dict)
+
+
+def real(*values):
+    return np.array(values, np.float32)
+
+
+def judge(reference, value, floor=0.0, errors=None, classes=frozenset(), **options):
+    cases = [Case(outputs={"y": reference}, **options)]
+    arrays = {} if value is None else {"a/main/y": value}
+    return judge_endpoint(cases, arrays, errors or {}, {"y": floor}, classes)
+
+
+def test_row_errors_are_in_units_of_the_row():
+    reference, value = real([1000, 0], [0.5, 0]), real([1001, 0], [0.5, 0.25])
+    np.testing.assert_allclose(row_errors(reference, value), [1e-3, 0.25])
+    assert spread(reference, value) == pytest.approx(0.25)
+
+
+def test_row_errors_of_odd_values():
+    nan, inf = np.nan, np.inf
+    found = row_errors(real([nan, 1], [inf, 1], [nan, 1], [inf, 1]), real([nan, 1], [inf, 1], [0, 1], [-inf, 1]))
+    np.testing.assert_array_equal(found, [0, 0, inf, inf])
+    assert row_errors(np.zeros((0, 3)), np.zeros((0, 3))).shape == (0,)
+    assert row_errors(np.float32(2), np.float32(3)) == [0.5]  # an output without a batch is one row
+    assert spread(np.zeros((2, 2)), np.zeros((2, 3))) == np.inf
+    assert spread(np.array([1, 2]), np.array([1, 2])) == 0
+    assert spread(np.array([1, 2]), np.array([1, 3])) == np.inf
+    assert row_errors(real([nan, 4]), real([nan, 6])) == [0.5]  # what is not finite gives no scale
+
+
+def test_equal_is_equal():
+    verdict = judge(real([1, 2]), real([1, 2]))
+    assert verdict.findings == []
+    assert verdict.figures["outputs"]["y"]["max_abs"] == 0
+    assert verdict.figures["outputs"]["y"]["sqnr_db"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "floor", "passes"), [(9e-6, 0, True), (1.2e-5, 0, False), (3.9e-5, 1e-5, True), (4.2e-5, 1e-5, False)]
+)
+def test_tolerance_is_the_larger_of_policy_and_noise(error, floor, passes):
+    reference = real([0.0, 1.0])
+    value = reference + real(0, error)
+    assert (judge(reference, value, floor).findings == []) is passes
+
+
+def test_tolerance_never_shrinks_below_policy():
+    assert POLICY.tolerance(0, np.dtype("float32")) == 1e-5
+    assert POLICY.tolerance(1e-7, np.dtype("float32")) == 1e-5
+    assert POLICY.tolerance(1e-5, np.dtype("float32")) == pytest.approx(4e-5)
+    assert POLICY.tolerance(0, np.dtype("float16")) == pytest.approx(4 * 2**-10)
+
+
+def test_an_extreme_row_hides_nothing():
+    reference = real([1e6, 0], [1, 0])
+    verdict = judge(reference, reference + real([0, 0], [0, 1e-3]), rows=("high", "low"))
+    assert verdict.findings == ["y in case a differs by 0.001 in row 1 (low) (tolerance 1e-05)"]
+
+
+def test_small_outputs_are_held_to_their_own_size():
+    """An error of a tenth is no smaller because the outputs are."""
+    reference = real([2e-5, -2e-5])
+    assert "root mean square" in judge(reference, reference * real(1.1, 1)).findings[0]
+    assert judge(reference, reference * np.float32(1.0005)).findings == []
+    assert judge(reference, reference + np.float32(1e-7)).findings == []  # one float32 step at one is no error
+    assert judge(reference, reference + np.float32(1e-6), floor=3e-7).findings == []
+    assert judge(reference, reference + np.float32(1e-6), floor=2e-7).findings != []
+    assert judge(reference, reference * real(1.1, 1), rows=("zeros",)).findings == []  # extremes are not ordinary
+
+
+def test_shape_dtype_and_presence():
+    assert judge(real([1, 2]), real([1, 2, 3])).findings == ["y in case a has shape (1, 3) instead of (1, 2)"]
+    assert judge(real([1, 2]), np.array([[1, 2]], np.float64)).findings == [
+        "y in case a has dtype float64 instead of float32"
+    ]
+    assert judge(real([1, 2]), None).findings == ["y in case a is missing"]
+    assert judge(real([1, 2]), None, errors={"a/main": "ValueError: no"}).findings == ["case a/main: ValueError: no"]
+
+
+def test_integers_and_strings_are_compared_exactly():
+    assert judge(np.array([1, 2, 3]), np.array([1, 2, 4])).findings == ["y in case a differs in 1 of 3 values"]
+    assert judge(np.array([b"x"], object), np.array([b"x"], object)).findings == []
+    assert judge(np.array([b"x"], object), np.array([b"y"], object)).findings != []
+
+
+def test_finite_in_the_same_places():
+    assert judge(real([np.nan, 1]), real([np.nan, 1])).findings == []
+    assert "not finite in other places" in judge(real([np.nan, 1]), real([0, 1])).findings[0]
+    assert "differs by inf" in judge(real([np.inf, 1]), real([-np.inf, 1])).findings[0]
+
+
+def test_two_identical_calls():
+    case = Case(outputs={"y": real([1, 2])})
+    arrays = {"a/main/y": real([1, 2]), "a/again/y": real([1, np.nextafter(np.float32(2), np.float32(3))])}
+    (finding,) = judge_endpoint([case], arrays, {}, {}).findings
+    assert finding.startswith("two identical calls differ: y in case a by 1.2e-07")
+    arrays = {"a/main/y": real([1, np.nan]), "a/again/y": real([1, np.nan])}
+    assert judge_endpoint([Case(outputs={"y": real([1, np.nan])})], arrays, {}, {}).findings == []
+
+
+def test_noise_above_the_ceiling_is_a_bug():
+    case = Case(outputs={"y": real([1, 2])})
+    arrays = {"a/main/y": real([1, 2]), "a/rows/y": real([1, 2.1]), "a/graph/y": real([1.5, 2])}
+    measured = noise([case], arrays)
+    assert measured["rows"]["y"] == pytest.approx(0.05, rel=1e-5)
+    first, second = judge_noise(measured, POLICY)
+    assert first == "outputs depend on the batch: y differs by 0.05, batch 1 against batch N (ceiling 0.0001)"
+    assert second == "eager and graph disagree: y differs by 0.25, eager against graph (ceiling 0.0001)"
+    assert judge_noise({"rows": {"y": 1e-4}}, POLICY) == []
+    assert judge_noise({"rows": {"y": float("nan")}}, POLICY) != []
+    assert first in judge_endpoint([case], arrays, {}, {}).findings
+    assert noise([Case(judged=False, outputs=case.outputs)], arrays) == {}
+
+
+def test_noise_is_the_largest_over_cases():
+    cases = [Case("a", outputs={"y": real([0])}), Case("b", outputs={"y": real([0])})]
+    arrays = {"a/main/y": real([0]), "a/rows/y": real([0.5]), "b/main/y": real([0]), "b/rows/y": real([0.25])}
+    assert noise(cases, arrays) == {"rows": {"y": 0.5}}
+
+
+def test_undefined_cases_are_reported_and_never_judged():
+    cases = [
+        Case("a", outputs={"y": real([1])}),
+        Case("nan", judged=False, outputs={"y": real([np.nan])}),
+        Case("empty", judged=False, outputs={"y": np.zeros((0, 1), np.float32)}),
+        Case("infinity", judged=False),
+        Case("other", judged=False, outputs={"y": real([1])}),
+    ]
+    arrays = {"a/main/y": real([1]), "nan/main/y": real([np.nan]), "other/main/y": real([7])}
+    verdict = judge_endpoint(cases, arrays, {"empty/main": "ValueError: no rows"}, {})
+    assert verdict.findings == []
+    assert verdict.figures["reported"] == {
+        "nan": "as reference",
+        "empty": "ValueError: no rows",
+        "infinity": "the reference raises",
+        "other": "other",
+    }
+
+
+def test_swapped_and_unknown_outputs():
+    case = Case(outputs={"y": real([1]), "z": real([2])})
+    verdict = judge_endpoint([case], {"a/main/y": real([2]), "a/main/z": real([1])}, {}, {})
+    assert verdict.findings == [
+        "y is what z should be: outputs are swapped",
+        "z is what y should be: outputs are swapped",
+    ]
+    arrays = {"a/main/y": real([1]), "a/main/z": real([2]), "a/main/output_0": real([2])}
+    assert judge_endpoint([case], arrays, {}, {}).findings == ["returned output_0, which the contract does not name"]
+
+
+def test_top1_leaves_ties_out():
+    reference = real([3, 1, 2], [1, 1.00001, 0], [0, 5, 1])
+    assert top1(reference, reference, 1e-5) == (2, 2)
+    assert top1(reference, real([1, 3, 2], [1, 0, 0], [0, 5, 1]), 1e-5) == (1, 2)
+    assert top1(real([10, 10.0003]), real([10, 10.0003]), 1e-5) == (1, 1)
+    assert top1(real([10, 10.00015]), real([10, 10.00015]), 1e-5) == (0, 0)  # a tie in units of the row
+
+
+def test_figures():
+    pairs = [(real([3, 4]), real([3, 4.5])), (real([0, 0]), real([0, 0]))]
+    figures = measure(pairs, 1e-5, classes=True)
+    assert figures["max_abs"] == 0.5
+    assert figures["max_error"] == 0.125
+    assert figures["rmse"] == 0.25
+    assert figures["sqnr_db"] == 20.0
+    assert figures["tolerance"] == 1e-5
+    assert figures["top1"] == "1/1"
+    assert "top1" not in measure(pairs, 1e-5, classes=False)
+    assert "top1" not in measure([(real(1, 2), real(1, 2))], 1e-5, classes=True)
+    assert "top1" not in measure([(real([1], [2]), real([1], [2]))], 1e-5, classes=True)
+    assert energy([(real([3, np.nan]), real([3, 1]))]) == (3.0, 0.0)
+    assert measure([(real([1, np.inf]), real([1, 5]))], 1e-5, False)["max_abs"] == 0
