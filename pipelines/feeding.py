@@ -98,7 +98,6 @@ class Feed:
         Returns:
             `steps(batch_size, drop_remainder)` batches an epoch.
         """
-        self.store.fill()
         total = (stop - start) * self.steps(batch_size, drop_remainder)
         passes = tf.data.Dataset.range(start, stop).flat_map(
             lambda epoch: self._pass(batch_size, seed, epoch, shuffled=True, drop_remainder=drop_remainder)

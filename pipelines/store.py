@@ -19,21 +19,23 @@ from pipelines.errors import USAGE, DataError
 PLACES = ("auto", "memory", "disk", "none")
 _SAMPLE = 64  # examples measured to estimate the size of all
 _CHUNK = 1024
+_WINDOW = 2**28  # bytes of a shuffle buffer; were it a share of the free memory, the order would change with that
 
 
 class Store:
     """Decoded examples, kept at first use.
 
     In memory an example is a row of a tensor and a batch is a gather, which costs microseconds; a shuffle is then a
-    perfect permutation. On disk (or kept nowhere) examples stream through a shuffle buffer as large as memory allows.
+    perfect permutation. On disk (or kept nowhere) examples stream through a shuffle buffer.
     """
 
     def __init__(self, decoded: tf.data.Dataset, count: int, place: str) -> None:
         self._decoded, self._count, self._place = decoded, count, place
 
     def fill(self) -> None:
-        """Read the examples now. A tf.data function that is being traced cannot: call this before it is."""
-        _ = self._table if self.place == "memory" else self._stream
+        """Read the examples now, outside of any function that is being traced: inside, a dataset never ends."""
+        with tf.init_scope():
+            _ = self._table if self.place == "memory" else (self._stream, self._example_bytes)
 
     @functools.cached_property
     def place(self) -> str:
@@ -87,6 +89,7 @@ class Store:
         Returns:
             Dataset of (index int64 (B,), batch).
         """
+        self.fill()
         if self.place == "memory":
             table = self._table
             order = tf.range(count, dtype=tf.int64) if shuffle is None else keyed.permutation(count, *shuffle)
@@ -97,7 +100,7 @@ class Store:
             )
         rows = self._stream.take(count).enumerate()
         if shuffle is not None:
-            window = min(count, max(batch_size, self._budget // self._example_bytes))
+            window = min(count, max(batch_size, _WINDOW // self._example_bytes))
             seed = tf.bitcast(keyed.bits(keyed.example_keys(*shuffle, tf.zeros([1], tf.int64)), 0x0D15C, 1), tf.int64)
             rows = rows.shuffle(window, seed=seed[0, 0], reshuffle_each_iteration=False)
         return rows.batch(batch_size, drop_remainder)
