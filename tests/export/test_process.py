@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from export import process, running
+from export.certificate import Row
 from export.contract import Contract, Endpoint, Tensor
 from export.formats import Artifact
 from export.golden import cases_for, write_golden
+from export.parity import Policy
+from export.proof import Subject, _judge_run
+from export.running import Run
 from export.runtimes import Runtime
 
 RUNNER = """
@@ -20,6 +24,9 @@ def open_artifact(artifact, examples):
         os.kill(os.getpid(), signal.SIGSEGV)
     if artifact["path"].endswith("greedy"):
         bytearray(1 << 40)
+    if artifact["path"].endswith("cheat"):
+        sys.path.append({local!r})
+        import our_secret_model
     return {{"e": {{"main": lambda inputs: {{"y": inputs["x"]}}}}}}
 
 protocol.main(open_artifact, dict)
@@ -29,7 +36,9 @@ protocol.main(open_artifact, dict)
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
     """Put our own scripts where runners are looked for."""
-    (tmp_path / "run.py").write_text(RUNNER.format(folder=str(process.RUNNERS)))
+    (tmp_path / "run.py").write_text(RUNNER.format(folder=str(process.RUNNERS), local=str(tmp_path / "ours")))
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "our_secret_model.py").write_text("")
     monkeypatch.setattr(process, "RUNNERS", tmp_path)
     return tmp_path
 
@@ -61,11 +70,29 @@ def test_a_process_that_hangs_is_stopped(scripts, monkeypatch):
 def test_the_others_run_again_after_a_crash(scripts):
     contract = Contract((Endpoint("e", (Tensor("x", "float32", (None, 2)),), (Tensor("y", "float32", (None, 2)),)),))
     write_golden(scripts / "golden", {"e": cases_for(contract["e"])})
-    artifacts = [Artifact("tflite", name, ("e",)) for name in ("good", "bad", "greedy", "fine")]
+    artifacts = [Artifact("tflite", name, ("e",)) for name in ("good", "bad", "greedy", "fine", "cheat")]
     runtime = Runtime("test", "run.py", "numpy", "numpy", ("tflite",), True)
     runs = running.run_all(scripts, contract, {"test": (runtime, artifacts)}, ())
     assert runs["test", "bad"].problem == "crashed with SIGSEGV"
     assert runs["test", "greedy"].report["memory_error"]
+    assert runs["test", "fine"].report["local"] == []
+    assert runs["test", "cheat"].report["local"] == ["our_secret_model"]
     for name in ("good", "fine"):
         assert runs["test", name].problem is None
         assert runs["test", name].arrays["e"]["batch_7/main/y"].shape == (7, 2)
+
+
+def test_a_row_fails_for_code_that_it_must_not_need():
+    def judge(format, dependency, modules, local=()):
+        row = Row("x", format, "keras", "pass")
+        subject = Subject(None, None, (), {}, dependency)
+        run = Run(report={"missing": None, "memory_error": False, "error": None, "modules": modules, "local": local})
+        _judge_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
+        return row
+
+    dependency = {"package": "zoo, mine", "modules": ["zoo.models", "mine"]}
+    assert judge("keras", None, ["numpy"]).state == "pass"
+    assert judge("keras", dependency, ["zoo", "mine"]).state == "pass"
+    assert judge("keras", None, ["zoo"]).reason == "loaded the code of zoo, which it must not need"
+    assert judge("keras", None, [], ["other"]).reason == "loaded the code of other, which it must not need"
+    assert judge("saved_model", dependency, ["mine", "zoo"]).reason.startswith("loaded the code of mine, zoo,")
