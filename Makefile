@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 8
 
-.PHONY: setup demo test check format proof clean
+.PHONY: setup demo test check format tables proof clean
 .DEFAULT_GOAL = help
 
 help:
@@ -34,6 +34,10 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+tables: setup
+	$(BIN)/python -c "import re, zoo.info; t = open('README.md').read(); \
+	    open('README.md', 'w').write(re.sub(r'(<!-- models:[^\n]*\n).*(<!-- /models)', lambda m: m[1] + zoo.info.markdown_table() + m[2], t, flags=re.S))"
 
 proof: setup
 	$(BIN)/python -m pytest -m proof --timeout 0

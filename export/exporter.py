@@ -6,6 +6,7 @@ import datetime
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,25 +62,41 @@ def export_model(
         ExportError: If the arguments do not fit together, or `out` exists.
         ExportFailed: If the proof does not hold; the bundle is kept beside `out`, marked.
     """
-    tell = progress or (lambda text: None)
     load_tensorflow()
     check_names(formats, FORMATS, "format")
     if version < 1:
         raise ExportError(f"version {version} is not a version that TF Serving reads; give 1 or more")
-    target = Path(out).absolute()
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
+    order = _Order(model, contract, samples, tuple(formats), card or {}, assets or {}, metadata or {}, tuple(require))
+    return _export(order, Path(out).absolute(), version, progress or (lambda text: None))
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What `export_model` was asked for."""
+
+    model: Any
+    contract: Contract
+    samples: Mapping[str, np.ndarray] | None
+    formats: tuple[str, ...]
+    card: Mapping[str, Any]
+    assets: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    require: tuple[str, ...]
+
+
+def _export(order: _Order, target: Path, version: int, tell: Callable[[str], None]) -> Bundle:
+    """Stage, prove and publish; or keep what failed beside its place."""
     folder = bundle.stage(target)
     try:
-        certificate, manifest = _write_and_prove(
-            model, folder, contract, samples, formats, assets, require, version, tell, metadata
-        )
+        certificate, manifest = _write_and_prove(order, folder, version, tell)
         bundle.write_json(folder / bundle.PARITY, certificate.to_json())
-        write_card(folder, contract, certificate, manifest, card or {}, target.name)
+        write_card(folder, order.contract, certificate, manifest, order.card, target.name)
         manifest = bundle.seal(folder, manifest)
         if certificate.verdict == PASS:
             tell(f"publishing {target}")
-            return Bundle(bundle.publish(folder, target), manifest, contract, certificate)
+            return Bundle(bundle.publish(folder, target), manifest, order.contract, certificate)
         mark = "failed" if certificate.verdict == FAIL else "incomplete"
         kept = bundle.keep(folder, target, mark)
     except BaseException:
@@ -103,29 +120,24 @@ def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
 
 
 def _write_and_prove(
-    model: Any,
-    folder: Path,
-    contract: Contract,
-    samples: Mapping[str, np.ndarray] | None,
-    formats: Sequence[str],
-    assets: Mapping[str, Any] | None,
-    require: Sequence[str],
-    version: int,
-    tell: Callable[[str], None],
-    metadata: Mapping[str, Any] | None,
+    order: _Order, folder: Path, version: int, tell: Callable[[str], None]
 ) -> tuple[Certificate, dict[str, Any]]:
     """Fill the staging folder; return the certificate and the manifest without its hashes."""
+    contract = order.contract
     tell("running the live model on golden inputs")
-    cases = {endpoint.name: cases_for(endpoint, samples) for endpoint in contract.endpoints}
+    cases = {endpoint.name: cases_for(endpoint, order.samples) for endpoint in contract.endpoints}
     live = run_reference(contract, cases)
     write_golden(folder / "golden", cases)
-    dependency = code_dependency(model)
-    artifacts = [_write(model, contract, folder, format, version, dependency, tell) for format in formats]
-    _write_assets(folder, contract, assets or {})
-    demanded = frozenset(formats) if tuple(formats) != DEFAULT_FORMATS else frozenset()
+    dependency = code_dependency(order.model)
+    artifacts = []
+    for format in order.formats:
+        tell(f"writing {format}")
+        artifacts.append(_write(order, folder, format, version, dependency))
+    _write_assets(folder, contract, order.assets)
+    demanded = frozenset(order.formats) if order.formats != DEFAULT_FORMATS else frozenset()
     tell("proving every artifact in fresh processes")
     subject = Subject(folder, contract, artifacts, cases, dependency, live, probing=True, demanded=demanded)
-    certificate = prove(subject, require=require)
+    certificate = prove(subject, require=order.require)
     _withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,
@@ -135,28 +147,19 @@ def _write_and_prove(
         "code_dependency": dependency,
         "artifacts": [artifact.to_json() for artifact in artifacts],
         "demanded": sorted(demanded),
-        "metadata": dict(metadata or {}),
+        "metadata": dict(order.metadata),
     }
     return certificate, manifest
 
 
-def _write(
-    model: Any,
-    contract: Contract,
-    folder: Path,
-    format: str,
-    version: int,
-    dependency: Mapping[str, Any] | None,
-    tell: Callable[[str], None],
-) -> Artifact:
+def _write(order: _Order, folder: Path, format: str, version: int, dependency: Mapping[str, Any] | None) -> Artifact:
     """Write one format; what cannot be is an artifact that says why."""
-    tell(f"writing {format}")
     try:
-        if not contract.carried_by(format):
+        if not order.contract.carried_by(format):
             raise Unsupported(f"no endpoint of the contract is carried by {format}")
         if dependency and "__main__" in dependency["modules"] and format in KERAS_FORMATS:
             raise Unsupported("a class of the model is defined in __main__, where no other process finds it")
-        return writer(format)(model, contract, folder, version)
+        return writer(format)(order.model, order.contract, folder, version)
     except Unsupported as error:
         for path in bundle.partial_files(folder, format):
             path.unlink()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from export.backend import load_tensorflow
+from export.backend import load_tensorflow, quiet_stderr
 from export.contract import Contract
 from export.errors import ExportError, MissingError
 from export.runners import protocol
@@ -96,4 +96,5 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
     }
-    return runner.open_artifact(order, {})
+    with quiet_stderr():  # LiteRT tells of its delegates
+        return runner.open_artifact(order, {})

@@ -19,7 +19,8 @@ def entry(request):
 
     name = request.param
     keras.utils.set_random_seed(0)
-    planned = plan.make_plan(name, asked=dict(zoo.get_spec(name).tiny), data_dir=data_dir(name))
+    plain = {"recipe.schedule": "constant", "recipe.learning_rate": 2e-3, "recipe.optimizer": "adam"}
+    planned = plan.make_plan(name, asked=dict(zoo.get_spec(name).tiny), data_dir=data_dir(name), settings=plain)
     dataset = planned.load_data()
     return planned, dataset, next(iter(planned.feed(dataset, "train", training=True).batches(8)))
 
@@ -49,6 +50,7 @@ def test_outputs_have_the_shapes_of_the_contract(entry):
 
 def test_every_trainable_variable_gets_a_finite_gradient(entry):
     import keras
+    import tensorflow as tf
 
     model = fresh(entry, eager=True)
     seen = {}
@@ -65,14 +67,13 @@ def test_every_trainable_variable_gets_a_finite_gradient(entry):
     missing = [v.path for v in model.trainable_variables if seen.get(v.path) is None]
     assert not missing, f"no gradient reaches {missing}"
     for path, gradient in seen.items():
-        values = np.asarray(keras.ops.convert_to_tensor(gradient))
+        values = tf.convert_to_tensor(gradient).numpy()  # an embedding's gradient comes as slices
         assert np.isfinite(values).all(), f"the gradient of {path} is not finite"
         assert values.any(), f"the gradient of {path} is zero everywhere"
 
 
 def test_loss_falls_on_one_batch(entry):
     model = fresh(entry)
-    model.optimizer.learning_rate = 2e-3
     losses = [float(model.train_on_batch(*entry[2], return_dict=True)["loss"]) for _ in range(40)]
     model.reset_metrics()
     last = float(model.train_on_batch(*entry[2], return_dict=True)["loss"])

@@ -117,7 +117,7 @@ class VariationalAutoencoder(keras.Model):
         return self.losses_shown
 
     def _bound(self, data: Any) -> tuple[Any, Any, Any]:
-        inputs, target = data
+        inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
         mean, log_variance = self.encode(inputs["image"])
         logits = self.decode_logits(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
         target = ops.cast(target, "float32") / 255.0

@@ -1,0 +1,175 @@
+"""Files of strangers: damaged pictures, archives that climb, idx files that disagree, and texts of any script."""
+
+import gzip
+import io
+import random
+import shutil
+import struct
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import pipelines
+from pipelines import DataError, images, packages, text
+from pipelines.errors import NotHere
+
+from .conftest import FIXTURES
+
+FILES = FIXTURES / "fashion_mnist"
+KINDS = [("PNG", "RGB"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB")]
+UPRIGHT = {  # EXIF orientation -> how a camera that writes it has turned the picture
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.fixture(scope="module")
+def colour(fashion, decode):
+    faces = [image for image, _ in fashion.train.take(3).map(decode).as_numpy_iterator()]
+    return Image.fromarray(np.concatenate(faces, axis=-1)).resize((40, 30))
+
+
+def damage(raw, random_, turn):
+    if turn % 4 == 0:
+        return raw[: random_.randrange(len(raw))]
+    broken = bytearray(raw)
+    for _ in range(random_.choice((1, 3, 10))):
+        broken[random_.randrange(min(len(broken), 200) if turn % 2 else len(broken))] = random_.randrange(256)
+    return bytes(broken)
+
+
+@pytest.mark.parametrize(("kind", "mode"), KINDS)
+def test_damage_anywhere_is_a_picture_or_one_sentence(kind, mode, colour, tmp_path):
+    file, random_, path = io.BytesIO(), random.Random(0), tmp_path / "damaged"
+    exif = {"exif": Image.Exif() | {0x0112: 6}} if kind in ("PNG", "JPEG", "TIFF") else {}
+    colour.convert(mode).save(file, kind, **exif)
+    refused = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a warning is a second sentence
+        for turn in range(80):
+            path.write_bytes(damage(file.getvalue(), random_, turn))
+            try:
+                assert images.read(path, 28, 28, 3).shape == (28, 28, 3)
+            except DataError as error:
+                refused += 1
+                assert str(path) in str(error)
+                assert "\n" not in str(error)
+                assert error.exit_code == 1
+    assert refused >= 8
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_every_exif_orientation_is_turned_upright(orientation, colour, tmp_path):
+    turned = colour if UPRIGHT[orientation] is None else colour.transpose(UPRIGHT[orientation])
+    turned.save(tmp_path / "turned.png", exif=Image.Exif() | {0x0112: orientation})
+    assert (images.read(tmp_path / "turned.png", 30, 40, 3) == np.asarray(colour)).all()
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    levels = np.array([[0, 257, 128 * 257, 65535]], np.uint16)
+    Image.fromarray(levels).save(tmp_path / "deep.png")
+    assert images.read(tmp_path / "deep.png", 1, 4, 1).ravel().tolist() == [0, 1, 128, 255]
+    assert images.decode_image((tmp_path / "deep.png").read_bytes(), 1).numpy().ravel().tolist() == [0, 1, 128, 255]
+
+
+@pytest.mark.parametrize("options", [{"transparency": 5}, {}])
+def test_a_palette_is_the_same_in_the_graph(options, colour, tmp_path):
+    colour.convert("P").save(tmp_path / "p.png", **options)
+    inside = images.decode_image((tmp_path / "p.png").read_bytes()).numpy()
+    assert (inside == images.read(tmp_path / "p.png", 30, 40, 3)).all()
+
+
+def test_the_graph_decodes_alike_directly_and_in_a_dataset(colour, tmp_path):
+    colour.save(tmp_path / "p.png")
+    content = (tmp_path / "p.png").read_bytes()
+    mapped = tf.data.Dataset.from_tensors(content).map(images.decode_image).batch(1)
+    assert (next(iter(mapped))[0].numpy() == images.decode_image(content).numpy()).all()
+    assert (images.decode_image(content).numpy() == np.asarray(colour)).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n half"])
+def test_the_graph_refuses_what_is_no_image(content):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        images.decode_image(content)
+
+
+@pytest.mark.parametrize("member", ["plays/../../outside.txt", "/tmp/plays/../outside.txt", "plays/../../inside2/x"])
+def test_no_member_of_an_archive_leaves_its_folder(member, tmp_path):
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as contents:
+        contents.writestr("plays/good.txt", "yes")
+        contents.writestr(member, "no")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with pytest.raises(DataError, match="outside"):
+        packages.unzip(tmp_path / "evil.zip", inside, prefix=member[:6])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.zip", "inside"]
+
+
+def test_only_the_wanted_members_are_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as contents:
+        contents.writestr("plays/good.txt", "yes")
+        contents.writestr("code.py", "no")
+    packages.unzip(tmp_path / "a.zip", tmp_path / "to", prefix="plays/")
+    assert [path.name for path in (tmp_path / "to").rglob("*") if path.is_file()] == ["good.txt"]
+
+
+def test_a_wheel_that_nobody_has_is_not_here(tmp_path, offline, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(NotHere, match="pip|python|No matching"):
+        packages.fetch_wheel("keras-proof-sample==1.0", "0" * 64, tmp_path)
+
+
+def idx(array):
+    return gzip.compress(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        ("train-images-idx3-ubyte.gz", np.zeros((600, 32, 32), np.uint8), r"\(600, 32, 32\), but"),
+        ("train-images-idx3-ubyte.gz", np.zeros((599, 28, 28), np.uint8), "599 train images but labels"),
+        ("t10k-images-idx3-ubyte.gz", np.zeros(200, np.uint8), r"\(200,\), but"),
+        ("t10k-labels-idx1-ubyte.gz", np.zeros((200, 28, 28), np.uint8), "labels of the shape"),
+    ],
+)
+def test_files_that_disagree_are_one_sentence(name, array, message, tmp_path):
+    shutil.copytree(FILES, tmp_path / "files")
+    (tmp_path / "files" / name).write_bytes(idx(array))
+    with pytest.raises(DataError, match=message):
+        pipelines.load("fashion_mnist", data_dir=tmp_path / "files", cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "\0\0",
+        "\U0001f469\u200d\U0001f680",
+        "\u05e9\u202e\u05dc",
+        "e\u0301\u00e9",
+        "\ufffd\ufeff",
+        "\r\n\t",
+        "x\n" * 500_000,
+    ],
+    ids=["empty", "nul", "emoji", "right-to-left", "combining", "unknown", "control", "1 MB"],
+)
+def test_any_text_comes_back_from_its_own_vocabulary(written):
+    vocabulary = text.vocabulary([written])
+    ids = text.encode(written, vocabulary)
+    assert text.decode(ids, vocabulary) == written
+    assert (text.encode_tensor(written, vocabulary).numpy() == ids).all()
+    assert text.decode_tensor(ids, vocabulary).numpy().decode() == written
+
+
+def test_half_of_a_surrogate_pair_is_unknown():
+    assert text.decode(text.encode("a\ud800b", ("a", "b", text.UNKNOWN)), ("a", "b", text.UNKNOWN)) == "a\ufffdb"
