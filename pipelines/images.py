@@ -33,10 +33,7 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int) -> np.
         DataError: There is no such file, it is no image, it is damaged, or it is too large.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is stricter
-            image = Image.open(path)
-        with image:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # MAX_PIXELS is stricter on bombs
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
             image.load()

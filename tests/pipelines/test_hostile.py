@@ -39,6 +39,21 @@ def colour(fashion, decode):
     return Image.fromarray(np.concatenate(faces, axis=-1)).resize((40, 30))
 
 
+def turned_exif(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def complaint(path):
+    """Return what `read` says of a file, or None where it gives a picture."""
+    try:
+        assert images.read(path, 28, 28, 3).shape == (28, 28, 3)
+    except DataError as error:
+        return error
+    return None
+
+
 def damage(raw, random_, turn):
     if turn % 4 == 0:
         return raw[: random_.randrange(len(raw))]
@@ -51,27 +66,23 @@ def damage(raw, random_, turn):
 @pytest.mark.parametrize(("kind", "mode"), KINDS)
 def test_damage_anywhere_is_a_picture_or_one_sentence(kind, mode, colour, tmp_path):
     file, random_, path = io.BytesIO(), random.Random(0), tmp_path / "damaged"
-    exif = {"exif": Image.Exif() | {0x0112: 6}} if kind in ("PNG", "JPEG", "TIFF") else {}
+    exif = {"exif": turned_exif(6)} if kind in ("PNG", "JPEG", "TIFF") else {}
     colour.convert(mode).save(file, kind, **exif)
-    refused = 0
+    complaints = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a warning is a second sentence
         for turn in range(80):
             path.write_bytes(damage(file.getvalue(), random_, turn))
-            try:
-                assert images.read(path, 28, 28, 3).shape == (28, 28, 3)
-            except DataError as error:
-                refused += 1
-                assert str(path) in str(error)
-                assert "\n" not in str(error)
-                assert error.exit_code == 1
-    assert refused >= 8
+            complaints.append(complaint(path))
+    refused = [error for error in complaints if error is not None]
+    assert len(refused) >= 8
+    assert all(str(path) in str(error) and "\n" not in str(error) and error.exit_code == 1 for error in refused)
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_every_exif_orientation_is_turned_upright(orientation, colour, tmp_path):
     turned = colour if UPRIGHT[orientation] is None else colour.transpose(UPRIGHT[orientation])
-    turned.save(tmp_path / "turned.png", exif=Image.Exif() | {0x0112: orientation})
+    turned.save(tmp_path / "turned.png", exif=turned_exif(orientation))
     assert (images.read(tmp_path / "turned.png", 30, 40, 3) == np.asarray(colour)).all()
 
 
@@ -125,7 +136,7 @@ def test_only_the_wanted_members_are_unpacked(tmp_path):
 
 def test_a_wheel_that_nobody_has_is_not_here(tmp_path, offline, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(NotHere, match="pip|python|No matching"):
+    with pytest.raises(NotHere, match="keras-proof-sample"):
         packages.fetch_wheel("keras-proof-sample==1.0", "0" * 64, tmp_path)
 
 
