@@ -38,6 +38,11 @@ def write_card(
     parts += _facts(card)
     parts += _pictures(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts)]
+    if code := manifest["code_dependency"]:
+        parts.append(
+            f"The Keras files hold classes of {code['package']}: `import {', '.join(code['modules'])}` before "
+            f"`keras.saving.load_model`. The SavedModel and TFLite files need no code."
+        )
     parts += [
         "Prove it again, here and now: `python -m export verify .`",
         "## Endpoints",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import zipfile
 
 import h5py
 import numpy as np
@@ -15,39 +14,11 @@ from export.bundle import damage
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import save
 from tests.export.conftest import make, reseal
+from tests.export.nudges import nudge_bytes, nudge_h5, nudge_keras
 
 
 def reason_of(certificate, format):
     return next(row.reason for row in certificate.artifacts if row.format == format)
-
-
-def nudge_h5(path):
-    """Add 1e-3 to one weight of the convolution."""
-    with h5py.File(path, "r+") as file:
-        found = []
-        file.visititems(lambda name, item: found.append(item) if getattr(item, "ndim", 0) == 4 else None)
-        found[0][0, 0, 0, 0] += 1e-3
-
-
-def nudge_keras(path):
-    inner = path.with_name("inner.h5")
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    inner.write_bytes(files["model.weights.h5"])
-    nudge_h5(inner)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in (files | {"model.weights.h5": inner.read_bytes()}).items():
-            archive.writestr(name, data)
-    inner.unlink()
-
-
-def nudge_bytes(path, kernel):
-    """Add 1e-3 to one weight where its bytes are found."""
-    data, stored = path.read_bytes(), kernel.tobytes()
-    assert stored in data
-    changed = kernel.copy()
-    changed.flat[0] += 1e-3
-    path.write_bytes(data.replace(stored, changed.tobytes()))
 
 
 def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
