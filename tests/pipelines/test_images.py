@@ -32,7 +32,7 @@ def test_the_same_size_is_read_exactly(picture, tmp_path):
 def test_any_mode_and_size_gives_the_shape(picture, mode, channels, tmp_path):
     image = picture.resize((61, 47)).convert("RGB" if mode in ("CMYK", "P", "RGBA", "LA") else "L")
     image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
-    path = tmp_path / ("p.tif" if mode in ("CMYK", "F") else "p.png")
+    path = tmp_path / ("p.tif" if mode in ("CMYK", "F", "I") else "p.png")
     image.save(path)
     array = images.read(path, 28, 20, channels)
     assert array.shape == (28, 20, channels)
