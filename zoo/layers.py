@@ -21,12 +21,13 @@ class FusedBatchNormalization(layers.BatchNormalization):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise (B, H, W, C) over all axes but the last."""
         train = bool(training) and self.trainable
+        # The kernel takes bfloat16 images, but scale, offset and statistics in float32.
         y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
-            scale=tf.convert_to_tensor(self.gamma),
-            offset=tf.convert_to_tensor(self.beta),
-            mean=None if train else tf.convert_to_tensor(self.moving_mean),
-            variance=None if train else tf.convert_to_tensor(self.moving_variance),
+            scale=tf.cast(self.gamma, tf.float32),
+            offset=tf.cast(self.beta, tf.float32),
+            mean=None if train else tf.cast(self.moving_mean, tf.float32),
+            variance=None if train else tf.cast(self.moving_variance, tf.float32),
             epsilon=self.epsilon,
             is_training=train,
         )

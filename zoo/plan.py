@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -34,6 +36,7 @@ class Plan:
         asked: Builder arguments that the user gave; those that the data decides join them in `arguments`.
         data: Where the examples come from: name, data_dir, cache_dir.
         seed: Of everything random.
+        precision: In which training computes: "auto", "float32" or "bfloat16". What is saved is float32 always.
     """
 
     model: str
@@ -43,6 +46,7 @@ class Plan:
     asked: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    precision: str = "auto"
 
     def load_data(self) -> Dataset:
         """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
@@ -94,6 +98,7 @@ class Plan:
             "asked": dict(self.asked),
             "data": dict(self.data),
             "seed": self.seed,
+            "precision": self.precision,
         }
 
     @classmethod
@@ -108,6 +113,7 @@ class Plan:
             asked=data["asked"],
             data=data["data"],
             seed=data["seed"],
+            precision=data["precision"],
         )
 
 
@@ -120,6 +126,7 @@ def make_plan(
     data_dir: str | None = None,
     cache_dir: str | None = None,
     seed: int = 0,
+    precision: str = "auto",
 ) -> Plan:
     """Resolve names and settings into a plan.
 
@@ -131,6 +138,7 @@ def make_plan(
         data_dir: The user's own data.
         cache_dir: Where prepared data lies.
         seed: Of everything random.
+        precision: "auto", "float32" or "bfloat16".
 
     Raises:
         UsageError: Something unknown, with the nearest names, or a value of the wrong type.
@@ -148,6 +156,8 @@ def make_plan(
             raise unknown("setting", key, ["data", "recipe.FIELD", "model.FIELD", "task.FIELD"])
     if dataset not in pipelines.list_datasets():
         raise unknown("dataset", dataset, pipelines.list_datasets())
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
     decided = {"num_classes", "vocabulary_size", "image_shape"} & set(groups["model"])
     if decided:
         raise UsageError(f"{', '.join(sorted(decided))}: the data decides that; leave it out")
@@ -159,4 +169,5 @@ def make_plan(
         asked=registry.check_arguments(model, groups["model"]),
         data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},
         seed=seed,
+        precision=precision,
     )

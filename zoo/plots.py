@@ -26,6 +26,20 @@ def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     return figure
 
 
+def compared(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Plot the validation quantities of several runs, by name, that all of them have."""
+    names = [n for n in next(iter(histories.values()))[0] if n.startswith("val_")]
+    names = [n for n in names if all(n in rows[0] for rows in histories.values())] or ["loss"]
+    figure = Figure(figsize=(5 * len(names), 3.8), layout="constrained")
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        for run, rows in histories.items():
+            axes.plot([r["epoch"] for r in rows], [r[name] for r in rows], marker=".", label=run)
+        axes.set(xlabel="epoch", title=name.replace("_", " "))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7)
+    return figure
+
+
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """Plot a confusion matrix (true rows, predicted columns), with counts where they can be read."""
     n = len(names)

@@ -101,8 +101,8 @@ class Run:
 
         With `only_given`, what the plan leaves at the default of the recipe is not a difference.
         """
-        here, asked = _flat(self.read("config.json")["requested"]), _flat(json.loads(json.dumps(plan.to_json())))
-        plain = _flat(json.loads(json.dumps(make_plan(plan.model).to_json()))) if only_given else {}
+        here, asked = flat(self.read("config.json")["requested"]), flat(json.loads(json.dumps(plan.to_json())))
+        plain = flat(json.loads(json.dumps(make_plan(plan.model).to_json()))) if only_given else {}
         return [
             f"{key}: {here.get(key)!r} here, {asked.get(key)!r} asked"
             for key in sorted(here | asked)
@@ -188,12 +188,12 @@ class Run:
         write_atomic(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
 
 
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return {"recipe.epochs": 3, ...} of nested dictionaries."""
-    flat: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, value in nested.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
 
 
 def write_atomic(path: Path, content: bytes) -> None:

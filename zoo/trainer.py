@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 
 from zoo import checkpoints
 from zoo.callbacks import Averaged, Keep, ShowProgress, StopOnNaN, ValidateAverage
 from zoo.console import Console
-from zoo.errors import ZooError
 from zoo.layers import fused
 from zoo.plan import Plan
-from zoo.runs import Run
+from zoo.runs import Run, write_atomic
+from zoo.speed import computing_in
 
 if TYPE_CHECKING:
-    from pipelines.dataset import Dataset, Info
-    from pipelines.feeding import Feed
+    from pipelines.dataset import Dataset
 
-WARM_UP, MEASURED = 5, 20  # steps of the speed measurement
-RESERVE = 0.92  # share of a time budget that is planned for; the rest is for what runs beside us
+
+def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str | None = None) -> Keep:
+    """Train `recipe.restarts` times from different seeds and keep the best by validation loss; arguments as of `train`.
+
+    Each restart has a run folder of its own below `restarts/`, so that a killed series goes on where it was.
+    """
+    if plan.recipe.restarts == 1:
+        return train(plan, dataset, run, console, initial)
+    kept: dict[int, Keep] = {}
+    for i in range(plan.recipe.restarts):
+        inner = Run(run.path / "restarts" / str(i))
+        inner.path.mkdir(parents=True, exist_ok=True)
+        console.say(f"restart {i + 1} of {plan.recipe.restarts}, seed {plan.seed + i}")
+        kept[i] = train(dataclasses.replace(plan, seed=plan.seed + i), dataset, inner, console, initial)
+    best = min(kept, key=lambda i: kept[i].best)
+    console.say(f"the best by validation loss is seed {plan.seed + best}")
+    winner = Run(run.path / "restarts" / str(best))
+    write_atomic(run.weights, winner.weights.read_bytes())
+    run.write_history(kept[best].rows)
+    return kept[best]
 
 
 def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str | None = None) -> Keep:
@@ -44,7 +61,8 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     steps = training.steps(recipe.batch_size)
     keras.utils.set_random_seed(plan.seed)
-    model = plan.build(info)
+    with computing_in(plan.precision):
+        model = plan.build(info)
     if initial is not None:
         from zoo import weights
 
@@ -92,48 +110,3 @@ def _resume(model: keras.Model, run: Run, keep: Keep, console: Console) -> int:
 
 def _tensorboard(run: Run) -> keras.callbacks.Callback:
     return keras.callbacks.TensorBoard(str(run.path / "logs"), write_graph=False)
-
-
-def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
-    """Return the plan with its epochs lowered to what this machine trains in `recipe.minutes`.
-
-    The speed is measured on a throw-away model: some steps, and a validation batch. At least one epoch remains.
-    """
-    recipe = plan.recipe
-    if not recipe.minutes:
-        return plan
-    training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
-    steps, size = training.steps(recipe.batch_size), recipe.batch_size
-    seconds = _seconds_per_epoch(plan, dataset.info, training, validation)
-    epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))
-    console.say(
-        f"this machine takes about {seconds:.0f} s an epoch ({steps * size / seconds:,.0f} examples/s): "
-        f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
-    )
-    return dataclasses.replace(plan, recipe=dataclasses.replace(recipe, epochs=epochs))
-
-
-def _seconds_per_epoch(plan: Plan, info: Info, training: Feed, validation: Feed) -> float:
-    size = plan.recipe.batch_size
-    steps = training.steps(size)
-    model = plan.build(info)
-    plan.task.compile(model, plan.recipe, info, steps)
-    batches = iter(training.epochs(size, seed=plan.seed, stop=1 + (WARM_UP + MEASURED) // steps))
-    for _ in range(WARM_UP):
-        model.train_on_batch(*_two(next(batches)))
-    began = time.monotonic()
-    for _ in range(MEASURED):
-        logs = model.train_on_batch(*_two(next(batches)), return_dict=True)
-    train_seconds = (time.monotonic() - began) / MEASURED
-    if not logs:
-        raise ZooError("the model's train_step returns no losses")
-    batch = _two(next(iter(validation.batches(size))))
-    model.test_on_batch(*batch)
-    began = time.monotonic()
-    for _ in range(3):
-        model.test_on_batch(*batch)
-    return steps * train_seconds + validation.steps(size) * (time.monotonic() - began) / 3
-
-
-def _two(batch: Any) -> tuple[Any, Any]:
-    return batch if isinstance(batch, tuple) else (batch, None)

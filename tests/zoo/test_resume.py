@@ -1,4 +1,4 @@
-"""Killed with -9 at any moment, resumed: bitwise the run that was never killed. Dropout, augmentation and EMA are on."""
+"""Killed with -9 at any moment and resumed: bitwise the run that was never killed, with dropout, augmentation, EMA."""
 
 import json
 import os

@@ -119,7 +119,9 @@ class VariationalAutoencoder(keras.Model):
     def _bound(self, data: Any) -> tuple[Any, Any, Any]:
         inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
         mean, log_variance = self.encode(inputs["image"])
-        logits = self.decode_logits(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
+        noise = ops.cast(inputs["noise"], mean.dtype)
+        logits = ops.cast(self.decode_logits(mean + ops.exp(0.5 * log_variance) * noise), "float32")
+        mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
         target = ops.cast(target, "float32") / 255.0
         pixels = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
         reconstruction = ops.mean(ops.sum(pixels, axis=(1, 2, 3)))

@@ -1,0 +1,141 @@
+"""Recipe fields do what they say, on real optimizers and small real data."""
+
+import json
+
+import numpy as np
+import pytest
+
+import zoo
+from tests.zoo.conftest import DATA
+from zoo import recipes, train
+from zoo.errors import UsageError
+from zoo.recipes import Recipe
+
+
+def rates(steps=100, **fields):
+    from zoo.optimizers import make_optimizer
+
+    optimizer = make_optimizer(Recipe(epochs=10, learning_rate=1.0, **fields), steps)
+    return np.array([float(optimizer._learning_rate(i)) for i in range(steps)])
+
+
+def test_schedules_have_their_shapes():
+    assert (rates(schedule="constant") == 1).all()
+    cosine = rates(schedule="cosine")
+    assert cosine[0] == 1
+    assert cosine[50] == pytest.approx(0.5)
+    assert cosine[-1] < 1e-3
+    step = rates(schedule="step", decay=0.5, decay_epochs=2)
+    assert step[[0, 19, 20, 39, 40]].tolist() == [1, 1, 0.5, 0.5, 0.25]
+    exponential = rates(schedule="exponential", decay=0.5, decay_epochs=2)
+    assert exponential[20] == pytest.approx(0.5)
+    assert exponential[10] == pytest.approx(0.5**0.5)
+    one_cycle = rates(schedule="one_cycle")
+    assert one_cycle.argmax() == 30
+    assert one_cycle[0] == pytest.approx(0.04)
+    assert one_cycle[-1] < 2e-3
+    warm = rates(schedule="constant", warmup=0.1)
+    assert warm[:10] == pytest.approx(np.arange(1, 11) / 10)
+
+
+def test_weight_decay_spares_biases_and_normalisation():
+    from zoo.optimizers import make_optimizer
+
+    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    optimizer = make_optimizer(Recipe(learning_rate=0.1, weight_decay=0.5, schedule="constant"), 10)
+    optimizer.build(model.trainable_variables)
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer.apply([np.zeros(v.shape, "float32") for v in model.trainable_variables])
+    for v in model.trainable_variables:
+        factor = 0.95 if v.name == "kernel" else 1.0
+        np.testing.assert_allclose(v.numpy(), before[v.path] * factor, rtol=1e-5, err_msg=v.path)
+
+
+def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
+    from zoo.optimizers import regularize
+
+    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    assert not model.losses
+    regularize(model, Recipe(l1=0.1, l2=0.01))
+    kernels = [v.numpy() for v in model.trainable_variables if v.name == "kernel"]
+    expected = sum(0.1 * np.abs(k).sum() + 0.01 * (k**2).sum() for k in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-4)
+    assert "0.01" not in json.dumps(model.get_config(), default=str)
+
+
+def test_label_smoothing_equals_the_definition():
+    from zoo.losses import SparseCategoricalCrossentropy
+
+    logits, labels = np.random.default_rng(0).normal(size=(5, 4)).astype("float32"), np.array([0, 1, 2, 3, 0])
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    target = 0.9 * np.eye(4)[labels] + 0.1 / 4
+    assert float(SparseCategoricalCrossentropy(0.1)(labels, logits)) == pytest.approx(
+        -(target * log_p).sum(-1).mean(), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"epcohs": 1}, "did you mean epochs"),
+        ({"epochs": 0}, "must be a positive whole number"),
+        ({"epochs": "2.5"}, "is not a int"),
+        ({"momentum": "1"}, r"in \[0, 1\)"),
+        ({"learning_rate": "nan"}, "is not a float|not usable"),
+        ({"schedule": "cosin"}, "did you mean cosine"),
+    ],
+)
+def test_unusable_values_are_refused(values, expected):
+    with pytest.raises(UsageError, match=expected):
+        recipes.override(Recipe(), values, "recipe")
+
+
+@pytest.fixture(scope="module")
+def restarted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("restarts") / "run"
+    settings = {"recipe.restarts": 2, "recipe.epochs": 2, "recipe.patience": 1}
+    tiny = {"filters": (8, 16), "depths": (1, 1)}
+    data = str(DATA["fashion_mnist"])
+    train.run("fashion_mnist", asked=tiny, settings=settings, data_dir=data, out=str(out), export=False)
+    return out
+
+
+def test_restarts_keep_the_best_by_validation(restarted):
+    from zoo.runs import Run
+
+    best = [min(r["val_loss"] for r in Run(restarted / "restarts" / str(i)).history()) for i in (0, 1)]
+    assert best[0] != best[1]
+    winner = restarted / "restarts" / str(int(np.argmin(best))) / "checkpoints" / "best.weights.h5"
+    assert (restarted / "checkpoints" / "best.weights.h5").read_bytes() == winner.read_bytes()
+
+
+def test_compare_shows_what_differs(restarted, trained, tmp_path):
+    from zoo import compare
+
+    found = compare.run([restarted, trained("fashion_mnist")], out=tmp_path / "c.png")
+    assert found["settings"]["recipe.restarts"] == [2, 1]
+    assert "recipe.momentum" not in found["settings"]
+    assert len(found["metrics"]["accuracy"]) == 2
+    assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_bfloat16_trains_and_saves_float32(tmp_path):
+    from zoo.runs import Run
+
+    out, tiny = tmp_path / "run", {"filters": (8, 16), "depths": (1, 1)}
+    arguments = {"asked": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
+    train.run("fashion_mnist", **arguments, precision="bfloat16", out=str(out), export=False)
+    model = Run(out).model()
+    assert {v.dtype for v in model.weights} == {"float32"}
+    assert model.compute_dtype == "float32"
+
+
+def test_a_time_budget_lowers_the_epochs(tmp_path):
+    from zoo import plan, speed
+    from zoo.console import Console
+
+    tiny = {"filters": (8, 16), "depths": (1, 1)}
+    settings = {"recipe.minutes": 0.001, "recipe.epochs": 500}
+    planned = plan.make_plan("fashion_mnist", asked=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"]))
+    fitted = speed.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
+    assert fitted.recipe.epochs == 1

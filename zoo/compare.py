@@ -1,0 +1,80 @@
+"""python -m zoo compare RUN RUN...: settings that differ, curves in one picture, metrics side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zoo import console as shell
+from zoo.console import Console
+from zoo.errors import MissingError, UsageError
+
+SETTINGS = ("model", "recipe_name", "recipe", "task", "arguments", "data", "seed", "precision", "versions", "machine")
+
+
+def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[str, Any]:
+    """Compare finished or unfinished runs.
+
+    Args:
+        paths: At least two run folders.
+        out: Where to draw their curves (PNG), or None.
+
+    Returns:
+        {"settings": {name: [one value a run]} where they differ, "metrics": {name: [one value a run, or None]}}.
+
+    Raises:
+        UsageError: Fewer than two, or one is no run folder.
+        MissingError: A picture was asked for, and a run has not finished an epoch.
+    """
+    from zoo.runs import Run, flat
+
+    if len(paths) < 2:
+        raise UsageError("name at least two runs to compare")
+    runs = [Run.open(p) for p in paths]
+    configs = [flat({k: r.read("config.json").get(k) for k in SETTINGS}) for r in runs]
+    keys = sorted(set().union(*configs))
+    settings = {k: [c.get(k) for c in configs] for k in keys if len({str(c.get(k)) for c in configs}) > 1}
+    metrics = [_metrics(r) for r in runs]
+    names = list(dict.fromkeys(n for m in metrics for n in m))
+    if out is not None:
+        from zoo import plots
+
+        histories = {str(p): r.history() for p, r in zip(paths, runs, strict=True)}
+        empty = [p for p, rows in histories.items() if not rows]
+        if empty:
+            raise MissingError(f"{empty[0]} has not finished an epoch: there is no curve to draw")
+        plots.save(plots.compared(histories), Path(out))
+    return {
+        "runs": [str(p) for p in paths],
+        "settings": settings,
+        "metrics": {n: [m.get(n) for m in metrics] for n in names},
+    }
+
+
+def _metrics(run: Any) -> dict[str, float]:
+    try:
+        return run.read("evaluation.json")["metrics"]
+    except MissingError:
+        return {}
+
+
+@click.command("compare")
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o", "--out", type=click.Path(), default="comparison.png", show_default=True, help="Picture of the curves."
+)
+@shell.common_options
+def main(runs: tuple[str, ...], out: str, console: Console) -> None:
+    """Lay runs side by side: the settings that differ, their validation curves in one picture, their metrics."""
+    found = run(runs, out=out)
+    console.table("settings that differ", ["", *runs], [(k, *map(str, v)) for k, v in found["settings"].items()])
+    console.table("test metrics", ["", *runs], [(k, *v) for k, v in found["metrics"].items()])
+    console.say(f"written: {out}")
+    console.result(found)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.compare")
