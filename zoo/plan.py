@@ -144,16 +144,8 @@ def make_plan(
         UsageError: Something unknown, with the nearest names, or a value of the wrong type.
     """
     spec: Spec = registry.get_spec(model)
-    groups: dict[str, dict[str, Any]] = {"recipe": {}, "model": dict(asked or {}), "task": {}}
-    dataset = spec.data
-    for key, value in (settings or {}).items():
-        group, _, name = key.partition(".")
-        if group == "data" and not name:
-            dataset = value
-        elif group in groups and name:
-            groups[group][name] = value
-        else:
-            raise unknown("setting", key, ["data", "recipe.FIELD", "model.FIELD", "task.FIELD"])
+    dataset, groups = _grouped(settings or {})
+    dataset, groups["model"] = dataset or spec.data, {**(asked or {}), **groups["model"]}
     if dataset not in pipelines.list_datasets():
         raise unknown("dataset", dataset, pipelines.list_datasets())
     if precision not in PRECISIONS:
@@ -171,3 +163,17 @@ def make_plan(
         seed=seed,
         precision=precision,
     )
+
+
+def _grouped(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """Return the dataset's name, if it is set, and the settings of each group by field."""
+    dataset, groups = None, {"recipe": {}, "model": {}, "task": {}}
+    for key, value in settings.items():
+        group, _, name = key.partition(".")
+        if group == "data" and not name:
+            dataset = value
+        elif group in groups and name:
+            groups[group][name] = value
+        else:
+            raise unknown("setting", key, ["data", "recipe.FIELD", "model.FIELD", "task.FIELD"])
+    return dataset, groups

@@ -93,6 +93,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         return plan
     seconds = _seconds(plan, dataset)
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))
+    rate = dataset.info.counts["train"] / seconds
     console.say(
         f"this machine takes about {seconds:.0f} s an epoch ({rate:,.0f} examples/s): "
         f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"

@@ -13,6 +13,7 @@ from zoo.errors import UsageError
 from zoo.options import ModelCommand, model_arguments, settings
 
 if TYPE_CHECKING:
+    from pipelines.dataset import Dataset
     from zoo.plan import Plan
     from zoo.runs import Run
 
@@ -65,11 +66,9 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo import evaluate, speed, trainer
-    from zoo import export as exporting
+    from zoo import speed
     from zoo.runs import Run
 
-    began = time.monotonic()
     wanted = {"recipe": recipe, "asked": asked, "settings": settings, "data_dir": data_dir}
     planned, folder = _begin(name, wanted | {"cache_dir": cache_dir, "seed": seed, "precision": precision}, out, resume)
     dataset = planned.load_data()
@@ -79,8 +78,19 @@ def run(
         planned = speed.fit_to_budget(planned, dataset, console)
         folder = Run.create(planned.model, out)
         folder.save_config(planned, dataset.info, {"init": init, "requested": requested})
-    console.say(f"training {planned.model} on {dataset.info.name} ({_counts(dataset.info.counts)}) in {folder.path}")
+    return _carry_out(planned, folder, dataset, init, export, console)
 
+
+def _carry_out(
+    planned: Plan, folder: Run, dataset: Dataset, init: str | None, export: bool, console: Console
+) -> dict[str, Any]:
+    """Train, judge, export; return the summary, which is written last."""
+    from zoo import evaluate, trainer
+    from zoo import export as exporting
+
+    began = time.monotonic()
+    info = dataset.info
+    console.say(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
     kept = trainer.train_best(planned, dataset, folder, console, initial=init)
     seconds = time.monotonic() - began
     if kept.stopped:
