@@ -38,9 +38,12 @@ def save(model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | Non
         ExportError: If an endpoint uses something that does not belong to the model.
     """
     import keras
+    import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    holder = tf.Module()  # tracking the model itself stores every weight twice; its tables are found through a holder
+    holder.model = model
+    archive.track(holder)
     for endpoint in endpoints:
         archive.add_endpoint(endpoint.name, _positional(endpoint), input_signature=_signature(endpoint, batch))
     logger = logging.getLogger("tensorflow")

@@ -30,7 +30,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
 
     def function(endpoint: dict[str, Any]) -> protocol.Function:
         signature = interpreter.get_signature_runner(endpoint["name"])
-        dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
+        dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
         return lambda inputs: signature(**{k: v.astype(dtypes[k]) for k, v in inputs.items()})
 
     return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}

@@ -51,6 +51,18 @@ def masked():
     return keras.Model(tokens, layers.Dense(3)(layers.GRU(5)(x)))
 
 
+def category():
+    kind = keras.Input((1,), dtype="string", name="kind")
+    x = layers.Embedding(5, 3)(layers.StringLookup(vocabulary=["a", "b", "c"])(kind))
+    return keras.Model(kind, layers.Dense(200)(layers.Flatten()(x)))
+
+
+def text():
+    line = keras.Input((1,), dtype="string", name="line")
+    tokens = layers.TextVectorization(vocabulary=["a", "line", "of", "words"], output_sequence_length=6)(line)
+    return keras.Model(line, layers.Dense(2)(layers.Flatten()(layers.Embedding(8, 3)(tokens))))
+
+
 @keras.saving.register_keras_serializable("tests")
 class Subclassed(keras.Model):
     """A model whose layers are made in __init__."""

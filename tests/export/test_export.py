@@ -17,6 +17,7 @@ HDF5 = {  # which whole .h5 files come back
     "sequential_cnn": "pass",
     "two_by_two": "pass",
     "dictionary": "pass",
+    "category": "pass",
     "built": "pass",
     "masked": "unsupported",
     "subclassed": "unsupported",
@@ -52,6 +53,24 @@ def test_verify_in_another_process(bundles, name):
     assert ended.returncode == 0, ended.stderr
     assert json.loads(ended.stdout)["verdict"] == "pass"
     assert ended.stderr == ""
+
+
+def test_text_is_unsupported_in_tflite(bundles):
+    bundle = bundles("text")
+    rows = rows_of(bundle.certificate)
+    states = {format: row.state for format, row in rows.items() if format != "reference"}
+    assert states == dict.fromkeys(("keras", "hdf5", "weights", "saved_model"), "pass") | {"tflite": "unsupported"}
+    assert "Flex" in rows["tflite"].reason
+    assert not (bundle.path / "tflite").exists()
+
+
+def test_saved_models_hold_their_weights_once(bundles):
+    path = bundles("characters").path
+    model, _ = make("characters")
+    import tensorflow as tf
+
+    stored = tf.train.list_variables(str(path / "saved_model/1/variables/variables"))
+    assert sum(int(np.prod(shape)) for _, shape in stored if shape) == model.count_params()
 
 
 def test_rows_say_which_code_they_need(bundles):
