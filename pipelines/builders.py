@@ -8,10 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-from pipelines.errors import NotHere
+from pipelines.errors import DataError, NotHere
 
 
 def builder_class(name: str) -> type[Any]:
@@ -33,16 +35,20 @@ def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> No
         manual_dir: Where the files are, under their original names.
 
     Raises:
-        NotHere: The download failed.
-        tfds.core.download.NonMatchingChecksumError: A file of `manual_dir` is not the official one.
+        NotHere: The download failed, or a file is not the publisher's.
+        DataError: The disk is full or cannot be written.
     """
     config = tfds.download.DownloadConfig(manual_dir=manual_dir and str(manual_dir), try_download_gcs=False)
     tfds.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints where it writes, which is our staging folder
             builder.download_and_prepare(download_dir=downloads, download_config=config)
-    except (tfds.download.DownloadError, OSError) as error:
+    except NonMatchingChecksumError as error:
+        raise NotHere("what it gave does not have the publisher's checksum") from error
+    except (tfds.download.DownloadError, requests.RequestException) as error:
         raise NotHere(f"download failed: {error}") from error
+    except OSError as error:
+        raise DataError(f"cannot prepare {builder.name} in {downloads.parent}: {error.strerror or error}") from error
     shutil.rmtree(downloads, ignore_errors=True)
 
 
