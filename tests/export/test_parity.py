@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export.measures import energy, measure, row_errors, spread, top1
-from export.parity import Policy, judge_endpoint, judge_noise, noise
+from export.parity import Policy, judge_endpoint, judge_energy, judge_noise, noise
 
 POLICY = Policy()
 
@@ -191,3 +191,48 @@ def test_figures():
     assert "top1" not in measure([(real([1], [2]), real([1], [2]))], 1e-5, classes=True)
     assert energy([(real([3, np.nan]), real([3, 1]))]) == (3.0, 0.0)
     assert measure([(real([1, np.inf]), real([1, 5]))], 1e-5, False)["max_abs"] == 0
+
+
+def test_no_floor_means_policy():
+    case = Case(outputs={"y": real([0, 1])})
+    verdict = judge_endpoint([case], {"a/main/y": real([0, 1.00002])}, {}, {}, frozenset({"y"}))
+    assert len(verdict.findings) == 1
+    assert verdict.figures["outputs"]["y"]["tolerance"] == 1e-5
+    assert verdict.figures["outputs"]["y"]["top1"] == "1/1"
+    assert "top1" not in judge(real([0, 1]), real([0, 1])).figures["outputs"]["y"]
+    small = judge_endpoint([Case(outputs={"y": real([2e-5])})], {"a/main/y": real([2.2e-5])}, {}, {})
+    assert len(small.findings) == 1
+
+
+def test_one_sentence_for_one_cause():
+    assert len(judge(real([0, 1]), real([0, 1.5])).findings) == 1
+
+
+def test_noise_allows_in_units_of_the_signal():
+    pairs = [(real([100, 100]), real([100.3, 100.3]))]
+    assert judge_energy(pairs, 1e-3, POLICY) is None
+    assert judge_energy(pairs, 0.0, POLICY).startswith("differs by 0.3 root mean square where the reference has 1e+02")
+
+
+def test_only_what_matches_everywhere_is_called_swapped():
+    cases = [
+        Case("a", outputs={"y": real([1]), "z": real([2])}),
+        Case("b", outputs={"y": real([3]), "z": real([4])}),
+        Case("nan", judged=False, outputs={"y": real([5]), "z": real([6])}),
+    ]
+    right = {"a/main/z": real([2]), "b/main/z": real([4])}
+    swapped = judge_endpoint(cases, right | {"a/main/y": real([2]), "b/main/y": real([4])}, {}, {})
+    assert swapped.findings == ["y is what z should be: outputs are swapped"]
+    wrong = judge_endpoint(cases, right | {"a/main/y": real([2]), "b/main/y": real([9])}, {}, {})
+    assert len(wrong.findings) == 2
+    assert "swapped" not in " ".join(wrong.findings)
+    absent = judge_endpoint(cases, right | {"a/main/y": real([2])}, {}, {})
+    assert "swapped" not in " ".join(absent.findings)
+
+
+def test_ties_and_decibels_in_detail():
+    assert top1(real([1, 1 - 4e-5]), real([1, 1 - 4e-5]), 1e-5) == (1, 1)
+    assert measure([(real([2, 0]), real([2.1, 0]))], 1e-5, False)["sqnr_db"] == 26.0
+    three = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
+    assert top1(three, three, 1e-5) == (4, 4)
+    np.testing.assert_allclose(row_errors(three, three + np.float32(0.5)), [0.1, 0.5 / 11])
