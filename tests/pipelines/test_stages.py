@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import augment, store
+from pipelines import augment, sources, store
 
 PLACES = ["memory", "disk", "none"]
 
@@ -135,3 +135,15 @@ def test_a_half_written_cache_never_survives_and_a_live_one_is_left_alone(scratc
     assert np.concatenate(list(later.batches(5).as_numpy_iterator())).tolist() == list(range(10))
     assert not half.exists()
     assert len(list(living.batches(3))) == 1
+
+
+def test_a_prepared_folder_appears_by_one_rename(tmp_path):
+    with sources.staged(tmp_path / "prepared") as stage:
+        (stage / "file").write_text("whole")
+        assert not (tmp_path / "prepared").exists()
+        inode = stage.stat().st_ino
+    assert (tmp_path / "prepared").stat().st_ino == inode
+    with pytest.raises(RuntimeError), sources.staged(tmp_path / "prepared") as stage:
+        raise RuntimeError("the preparation failed")
+    assert (tmp_path / "prepared" / "file").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
