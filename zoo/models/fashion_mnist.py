@@ -103,26 +103,29 @@ class FashionMNIST(keras.Model):
     task=Classification(height=28, width=28, channels=1),
     recipes={
         "default": Recipe(
-            epochs=13,
-            batch_size=256,
+            epochs=12,
+            batch_size=128,
             optimizer="adamw",
             learning_rate=4e-3,
             schedule="one_cycle",
             weight_decay=0.05,
             label_smoothing=0.05,
-            augment="flip_shift",
+            augment="flip",
         ),
     },
     tiny={"filters": (8, 16), "depths": (1, 1)},
     card=Card(
         paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
+        expect={"accuracy": 0.9304},
+        command="python -m zoo.train fashion_mnist",
+        measured_on="2 cores of an AMD EPYC with AVX2, float32, shared with other work: 29 minutes",
         notes="Knows ten kinds of garment, centred, light on black: a photograph on white must be inverted first.",
     ),
 )
 def fashion_mnist(
     num_classes: int = 10,
     api: Literal["functional", "sequential", "subclassed"] = "functional",
-    filters: Sequence[int] = (32, 64, 128),
+    filters: Sequence[int] = (24, 48, 96),
     depths: Sequence[int] = (1, 2, 2),
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),
