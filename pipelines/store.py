@@ -102,6 +102,8 @@ class Store:
         if shuffle is not None:
             window = min(count, max(batch_size, _WINDOW // self._example_bytes))
             seed = tf.bitcast(keyed.bits(keyed.example_keys(*shuffle, tf.zeros([1], tf.int64)), 0x0D15C, 1), tf.int64)
+            if not tf.executing_eagerly():  # beside a global seed of 0, TensorFlow compares ours with 0 in Python
+                tf.compat.v1.set_random_seed(1)  # of this graph only
             rows = rows.shuffle(window, seed=seed[0, 0], reshuffle_each_iteration=False)
         return rows.batch(batch_size, drop_remainder)
 

@@ -147,3 +147,13 @@ def test_a_prepared_folder_appears_by_one_rename(tmp_path):
         raise RuntimeError("the preparation failed")
     assert (tmp_path / "prepared" / "file").read_text() == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["prepared"]
+
+
+def test_a_global_seed_of_zero_does_not_break_the_shuffle_on_disk():
+    tf.random.set_seed(0)  # what `zoo.train --seed 0` sets
+    try:
+        feed = pipelines.feed(tf.data.Dataset.range(50), cache="disk")
+        seen = np.concatenate([b.numpy() for b in feed.epochs(10, seed=0, stop=1)])
+    finally:
+        tf.random.set_seed(None)
+    assert sorted(seen) == list(range(50))
