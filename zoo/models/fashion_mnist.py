@@ -73,6 +73,7 @@ class FashionMNIST(keras.Model):
             "image_shape": list(image_shape),
         }
         self.network = _network(num_classes, filters, depths, dropout)
+        self.build((None, *image_shape))  # here, because a whole-model .h5 is read into layers that are built
 
     def build(self, input_shape: Any) -> None:
         """Build each layer on the shape that the one before it returns."""
