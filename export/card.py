@@ -91,7 +91,7 @@ def _proof(rows: Iterable[Row]) -> str:
     for row in rows:
         ran = ", ".join(f"{k} {v}" for k, v in row.versions.items()) or row.runtime or ""
         code = f"needs the code of {row.code_dependency}" if row.code_dependency else ""
-        lines.append((f"`{row.artifact}`", ran, row.state, worst(row), row.reason or code))
+        lines.append((f"`{row.artifact}`", ran, row.state, worst(row), row.reason or row.note or code))
     return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
 
 

@@ -21,6 +21,7 @@ class Row:
         runtime: What ran it, or None where nothing runs.
         state: pass, fail, not_run or unsupported.
         reason: One sentence, or None if it passed.
+        note: What a reader should know of a row that passed, or None.
         required: Whether the bundle is incomplete when this is not_run.
         demanded: Whether it was asked for by name, so that `unsupported` is a failure.
         versions: {library: version} of what ran.
@@ -34,6 +35,7 @@ class Row:
     runtime: str | None
     state: str
     reason: str | None = None
+    note: str | None = None
     required: bool = False
     demanded: bool = False
     versions: dict[str, str] = field(default_factory=dict)

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from export.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
-from export.contract import FORMATS, KERAS_FORMATS, Contract
+from export.contract import FORMATS, KERAS_FORMATS, Contract, Tensor
 from export.errors import ExportError
 from export.formats import Artifact, hdf5
 from export.golden import Case
+from export.measures import is_real, spread
 from export.parity import Policy, Verdict, judge_endpoint, noise
 from export.running import Run, run_all
 from export.runtimes import RUNTIMES, Runtime
@@ -145,14 +148,20 @@ def _judge_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], poli
     for endpoint in subject.contract.endpoints:
         verdict = _judge(subject, endpoint.name, subject.live, floor, policy)
         row.endpoints[endpoint.name] = {"noise": verdict.figures["noise"]}
+        if constant := _constant(subject.cases[endpoint.name]):
+            row.note = f"{', '.join(constant)} of {endpoint.name} is the same for every input: this proof says little"
         found = verdict.findings + _against_contract(subject.cases[endpoint.name], endpoint.outputs)
         findings += [f"endpoint {endpoint.name}: {text}" for text in found]
     return _conclude(row, findings)
 
 
-def _against_contract(cases: Sequence[Case], outputs: Sequence[object]) -> list[str]:
+def _against_contract(cases: Sequence[Case], outputs: Sequence[Tensor]) -> list[str]:
+    """Say where the live model returns something else than the contract promises."""
     found = []
     for case in (c for c in cases if c.judged and c.outputs):
+        if set(case.outputs) != {t.name for t in outputs}:
+            returned, promised = ", ".join(sorted(case.outputs)), ", ".join(t.name for t in outputs)
+            return [f"returns {returned} where the contract promises {promised}"]
         for tensor in outputs:
             value = case.outputs[tensor.name]
             dtype = "string" if value.dtype.kind in "OSU" else value.dtype.name
@@ -163,6 +172,17 @@ def _against_contract(cases: Sequence[Case], outputs: Sequence[object]) -> list[
                 promised = f"{tensor.dtype} {tensor.shape}"
                 found.append(f"{tensor.name} is {dtype} {value.shape} where the contract promises {promised}")
     return list(dict.fromkeys(found))
+
+
+def _constant(cases: Sequence[Case]) -> list[str]:
+    """Return the outputs that are the same for every input, so that comparing them proves little."""
+    rows: dict[str, list[np.ndarray]] = {}
+    for case in (c for c in cases if c.judged):
+        for name, value in case.outputs.items():
+            if is_real(value) and value.ndim > 1:
+                rows.setdefault(name, []).extend(value)
+    same = {name: [r for r in found if r.shape == found[0].shape] for name, found in rows.items()}
+    return [name for name, found in same.items() if spread(np.stack(found), np.stack([found[0]] * len(found))) < 1e-6]
 
 
 def _judge_run(

@@ -32,5 +32,5 @@ def print_certificate(certificate: Certificate) -> None:
     print_table(("artifact", "runtime", "state", "largest difference (tolerance)"), rows)
     console = Console()
     for row in certificate.artifacts:
-        if row.reason:
-            console.print(f"{row.artifact}: {row.reason}", markup=False, highlight=False, soft_wrap=True)
+        if text := row.reason or row.note:
+            console.print(f"{row.artifact}: {text}", markup=False, highlight=False, soft_wrap=True)

@@ -221,3 +221,20 @@ def test_parity_json_says_what_failed(tmp_path):
     assert json.loads((kept / "parity.json").read_text())["verdict"] == "fail"
     assert "Proof: fail" in (kept / "README.md").read_text()
     assert damage(kept) == []
+
+
+def test_outputs_that_say_nothing_are_noted(tmp_path):
+    """Equal constants prove nothing: the certificate says so."""
+    model, _ = make("two_by_two")
+    model.set_weights([weight * 0 for weight in model.get_weights()])
+    bundle = export_model(model, tmp_path / "b", formats=("tflite",))
+    assert "mean, spread of serving_default is the same for every input" in bundle.certificate.artifacts[0].note
+    assert "this proof says little" in (bundle.path / "README.md").read_text()
+
+
+def test_a_call_that_returns_other_names(tmp_path):
+    model, contract = make("functional_cnn")
+    plain = contract["serving_default"]
+    wrong = Endpoint(plain.name, plain.inputs, plain.outputs, lambda x: {"output_0": model(x["image"])})
+    with pytest.raises(ExportFailed, match="returns output_0 where the contract promises logits"):
+        export_model(model, tmp_path / "b", contract=Contract((wrong,)), formats=("saved_model",))
