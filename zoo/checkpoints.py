@@ -17,8 +17,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from pipelines.sources import write_atomic
 from zoo.errors import ZooError
-from zoo.runs import write_atomic
 
 KEPT = 2  # the newest, and the one before it should the newest be damaged
 

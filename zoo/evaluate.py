@@ -46,7 +46,7 @@ def run(
     plan = folder.plan()
     model = folder.model()
     dataset = dataset or plan.load_data()
-    (served,) = list(plan.task.served(model).values())[:1]
+    served = next(iter(plan.task.served(model).values()))
     endpoint = plan.task.contract(served, dataset.info)["serving_default"]
     evaluation = inference.collect(endpoint, plan.feed(dataset, split), dataset.info)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)

@@ -55,6 +55,7 @@ def run(
     dataset = dataset or plan.load_data()
     info = dataset.info
     out = Path(out) if out is not None else _free(folder.path / "bundle")
+    test = plan.feed(dataset, "test")
     bundles = []
     for suffix, served in plan.task.served(model).items():
         contract = plan.task.contract(served, info)
@@ -63,9 +64,9 @@ def run(
             served,
             target,
             contract=contract,
-            samples=inference.samples(contract["serving_default"], plan.feed(dataset, "test"), GOLDEN),
+            samples=inference.samples(contract["serving_default"], test, GOLDEN),
             card=_card(folder, plan, suffix),
-            metadata={"zoo": {"model": plan.model, "plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
+            metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.say,
         )
         certificate = bundle.certificate.to_json()

@@ -29,7 +29,7 @@ def _options(entry: registry.Entry, taken: set[str]) -> list[click.Option]:
     found = []
     for option in entry.options:
         flag = f"--{option.name.replace('_', '-')}"
-        if flag in taken or option.name in ("num_classes", "vocabulary_size", "image_shape"):
+        if flag in taken or option.name in registry.DECIDED_BY_DATA:
             continue
         kind: Any = click.Choice(option.choices) if option.choices else str
         help = f"Of {entry.name}; default {option.default}."

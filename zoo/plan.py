@@ -37,6 +37,7 @@ class Plan:
         data: Where the examples come from: name, data_dir, cache_dir.
         seed: Of everything random.
         precision: In which training computes: "auto", "float32" or "bfloat16". What is saved is float32 always.
+        init: Weights to begin from: a run, a bundle, a weights file or "default"; None for fresh ones.
     """
 
     model: str
@@ -47,6 +48,7 @@ class Plan:
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     precision: str = "auto"
+    init: str | None = None
 
     def load_data(self) -> Dataset:
         """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
@@ -84,6 +86,7 @@ class Plan:
             changed["data"] = self.data["name"]
         for key, value in changed.items():
             words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
+        words += ["--init", self.init] if self.init else []
         words += ["--data-dir", str(self.data["data_dir"])] if self.data["data_dir"] else []
         return shlex.join(words)
 
@@ -99,6 +102,7 @@ class Plan:
             "data": dict(self.data),
             "seed": self.seed,
             "precision": self.precision,
+            "init": self.init,
         }
 
     @classmethod
@@ -114,6 +118,7 @@ class Plan:
             data=data["data"],
             seed=data["seed"],
             precision=data["precision"],
+            init=data["init"],
         )
 
 
@@ -127,6 +132,7 @@ def make_plan(
     cache_dir: str | None = None,
     seed: int = 0,
     precision: str = "auto",
+    init: str | None = None,
 ) -> Plan:
     """Resolve names and settings into a plan.
 
@@ -139,6 +145,7 @@ def make_plan(
         cache_dir: Where prepared data lies.
         seed: Of everything random.
         precision: "auto", "float32" or "bfloat16".
+        init: Weights to begin from.
 
     Raises:
         UsageError: Something unknown, with the nearest names, or a value of the wrong type.
@@ -150,7 +157,7 @@ def make_plan(
         raise unknown("dataset", dataset, pipelines.list_datasets())
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    decided = {"num_classes", "vocabulary_size", "image_shape"} & set(groups["model"])
+    decided = registry.DECIDED_BY_DATA & set(groups["model"])
     if decided:
         raise UsageError(f"{', '.join(sorted(decided))}: the data decides that; leave it out")
     return Plan(
@@ -162,6 +169,7 @@ def make_plan(
         data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},
         seed=seed,
         precision=precision,
+        init=init,
     )
 
 

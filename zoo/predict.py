@@ -107,7 +107,7 @@ def main(source: str, inputs: tuple[str, ...], top_k: int, out: str | None, cons
 def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
     import io
 
-    from zoo.runs import write_atomic
+    from pipelines.sources import write_atomic
 
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

@@ -86,7 +86,7 @@ def _write_image(path: Path, image: np.ndarray) -> None:
 
     from PIL import Image
 
-    from zoo.runs import write_atomic
+    from pipelines.sources import write_atomic
 
     content = io.BytesIO()
     Image.fromarray(image.squeeze()).save(content, "PNG")

@@ -15,6 +15,7 @@ from zoo.errors import MissingError, UsageError
 if TYPE_CHECKING:
     from export.contract import Contract
     from pipelines.dataset import Info
+    from zoo.plan import Plan
     from zoo.specs import Task
 
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
@@ -79,6 +80,22 @@ def _live(run: Any) -> Source:
 
 def _bundle(path: Path, runtime: str) -> Source:
     import export
+
+    plan, info = read_bundle(path)
+    loaded = export.load(path, runtime)
+
+    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return loaded[endpoint](**_typed(loaded.contract, endpoint, inputs))
+
+    return Source(plan.task, info, loaded.contract, call)
+
+
+def read_bundle(path: Path) -> tuple[Plan, Info]:
+    """Return the plan that a bundle of this zoo was trained by, and what was known of its data.
+
+    Raises:
+        UsageError: It is a bundle of another maker.
+    """
     from pipelines.dataset import Info
     from zoo.plan import Plan
 
@@ -86,12 +103,7 @@ def _bundle(path: Path, runtime: str) -> Source:
     told = manifest.get("metadata", {}).get("zoo")
     if told is None:
         raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
-    loaded = export.load(path, runtime)
-
-    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return loaded[endpoint](**_typed(loaded.contract, endpoint, inputs))
-
-    return Source(Plan.from_json(told["plan"]).task, Info.from_json(told["info"]), loaded.contract, call)
+    return Plan.from_json(told["plan"]), Info.from_json(told["info"])
 
 
 def _typed(contract: Contract, endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

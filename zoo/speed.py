@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from pipelines.sources import cache_root
+from pipelines.sources import cache_root, write_atomic
 from zoo.console import Console
 from zoo.errors import ZooError
 from zoo.layers import fused
 from zoo.plan import Plan
-from zoo.runs import write_atomic
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

@@ -11,6 +11,7 @@ from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import UsageError
 from zoo.options import ModelCommand, model_arguments, settings
+from zoo.plan import PRECISIONS
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -69,21 +70,20 @@ def run(
     from zoo import speed
     from zoo.runs import Run
 
-    wanted = {"recipe": recipe, "asked": asked, "settings": settings, "data_dir": data_dir}
-    planned, folder = _begin(name, wanted | {"cache_dir": cache_dir, "seed": seed, "precision": precision}, out, resume)
+    wanted = {"recipe": recipe, "asked": asked, "settings": settings, "data_dir": data_dir, "cache_dir": cache_dir}
+    wanted |= {"seed": seed, "precision": precision, "init": init}
+    planned, folder = _begin(name, wanted, out, resume)
     dataset = planned.load_data()
     if folder is None:
         requested = planned.to_json()
         planned = speed.choose_precision(planned, dataset, console)
         planned = speed.fit_to_budget(planned, dataset, console)
         folder = Run.create(planned.model, out)
-        folder.save_config(planned, dataset.info, {"init": init, "requested": requested})
-    return _carry_out(planned, folder, dataset, init, export, console)
+        folder.save_config(planned, dataset.info, {"requested": requested})
+    return _carry_out(planned, folder, dataset, export, console)
 
 
-def _carry_out(
-    planned: Plan, folder: Run, dataset: Dataset, init: str | None, export: bool, console: Console
-) -> dict[str, Any]:
+def _carry_out(planned: Plan, folder: Run, dataset: Dataset, export: bool, console: Console) -> dict[str, Any]:
     """Train, judge, export; return the summary, which is written last."""
     from zoo import evaluate, trainer
     from zoo import export as exporting
@@ -91,7 +91,7 @@ def _carry_out(
     began = time.monotonic()
     info = dataset.info
     console.say(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
-    kept = trainer.train_best(planned, dataset, folder, console, initial=init)
+    kept = trainer.train_best(planned, dataset, folder, console)
     seconds = time.monotonic() - began
     if kept.stopped:
         console.say(f"stopped after epoch {len(kept.rows)}: {kept.stopped}")
@@ -163,7 +163,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--batch-size", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option("--learning-rate", type=float, help="Instead of the recipe's.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything random.")
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True)
 @click.option("--init", metavar="RUN", help="Begin from the weights of a run, a bundle or a weights file.")
 @click.option("--resume", metavar="RUN", help="Take up an unfinished run; NAME and settings may be left out.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")

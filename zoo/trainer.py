@@ -8,31 +8,32 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from zoo import checkpoints
+from pipelines.sources import write_atomic
+from zoo import checkpoints, weights
 from zoo.callbacks import Averaged, Keep, ShowProgress, StopOnNaN, ValidateAverage
 from zoo.console import Console
 from zoo.layers import fused
 from zoo.plan import Plan
-from zoo.runs import Run, write_atomic
+from zoo.runs import Run
 from zoo.speed import computing_in
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
 
 
-def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str | None = None) -> Keep:
+def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     """Train `recipe.restarts` times from different seeds and keep the best by validation loss; arguments as of `train`.
 
     Each restart has a run folder of its own below `restarts/`, so that a killed series goes on where it was.
     """
     if plan.recipe.restarts == 1:
-        return train(plan, dataset, run, console, initial)
+        return train(plan, dataset, run, console)
     kept: dict[int, Keep] = {}
     for i in range(plan.recipe.restarts):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
         console.say(f"restart {i + 1} of {plan.recipe.restarts}, seed {plan.seed + i}")
-        kept[i] = train(dataclasses.replace(plan, seed=plan.seed + i), dataset, inner, console, initial)
+        kept[i] = train(dataclasses.replace(plan, seed=plan.seed + i), dataset, inner, console)
     best = min(kept, key=lambda i: kept[i].best)
     console.say(f"the best by validation loss is seed {plan.seed + best}")
     winner = Run(run.path / "restarts" / str(best))
@@ -41,7 +42,7 @@ def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console, initial
     return kept[best]
 
 
-def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str | None = None) -> Keep:
+def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     """Train by `fit` until the recipe ends; the run folder is the whole state, and what it holds is taken up.
 
     Args:
@@ -49,7 +50,6 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str
         dataset: The splits.
         run: The run folder; the newest whole state in it is resumed.
         console: Where progress is shown.
-        initial: Weights to begin from: a run, a bundle, a weights file or "default".
 
     Returns:
         What was kept: history, best epoch, why it stopped.
@@ -63,10 +63,8 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console, initial: str
     keras.utils.set_random_seed(plan.seed)
     with computing_in(plan.precision):
         model = plan.build(info)
-    if initial is not None:
-        from zoo import weights
-
-        weights.load_into(model, plan.model, initial)
+    if plan.init is not None:
+        weights.load_into(model, plan.model, plan.init)
     plan.task.compile(model, recipe, info, steps * recipe.epochs)
 
     averaged = Averaged(model)

@@ -107,9 +107,22 @@ def test_a_finished_run_is_refused(whole):
 def test_conflicting_settings_are_refused_by_name(tmp_path):
     out = tmp_path / "killed"
     killed(out, epoch=1, delay=0.0)
-    words = [sys.executable, "-m", *WORDS, "--resume", str(out), "--learning-rate", "0.5", "--seed", "3"]
+    words = [
+        sys.executable,
+        "-m",
+        *WORDS,
+        "--resume",
+        str(out),
+        "--learning-rate",
+        "0.5",
+        "--seed",
+        "3",
+        "--init",
+        "elsewhere",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=200)
     assert done.returncode == 2
     assert "recipe.learning_rate: 0.004 here, 0.5 asked" in done.stderr
     assert "seed: 0 here, 3 asked" in done.stderr
+    assert "init: None here, 'elsewhere' asked" in done.stderr
     assert "recipe.epochs" not in done.stderr

@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.sources import sha256
 from zoo.errors import MissingError, UsageError, ZooError, unknown
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         file = FILES / told.source
         if not file.is_file():
             raise MissingError(f"the weights {weights!r} of {name} are not installed: {file} is missing")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != told.sha256:
+        if sha256(file) != told.sha256:
             raise ZooError(f"{file} is damaged: its sha256 is not the one in the spec of {name}; install again")
         return file, dict(told.model)
     path = Path(weights)
@@ -70,16 +69,11 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         run = Run.open(path)
         return run.weights, _own(name, path, run.read("config.json"))
     if (path / "manifest.json").is_file():
-        told = json.loads((path / "manifest.json").read_text(encoding="utf-8")).get("metadata", {}).get("zoo")
-        if told is None:
-            raise UsageError(f"{path} is not a bundle of this zoo")
-        from pipelines.dataset import Info
-        from zoo.plan import Plan
+        from zoo.sources import read_bundle
 
-        plan = Plan.from_json(told["plan"])
-        return path / "model.weights.h5", _own(
-            name, path, {"model": plan.model, "arguments": plan.arguments(Info.from_json(told["info"]))}
-        )
+        plan, info = read_bundle(path)
+        config = {"model": plan.model, "arguments": plan.arguments(info)}
+        return path / "model.weights.h5", _own(name, path, config)
     if path.is_file() and path.name.endswith(".weights.h5"):
         return path, {}
     if path.exists():
