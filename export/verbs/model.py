@@ -1,0 +1,54 @@
+"""python -m export model FILE -o BUNDLE: export a Keras model with a proof."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from export.formats import DEFAULT_FORMATS
+from export.verbs import shared_options, show_certificate
+
+
+@click.command("model")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The bundle to make.")
+@click.option("--formats", metavar="A,B", help=f"Formats, by name. Default: {','.join(DEFAULT_FORMATS)}.")
+@click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
+@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
+@click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
+@click.option("--version", default=1, show_default=True, help="The version folder of the SavedModel.")
+@shared_options
+def command(
+    file: Path,
+    out: Path,
+    formats: str | None,
+    samples: Path | None,
+    labels: Path | None,
+    require: tuple[str, ...],
+    version: int,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Export the Keras model in FILE (.keras or .h5) with a proof."""
+    from export.errors import ExportFailed
+    from export.exporter import export_model
+    from export.files import read_labels, read_model, read_samples
+    from export.inference import infer_contract
+
+    tell = None if quiet or as_json else lambda text: click.echo(text, err=True)
+    given = read_samples(samples) if samples else None
+    names = read_labels(labels) if labels else None
+    loaded = read_model(file)
+    chosen = tuple(formats.split(",")) if formats else DEFAULT_FORMATS
+    contract = infer_contract(loaded, given, names)
+    options = {"samples": given, "formats": chosen, "require": require, "version": version}
+    try:
+        bundle = export_model(loaded, out, contract=contract, progress=tell, **options)
+    except ExportFailed as failure:
+        show_certificate(failure.certificate, as_json, quiet)
+        raise
+    show_certificate(bundle.certificate, as_json, quiet)
+    if not as_json:
+        click.echo(f"{bundle.path}: pass. Next: python -m export verify {bundle.path}")
