@@ -8,6 +8,7 @@ from typing import Any
 _HOMES = {
     "export_model": "export.exporter",
     "verify_bundle": "export.verifier",
+    "publish": "export.publishing",
     "load": "export.loading",
     "infer_contract": "export.inference",
     "Bundle": "export.bundle",

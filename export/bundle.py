@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -36,14 +37,12 @@ class Bundle:
     certificate: Certificate
 
 
-def stage(target: Path) -> Path:
-    """Make a staging folder beside `target`, on the same file system.
+class PlaceTaken(ExportError):
+    """Something else has taken the place meanwhile."""
 
-    Raises:
-        ExportError: If something is already there.
-    """
-    if os.path.lexists(target):
-        raise ExportError(f"{target} exists already; choose another place or remove it")
+
+def stage(target: Path) -> Path:
+    """Make a staging folder beside `target`, on the same file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = target.parent / f".{target.name}.staging-{secrets.token_hex(4)}"
     folder.mkdir()
@@ -80,17 +79,54 @@ def seal(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         }
     }
     write_json(folder / MANIFEST, manifest)
-    (folder / SUMS).write_text(_sums(folder))
+    write_sums(folder)
     return manifest
 
 
-def _sums(folder: Path) -> str:
-    return "".join(f"{sha256(folder / name)}  {name}\n" for name in files_of(folder) if name != SUMS)
+def write_sums(folder: Path, sums: str = SUMS) -> None:
+    """Write the sums of every other file to the file `sums` of a folder, as coreutils read them."""
+    (folder / sums).write_text(_text(_hashes(folder, sums)))
+
+
+def _hashes(folder: Path, sums: str) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in files_of(folder) if name != sums}
+
+
+def _text(hashes: Mapping[str, str]) -> str:
+    return "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
+
+
+def _promised(folder: Path, sums: str) -> dict[str, str]:
+    lines = (folder / sums).read_bytes().decode("utf-8", "replace").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def differences(folder: Path, sums: str = SUMS) -> list[str]:
+    """Return a sentence for every file of a folder that is not as its sums say."""
+    promised, actual = _promised(folder, sums), _hashes(folder, sums)
+    found = [f"{name} was changed" for name in actual if name in promised and promised[name] != actual[name]]
+    found += [f"{name} was added" for name in actual if name not in promised]
+    found += [f"{name} is missing" for name in promised if name not in actual]
+    if not found and (folder / sums).read_bytes() != _text(actual).encode():
+        found.append(f"{sums} was changed")
+    return found
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON that people can read."""
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_verdict(folder: Path) -> str:
+    """Return what `parity.json` of a bundle says: pass, fail or incomplete.
+
+    Raises:
+        ExportError: If there is none that can be read.
+    """
+    try:
+        return json.loads((folder / PARITY).read_text())["verdict"]
+    except (OSError, ValueError, KeyError) as error:
+        raise ExportError(f"{folder} is not a bundle: {PARITY} cannot be read ({error})") from error
 
 
 def damage(folder: Path) -> list[str]:
@@ -104,17 +140,10 @@ def damage(folder: Path) -> list[str]:
     for name in (MANIFEST, SUMS):
         if not (folder / name).is_file():
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
-    lines = (folder / SUMS).read_bytes().decode("utf-8", "replace").splitlines()
-    promised = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    actual = {name: sha256(folder / name) for name in files_of(folder) if name != SUMS}
-    found = [f"{name} was changed" for name in actual if name in promised and promised[name] != actual[name]]
-    found += [f"{name} was added" for name in actual if name not in promised]
-    found += [f"{name} is missing" for name in promised if name not in actual]
-    if not found and (folder / SUMS).read_bytes() != _sums(folder).encode():
-        found.append(f"{SUMS} was changed")
+    found = differences(folder)
     if not found:
         listed = json.loads((folder / MANIFEST).read_text())["files"]
-        now = {name: digest for name, digest in actual.items() if name != MANIFEST}
+        now = {name: digest for name, digest in _promised(folder, SUMS).items() if name != MANIFEST}
         if {name: entry["sha256"] for name, entry in listed.items()} != now:
             found.append(f"{MANIFEST} lists other files than {SUMS}")
     return found
@@ -124,17 +153,17 @@ def publish(folder: Path, target: Path) -> Path:
     """Flush a staged folder to disk and give it its name.
 
     Raises:
-        ExportError: If something has taken the place meanwhile.
+        PlaceTaken: If something has taken the place meanwhile.
+        ExportError: If the place cannot be written.
     """
-    for path in [*folder.rglob("*"), folder]:
-        _flush(path)
+    flush(folder)
     try:
         os.rename(folder, target)
     except OSError as error:
-        raise ExportError(
-            f"cannot publish to {target}: {error.strerror}; something else has taken the place"
-        ) from error
-    _flush(target.parent)
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise PlaceTaken(f"cannot publish to {target}: something else has taken the place") from error
+        raise ExportError(f"cannot publish to {target}: {error.strerror}") from error
+    flush(target.parent, deep=False)
     return target
 
 
@@ -157,9 +186,11 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def flush(folder: Path, deep: bool = True) -> None:
+    """Have the disk hold what a folder holds."""
+    for path in [*(folder.rglob("*") if deep else ()), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

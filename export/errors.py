@@ -22,6 +22,12 @@ class MissingError(ExportError):
     exit_code = 3
 
 
+class CheckFailed(ExportError):
+    """A check of something that was given here did not hold."""
+
+    exit_code = 1
+
+
 class ExportFailed(ExportError):
     """The bundle was written but not proven, so it was not published.
 

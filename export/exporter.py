@@ -23,6 +23,7 @@ from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, Artifact, writer
 from export.golden import cases_for, write_golden
 from export.inference import infer_contract
+from export.places import choose_place, next_to, put
 from export.proof import Subject, check_names, prove
 from export.reference import run_reference
 from export.runners import protocol
@@ -39,7 +40,8 @@ def export_model(
     assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
     metadata: Mapping[str, Any] | None = None,
     require: Sequence[str] = (),
-    version: int = 1,
+    version: int | str = 1,
+    if_exists: str = "error",
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Export any Keras model to every format, prove each in a fresh process, and publish the bundle.
@@ -55,7 +57,10 @@ def export_model(
         assets: More files of the bundle, {name: bytes or path}.
         metadata: JSON-able, kept in the manifest.
         require: Runtimes and formats without which the proof is incomplete.
-        version: The version folder of the SavedModel, at least 1.
+        version: The version folder of the SavedModel: a positive int64, "time" (seconds since 1970), or "next" (one
+            more than in the bundles OUT, OUT-2, ... that are there).
+        if_exists: What to do if `out` is there: "error"; "new-version" leaves it and makes OUT-2, OUT-3, ...;
+            "replace" exchanges it, if it is a bundle, for the new one once that is proven.
         progress: Told of each stage in a few words.
 
     Raises:
@@ -64,12 +69,14 @@ def export_model(
     """
     load_tensorflow()
     check_names(formats, FORMATS, "format")
-    if version < 1:
-        raise ExportError(f"version {version} is not a version that TF Serving reads; give 1 or more")
+    out = Path(out).absolute()
+    number = next_to(out, version)
+    place = choose_place(out, if_exists)
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
     order = _Order(model, contract, samples, tuple(formats), card or {}, assets or {}, metadata or {}, tuple(require))
-    return _export(order, Path(out).absolute(), version, progress or (lambda text: None))
+    tell = progress or (lambda text: None)
+    return _export(order, place, number, lambda folder: put(folder, out, if_exists), tell)
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,9 @@ class _Order:
     require: tuple[str, ...]
 
 
-def _export(order: _Order, target: Path, version: int, tell: Callable[[str], None]) -> Bundle:
+def _export(
+    order: _Order, target: Path, version: int, put: Callable[[Path], Path], tell: Callable[[str], None]
+) -> Bundle:
     """Stage, prove and publish; or keep what failed beside its place."""
     folder = bundle.stage(target)
     try:
@@ -96,7 +105,7 @@ def _export(order: _Order, target: Path, version: int, tell: Callable[[str], Non
         manifest = bundle.seal(folder, manifest)
         if certificate.verdict == PASS:
             tell(f"publishing {target}")
-            return Bundle(bundle.publish(folder, target), manifest, order.contract, certificate)
+            return Bundle(put(folder), manifest, order.contract, certificate)
         mark = "failed" if certificate.verdict == FAIL else "incomplete"
         kept = bundle.keep(folder, target, mark)
     except BaseException:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from export.formats import DEFAULT_FORMATS
+from export.places import IF_EXISTS
 from export.verbs import shared_options, show_certificate
 
 
@@ -17,7 +18,10 @@ from export.verbs import shared_options, show_certificate
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
-@click.option("--version", default=1, show_default=True, help="The version folder of the SavedModel.")
+@click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
+@click.option(
+    "--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="When OUT is there."
+)
 @shared_options
 def command(
     file: Path,
@@ -26,7 +30,8 @@ def command(
     samples: Path | None,
     labels: Path | None,
     require: tuple[str, ...],
-    version: int,
+    version: str,
+    if_exists: str,
     as_json: bool,
     quiet: bool,
     debug: bool,
@@ -36,14 +41,17 @@ def command(
     from export.exporter import export_model
     from export.files import read_labels, read_model, read_samples
     from export.inference import infer_contract
+    from export.places import choose_place
 
     tell = None if quiet or as_json else lambda text: click.echo(text, err=True)
+    choose_place(out.absolute(), if_exists)  # before the model is loaded
     given = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)
     chosen = tuple(formats.split(",")) if formats else DEFAULT_FORMATS
     contract = infer_contract(loaded, given, names)
     options = {"samples": given, "formats": chosen, "require": require, "version": version}
+    options |= {"if_exists": if_exists}
     try:
         bundle = export_model(loaded, out, contract=contract, progress=tell, **options)
     except ExportFailed as failure:
