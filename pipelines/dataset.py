@@ -27,6 +27,7 @@ class Info:
         statistics: JSON-able numbers such as {"mean": 0.286, "std": 0.353}.
         sha256: File name -> digest of the raw files, where they are known.
         split: The split policy in force, such as "official" or "60/20/20".
+        skipped: File -> why it is left out, for files of the user's own.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Info:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     sha256: Mapping[str, str] = field(default_factory=dict)
     split: str = "official"
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int | None:

@@ -1,68 +1,91 @@
-"""Pictures: a stranger's file of any size and mode, and encoded bytes inside a graph."""
+"""Pictures: from the bytes of a file to pixels of one size, by one function for the feed, the export and `read`."""
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines.errors import MISSING, DataError
+from pipelines import exif
+from pipelines.errors import MISSING, USAGE, DataError
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb: 256 MB of RGB
+NATIVE = ("JPEG", "MPO", "PNG", "GIF", "BMP")  # formats, as Pillow calls them, that TensorFlow decodes
+FITS = ("stretch", "crop", "pad")
+_plain = tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to do here, and takes seconds for it
+_RATIOS = (1, 2, 4, 8)  # the scales of the discrete cosine transform at which a JPEG can be decoded
 
 
-def read(path: str | os.PathLike, height: int, width: int, channels: int) -> np.ndarray:
-    """Read an image file of any size, format and mode that Pillow knows.
+@_plain
+def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: str = "stretch") -> tf.Tensor:
+    """Decode an image file to pixels of one size, in a graph.
 
-    EXIF orientation is respected, transparency is laid on white, 16 bits become 8, the first frame is taken, and the
-    picture is resized to fill the target (its aspect is not kept), with antialiasing.
+    JPEG (grey, RGB and CMYK, at the smallest DCT scale that still covers the target), PNG, GIF (first frame) and BMP.
+    EXIF orientation is respected, transparency is laid on white, 16 bits become 8.
 
     Args:
-        path: The file.
+        encoded: String scalar, the bytes of the file.
         height: Rows wanted.
         width: Columns wanted.
         channels: 1 for grey, 3 for RGB.
+        fit: "stretch" fills the target without regard to the aspect; "crop" keeps it and cuts the middle out; "pad"
+            keeps it and puts black beside.
 
     Returns:
         uint8 (height, width, channels).
 
     Raises:
-        DataError: There is no such file, it is no image, it is damaged, or it is too large.
+        DataError: The fit is unknown.
+        tf.errors.InvalidArgumentError: The bytes are no such image, when the graph runs.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:  # MAX_PIXELS is stricter on bombs
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            image.load()
-            plain = _flat(ImageOps.exif_transpose(image)).convert("L" if channels == 1 else "RGB")
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}", MISSING) from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; make it smaller first") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is empty or not an image; give a JPEG or PNG file") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as an image ({error})") from error
-    return np.asarray(plain.resize((width, height), Image.Resampling.BILINEAR)).reshape(height, width, channels)
+    if fit not in FITS:
+        raise DataError(f'fit "{fit}" is not one of {", ".join(FITS)}', USAGE)
+    turn = exif.orientation(encoded)
+    decoded = tf.cond(
+        tf.io.is_jpeg(encoded),
+        lambda: _decode_jpeg(encoded, height, width, turn, fit),
+        lambda: decode_image(encoded),
+    )
+    image = _fit(exif.upright(tf.ensure_shape(decoded, [None, None, 3]), turn), height, width, fit)
+    return tf.ensure_shape(_grey(image) if channels == 1 else image, [height, width, channels])
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Bring a picture to 8 bits without transparency; Pillow's own conversion would clip 16 bits, not scale them."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
+def _decode_jpeg(encoded: tf.Tensor, height: int, width: int, turn: tf.Tensor, fit: str) -> tf.Tensor:
+    size = tf.io.extract_jpeg_shape(encoded)[:2]
+    size = tf.where(turn >= 5, tf.reverse(size, [0]), size)
+    scales = tf.cast(size, tf.float32) / [height, width]
+    shrink = tf.reduce_max(scales) if fit == "pad" else tf.reduce_min(scales)
+    place = tf.reduce_sum(tf.cast(shrink >= _RATIOS[1:], tf.int32))
+    return tf.switch_case(place, [lambda r=ratio: tf.io.decode_jpeg(encoded, 3, ratio=r) for ratio in _RATIOS])
 
 
+def _fit(image: tf.Tensor, height: int, width: int, fit: str) -> tf.Tensor:
+    """Bring uint8 (H, W, C) to (height, width, C)."""
+    if fit == "stretch":
+        return resize(image, height, width)
+    size = tf.shape(image)[:2]
+    scales = tf.cast(size, tf.float64) / [height, width]
+    if fit == "crop":
+        part = tf.cast(tf.round(tf.reduce_min(scales) * [height, width]), tf.int32)
+        part = tf.clip_by_value(part, 1, size)
+        (top, left), (rows, columns) = tf.unstack((size - part) // 2), tf.unstack(part)
+        return resize(image[top : top + rows, left : left + columns], height, width)
+    part = tf.cast(tf.round(tf.cast(size, tf.float64) / tf.reduce_max(scales)), tf.int32)
+    rows, columns = tf.unstack(tf.clip_by_value(part, 1, [height, width]))
+    before = [(height - rows) // 2, (width - columns) // 2]
+    return tf.image.pad_to_bounding_box(resize(image, rows, columns), *before, height, width)
+
+
+@_plain
 def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
-    """Decode JPEG, PNG, GIF (first frame) or BMP in a graph; transparency is laid on white, CMYK becomes RGB.
+    """Decode JPEG, PNG, GIF (first frame) or BMP at its own size; transparency is laid on white, CMYK becomes RGB.
 
-    EXIF orientation is not seen here (TensorFlow's decoders ignore it); `read` respects it.
+    EXIF orientation is not seen here; `decode` and `read` respect it.
 
     Args:
         encoded: String scalar, the bytes of the file.
@@ -77,17 +100,98 @@ def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
     image = tf.io.decode_image(encoded, channels=0, expand_animations=False)
     image.set_shape([None, None, None])
     depth = tf.shape(image)[-1]
-    transparent = depth % 2 == 0  # grey and alpha, or RGB and alpha
-    alpha = tf.cond(transparent, lambda: tf.cast(image[..., -1:], tf.float32) / 255, lambda: tf.ones([1, 1, 1]))
-    colour = tf.cast(image[..., : depth - tf.cast(transparent, tf.int32)], tf.float32)
-    colour = colour * alpha + 255 * (1 - alpha)
+    colour = tf.cond(depth % 2 == 0, lambda: _on_white(image), lambda: image)  # grey and alpha, or RGB and alpha
     rgb = tf.broadcast_to(colour, [tf.shape(image)[0], tf.shape(image)[1], 3])
-    if channels == 1:
-        rgb = tf.reduce_sum(rgb * [0.299, 0.587, 0.114], axis=-1, keepdims=True)  # ITU-R 601, as Pillow's "L"
-    return tf.ensure_shape(tf.cast(tf.round(rgb), tf.uint8), [None, None, channels])
+    return tf.ensure_shape(_grey(rgb) if channels == 1 else rgb, [None, None, channels])
 
 
-def resize(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Resize uint8 (..., H, W, C) to uint8 (..., height, width, C): bilinear, antialiased, aspect not kept."""
-    resized = tf.image.resize(images, [height, width], antialias=True)
+def _on_white(image: tf.Tensor) -> tf.Tensor:
+    colour, alpha = tf.cast(image[..., :-1], tf.float32), tf.cast(image[..., -1:], tf.float32) / 255
+    return tf.cast(tf.round(colour * alpha + 255 * (1 - alpha)), tf.uint8)
+
+
+def _grey(rgb: tf.Tensor) -> tf.Tensor:
+    weighted = tf.cast(rgb, tf.float32) * [0.299, 0.587, 0.114]  # ITU-R 601, as Pillow's "L"
+    return tf.cast(tf.round(tf.reduce_sum(weighted, axis=-1, keepdims=True)), tf.uint8)
+
+
+@_plain
+def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    """Resize uint8 (..., H, W, C) to uint8 (..., height, width, C): bilinear, the aspect is not kept.
+
+    Antialiased where it shrinks by more than two: below that, two neighbours are all that a pixel has.
+    """
+    size = tf.shape(images)[-3:-1]
+    shrink = tf.reduce_max(tf.cast(size, tf.float32) / tf.cast([height, width], tf.float32))
+    resized = tf.cond(
+        shrink > 2,
+        lambda: tf.image.resize(images, [height, width], antialias=True),
+        lambda: tf.image.resize(images, [height, width]),
+    )
     return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+
+def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: str = "stretch") -> np.ndarray:
+    """Read an image file of any size and mode; what TensorFlow cannot decode (WebP, TIFF, ...), Pillow brings to PNG.
+
+    Args:
+        path: The file.
+        height: Rows wanted.
+        width: Columns wanted.
+        channels: 1 for grey, 3 for RGB.
+        fit: As of `decode`.
+
+    Returns:
+        uint8 (height, width, channels), what `decode` gives.
+
+    Raises:
+        DataError: There is no such file, it is no image, it is damaged, or it is too large.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}", MISSING) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as an image ({error.strerror})") from error
+    try:
+        if header(content) not in NATIVE:
+            content = _as_png(content)
+        return decode(tf.constant(content), height, width, channels, fit).numpy()
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; make it smaller first") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is empty or not an image; give a JPEG or PNG file") from error
+    except (OSError, SyntaxError, ValueError, EOFError, tf.errors.OpError) as error:
+        raise DataError(f"{path} cannot be read as an image ({reason(error)})") from error
+
+
+def reason(error: Exception) -> str:
+    """Return the one line of an error of a decoder that tells what is wrong."""
+    text = str(getattr(error, "message", "") or error).partition(" [Op:")[0].strip()
+    return (text.splitlines() or [type(error).__name__])[0].replace("{{function_node ", "").rpartition("}} ")[2]
+
+
+def header(content: bytes) -> str:
+    """Return the format that the header of a file tells, as Pillow calls it; nothing is decoded.
+
+    Raises:
+        UnidentifiedImageError: It is no image.
+        Image.DecompressionBombError: It has more than `MAX_PIXELS`.
+    """
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        return image.format
+
+
+def _as_png(content: bytes) -> bytes:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+        image.load()
+        plain = ImageOps.exif_transpose(image)
+        if plain.mode.startswith("I;16"):  # Pillow's own conversion would clip 16 bits, not scale them
+            plain = Image.fromarray((np.asarray(plain) // 257).astype(np.uint8))
+        clear = plain.mode in ("LA", "PA", "RGBa", "La") or "transparency" in plain.info
+        plain = plain.convert("RGBA" if clear or plain.mode == "RGBA" else "RGB")
+        png = io.BytesIO()
+        plain.save(png, "PNG", compress_level=1)
+        return png.getvalue()

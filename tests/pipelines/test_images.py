@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipelines import DataError, images
 
@@ -117,3 +117,89 @@ def test_resize_in_the_graph_agrees_with_pillow(picture):
     large = picture.resize((100, 80))
     inside = images.resize(np.asarray(large)[..., None], 28, 28).numpy()[..., 0].astype(int)
     assert np.abs(inside - np.asarray(large.resize((28, 28), Image.Resampling.BILINEAR))).max() <= 1
+
+
+PHOTOGRAPHS = [(1000, 700), (300, 200), (201, 640), (97, 33)]
+
+
+@pytest.fixture(scope="module")
+def photograph(picture):
+    return picture.convert("RGB").resize((1000, 700), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("size", PHOTOGRAPHS)
+@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_every_fit_shows_what_pillow_shows(photograph, size, fit, kind):
+    large = photograph.resize(size)
+    inside = images.decode(encoded(large, kind, quality=95), 96, 64, 3, fit).numpy().astype(float)
+    if fit == "stretch":
+        expected = large.resize((64, 96), Image.Resampling.BILINEAR)
+    elif fit == "crop":
+        expected = ImageOps.fit(large, (64, 96), Image.Resampling.BILINEAR)
+    else:
+        expected = ImageOps.pad(large, (64, 96), Image.Resampling.BILINEAR)
+    assert inside.shape == (96, 64, 3)
+    assert np.abs(inside - np.asarray(expected, float)).mean() < 8  # a DCT scale rounds the size up
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(320, 200), (1200, 700)])
+def test_a_turned_jpeg_is_the_upright_one(photograph, orientation, size):
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", orientation
+    turned = photograph.resize(size)
+    content = encoded(turned, "JPEG", quality=95, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    expected = np.asarray(upright.resize((64, 96), Image.Resampling.BILINEAR), float)
+    assert np.abs(images.decode(content, 96, 64).numpy() - expected).mean() < 3
+
+
+def test_big_endian_exif(picture):
+    entries = b"\x01\x0f\x00\x02\x00\x00\x00\x04Abc\x00" + b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
+    exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x02" + entries + b"\x00\x00\x00\x00"
+    content = encoded(picture.resize((28, 14)), "JPEG", quality=100, exif=exif)
+    expected = np.asarray(picture.resize((28, 14)).transpose(Image.Transpose.ROTATE_270), float)
+    assert np.abs(images.decode(content, 28, 14, 1).numpy()[..., 0] - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("size", "fit", "ratio"),
+    [
+        ((1792, 1792), "crop", 8),
+        ((1791, 1792), "crop", 4),
+        ((448, 2000), "crop", 2),
+        ((448, 2000), "pad", 8),
+        ((400, 300), "stretch", 1),
+    ],
+)
+def test_a_jpeg_decodes_at_the_smallest_scale_that_covers_the_target(picture, size, fit, ratio, monkeypatch):
+    content = encoded(picture.resize(size), "JPEG", quality=50)
+    used = []
+    real = tf.io.decode_jpeg
+    monkeypatch.setattr(tf.io, "decode_jpeg", lambda *a, ratio, **k: used.append(ratio) or real(*a, ratio=ratio, **k))
+    images.decode(content, 224, 224, 3, fit)  # eager: only the branch that is taken runs
+    assert used == [ratio]
+
+
+def test_cmyk_and_grey_jpeg_through_the_one_function(photograph):
+    for mode in ("CMYK", "L"):
+        content = encoded(photograph.convert(mode), "JPEG", quality=95)
+        expected = np.asarray(photograph.convert("L").resize((64, 96), Image.Resampling.BILINEAR), float)
+        for channels in (1, 3):
+            got = images.decode(content, 96, 64, channels).numpy().astype(float).mean(-1)
+            assert np.abs(got - expected).mean() < 8, mode
+
+
+def test_read_and_graph_are_the_same_pixels(photograph, tmp_path):
+    photograph.save(tmp_path / "p.jpg", quality=90)
+    inside = tf.function(lambda content: images.decode(content, 96, 64, 3, "crop"))
+    expected = inside((tmp_path / "p.jpg").read_bytes()).numpy()
+    assert (images.read(tmp_path / "p.jpg", 96, 64, 3, "crop") == expected).all()
+    photograph.save(tmp_path / "p.webp", lossless=True)
+    assert np.abs(images.read(tmp_path / "p.webp", 96, 64, 3, "crop").astype(float) - expected).mean() < 3
+
+
+def test_unknown_fit_is_answered():
+    with pytest.raises(DataError, match="stretch, crop, pad"):
+        images.decode(b"", 3, 3, 3, "squeeze")

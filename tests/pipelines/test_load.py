@@ -26,7 +26,7 @@ def examples(split):
 def test_importing_and_listing_needs_no_tensorflow():
     code = "import sys, pipelines; print(pipelines.list_datasets(), 'tensorflow' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out.strip() == "['fashion_mnist', 'shakespeare'] False"
+    assert out.strip() == "['fashion_mnist', 'image_folder', 'shakespeare'] False"
 
 
 def test_unknown_dataset_is_answered_with_the_nearest_name():
