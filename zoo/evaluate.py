@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from zoo import console as shell
 from zoo.console import Console
-from zoo.specs import first_metrics
+from zoo.specs import Studies, first_metrics
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -47,10 +48,13 @@ def run(
     model = folder.model()
     dataset = dataset or plan.load_data()
     served = next(iter(plan.task.served(model).values()))
-    endpoint = plan.task.contract(served, dataset.info)["serving_default"]
-    evaluation = inference.collect(endpoint, plan.feed(dataset, split), dataset.info)
+    contract = plan.task.contract(served, dataset.info)
+    evaluation = inference.collect(contract["serving_default"], plan.feed(dataset, split), dataset.info)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
-    evaluation = dataclasses.replace(evaluation, metrics=metrics)
+    evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
+    if isinstance(plan.task, Studies):
+        evaluation = plan.task.study(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
+        metrics = evaluation.metrics
     scalars = dict(first_metrics(metrics))
     result = {
         "metrics": scalars,
@@ -82,9 +86,10 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
     rows = [(k, f"{v:.4f}") for k, v in result["metrics"].items()]
     console.table(f"{result['model']} on {result['examples']:,} {result['split']} examples", ["metric", "value"], rows)
     for group, members in result.items():
-        if group == "per_class":
-            columns = list(next(iter(members.values())))
-            console.table(group.replace("_", " "), ["class", *columns], [(n, *m.values()) for n, m in members.items()])
+        if isinstance(members, Mapping) and all(isinstance(m, Mapping) for m in members.values()):
+            columns = list(dict.fromkeys(c for m in members.values() for c in m))
+            rows = [(name, *(m.get(c) for c in columns)) for name, m in members.items()]
+            console.table(group.replace("_", " "), ["", *columns], rows)
         elif group == "confusion_matrix":
             names = list(result.get("per_class", range(len(members))))
             rows = [(name, *map(str, row)) for name, row in zip(names, members, strict=True)]

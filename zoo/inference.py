@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def by_name(x: Any, endpoint: Endpoint) -> dict[str, Any]:
-    """Return a feed's x as {input name: value}."""
-    return dict(x) if isinstance(x, Mapping) else {endpoint.inputs[0].name: x}
+    """Return a feed's x as {input name: value}, of the inputs that the endpoint takes."""
+    return {t.name: x[t.name] for t in endpoint.inputs} if isinstance(x, Mapping) else {endpoint.inputs[0].name: x}
 
 
 def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -> Evaluation:

@@ -73,6 +73,33 @@ def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, c
     return figure
 
 
+def image_rows(rows: Mapping[str, np.ndarray], title: str) -> Figure:
+    """Plot rows of images, name -> (N, H, W, 1 or 3) in [0, 255]: what stands in one column belongs together."""
+    most = max(len(images) for images in rows.values())
+    figure = Figure(figsize=(1.1 * most + 1.2, 1.15 * len(rows) + 0.5), layout="constrained")
+    grid = figure.subplots(len(rows), most, squeeze=False)
+    for line, (name, images) in zip(grid, rows.items(), strict=True):
+        for axes, image in zip(line, images, strict=False):
+            axes.imshow(np.clip(image, 0, 255).astype(np.uint8).squeeze(), cmap="gray", vmin=0, vmax=255)
+        for axes in line:
+            axes.set(xticks=[], yticks=[], frame_on=False)
+        line[0].set_ylabel(name, fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def scatter(points: np.ndarray, labels: np.ndarray, names: Sequence[str], title: str) -> Figure:
+    """Plot points (N, 2) in the colour of their labels (N,), with a legend of the classes."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    for i, name in enumerate(names):
+        chosen = points[labels == i]
+        axes.scatter(chosen[:, 0], chosen[:, 1], s=4, alpha=0.5, color=f"C{i % 10}", label=name, rasterized=True)
+    axes.set(title=title, xticks=[], yticks=[])
+    figure.legend(loc="outside right upper", markerscale=3, fontsize=8)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)

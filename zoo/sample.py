@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from zoo import console as shell
+from zoo import pictures
 from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.specs import Shown
@@ -76,21 +76,9 @@ def main(
         console.say(line)
     if shown.image is not None:
         path = Path(out or "samples.png")
-        _write_image(path, shown.image)
+        pictures.write(path, shown.image)
         console.say(f"written: {path}")
     console.result(list(shown.rows))
-
-
-def _write_image(path: Path, image: np.ndarray) -> None:
-    import io
-
-    from PIL import Image
-
-    from pipelines.sources import write_atomic
-
-    content = io.BytesIO()
-    Image.fromarray(image.squeeze()).save(content, "PNG")
-    write_atomic(path, content.getvalue())
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
-    from pipelines.dataset import Info
+    from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
 
@@ -87,6 +87,8 @@ class Evaluation:
         truth: Array (N, ...), or None where there is none.
         info: Of the dataset.
         metrics: Once computed.
+        split: Its name.
+        found: What the task's `study` found, by name, for its figures.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -94,6 +96,8 @@ class Evaluation:
     truth: np.ndarray | None
     info: Info
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    split: str = "test"
+    found: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,19 @@ class Task(Protocol):
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield (file name without ending, figure)."""
+
+
+@runtime_checkable
+class Studies(Protocol):
+    """A task that judges by more than outputs and truth: baselines of the training split, probes, other endpoints."""
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Return the evaluation with more metrics and with what was `found`; `feed` gives the feed of a split.
+
+        A metric that is a mapping of mappings is shown as a table: {row: {column: number}}.
+        """
 
 
 @runtime_checkable

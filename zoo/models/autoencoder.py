@@ -1,81 +1,103 @@
-"""Variational autoencoder of small images.
+"""Autoencoders of small images: dense, convolutional, denoising and variational.
 
-Reference: Kingma, Welling 2014, arXiv:1312.6114.
-Train:     python -m zoo.train autoencoder
+Reference: Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647 (dense); Vincent, Larochelle, Bengio, Manzagol 2008,
+doi:10.1145/1390156.1390294 (denoising); Kingma, Welling 2014, arXiv:1312.6114 (variational).
+Train:     python -m zoo.train autoencoder --kind conv
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from zoo.errors import UsageError
 from zoo.recipes import Recipe
 from zoo.registry import register
 from zoo.specs import Card
-from zoo.tasks.autoencoding import Autoencoding
+from zoo.tasks.autoencoding import Autoencoding, latent_size
 
 # === Layers ===
 
 
-def _encoder(filters: Sequence[int], latent_dim: int) -> list[layers.Layer]:  # (B, H, W, C) -> (B, 2 * latent_dim)
+def _conv_encoder(filters: Sequence[int], size: int) -> list[layers.Layer]:  # (B, H, W, C) -> (B, size)
     downs = [
         layers.Conv2D(f, 3, strides=2, padding="same", activation="relu", name=f"down{i}")
         for i, f in enumerate(filters)
     ]
-    return [
-        layers.Rescaling(1 / 255, name="rescale"),
-        *downs,
-        layers.Flatten(name="flatten"),
-        layers.Dense(2 * latent_dim, name="code"),
-    ]
+    return [layers.Rescaling(1 / 255, name="rescale"), *downs, layers.Flatten(name="flatten"), _code(size)]
 
 
-def _decoder(filters: Sequence[int], image_shape: Sequence[int]) -> list[layers.Layer]:  # (B, latent) -> (B, H, W, C)
-    height, width, channels = image_shape
+def _conv_decoder(filters: Sequence[int], shape: Sequence[int]) -> list[layers.Layer]:  # (B, latent) -> (B, H, W, C)
     scale = 2 ** len(filters)
-    small = (height // scale, width // scale, filters[-1])
+    small = (shape[0] // scale, shape[1] // scale, filters[-1])
     ups = [
-        layers.Conv2DTranspose(f, 3, strides=2, padding="same", activation="relu", name=f"up{i}")
+        layers.Conv2DTranspose(f, 4, strides=2, padding="same", activation="relu", name=f"up{i}")
         for i, f in enumerate(reversed(filters))
     ]
     return [
-        layers.Dense(small[0] * small[1] * small[2], activation="relu", name="expand"),
+        layers.Dense(math.prod(small), activation="relu", name="expand"),
         layers.Reshape(small, name="reshape"),
         *ups,
-        layers.Conv2D(channels, 3, padding="same", name="pixels"),  # logits of pixel intensity
+        layers.Conv2D(shape[2], 3, padding="same", name="pixels"),  # logits of pixel intensity
     ]
 
 
-# === Subclassed Model ===
+def _dense_encoder(units: Sequence[int], size: int) -> list[layers.Layer]:  # (B, H, W, C) -> (B, size)
+    downs = [layers.Dense(u, activation="relu", name=f"down{i}") for i, u in enumerate(units)]
+    return [layers.Rescaling(1 / 255, name="rescale"), layers.Flatten(name="flatten"), *downs, _code(size)]
+
+
+def _dense_decoder(units: Sequence[int], shape: Sequence[int]) -> list[layers.Layer]:  # (B, latent) -> (B, H, W, C)
+    ups = [layers.Dense(u, activation="relu", name=f"up{i}") for i, u in enumerate(reversed(units))]
+    return [*ups, layers.Dense(math.prod(shape), name="pixels"), layers.Reshape(tuple(shape), name="reshape")]
+
+
+def _code(size: int) -> layers.Layer:
+    return layers.Dense(size, name="code")
+
+
+_ENCODERS = {"dense": _dense_encoder, "conv": _conv_encoder}
+_DECODERS = {"dense": _dense_decoder, "conv": _conv_decoder}
+
+
+def _chain(network: Sequence[layers.Layer], x: Any) -> Any:
+    for layer in network:
+        x = layer(x)
+    return x
+
+
+# === Subclassed Models ===
 
 
 @keras.saving.register_keras_serializable("zoo")
-class VariationalAutoencoder(keras.Model):
-    """Image and noise in, reconstruction out; the noise is an input, so that every artifact is deterministic.
+class Autoencoder(keras.Model):
+    """Image in, reconstruction out, through a code of `latent_dim` numbers.
 
-    Inputs: {"image": (B, H, W, C) in [0, 255], "noise": (B, latent_dim) standard normal}.
-    Output: reconstruction (B, H, W, C) float32 in [0, 255].
+    Input: image (B, H, W, C) in [0, 255]. Output: reconstruction (B, H, W, C) float32 in [0, 255].
     """
 
+    code_sizes = 1  # numbers that the encoder returns for each number of the code
+
     def __init__(
-        self, latent_dim: int, filters: Sequence[int], beta: float, image_shape: Sequence[int], **kwargs: Any
+        self, network: str, latent_dim: int, widths: Sequence[int], image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """See `autoencoder` for the arguments."""
+        """Make the layers: `network` is "dense" or "conv", `widths` its units or filters from the image inwards."""
         super().__init__(**kwargs)
         self.arguments = {
+            "network": network,
             "latent_dim": latent_dim,
-            "filters": list(filters),
-            "beta": beta,
+            "widths": list(widths),
             "image_shape": list(image_shape),
         }
-        self.latent_dim, self.beta, self.image_shape = latent_dim, beta, tuple(image_shape)
-        self.encoder = _encoder(filters, latent_dim)
-        self.decoder = _decoder(filters, image_shape)
-        self.losses_shown = [keras.metrics.Mean(name=n) for n in ("loss", "reconstruction_loss", "kl_loss")]
+        self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
+        self.encoder = _ENCODERS[network](widths, self.code_sizes * latent_dim)
+        self.decoder = _DECODERS[network](widths, image_shape)
+        self.shown = [keras.metrics.Mean(name=name) for name in self.loss_names]
         self.build()  # here, because a whole-model .h5 is read into layers that must be built already
 
     def build(self, input_shape: Any = None) -> None:
@@ -86,64 +108,55 @@ class VariationalAutoencoder(keras.Model):
                 shape = layer.compute_output_shape(shape)
         self.built = True
 
-    def encode(self, image: Any) -> tuple[Any, Any]:
-        """Return mean and log-variance, each (B, latent_dim), of q(latent | image)."""
-        x = image
-        for layer in self.encoder:
-            x = layer(x)
-        return x[:, : self.latent_dim], x[:, self.latent_dim :]
+    def encode(self, image: Any) -> Any:
+        """Return the code (B, latent_dim) of an image (B, H, W, C) in [0, 255]."""
+        return _chain(self.encoder, image)
 
     def decode_logits(self, latent: Any) -> Any:
-        """Return the logits of pixel intensity (B, H, W, C)."""
-        x = latent
-        for layer in self.decoder:
-            x = layer(x)
-        return x
+        """Return the logits of pixel intensity (B, H, W, C) of a code (B, latent_dim)."""
+        return _chain(self.decoder, latent)
 
     def decode(self, latent: Any) -> Any:
         """Return the image (B, H, W, C) float32 in [0, 255] of a code (B, latent_dim)."""
         return 255.0 * ops.sigmoid(self.decode_logits(latent))
 
-    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
-        """Return the reconstruction from a code drawn with the given noise."""
-        mean, log_variance = self.encode(inputs["image"])
-        return self.decode(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
+    def call(self, image: Any, training: bool | None = None) -> Any:
+        """Return the reconstruction."""
+        return self.decode(self.encode(image))
 
     # === Training ===
+
+    loss_names = ("loss",)
+
+    def batch_losses(self, inputs: Any, target: Any) -> tuple[Any, ...]:
+        """Return the values of `loss_names` for a batch: the mean squared error of pixels in [0, 1]."""
+        logits = ops.cast(self.decode_logits(self.encode(inputs)), "float32")
+        return (ops.mean(ops.square(ops.sigmoid(logits) - ops.cast(target, "float32") / 255.0)),)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the means that are shown and reset every epoch."""
-        return self.losses_shown
+        return self.shown
 
-    def _bound(self, data: Any) -> tuple[Any, Any, Any]:
-        inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
-        mean, log_variance = self.encode(inputs["image"])
-        noise = ops.cast(inputs["noise"], mean.dtype)
-        logits = ops.cast(self.decode_logits(mean + ops.exp(0.5 * log_variance) * noise), "float32")
-        mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
-        target = ops.cast(target, "float32") / 255.0
-        pixels = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
-        reconstruction = ops.mean(ops.sum(pixels, axis=(1, 2, 3)))
-        kl = -0.5 * ops.sum(1.0 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=1)
-        return reconstruction + self.beta * ops.mean(kl), reconstruction, ops.mean(kl)
-
-    def _show(self, losses: tuple[Any, Any, Any]) -> dict[str, Any]:
-        for metric, value in zip(self.losses_shown, losses, strict=True):
+    def _show(self, losses: Sequence[Any]) -> dict[str, Any]:
+        for metric, value in zip(self.shown, losses, strict=True):
             metric.update_state(value)
-        return {m.name: m.result() for m in self.losses_shown}
+        return {m.name: m.result() for m in self.shown}
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step on the negative evidence lower bound, in nats an image."""
+        """Take one step on the first of `batch_losses`, with the penalties of the layers."""
+        inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
-            losses = self._bound(data)
-        gradients = tape.gradient(losses[0], self.trainable_variables)
+            losses = self.batch_losses(inputs, target)
+            objective = losses[0] + sum(self.losses)
+        gradients = tape.gradient(objective, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._show(losses)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Return the same losses without a step."""
-        return self._show(self._bound(data))
+        inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self._show(self.batch_losses(inputs, target))
 
     # === Config ===
 
@@ -152,24 +165,105 @@ class VariationalAutoencoder(keras.Model):
         return {**super().get_config(), **self.arguments}
 
 
+@keras.saving.register_keras_serializable("zoo")
+class VariationalAutoencoder(Autoencoder):
+    """Image and noise in, reconstruction out; the noise is an input, so that every artifact is deterministic.
+
+    Inputs: {"image": (B, H, W, C) in [0, 255], "noise": (B, latent_dim) standard normal}.
+    Output: reconstruction (B, H, W, C) float32 in [0, 255].
+    """
+
+    code_sizes = 2  # mean and log-variance
+    loss_names = ("loss", "reconstruction_loss", "kl_loss")
+
+    def __init__(
+        self,
+        network: str,
+        latent_dim: int,
+        widths: Sequence[int],
+        image_shape: Sequence[int],
+        beta: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        """Arguments as of `Autoencoder`; `beta` weights the KL term (Higgins 2017)."""
+        super().__init__(network, latent_dim, widths, image_shape, **kwargs)
+        self.beta = beta
+        self.arguments["beta"] = beta
+
+    def encode(self, image: Any) -> tuple[Any, Any]:
+        """Return mean and log-variance, each (B, latent_dim), of q(latent | image)."""
+        x = _chain(self.encoder, image)
+        return x[:, : self.latent_dim], x[:, self.latent_dim :]
+
+    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
+        """Return the reconstruction from a code drawn with the given noise."""
+        mean, log_variance = self.encode(inputs["image"])
+        return self.decode(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
+
+    def batch_losses(self, inputs: Any, target: Any) -> tuple[Any, ...]:
+        """Return the negative evidence lower bound, in nats an image, and its two terms."""
+        mean, log_variance = self.encode(inputs["image"])
+        noise = ops.cast(inputs["noise"], mean.dtype)
+        logits = ops.cast(self.decode_logits(mean + ops.exp(0.5 * log_variance) * noise), "float32")
+        mean, log_variance = ops.cast(mean, "float32"), ops.cast(log_variance, "float32")
+        target = ops.cast(target, "float32") / 255.0
+        pixels = tf.nn.sigmoid_cross_entropy_with_logits(labels=target, logits=logits)
+        reconstruction = ops.mean(ops.sum(pixels, axis=(1, 2, 3)))
+        kl = ops.mean(-0.5 * ops.sum(1.0 + log_variance - ops.square(mean) - ops.exp(log_variance), axis=1))
+        return reconstruction + self.beta * kl, reconstruction, kl
+
+
+_PLAIN = Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam")
+
+
 @register(
     data="fashion_mnist",
     task=Autoencoding(),
-    recipes={"default": Recipe(epochs=8, batch_size=128, learning_rate=2e-3, optimizer="adam")},
-    tiny={"latent_dim": 4, "filters": (8, 8)},
-    card=Card(paper="Kingma, Welling 2014, arXiv:1312.6114"),
+    recipes={"default": _PLAIN},
+    tiny={"kind": "variational", "latent_dim": 4, "filters": (8, 8)},
+    card=Card(
+        paper="Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647; Kingma, Welling 2014, arXiv:1312.6114",
+        notes="Made for centred garments, light on black: a photograph comes back as the nearest garment.",
+    ),
 )
 def autoencoder(
-    latent_dim: int = 16,
+    kind: Literal["conv", "dense", "denoising", "variational"] = "conv",
+    latent_dim: int | None = None,
     filters: Sequence[int] = (32, 64),
+    units: Sequence[int] = (512, 128),
     beta: float = 1.0,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
-    """Variational autoencoder of 28x28 grey images, with its noise as an explicit input.
+    """Autoencoder of small images: dense, convolutional, denoising or variational.
 
-    Shapes: image (B, 28, 28, 1) in [0, 255], noise (B, latent_dim) -> reconstruction (B, 28, 28, 1) in [0, 255].
+    A denoising autoencoder is the convolutional one, taught with noisy images; the noise comes from the feed.
+
+    Shapes: image (B, 28, 28, 1) in [0, 255] -> reconstruction (B, 28, 28, 1) in [0, 255]; a variational one takes
+    {"image": as above, "noise": (B, latent_dim)}.
+
+    Args:
+        kind: Which one.
+        latent_dim: Numbers in the code; by default 32 (128 for denoising, 16 for variational).
+        filters: Of the convolutions, from the image inwards; each halves height and width.
+        units: Of the layers of a dense one, from the image inwards.
+        beta: Weight of the KL term of a variational one.
+        image_shape: (H, W, C); the data decides it.
+
+    Raises:
+        UsageError: Height and width cannot be halved that often.
     """
-    model = VariationalAutoencoder(latent_dim, filters, beta, image_shape, name="autoencoder")
-    noise = keras.Input((latent_dim,), name="noise")
-    model({"image": keras.Input(tuple(image_shape), name="image"), "noise": noise})  # shapes only
+    size = latent_size(kind, latent_dim)
+    if kind == "dense":
+        model = Autoencoder("dense", size, units, image_shape, name="autoencoder")
+    else:
+        if any(side % 2 ** len(filters) for side in image_shape[:2]):
+            raise UsageError(
+                f"images of {image_shape[0]}x{image_shape[1]} cannot be halved {len(filters)} times: give fewer filters"
+            )
+        if kind == "variational":
+            model = VariationalAutoencoder("conv", size, filters, image_shape, beta, name="autoencoder")
+        else:
+            model = Autoencoder("conv", size, filters, image_shape, name="autoencoder")
+    image = keras.Input(tuple(image_shape), name="image")
+    model({"image": image, "noise": keras.Input((size,), name="noise")} if kind == "variational" else image)
     return model

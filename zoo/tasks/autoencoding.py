@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import pipelines
+from zoo.errors import MissingError, UsageError
 from zoo.recipes import Recipe
+from zoo.similarity import compare_images
 from zoo.specs import Evaluation, Shown
 from zoo.tasks.images import ImageTask
 
@@ -19,15 +22,33 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
-    from pipelines.dataset import Info
+    from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
+LATENT_SIZES = {"conv": 32, "dense": 32, "denoising": 128, "variational": 16}
 NOISE = 0xAE  # the stream of random numbers, next to those of the augmentations
+PROBED = 10_000  # training examples that a linear probe learns from
+SHOWN = 10  # held-out images in a figure
+STEPS = 8  # images of an interpolation
+
+
+def latent_size(kind: str, latent_dim: int | None) -> int:
+    """Return the size of the code: `latent_dim`, or what the kind has by default; UsageError for less than one."""
+    size = LATENT_SIZES[kind] if latent_dim is None else latent_dim
+    if not isinstance(size, int) or size < 1:
+        raise UsageError(f"model.latent_dim={latent_dim} is not usable: it must be a positive whole number")
+    return size
 
 
 @dataclass(frozen=True)
 class Autoencoding(ImageTask):
-    """Variational autoencoding with the model's own `train_step`; the model has `encode` and `decode`."""
+    """Autoencoding with the model's own `train_step`; the model has `encode` and `decode`.
+
+    Attributes:
+        sigma: Standard deviation of the noise that a denoising model is taught with, of pixels in [0, 1].
+    """
+
+    sigma: float = 0.3
 
     title = "autoencoding"
 
@@ -38,17 +59,31 @@ class Autoencoding(ImageTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return ({"image": uint8 (H, W, C), "noise": float32 (latent_dim,)}, image); the noise is keyed."""
+        """Return (image uint8 (H, W, C), the same image); all noise is keyed by example, none is in the graph.
+
+        Denoising: the first image is float32 with Gaussian noise of `sigma`, clipped to [0, 255] as pictures are.
+        Variational: ({"image", "noise": float32 (latent_dim,)}, image).
+        """
+        import tensorflow as tf
+
         from pipelines import keyed
+
+        kind = arguments["kind"]
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor]:
             return (self.preprocess(example["image"]),)
 
-        def with_noise(batch: tuple, keys: tf.Tensor) -> tuple:
-            noise = keyed.normal(keys, NOISE, arguments["latent_dim"])
-            return {"image": batch[0], "noise": noise}, batch[0]
+        def pair(batch: tuple, keys: tf.Tensor) -> tuple:
+            (image,) = batch
+            if kind == "denoising":
+                noise = tf.reshape(keyed.normal(keys, NOISE, np.prod(image.shape[1:])), tf.shape(image))
+                return tf.clip_by_value(tf.cast(image, tf.float32) + 255 * self.sigma * noise, 0.0, 255.0), image
+            if kind == "variational":
+                noise = keyed.normal(keys, NOISE, latent_size(kind, arguments["latent_dim"]))
+                return {"image": image, "noise": noise}, image
+            return image, image
 
-        return pipelines.feed(split, decode=decode, augment=with_noise)
+        return pipelines.feed(split, decode=decode, augment=pair)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
         """Give the model its optimizer; the losses are its own."""
@@ -62,7 +97,10 @@ class Autoencoding(ImageTask):
         return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (image, noise -> reconstruction), `encode` and `decode`."""
+        """Return `serving_default` and `reconstruct` (image[, noise] -> reconstruction), `encode` and `decode`.
+
+        `encode` returns `latent`; of a variational model `mean` and `log_variance`.
+        """
         from export.contract import Contract, Endpoint, Tensor
         from export.endpoints import tensor_endpoint
 
@@ -70,18 +108,24 @@ class Autoencoding(ImageTask):
         image = Tensor("image", "float32", shape, "image", low=0.0, high=255.0)
         picture = Tensor("reconstruction", "float32", shape, "image", low=0.0, high=255.0)
         latent = Tensor("latent", "float32", (None, size), "latent")
-        code = [Tensor(n, "float32", (None, size), "latent") for n in ("mean", "log_variance")]
+        noise = [Tensor("noise", "float32", (None, size), "noise")] if served.code_sizes == 2 else []
+        codes = ("mean", "log_variance") if noise else ("latent",)
         beside_keras = ("saved_model", "tflite", "onnx")  # a Keras file holds the model's own call only
+
+        def encode(inputs: Mapping[str, Any]) -> dict[str, Any]:
+            code = served.encode(inputs["image"])
+            return dict(zip(codes, code if noise else (code,), strict=True))
+
+        own = tensor_endpoint(served, [image, *noise], [picture], structure="dict" if noise else "tensor")
         return Contract(
             (
-                tensor_endpoint(
-                    served, [image, Tensor("noise", "float32", (None, size), "noise")], [picture], structure="dict"
-                ),
+                own,
+                dataclasses.replace(own, name="reconstruct", formats=beside_keras),
                 Endpoint(
                     "encode",
                     (image,),
-                    tuple(code),
-                    call=lambda x: dict(zip(("mean", "log_variance"), served.encode(x["image"]), strict=True)),
+                    tuple(Tensor(n, "float32", (None, size), "latent") for n in codes),
+                    call=encode,
                     formats=beside_keras,
                 ),
                 Endpoint(
@@ -95,38 +139,115 @@ class Autoencoding(ImageTask):
         )
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return mean squared error and peak signal-to-noise ratio (dB) of pixels scaled to [0, 1]."""
-        error = (outputs["reconstruction"].astype(np.float64) - truth) / 255.0
-        mse = float(np.mean(error**2))
-        return {"mse": mse, "psnr_db": float(-10 * np.log10(max(mse, 1e-12)))}
+        """Return mean squared error of pixels in [0, 1], PSNR and SSIM."""
+        return compare_images(truth, outputs["reconstruction"])
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with PCA of the same size in one table, probe the codes, and look between them.
+
+        The metrics get `mse_below_pca` (a share), `psnr_gain_db` where noise went in, `linear_probe_accuracy` where
+        there are classes, and `compared`: a row for the model, for PCA, and for the noisy input.
+        """
+        from zoo import baselines, inference
+
+        encode, code = contract["encode"], contract["encode"].outputs[0].name
+        training = feed("train")
+        pca = baselines.fit_pca(
+            np.concatenate([y.numpy() for _, y, *_ in training.batches(1000)]), encode.outputs[0].shape[-1]
+        )
+        inputs, truth = evaluation.inputs["image"], evaluation.truth
+        codes = inference.collect(encode, feed(evaluation.split), dataset.info).outputs[code]
+        linear = baselines.reconstruct(pca, inputs)
+        ours, theirs = dict(evaluation.metrics), compare_images(truth, linear)
+        extra = {"mse_below_pca": 1 - ours["mse"] / theirs["mse"]}
+        compared = {"autoencoder": dict(ours), "PCA": theirs}
+        if not np.array_equal(inputs, truth):
+            compared["noisy input"] = compare_images(truth, inputs)
+            extra["psnr_gain_db"] = ours["psnr_db"] - compared["noisy input"]["psnr_db"]
+        found = {"codes": codes, "linear": linear[:SHOWN], "between": _between(contract["decode"], codes)}
+        if "label" in dataset.train.element_spec:
+            found["labels"] = labels = _labels(dataset[evaluation.split])
+            learned = inference.collect(encode, training.take(PROBED), dataset.info)
+            from_linear = baselines.encode(pca, learned.inputs["image"])
+            known = _labels(dataset.train.take(PROBED))
+            for row, train_codes, test_codes in (
+                ("autoencoder", learned.outputs[code], codes),
+                ("PCA", from_linear, baselines.encode(pca, inputs)),
+            ):
+                compared[row]["linear_probe_accuracy"] = baselines.linear_probe(train_codes, known, test_codes, labels)
+            extra["linear_probe_accuracy"] = compared["autoencoder"]["linear_probe_accuracy"]
+        return dataclasses.replace(evaluation, metrics={**ours, **extra, "compared": compared}, found=found)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield held-out images above their reconstructions."""
+        """Yield reconstructions (with what PCA makes of the same images), the codes in two dimensions, interpolations."""
         from zoo import plots
 
-        n = min(10, len(evaluation.truth))
-        images = np.concatenate([evaluation.truth[:n], evaluation.outputs["reconstruction"][:n]])
-        yield "reconstructions", plots.image_grid(images, None, "Held-out images, reconstructions below", columns=n)
+        n, found = min(SHOWN, len(evaluation.truth)), evaluation.found
+        rows = {"true": evaluation.truth[:n], "reconstructed": evaluation.outputs["reconstruction"][:n]}
+        if "linear" in found:
+            rows["PCA of the same size"] = found["linear"][:n]
+        if "psnr_gain_db" in evaluation.metrics:
+            rows = {"noisy": evaluation.inputs["image"][:n], **rows}
+            yield "noisy_and_clean", plots.image_rows(rows, "Held-out images: noise in, clean out")
+        else:
+            yield "reconstructions", plots.image_rows(rows, "Held-out images")
+        if "labels" in found:
+            names = evaluation.info.class_names or [str(i) for i in np.unique(found["labels"])]
+            yield (
+                "latent_space",
+                plots.scatter(_in_plane(found["codes"]), found["labels"], names, "Codes of held-out images"),
+            )
+        if "between" in found:
+            between = {f"{i + 1}": row for i, row in enumerate(found["between"])}
+            yield "interpolations", plots.image_rows(between, "From one held-out image to another, through the code")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file, with no noise: the reconstruction of the mean code."""
-        size = next(t.shape[-1] for t in endpoint.inputs if t.name == "noise")
-        return {"image": self.read(argument), "noise": np.zeros(size, np.float32)}
+        """Return the pixels of an image file; where the model takes noise, none: the reconstruction of the mean code."""
+        sizes = {t.name: t.shape[-1] for t in endpoint.inputs}
+        noise = {"noise": np.zeros(sizes["noise"], np.float32)} if "noise" in sizes else {}
+        return {"image": self.read(argument), **noise}
 
     def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
-        """Return the reconstruction as an image."""
-        picture = np.clip(np.rint(outputs["reconstruction"]), 0, 255).astype(np.uint8)
-        text = f"reconstruction {picture.shape[1]}x{picture.shape[0]}, mean {picture.mean():.1f}"
-        return Shown(lines=(text,), rows=({"input": question, "mean": float(picture.mean())},), image=picture)
+        """Return how good the reconstruction is, and a picture: the image on the left, its reconstruction right."""
+        from zoo.pictures import to_uint8
+
+        image, picture = self.read(question), to_uint8(outputs["reconstruction"])
+        quality = compare_images(image[None], picture[None])
+        row = {"input": question, **{name: round(value, 6) for name, value in quality.items()}}
+        text = "reconstructed: " + ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
+        return Shown(lines=(text,), rows=(row,), image=np.concatenate([image, picture], axis=1))
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
-        """Return a grid of images decoded from standard normal codes."""
-        count = options.get("count", 16)
+        """Return a grid of images decoded from standard normal codes; MissingError if the codes are not made so."""
+        from zoo.pictures import tile, to_uint8
+
+        if "noise" not in {t.name for t in contract["serving_default"].inputs}:
+            raise MissingError("only a variational autoencoder makes new images: train one with --kind variational")
         size = contract["decode"].inputs[0].shape[-1]
-        codes = np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
-        images = np.concatenate([call("decode", {"latent": code[None]})["reconstruction"] for code in codes])
-        columns = int(np.ceil(np.sqrt(count)))
-        blank = np.zeros((-count % columns, *images.shape[1:]), images.dtype)
-        rows = np.split(np.concatenate([images, blank]), -(-count // columns))
-        grid = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
-        return Shown(image=np.clip(np.rint(grid), 0, 255).astype(np.uint8))
+        codes = np.random.default_rng(seed).standard_normal((options.get("count", 16), size)).astype(np.float32)
+        images = [to_uint8(call("decode", {"latent": code[None]})["reconstruction"][0]) for code in codes]
+        return Shown(image=tile(images))
+
+
+def _labels(split: tf.data.Dataset) -> np.ndarray:
+    return np.array([int(example["label"]) for example in split.as_numpy_iterator()])
+
+
+def _between(decode: Endpoint, codes: np.ndarray, pairs: int = 5) -> np.ndarray:
+    """Return (pairs, STEPS, H, W, C): what lies between the codes of two images, in equal steps."""
+    import tensorflow as tf
+
+    pairs = min(pairs, len(codes) // 2)
+    share = np.linspace(0, 1, STEPS, dtype=np.float32)[:, None]
+    rows = [(1 - share) * codes[2 * i] + share * codes[2 * i + 1] for i in range(pairs)]
+    images = decode.call({decode.inputs[0].name: tf.constant(np.concatenate(rows))})["reconstruction"].numpy()
+    return images.reshape(pairs, STEPS, *images.shape[1:])
+
+
+def _in_plane(codes: np.ndarray) -> np.ndarray:
+    """Return codes (N, size) in the two directions in which they vary most, (N, 2)."""
+    from sklearn.decomposition import PCA
+
+    return codes if codes.shape[1] <= 2 else PCA(2).fit_transform(codes)
