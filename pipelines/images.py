@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,11 @@ def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
     return tf.ensure_shape(_grey(rgb) if channels == 1 else rgb, [None, None, channels])
 
 
+def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
+    """Decode an image file at its own size, its EXIF orientation respected: string scalar -> uint8 (H, W, 3)."""
+    return tf.ensure_shape(exif.upright(decode_image(encoded), exif.orientation(encoded)), [None, None, 3])
+
+
 def _on_white(image: tf.Tensor) -> tf.Tensor:
     colour, alpha = tf.cast(image[..., :-1], tf.float32), tf.cast(image[..., -1:], tf.float32) / 255
     return tf.cast(tf.round(colour * alpha + 255 * (1 - alpha)), tf.uint8)
@@ -147,22 +154,39 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
     Raises:
         DataError: There is no such file, it is no image, it is damaged, or it is too large.
     """
-    try:
+    with _explained(path):
         content = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}", MISSING) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as an image ({error.strerror})") from error
-    try:
         if header(content) not in NATIVE:
             content = _as_png(content)
         return decode(tf.constant(content), height, width, channels, fit).numpy()
+
+
+def upright_size(path: str | os.PathLike) -> tuple[int, int]:
+    """Return width and height of an image file as it is looked at, its EXIF orientation respected.
+
+    Raises:
+        DataError: As of `read`, as far as the header of the file tells.
+    """
+    with _explained(path), warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        return image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
+
+
+@contextlib.contextmanager
+def _explained(path: str | os.PathLike) -> Iterator[None]:
+    """Turn whatever reading an image raises into the sentence of a DataError."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(f"there is no file {path}", MISSING) from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; make it smaller first") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is empty or not an image; give a JPEG or PNG file") from error
     except (OSError, SyntaxError, ValueError, EOFError, tf.errors.OpError) as error:
-        raise DataError(f"{path} cannot be read as an image ({reason(error)})") from error
+        text = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
+        raise DataError(f"{path} cannot be read as an image ({text})") from error
 
 
 def reason(error: Exception) -> str:

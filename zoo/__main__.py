@@ -16,6 +16,7 @@ VERBS = {
     "evaluate": "Judge the best weights of a run on the test split.",
     "predict": "Ask the model of a run or a bundle about files or texts.",
     "sample": "Make something new with the model of a run or a bundle.",
+    "stylize": "Paint a photograph in the style of a picture, by optimising its pixels.",
     "compare": "Lay runs side by side: settings that differ, curves, metrics.",
     "export": "Export a run again and prove every artifact.",
     "info": "Show the card of a model.",

@@ -35,20 +35,51 @@ def tile(images: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray
     return grid
 
 
-def write(path: Path, image: np.ndarray) -> None:
-    """Write uint8 (H, W, 1 or 3), whole or not at all, in the format that the ending names.
+def read(path: str | Path, longest: int | None = None) -> np.ndarray:
+    """Read an image file of any size and mode, upright, as uint8 RGB (H, W, 3).
+
+    Args:
+        path: The file.
+        longest: The longer side that it is brought to, its aspect kept; None leaves the size as it is.
 
     Raises:
-        UsageError: Pillow writes no such format.
+        pipelines.DataError: There is no such file, it is no image, it is damaged, or it is too large.
     """
+    import pipelines
+
+    width, height = pipelines.images.upright_size(path)
+    if longest is not None:
+        width, height = (max(1, round(side * longest / max(width, height))) for side in (width, height))
+    return pipelines.images.read(path, height, width, 3)
+
+
+def with_colours_of(colours: np.ndarray, brightness: np.ndarray) -> np.ndarray:
+    """Return the brightness (Y of YCbCr) of one uint8 image (H, W, 3) with the colours of another of its size."""
     from PIL import Image
 
-    from pipelines.sources import write_atomic
+    light, _, _ = Image.fromarray(brightness).convert("YCbCr").split()
+    _, blue, red = Image.fromarray(colours).convert("YCbCr").split()
+    return np.asarray(Image.merge("YCbCr", (light, blue, red)).convert("RGB"))
+
+
+def check_name(path: Path) -> str:
+    """Return the format that the ending of a file name stands for; UsageError if Pillow writes no such format."""
+    from PIL import Image
+
     from zoo.errors import UsageError
 
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
         raise UsageError(f"{path}: no picture can be written under this name; end it in .png or .jpg")
-    content = io.BytesIO()
+    return kind
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    """Write uint8 (H, W, 1 or 3), whole or not at all; UsageError if Pillow has no format of that ending."""
+    from PIL import Image
+
+    from pipelines.sources import write_atomic
+
+    kind, content = check_name(path), io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(content, kind, quality=95)
     write_atomic(path, content.getvalue())

@@ -6,7 +6,7 @@ import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -14,12 +14,27 @@ from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError, UsageError, ZooError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
-def run(
-    source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: Console | None = None
-) -> tuple[list[dict[str, Any]], list[str]]:
+class Answers(NamedTuple):
+    """What came of some questions.
+
+    Attributes:
+        rows: Of all answers.
+        problems: A sentence for each input that could not be read.
+        pictures: uint8 (H, W, 1 or 3) by question, of a task whose answers are pictures.
+    """
+
+    rows: list[dict[str, Any]]
+    problems: list[str]
+    pictures: dict[str, np.ndarray]
+
+
+def run(source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: Console | None = None) -> Answers:
     """Ask a model of a run or a bundle about each input.
 
     Args:
@@ -29,7 +44,7 @@ def run(
         console: Where to speak.
 
     Returns:
-        The rows of all answers, and a sentence for each input that could not be read.
+        The answers.
 
     Raises:
         UsageError: Neither a run nor a bundle, or nothing to ask about.
@@ -51,7 +66,7 @@ def run(
     questions = list(expand(inputs)) if task.accepts == "images" else list(inputs)
     if not questions:
         raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "nothing to predict: name a file")
-    rows, problems = [], []
+    rows, problems, pictures = [], [], {}
     for question in questions:
         try:
             parsed = task.parse(question, endpoint, info)
@@ -66,7 +81,9 @@ def run(
         for line in shown.lines:
             console.say(f"  {line}")
         rows.extend(dict(row) for row in shown.rows)
-    return rows, problems
+        if shown.image is not None:
+            pictures[question] = shown.image
+    return Answers(rows, problems, pictures)
 
 
 def expand(arguments: Sequence[str]) -> Iterator[str]:
@@ -83,25 +100,38 @@ def expand(arguments: Sequence[str]) -> Iterator[str]:
 @click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Answers per input.")
-@click.option("-o", "--out", type=click.Path(), help="Write the rows to this CSV file; - is standard output.")
+@click.option("-o", "--out", type=click.Path(), help="A CSV file for the rows (- is standard output), or a picture.")
 @shell.common_options
 def main(source: str, inputs: tuple[str, ...], top_k: int, out: str | None, console: Console) -> None:
     """Ask the model of a run or a bundle about image files of any size and mode, or folders of them.
 
-    A folder gives predictions.csv in the current folder, unless -o names another file.
+    A folder gives predictions.csv in the current folder, unless -o names another file. Where answers are pictures, -o
+    may name one: several answers are laid below each other in it.
     """
     if out is None and any(Path(i).is_dir() for i in inputs):
         out = "predictions.csv"
     if out == "-":
         console = Console(quiet=True, json=console.json)
-    rows, problems = run(source, inputs, top_k=top_k, console=console)
-    if out is not None and rows:
+    rows, problems, pictures = run(source, inputs, top_k=top_k, console=console)
+    if out is not None and Path(out).suffix.lower() in IMAGE_ENDINGS:
+        _write_picture(Path(out), pictures, problems, console)
+    elif out is not None and rows:
         _write_csv(out, rows)
         if out != "-":
             console.say(f"written: {out}, {len(rows)} rows")
     console.result({"predictions": rows, "problems": problems})
     if problems:
         raise ZooError("; ".join(problems))
+
+
+def _write_picture(out: Path, pictures: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
+    from zoo.pictures import tile, write
+
+    if not pictures and not problems:
+        raise MissingError(f"the answers of this model are no pictures: {out} would be empty; give -o a .csv file")
+    if pictures:
+        write(out, tile(list(pictures.values()), columns=1))
+        console.say(f"written: {out}")
 
 
 def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:

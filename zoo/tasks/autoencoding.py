@@ -181,7 +181,7 @@ class Autoencoding(ImageTask):
         return dataclasses.replace(evaluation, metrics={**ours, **extra, "compared": compared}, found=found)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield reconstructions (with what PCA makes of the same images), the codes in two dimensions, interpolations."""
+        """Yield reconstructions (also those of PCA), the codes in two dimensions, and interpolations."""
         from zoo import plots
 
         n, found = min(SHOWN, len(evaluation.truth)), evaluation.found
@@ -204,7 +204,7 @@ class Autoencoding(ImageTask):
             yield "interpolations", plots.image_rows(between, "From one held-out image to another, through the code")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file; where the model takes noise, none: the reconstruction of the mean code."""
+        """Return the pixels of an image file, and zeros where the model takes noise: the mean code."""
         sizes = {t.name: t.shape[-1] for t in endpoint.inputs}
         noise = {"noise": np.zeros(sizes["noise"], np.float32)} if "noise" in sizes else {}
         return {"image": self.read(argument), **noise}

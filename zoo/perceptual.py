@@ -1,0 +1,63 @@
+"""Losses between images that are measured in the features of a trained network.
+
+Reference: Gatys, Ecker, Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks", CVPR,
+doi:10.1109/CVPR.2016.265; Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155 (total variation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+CONTENT_LAYERS = ("block4_conv2",)
+STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
+MEAN = (103.939, 116.779, 123.68)  # of ImageNet, in the order blue, green, red: what VGG was trained with
+
+
+class Features:
+    """The features of some layers of a VGG, for images in [0, 255]."""
+
+    def __init__(self, vgg: keras.Model, layers: Sequence[str]) -> None:
+        """Take the layers of these names; nothing above the highest of them is computed."""
+        self.layers = tuple(dict.fromkeys(layers))
+        self.network = keras.Model(vgg.inputs, [vgg.get_layer(name).output for name in self.layers])
+        self.network.trainable = False
+
+    def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return layer name -> features (B, h, w, C) float32 of RGB images (B, H, W, 3) in [0, 255]."""
+        outputs = self.network(tf.reverse(tf.cast(image, tf.float32), [-1]) - tf.constant(MEAN), training=False)
+        return dict(zip(self.layers, outputs if isinstance(outputs, list) else [outputs], strict=True))
+
+
+def gram_matrix(features: tf.Tensor) -> tf.Tensor:
+    """Return the correlations of the channels, (B, C, C), averaged over the positions of features (B, h, w, C)."""
+    shape = tf.shape(features)
+    positions = tf.reshape(features, [shape[0], -1, shape[3]])
+    return tf.matmul(positions, positions, transpose_a=True) / tf.cast(shape[1] * shape[2], features.dtype)
+
+
+def content_loss(features: Mapping[str, tf.Tensor], content: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Return half the squared difference of the features, summed over layers, positions and channels: (B,)."""
+    return tf.add_n([0.5 * tf.reduce_sum(tf.square(features[k] - content[k]), axis=[1, 2, 3]) for k in content])
+
+
+def style_loss(features: Mapping[str, tf.Tensor], grams: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Return the squared difference of Gram matrices, averaged over the layers: (B,).
+
+    A layer counts 1 / (4 C^2) times the sum over its matrix. Gatys divides by the square of the number of positions
+    too; here each matrix is divided by its own number, so that content and style may have different sizes.
+    """
+    terms = []
+    for name, gram in grams.items():
+        channels = float(gram.shape[-1])
+        difference = gram_matrix(features[name]) - gram
+        terms.append(tf.reduce_sum(tf.square(difference), axis=[1, 2]) / (4.0 * channels**2))
+    return tf.add_n(terms) / float(len(terms))
+
+
+def total_variation(image: tf.Tensor) -> tf.Tensor:
+    """Return the squared differences of neighbouring pixels, summed: (B,), for images (B, H, W, C)."""
+    down, right = image[:, 1:] - image[:, :-1], image[:, :, 1:] - image[:, :, :-1]
+    return tf.reduce_sum(tf.square(down), axis=[1, 2, 3]) + tf.reduce_sum(tf.square(right), axis=[1, 2, 3])

@@ -1,0 +1,171 @@
+"""python -m zoo.stylize content.jpg --style painting.jpg -o out.png: style transfer by optimising the pixels."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo import console as shell
+from zoo.console import Console
+from zoo.errors import UsageError
+from zoo.weights.vgg import CHOICES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.gatys import Painting
+
+OPTIMIZERS = ("lbfgs", "adam")
+STARTS = ("content", "noise")
+
+
+def run(
+    content: str | Path,
+    style: str | Path,
+    out: str | Path,
+    *,
+    steps: int = 300,
+    alpha: float = 1.0,
+    beta: float = 1e4,
+    variation: float = 1.0,
+    size: int = 512,
+    optimizer: str = "lbfgs",
+    start: str = "content",
+    original_colours: bool = False,
+    features: str = "auto",
+    seed: int = 0,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Paint a photograph in the style of a picture.
+
+    Args:
+        content: Image file whose content is kept.
+        style: Image file whose style is taken.
+        out: Image file to write; images on the way go to OUT-strip beside it.
+        steps: Evaluations of loss and gradient.
+        alpha: Weight of the content loss.
+        beta: Weight of the style loss.
+        variation: Weight of the total variation, which smooths.
+        size: Longer side of the result, in pixels; both images are brought to it.
+        optimizer: "lbfgs" or "adam".
+        start: Begin from the "content" or from "noise".
+        original_colours: Take only the brightness of the result (Gatys 2016, arXiv:1606.05897), colours of the content.
+        features: "vgg19", "vgg16", "hed", or "auto" for the first that can be had.
+        seed: Of the noise.
+        console: Where to speak.
+
+    Returns:
+        JSON-able: out, strip, size, features, seconds, first and last losses.
+
+    Raises:
+        UsageError: `out` cannot be written under its name.
+        pipelines.DataError: A file is no image, or the features are not to be had.
+        ZooError: The loss is no longer a number.
+    """
+    from zoo import environment
+
+    console = console or Console(quiet=True)
+    out = Path(out)
+    environment.prepare()
+    import keras
+    import numpy as np
+
+    from zoo import gatys, pictures
+    from zoo.weights.vgg import load_vgg
+
+    pictures.check_name(out)
+    wanted, painted = (pictures.read(path, size) for path in (content, style))
+    keras.utils.set_random_seed(seed)
+    vgg, source = load_vgg(features)
+    weights = gatys.Weights(alpha, beta, variation)
+    noise = np.random.default_rng(seed).uniform(0, 255, wanted.shape)
+    began = time.monotonic()
+    with _Progress(console, steps) as tell:
+        objective = gatys.Objective(vgg, wanted, painted, weights)
+        first = noise if start == "noise" else wanted
+        painting = gatys.paint(objective, first, steps=steps, optimizer=optimizer, tell=tell)
+    seconds = time.monotonic() - began
+    strip = out.with_name(f"{out.stem}-strip{out.suffix}")
+    _write(out, strip, painting, wanted, original_colours)
+    best = min(painting.losses, key=lambda losses: losses["total"])
+    console.say(f"written: {out}, and {strip} with images on the way")
+    return {
+        "out": str(out),
+        "strip": str(strip),
+        "height": wanted.shape[0],
+        "width": wanted.shape[1],
+        "features": source,
+        "steps": len(painting.losses),
+        "seconds": round(seconds, 1),
+        "first": painting.losses[0],
+        "best": best,
+    }
+
+
+def _write(out: Path, strip: Path, painting: Painting, content: np.ndarray, original_colours: bool) -> None:
+    from zoo import pictures
+
+    image, steps = painting.image, painting.strip
+    if original_colours:
+        image, steps = (pictures.with_colours_of(content, image), [pictures.with_colours_of(content, s) for s in steps])
+    pictures.write(out, image)
+    pictures.write(strip, pictures.tile(steps, columns=len(steps)))
+
+
+class _Progress:
+    """A bar with the losses on a terminal, a plain line every tenth of the way elsewhere."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        self.console, self.steps, self.bar, self.task = console, steps, None, None
+
+    def __enter__(self) -> _Progress:
+        if self.console.live:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = ("step {task.completed}/{task.total}", BarColumn(), TimeRemainingColumn())
+            self.bar = Progress(*columns, TextColumn("{task.description}"), console=self.console.rich)
+            self.bar.start()
+            self.task = self.bar.add_task("", total=self.steps)
+        return self
+
+    def __call__(self, step: int, losses: dict[str, float]) -> None:
+        text = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
+        if self.bar is not None:
+            self.bar.update(self.task, completed=step, description=text)
+        elif step == 1 or step == self.steps or step % max(1, self.steps // 10) == 0:
+            self.console.say(f"step {step}/{self.steps}  {text}")
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+
+@click.command("stylize")
+@click.argument("content", type=click.Path())
+@click.option("--style", required=True, type=click.Path(), help="The picture whose style is taken.")
+@click.option("-o", "--out", default="stylized.png", show_default=True, type=click.Path())
+@click.option("--steps", default=300, show_default=True, type=click.IntRange(1))
+@click.option("--alpha", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of the content loss.")
+@click.option("--beta", default=1e4, show_default=True, type=click.FloatRange(0), help="Weight of the style loss.")
+@click.option("--variation", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of smoothness.")
+@click.option("--size", default=512, show_default=True, type=click.IntRange(32, 2048), help="Longer side, in pixels.")
+@click.option("--optimizer", default="lbfgs", show_default=True, type=click.Choice(OPTIMIZERS))
+@click.option("--start", default="content", show_default=True, type=click.Choice(STARTS), help="What to begin from.")
+@click.option("--original-colours", is_flag=True, help="Keep the colours of the content.")
+@click.option("--features", default="auto", show_default=True, type=click.Choice(CHOICES), help="The loss network.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@shell.common_options
+def main(content: str, style: str, out: str, alpha: float, beta: float, console: Console, **options: Any) -> None:
+    """Paint the photograph CONTENT in the style of a picture, by optimising its pixels (Gatys, Ecker, Bethge 2016)."""
+    if alpha == beta == 0:
+        raise UsageError("--alpha and --beta are both zero: there is nothing to optimise")
+    result = run(content, style, out, alpha=alpha, beta=beta, console=console, **options)
+    console.say(f"{result['features']}; total loss {result['first']['total']:.4g} -> {result['best']['total']:.4g}")
+    console.result(result)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.stylize")
