@@ -65,18 +65,18 @@ def run(
         pipelines.DataError: A file is no image, or the features are not to be had.
         ZooError: The loss is no longer a number.
     """
-    from zoo import environment
+    from zoo import environment, pictures
 
     console = console or Console(quiet=True)
     out = Path(out)
+    pictures.check_name(out)
     environment.prepare()
     import keras
     import numpy as np
 
-    from zoo import gatys, pictures
+    from zoo import gatys
     from zoo.weights.vgg import load_vgg
 
-    pictures.check_name(out)
     wanted, painted = (pictures.read(path, size) for path in (content, style))
     keras.utils.set_random_seed(seed)
     vgg, source = load_vgg(features)

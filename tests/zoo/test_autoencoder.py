@@ -30,7 +30,7 @@ def denoising(tmp_path_factory):
     from zoo import train
 
     out = tmp_path_factory.mktemp("denoising") / "run"
-    settings = {"recipe.epochs": 30, "recipe.batch_size": 50, "recipe.learning_rate": 5e-3}
+    settings = {"recipe.epochs": 12, "recipe.batch_size": 25, "recipe.learning_rate": 5e-3}
     asked = {"kind": "denoising", "latent_dim": 24, "filters": (8, 16)}
     train.run("autoencoder", asked=asked, settings=settings, data_dir=FASHION, precision="float32", out=str(out))
     return out
@@ -172,7 +172,7 @@ def test_a_classifier_writes_no_picture(trained, tmp_path):
     [
         ({"latent_dim": 0}, "positive whole number"),
         ({"filters": (8, 8, 8)}, "cannot be halved 3 times"),
-        ({"kind": "convolutional"}, "did you mean conv"),
+        ({"kind": "denoise"}, "did you mean denoising"),
     ],
 )
 def test_unusable_arguments_are_refused(arguments, expected):
