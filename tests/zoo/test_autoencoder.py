@@ -172,7 +172,7 @@ def test_a_classifier_writes_no_picture(trained, tmp_path):
     [
         ({"latent_dim": 0}, "positive whole number"),
         ({"filters": (8, 8, 8)}, "cannot be halved 3 times"),
-        ({"kind": "denoise"}, "did you mean denoising"),
+        ({"kind": "denoise"}, "dense or denoising"),
     ],
 )
 def test_unusable_arguments_are_refused(arguments, expected):
