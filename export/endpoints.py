@@ -11,7 +11,7 @@ from export.errors import ExportError
 from export.inference import infer_contract, structure_of
 from export.runners import protocol
 
-__all__ = ["bytes_endpoint", "infer_contract", "step_endpoint", "tensor_endpoint"]
+__all__ = ["bytes_endpoint", "infer_contract", "step_endpoint", "tensor_endpoint", "text_endpoint"]
 
 
 def tensor_endpoint(
@@ -65,11 +65,7 @@ def bytes_endpoint(
     Raises:
         ExportError: If `base` takes more than one input, or labels do not fit its first output.
     """
-    if len(base.inputs) != 1:
-        raise ExportError(f"endpoint {base.name} takes {len(base.inputs)} inputs; a bytes endpoint feeds exactly one")
-    image, scores = base.inputs[0], base.outputs[0]
-    if labels is not None and scores.shape[-1] != len(labels):
-        raise ExportError(f"{len(labels)} labels for {scores.shape[-1]} outputs of {scores.name}; give one for each")
+    image, scores = _single(base, labels)
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
@@ -80,17 +76,68 @@ def bytes_endpoint(
             values["image_bytes"],
             fn_output_signature=spec,
         )
-        outputs = dict(base.call({image.name: images}))
-        if labels is not None:
-            values = outputs[scores.name]
-            chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
-            outputs["label"] = tf.gather(tf.constant(list(labels)), tf.argmax(values, axis=-1))
-            outputs["score"] = tf.reduce_max(chances, axis=-1)
-        return outputs
+        return _labelled(dict(base.call({image.name: images})), scores, labels)
 
-    extra = (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,))) if labels is not None else ()
     inputs = (Tensor("image_bytes", "string", (base.batch,), "encoded_image"),)
-    return Endpoint(name, inputs, base.outputs + extra, call, ("saved_model",), base.batch)
+    return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+
+
+def text_endpoint(
+    base: Endpoint,
+    preprocess: Callable[[Any], Any],
+    name: str = "text",
+    labels: Sequence[str] | None = None,
+) -> Endpoint:
+    """Return an endpoint that takes raw strings, for a base endpoint that takes token ids.
+
+    Args:
+        base: What the ids go into.
+        preprocess: The pure TensorFlow function that the feed uses too: strings (B,) -> ids (B, ...).
+        name: The signature name.
+        labels: Class names in order; as in `bytes_endpoint`.
+
+    Returns:
+        `text` (B,) string -> the outputs of `base`. Only SavedModels carry it.
+
+    Raises:
+        ExportError: If `base` takes more than one input, or labels do not fit its first output.
+    """
+    tokens, scores = _single(base, labels)
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        ids = tf.ensure_shape(tf.cast(preprocess(values["text"]), tokens.dtype), tokens.shape)
+        return _labelled(dict(base.call({tokens.name: ids})), scores, labels)
+
+    inputs = (Tensor("text", "string", (base.batch,), "text"),)
+    return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+
+
+def _single(base: Endpoint, labels: Sequence[str] | None) -> tuple[Tensor, Tensor]:
+    """Return the one input and the first output of a base endpoint."""
+    if len(base.inputs) != 1:
+        raise ExportError(f"endpoint {base.name} takes {len(base.inputs)} inputs; a raw endpoint feeds exactly one")
+    scores = base.outputs[0]
+    if labels is not None and scores.shape[-1] != len(labels):
+        raise ExportError(f"{len(labels)} labels for {scores.shape[-1]} outputs of {scores.name}; give one for each")
+    return base.inputs[0], scores
+
+
+def _labelled(outputs: dict[str, Any], scores: Tensor, labels: Sequence[str] | None) -> dict[str, Any]:
+    """Return outputs with the name and the probability of the largest of `scores`."""
+    if labels is None:
+        return outputs
+    import tensorflow as tf
+
+    values = outputs[scores.name]
+    chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
+    label = tf.gather(tf.constant(list(labels)), tf.argmax(values, axis=-1))
+    return {**outputs, "label": label, "score": tf.reduce_max(chances, axis=-1)}
+
+
+def _extra(labels: Sequence[str] | None) -> tuple[Tensor, ...]:
+    return () if labels is None else (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)))
 
 
 def step_endpoint(

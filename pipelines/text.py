@@ -95,6 +95,32 @@ def windows(ids: np.ndarray, length: int, stride: int | None = None) -> tf.data.
     return tf.data.Dataset.from_tensor_slices((rows[:, :-1], rows[:, 1:]))
 
 
+def streams(ids: np.ndarray, length: int, batch_size: int) -> tf.data.Dataset:
+    """Cut a sequence into parallel streams, so that row b of each batch goes on where row b of the batch before ended.
+
+    Args:
+        ids: Integer (N,).
+        length: Tokens per example.
+        batch_size: Number of streams.
+
+    Returns:
+        Dataset of (x, y) as of `windows`, in the order of batches; the tokens that fill no whole batch are left out.
+
+    Raises:
+        DataError: The sequence is shorter than one batch.
+    """
+    ids = np.asarray(ids, np.int32)
+    steps = (len(ids) - 1) // (length * batch_size)
+    if steps < 1:
+        raise DataError(f"{len(ids)} tokens are too few for a batch of {batch_size} windows of {length}", USAGE)
+
+    def rows(offset: int) -> np.ndarray:  # (batch_size * steps, length), batch by batch
+        held = ids[offset : offset + batch_size * steps * length].reshape(batch_size, steps, length)
+        return held.transpose(1, 0, 2).reshape(-1, length)
+
+    return tf.data.Dataset.from_tensor_slices((rows(0), rows(1)))
+
+
 def _points(vocabulary: Sequence[str]) -> np.ndarray:
     return np.array([ord(character) for character in vocabulary], np.int32)
 

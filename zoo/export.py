@@ -11,6 +11,7 @@ import click
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError
+from zoo.specs import Ships
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -66,6 +67,7 @@ def run(
             contract=contract,
             samples=inference.samples(contract["serving_default"], test, GOLDEN),
             card=_card(folder, plan, suffix),
+            assets=plan.task.assets(info) if isinstance(plan.task, Ships) else None,
             metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.say,
         )

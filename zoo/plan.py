@@ -13,7 +13,7 @@ import pipelines
 from zoo import registry
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe, override
-from zoo.specs import Spec, Task
+from zoo.specs import Prepares, Spec, Task
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,8 @@ class Plan:
 
     def load_data(self) -> Dataset:
         """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
-        return pipelines.load(**self.data, split=self.recipe.split)
+        dataset = pipelines.load(**self.data, split=self.recipe.split)
+        return self.task.prepare(dataset) if isinstance(self.task, Prepares) else dataset
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, what the data decides, what the user asked for."""

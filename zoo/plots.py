@@ -100,6 +100,16 @@ def scatter(points: np.ndarray, labels: np.ndarray, names: Sequence[str], title:
     return figure
 
 
+def line(values: Sequence[float], x: str, y: str, title: str) -> Figure:
+    """Plot values against their places 0, 1, 2, ..."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(range(len(values)), values)
+    axes.set(xlabel=x, ylabel=y, title=title)
+    axes.grid(alpha=0.3)
+    return figure
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)

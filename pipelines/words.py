@@ -1,0 +1,99 @@
+"""Texts as word ids, for models that read: the same ids from Python and from a graph, whatever bytes come in.
+
+A text is read as UTF-8 (what is not becomes U+FFFD), A to Z are lowered, and everything but letters, digits,
+apostrophes inside words, ! ? and emoji separates words; the last three are words of their own. Letters beyond ASCII
+stay as they are, for Python and TensorFlow lower them by different tables. Ids: 0 fills up, 1 is any word that is not
+in the vocabulary, and the words follow.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+PADDING, UNKNOWN = "", "[UNK]"
+_MARKS = "([!?\U0001f000-\U0001faff])"
+_SEPARATORS = "[^a-z0-9'!?\u00c0-\u1fff\u2c00-\ufffc\U00010000-\U0010ffff]+"
+_OPENING, _CLOSING = "(^| )'+", "'+( |$)"
+_HASHES = 2**62  # buckets: words of a vocabulary are checked to have one each
+
+
+def split(text: str | bytes) -> list[str]:
+    """Return the words of a text in order."""
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogatepass")
+    text = text.lower().decode("utf-8", "replace")  # bytes.lower() is ASCII only
+    text = re.sub(_SEPARATORS, " ", re.sub(_MARKS, r" \1 ", text))
+    text = re.sub(_CLOSING, " ", re.sub(_OPENING, " ", text))
+    return [word for word in text.split(" ") if word]
+
+
+def vocabulary(texts: Iterable[str | bytes], size: int, least: int = 2) -> tuple[str, ...]:
+    """Return the padding, the unknown, and the most frequent words of the texts.
+
+    Args:
+        texts: The training texts only.
+        size: Tokens at most.
+        least: Times that a word must occur.
+
+    Raises:
+        ValueError: Two words have one hash.
+    """
+    counts = collections.Counter(word for text in texts for word in split(text))
+    ranked = sorted((word for word in counts if counts[word] >= least), key=lambda word: (-counts[word], word))
+    return (PADDING, UNKNOWN, *ranked[: max(0, size - 2)])
+
+
+def index(vocabulary: Sequence[str]) -> dict[str, int]:
+    """Return word -> id."""
+    return {word: i for i, word in enumerate(vocabulary)}
+
+
+def encode(text: str | bytes, index: Mapping[str, int], length: int | None = None) -> np.ndarray:
+    """Turn a text into ids.
+
+    Args:
+        text: Characters or bytes, any.
+        index: Word -> id, as of `index`.
+        length: Cut or fill up to this many; None keeps them all.
+
+    Returns:
+        int32 (length or number of words,).
+    """
+    ids = [index.get(word, 1) for word in split(text)][:length]
+    return np.array(ids + [0] * ((length or 0) - len(ids)), np.int32)
+
+
+def split_tensor(texts: tf.Tensor) -> tf.RaggedTensor:
+    """Return the words of texts (B,) in a graph: string, ragged (B, None)."""
+    texts = tf.strings.lower(texts)  # ASCII only, unless told otherwise
+    texts = tf.strings.unicode_transcode(
+        texts, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
+    )
+    for pattern, with_ in ((_MARKS, r" \1 "), (_SEPARATORS, " "), (_OPENING, " "), (_CLOSING, " ")):
+        texts = tf.strings.regex_replace(texts, pattern, with_)
+    return tf.strings.split(texts)
+
+
+def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> tf.Tensor:
+    """Turn texts (B,) into the ids that `encode` gives, int32 (B, length), in a graph without a look-up table.
+
+    A word is found by the hash of it in a sorted list, so that nothing has to be initialised or tracked where the
+    graph is loaded.
+    """
+    with tf.init_scope():  # now, also where a function is being traced
+        hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(vocabulary[2:]), tf.string), _HASHES).numpy()
+    order = np.argsort(hashes)
+    keys = np.append(hashes[order], np.int64(2**63 - 1))
+    ids = np.append(order + 2, 1).astype(np.int32)
+    if len(np.unique(keys)) != len(keys):
+        raise ValueError("two words of the vocabulary have one hash")
+    words = split_tensor(texts)
+    wanted = tf.strings.to_hash_bucket_fast(words.flat_values, _HASHES)
+    places = tf.searchsorted(tf.constant(keys), wanted)
+    found = tf.where(tf.equal(tf.gather(keys, places), wanted), tf.gather(ids, places), 1)
+    return words.with_flat_values(found).to_tensor(0, shape=(None, length))
