@@ -157,7 +157,9 @@ class LanguageModel:
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with an n-gram model and xz in one table."""
-        compared = {"this model": {"bits_per_character": evaluation.metrics["bits_per_character"]}} | self.baselines(dataset, evaluation.split)
+        compared = {"this model": {"bits_per_character": evaluation.metrics["bits_per_character"]}} | self.baselines(
+            dataset, evaluation.split
+        )
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
     def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:

@@ -89,7 +89,9 @@ class TextClassification:
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with a TF-IDF logistic regression in one table."""
-        compared = {"this model": {"accuracy": evaluation.metrics["accuracy"]}} | self.baselines(dataset, evaluation.split)
+        compared = {"this model": {"accuracy": evaluation.metrics["accuracy"]}} | self.baselines(
+            dataset, evaluation.split
+        )
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
     def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
