@@ -9,6 +9,8 @@ _HOMES = {
     "export_model": "export.exporter",
     "verify_bundle": "export.verifier",
     "publish": "export.publishing",
+    "compare": "export.comparing",
+    "check_serving": "export.servecheck",
     "load": "export.loading",
     "infer_contract": "export.inference",
     "Bundle": "export.bundle",

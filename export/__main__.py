@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from export.verbs import Group, formats, model, publish, verify
+from export.verbs import Group, compare, diff, formats, inspect, model, publish, serve_check, verify
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -12,7 +12,7 @@ def main() -> None:
     """Any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, publish, formats):
+for verb in (model, verify, compare, inspect, diff, publish, serve_check, formats):
     main.add_command(verb.command)
 
 if __name__ == "__main__":

@@ -117,6 +117,18 @@ def write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a bundle.
+
+    Raises:
+        ExportError: If there is none that can be read.
+    """
+    try:
+        return json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error})") from error
+
+
 def read_verdict(folder: Path) -> str:
     """Return what `parity.json` of a bundle says: pass, fail or incomplete.
 

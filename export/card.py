@@ -10,6 +10,7 @@ from typing import Any
 from export.certificate import Certificate, Row
 from export.contract import Contract, Endpoint, Tensor
 from export.errors import ExportError
+from export.serving import CONFIG, docker_command
 
 
 def write_card(
@@ -128,8 +129,9 @@ def _serving(contract: Contract, name: str) -> list[str]:
     )
     return [
         "## Serve it with TF Serving",
-        f'    docker run --rm -p 8500:8500 -p 8501:8501 -v "$PWD/saved_model:/models/{name}" -e MODEL_NAME={name} \\\n'
-        "        tensorflow/serving",
+        f"    {docker_command(name, '$PWD/saved_model')}",
+        f"`{CONFIG}` is the same for `--model_config_file`; `python -m export publish . BASE_PATH` adds a version to a "
+        f"base path, and `python -m export serve-check BASE_PATH` says whether TF Serving would take it.",
         "REST (replace the zeros by a real input):",
         f'    python -c \'import json; print(json.dumps({{"signature_name": "{endpoint.name}", "instances": '
         f"[{{{instance}}}]}}))' \\\n"

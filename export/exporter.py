@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from export import bundle
+from export import bundle, serving
 from export.backend import load_tensorflow
 from export.bundle import Bundle
 from export.card import write_card
@@ -101,6 +101,8 @@ def _export(
     try:
         certificate, manifest = _write_and_prove(order, folder, version, tell)
         bundle.write_json(folder / bundle.PARITY, certificate.to_json())
+        if (folder / "saved_model").is_dir():
+            (folder / serving.CONFIG).write_text(serving.models_config(target.name))
         write_card(folder, order.contract, certificate, manifest, order.card, target.name)
         manifest = bundle.seal(folder, manifest)
         if certificate.verdict == PASS:
@@ -142,6 +144,9 @@ def _write_and_prove(
     for format in order.formats:
         tell(f"writing {format}")
         artifacts.append(_write(order, folder, format, version, dependency))
+    for artifact in artifacts:
+        if artifact.format == "saved_model" and artifact.state is None:
+            serving.write_warmup(folder / artifact.path, contract.carried_by("saved_model"), cases)
     _write_assets(folder, contract, order.assets)
     demanded = frozenset(order.formats) if order.formats != DEFAULT_FORMATS else frozenset()
     tell("proving every artifact in fresh processes")
@@ -156,6 +161,7 @@ def _write_and_prove(
         "code_dependency": dependency,
         "artifacts": [artifact.to_json() for artifact in artifacts],
         "demanded": sorted(demanded),
+        "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in order.card.get("metrics", {}).items()},
         "metadata": dict(order.metadata),
     }
     return certificate, manifest

@@ -14,6 +14,9 @@ from export.errors import ExportError
 DRIFTING = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+")  # names that Keras counts up in a process
 
 
+ANY_INTEGER = frozenset({"IntegerLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
+
+
 def structure_of(model: Any, names: Sequence[str]) -> str:
     """Return how a model's own call takes inputs of these names: "tensor", "dict" or "list"."""
     structure = getattr(model, "_inputs_struct", None)
@@ -85,10 +88,12 @@ def _tensor(
     name: str, dtype: str, shape: tuple[int | None, ...], layers: Sequence[Any], sample: np.ndarray | None
 ) -> Tensor:
     """Return an input with the meaning that its consumers give it."""
-    kinds = {type(layer).__name__: layer for layer in reversed(layers)}
+    kinds = {type(layer).__name__ for layer in layers}
     shape = (None, *shape[1:])
-    if "Embedding" in kinds and len(shape) <= 2:
-        return Tensor(name, dtype, shape, "token", 0, int(kinds["Embedding"].input_dim) - 1)
+    integer = dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
+    sizes = [size for layer in layers if (size := _table(layer)) is not None]
+    if sizes and (integer or len(shape) <= 2):
+        return Tensor(name, dtype, shape, "token", 0, min(sizes) - 1)
     if dtype == "string":
         return Tensor(name, dtype, shape, "text")
     if len(shape) == 4 and shape[-1] in (1, 3, 4):
@@ -98,7 +103,18 @@ def _tensor(
         return Tensor(name, dtype, shape, "image", low, high)
     if sample is not None and sample.size:
         return Tensor(name, dtype, shape, low=float(np.min(sample)), high=float(np.max(sample)))
+    if integer and not kinds & ANY_INTEGER:
+        raise ExportError(
+            f"input {name} is {dtype} and no layer says which values are legal; give real ones: "
+            f"samples={{{name!r}: ...}}, or --samples x.npz with an array {name}"
+        )
     return Tensor(name, dtype, shape)
+
+
+def _table(layer: Any) -> int | None:
+    """Return how many integers a layer knows, counted from 0, if it looks them up in a table."""
+    size = {"Embedding": "input_dim", "CategoryEncoding": "num_tokens"}.get(type(layer).__name__)
+    return int(getattr(layer, size)) if size else None
 
 
 def _consumers(model: Any, tensor: Any) -> list[Any]:

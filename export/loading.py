@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from export.backend import load_tensorflow, quiet_stderr
+from export.bundle import read_manifest
 from export.contract import Contract
 from export.errors import ExportError, MissingError
 from export.runners import protocol
-from export.verifier import read_manifest
 
 RUNNERS = {"saved_model": "run_tensorflow", "tflite": "run_litert", "keras": "run_keras"}
 

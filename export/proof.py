@@ -213,6 +213,7 @@ def _judge_run(
             verdict = _judge(subject, endpoint, run, floor, policy)
             row.endpoints[endpoint] = verdict.figures
             findings += [f"endpoint {endpoint}: {text}" for text in verdict.findings]
+        findings += report["findings"]
         _conclude(row, findings)
 
 

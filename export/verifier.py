@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from export import bundle
 from export.certificate import FAIL, PASS, Certificate, Row
@@ -40,7 +38,7 @@ def verify_bundle(
     row = Row("files", "bundle", None, FAIL if found else PASS, "; ".join(found[:5]) or None)
     if found:
         return Certificate([row])
-    manifest = read_manifest(folder)
+    manifest = bundle.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
     if problem := _labels(folder, contract):
         row.state, row.reason = FAIL, problem
@@ -55,18 +53,6 @@ def verify_bundle(
     certificate = prove(subject, runtimes, require)
     certificate.artifacts.insert(0, row)
     return certificate
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a bundle.
-
-    Raises:
-        ExportError: If there is none that can be read.
-    """
-    try:
-        return json.loads((folder / bundle.MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{folder} is not a bundle: {bundle.MANIFEST} cannot be read ({error})") from error
 
 
 def _labels(folder: Path, contract: Contract) -> str | None:

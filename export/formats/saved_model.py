@@ -10,6 +10,7 @@ from typing import Any
 from export.contract import Contract, Endpoint
 from export.errors import ExportError
 from export.formats import Artifact
+from export.runners import protocol
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -18,12 +19,14 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
     endpoints = contract.carried_by("saved_model")
     path = folder / "saved_model" / str(version)
-    save(model, endpoints, path)
+    save(model, endpoints, path, reusable=True)
     producer = {"tensorflow": tf.__version__}
     return Artifact("saved_model", f"saved_model/{version}", tuple(e.name for e in endpoints), producer=producer)
 
 
-def save(model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | None = None) -> None:
+def save(
+    model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | None = None, reusable: bool = False
+) -> None:
     """Write a SavedModel.
 
     `model.export()` would serve live augmentation and unnamed outputs; ExportArchive with our own functions does not.
@@ -33,6 +36,8 @@ def save(model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | Non
         endpoints: What to serve.
         path: A folder that does not exist yet.
         batch: A fixed batch size for endpoints that have none.
+        reusable: Whether `hub.load(path)(x, training=True)` shall work, with its `trainable_variables`. That is no
+            signature, so that no request to a server can train.
 
     Raises:
         ExportError: If an endpoint uses something that does not belong to the model.
@@ -46,6 +51,8 @@ def save(model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | Non
     archive.track(holder)
     for endpoint in endpoints:
         archive.add_endpoint(endpoint.name, _positional(endpoint), input_signature=_signature(endpoint, batch))
+        if reusable and "keras" in endpoint.formats:
+            _make_reusable(archive, model, endpoint)
     logger = logging.getLogger("tensorflow")
     level = logger.level
     logger.setLevel(logging.ERROR)  # "Assets written to"
@@ -58,6 +65,31 @@ def save(model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | Non
         ) from error
     finally:
         logger.setLevel(level)
+
+
+def _make_reusable(archive: Any, model: Any, endpoint: Endpoint) -> None:
+    """Give the SavedModel the interface of TF Hub's reusable SavedModels: a call that can train, and its variables.
+
+    Source: https://www.tensorflow.org/hub/reusable_saved_models. A model that cannot be called in training as it is
+    called in serving, such as one with its own `train_step` on other inputs, goes without.
+    """
+    import tensorflow as tf
+
+    description = endpoint.to_json()
+
+    def call(inputs: Any, training: bool = False) -> Any:
+        return model(inputs, training=training)
+
+    specs = {t.name: tf.TensorSpec((endpoint.batch, *t.shape[1:]), t.dtype, name=t.name) for t in endpoint.inputs}
+    function = tf.function(call, autograph=False)
+    try:
+        for training in (False, True):
+            function.get_concrete_function(protocol.arrange(description, specs), training=training)
+    except Exception:  # whatever a model raises in training, serving it is what was asked for
+        return
+    archive._tf_trackable.__call__ = function
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        archive.add_variable_collection(name, [variable.value for variable in getattr(model, name)])
 
 
 def _signature(endpoint: Endpoint, batch: int | None) -> list[Any]:

@@ -182,13 +182,18 @@ def import_modules(names: list[str]) -> str | None:
     return None
 
 
-def main(open_artifact: Callable[..., dict[str, dict[str, Function]]], versions: Callable[[], dict[str, str]]) -> None:
+def main(
+    open_artifact: Callable[..., dict[str, dict[str, Function]]],
+    versions: Callable[[], dict[str, str]],
+    check: Callable[..., list[str]] | None = None,
+) -> None:
     """Run the job named on the command line with this runtime.
 
     Args:
         open_artifact: `(artifact, examples) -> {endpoint name: {"main": function, other variant: function}}`, where
             `examples` holds inputs of each endpoint, for models that must be called before they have weights.
         versions: `() -> {library: version}`.
+        check: `(artifact, what was opened) -> sentences`: what else must hold of an artifact, once its cases have run.
     """
     before = set(sys.modules)
     job = json.loads(Path(sys.argv[1]).read_text())
@@ -198,7 +203,14 @@ def main(open_artifact: Callable[..., dict[str, dict[str, Function]]], versions:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
-        report = {"versions": versions(), "memory_error": False, "missing": None, "error": None, "errors": {}}
+        report = {
+            "versions": versions(),
+            "memory_error": False,
+            "missing": None,
+            "error": None,
+            "errors": {},
+            "findings": [],
+        }
         arrays: Arrays = {}
         started = time.perf_counter()
         try:
@@ -210,6 +222,7 @@ def main(open_artifact: Callable[..., dict[str, dict[str, Function]]], versions:
                 got, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])
                 arrays |= {f"{name}/{key}": value for key, value in got.items()}
                 report["errors"] |= {f"{name}/{key}": value for key, value in errors.items()}
+            report["findings"] = check(artifact, opened) if check else []
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
         report["seconds"] = round(time.perf_counter() - started, 3)

@@ -24,6 +24,8 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
 
     interpreter = Interpreter(model_path=str(artifact["path"]))
     present = interpreter.get_signature_list()
+    if not present:  # a stranger's file: the one function it has goes by the names of its tensors
+        return {endpoint["name"]: {"main": _unsigned(interpreter)} for endpoint in artifact["endpoints"]}
     missing = {e["name"] for e in artifact["endpoints"]} - set(present)
     if missing:
         raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
@@ -34,6 +36,23 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
         return lambda inputs: signature(**{k: v.astype(dtypes[k]) for k, v in inputs.items()})
 
     return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+
+
+def _unsigned(interpreter: Any) -> protocol.Function:
+    """Return the function of a file without signatures."""
+    takes = {detail["name"]: detail for detail in interpreter.get_input_details()}
+    returns = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
+
+    def function(inputs: protocol.Arrays) -> protocol.Arrays:
+        for name, value in inputs.items():
+            interpreter.resize_tensor_input(takes[name]["index"], value.shape)
+        interpreter.allocate_tensors()
+        for name, value in inputs.items():
+            interpreter.set_tensor(takes[name]["index"], value.astype(takes[name]["dtype"]))
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in returns.items()}
+
+    return function
 
 
 def versions() -> dict[str, str]:

@@ -9,8 +9,9 @@ from typing import Any
 if __name__ == "__main__":
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import protocol
+    import warmup
 else:
-    from export.runners import protocol
+    from export.runners import protocol, warmup
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
@@ -40,6 +41,12 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
 
 
+def check(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> list[str]:
+    """Replay the warm-up records."""
+    loaded = next(iter(opened.values()))["main"].keep_alive
+    return warmup.replay(artifact["path"], loaded.signatures)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of what ran."""
     import tensorflow as tf
@@ -48,4 +55,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(open_artifact, versions, check)

@@ -50,6 +50,11 @@ def command(
     loaded = read_model(file)
     chosen = tuple(formats.split(",")) if formats else DEFAULT_FORMATS
     contract = infer_contract(loaded, given, names)
+    for tensor in (t for e in contract.endpoints for t in e.inputs if tell and t.meaning == "image"):
+        if tensor.name not in (given or {}):
+            tell(
+                f"input {tensor.name}: taken as pixels from {tensor.low:g} to {tensor.high:g}; --samples says otherwise"
+            )
     options = {"samples": given, "formats": chosen, "require": require, "version": version}
     options |= {"if_exists": if_exists}
     try:

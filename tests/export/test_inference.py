@@ -53,3 +53,26 @@ def test_an_unbuilt_model_is_refused():
 
     with pytest.raises(ExportError, match="is not built"):
         infer_contract(keras.Sequential([keras.layers.Dense(2)]))
+
+
+def test_integers_without_a_table_need_samples():
+    import keras
+
+    number = keras.Input((3,), dtype="int32", name="number")
+    model = keras.Model(number, keras.layers.Dense(2)(keras.layers.Lambda(lambda x: x * 1.0)(number)))
+    with pytest.raises(ExportError, match="give real ones: samples"):
+        infer_contract(model)
+    (endpoint,) = infer_contract(model, {"number": np.array([[3, 5, 9]])}).endpoints
+    assert (endpoint.inputs[0].low, endpoint.inputs[0].high) == (3, 9)
+
+
+def test_the_smallest_table_counts():
+    import keras
+
+    number = keras.Input((3, 2), dtype="int32", name="number")
+    tables = [keras.layers.Embedding(size, 2)(number) for size in (9, 5)]
+    model = keras.Model(number, keras.layers.Add()(tables))
+    assert infer_contract(model).endpoints[0].inputs[0].high == 4
+    kind = keras.Input((1,), dtype="int64", name="kind")
+    model = keras.Model(kind, keras.layers.CategoryEncoding(6, "one_hot")(kind))
+    assert infer_contract(model).endpoints[0].inputs[0].high == 5

@@ -1,0 +1,83 @@
+"""What the JSON configuration of a Keras model says, read without Keras."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from export.artifacts import Description, Port, Signature
+
+STOCK = ("keras", "tensorflow", "tf_keras", "builtins")
+
+
+def read_config(description: Description, config: Mapping[str, Any]) -> None:
+    """Fill in signatures, layers and flags."""
+    layers = list(_layers(config))
+    description.operations = dict(sorted(Counter(str(layer["class_name"]) for layer in layers).items()))
+    description.flagged = {
+        "flex": [],
+        "custom": sorted({str(layer["class_name"]) for layer in layers if _is_custom(layer)}),
+        "random": [name for name in description.operations if name.startswith("Random")],
+        "stateful": sorted({str(layer["class_name"]) for layer in layers if layer["config"].get("stateful")}),
+    }
+    if "Lambda" in description.operations:
+        description.acts.append("a Lambda layer holds Python code")
+    if found := sorted(set(_functions(config))):
+        description.acts.append(f"its configuration holds Python code ({', '.join(found)})")
+    inner = config.get("config", {})
+    inputs = tuple(_inputs(inner, layers))
+    outputs = tuple(Port(name, None, None) for name in _ends(inner.get("output_layers")))
+    description.signatures = (Signature("", inputs, outputs),)
+
+
+def _layers(config: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield the configuration of every layer, those in nested models and wrappers included."""
+    if isinstance(config, Mapping):
+        inner = config.get("config")
+        if "class_name" in config and isinstance(inner, Mapping) and "dtype" in inner and "layers" not in inner:
+            yield config
+        for key, value in config.items():
+            if key != "compile_config":  # training is not served
+                yield from _layers(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _layers(value)
+
+
+def _functions(config: Any) -> Iterator[str]:
+    """Yield the kinds of marshalled code."""
+    if isinstance(config, Mapping):
+        if config.get("class_name") in ("__lambda__", "function_type") or config.get("function_type") == "lambda":
+            yield str(config.get("class_name") or "lambda")
+        for value in config.values():
+            yield from _functions(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _functions(value)
+
+
+def _is_custom(layer: Mapping[str, Any]) -> bool:
+    module = layer.get("module")
+    registered = str(layer.get("registered_name") or "")
+    return (isinstance(module, str) and module.partition(".")[0] not in STOCK) or ">" in registered
+
+
+def _inputs(inner: Mapping[str, Any], layers: list[Mapping[str, Any]]) -> Iterator[Port]:
+    wanted = _ends(inner.get("input_layers"))
+    for layer in layers:
+        config = layer["config"]
+        if layer["class_name"] == "InputLayer" and (not wanted or config["name"] in wanted):
+            shape = config.get("batch_shape") or config.get("batch_input_shape")
+            dtype = config.get("dtype")
+            name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
+            yield Port(config["name"], name, tuple(shape) if shape else None)
+
+
+def _ends(nodes: Any) -> list[str]:
+    """Return the names in `input_layers` or `output_layers`: [name, node, tensor], a list or a dict of them."""
+    if isinstance(nodes, Mapping):
+        return [name for value in nodes.values() for name in _ends(value)]
+    if isinstance(nodes, list) and nodes:
+        return [nodes[0]] if isinstance(nodes[0], str) else [name for value in nodes for name in _ends(value)]
+    return []

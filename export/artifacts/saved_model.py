@@ -1,0 +1,164 @@
+"""What is in a SavedModel, of any TensorFlow since 1.x."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from export.artifacts import Description, Port, Signature
+from export.backend import load_tensorflow
+from export.errors import ExportError
+
+INIT = "__saved_model_init_op"
+RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|StatefulUniform|Rng")
+STATEFUL = re.compile(
+    "^Assign|^(Resource)?(Scatter|Sparse)?Apply|^ResourceScatter|Enqueue|^LookupTableInsert|^StackPush"
+)
+# These read or write files, open connections or call Python. SaveV2 and its kin are at home in a saver only.
+ACTING = re.compile(
+    "^(ReadFile|WriteFile|MatchingFiles|WholeFileReader.*|TextLineReader.*|TFRecordReader.*|.*FixedLengthRecordReader.*"
+    "|.*(TFRecord|TextLine|FixedLengthRecord|Sql|Csv|Save|Load|Snapshot|Python|Service).*Dataset.*|PyFunc.*|EagerPyFunc"
+    "|PrintV2|.*Summary.*Writer.*|Write.*Summary.*|DebugIdentity.*|DebugNumericSummary.*|RpcCall.*|RpcServer.*|Rpc.*"
+    "|Save|SaveV2|SaveSlices|Restore|RestoreV2|RestoreSlice|MergeV2Checkpoints|GenerateVocabRemapping"
+    "|LoadAndRemapMatrix|CheckpointExists|Experimental.*Dataset|.*DataServiceDataset.*)$"
+)
+SAVING = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
+
+
+def read(description: Description) -> None:
+    """Fill in signatures, operators, flags, parameters and producer.
+
+    Raises:
+        ExportError: If it has no graph to serve.
+    """
+    load_tensorflow()
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((description.path / "saved_model.pb").read_bytes())
+    graphs = [m for m in model.meta_graphs if "serve" in m.meta_info_def.tags]
+    if not graphs:
+        tags = ["+".join(m.meta_info_def.tags) for m in model.meta_graphs]
+        raise ExportError(f"{description.path} has no graph with the tag serve (it has {', '.join(tags) or 'none'})")
+    meta = graphs[0]
+    description.producer = {"tensorflow": meta.meta_info_def.tensorflow_version}
+    description.signatures = tuple(_signatures(meta))
+    graph = _Graph(meta)
+    served = graph.reached(_outputs(meta))
+    used = Counter(op for op in served.values() if op not in graph.functions)
+    description.operations = dict(sorted(used.items()))
+    description.flagged = {
+        "flex": [],
+        "custom": sorted(_unknown(description.operations)),
+        "random": [op for op in description.operations if RANDOM.search(op)],
+        "stateful": [op for op in description.operations if STATEFUL.search(op)],
+    }
+    description.acts = list(_acts(graph, served))
+    description.parameters = _parameters(description)
+
+
+def _signatures(meta: Any) -> Iterator[Signature]:
+    for name, signature in sorted(meta.signature_def.items()):
+        if name != INIT:
+            yield Signature(name, _ports(signature.inputs), _ports(signature.outputs))
+
+
+def _ports(infos: Any) -> tuple[Port, ...]:
+    import tensorflow as tf
+
+    def port(name: str, info: Any) -> Port:
+        shape = info.tensor_shape
+        sizes = None if shape.unknown_rank else tuple(None if d.size < 0 else d.size for d in shape.dim)
+        return Port(name, tf.as_dtype(info.dtype).name, sizes)
+
+    return tuple(port(name, info) for name, info in sorted(infos.items()))
+
+
+def _outputs(meta: Any) -> list[str]:
+    return [
+        info.name for name, s in meta.signature_def.items() if name != INIT for info in s.outputs.values() if info.name
+    ]
+
+
+class _Graph:
+    """Nodes by name, and functions, of a meta graph."""
+
+    def __init__(self, meta: Any) -> None:
+        self.nodes = {node.name: node for node in meta.graph_def.node}
+        self.functions = {f.signature.name: f for f in meta.graph_def.library.function}
+        saver = meta.saver_def
+        self.saver = [
+            name for name in (saver.save_tensor_name, saver.restore_op_name, saver.filename_tensor_name) if name
+        ]
+
+    def reached(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
+        """Return {(function or "", node name): operator} behind some tensors, inside called functions included."""
+        found: dict[tuple[str, str], str] = {}
+        called: set[str] = set()
+        pending = [_node_name(tensor) for tensor in tensors]
+        while pending:
+            name = pending.pop()
+            if ("", name) in found or name not in self.nodes:
+                continue
+            node = self.nodes[name]
+            found["", name] = node.op
+            pending += map(_node_name, node.input)
+            self._enter(node, called, found)
+        return found
+
+    def _enter(self, node: Any, called: set[str], found: dict[tuple[str, str], str]) -> None:
+        for name in _called(node):
+            if name in self.functions and name not in called:
+                called.add(name)
+                for inner in self.functions[name].node_def:
+                    found[name, inner.name] = inner.op
+                    self._enter(inner, called, found)
+
+    def everything(self) -> dict[tuple[str, str], str]:
+        """Return every node, those inside functions included."""
+        inside = {(f.signature.name, n.name): n.op for f in self.functions.values() for n in f.node_def}
+        return {("", name): node.op for name, node in self.nodes.items()} | inside
+
+
+def _node_name(tensor: str) -> str:
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def _called(node: Any) -> Iterator[str]:
+    yield node.op
+    for value in node.attr.values():
+        if value.func.name:
+            yield value.func.name
+        yield from (f.name for f in value.list.func)
+
+
+def _unknown(operations: Iterable[str]) -> Iterator[str]:
+    """Yield operators that stock TensorFlow does not know."""
+    from tensorflow.python.framework import op_def_registry
+
+    return (op for op in operations if op_def_registry.get(op) is None)
+
+
+def _acts(graph: _Graph, served: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    """Say which operators could act. Saving belongs to the saver; anywhere else it writes or reads files."""
+    saver = set(graph.reached(graph.saver)) - set(served)
+    found = {op for key, op in graph.everything().items() if ACTING.match(op) and not (op in SAVING and key in saver)}
+    if found:
+        yield f"its graph holds {', '.join(sorted(found))}, which can reach files, the network or Python"
+
+
+def _parameters(description: Description) -> int | None:
+    import tensorflow as tf
+
+    index = description.path / "variables" / "variables"
+    if not index.with_suffix(".index").exists():
+        return None
+    try:
+        shapes = tf.train.load_checkpoint(str(index)).get_variable_to_shape_map()
+    except Exception:  # damaged variables are found by whoever loads them; here the count is unknown
+        return None
+    return int(sum(np.prod(shape) for name, shape in shapes.items() if not name.startswith("_CHECKPOINTABLE")))

@@ -1,0 +1,173 @@
+"""Compare any two artifacts: the same inputs into both, each in its own fresh process, and what comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.artifacts import Description, describe, refuse
+from export.comparison import DIFFERENT, SAME, Comparison, judge
+from export.contract import Endpoint
+from export.errors import CheckFailed, ExportError
+from export.foreign import check_drawable, endpoints_of, run_foreign, runtime_for, with_samples
+from export.golden import Case, cases_for
+from export.matching import Pair, by_value, distance, match
+from export.parity import noise
+from export.running import Run
+
+WAYS = 24  # orders of inputs that are tried where only values can tell
+
+
+def compare(
+    reference: str | os.PathLike[str],
+    candidate: str | os.PathLike[str],
+    *,
+    samples: Mapping[str, np.ndarray] | None = None,
+    match: Mapping[str, str] | None = None,
+    trust: bool = False,
+) -> Comparison:
+    """Compare two artifacts of any format, ours or a stranger's.
+
+    Inputs and outputs are paired by name, then by dtype and shape, and by value where several could be meant or where
+    other names fit far better; the result says how each pair was found.
+
+    Args:
+        reference: A .keras, .h5, .tflite or .onnx file, a SavedModel, or a base path of versions.
+        candidate: Another.
+        samples: Real inputs (N, ...) by the names of the reference; drawn where they are not given.
+        match: {output of the reference: output of the candidate}, not to be guessed.
+        trust: Run artifacts that can act on this machine.
+
+    Raises:
+        MissingError: If an artifact or what runs it is not there.
+        CheckFailed: If an artifact can act and is not trusted, or does not run at all.
+        ExportError: If the two cannot be fed the same inputs.
+    """
+    sides = [describe(Path(path)) for path in (reference, candidate)]
+    for description in sides:
+        refuse(description, trust)
+    runtime_for(sides[0].format), runtime_for(sides[1].format)
+    result = Comparison(str(reference), str(candidate), SAME)
+    for one, other in _pair_endpoints(*map(endpoints_of, sides)):
+        _compare_endpoints(sides, one, other, samples or {}, match or {}, result)
+    result.verdict = DIFFERENT if result.findings else result.verdict
+    return result
+
+
+def _pair_endpoints(ones: Sequence[Endpoint], others: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
+    """Return endpoints of one name; else the default ones, or the only ones."""
+    named = {e.name: e for e in others}
+    if both := [(e, named[e.name]) for e in ones if e.name in named]:
+        return both
+    chosen = []
+    for endpoints in (ones, others):
+        default = [e for e in endpoints if e.name == "serving_default"]
+        if not default and len(endpoints) != 1:
+            names = ", ".join(e.name for e in endpoints) or "none"
+            raise ExportError(f"no signature to compare: one side has {names}, and none of them is serving_default")
+        chosen.append((default or list(endpoints))[0])
+    return [(chosen[0], chosen[1])]
+
+
+def _compare_endpoints(
+    sides: Sequence[Description],
+    one: Endpoint,
+    other: Endpoint,
+    samples: Mapping[str, np.ndarray],
+    asked: Mapping[str, str],
+    result: Comparison,
+) -> None:
+    ways = match(one.inputs, other.inputs)[:WAYS]
+    one = with_samples(_informed(one, other, ways[0]), samples)
+    check_drawable(one, sides[0].path)
+    size = math.lcm(one.batch or 1, other.batch or 1)
+    drawn = dataclasses.replace(one, batch=size if size > 1 else None)
+    cases = [case for case in cases_for(drawn, samples) if case.judged]
+    fed = [_renamed(case, other, way, number) for number, way in enumerate(ways) for case in cases]
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(_run, sides, (one, other), (cases, fed)))
+    for description, run, given in zip(sides, runs, (one, other), strict=True):
+        _must_have_run(description, run, given)
+    raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(other.name, {}).items()]
+    result.findings += [f"{one.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
+    values = _values(cases, runs[0].arrays[one.name])
+    found = [
+        (way, _values([_renamed(c, other, way, n) for c in cases], runs[1].arrays[other.name]))
+        for n, way in enumerate(ways)
+    ]
+    pairs = _pair_outputs(one, other, asked)
+    judged = [(way, got, by_value(pairs, values, got)) for way, got in found]
+    scored = [(_score(values, got, outputs), way, got, outputs) for way, got, outputs in judged]
+    _, way, got, outputs = min(scored, key=lambda entry: entry[0])
+    floor = noise(_with_outputs(cases, values), runs[0].arrays[one.name])
+    judge(result, one, other, (way, outputs), cases, values, got, floor)
+
+
+def _pair_outputs(one: Endpoint, other: Endpoint, asked: Mapping[str, str]) -> list[Pair]:
+    """Return the outputs as names, dtypes and shapes pair them; what a Keras file does not tell matches anything."""
+    asked = {a: b for a, b in asked.items() if a in {t.name for t in one.outputs}}
+    return match(one.outputs, other.outputs, asked)[0]
+
+
+def _informed(one: Endpoint, other: Endpoint, pairs: Sequence[Pair]) -> Endpoint:
+    """Return the reference's endpoint with the ranges and sizes that only the candidate knows."""
+    theirs = {pair.reference: next(t for t in other.inputs if t.name == pair.candidate) for pair in pairs}
+
+    def told(tensor: Any) -> Any:
+        partner = theirs[tensor.name]
+        if partner.high is not None and (tensor.high is None or tensor.meaning == "tensor"):
+            facts = {key: getattr(partner, key) for key in ("meaning", "low", "high", "vocabulary")}
+            tensor = dataclasses.replace(tensor, **facts)
+        if tensor.shape and partner.shape:
+            sizes = [b if a is None else a for a, b in zip(tensor.shape[1:], partner.shape[1:], strict=True)]
+            tensor = dataclasses.replace(tensor, shape=(tensor.shape[0], *sizes))
+        return tensor
+
+    return dataclasses.replace(one, inputs=tuple(map(told, one.inputs)))
+
+
+def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int) -> Case:
+    """Return a case under the names and dtypes of the candidate."""
+    dtypes = {t.name: "object" if t.dtype == "string" else t.dtype for t in endpoint.inputs}
+    inputs = {p.candidate: case.inputs[p.reference].astype(dtypes[p.candidate]) for p in pairs}
+    return Case(f"{case.name}@{number}", inputs, rows=case.rows)
+
+
+def _run(description: Description, endpoint: Endpoint, cases: Sequence[Case]) -> Run:
+    runtime = runtime_for(description.format)
+    runs = run_foreign(description.path, description.format, [endpoint], {endpoint.name: cases}, [runtime])
+    return runs[runtime.name]
+
+
+def _must_have_run(description: Description, run: Run, endpoint: Endpoint) -> None:
+    problem = run.problem or run.report.get("error")
+    if problem is None and not run.arrays.get(endpoint.name):
+        problem = next(iter(run.errors.get(endpoint.name, {}).values()), "nothing came out")
+    if problem:
+        raise CheckFailed(f"{description.path} does not run: {problem}")
+
+
+def _values(cases: Sequence[Case], arrays: Mapping[str, np.ndarray]) -> dict[str, list[np.ndarray]]:
+    """Return the outputs by name, one array for each case; a case that raised has an empty one."""
+    names = dict.fromkeys(key.split("/", 2)[2] for key in arrays if key.split("/", 2)[1] == "main")
+    return {name: [arrays.get(f"{c.name}/main/{name}", np.empty(0)) for c in cases] for name in names}
+
+
+def _score(
+    values: Mapping[str, Sequence[np.ndarray]], got: Mapping[str, Sequence[np.ndarray]], pairs: Sequence[Pair]
+) -> float:
+    return max((distance(values[p.reference], got.get(p.candidate, ())) for p in pairs), default=0.0)
+
+
+def _with_outputs(cases: Sequence[Case], values: Mapping[str, Sequence[np.ndarray]]) -> list[Case]:
+    return [
+        dataclasses.replace(case, outputs={name: found[number] for name, found in values.items()})
+        for number, case in enumerate(cases)
+    ]

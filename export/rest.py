@@ -1,0 +1,156 @@
+"""TF Serving's REST rules: how tensors become JSON and come back.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest, and json_tensor.cc of TF Serving.
+- Row format: {"instances": [...]}, one entry a row; with one input the entry is its value, with several a dict by name.
+  It needs every input to have the same first dimension. Column format: {"inputs": value or dict by name}.
+- The answer comes in the format of the question: {"predictions": [...]} or {"outputs": ...}.
+- Bytes are {"b64": "..."}. An output of strings is written so where its name ends in "_bytes"; else it must be UTF-8.
+- NaN, Infinity and -Infinity are written as such, which strict JSON readers refuse.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class NotJson(ValueError):
+    """Something that the REST interface cannot carry; the message says what."""
+
+
+def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None) -> str:
+    """Return the body of a predict request.
+
+    Args:
+        inputs: Values by input name; strings as object arrays of bytes.
+        signature_name: What is asked.
+        row: Row format, column format, or None: by rows where that is possible.
+    """
+    sizes = {value.shape[:1] for value in inputs.values()}
+    possible = len(sizes) == 1 and () not in sizes
+    if row and not possible:
+        raise NotJson("inputs do not share their first dimension, so that no rows can be sent; use the column format")
+    values = {name: _encode(value, name, always_b64=True) for name, value in inputs.items()}
+    head = {"signature_name": signature_name}
+    if row is False or not possible:
+        return json.dumps(head | {"inputs": _single(values)})
+    return json.dumps(head | {"instances": _rows(values)})
+
+
+def decode_request(body: str, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the inputs in a predict request, given their dtypes by name.
+
+    Raises:
+        NotJson: If the server would answer with an error.
+    """
+    data = json.loads(body)
+    if ("instances" in data) == ("inputs" in data):
+        raise NotJson("a request holds either instances or inputs")
+    return _decode(data, "instances", "inputs", dtypes)
+
+
+def encode_response(outputs: Arrays, row: bool | None = None) -> str:
+    """Return the body that the server answers with.
+
+    Raises:
+        NotJson: If an output of strings is not UTF-8 and its name does not end in "_bytes".
+    """
+    values = {name: _encode(value, name, always_b64=False) for name, value in outputs.items()}
+    sizes = {value.shape[:1] for value in outputs.values()}
+    if row is False or len(sizes) != 1 or () in sizes:
+        return json.dumps({"outputs": _single(values)})
+    return json.dumps({"predictions": _rows(values)})
+
+
+def decode_response(body: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the outputs in an answer, given their dtypes by name.
+
+    Raises:
+        NotJson: If the answer is an error, or holds something else.
+    """
+    data = json.loads(body)
+    if "error" in data:
+        raise NotJson(f"the server says: {data['error']}")
+    return _decode(data, "predictions", "outputs", dtypes)
+
+
+def _rows(values: Mapping[str, list[Any]]) -> list[Any]:
+    if len(values) == 1:
+        return next(iter(values.values()))
+    return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _single(values: Mapping[str, Any]) -> Any:
+    return next(iter(values.values())) if len(values) == 1 else dict(values)
+
+
+def _decode(data: Mapping[str, Any], rows: str, columns: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    if rows in data:
+        if not isinstance(data[rows], list):
+            raise NotJson(f"{rows} is no list")
+        named = bool(data[rows]) and isinstance(data[rows][0], dict) and set(data[rows][0]) != {"b64"}
+        if named:
+            given = {name: [row[name] for row in data[rows]] for name in data[rows][0]}
+        else:
+            given = {next(iter(dtypes)): data[rows]}
+    else:
+        value = data[columns]
+        named = isinstance(value, dict) and set(value) != {"b64"}
+        given = value if named else {next(iter(dtypes)): value}
+    if set(given) != set(dtypes):
+        raise NotJson(f"{', '.join(sorted(given))} came where {', '.join(sorted(dtypes))} was expected")
+    return {name: _array(given[name], dtypes[name]) for name in dtypes}
+
+
+def _encode(value: np.ndarray, name: str, always_b64: bool) -> Any:
+    if value.dtype.kind in "OSU":
+        as_bytes = always_b64 or name.endswith("_bytes")
+        return _map(value.tolist(), lambda item: _string(item, name, as_bytes))
+    if value.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):  # a signalling NaN
+            return value.astype(np.float64).tolist()  # the shortest decimals of a double bring any float back
+    return value.tolist()
+
+
+def _string(item: Any, name: str, as_bytes: bool) -> Any:
+    item = item.encode() if isinstance(item, str) else item
+    if as_bytes:
+        return {"b64": base64.b64encode(item).decode()}
+    try:
+        return item.decode()
+    except UnicodeDecodeError as error:
+        raise NotJson(
+            f"output {name} holds bytes that are not UTF-8; name it {name}_bytes and TF Serving sends them as base64"
+        ) from error
+
+
+def _map(value: Any, function: Any) -> Any:
+    return [_map(item, function) for item in value] if isinstance(value, list) else function(value)
+
+
+def _array(value: Any, dtype: Any) -> np.ndarray:
+    if dtype == "string" or np.dtype(dtype).kind in "OSU":
+        return _string_array(value)
+    try:
+        return np.array(value, dtype)
+    except (ValueError, TypeError) as error:
+        raise NotJson(f"values are no {dtype} of one shape ({error})") from error
+
+
+def _string_array(value: Any) -> np.ndarray:
+    shape: list[int] = []
+    inner = value
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    flat: list[bytes] = []
+    _map(value, lambda item: flat.append(base64.b64decode(item["b64"]) if isinstance(item, dict) else item.encode()))
+    array = np.empty(len(flat), object)
+    array[:] = flat
+    return array.reshape(shape)

@@ -1,0 +1,192 @@
+"""Would TF Serving take it? One file per level, each pass, fail or not_run; only the server itself can say yes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export.artifacts import Description, describe, refuse
+from export.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
+from export.contract import Endpoint
+from export.errors import ExportError, MissingError
+from export.foreign import check_drawable, endpoints_of, run_foreign
+from export.golden import Case, cases_for
+from export.proof import check_names
+from export.running import Run
+from export.runtimes import RUNTIMES
+from export.versions import served_versions
+
+LEVELS = ("structure", "loader", "warmup", "poller", "wire", "independent", "server")
+REQUIRED = ("structure", "loader", "poller", "wire")
+KILLS = 10
+
+
+@dataclass
+class Level:
+    """What one level found.
+
+    Attributes:
+        name: One of `LEVELS`.
+        state: pass, fail or not_run.
+        reason: What failed, or why it did not run, or None.
+        details: What was done, in a few words.
+        required: Whether the verdict is incomplete without it.
+    """
+
+    name: str
+    state: str
+    reason: str | None = None
+    details: str = ""
+    required: bool = False
+
+
+@dataclass
+class Subject:
+    """What the levels look at: the version that TF Serving would pick, and what running it gave.
+
+    Attributes:
+        base: The base path.
+        version: The number of the newest version.
+        folder: Its folder.
+        description: What its graph says.
+        endpoints: Its signatures.
+        cases: Legal inputs of each; outputs as Python's TensorFlow gave them.
+        runs: By runtime.
+        kills: How many publishes the poller level kills.
+    """
+
+    base: Path
+    version: int
+    folder: Path
+    description: Description
+    endpoints: Sequence[Endpoint]
+    cases: dict[str, list[Case]]
+    runs: dict[str, Run] = field(default_factory=dict)
+    kills: int = KILLS
+
+
+@dataclass
+class Report:
+    """All levels of a base path."""
+
+    base_path: str
+    version: int | None
+    levels: list[Level]
+
+    @property
+    def verdict(self) -> str:
+        """Return fail if a level failed, incomplete if a required one did not run, else pass."""
+        if any(level.state == FAIL for level in self.levels):
+            return FAIL
+        if any(level.state == NOT_RUN and level.required for level in self.levels):
+            return INCOMPLETE
+        return PASS
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 for pass, 1 for fail, 3 for incomplete."""
+        return EXIT_CODES[self.verdict]
+
+    def sentence(self) -> str:
+        """Return what may be said of it. That TF Serving takes it, only TF Serving can say."""
+        served = any(level.name == "server" and level.state == PASS for level in self.levels)
+        if self.verdict == PASS and served:
+            return f"TF Serving: pass (version {self.version} was served and answered)"
+        if self.verdict == PASS:
+            return "every level that can run here passed; TF Serving itself was not run"
+        blamed = [level for level in self.levels if level.state == (FAIL if self.verdict == FAIL else NOT_RUN)]
+        return f"{self.verdict}: {blamed[0].name}: {blamed[0].reason}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that --json prints."""
+        levels = [asdict(level) for level in self.levels]
+        return {"base_path": self.base_path, "version": self.version, "verdict": self.verdict, "levels": levels}
+
+
+def check_serving(
+    base_path: str | os.PathLike[str],
+    *,
+    require: Sequence[str] = (),
+    kills: int = KILLS,
+    trust: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Check the version that TF Serving would pick from a base path, level by level.
+
+    Args:
+        base_path: The folder of one model's versions, ours or a stranger's.
+        require: More levels without which the verdict is incomplete.
+        kills: How many publishes are killed in the poller level.
+        trust: Run a model that can act on this machine.
+        progress: Told of each stage.
+
+    Raises:
+        MissingError: If `base_path` is not there.
+        ExportError: If it is a version instead of the folder of versions, or a level is unknown.
+        CheckFailed: If the model can act and is not trusted.
+    """
+    from export.servecheck import independent, loader, poller, server, structure, warmup, wire
+
+    base, tell = Path(base_path), progress or (lambda text: None)
+    check_names(require, LEVELS, "level")
+    if not base.is_dir():
+        raise MissingError(f"there is no base path {base}; publish a bundle there first")
+    if (base / "saved_model.pb").exists():
+        raise ExportError(f"{base} is a version; give the folder of versions, {base.resolve().parent}")
+    needed = {*REQUIRED, *require}
+    tell("structure")
+    first, subject = structure.check(base)
+    levels = [first]
+    if subject is not None:
+        refuse(subject.description, trust)
+        subject.kills = kills
+        tell("running it in every runtime")
+        run(subject)
+        for level in (loader, warmup, poller, wire, independent, server):
+            tell(level.__name__.rpartition(".")[2])
+            levels.append(level.check(subject))
+    else:
+        levels += [Level(name, NOT_RUN, "the structure does not hold") for name in LEVELS[1:]]
+    for level in levels:
+        level.required = level.name in needed
+    return Report(str(base), subject.version if subject else None, levels)
+
+
+def newest(base: Path) -> tuple[int, Path] | None:
+    """Return the version that TF Serving picks with its default policy, or None."""
+    found = served_versions(base)
+    return (max(found), base / found[max(found)][0]) if found else None
+
+
+def subject_of(base: Path, version: int, folder: Path) -> Subject:
+    """Return what is checked, before anything has run.
+
+    Raises:
+        ExportError: If the graph cannot be read, or its inputs cannot be made up.
+    """
+    description = describe(folder)
+    endpoints = endpoints_of(description)
+    for endpoint in endpoints:
+        check_drawable(endpoint, folder)
+    cases = {e.name: [case for case in cases_for(e) if case.judged] for e in endpoints}
+    return Subject(base, version, folder, description, endpoints, cases)
+
+
+def run(subject: Subject) -> None:
+    """Run the version in every runtime that there is, and put what TensorFlow gave into the cases."""
+    able = [r for r in RUNTIMES.values() if "saved_model" in r.formats and r.version]
+    subject.runs = run_foreign(subject.folder, "saved_model", subject.endpoints, subject.cases, able)
+    arrays = subject.runs["tensorflow"].arrays
+    for name, cases in subject.cases.items():
+        for case in cases:
+            prefix = f"{case.name}/main/"
+            found = arrays.get(name, {})
+            case.outputs = {key[len(prefix) :]: value for key, value in found.items() if key.startswith(prefix)}
+
+
+def problem_of(run: Run) -> str | None:
+    """Return why a run gave nothing, or None."""
+    return run.problem or run.report.get("error")

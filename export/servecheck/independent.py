@@ -1,0 +1,13 @@
+"""Level 6: a runtime that shares no code with TensorFlow."""
+
+from __future__ import annotations
+
+from export.servecheck import Level, Subject
+from export.servecheck.loader import judge_against_tensorflow
+
+RUNTIME = "openvino"
+
+
+def check(subject: Subject) -> Level:
+    """Judge what OpenVINO returned against what TensorFlow returned."""
+    return judge_against_tensorflow(subject, "independent", RUNTIME, "openvino is not installed; pip install openvino")

@@ -1,0 +1,82 @@
+"""Level 1: folders, files and signatures, as TF Serving's source and loader want them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.artifacts import Description
+from export.certificate import FAIL, PASS
+from export.errors import CheckFailed, ExportError
+from export.publishing import STAGING, VERSION_SUMS, broken
+from export.servecheck import Level, Subject, newest, subject_of
+from export.versions import served_versions
+
+
+def check(base: Path) -> tuple[Level, Subject | None]:
+    """Return the level, and the version to look at further if the structure holds."""
+    found = [*_names(base), *_damage(base)]
+    if (picked := newest(base)) is None:
+        return Level("structure", FAIL, f"{base} holds no version that TF Serving reads: no folder with a number"), None
+    version, folder = picked
+    found += _files(folder)
+    subject = None
+    if not found:
+        try:
+            subject = subject_of(base, version, folder)
+            found += _signatures(subject.description)
+        except CheckFailed:
+            raise
+        except ExportError as error:
+            found.append(str(error))
+    if found:
+        return Level("structure", FAIL, "; ".join(found[:3])), None
+    count = len(served_versions(base))
+    details = f"version {version} of {count}, {len(subject.endpoints)} signatures"
+    return Level("structure", PASS, details=details), subject
+
+
+def _names(base: Path) -> Iterator[str]:
+    for version, names in served_versions(base).items():
+        if len(names) > 1:
+            yield f"version {version} is there more than once ({', '.join(sorted(names))}); TF Serving takes either"
+        elif names != [str(version)] or version == 0:
+            yield f"folder {names[0]!r} is read as version {version}; call a version by a number from 1, without zeros"
+
+
+def _damage(base: Path) -> Iterator[str]:
+    """Yield what is not as it was published. Versions of others have no sums."""
+    for names in served_versions(base).values():
+        for name in names:
+            if (base / name / VERSION_SUMS).exists():
+                yield from (f"version {name}: {text}" for text in broken(base / name))
+
+
+def _files(folder: Path) -> Iterator[str]:
+    """Yield what is missing: the loader takes a folder without variables and fails at the first call (serving 1086)."""
+    if not (folder / "saved_model.pb").is_file():
+        yield f"{folder} has no saved_model.pb"
+        return
+    if b"VarHandleOp" in (folder / "saved_model.pb").read_bytes():
+        variables = folder / "variables"
+        shards = sorted(path.name for path in variables.glob("variables.data-*"))
+        if not (variables / "variables.index").is_file():
+            yield f"{variables} has no variables.index"
+        elif not shards or len(shards) != int(re.sub(r".*-of-", "", shards[0])):
+            yield f"{variables} has {len(shards)} of its data files ({', '.join(shards) or 'none'})"
+    if staged := [path.name for path in folder.glob(f"{STAGING}*")]:
+        yield f"{folder} holds {staged[0]}"
+
+
+def _signatures(description: Description) -> Iterator[str]:
+    if not description.signatures:
+        yield "it has no signature, so nothing can be asked of it"
+    elif "serving_default" not in {s.name for s in description.signatures}:
+        yield "it has no serving_default, which a request without a signature name asks for"
+    for signature in description.signatures:
+        for port in (*signature.inputs, *signature.outputs):
+            if port.dtype is None or port.dtype in ("resource", "variant"):
+                yield f"{port.name} of {signature.name} is a {port.dtype}, which no request can hold"
+    if custom := description.flagged.get("custom"):
+        yield f"it needs operators that the stock server does not have: {', '.join(custom)}"

@@ -1,0 +1,76 @@
+"""Level 5: the wire contract. Every golden call must survive as JSON by the REST rules, and as gRPC protos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from export import rest
+from export.certificate import FAIL, PASS
+from export.contract import Endpoint
+from export.golden import Case
+from export.servecheck import Level, Subject
+
+
+def check(subject: Subject) -> Level:
+    """Send each golden call through JSON and through protos, and compare what arrives."""
+    found, calls = [], 0
+    for endpoint in subject.endpoints:
+        for case in (c for c in subject.cases[endpoint.name] if c.outputs):
+            calls += 1
+            found += [f"{endpoint.name}, case {case.name}: {text}" for text in _check(subject, endpoint, case)]
+    reason = found[0] if found else None
+    return Level("wire", FAIL if found else PASS, reason, f"{calls} calls as JSON and as PredictRequest")
+
+
+def _check(subject: Subject, endpoint: Endpoint, case: Case) -> Iterator[str]:
+    try:
+        body = rest.encode_request(case.inputs, endpoint.name)
+        arrived = rest.decode_request(body, {t.name: t.dtype for t in endpoint.inputs})
+        yield from _compare(case.inputs, arrived, "JSON request")
+        answer = rest.decode_response(
+            rest.encode_response(case.outputs), {name: value.dtype for name, value in case.outputs.items()}
+        )
+        yield from _compare(case.outputs, answer, "JSON response")
+    except rest.NotJson as error:
+        yield str(error)
+    yield from _compare(case.inputs, _through_request(subject, endpoint, case), "PredictRequest")
+    yield from _compare(case.outputs, _through_response(case), "PredictResponse")
+
+
+def _through_request(subject: Subject, endpoint: Endpoint, case: Case) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = subject.base.name, endpoint.name
+    request.model_spec.version.value = subject.version
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    for name, value in case.inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype=dtypes[name]))
+    arrived = predict_pb2.PredictRequest.FromString(request.SerializeToString())
+    return {name: tf.make_ndarray(proto) for name, proto in arrived.inputs.items()}
+
+
+def _through_response(case: Case) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    response = predict_pb2.PredictResponse()
+    for name, value in case.outputs.items():
+        response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
+    arrived = predict_pb2.PredictResponse.FromString(response.SerializeToString())
+    return {name: tf.make_ndarray(proto) for name, proto in arrived.outputs.items()}
+
+
+def _compare(sent: dict[str, np.ndarray], arrived: dict[str, np.ndarray], what: str) -> Iterator[str]:
+    if set(sent) != set(arrived):
+        yield f"a {what} with {', '.join(sorted(sent))} arrives with {', '.join(sorted(arrived))}"
+        return
+    for name, value in sent.items():
+        other = arrived[name]
+        if value.shape != other.shape:
+            yield f"{name} of shape {value.shape} arrives in a {what} as {other.shape}"
+        elif not np.array_equal(value, other, equal_nan=value.dtype.kind == "f"):
+            yield f"{name} arrives in a {what} with other values"
