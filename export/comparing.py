@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,25 @@ def compare(
         refuse(description, trust)
     runtime_for(sides[0].format), runtime_for(sides[1].format)
     result = Comparison(str(reference), str(candidate), SAME)
-    for one, other in _pair_endpoints(*map(endpoints_of, sides)):
-        _compare_endpoints(sides, one, other, samples or {}, match or {}, result)
+    meetings = [_prepare(sides, one, other, samples or {}) for one, other in _pair_endpoints(*map(endpoints_of, sides))]
+    fed = ({m.one.name: m.cases for m in meetings}, {m.other.name: m.fed for m in meetings})
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(_run, sides, ([m.one for m in meetings], [m.other for m in meetings]), fed))
+    for meeting in meetings:
+        _conclude(meeting, sides, runs, match or {}, result)
     result.verdict = DIFFERENT if result.findings else result.verdict
     return result
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """Two endpoints, the ways in which their inputs can be paired, and what each is fed."""
+
+    one: Endpoint
+    other: Endpoint
+    ways: Sequence[Sequence[Pair]]
+    cases: Sequence[Case]
+    fed: Sequence[Case]
 
 
 def _pair_endpoints(ones: Sequence[Endpoint], others: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
@@ -76,14 +92,10 @@ def _pair_endpoints(ones: Sequence[Endpoint], others: Sequence[Endpoint]) -> lis
     return [(chosen[0], chosen[1])]
 
 
-def _compare_endpoints(
-    sides: Sequence[Description],
-    one: Endpoint,
-    other: Endpoint,
-    samples: Mapping[str, np.ndarray],
-    asked: Mapping[str, str],
-    result: Comparison,
-) -> None:
+def _prepare(
+    sides: Sequence[Description], one: Endpoint, other: Endpoint, samples: Mapping[str, np.ndarray]
+) -> _Meeting:
+    """Return what two endpoints are fed: the same values in every way in which their inputs can be paired."""
     ways = match(one.inputs, other.inputs)[:WAYS]
     one = with_samples(_informed(one, other, ways[0]), samples)
     check_drawable(one, sides[0].path)
@@ -91,20 +103,29 @@ def _compare_endpoints(
     drawn = dataclasses.replace(one, batch=size if size > 1 else None)
     cases = [case for case in cases_for(drawn, samples) if case.judged]
     fed = [_renamed(case, other, way, number) for number, way in enumerate(ways) for case in cases]
-    with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(_run, sides, (one, other), (cases, fed)))
-    for description, run, given in zip(sides, runs, (one, other), strict=True):
-        _must_have_run(description, run, given)
+    return _Meeting(one, other, ways, cases, fed)
+
+
+def _conclude(
+    meeting: _Meeting,
+    sides: Sequence[Description],
+    runs: Sequence[Run],
+    asked: Mapping[str, str],
+    result: Comparison,
+) -> None:
+    """Find out which output is which, and judge them."""
+    one, other, cases = meeting.one, meeting.other, meeting.cases
+    for description, run, endpoint in zip(sides, runs, (one, other), strict=True):
+        _must_have_run(description, run, endpoint)
     raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(other.name, {}).items()]
     result.findings += [f"{one.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
     values = _values(cases, runs[0].arrays[one.name])
-    found = [
-        (way, _values([_renamed(c, other, way, n) for c in cases], runs[1].arrays[other.name]))
-        for n, way in enumerate(ways)
-    ]
     pairs = _pair_outputs(one, other, asked)
-    judged = [(way, got, by_value(pairs, values, got)) for way, got in found]
-    scored = [(_score(values, got, outputs), way, got, outputs) for way, got, outputs in judged]
+    scored = []
+    for number, way in enumerate(meeting.ways):
+        got = _values([_renamed(c, other, way, number) for c in cases], runs[1].arrays[other.name])
+        outputs = by_value(pairs, values, got)
+        scored.append((_score(values, got, outputs), way, got, outputs))
     _, way, got, outputs = min(scored, key=lambda entry: entry[0])
     floor = noise(_with_outputs(cases, values), runs[0].arrays[one.name])
     judge(result, one, other, (way, outputs), cases, values, got, floor)
@@ -140,9 +161,9 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
     return Case(f"{case.name}@{number}", inputs, rows=case.rows)
 
 
-def _run(description: Description, endpoint: Endpoint, cases: Sequence[Case]) -> Run:
+def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
     runtime = runtime_for(description.format)
-    runs = run_foreign(description.path, description.format, [endpoint], {endpoint.name: cases}, [runtime])
+    runs = run_foreign(description.path, description.format, endpoints, cases, [runtime])
     return runs[runtime.name]
 
 
