@@ -56,8 +56,8 @@ def bytes_endpoint(
         base: What the pixels go into.
         preprocess: The pure TensorFlow function that the feed uses too: scalar string -> one image.
         name: The signature name.
-        labels: Class names in order. With them the endpoint also returns `label` (string) and `score` (float32), the
-            name and the probability of the largest output.
+        labels: Class names in order. With them the endpoint also returns `probabilities` (float32, one for each label),
+            and `label` (string) and `score` (float32), the name and the probability of the largest.
 
     Returns:
         `image_bytes` (B,) string -> the outputs of `base`. Only SavedModels carry it.
@@ -125,7 +125,7 @@ def _single(base: Endpoint, labels: Sequence[str] | None) -> tuple[Tensor, Tenso
 
 
 def _labelled(outputs: dict[str, Any], scores: Tensor, labels: Sequence[str] | None) -> dict[str, Any]:
-    """Return outputs with the name and the probability of the largest of `scores`."""
+    """Return outputs with the probabilities of `scores`, and the name and the probability of the largest."""
     if labels is None:
         return outputs
     import tensorflow as tf
@@ -133,11 +133,14 @@ def _labelled(outputs: dict[str, Any], scores: Tensor, labels: Sequence[str] | N
     values = outputs[scores.name]
     chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
     label = tf.gather(tf.constant(list(labels)), tf.argmax(values, axis=-1))
-    return {**outputs, "label": label, "score": tf.reduce_max(chances, axis=-1)}
+    return {**outputs, "label": label, "score": tf.reduce_max(chances, axis=-1), "probabilities": chances}
 
 
 def _extra(labels: Sequence[str] | None) -> tuple[Tensor, ...]:
-    return () if labels is None else (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)))
+    if labels is None:
+        return ()
+    chances = Tensor("probabilities", "float32", (None, len(labels)), "probabilities")
+    return (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)), chances)
 
 
 def step_endpoint(

@@ -145,11 +145,12 @@ POLICIES: dict[str, tuple[Op, ...]] = {
 }
 
 
-def policy(name: str) -> Callable[[Any, tf.Tensor], Any] | None:
+def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any] | None:
     """Return what `feed(augment=...)` takes for a named policy.
 
     Args:
-        name: One of `POLICIES`.
+        name: One of `POLICIES`, or words as of `pipelines.vocabulary`, such as "rotation=15,zoom=0.1,flip".
+        num_classes: Of the labels, for a policy that mixes them.
 
     Returns:
         (batch, keys) -> batch, which changes the images x of a batch (x, y[, weight]), or the batch where it is a
@@ -158,8 +159,12 @@ def policy(name: str) -> Callable[[Any, tf.Tensor], Any] | None:
     Raises:
         DataError: The name is unknown; the nearest are named.
     """
+    from pipelines import vocabulary
+
+    if name not in POLICIES and vocabulary.is_words(name):
+        return vocabulary.policy(name, num_classes)
     if name not in POLICIES:
-        near = difflib.get_close_matches(name, POLICIES, cutoff=0.4) or list(POLICIES)
+        near = difflib.get_close_matches(name, (*POLICIES, *vocabulary.NAMED), cutoff=0.4) or list(POLICIES)
         raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(near)}?', USAGE)
     return on_images(*POLICIES[name]) if POLICIES[name] else None
 

@@ -82,9 +82,17 @@ class Feed:
         """Return a feed of the first n examples (of all, if there are fewer), which shares the cache of this one."""
         return replace(self, count=min(n, self.count))
 
-    def batches(self, batch_size: int) -> tf.data.Dataset:
-        """Return one pass in order; `augment` gets the keys (0, 0, index)."""
-        one = self._pass(batch_size, 0, 0, shuffled=False, drop_remainder=False)
+    def batches(self, batch_size: int, *, seed: int = 0, epoch: int = 0, augmented: bool = True) -> tf.data.Dataset:
+        """Return one pass in order.
+
+        Args:
+            batch_size: Examples per batch.
+            seed: Decides, with the epoch, the augmentation.
+            epoch: See `seed`; `augment` gets the keys (seed, epoch, index).
+            augmented: Whether the feed's augmentation is applied.
+        """
+        feed = self if augmented else replace(self, augment=None)
+        one = feed._pass(batch_size, seed, epoch, shuffled=False, drop_remainder=False)
         return one.apply(tf.data.experimental.assert_cardinality(self.steps(batch_size))).prefetch(tf.data.AUTOTUNE)
 
     def epochs(

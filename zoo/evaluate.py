@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset
 
 
+READABLE = 20  # classes whose confusion matrix a terminal can show
+
+
 def run(
     path: str | Path, *, split: str = "test", dataset: Dataset | None = None, console: Console | None = None
 ) -> dict[str, Any]:
@@ -90,7 +93,17 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
             columns = list(dict.fromkeys(c for m in members.values() for c in m))
             rows = [(name, *(m.get(c) for c in columns)) for name, m in members.items()]
             console.table(group.replace("_", " "), ["", *columns], rows)
-        elif group == "confusion_matrix":
+        elif group == "most_confused" and len(result["confusion_matrix"]) > READABLE:
+            rows = [(pair["true"], pair["predicted"], pair["count"]) for pair in members]
+            console.table("most confused", ["true", "predicted", "count"], rows)
+        elif group == "thresholds":
+            console.table(
+                f"positive: {result['positive_class']}", list(members[0]), [tuple(r.values()) for r in members]
+            )
+        elif group == "errors":
+            for sentence in members:
+                console.say(sentence)
+        elif group == "confusion_matrix" and len(members) <= READABLE:
             names = list(result.get("per_class", range(len(members))))
             rows = [(name, *map(str, row)) for name, row in zip(names, members, strict=True)]
             console.table("confusion matrix (rows: true)", ["", *(str(n)[:6] for n in names)], rows)

@@ -12,7 +12,8 @@ from keras import ops
 class SparseCategoricalCrossentropy(keras.losses.Loss):
     """Cross-entropy of integer labels and logits, with label smoothing (Szegedy 2016, arXiv:1512.00567).
 
-    Keras smooths one-hot labels only. Shapes: labels (B, ...) integer, logits (B, ..., C) -> (B, ...).
+    Keras smooths one-hot labels only. Shapes: labels (B, ...) integer, or (B, ..., C) as shares that make 1 where
+    examples are mixed; logits (B, ..., C) -> (B, ...).
     """
 
     def __init__(
@@ -28,7 +29,9 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each label."""
-        nll = keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+        mixed = len(y_true.shape) == len(y_pred.shape)
+        one = keras.losses.categorical_crossentropy if mixed else keras.losses.sparse_categorical_crossentropy
+        nll = one(y_true, y_pred, from_logits=True)
         if not self.label_smoothing:
             return nll
         uniform = -ops.mean(ops.log_softmax(y_pred, axis=-1), axis=-1)

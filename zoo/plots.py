@@ -51,10 +51,61 @@ def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     axes.set(xlabel="predicted", ylabel="true", title="Confusion matrix, test split")
     axes.set_xticks(range(n), names, rotation=90)
     axes.set_yticks(range(n), names)
-    if n <= 30:
-        for i, j in zip(*np.nonzero(matrix), strict=True):
-            shade = "white" if share[i, j] > 0.5 else "black"
-            axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=shade, fontsize=8)
+    for i, j in zip(*np.nonzero(matrix), strict=True):
+        shade = "white" if share[i, j] > 0.5 else "black"
+        axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=shade, fontsize=8 if n <= 30 else 6)
+    return figure
+
+
+def calibration(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> Figure:
+    """Plot how often the model is right against how sure it is, and how sure it usually is."""
+    from sklearn.calibration import calibration_curve
+
+    right, sure = calibration_curve(correct, confidence, n_bins=bins)
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfect")
+    upper.plot(sure, right, marker=".", label="model")
+    upper.set(ylabel="accuracy", ylim=(0, 1), title="Calibration, test split")
+    upper.legend()
+    lower.hist(confidence, bins=np.linspace(0, 1, bins + 1))
+    lower.set(xlabel="confidence", ylabel="examples", xlim=(0, 1))
+    return figure
+
+
+def roc(truth: np.ndarray, probabilities: np.ndarray, names: Sequence[str], positive: int) -> Figure:
+    """Plot sensitivity against 1 - specificity of each class against the rest, the positive one in front."""
+    from sklearn.metrics import auc, roc_curve
+
+    figure = Figure(figsize=(5.5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    for label in sorted(range(len(names)), key=lambda i: i != positive):
+        if 0 < (truth == label).sum() < len(truth):
+            raised, found, _ = roc_curve(truth == label, probabilities[:, label])
+            shown = f"{names[label]}{' (positive)' if label == positive else ''}: AUC {auc(raised, found):.3f}"
+            axes.plot(raised, found, label=shown, linewidth=2.5 if label == positive else 1)
+    axes.set(xlabel="1 - specificity (type I errors)", ylabel="sensitivity", title="ROC, test split")
+    axes.legend(fontsize=7)
+    return figure
+
+
+def precision_recall(truth: np.ndarray, probabilities: np.ndarray, names: Sequence[str], positive: int) -> Figure:
+    """Plot precision against recall of the positive class."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    figure = Figure(figsize=(5.5, 5), layout="constrained")
+    axes = figure.subplots()
+    ill = truth == positive
+    if ill.any():
+        precision, recall, _ = precision_recall_curve(ill, probabilities[:, positive])
+        average = average_precision_score(ill, probabilities[:, positive])
+        axes.step(recall, precision, where="post", label=f"{names[positive]}: average precision {average:.3f}")
+        axes.axhline(ill.mean(), color="grey", linestyle=":", label="chance")
+        axes.legend(fontsize=8)
+    axes.set(
+        xlabel="recall (sensitivity)", ylabel="precision", title="Precision and recall, test split", ylim=(0, 1.02)
+    )
     return figure
 
 

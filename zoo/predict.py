@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from zoo.errors import MissingError, UsageError, ZooError
 
 if TYPE_CHECKING:
     import numpy as np
+    from pipelines.dataset import Info
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
@@ -34,13 +37,21 @@ class Answers(NamedTuple):
     pictures: dict[str, np.ndarray]
 
 
-def run(source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: Console | None = None) -> Answers:
+def run(
+    source: str | Path,
+    inputs: Sequence[str],
+    *,
+    top_k: int = 3,
+    category_names: str | Path | None = None,
+    console: Console | None = None,
+) -> Answers:
     """Ask a model of a run or a bundle about each input.
 
     Args:
         source: A run folder or a bundle.
         inputs: Files or folders of files for a task that takes images; texts for one that takes texts.
         top_k: How many answers, where answers are ranked.
+        category_names: JSON file {class: name for people}; classes that it leaves out keep theirs.
         console: Where to speak.
 
     Returns:
@@ -59,6 +70,8 @@ def run(source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: C
 
     opened = sources.open_source(Path(source))
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
+    if category_names is not None:
+        info = renamed(info, Path(category_names))
     if not isinstance(task, Predicts | Explains):
         raise MissingError(
             f"a model for {task.title} does not answer questions about one input; try python -m zoo.sample"
@@ -89,6 +102,27 @@ def run(source: str | Path, inputs: Sequence[str], *, top_k: int = 3, console: C
     return Answers(rows, problems, pictures)
 
 
+def renamed(info: Info, path: Path) -> Info:
+    """Return what is known of the data, with the class names that a JSON file {class: name} gives.
+
+    Raises:
+        MissingError: There is no such file.
+        UsageError: It is no such JSON, or names none of the classes.
+    """
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UsageError(f'{path} is not a JSON object of names, such as {{"21": "fire lily"}}')
+    if not set(names) & set(info.class_names or ()):
+        known = ", ".join((info.class_names or ())[:3])
+        raise UsageError(f"{path} names none of the classes of this model, which are {known}, ...")
+    return dataclasses.replace(info, class_names=tuple(names.get(name, name) for name in info.class_names))
+
+
 def expand(arguments: Sequence[str]) -> Iterator[str]:
     """Yield files; a folder stands for the image files in it and below, in order."""
     for argument in arguments:
@@ -103,9 +137,12 @@ def expand(arguments: Sequence[str]) -> Iterator[str]:
 @click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Answers per input.")
+@click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "name for people"}.')
 @click.option("-o", "--out", type=click.Path(), help="A CSV file for the rows (- is standard output), or a picture.")
 @shell.common_options
-def main(source: str, inputs: tuple[str, ...], top_k: int, out: str | None, console: Console) -> None:
+def main(
+    source: str, inputs: tuple[str, ...], top_k: int, category_names: str | None, out: str | None, console: Console
+) -> None:
     """Ask the model of a run or a bundle about image files of any size and mode, or folders of them.
 
     A folder gives predictions.csv in the current folder, unless -o names another file. Where answers are pictures, -o
@@ -115,7 +152,7 @@ def main(source: str, inputs: tuple[str, ...], top_k: int, out: str | None, cons
         out = "predictions.csv"
     if out == "-":
         console = Console(quiet=True, json=console.json)
-    rows, problems, pictures = run(source, inputs, top_k=top_k, console=console)
+    rows, problems, pictures = run(source, inputs, top_k=top_k, category_names=category_names, console=console)
     if out is not None and Path(out).suffix.lower() in IMAGE_ENDINGS:
         _write_picture(Path(out), pictures, problems, console)
     elif out is not None and rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from zoo.errors import unknown
@@ -50,12 +51,14 @@ class Weights:
         sha256: Digest of the file.
         licence: Of the weights.
         model: Builder arguments of the model that they were trained in.
+        fetch: Returns our weights file where it is not shipped: found, checked against `sha256` and converted once.
     """
 
     source: str
     sha256: str
     licence: str = "Apache-2.0"
     model: Mapping[str, Any] = field(default_factory=dict)
+    fetch: Callable[[], Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,14 @@ class Explains(Protocol):
             info: Of the data.
             top_k: How many answers, where answers are ranked.
         """
+
+
+@runtime_checkable
+class Phased(Protocol):
+    """A task whose models are trained in phases, from a pretrained backbone: see `zoo.transfer`."""
+
+    def phases(self, recipe: Recipe, info: Info) -> tuple[Any, ...]:
+        """Return the phases, in order."""
 
 
 @runtime_checkable

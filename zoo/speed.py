@@ -19,6 +19,7 @@ from zoo.console import Console
 from zoo.errors import ZooError
 from zoo.layers import fused
 from zoo.plan import Plan
+from zoo.specs import Phased
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -47,7 +48,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     """
     if plan.precision != "auto":
         return plan
-    if not has_bfloat16():
+    if not has_bfloat16() or isinstance(plan.task, Phased):
         return dataclasses.replace(plan, precision="float32")
     arguments = plan.arguments(dataset.info)
     told = [plan.model, arguments, plan.recipe.batch_size, processor(), keras.__version__]
@@ -88,7 +89,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     The speed is measured on a throw-away model: some steps, and a validation batch. At least one epoch remains.
     """
     recipe = plan.recipe
-    if not recipe.minutes:
+    if not recipe.minutes or isinstance(plan.task, Phased):  # whose phases differ in speed: each stops in time
         return plan
     seconds = _seconds(plan, dataset)
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))

@@ -102,6 +102,8 @@ def _carry_out(planned: Plan, folder: Run, dataset: Dataset, export: bool, conso
         "train_seconds": round(seconds, 1),
     }
     summary |= evaluate.run(folder.path, dataset=dataset, console=Console(quiet=True))
+    if (folder.path / "baseline.json").is_file():
+        summary["baseline"] = folder.read("baseline.json")
     if export:
         summary["bundles"] = exporting.run(folder.path, dataset=dataset, console=console)
     summary["seconds"] = round(time.monotonic() - began, 1)
@@ -142,6 +144,8 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
     from zoo import export as exporting
 
     rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
+    for what, figures in summary.get("baseline", {}).items():
+        rows += [(f"beside it: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
     console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)

@@ -15,10 +15,12 @@ from zoo.console import Console
 from zoo.layers import fused
 from zoo.plan import Plan
 from zoo.runs import Run
+from zoo.specs import Phased
 from zoo.speed import computing_in
 
 if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
 
 
 def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
@@ -57,14 +59,26 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     Raises:
         ZooError: The loss is no longer a number, or a state does not fit.
     """
-    recipe, info = plan.recipe, dataset.info
+    if isinstance(plan.task, Phased):
+        from zoo import transfer
+
+        return transfer.train(plan, dataset, run, console)
+    info = dataset.info
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
-    steps = training.steps(recipe.batch_size)
     keras.utils.set_random_seed(plan.seed)
     with computing_in(plan.precision):
         model = plan.build(info)
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
+    return fit(model, plan, info, training, validation, run, console)
+
+
+def fit(
+    model: keras.Model, plan: Plan, info: Info, training: Feed, validation: Feed, run: Run, console: Console
+) -> Keep:
+    """Fit a model that is built to two feeds by the plan's recipe; result and raises as of `train`."""
+    recipe = plan.recipe
+    steps = training.steps(recipe.batch_size)
     plan.task.compile(model, recipe, info, steps * recipe.epochs)
 
     averaged = Averaged(model)

@@ -1,15 +1,24 @@
 """Every model of the zoo, tiny, trained for real on small real data, once a session."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import zoo
+from tests import photographs
 from zoo import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-DATA = {"fashion_mnist": FIXTURES / "fashion_mnist", "shakespeare": FIXTURES / "shakespeare.txt"}
+PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_photographs`
+DATA = {
+    "fashion_mnist": FIXTURES / "fashion_mnist",
+    "shakespeare": FIXTURES / "shakespeare.txt",
+    "image_folder": PHOTOGRAPHS,
+    "oxford_flowers102": PHOTOGRAPHS,
+}
 
 
 def data_dir(model: str) -> str:
@@ -21,6 +30,14 @@ def data_dir(model: str) -> str:
 def _tensorflow(tmp_path_factory):
     os.environ["ZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     environment.prepare()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _photographs():
+    """Crops of real photographs, six classes of twenty."""
+    photographs.write(PHOTOGRAPHS, 20, classes=6)
+    yield
+    shutil.rmtree(PHOTOGRAPHS)
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,8 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
     spec = registry.get_spec(name)
     if weights in spec.weights:
         told = spec.weights[weights]
+        if told.fetch is not None:
+            return told.fetch(), dict(told.model)
         file = FILES / told.source
         if not file.is_file():
             raise MissingError(f"the weights {weights!r} of {name} are not installed: {file} is missing")
@@ -99,7 +101,20 @@ def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any])
         return
     theirs, ours = donor.get_weights(), model.get_weights()
     odd = [f"{a.shape} and {b.shape}" for a, b in zip(theirs, ours, strict=False) if a.shape != b.shape]
-    if len(theirs) != len(ours) or odd:
+    if (len(theirs) != len(ours) or odd) and not _all_but_the_head(donor, model):
         what = odd[0] if odd else f"{len(theirs)} and {len(ours)} arrays"
         raise ZooError(f"the weights {file} were trained in another shape of {name} ({what}): check the arguments")
-    model.set_weights(theirs)
+    if len(theirs) == len(ours) and not odd:
+        model.set_weights(theirs)
+
+
+def _all_but_the_head(donor: keras.Model, model: keras.Model) -> bool:
+    """Copy everything but the layer "logits", for other classes or none; False, and nothing copied, if more differs."""
+    held = {v.path: v for v in donor.weights}
+    odd = [v.path for v in model.weights if v.path not in held or held[v.path].shape != v.shape]
+    if any(path.split("/")[0] != "logits" for path in odd) or len(odd) == len(model.weights):
+        return False
+    for variable in model.weights:
+        if variable.path not in odd:
+            variable.assign(held[variable.path])
+    return True

@@ -1,0 +1,22 @@
+"""TensorFlow Flowers: 3,670 photographs of daisies, dandelions, roses, sunflowers and tulips.
+
+Sources:   data_dir (a TFDS folder, or your own pictures in folders), the prepared cache, TFDS download.
+Features:  {"image": JPEG bytes, "label": int64}.
+Splits:    there is only a training set: "official" is its first 70 %, the next 15 % and the last 15 %.
+Licence:   CC-BY 2.0, by the photographers.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pipelines import photographs
+from pipelines.dataset import Dataset
+
+NAME = "tf_flowers"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    official = {"train": "train[:70%]", "validation": "train[70%:85%]", "test": "train[85%:]"}
+    return photographs.load(NAME, data_dir, cache_dir, split, official, "CC-BY-2.0")

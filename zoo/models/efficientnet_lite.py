@@ -1,0 +1,214 @@
+"""EfficientNet-Lite 0 to 4: EfficientNet without squeeze and excitation, with ReLU6, for integer arithmetic.
+
+Reference: Tan, Le 2019, arXiv:1905.11946; the Lite variants by Google, github.com/tensorflow/tpu (efficientnet/lite).
+Use:       zoo.build("efficientnet_lite0", weights="imagenet")
+Train:     python -m zoo.train efficientnet_lite0 --data-dir FOLDER
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo.recipes import Recipe
+from zoo.registry import register
+from zoo.specs import Card, Weights
+from zoo.tasks.photographs import Photographs
+from zoo.weights import efficientnet_lite0 as imagenet
+
+STAGES = (  # kernel, blocks, filters, expansion, stride; the first and the last stage are never made deeper
+    (3, 1, 16, 1, 1),
+    (3, 2, 24, 6, 2),
+    (5, 2, 40, 6, 2),
+    (3, 3, 80, 6, 2),
+    (5, 3, 112, 6, 1),
+    (5, 4, 192, 6, 2),
+    (3, 1, 320, 6, 1),
+)
+MIDDLE = 5  # stages below the earlier features that are taken for pictures unlike ImageNet's
+VARIANTS = {  # width, depth, side of the image, dropout
+    "efficientnet_lite0": (1.0, 1.0, 224, 0.2),
+    "efficientnet_lite1": (1.0, 1.1, 240, 0.2),
+    "efficientnet_lite2": (1.1, 1.2, 260, 0.3),
+    "efficientnet_lite3": (1.2, 1.4, 280, 0.3),
+    "efficientnet_lite4": (1.4, 1.8, 300, 0.3),
+}
+STEM, HEAD = 32, 1280  # never made wider
+DROP_PATH = 0.2
+
+# === Layers ===
+
+
+def _norm(x: Any, name: str, relu: bool = True) -> Any:  # (B, H, W, C) -> (B, H, W, C)
+    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_norm")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu")(x) if relu else x
+
+
+def _conv(x: Any, filters: int, kernel: int, stride: int, name: str, relu: bool = True) -> Any:
+    x = layers.Conv2D(
+        filters, kernel, stride, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
+    )(x)
+    return _norm(x, name, relu)
+
+
+def _block(x: Any, kernel: int, filters: int, expansion: int, stride: int, drop: float, name: str) -> Any:
+    """Inverted bottleneck: (B, H, W, C) -> (B, H/stride, W/stride, filters)."""
+    start = x
+    if expansion > 1:
+        x = _conv(x, x.shape[-1] * expansion, 1, 1, f"{name}_expand")
+    x = layers.DepthwiseConv2D(
+        kernel, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise_conv"
+    )(x)
+    x = _conv(_norm(x, f"{name}_depthwise"), filters, 1, 1, f"{name}_project", relu=False)
+    if stride == 1 and start.shape[-1] == filters:
+        if drop:  # stochastic depth: whole examples are dropped (Huang 2016, arXiv:1603.09382)
+            x = layers.Dropout(drop, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x)
+        x = layers.Add(name=f"{name}_add")([start, x])
+    return x
+
+
+def _rounded(filters: float) -> int:
+    """Round to a multiple of 8 that is not more than a tenth smaller."""
+    near = max(8, int(filters + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * filters else near
+
+
+def _stages(width: float, depth: float) -> list[tuple[int, int, int, int, int]]:
+    """Return (kernel, filters, expansion, stride, stage) of every block."""
+    blocks = []
+    for stage, (kernel, repeats, filters, expansion, stride) in enumerate(STAGES):
+        if 0 < stage < len(STAGES) - 1:
+            repeats = math.ceil(repeats * depth)
+        wide = _rounded(filters * width)
+        blocks += [(kernel, wide, expansion, stride if i == 0 else 1, stage) for i in range(repeats)]
+    return blocks
+
+
+# === Functional Model ===
+
+
+def features(
+    name: str, image_shape: Sequence[int], width: float = 1.0, depth: float = 1.0, level: str = "last"
+) -> keras.Model:
+    """Return the network without its classifier.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> embedding (B, 1280) for level "last"; for "middle" the means of the
+    fifth stage (B, 112 times the width).
+    """
+    image = keras.Input(tuple(image_shape), name="image")
+    x = layers.Rescaling(1 / 128, -127 / 128, name="rescale")(image)  # as Google trained it
+    x = _conv(x, STEM, 3, 2, "stem")
+    blocks = _stages(width, depth)
+    for i, (kernel, filters, expansion, stride, stage) in enumerate(blocks):
+        if level == "middle" and stage == MIDDLE:
+            break
+        x = _block(x, kernel, filters, expansion, stride, DROP_PATH * i / len(blocks), f"block{i}")
+    if level == "last":
+        x = _conv(x, HEAD, 1, 1, "head")
+    return keras.Model(image, layers.GlobalAveragePooling2D(name="embedding")(x), name=name)
+
+
+def _build(
+    name: str,
+    num_classes: int,
+    include_top: bool,
+    image_shape: Sequence[int],
+    width: float | None = None,
+    depth: float | None = None,
+) -> keras.Model:
+    wide, deep, _, dropout = VARIANTS[name]
+    body = features(name, image_shape, width or wide, depth or deep)
+    if not include_top:
+        return body
+    x = layers.Dropout(dropout, name="dropout")(body.output)
+    return keras.Model(body.input, layers.Dense(num_classes, name="logits")(x), name=name)
+
+
+RECIPES = {
+    "default": Recipe(
+        epochs=30,
+        batch_size=32,
+        learning_rate=1e-3,
+        weight_decay=0.02,
+        label_smoothing=0.1,
+        warmup=0.1,
+        augment="photographs",
+    )
+}
+CARD = Card(
+    paper="Tan, Le 2019, arXiv:1905.11946",
+    notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Trained from scratch it wants 100,000 pictures: "
+    "with fewer, `flowers` begins from ImageNet.",
+)
+
+
+@register(
+    data="image_folder",
+    task=Photographs(height=224, width=224),
+    recipes=RECIPES,
+    tiny={"width": 0.25, "depth": 0.3},
+    card=CARD,
+    weights={
+        "imagenet": Weights(imagenet.SOURCE, imagenet.SHA256, "Apache-2.0", {"num_classes": 1000}, imagenet.fetch)
+    },
+)
+def efficientnet_lite0(
+    num_classes: int = 1000,
+    include_top: bool = True,
+    image_shape: Sequence[int] = (224, 224, 3),
+    width: float = 1.0,
+    depth: float = 1.0,
+) -> keras.Model:
+    """EfficientNet-Lite0 for 224x224 photographs, with ImageNet weights (75.1 % top-1 by Google).
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    """
+    return _build("efficientnet_lite0", num_classes, include_top, image_shape, width, depth)
+
+
+@register(data="image_folder", task=Photographs(height=240, width=240), recipes=RECIPES, tiny={}, card=CARD)
+def efficientnet_lite1(
+    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (240, 240, 3)
+) -> keras.Model:
+    """EfficientNet-Lite1 for 240x240 photographs.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    """
+    return _build("efficientnet_lite1", num_classes, include_top, image_shape)
+
+
+@register(data="image_folder", task=Photographs(height=260, width=260), recipes=RECIPES, tiny={}, card=CARD)
+def efficientnet_lite2(
+    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (260, 260, 3)
+) -> keras.Model:
+    """EfficientNet-Lite2 for 260x260 photographs.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    """
+    return _build("efficientnet_lite2", num_classes, include_top, image_shape)
+
+
+@register(data="image_folder", task=Photographs(height=280, width=280), recipes=RECIPES, tiny={}, card=CARD)
+def efficientnet_lite3(
+    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (280, 280, 3)
+) -> keras.Model:
+    """EfficientNet-Lite3 for 280x280 photographs.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    """
+    return _build("efficientnet_lite3", num_classes, include_top, image_shape)
+
+
+@register(data="image_folder", task=Photographs(height=300, width=300), recipes=RECIPES, tiny={}, card=CARD)
+def efficientnet_lite4(
+    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (300, 300, 3)
+) -> keras.Model:
+    """EfficientNet-Lite4 for 300x300 photographs.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    """
+    return _build("efficientnet_lite4", num_classes, include_top, image_shape)

@@ -1,0 +1,47 @@
+"""Flowers by transfer learning: a pretrained backbone under a new head.
+
+Reference: Nilsback, Zisserman 2008 (data); Razavian 2014, "CNN features off-the-shelf", arXiv:1403.6382.
+Train:     python -m zoo.train flowers
+           python -m zoo.train flowers --data-dir FOLDER       # one sub-folder a class
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+
+from zoo.recipes import Recipe
+from zoo.registry import register
+from zoo.specs import Card
+from zoo.tasks.transfer import CASES, Transfer
+
+FOUR_CASES = (
+    "Four cases, chosen by size and similarity: " + "; ".join(f"{k}: {c.words}" for k, c in CASES.items()) + "."
+)
+
+RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2, augment="flowers")
+
+
+@register(
+    data="oxford_flowers102",
+    task=Transfer(),
+    recipes={"default": RECIPE},
+    tiny={"backbone": "efficientnet_lite_tiny"},
+    card=Card(paper="Nilsback, Zisserman 2008", notes=FOUR_CASES),
+)
+def flowers(
+    num_classes: int = 102,
+    backbone: str = "efficientnet_lite0",
+    level: Literal["last", "middle"] = "last",
+    dropout: float = 0.2,
+    image_shape: Sequence[int] = (224, 224, 3),
+) -> keras.Model:
+    """Photographs of your classes, by transfer from a pretrained backbone.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
+    """
+    from zoo import transfer
+
+    return transfer.classifier("flowers", num_classes, backbone, level, dropout, image_shape)

@@ -1,0 +1,41 @@
+"""Landmarks by transfer learning, told with top-1, top-5 and tags.
+
+Reference: Weyand 2020, "Google Landmarks Dataset v2", arXiv:2004.01804 (the kind of data).
+Train:     python -m zoo.train landmarks --data-dir FOLDER       # one sub-folder a landmark
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+
+from zoo.models.flowers import FOUR_CASES, RECIPE
+from zoo.registry import register
+from zoo.specs import Card
+from zoo.tasks.landmarks import Landmarks
+
+
+@register(
+    data="image_folder",
+    task=Landmarks(),
+    recipes={"default": dataclasses.replace(RECIPE, augment="landmarks")},
+    tiny={"backbone": "efficientnet_lite_tiny"},
+    card=Card(paper="Weyand 2020, arXiv:2004.01804", notes=FOUR_CASES),
+)
+def landmarks(
+    num_classes: int = 50,
+    backbone: str = "efficientnet_lite0",
+    level: Literal["last", "middle"] = "last",
+    dropout: float = 0.2,
+    image_shape: Sequence[int] = (224, 224, 3),
+) -> keras.Model:
+    """Photographs of landmarks, with tags, by transfer from a pretrained backbone.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
+    """
+    from zoo import transfer
+
+    return transfer.classifier("landmarks", num_classes, backbone, level, dropout, image_shape)

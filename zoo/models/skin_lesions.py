@@ -1,0 +1,44 @@
+"""Skin lesions by transfer learning, judged as a doctor would: sensitivity, specificity, ROC, what a threshold misses.
+
+Reference: Codella 2018, "Skin lesion analysis toward melanoma detection" (ISIC 2017), arXiv:1710.05006.
+Train:     python -m zoo.train skin_lesions --data-dir FOLDER [--set task.positive=melanoma]
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+
+from zoo.models.flowers import FOUR_CASES, RECIPE
+from zoo.registry import register
+from zoo.specs import Card
+from zoo.tasks.medical import Medical
+
+
+@register(
+    data="image_folder",
+    task=Medical(),
+    recipes={"default": dataclasses.replace(RECIPE, augment="skin_lesions")},
+    tiny={"backbone": "efficientnet_lite_tiny"},
+    card=Card(
+        paper="Codella 2018, arXiv:1710.05006",
+        notes=f"Not a medical device: it was never tested on patients. {FOUR_CASES}",
+    ),
+)
+def skin_lesions(
+    num_classes: int = 3,
+    backbone: str = "efficientnet_lite0",
+    level: Literal["last", "middle"] = "last",
+    dropout: float = 0.2,
+    image_shape: Sequence[int] = (224, 224, 3),
+) -> keras.Model:
+    """Photographs of skin lesions, with a positive class, by transfer from a pretrained backbone.
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
+    """
+    from zoo import transfer
+
+    return transfer.classifier("skin_lesions", num_classes, backbone, level, dropout, image_shape)
