@@ -20,13 +20,16 @@ import numpy as np
 from pipelines.sources import write_atomic
 from zoo.errors import ZooError
 
+_COUNTED = re.compile(r"seed_generator_\d+")  # numbered by how many a process has made, which says nothing
 KEPT = 2  # the newest, and the one before it should the newest be damaged
 
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
     """Return every variable that training changes, by a stable name: the model's, its optimizers', its seeds'."""
     optimizers = {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
-    found: dict[str, keras.Variable] = {f"model/{i}/{v.path}": v for i, v in enumerate(model.variables)}
+    found: dict[str, keras.Variable] = {
+        f"model/{i}/{_COUNTED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
+    }
     for key, optimizer in optimizers.items():
         found |= {f"{key}/{i}/{v.path}": v for i, v in enumerate(optimizer.variables)}
     return found

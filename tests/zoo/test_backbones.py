@@ -48,11 +48,11 @@ def saved_model(tmp_path_factory):
 
     body = features("tiny", (96, 96, 3), 0.25, 0.3, "middle")
 
-    class Reusable(tf.Module):
+    class Reusable(tf.train.Checkpoint):
         def __init__(self):
             super().__init__()
-            self.variables_held = [v.value for v in body.weights]
-            self.trainable_variables_held = [v.value for v in body.trainable_weights]
+            self.variables = [v.value for v in body.weights]
+            self.trainable_variables = [v.value for v in body.trainable_weights]
 
         @tf.function(input_signature=[tf.TensorSpec([None, 96, 96, 3], tf.float32)])
         def __call__(self, images):

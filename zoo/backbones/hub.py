@@ -25,7 +25,7 @@ class SavedModel(keras.layers.Layer):
         super().__init__(**kwargs)
         self.handle = handle
         self.loaded = _load(handle)
-        held = {v.ref(): v for v in self.loaded.variables}
+        held = {v.ref(): v for v in getattr(self.loaded, "variables", ())}
         trainable = {v.ref() for v in getattr(self.loaded, "trainable_variables", ())}
         self.adopted = []
         for ref, variable in held.items():
