@@ -78,6 +78,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         decay_steps=max(1, round(recipe.decay_epochs * steps / recipe.epochs)),
     )
     common = {
+        "name": recipe.optimizer,  # Keras would number it, and a state would not fit the next training of the process
         "learning_rate": schedule,
         "weight_decay": recipe.weight_decay or None,
         "global_clipnorm": recipe.clip_norm or None,

@@ -18,6 +18,7 @@ from zoo.errors import MissingError, UsageError, ZooError
 
 if TYPE_CHECKING:
     import numpy as np
+
     from pipelines.dataset import Info
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")

@@ -163,7 +163,7 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, dataset):
         np.testing.assert_array_equal(fed, read)
         logits = opened.call("serving_default", {"image": fed[None]})["logits"]
         np.testing.assert_allclose(served["logits"], logits, atol=1e-4)
-        rows, _ = predict.run(run, [str(path)], top_k=1)
+        rows, *_ = predict.run(run, [str(path)], top_k=1)
         assert rows[0]["label"] == served["label"][0].decode()
         assert rows[0]["probability"] == pytest.approx(float(served["score"][0]), abs=1e-4)
         assert opened.call("features", {"image": fed[None]})["embedding"].shape == (1, 1280)
@@ -186,7 +186,7 @@ def test_category_names_are_shown_and_wrong_ones_answered(trained, tmp_path):
 
     run, picture = trained("flowers"), str(min(DATA["image_folder"].rglob("*.jpg")))
     (tmp_path / "names.json").write_text(json.dumps({"astronaut": "Eileen Collins", "orchid": "an orchid"}))
-    rows, _ = predict.run(run, [picture], top_k=6, category_names=tmp_path / "names.json")
+    rows, *_ = predict.run(run, [picture], top_k=6, category_names=tmp_path / "names.json")
     assert {"Eileen Collins", "chelsea"} < {row["label"] for row in rows}
     for content, message in (('{"orchid": "x"}', "names none"), ("[]", "JSON object"), ("{", "is not JSON")):
         (tmp_path / "names.json").write_text(content)
@@ -199,7 +199,7 @@ def test_category_names_are_shown_and_wrong_ones_answered(trained, tmp_path):
 def test_landmarks_answer_with_tags(trained):
     from zoo import predict
 
-    rows, _ = predict.run(trained("landmarks"), [str(min(DATA["image_folder"].rglob("*.jpg")))], top_k=5)
+    rows, *_ = predict.run(trained("landmarks"), [str(min(DATA["image_folder"].rglob("*.jpg")))], top_k=5)
     assert [row["tag"] for row in rows] == [row["probability"] >= 0.2 for row in rows]
     assert len(rows) == 5
 
