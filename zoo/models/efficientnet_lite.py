@@ -117,17 +117,17 @@ def _build(
     num_classes: int,
     include_top: bool,
     image_shape: Sequence[int],
-    width: float | None = None,
-    depth: float | None = None,
+    width: float,
+    depth: float,
 ) -> keras.Model:
-    wide, deep, _, dropout = VARIANTS[name]
-    body = features(name, image_shape, width or wide, depth or deep)
+    body = features(name, image_shape, width, depth)
     if not include_top:
         return body
-    x = layers.Dropout(dropout, name="dropout")(body.output)
+    x = layers.Dropout(VARIANTS[name][3], name="dropout")(body.output)
     return keras.Model(body.input, layers.Dense(num_classes, name="logits")(x), name=name)
 
 
+TINY = {"width": 0.25, "depth": 0.3}
 RECIPES = {
     "default": Recipe(
         epochs=30,
@@ -150,7 +150,7 @@ CARD = Card(
     data="image_folder",
     task=Photographs(height=224, width=224),
     recipes=RECIPES,
-    tiny={"width": 0.25, "depth": 0.3},
+    tiny=TINY,
     card=CARD,
     weights={
         "imagenet": Weights(imagenet.SOURCE, imagenet.SHA256, "Apache-2.0", {"num_classes": 1000}, imagenet.fetch)
@@ -170,45 +170,61 @@ def efficientnet_lite0(
     return _build("efficientnet_lite0", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=240, width=240), recipes=RECIPES, tiny={}, card=CARD)
+@register(data="image_folder", task=Photographs(height=240, width=240), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite1(
-    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (240, 240, 3)
+    num_classes: int = 1000,
+    include_top: bool = True,
+    image_shape: Sequence[int] = (240, 240, 3),
+    width: float = 1.0,
+    depth: float = 1.1,
 ) -> keras.Model:
     """EfficientNet-Lite1 for 240x240 photographs.
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
     """
-    return _build("efficientnet_lite1", num_classes, include_top, image_shape)
+    return _build("efficientnet_lite1", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=260, width=260), recipes=RECIPES, tiny={}, card=CARD)
+@register(data="image_folder", task=Photographs(height=260, width=260), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite2(
-    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (260, 260, 3)
+    num_classes: int = 1000,
+    include_top: bool = True,
+    image_shape: Sequence[int] = (260, 260, 3),
+    width: float = 1.1,
+    depth: float = 1.2,
 ) -> keras.Model:
     """EfficientNet-Lite2 for 260x260 photographs.
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
     """
-    return _build("efficientnet_lite2", num_classes, include_top, image_shape)
+    return _build("efficientnet_lite2", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=280, width=280), recipes=RECIPES, tiny={}, card=CARD)
+@register(data="image_folder", task=Photographs(height=280, width=280), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite3(
-    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (280, 280, 3)
+    num_classes: int = 1000,
+    include_top: bool = True,
+    image_shape: Sequence[int] = (280, 280, 3),
+    width: float = 1.2,
+    depth: float = 1.4,
 ) -> keras.Model:
     """EfficientNet-Lite3 for 280x280 photographs.
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
     """
-    return _build("efficientnet_lite3", num_classes, include_top, image_shape)
+    return _build("efficientnet_lite3", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=300, width=300), recipes=RECIPES, tiny={}, card=CARD)
+@register(data="image_folder", task=Photographs(height=300, width=300), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite4(
-    num_classes: int = 1000, include_top: bool = True, image_shape: Sequence[int] = (300, 300, 3)
+    num_classes: int = 1000,
+    include_top: bool = True,
+    image_shape: Sequence[int] = (300, 300, 3),
+    width: float = 1.4,
+    depth: float = 1.8,
 ) -> keras.Model:
     """EfficientNet-Lite4 for 300x300 photographs.
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
     """
-    return _build("efficientnet_lite4", num_classes, include_top, image_shape)
+    return _build("efficientnet_lite4", num_classes, include_top, image_shape, width, depth)
