@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 8
 
-.PHONY: setup demo test check format tables proof clean
+.PHONY: setup demo test check format tables proof bench bench-full clean
 .DEFAULT_GOAL = help
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test    set up and run the tests"
 	@echo "make check   lint and format check, as CI does"
 	@echo "make proof   full-size proofs on real data (hours)"
+	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv"
 
 setup: .venv/.installed
@@ -42,5 +43,11 @@ tables: setup
 proof: setup
 	$(BIN)/python -m pytest -m proof --timeout 0
 
+bench: setup
+	$(BIN)/python -m benchmarks
+
+bench-full: setup
+	$(BIN)/python -m benchmarks --full
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers build *.egg-info .pytest_cache .ruff_cache

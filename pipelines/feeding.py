@@ -36,8 +36,8 @@ def feed(
             must come out with the same shapes.
         count: Number of examples, where `examples.cardinality()` does not know it.
         augment: (batch, keys int64 (B, 3)) -> batch; keyed by example, see `pipelines.augment`.
-        cache: Where decoded examples are kept: "memory", "disk", "none", or "auto": in memory if they take at most a
-            quarter of what is free, else on disk.
+        cache: Where decoded examples are kept: "memory", "disk", "none", or "auto": in memory up to 1 GiB, else on
+            disk. The order of an epoch is not the same in memory and on disk.
         ordered: Never shuffle, where the order means something: a state that is carried from batch to batch.
 
     Returns:

@@ -10,7 +10,6 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import psutil
 import tensorflow as tf
 
 from pipelines import keyed, sources
@@ -19,7 +18,8 @@ from pipelines.errors import USAGE, DataError
 PLACES = ("auto", "memory", "disk", "none")
 _SAMPLE = 64  # examples measured to estimate the size of all
 _CHUNK = 1024
-_WINDOW = 2**28  # bytes of a shuffle buffer; were it a share of the free memory, the order would change with that
+MEMORY = 2**30  # bytes that "auto" keeps in memory; a share of what is free would give another order elsewhere
+_WINDOW = 2**28  # bytes of a shuffle buffer; constant for the same reason
 
 
 class Store:
@@ -42,11 +42,7 @@ class Store:
         """Where examples are kept: "memory", "disk" or "none"."""
         if self._place != "auto":
             return self._place
-        return "memory" if self._example_bytes * self._count <= self._budget else "disk"
-
-    @functools.cached_property
-    def _budget(self) -> int:
-        return psutil.virtual_memory().available // 4
+        return "memory" if self._example_bytes * self._count <= MEMORY else "disk"
 
     @functools.cached_property
     def _example_bytes(self) -> int:

@@ -14,7 +14,11 @@ from zoo.console import Console
 from zoo.specs import Studies, first_metrics
 
 if TYPE_CHECKING:
+    import keras
+
     from pipelines.dataset import Dataset
+    from zoo.plan import Plan
+    from zoo.specs import Evaluation
 
 
 READABLE = 20  # classes whose confusion matrix a terminal can show
@@ -43,21 +47,14 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo import inference
     from zoo.runs import Run
 
     folder = Run.open(path)
     plan = folder.plan()
     model = folder.model()
     dataset = dataset or plan.load_data()
-    served = next(iter(plan.task.served(model).values()))
-    contract = plan.task.contract(served, dataset.info)
-    evaluation = inference.collect(contract["serving_default"], plan.feed(dataset, split), dataset.info)
-    metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
-    evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
-    if isinstance(plan.task, Studies):
-        evaluation = plan.task.study(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
-        metrics = evaluation.metrics
+    evaluation = judge(plan, model, dataset, split)
+    metrics = evaluation.metrics
     scalars = dict(first_metrics(metrics))
     result = {
         "metrics": scalars,
@@ -73,6 +70,20 @@ def run(
         _draw(folder, plan, evaluation)
     _show(console, folder.path, result)
     return result
+
+
+def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
+    """Return what a model says about a split, with the metrics of its task."""
+    from zoo import inference
+
+    served = next(iter(plan.task.served(model).values()))
+    contract = plan.task.contract(served, dataset.info)
+    evaluation = inference.collect(contract["serving_default"], plan.feed(dataset, split), dataset.info)
+    metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
+    evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
+    if isinstance(plan.task, Studies):
+        evaluation = plan.task.study(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
+    return evaluation
 
 
 def _draw(folder: Any, plan: Any, evaluation: Any) -> None:

@@ -10,6 +10,7 @@ import click
 from zoo import console as shell
 from zoo import registry
 from zoo.console import Console
+from zoo.recipes import Recipe
 
 
 def run(name: str) -> dict[str, Any]:
@@ -49,13 +50,13 @@ def _shapes(tensors: Any) -> dict[str, str]:
     return {k: f"{t.dtype} {tuple(t.shape)}".replace("None", "B", 1) for k, t in named.items()}
 
 
-def _changed(recipe: Any) -> dict[str, Any]:
+def _changed(recipe: Recipe) -> dict[str, Any]:
     """Return the fields of a recipe that differ from the defaults, and the four that everyone asks for."""
     shown = {"epochs", "batch_size", "learning_rate", "optimizer"}
     return {
         f.name: getattr(recipe, f.name)
         for f in dataclasses.fields(recipe)
-        if f.name in shown or getattr(recipe, f.name) != f.default
+        if f.name in shown or getattr(recipe, f.name) != getattr(Recipe(), f.name)
     }
 
 

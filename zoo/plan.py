@@ -33,7 +33,7 @@ class Plan:
         task: The entry's, with the `task.` settings.
         recipe: The named recipe, with the `recipe.` settings.
         recipe_name: Its name.
-        asked: Builder arguments that the user gave; those that the data decides join them in `arguments`.
+        asked: Builder arguments of the recipe and the user; those that the data decides join them in `arguments`.
         data: Where the examples come from: name, data_dir, cache_dir.
         seed: Of everything random.
         precision: In which training computes: "auto", "float32" or "bfloat16". What is saved is float32 always.
@@ -82,7 +82,8 @@ class Plan:
             for f in dataclasses.fields(mine)
             if getattr(mine, f.name) != getattr(theirs, f.name)
         }
-        changed |= {f"model.{k}": v for k, v in self.asked.items()}
+        given = registry.check_arguments(self.model, self.recipe.model)  # lists become tuples, as in `asked`
+        changed |= {f"model.{k}": v for k, v in self.asked.items() if k not in given or given[k] != v}
         if self.data["name"] != spec.data:
             changed["data"] = self.data["name"]
         for key, value in changed.items():
@@ -153,7 +154,9 @@ def make_plan(
     """
     spec: Spec = registry.get_spec(model)
     dataset, groups = _grouped(settings or {})
-    dataset, groups["model"] = dataset or spec.data, {**(asked or {}), **groups["model"]}
+    dataset = dataset or spec.data
+    chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
+    groups["model"] = {**chosen.model, **(asked or {}), **groups["model"]}
     if dataset not in pipelines.list_datasets():
         raise unknown("dataset", dataset, pipelines.list_datasets())
     if precision not in PRECISIONS:
@@ -164,7 +167,7 @@ def make_plan(
     return Plan(
         model=model,
         task=override(spec.task, groups["task"], "task"),
-        recipe=override(spec.recipe(recipe), groups["recipe"], "recipe"),
+        recipe=chosen,
         recipe_name=recipe,
         asked=registry.check_arguments(model, groups["model"]),
         data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},

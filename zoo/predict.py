@@ -146,6 +146,8 @@ def main(
 ) -> None:
     """Ask the model of a run or a bundle about image files of any size and mode, or folders of them.
 
+    The name of a model that ships with weights will do too: python -m zoo.predict fashion_mnist shirt.png.
+
     A folder gives predictions.csv in the current folder, unless -o names another file. Where answers are pictures, -o
     may name one: several answers are laid below each other in it.
     """

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zoo.errors import UsageError, unknown
@@ -73,6 +73,7 @@ class Recipe:
         split: "official", or percentages of the training set such as "60/20/20".
         restarts: Trainings from different seeds, of which the best by validation loss is kept.
         minutes: Time budget: the machine's speed is measured first and `epochs` lowered to fit; 0 is off.
+        model: Builder arguments that belong to the recipe; those that the user gives go first.
     """
 
     epochs: int = 10
@@ -95,6 +96,7 @@ class Recipe:
     split: str = "official"
     restarts: int = 1
     minutes: float = 0.0
+    model: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value no training could use."""

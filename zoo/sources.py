@@ -1,4 +1,4 @@
-"""What `predict` and `sample` are pointed at: a run or a bundle, opened in a runtime."""
+"""What `predict` and `sample` are pointed at: a run, a bundle or a model with shipped weights, opened in a runtime."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zoo import registry
 from zoo.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
+    import keras
+
     from export.contract import Contract
     from pipelines.dataset import Info
     from zoo.plan import Plan
@@ -39,43 +42,58 @@ class Source:
 
 
 def open_source(path: Path, runtime: str | None = None) -> Source:
-    """Open a run or a bundle.
+    """Open a run, a bundle, or a model of the zoo with the weights that ship with it.
 
     Args:
-        path: The folder.
+        path: The folder; or the model's name, where no folder has that name.
         runtime: "keras", "saved_model" or "tflite"; None is keras for a run and saved_model for a bundle. A run is
             asked for its own bundle where the runtime needs one.
 
     Raises:
-        UsageError: Neither a run nor a bundle of this zoo.
+        UsageError: Neither a run, a bundle of this zoo nor a model with weights.
         MissingError: A run without a bundle.
     """
+    if not path.exists() and str(path) in registry.list_models():
+        return _shipped(str(path), runtime)
     if (path / "manifest.json").is_file():
         return _bundle(path, runtime or "saved_model")
     from zoo.runs import Run
 
     run = Run.open(path)
     if runtime in (None, "keras"):
-        return _live(run)
+        return _live(run.plan().task, run.model(), run.info())
     bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
     if not bundles:
         raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
     return _bundle(bundles[0], runtime)
 
 
-def _live(run: Any) -> Source:
+def _shipped(name: str, runtime: str | None) -> Source:
+    import zoo
+    from pipelines.dataset import Info
+    from zoo import weights
+    from zoo.plan import make_plan
+
+    if "default" not in registry.get_spec(name).weights:
+        raise UsageError(f"{name} ships without weights: python -m zoo.train {name}, then name its run folder")
+    if runtime not in (None, "keras"):
+        raise UsageError(f"the weights that ship with {name} run in keras; for {runtime}, name a run or a bundle")
+    info = Info.from_json(json.loads(weights.info_file(name).read_text(encoding="utf-8")))
+    return _live(make_plan(name).task, zoo.build(name, weights="default"), info)
+
+
+def _live(task: Task, model: keras.Model, info: Info) -> Source:
     import tensorflow as tf
 
-    plan, info = run.plan(), run.info()
-    served = next(iter(plan.task.served(run.model()).values()))
-    contract = plan.task.contract(served, info)
+    served = next(iter(task.served(model).values()))
+    contract = task.contract(served, info)
     functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         tensors = {k: tf.constant(v) for k, v in _typed(contract, endpoint, inputs).items()}
         return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
 
-    return Source(plan.task, info, contract, call)
+    return Source(task, info, contract, call)
 
 
 def _bundle(path: Path, runtime: str) -> Source:

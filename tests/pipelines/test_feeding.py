@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import augment, keyed
+from pipelines import augment, keyed, store
 
 from .conftest import FIXTURES
 
@@ -147,10 +147,10 @@ def test_unknown_cardinality_is_counted():
 def test_auto_goes_to_disk_beyond_the_budget(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     feed = pipelines.feed(tf.data.Dataset.range(1000))
-    monkeypatch.setattr(type(feed.store), "_budget", 7999)
+    monkeypatch.setattr(store, "MEMORY", 7999)
     assert feed.store.place == "disk"
     assert np.concatenate(list(feed.batches(300).as_numpy_iterator())).tolist() == list(range(1000))
-    monkeypatch.setattr(type(feed.store), "_budget", 8000)
+    monkeypatch.setattr(store, "MEMORY", 8000)
     assert pipelines.feed(tf.data.Dataset.range(1000)).store.place == "memory"
 
 

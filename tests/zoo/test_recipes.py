@@ -90,6 +90,18 @@ def test_unusable_values_are_refused(values, expected):
         recipes.override(Recipe(), values, "recipe")
 
 
+def test_a_recipe_brings_builder_arguments_and_the_user_goes_first():
+    from zoo.plan import make_plan
+
+    settings = {"recipe.model": '{"dropout": 0.4, "filters": [8, 16]}', "model.dropout": "0.1"}
+    plan = make_plan("fashion_mnist", settings=settings)
+    assert plan.asked == {"dropout": 0.1, "filters": (8, 16)}
+    assert "model.dropout=0.1" in plan.command()
+    assert "model.filters" not in plan.command()
+    with pytest.raises(UsageError, match="did you mean dropout"):
+        make_plan("fashion_mnist", settings={"recipe.model": '{"droput": 0.4}'})
+
+
 @pytest.fixture(scope="module")
 def restarted(tmp_path_factory):
     out = tmp_path_factory.mktemp("restarts") / "run"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -96,6 +97,29 @@ def test_a_damaged_state_is_noticed_and_the_one_before_it_taken(whole, tmp_path)
     newest.write_bytes(content)
     assert "is damaged; taking the state before it" in finish(out)
     assert_same(out, whole)
+
+
+@pytest.mark.proof
+def test_a_hundred_kills_at_random_moments(whole, tmp_path):
+    """Each run is killed again and again until it ends in spite of that; every one must end in the same bits."""
+    began = time.monotonic()
+    finish(tmp_path / "measured")
+    seconds, kills, ended = time.monotonic() - began, 0, 0
+    moments = random.Random(0)
+    while kills < 100:
+        out = tmp_path / str(ended)
+        while not (out / "summary.json").exists():
+            process = start(out)
+            try:
+                printed = process.communicate(timeout=moments.uniform(0, seconds))[0]
+                assert process.returncode == 0, printed
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        assert_same(out, whole)
+        ended += 1
+    assert ended > 1
 
 
 def test_a_finished_run_is_refused(whole):

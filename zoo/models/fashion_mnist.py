@@ -104,14 +104,14 @@ class FashionMNIST(keras.Model):
     task=Classification(height=28, width=28, channels=1),
     recipes={
         "default": Recipe(
-            epochs=12,
+            epochs=18,
             batch_size=128,
             optimizer="adamw",
             learning_rate=4e-3,
             schedule="one_cycle",
             weight_decay=0.05,
             label_smoothing=0.05,
-            augment="flip",
+            augment="flip_shift",
         ),
     },
     tiny={"filters": (8, 16), "depths": (1, 1)},
@@ -126,7 +126,7 @@ class FashionMNIST(keras.Model):
 def fashion_mnist(
     num_classes: int = 10,
     api: Literal["functional", "sequential", "subclassed"] = "functional",
-    filters: Sequence[int] = (24, 48, 96),
+    filters: Sequence[int] = (32, 64, 128),
     depths: Sequence[int] = (1, 2, 2),
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),

@@ -34,6 +34,11 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
     return model
 
 
+def info_file(name: str) -> Path:
+    """Return where the description of the data lies that the shipped weights of a model were trained on."""
+    return FILES / f"{name}.info.json"
+
+
 def load_into(model: keras.Model, name: str, weights: str) -> None:
     """Load weights into a model of entry `name` that is built already.
 

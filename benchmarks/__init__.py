@@ -1,0 +1,9 @@
+"""Side by side with what people would use instead: `python -m benchmarks`, never a test.
+
+works/    one file per piece of work: who competes, in which unit, what is to be reached
+ours/     our contenders, one script each
+peers/    the others, written as their own documentation writes them
+
+A contender is a script that does the work once in a fresh process and prints `{"value": ...}` as its last line, or
+`{"not_run": "why"}`.
+"""

@@ -1,0 +1,49 @@
+"""python -m benchmarks: us and the peers, in turn, on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+
+import click
+
+from benchmarks import report
+from benchmarks.work import HERE, Work, measure
+from zoo import console as shell
+from zoo.console import Console
+from zoo.errors import unknown
+
+
+def works() -> dict[str, Work]:
+    """Return every work by the name of its file."""
+    names = sorted(p.stem for p in (HERE / "works").glob("*.py") if p.stem != "__init__")
+    return {name: importlib.import_module(f"benchmarks.works.{name}").WORK for name in names}
+
+
+@click.command("benchmarks")
+@click.argument("names", metavar="[WORK]...", nargs=-1)
+@click.option("--full", is_flag=True, help="Run the long ones too.")
+@click.option("--rounds", type=click.IntRange(1), help="Instead of each work's own.")
+@shell.common_options
+def main(names: tuple[str, ...], full: bool, rounds: int | None, console: Console) -> None:
+    """Measure each WORK (all quick ones, if none is named) and write benchmarks/RESULTS.md and results.json."""
+
+    known = works()
+    for name in names:
+        if name not in known:
+            raise unknown("work", name, known)
+    results = {}
+    for name, work in known.items():
+        if name not in names and (names or not (work.quick or full)):
+            continue
+        work = dataclasses.replace(work, rounds=rounds or work.rounds)
+        console.say(f"{name}: {work.title}")
+        scores = measure(work, console.say)
+        report.save(name, work, scores)
+        results[name] = {contender: score.median for contender, score in scores.items()}
+    console.say(f"written: {HERE / 'RESULTS.md'}")
+    console.result(results)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m benchmarks")

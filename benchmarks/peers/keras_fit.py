@@ -1,0 +1,57 @@
+"""Images/s of the same network as keras.io writes a convnet: `Sequential`, arrays, `fit`. Argument: the precision.
+
+Source: https://keras.io/examples/vision/mnist_convnet/ (layers and sizes are those of our network).
+"""
+
+import json
+import os
+import sys
+import time
+
+import keras
+import numpy as np
+from keras import layers
+
+WARM_UP, STEPS, BATCH = 20, 150, 128
+
+
+class Clock(keras.callbacks.Callback):
+    """Takes the time between two steps."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == WARM_UP:
+            self.began = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == WARM_UP + STEPS - 1:
+            self.seconds = time.perf_counter() - self.began
+
+
+def network() -> keras.Model:
+    """Build our default architecture from stock layers."""
+    model = keras.Sequential([keras.Input((28, 28, 1)), layers.Rescaling(1 / 255)])
+    for block, (filters, depth) in enumerate(((24, 1), (48, 2), (96, 2))):
+        for _ in range(depth):
+            model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
+            model.add(layers.BatchNormalization())
+            model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D() if block < 2 else layers.GlobalAveragePooling2D())
+    model.add(layers.Dropout(0.2))
+    model.add(layers.Dense(10))
+    return model
+
+
+def main(precision: str) -> float:
+    """Train some steps; return images a second."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    arrays = np.load(os.path.join(os.environ["BENCHMARK_DATA"], "fashion_mnist.npz"))
+    count = BATCH * (WARM_UP + STEPS)
+    x, y = arrays["train_images"][:count], arrays["train_labels"][:count]
+    model, clock = network(), Clock()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
+    model.fit(x, y, batch_size=BATCH, callbacks=[clock], verbose=0)
+    return BATCH * STEPS / clock.seconds
+
+
+print(json.dumps({"value": main(sys.argv[1])}))

@@ -1,0 +1,86 @@
+"""What the measurements say: results.json for programs, RESULTS.md for people."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+from typing import Any
+
+from benchmarks.work import HERE, Score, Work, reached
+from pipelines.sources import write_atomic
+from zoo.runs import git_revision
+from zoo.speed import has_bfloat16, processor
+
+VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "bfloat16": has_bfloat16(),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "git": git_revision(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def save(name: str, work: Work, scores: dict[str, Score]) -> None:
+    """Put the scores of one work into results.json, and write RESULTS.md anew from all that is there."""
+    path = HERE / "results.json"
+    held = json.loads(path.read_text()) if path.is_file() else {}
+    held[name] = {
+        "title": work.title,
+        "unit": work.unit,
+        "higher_is_better": work.higher_is_better,
+        "rounds": work.rounds,
+        "contenders": {k: {"values": s.values, "median": s.median, "not_run": s.not_run} for k, s in scores.items()},
+        "goals": [
+            {"ours": g.ours, "peer": g.peer, "to_reach": g.ratio, "reached": reached(g, work, scores)}
+            for g in work.goals
+        ],
+        "machine": machine(),
+    }
+    write_atomic(path, json.dumps(held, indent=2) + "\n")
+    write_atomic(HERE / "RESULTS.md", markdown(held))
+
+
+def markdown(results: dict[str, Any]) -> str:
+    """Return all results as tables."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "`make bench` and `make bench-full` write this file; every figure is of one machine.",
+        "",
+    ]
+    for name, work in sorted(results.items()):
+        here = work["machine"]
+        what = "higher is better" if work["higher_is_better"] else "lower is better"
+        lines += [f"## {work['title']}", "", f"`python -m benchmarks {name}`, {work['unit']}, {what}; medians of "]
+        lines[-1] += f"{work['rounds']} rounds in turn, {here['cores']} cores of {here['processor']}, {here['date']}."
+        lines += ["", f"| contender | {work['unit']} | spread |", "|---|---:|---:|"]
+        for contender, score in work["contenders"].items():
+            lines.append(f"| {contender} | {_value(score)} | {_spread(score)} |")
+        lines += [line for goal in work["goals"] for line in ("", _judged(goal))]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _judged(goal: dict[str, Any]) -> str:
+    found = goal["reached"]
+    against = f"{goal['ours']} against {goal['peer']}: to reach {goal['to_reach']:g} times"
+    return f"{against}; " + (
+        "not run." if found is None else f"**{found:.2f}**, {'reached' if found >= goal['to_reach'] else 'missed'}."
+    )
+
+
+def _value(score: dict[str, Any]) -> str:
+    return f"not run: {score['not_run']}" if score["median"] is None else f"{score['median']:,.4g}"
+
+
+def _spread(score: dict[str, Any]) -> str:
+    values = score["values"]
+    return f"{min(values):,.4g} to {max(values):,.4g}" if values else ""

@@ -1,0 +1,147 @@
+"""One piece of work, its contenders, and how they are run in turn: A B A B, each time in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.sources import cache_root
+from zoo.errors import ZooError
+
+HERE = Path(__file__).parent
+PEER_VENV = HERE.parent / ".venv-peers"  # what would disturb our own packages is installed here
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who does the work.
+
+    Attributes:
+        name: As tables show it.
+        script: Below `benchmarks/`.
+        arguments: Of the script.
+        requirements: Packages that it needs beside ours; they get a venv of their own.
+        missing: Why it cannot run here; empty if it can.
+    """
+
+    name: str
+    script: str
+    arguments: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """`ours` is to be at least `ratio` times as good as `peer`."""
+
+    ours: str
+    peer: str
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done, in which unit it is counted, and who does it.
+
+    Attributes:
+        title: Heading of its table.
+        unit: Of the values.
+        higher_is_better: Whether the values are speeds; else they are costs.
+        contenders: In the order in which they run.
+        goals: What is to be reached.
+        rounds: How often each contender runs.
+        quick: Whether `make bench` runs it, too; `make bench-full` runs all.
+        prepare: Script below `benchmarks/` that is run once before; contenders find its data in $BENCHMARK_DATA.
+    """
+
+    title: str
+    unit: str
+    higher_is_better: bool
+    contenders: tuple[Contender, ...]
+    goals: tuple[Goal, ...] = ()
+    rounds: int = 3
+    quick: bool = True
+    prepare: str = ""
+
+
+@dataclass
+class Score:
+    """What came of a contender: a value a round, or why it could not run."""
+
+    values: list[float] = field(default_factory=list)
+    not_run: str = ""
+
+    @property
+    def median(self) -> float | None:
+        """The middle value; None if it did not run."""
+        return statistics.median(self.values) if self.values else None
+
+
+def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
+    """Run every contender `work.rounds` times, in turn; return their scores by name."""
+    if work.prepare:
+        done = _start(sys.executable, work.prepare)
+        if done.returncode != 0:
+            raise ZooError(f"{work.prepare} failed: {_last(done.stderr)}")
+    scores = {c.name: Score(not_run=c.missing) for c in work.contenders}
+    for turn in range(work.rounds):
+        for contender in work.contenders:
+            score = scores[contender.name]
+            if score.not_run:
+                continue
+            told = _once(contender)
+            if "value" in told:
+                score.values.append(float(told["value"]))
+                say(f"  {turn + 1}/{work.rounds}  {contender.name}: {told['value']:.4g} {work.unit}")
+            else:
+                score.not_run = told["not_run"]
+                say(f"  {contender.name}: not run: {score.not_run}")
+    return scores
+
+
+def reached(goal: Goal, work: Work, scores: dict[str, Score]) -> float | None:
+    """Return how many times as good as the peer we are, by medians; None where one of the two did not run."""
+    ours, peer = scores[goal.ours].median, scores[goal.peer].median
+    if ours is None or peer is None:
+        return None
+    return ours / peer if work.higher_is_better else peer / ours
+
+
+def _once(contender: Contender) -> dict[str, Any]:
+    done = _start(_python(contender.requirements), contender.script, *contender.arguments)
+    if done.returncode != 0 or not done.stdout.strip():
+        return {"not_run": f"exit code {done.returncode}: {_last(done.stderr)}"}
+    return json.loads(_last(done.stdout))
+
+
+def _start(python: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        "PYTHONPATH": str(HERE.parent),
+        "BENCHMARK_DATA": str(cache_root() / "benchmarks"),
+    }
+    words = [python, str(HERE / script), *arguments]
+    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=HERE.parent)
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or ["no output"])[-1]
+
+
+def _python(requirements: tuple[str, ...]) -> str:
+    if not requirements:
+        return sys.executable
+    python = PEER_VENV / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(PEER_VENV)], check=True)
+    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *requirements], check=True)
+    return str(python)

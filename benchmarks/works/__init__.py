@@ -1,0 +1,1 @@
+"""One file per piece of work: each holds `WORK`."""

@@ -1,0 +1,72 @@
+"""python -m zoo.weights RUN: make the weights of a finished run the ones that ship with the zoo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipelines.sources import sha256, write_atomic
+from zoo import console as shell
+from zoo.console import Console
+from zoo.errors import UsageError
+
+LIMIT = 3_000_000  # bytes of one entry; larger weights are a release asset with a source and a sha256
+
+
+def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
+    """Copy a run's best weights to `zoo/weights/files/NAME.weights.h5`, what is known of its data to NAME.info.json.
+
+    The file holds float32 weights of stock layers, whatever precision trained them.
+
+    Args:
+        path: The run folder; it must be finished.
+        console: Where to speak.
+
+    Returns:
+        {"model", "file", "sha256", "bytes", "arguments", "metrics"}: what `weights=` in the model's file says.
+
+    Raises:
+        UsageError: The run is not finished, its weights did not pass their proof, or are too large to ship.
+    """
+    from zoo import environment
+
+    console = console or Console(quiet=True)
+    environment.prepare()
+    from zoo import weights
+    from zoo.runs import Run
+
+    folder = Run.open(path)
+    if not folder.finished:
+        raise UsageError(f"{path} is not finished: python -m zoo.train --resume {path}")
+    summary = folder.read("summary.json")
+    bundles = summary.get("bundles", [])
+    if not bundles or any(b["verdict"] != "pass" for b in bundles):
+        raise UsageError(f"{path} has no bundle that passed its proof: python -m zoo.export {path}")
+    content = folder.weights.read_bytes()
+    if len(content) > LIMIT:
+        raise UsageError(f"{folder.weights} has {len(content):,} bytes, and at most {LIMIT:,} are shipped")
+    config = folder.read("config.json")
+    target = weights.FILES / f"{config['model']}.weights.h5"
+    target.parent.mkdir(exist_ok=True)
+    write_atomic(target, content)
+    write_atomic(weights.info_file(config["model"]), json.dumps(config["info"], indent=1) + "\n")
+    told = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
+    told |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
+    console.say(f'written: {target}\nnext: in the file of {told["model"]}, write weights={{"default": Weights(')
+    console.say(f'      source="{told["file"]}", sha256="{told["sha256"]}", model={told["arguments"]!r})}}')
+    return told
+
+
+@click.command("weights")
+@click.argument("run_folder", metavar="RUN", type=click.Path())
+@shell.common_options
+def main(run_folder: str, console: Console) -> None:
+    """Ship the best weights of RUN as the default weights of its model."""
+    console.result(run(run_folder, console=console))
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.weights")
