@@ -49,8 +49,14 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
 def samples(endpoint: Endpoint, feed: Feed, count: int) -> dict[str, np.ndarray]:
     """Return the inputs of the first `count` examples, for golden inputs."""
     x = next(iter(feed.take(count).batches(count)))[0]
+    return typed(endpoint, by_name(x, endpoint))
+
+
+def typed(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return inputs as arrays of the endpoint's dtypes; strings stay as they are."""
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
-    return {k: np.asarray(v).astype(dtypes[k]) for k, v in by_name(x, endpoint).items()}
+    arrays = {k: np.asarray(v) for k, v in inputs.items()}
+    return {k: v if dtypes[k] == "string" else v.astype(dtypes[k]) for k, v in arrays.items()}
 
 
 def _joined(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -109,6 +109,21 @@ def precision_recall(truth: np.ndarray, probabilities: np.ndarray, names: Sequen
     return figure
 
 
+def over_time(truth: np.ndarray, predicted: np.ndarray, label: str) -> Figure:
+    """Plot what was and what was predicted, in the order of the rows, and one against the other."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    line, cloud = figure.subplots(1, 2, width_ratios=(3, 1))
+    line.plot(truth, label="actual", linewidth=1)
+    line.plot(predicted, label="predicted", linewidth=1)
+    line.set(xlabel="row of the test split", ylabel=label, title="Predicted and actual")
+    line.legend()
+    ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+    cloud.plot(ends, ends, color="grey", linewidth=0.8)
+    cloud.scatter(truth, predicted, s=5, alpha=0.4)
+    cloud.set(xlabel="actual", ylabel="predicted")
+    return figure
+
+
 def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, columns: int = 5) -> Figure:
     """Plot images (N, H, W, 1 or 3), pixels in [0, 255], in a grid."""
     columns = min(columns, len(images))

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 Builder = Callable[..., "keras.Model"]
 
-DECIDED_BY_DATA = frozenset({"num_classes", "vocabulary_size", "image_shape"})  # builder arguments nobody sets by hand
+DECIDED_BY_DATA = frozenset(
+    {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
+)  # builder arguments nobody sets by hand
 ENTRY_POINTS = "zoo.models"  # packages of others: `[zoo.models] anything = their_package.their_module`
 
 

@@ -78,19 +78,21 @@ def _shipped(name: str, runtime: str | None) -> Source:
         raise UsageError(f"{name} ships without weights: python -m zoo.train {name}, then name its run folder")
     if runtime not in (None, "keras"):
         raise UsageError(f"the weights that ship with {name} run in keras; for {runtime}, name a run or a bundle")
-    info = Info.from_json(json.loads(weights.info_file(name).read_text(encoding="utf-8")))
+    info = Info.from_json(weights.description(name)["info"])
     return _live(make_plan(name).task, zoo.build(name, weights="default"), info)
 
 
 def _live(task: Task, model: keras.Model, info: Info) -> Source:
     import tensorflow as tf
 
+    from zoo.inference import typed
+
     served = next(iter(task.served(model).values()))
     contract = task.contract(served, info)
     functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tensors = {k: tf.constant(v) for k, v in _typed(contract, endpoint, inputs).items()}
+        tensors = {k: tf.constant(v) for k, v in typed(contract[endpoint], inputs).items()}
         return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
 
     return Source(task, info, contract, call)
@@ -98,12 +100,13 @@ def _live(task: Task, model: keras.Model, info: Info) -> Source:
 
 def _bundle(path: Path, runtime: str) -> Source:
     import export
+    from zoo.inference import typed
 
     plan, info = read_bundle(path)
     loaded = export.load(path, runtime)
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return loaded[endpoint](**_typed(loaded.contract, endpoint, inputs))
+        return loaded[endpoint](**typed(loaded.contract[endpoint], inputs))
 
     return Source(plan.task, info, loaded.contract, call)
 
@@ -122,8 +125,3 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
     if told is None:
         raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
     return Plan.from_json(told["plan"]), Info.from_json(told["info"])
-
-
-def _typed(contract: Contract, endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    dtypes = {t.name: t.dtype for t in contract[endpoint].inputs}
-    return {k: v if dtypes[k] == "string" else np.asarray(v).astype(dtypes[k]) for k, v in inputs.items()}

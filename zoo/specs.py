@@ -50,7 +50,8 @@ class Weights:
         source: File name under `zoo/weights/files/`, or a description of the place.
         sha256: Digest of the file.
         licence: Of the weights.
-        model: Builder arguments of the model that they were trained in.
+        model: Builder arguments of the model that they were trained in; empty where the .json beside the file, which
+            `python -m zoo.weights` writes, says them.
         fetch: Returns our weights file where it is not shipped: found, checked against `sha256` and converted once.
     """
 

@@ -14,6 +14,7 @@ from zoo import environment
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_photographs`
 DATA = {
+    "bike_sharing": FIXTURES / "bike_sharing.csv",
     "fashion_mnist": FIXTURES / "fashion_mnist",
     "shakespeare": FIXTURES / "shakespeare.txt",
     "image_folder": PHOTOGRAPHS,

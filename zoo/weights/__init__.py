@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +35,9 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
     return model
 
 
-def info_file(name: str) -> Path:
-    """Return where the description of the data lies that the shipped weights of a model were trained on."""
-    return FILES / f"{name}.info.json"
+def description(name: str) -> dict[str, Any]:
+    """Return what lies beside the shipped weights of a model: builder arguments, data info, command, versions."""
+    return json.loads((FILES / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def load_into(model: keras.Model, name: str, weights: str) -> None:
@@ -68,7 +69,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
             raise MissingError(f"the weights {weights!r} of {name} are not installed: {file} is missing")
         if sha256(file) != told.sha256:
             raise ZooError(f"{file} is damaged: its sha256 is not the one in the spec of {name}; install again")
-        return file, dict(told.model)
+        return file, dict(told.model or description(name)["arguments"])
     path = Path(weights)
     if (path / "config.json").is_file():
         from zoo.runs import Run

