@@ -39,7 +39,7 @@ COLUMNS = (
     ),
     weights={
         "default": Weights(
-            "bike_sharing.weights.h5", sha256="14b324e25cec790ddaff53062a513d39d571ba6720c7c77283d6a392614924e8"
+            "bike_sharing.weights.h5", sha256="22548e4fd82619a4e9cb2ccd5c4aa30412313f14a35b44ee6bece7c9e803ae20"
         )
     },
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,9 @@ from pipelines.sources import sha256, write_atomic
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
 
 LIMIT = 3_000_000  # bytes of one entry; larger weights are a release asset with a source and a sha256
 
@@ -45,9 +49,9 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     bundles = summary.get("bundles", [])
     if not bundles or any(b["verdict"] != "pass" for b in bundles):
         raise UsageError(f"{path} has no bundle that passed its proof: python -m zoo.export {path}")
-    content = folder.weights.read_bytes()
+    content = _without_optimizer(folder.model())
     if len(content) > LIMIT:
-        raise UsageError(f"{folder.weights} has {len(content):,} bytes, and at most {LIMIT:,} are shipped")
+        raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
     config = folder.read("config.json")
     target = weights.FILES / f"{config['model']}.weights.h5"
     target.parent.mkdir(exist_ok=True)
@@ -60,6 +64,14 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     console.say(f"written: {target} and its .json; next, in the file of {told['model']}:")
     console.say(f'weights={{"default": Weights("{told["file"]}", sha256="{told["sha256"]}")}}')
     return told
+
+
+def _without_optimizer(model: keras.Model) -> bytes:
+    """Return the weights file of a model that was never compiled; a checkpoint holds the optimizer's state, too."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.weights.h5"
+        model.save_weights(path)
+        return path.read_bytes()
 
 
 @click.command("weights")
