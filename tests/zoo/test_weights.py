@@ -55,7 +55,7 @@ def test_a_model_answers_by_its_name(tmp_path):
     row = next(iter(pipelines.load("fashion_mnist", data_dir=images).test.as_numpy_iterator()))
     (tmp_path / names[0]).write_bytes(np.asarray(row["image"]).item())
     Image.open(tmp_path / names[0]).verify()
-    rows, problems = predict.run("fashion_mnist", [str(tmp_path / names[0])])
+    rows, problems, *_ = predict.run("fashion_mnist", [str(tmp_path / names[0])])
     assert not problems
     assert rows[0]["probability"] > 0.5
     with pytest.raises(UsageError, match="ships without weights"):
