@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
+    from export.contract import Contract
     from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,14 @@ class Regression(TabularTask):
         """Return the mean absolute error, the coefficient of determination, and the root of the mean squared error."""
         return _judge(outputs[self.output].astype(np.float64), truth)
 
-    def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with gradient boosting and with the season's last value, in one table."""
+        compared = {"this model": dict(evaluation.metrics)} | self._baselines(dataset, evaluation.split)
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+
+    def _baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
         """Return what gradient boosting (scikit-learn's defaults) and the season's last value reach."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -71,7 +81,7 @@ class Regression(TabularTask):
             known = [train, tabular.collect(dataset.validation)]
             before = {n: np.concatenate([part[n] for part in known]) for n in train}
             last = dict(zip(zip(*(before[n] for n in self.season), strict=True), before[target], strict=True))
-            naive = [last[place] for place in zip(*(asked[n] for n in self.season), strict=True)]
+            naive = [last.get(place, y.mean()) for place in zip(*(asked[n] for n in self.season), strict=True)]
             found["seasonal naive"] = _judge(np.array(naive), truth)
         return found
 
