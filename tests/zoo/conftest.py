@@ -15,6 +15,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_photographs`
 DATA = {
     "fashion_mnist": FIXTURES / "fashion_mnist",
+    "movie_reviews": FIXTURES / "speeches.csv",
     "shakespeare": FIXTURES / "shakespeare.txt",
     "image_folder": PHOTOGRAPHS,
     "oxford_flowers102": PHOTOGRAPHS,
