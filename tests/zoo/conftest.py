@@ -16,6 +16,7 @@ PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_phot
 DATA = {
     "bike_sharing": FIXTURES / "bike_sharing.csv",
     "fashion_mnist": FIXTURES / "fashion_mnist",
+    "movie_reviews": FIXTURES / "speeches.csv",
     "shakespeare": FIXTURES / "shakespeare.txt",
     "image_folder": PHOTOGRAPHS,
     "oxford_flowers102": PHOTOGRAPHS,
