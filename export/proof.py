@@ -19,7 +19,7 @@ from export.golden import Case
 from export.measures import is_real, spread
 from export.parity import Policy, Verdict, judge_endpoint, noise
 from export.running import Run, run_all
-from export.runtimes import RUNTIMES, Runtime
+from export.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 
 OURS = frozenset({"export", "zoo", "pipelines"})  # what an artifact must never need
 
@@ -83,9 +83,8 @@ def prove(
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
             row = Row(artifact.path, artifact.format, runtime.name, PASS)
-            row.required = runtime.name in require or (
-                runtime.required and (runtimes is None or runtime.name in runtimes)
-            )
+            wanted = runtime.required and not (runtime.library and runtime.version is None)
+            row.required = runtime.name in require or (wanted and (runtimes is None or runtime.name in runtimes))
             row.demanded = artifact.format in subject.demanded or artifact.format in require
             if artifact.state:
                 row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
@@ -106,6 +105,8 @@ def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
 def _absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
     if runtimes is not None and runtime.name not in runtimes:
         return "not asked for"
+    if runtime.library:
+        return f"the installed {runtime.distribution} does not bring {runtime.library}"
     return f"{runtime.name} is not installed; pip install {runtime.distribution}"
 
 
@@ -209,6 +210,8 @@ def _judge_run(
         row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if withheld else (FAIL, error)
     else:
         findings = _foreign_code(subject, row, {*report["modules"]}, {*report["local"]})
+        if others := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
+            findings.append(f"loaded {', '.join(sorted(others))}, which is not its runtime")
         for endpoint in artifact.endpoints:
             verdict = _judge(subject, endpoint, run, floor, policy)
             row.endpoints[endpoint] = verdict.figures

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
+
+FRAMEWORKS = frozenset({"tensorflow", "keras", "tf_keras", "torch", "jax", "ai_edge_litert", "onnxruntime", "openvino"})
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,9 @@ class Runtime:
         formats: The formats it runs.
         required: Whether a bundle that holds one of its formats is incomplete without it.
         measures_noise: The formats on which it measures the noise floor.
+        library: A file in the module's folder that it needs and that not every build brings, or None. Without it the
+            runtime is not required.
+        imports: The frameworks that its process may hold.
     """
 
     name: str
@@ -28,11 +34,16 @@ class Runtime:
     formats: tuple[str, ...]
     required: bool
     measures_noise: tuple[str, ...] = ()
+    library: str | None = None
+    imports: tuple[str, ...] = ()
 
     @property
     def version(self) -> str | None:
         """The installed version, or None."""
-        if importlib.util.find_spec(self.module) is None:
+        spec = importlib.util.find_spec(self.module)
+        if spec is None:
+            return None
+        if self.library and not any((Path(p) / self.library).is_file() for p in spec.submodule_search_locations or ()):
             return None
         try:
             return importlib.metadata.version(self.distribution)
@@ -40,13 +51,41 @@ class Runtime:
             return "unknown"
 
 
+KERAS = ("keras", "tensorflow")
+
 RUNTIMES = {
     runtime.name: runtime
     for runtime in (
-        Runtime("keras", "run_keras.py", "keras", "keras", ("keras", "hdf5", "weights"), True, ("keras",)),
         Runtime(
-            "tensorflow", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True, ("saved_model",)
+            "keras", "run_keras.py", "keras", "keras", ("keras", "hdf5", "weights"), True, ("keras",), imports=KERAS
         ),
-        Runtime("litert", "run_litert.py", "ai-edge-litert", "ai_edge_litert", ("tflite",), True),
+        Runtime(
+            "tensorflow",
+            "run_tensorflow.py",
+            "tensorflow",
+            "tensorflow",
+            ("saved_model",),
+            True,
+            ("saved_model",),
+            imports=KERAS,
+        ),
+        Runtime(
+            "c_api",
+            "run_c_api.py",
+            "tensorflow",
+            "tensorflow",
+            ("saved_model",),
+            True,
+            library="libtensorflow_cc.so.2",
+        ),
+        Runtime(
+            "litert",
+            "run_litert.py",
+            "ai-edge-litert",
+            "ai_edge_litert",
+            ("tflite",),
+            True,
+            imports=("ai_edge_litert",),
+        ),
     )
 }

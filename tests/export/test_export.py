@@ -27,7 +27,7 @@ HDF5 = {  # which whole .h5 files come back
 
 
 def rows_of(certificate):
-    return {row.format: row for row in certificate.artifacts}
+    return {"c_api" if row.runtime == "c_api" else row.format: row for row in certificate.artifacts}
 
 
 @pytest.mark.parametrize("name", HDF5)
@@ -36,7 +36,7 @@ def test_every_format_is_proven(bundles, name):
     rows = rows_of(bundle.certificate)
     assert bundle.certificate.verdict == "pass"
     assert {f: r.state for f, r in rows.items() if f != "hdf5"} == dict.fromkeys(
-        ("reference", "keras", "weights", "saved_model", "tflite"), "pass"
+        ("reference", "keras", "weights", "saved_model", "c_api", "tflite"), "pass"
     )
     assert rows["hdf5"].state == HDF5[name], rows["hdf5"].reason
     assert (bundle.path / "model.h5").exists() == (HDF5[name] == "pass")
@@ -59,7 +59,9 @@ def test_text_is_unsupported_in_tflite(bundles):
     bundle = bundles("text")
     rows = rows_of(bundle.certificate)
     states = {format: row.state for format, row in rows.items() if format != "reference"}
-    assert states == dict.fromkeys(("keras", "hdf5", "weights", "saved_model"), "pass") | {"tflite": "unsupported"}
+    assert states == dict.fromkeys(("keras", "hdf5", "weights", "saved_model", "c_api"), "pass") | {
+        "tflite": "unsupported"
+    }
     assert "Flex" in rows["tflite"].reason
     assert not (bundle.path / "tflite").exists()
 
@@ -80,6 +82,7 @@ def test_rows_say_which_code_they_need(bundles):
         "hdf5": "tests",
         "weights": "tests",
         "saved_model": None,
+        "c_api": None,
         "tflite": None,
     }
     assert rows_of(bundles("functional_cnn").certificate)["keras"].code_dependency is None
