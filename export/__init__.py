@@ -17,6 +17,7 @@ _HOMES = {
     "Certificate": "export.certificate",
     "Contract": "export.contract",
     "Endpoint": "export.contract",
+    "Evaluation": "export.evaluation",
     "Tensor": "export.contract",
     "ExportError": "export.errors",
     "ExportFailed": "export.errors",

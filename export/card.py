@@ -11,6 +11,7 @@ from export.certificate import Certificate, Row
 from export.contract import Contract, Endpoint, Tensor
 from export.errors import ExportError
 from export.serving import CONFIG, docker_command
+from export.evaluation import describe
 
 
 def write_card(
@@ -97,12 +98,27 @@ def _proof(rows: Iterable[Row]) -> str:
 
 
 def worst(row: Row) -> str:
-    """Return the largest difference of a row and its tolerance, in units of the reference, as text."""
+    """Return the largest difference of a row and its tolerance, in units of the reference, as text.
+
+    A quantised file is told by its worst signal-to-quantisation-noise ratio and the drop of the metric.
+    """
+    if any("quantised" in endpoint for endpoint in row.endpoints.values()):
+        return _loss(row)
     figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]
     if not figures:
         return ""
     found = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
     return f"{found['max_error']:.1e} ({found['tolerance']:.0e})"
+
+
+def _loss(row: Row) -> str:
+    found = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
+    ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in found if f["sqnr_db"] is not None]
+    parts = ["SQNR {:.0f} dB (at least {:.0f})".format(*min(ratios))] if ratios else []
+    counts = [f["top1"] for f, _ in found if "top1" in f]
+    parts += ["top-1 {}/{}".format(*min(counts, key=lambda c: c[0] / max(c[1], 1)))] if counts else []
+    parts += [describe(e["evaluation"]) for e in row.endpoints.values() if "evaluation" in e]
+    return "; ".join(parts)
 
 
 def _endpoints(contract: Contract, formats: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ class Row:
         note: What a reader should know of a row that passed, or None.
         required: Whether the bundle is incomplete when this is not_run.
         demanded: Whether it was asked for by name, so that `unsupported` is a failure.
+        extra: Whether it is a second opinion, which does not decide the verdict.
         versions: {library: version} of what ran.
         code_dependency: The package whose code the artifact needs, or None.
         seconds: How long loading and running took.
@@ -38,6 +39,7 @@ class Row:
     note: str | None = None
     required: bool = False
     demanded: bool = False
+    extra: bool = False
     versions: dict[str, str] = field(default_factory=dict)
     code_dependency: str | None = None
     seconds: float | None = None
@@ -53,21 +55,21 @@ class Certificate:
         policy: The numbers that decided.
         noise_floor: {endpoint: {output: largest difference of an artifact from itself}}, as measured in this proof.
         environment: Where the proof ran.
+        between: {endpoint: the largest difference of any two artifacts from each other}.
     """
 
     artifacts: list[Row]
     policy: dict[str, float] = field(default_factory=dict)
     noise_floor: dict[str, dict[str, float]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
+    between: dict[str, Any] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
         """Return fail if anything failed, incomplete if something required did not run, else pass."""
-        if any(row.state == FAIL or (row.state == UNSUPPORTED and row.demanded) for row in self.artifacts):
+        if any(self._blamed(FAIL, UNSUPPORTED)):
             return FAIL
-        if any(row.state == NOT_RUN and row.required for row in self.artifacts):
-            return INCOMPLETE
-        return PASS
+        return INCOMPLETE if any(self._blamed(NOT_RUN)) else PASS
 
     @property
     def exit_code(self) -> int:
@@ -79,7 +81,11 @@ class Certificate:
         return [*map(_sentence, self._blamed(FAIL, UNSUPPORTED)), *map(_sentence, self._blamed(NOT_RUN))]
 
     def _blamed(self, *states: str) -> Iterable[Row]:
-        wanted = {FAIL: lambda row: True, UNSUPPORTED: lambda row: row.demanded, NOT_RUN: lambda row: row.required}
+        wanted = {
+            FAIL: lambda row: not row.extra,
+            UNSUPPORTED: lambda row: row.demanded,
+            NOT_RUN: lambda row: row.required,
+        }
         return (row for row in self.artifacts if row.state in states and wanted[row.state](row))
 
     def to_json(self) -> dict[str, Any]:
@@ -91,13 +97,14 @@ class Certificate:
             "policy": self.policy,
             "noise_floor": self.noise_floor,
             "environment": self.environment,
+            "between": self.between,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
-        return cls(rows, data["policy"], data["noise_floor"], data["environment"])
+        return cls(rows, data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
 
 
 def _sentence(row: Row) -> str:

@@ -20,11 +20,13 @@ from export.certificate import FAIL, PASS, UNSUPPORTED, Certificate
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.dependencies import code_dependency
 from export.errors import ExportError, ExportFailed, Unsupported
-from export.formats import DEFAULT_FORMATS, Artifact, writer
+from export.evaluation import Evaluation
+from export.formats import DEFAULT_FORMATS, Artifact, onnx, tflite, writer
 from export.golden import cases_for, write_golden
 from export.inference import infer_contract
 from export.places import choose_place, next_to, put
 from export.proof import Subject, check_names, prove
+from export.quantisation import Quantisation
 from export.reference import run_reference
 from export.runners import protocol
 
@@ -35,13 +37,17 @@ def export_model(
     *,
     contract: Contract | None = None,
     samples: Mapping[str, np.ndarray] | None = None,
-    formats: Sequence[str] = DEFAULT_FORMATS,
+    formats: Sequence[str] | str = DEFAULT_FORMATS,
     card: Mapping[str, Any] | None = None,
     assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
     metadata: Mapping[str, Any] | None = None,
     require: Sequence[str] = (),
     version: int | str = 1,
     if_exists: str = "error",
+    quantize: Sequence[str] = (),
+    calibration: Mapping[str, np.ndarray] | None = None,
+    evaluation: Evaluation | None = None,
+    max_drop: float = 0.01,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Export any Keras model to every format, prove each in a fresh process, and publish the bundle.
@@ -51,7 +57,7 @@ def export_model(
         out: The folder that the bundle will be; it must not exist.
         contract: What the artifacts promise; None reads it off the model.
         samples: Real examples (N, ...) by input name, used in golden inputs.
-        formats: What to write. A list other than the default asks for its formats by name: one that cannot carry the
+        formats: What to write, or "all". A list other than the default asks for its formats by name: one that cannot carry the
             model is then a failure.
         card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files).
         assets: More files of the bundle, {name: bytes or path}.
@@ -61,6 +67,10 @@ def export_model(
             more than in the bundles OUT, OUT-2, ... that are there).
         if_exists: What to do if `out` is there: "error"; "new-version" leaves it and makes OUT-2, OUT-3, ...;
             "replace" exchanges it, if it is a bundle, for the new one once that is proven.
+        quantize: Coarser TFLite files to write too: "float16", "dynamic", "int8". Each must stay in its budget.
+        calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
+        evaluation: Real data with its truth, on which the drop of quantised files is measured.
+        max_drop: How much of the metric they may lose.
         progress: Told of each stage in a few words.
 
     Raises:
@@ -68,13 +78,18 @@ def export_model(
         ExportFailed: If the proof does not hold; the bundle is kept beside `out`, marked.
     """
     load_tensorflow()
+    formats = FORMATS if formats == "all" else tuple(formats)
     check_names(formats, FORMATS, "format")
     out = Path(out).absolute()
     number = next_to(out, version)
     place = choose_place(out, if_exists)
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
-    order = _Order(model, contract, samples, tuple(formats), card or {}, assets or {}, metadata or {}, tuple(require))
+    coarser = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
+    coarser.check(contract)
+    order = _Order(
+        model, contract, samples, tuple(formats), card or {}, assets or {}, metadata or {}, tuple(require), coarser
+    )
     tell = progress or (lambda text: None)
     return _export(order, place, number, lambda folder: put(folder, out, if_exists), tell)
 
@@ -91,6 +106,7 @@ class _Order:
     assets: Mapping[str, Any]
     metadata: Mapping[str, Any]
     require: tuple[str, ...]
+    quantisation: Quantisation
 
 
 def _export(
@@ -136,7 +152,8 @@ def _write_and_prove(
     """Fill the staging folder; return the certificate and the manifest without its hashes."""
     contract = order.contract
     tell("running the live model on golden inputs")
-    cases = {endpoint.name: cases_for(endpoint, order.samples) for endpoint in contract.endpoints}
+    typical = order.quantisation.typical(order.samples)
+    cases = {endpoint.name: cases_for(endpoint, order.samples, typical) for endpoint in contract.endpoints}
     live = run_reference(contract, cases)
     write_golden(folder / "golden", cases)
     dependency = code_dependency(order.model)
@@ -147,11 +164,17 @@ def _write_and_prove(
     for artifact in artifacts:
         if artifact.format == "saved_model" and artifact.state is None:
             serving.write_warmup(folder / artifact.path, contract.carried_by("saved_model"), cases)
+    for quantize in order.quantisation.kinds:
+        tell(f"writing tflite {quantize}")
+        artifacts.append(_write_quantised(order, folder, quantize))
     _write_assets(folder, contract, order.assets)
-    demanded = frozenset(order.formats) if order.formats != DEFAULT_FORMATS else frozenset()
+    demanded = frozenset() if order.formats in (DEFAULT_FORMATS, FORMATS) else frozenset(order.formats)
     tell("proving every artifact in fresh processes")
     subject = Subject(folder, contract, artifacts, cases, dependency, live, probing=True, demanded=demanded)
     certificate = prove(subject, require=order.require)
+    order.quantisation.judge(subject, certificate)
+    tflite.clean(folder)
+    shutil.rmtree(folder / onnx.WORK, ignore_errors=True)
     _withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,
@@ -183,6 +206,20 @@ def _write(order: _Order, folder: Path, format: str, version: int, dependency: M
         raise
     except Exception as error:  # whatever a writer raises is a failed row that names it
         return Artifact(format, format, (), state=FAIL, reason=f"cannot be written: {protocol.one_line(error)}")
+
+
+def _write_quantised(order: _Order, folder: Path, quantize: str) -> Artifact:
+    """Write one TFLite file of lower precision; what cannot be is an artifact that says why."""
+    path = f"tflite/{quantize}.tflite"
+    try:
+        return tflite.write_quantised(order.model, order.contract, folder, quantize, order.quantisation.calibration)
+    except Unsupported as error:
+        return Artifact("tflite", path, (), state=UNSUPPORTED, reason=str(error), quantize=quantize)
+    except ExportError:
+        raise
+    except Exception as error:
+        reason = f"cannot be written: {protocol.one_line(error)}"
+        return Artifact("tflite", path, (), state=FAIL, reason=reason, quantize=quantize)
 
 
 def _write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:

@@ -47,6 +47,7 @@ class Judged(Protocol):
     name: str
     judged: bool
     rows: tuple[str, ...]
+    may_raise: bool
     outputs: Mapping[str, np.ndarray]
 
 
@@ -138,7 +139,7 @@ def judge_endpoint(
         policy: What counts as equal.
     """
     policy = policy or Policy()
-    findings = [f"case {key}: {text}" for key, text in errors.items() if _is_judged(cases, key)]
+    findings = judge_errors(cases, errors)
     figures: dict[str, Any] = {
         "outputs": {},
         "noise": noise(cases, arrays),
@@ -148,7 +149,7 @@ def judge_endpoint(
         pairs, ordinary, bad = [], [], []
         for case in cases:
             value = arrays.get(f"{case.name}/main/{output}")
-            if not case.judged or (value is None and f"{case.name}/main" in errors):
+            if not case.judged or not case.outputs or (value is None and f"{case.name}/main" in errors):
                 continue
             if value is None:
                 bad.append(f"{output} in case {case.name} is missing")
@@ -165,7 +166,7 @@ def judge_endpoint(
             figures["outputs"][output] = measure(pairs, tolerance, output in classes)
         other = _mistaken(cases, arrays, output, policy) if bad else None
         findings += [f"{output} is what {other} should be: outputs are swapped"] if other else bad
-    findings += _judge_again(cases, arrays) + _judge_names(cases, arrays) + judge_noise(figures["noise"], policy)
+    findings += judge_again(cases, arrays) + _judge_names(cases, arrays) + judge_noise(figures["noise"], policy)
     return Verdict(figures, findings)
 
 
@@ -179,12 +180,19 @@ def _mistaken(cases: Sequence[Judged], arrays: Mapping[str, np.ndarray], output:
     return None
 
 
-def _is_judged(cases: Iterable[Judged], key: str) -> bool:
-    name = key.partition("/")[0]
-    return any(case.judged for case in cases if case.name == name)
+def judge_errors(cases: Iterable[Judged], errors: Mapping[str, str]) -> list[str]:
+    """Say which judged cases raised, and which did not where the reference raises."""
+    found = []
+    for case in (case for case in cases if case.judged):
+        raised = {key: text for key, text in errors.items() if key.partition("/")[0] == case.name}
+        if not (case.may_raise and not case.outputs):
+            found += [f"case {key}: {text}" for key, text in raised.items()]
+        elif f"{case.name}/main" not in raised:
+            found.append(f"case {case.name} was answered where the reference raises")
+    return found
 
 
-def _judge_again(cases: Iterable[Judged], arrays: Mapping[str, np.ndarray]) -> list[str]:
+def judge_again(cases: Iterable[Judged], arrays: Mapping[str, np.ndarray]) -> list[str]:
     """Say which outputs of two identical calls differ, by as little as one bit."""
     found = []
     for case in cases:

@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
+from export import steps
+from export.agreement import between
 from export.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
-from export.contract import FORMATS, KERAS_FORMATS, Contract, Tensor
+from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.errors import ExportError
 from export.formats import Artifact, hdf5
 from export.golden import Case
-from export.measures import is_real, spread
 from export.parity import Policy, Verdict, judge_endpoint, noise
+from export.promises import broken_promises, constant_outputs
+from export.quantised import judge_quantised
 from export.running import Run, run_all
 from export.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 
@@ -82,10 +83,12 @@ def prove(
     rows = [_judge_live(subject, floor, policy)] if subject.live else []
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
-            row = Row(artifact.path, artifact.format, runtime.name, PASS)
+            row = Row(artifact.path, artifact.format, runtime.name, PASS, note=artifact.note)
             wanted = runtime.required and not (runtime.library and runtime.version is None)
             row.required = runtime.name in require or (wanted and (runtimes is None or runtime.name in runtimes))
-            row.demanded = artifact.format in subject.demanded or artifact.format in require
+            row.extra = runtime.extra and not row.required
+            asked = bool(artifact.quantize) or artifact.format in subject.demanded or artifact.format in require
+            row.demanded = asked and not row.extra
             if artifact.state:
                 row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
             elif runtime.name not in chosen:
@@ -95,7 +98,13 @@ def prove(
             rows.append(row)
     rows += _required_but_absent(subject, rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
-    return Certificate(rows, policy.to_json(), floor, environment)
+    exact = {
+        (a.path, r): run
+        for (r, path), run in runs.items()
+        for a in subject.artifacts
+        if a.path == path and not a.quantize
+    }
+    return Certificate(rows, policy.to_json(), floor, environment, between(exact, subject.live, subject.cases))
 
 
 def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
@@ -134,11 +143,18 @@ def _floor(runs: Sequence[Run], cases: Mapping[str, Sequence[Case]], policy: Pol
 
 
 def _judge(
-    subject: Subject, endpoint: str, run: Run, floor: Mapping[str, Mapping[str, float]], policy: Policy
+    subject: Subject,
+    endpoint: str,
+    run: Run,
+    floor: Mapping[str, Mapping[str, float]],
+    policy: Policy,
+    quantize: str | None = None,
 ) -> Verdict:
     outputs = subject.contract[endpoint].outputs
     classes = frozenset(t.name for t in outputs if t.meaning in ("logits", "probabilities"))
     arrays, errors = run.arrays.get(endpoint, {}), run.errors.get(endpoint, {})
+    if quantize:
+        return judge_quantised(subject.cases[endpoint], arrays, errors, classes, quantize)
     return judge_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy)
 
 
@@ -149,41 +165,14 @@ def _judge_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], poli
     for endpoint in subject.contract.endpoints:
         verdict = _judge(subject, endpoint.name, subject.live, floor, policy)
         row.endpoints[endpoint.name] = {"noise": verdict.figures["noise"]}
-        if constant := _constant(subject.cases[endpoint.name]):
+        if refused := [case.name for case in subject.cases[endpoint.name] if case.may_raise and not case.outputs]:
+            row.note = f"{endpoint.name} refuses {', '.join(refused)}; so must every artifact"
+        if constant := constant_outputs(subject.cases[endpoint.name]):
             row.note = f"{', '.join(constant)} of {endpoint.name} is the same for every input: this proof says little"
-        found = verdict.findings + _against_contract(subject.cases[endpoint.name], endpoint.outputs)
+        found = verdict.findings + broken_promises(subject.cases[endpoint.name], endpoint.outputs)
         findings += [f"endpoint {endpoint.name}: {text}" for text in found]
+    findings += steps.judge(subject.contract, subject.live.arrays, policy)
     return _conclude(row, findings)
-
-
-def _against_contract(cases: Sequence[Case], outputs: Sequence[Tensor]) -> list[str]:
-    """Say where the live model returns something else than the contract promises."""
-    found = []
-    for case in (c for c in cases if c.judged and c.outputs):
-        if set(case.outputs) != {t.name for t in outputs}:
-            returned, promised = ", ".join(sorted(case.outputs)), ", ".join(t.name for t in outputs)
-            return [f"returns {returned} where the contract promises {promised}"]
-        for tensor in outputs:
-            value = case.outputs[tensor.name]
-            dtype = "string" if value.dtype.kind in "OSU" else value.dtype.name
-            fits = len(value.shape) == len(tensor.shape) and all(
-                w in (None, s) for w, s in zip(tensor.shape[1:], value.shape[1:], strict=True)
-            )
-            if dtype != tensor.dtype or not fits:
-                promised = f"{tensor.dtype} {tensor.shape}"
-                found.append(f"{tensor.name} is {dtype} {value.shape} where the contract promises {promised}")
-    return list(dict.fromkeys(found))
-
-
-def _constant(cases: Sequence[Case]) -> list[str]:
-    """Return the outputs that are the same for every input, so that comparing them proves little."""
-    rows: dict[str, list[np.ndarray]] = {}
-    for case in (c for c in cases if c.judged):
-        for name, value in case.outputs.items():
-            if is_real(value) and value.ndim > 1:
-                rows.setdefault(name, []).extend(value)
-    same = {name: [r for r in found if r.shape == found[0].shape] for name, found in rows.items()}
-    return [name for name, found in same.items() if spread(np.stack(found), np.stack([found[0]] * len(found))) < 1e-6]
 
 
 def _judge_run(
@@ -205,18 +194,24 @@ def _judge_run(
         row.state, row.reason = NOT_RUN, f"needs the code of the model: {report['missing']}; install it"
     elif report["memory_error"]:
         row.state, row.reason = NOT_RUN, "ran out of the memory that one process may take"
+    elif row.extra and len(report["skipped"]) == len(artifact.endpoints):
+        row.state, row.reason = UNSUPPORTED, f"{row.runtime} can run no endpoint of it"
     elif error := (report["error"] or _raised_everywhere(subject, artifact, run)):
         withheld = artifact.format == "hdf5" and subject.probing
         row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if withheld else (FAIL, error)
+        row.state = UNSUPPORTED if row.extra else row.state
     else:
         findings = _foreign_code(subject, row, {*report["modules"]}, {*report["local"]})
         if others := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
             findings.append(f"loaded {', '.join(sorted(others))}, which is not its runtime")
-        for endpoint in artifact.endpoints:
-            verdict = _judge(subject, endpoint, run, floor, policy)
+        skipped = report["skipped"] if row.extra else ()
+        row.note = f"did not run {', '.join(skipped)}" if skipped else row.note
+        for endpoint in (name for name in artifact.endpoints if name not in skipped):
+            verdict = _judge(subject, endpoint, run, floor, policy, artifact.quantize)
             row.endpoints[endpoint] = verdict.figures
             findings += [f"endpoint {endpoint}: {text}" for text in verdict.findings]
         findings += report["findings"]
+        findings += [] if artifact.quantize else steps.judge(subject.contract, run.arrays, policy)
         _conclude(row, findings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,40 +43,51 @@ def run_all(
     contract: Contract,
     plan: Mapping[str, tuple[Runtime, Sequence[Artifact]]],
     modules: Sequence[str],
+    golden: Path | None = None,
 ) -> dict[tuple[str, str], Run]:
     """Run every artifact in every runtime that the plan names, in parallel up to the cores.
 
     Args:
         folder: The bundle.
         contract: Its contract.
-        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first.
+        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, each beside other work.
         modules: Modules that hold classes of the model, which Keras files may need.
+        golden: The inputs; None for those of the bundle.
 
     Returns:
         {(runtime name, artifact path): run}.
     """
     found: dict[tuple[str, str], Run] = {}
+    golden = golden or folder / "golden"
 
-    def work(name: str) -> None:
+    def work(name: str, unfinished: Sequence[Future[None]]) -> None:
+        wait(unfinished)
         runtime, artifacts = plan[name]
-        for artifact in artifacts:
-            if artifact.finish:
-                artifact.finish()
-                artifact.finish = None
         left = [artifact for artifact in artifacts if artifact.state is None]
         needed = modules if set(runtime.formats) & set(KERAS_FORMATS) else ()
-        for path, run in _run_runtime(folder, contract, runtime, left, needed).items():
+        for path, run in _run_runtime(folder, contract, runtime, left, needed, golden).items():
             found[name, path] = run
 
-    # the longest first: a conversion and then a run
-    order = sorted(plan, key=lambda name: not any(artifact.finish for artifact in plan[name][1]))
     with ThreadPoolExecutor(process.cores()) as pool:
-        list(pool.map(work, order))
+        # conversions first, for they are the longest, and what waits for them must stand behind them in the queue
+        unfinished = {a.path: a for _, artifacts in plan.values() for a in artifacts if a.finish}
+        finishing = {path: pool.submit(artifact.finish) for path, artifact in unfinished.items()}
+        for artifact in unfinished.values():
+            artifact.finish = None
+        behind = {name: [finishing[a.path] for a in plan[name][1] if a.path in finishing] for name in plan}
+        working = [pool.submit(work, name, behind[name]) for name in sorted(plan, key=lambda name: len(behind[name]))]
+    for future in [*finishing.values(), *working]:
+        future.result()
     return found
 
 
 def _run_runtime(
-    folder: Path, contract: Contract, runtime: Runtime, artifacts: Sequence[Artifact], modules: Iterable[str]
+    folder: Path,
+    contract: Contract,
+    runtime: Runtime,
+    artifacts: Sequence[Artifact],
+    modules: Iterable[str],
+    golden: Path,
 ) -> dict[str, Run]:
     runs: dict[str, Run] = {}
     while left := [artifact for artifact in artifacts if artifact.path not in runs]:
@@ -84,7 +95,7 @@ def _run_runtime(
             results = Path(scratch) / "results"
             results.mkdir()
             job = {
-                "golden": str((folder / "golden").resolve()),
+                "golden": str(golden.resolve()),
                 "results": str(results),
                 "modules": list(modules),
                 "artifacts": [_order(folder, contract, runtime, artifact) for artifact in left],

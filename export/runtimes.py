@@ -25,6 +25,7 @@ class Runtime:
         library: A file in the module's folder that it needs and that not every build brings, or None. Without it the
             runtime is not required.
         imports: The frameworks that its process may hold.
+        extra: Whether it is a second opinion: it may leave endpoints out, and blames nobody unless it is required.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Runtime:
     measures_noise: tuple[str, ...] = ()
     library: str | None = None
     imports: tuple[str, ...] = ()
+    extra: bool = False
 
     @property
     def version(self) -> str | None:
@@ -78,6 +80,17 @@ RUNTIMES = {
             True,
             library="libtensorflow_cc.so.2",
         ),
+        Runtime(
+            "openvino",
+            "run_openvino.py",
+            "openvino",
+            "openvino",
+            ("saved_model",),
+            False,
+            imports=("openvino",),
+            extra=True,
+        ),
+        Runtime("onnxruntime", "run_onnx.py", "onnxruntime", "onnxruntime", ("onnx",), True, imports=("onnxruntime",)),
         Runtime(
             "litert",
             "run_litert.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,15 @@ from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.specs import Ships
+from zoo.options import check_quantize, quantize_option
 
 if TYPE_CHECKING:
+    from export.contract import Contract
     from pipelines.dataset import Dataset
     from zoo.plan import Plan
     from zoo.runs import Run
 
+CALIBRATION = 256  # examples of the training split that the ranges of int8 are measured on
 GOLDEN = 32  # real examples of the test split among the golden inputs
 
 
@@ -25,6 +28,8 @@ def run(
     path: str | Path,
     *,
     out: str | Path | None = None,
+    quantize: Sequence[str] = (),
+    max_drop: float = 0.01,
     dataset: Dataset | None = None,
     console: Console | None = None,
 ) -> list[dict[str, Any]]:
@@ -33,6 +38,9 @@ def run(
     Args:
         path: The run folder.
         out: Folder of the bundle; by default RUN/bundle. A task that serves several models gets OUT-SUFFIX for each.
+        quantize: Coarser TFLite files to write too: "float16", "dynamic", "int8". int8 is calibrated on the training
+            split, and each is judged by the task's first metric on the test split.
+        max_drop: How much of that metric they may lose.
         dataset: The run's data, if the caller holds it; else it is loaded again.
         console: Where to speak.
 
@@ -45,7 +53,7 @@ def run(
     """
     from zoo import environment
 
-    console = console or Console(quiet=True)
+    console, quantize = console or Console(quiet=True), check_quantize(quantize)
     environment.prepare()
     from export import export_model
     from zoo import inference
@@ -68,6 +76,7 @@ def run(
             samples=inference.samples(contract["serving_default"], test, GOLDEN),
             card=_card(folder, plan, suffix),
             assets=plan.task.assets(info) if isinstance(plan.task, Ships) else None,
+            **(_coarser(plan, dataset, contract, quantize) | {"max_drop": max_drop} if quantize else {}),
             metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.say,
         )
@@ -75,6 +84,22 @@ def run(
         rows = [summary(row, bundle.path) for row in certificate["artifacts"] if row["format"] != "reference"]
         bundles.append({"path": str(bundle.path), "verdict": certificate["verdict"], "artifacts": rows})
     return bundles
+
+
+def _coarser(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
+    """Return what quantised files need: training examples to calibrate on, test examples to judge by."""
+    from export.evaluation import Evaluation
+    from zoo import inference
+
+    endpoint, info = contract["serving_default"], dataset.info
+    judged = inference.collect(endpoint, plan.feed(dataset, "test"), info)
+    return {
+        "quantize": tuple(quantize),
+        "calibration": inference.samples(endpoint, plan.feed(dataset, "train"), CALIBRATION, shuffled=True),
+        "evaluation": Evaluation(
+            judged.inputs, judged.truth, lambda outputs, truth: plan.task.metrics(outputs, truth, info)
+        ),
+    }
 
 
 def _free(path: Path) -> Path:
@@ -141,10 +166,12 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 @click.command("export")
 @click.argument("run_folder", metavar="RUN", type=click.Path())
 @click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle, RUN/bundle-2, ...]")
+@quantize_option
+@click.option("--max-drop", default=0.01, show_default=True, help="How much of the metric a quantised file may lose.")
 @shell.common_options
-def main(run_folder: str, out: str | None, console: Console) -> None:
+def main(run_folder: str, out: str | None, quantize: tuple[str, ...], max_drop: float, console: Console) -> None:
     """Export the best weights of RUN again, in every format, and prove every artifact."""
-    bundles = run(run_folder, out=out, console=console)
+    bundles = run(run_folder, out=out, quantize=quantize, max_drop=max_drop, console=console)
     for bundle in bundles:
         show(console, bundle)
         console.say(f"next: python -m export verify {bundle['path']}")

@@ -46,9 +46,10 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
     return Evaluation(_joined(inputs), _joined(outputs), np.concatenate(truth), info)
 
 
-def samples(endpoint: Endpoint, feed: Feed, count: int) -> dict[str, np.ndarray]:
-    """Return the inputs of the first `count` examples, for golden inputs."""
-    x = next(iter(feed.take(count).batches(count)))[0]
+def samples(endpoint: Endpoint, feed: Feed, count: int, shuffled: bool = False) -> dict[str, np.ndarray]:
+    """Return the inputs of `count` examples: the first ones, or those of a shuffled pass, for classes may be sorted."""
+    batches = feed.epochs(count, seed=0, stop=1) if shuffled else feed.take(count).batches(count)
+    x = next(iter(batches))[0]
     return typed(endpoint, by_name(x, endpoint))
 
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
 from zoo import registry
-from zoo.errors import UsageError
+from zoo.errors import UsageError, unknown
 
 PREFIX = "model_"  # of the parameters that are builder arguments
+
+
+def check_quantize(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the precisions asked for; UsageError for one that there is not, with the nearest names."""
+    from export.formats.tflite import QUANTIZE
+
+    for name in names:
+        if name not in QUANTIZE:
+            raise unknown("precision", name, QUANTIZE)
+    return tuple(names)
+
+
+def _split(ctx: click.Context, option: click.Parameter, given: str | None) -> tuple[str, ...]:
+    return check_quantize([name.strip() for name in given.split(",")]) if given else ()
+
+
+quantize_option = click.option(
+    "--quantize", metavar="A,B", callback=_split, help="Export and prove coarser TFLite too: float16,dynamic,int8."
+)
 
 
 class ModelCommand(click.Command):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import UsageError
-from zoo.options import ModelCommand, model_arguments, settings
+from zoo.options import ModelCommand, check_quantize, model_arguments, quantize_option, settings
 from zoo.plan import PRECISIONS
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def run(
     init: str | None = None,
     resume: str | None = None,
     export: bool = True,
+    quantize: Sequence[str] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Train a model, judge it on the test split, export it and prove the artifacts.
@@ -52,6 +54,7 @@ def run(
         init: Weights to begin from: a run, a bundle, a weights file or "default".
         resume: An unfinished run folder to take up; other settings may be left out, and must not conflict.
         export: Whether to export and prove.
+        quantize: Coarser TFLite files to export too: "float16", "dynamic", "int8".
         console: Where to speak; silent without one.
 
     Returns:
@@ -65,7 +68,7 @@ def run(
     """
     from zoo import environment
 
-    console = console or Console(quiet=True)
+    console, quantize = console or Console(quiet=True), check_quantize(quantize)
     environment.prepare()
     from zoo import speed
     from zoo.runs import Run
@@ -80,10 +83,12 @@ def run(
         planned = speed.fit_to_budget(planned, dataset, console)
         folder = Run.create(planned.model, out)
         folder.save_config(planned, dataset.info, {"requested": requested})
-    return _carry_out(planned, folder, dataset, export, console)
+    return _carry_out(planned, folder, dataset, export, quantize, console)
 
 
-def _carry_out(planned: Plan, folder: Run, dataset: Dataset, export: bool, console: Console) -> dict[str, Any]:
+def _carry_out(
+    planned: Plan, folder: Run, dataset: Dataset, export: bool, quantize: Sequence[str], console: Console
+) -> dict[str, Any]:
     """Train, judge, export; return the summary, which is written last."""
     from zoo import evaluate, trainer
     from zoo import export as exporting
@@ -105,7 +110,7 @@ def _carry_out(planned: Plan, folder: Run, dataset: Dataset, export: bool, conso
     if (folder.path / "baseline.json").is_file():
         summary["baseline"] = folder.read("baseline.json")
     if export:
-        summary["bundles"] = exporting.run(folder.path, dataset=dataset, console=console)
+        summary["bundles"] = exporting.run(folder.path, quantize=quantize, dataset=dataset, console=console)
     summary["seconds"] = round(time.monotonic() - began, 1)
     folder.finish(summary)
     _show(console, planned.model, summary)
@@ -171,6 +176,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--init", metavar="RUN", help="Begin from the weights of a run, a bundle or a weights file.")
 @click.option("--resume", metavar="RUN", help="Take up an unfinished run; NAME and settings may be left out.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
+@quantize_option
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="recipe.X, model.X, task.X or data.")
 @shell.common_options
 def main(
@@ -187,6 +193,7 @@ def main(
     init: str | None,
     resume: str | None,
     no_export: bool,
+    quantize: tuple[str, ...],
     pairs: tuple[str, ...],
     console: Console,
     **model_options: Any,
@@ -218,6 +225,7 @@ def main(
         init=init,
         resume=resume,
         export=not no_export,
+        quantize=quantize,
         console=console,
     )
     console.result(summary)

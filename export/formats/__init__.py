@@ -25,6 +25,8 @@ class Artifact:
         producer: {library: version} of what wrote it.
         reason: Why it is not there (unsupported or failed), or None.
         state: None while unproven, else "unsupported" or "fail".
+        quantize: "float16", "dynamic" or "int8" if its numbers are coarser than the model's, else None.
+        note: What a reader should know of it, or None.
         finish: Work that can go on beside other work, such as a conversion; called once before the artifact is used.
     """
 
@@ -35,6 +37,8 @@ class Artifact:
     producer: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     state: str | None = None
+    quantize: str | None = None
+    note: str | None = None
     finish: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -47,6 +51,8 @@ class Artifact:
             "producer": self.producer,
             "state": self.state,
             "reason": self.reason,
+            "quantize": self.quantize,
+            "note": self.note,
         }
 
     @classmethod

@@ -1,51 +1,134 @@
-"""TFLite with builtin operators and batch 1, the only form that every interpreter and browser runs."""
+"""TFLite with builtin operators and batch 1, the only form that every interpreter and browser runs.
+
+One file for each precision: float32; float16 (weights halved); dynamic (weights int8, sums float); int8 (weights and
+activations, their ranges measured on calibration rows). Inputs and outputs stay as the contract says in all of them.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from export import process
-from export.contract import Contract
+from export.contract import Contract, Endpoint
+from export.errors import ExportError, Unsupported
 from export.formats import Artifact
 from export.formats.saved_model import save
+
+QUANTIZE = ("float16", "dynamic", "int8")
+CALIBRATION_ROWS = 100  # fewer give nonsense (field note 13)
+WORK = ".tflite-work"  # in the staging folder; `clean` removes it
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Prepare `tflite/float32.tflite`; the conversion runs in a process of its own when the artifact is finished."""
+    return _prepare(model, contract.carried_by("tflite"), folder, contract, None, {})
+
+
+def write_quantised(
+    model: Any, contract: Contract, folder: Path, quantize: str, calibration: Mapping[str, np.ndarray] | None
+) -> Artifact:
+    """Prepare `tflite/<quantize>.tflite`.
+
+    Args:
+        model: A built Keras model.
+        contract: What the file promises.
+        folder: The staged bundle.
+        quantize: One of `QUANTIZE`.
+        calibration: Real inputs by name; int8 carries the endpoints that they feed.
+
+    Raises:
+        Unsupported: If no endpoint can be carried.
+    """
     endpoints = contract.carried_by("tflite")
-    scratch = folder / ".tflite-work"  # goes with the staging folder, whatever happens
+    fed = {e.name: {t.name: calibration[t.name] for t in e.inputs} for e in endpoints if _feeds(e, calibration)}
+    if quantize == "int8":
+        endpoints = tuple(e for e in endpoints if e.name in fed)
+    if not endpoints:
+        raise Unsupported(f"no endpoint of the contract is carried by TFLite {quantize}")
+    return _prepare(model, endpoints, folder, contract, quantize, fed if quantize == "int8" else {})
+
+
+def check_calibration(contract: Contract, calibration: Mapping[str, np.ndarray] | None) -> None:
+    """Raise ExportError unless there are enough rows to measure the ranges of int8, of every input."""
+    endpoints = contract.carried_by("tflite")
+    if not endpoints:
+        return
+    wanted = {t.name for t in endpoints[0].inputs}
+    rows = min((len(calibration[name]) for name in wanted if name in (calibration or {})), default=0)
+    if absent := wanted - set(calibration or {}):
+        raise ExportError(
+            f"int8 needs calibration rows of {', '.join(sorted(absent))}: give at least {CALIBRATION_ROWS} real inputs "
+            f"of the training data, by name (--calibration x.npz)"
+        )
+    if rows < CALIBRATION_ROWS:
+        raise ExportError(
+            f"int8 needs at least {CALIBRATION_ROWS} calibration rows to measure its ranges, not {rows}; give "
+            f"real inputs of the training data, never of the test data (--calibration x.npz)"
+        )
+
+
+def clean(folder: Path) -> None:
+    """Remove what the conversions worked on, and the folder of files that did not come to be."""
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    if (folder / "tflite").is_dir() and not any((folder / "tflite").iterdir()):
+        (folder / "tflite").rmdir()
+
+
+def _feeds(endpoint: Endpoint, calibration: Mapping[str, np.ndarray] | None) -> bool:
+    return all(t.name in (calibration or {}) for t in endpoint.inputs)
+
+
+def _prepare(
+    model: Any,
+    endpoints: tuple[Endpoint, ...],
+    folder: Path,
+    contract: Contract,
+    quantize: str | None,
+    fed: Mapping[str, Mapping[str, np.ndarray]],
+) -> Artifact:
+    shared = folder / WORK / "saved_model"  # all precisions are converted from one
+    if not shared.exists():
+        save(model, contract.carried_by("tflite"), shared, batch=1)
+    name = quantize or "float32"
+    scratch = folder / WORK / name
     scratch.mkdir()
-    save(model, endpoints, scratch / "saved_model", batch=1)
-    (folder / "tflite").mkdir()
-    artifact = Artifact("tflite", "tflite/float32.tflite", tuple(e.name for e in endpoints), batch=1)
-    artifact.finish = lambda: _convert(artifact, folder / artifact.path, scratch)
+    calibration = {}
+    for endpoint, arrays in fed.items():
+        file = calibration[endpoint] = scratch / f"{endpoint}.npz"
+        dtypes = {t.name: t.dtype for t in contract[endpoint].inputs}
+        np.savez(file, allow_pickle=False, **{k: np.asarray(v).astype(dtypes[k]) for k, v in arrays.items()})
+    path = f"tflite/{name}.tflite"
+    artifact = Artifact("tflite", path, tuple(e.name for e in endpoints), batch=1, quantize=quantize)
+    job = {
+        "saved_model": str(shared),
+        "out": str(folder / path),
+        "result": str(scratch / "result.json"),
+        "signatures": list(artifact.endpoints),
+        "quantize": quantize,
+        "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
+    }
+    artifact.finish = lambda: _convert(artifact, job, scratch)
     return artifact
 
 
-def _convert(artifact: Artifact, path: Path, scratch: Path) -> None:
-    result = scratch / "result.json"
-    job = {
-        "saved_model": str(scratch / "saved_model"),
-        "out": str(path),
-        "result": str(result),
-        "signatures": list(artifact.endpoints),
-    }
-    try:
-        ended = process.run_script("convert_tflite.py", job, scratch)
-        if ended.problem or not result.exists():
-            artifact.state, artifact.reason = "fail", f"the converter {ended.problem}"
-            return
+def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path) -> None:
+    ended = process.run_script("convert_tflite.py", dict(job), scratch)
+    result = Path(job["result"])
+    if ended.problem or not result.exists():
+        artifact.state, artifact.reason = "fail", f"the converter {ended.problem}"
+    else:
         report = json.loads(result.read_text())
-        artifact.producer = report["versions"]
+        artifact.producer, artifact.note = report["versions"], report["note"]
         if report["flex"]:
             artifact.state = "unsupported"
             artifact.reason = f"no builtin TFLite operator for {', '.join(report['flex'])}, and no interpreter has Flex"
         elif report["error"]:
             artifact.state, artifact.reason = "fail", f"the converter says {report['error']}"
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if artifact.state:
-            shutil.rmtree(path.parent, ignore_errors=True)
+    if artifact.state:
+        Path(job["out"]).unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Convert a SavedModel to TFLite with builtin operators only, in a process of its own: converters have segfaults.
 
 `python -P convert_tflite.py JOB.json`, the job being
-    {"saved_model": folder, "out": file, "result": file, "signatures": [names], "memory": bytes or null}
+    {"saved_model": folder, "out": file, "result": file, "signatures": [names], "memory": bytes or null,
+     "quantize": null, "float16", "dynamic" or "int8", "calibration": {signature: .npz of inputs by name}}
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,51 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
     """Write the file; return {"error": why it failed or None, "flex": operators without a builtin, "versions": ...}."""
     import tensorflow as tf
 
-    report: dict[str, Any] = {"versions": {"tensorflow": tf.__version__}, "error": None, "flex": []}
-    converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"], signature_keys=job["signatures"])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    try:
-        Path(job["out"]).write_bytes(converter.convert())
-    except Exception as error:
-        text = str(error)
-        report["error"] = f"{type(error).__name__}: {' '.join(text.split())}"[:400]
-        report["flex"] = sorted(set(re.findall(r"tf\.(\w+)(?:\(|\\?\s*op)", text)) | set(re.findall(r"Flex\w+", text)))
+    report: dict[str, Any] = {"versions": {"tensorflow": tf.__version__}, "error": None, "flex": [], "note": None}
+    builtins, integers = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+    choices = [[integers], [builtins, integers]] if job.get("quantize") == "int8" else [[builtins]]
+    for operators in choices:
+        try:
+            converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"], signature_keys=job["signatures"])
+            _quantise(converter, job)
+            converter.target_spec.supported_ops = operators
+            data = converter.convert()
+        except Exception as error:
+            text = str(error)
+            report["error"] = f"{type(error).__name__}: {' '.join(text.split())}"[:400]
+            report["flex"] = sorted(
+                set(re.findall(r"tf\.(\w+)(?:\(|\\?\s*op)", text)) | set(re.findall(r"Flex\w+", text))
+            )
+            continue
+        Path(job["out"]).parent.mkdir(exist_ok=True)
+        Path(job["out"]).write_bytes(data)
+        note = "some operators have no integer form and stay float" if operators is not choices[0] else None
+        return report | {"error": None, "flex": [], "note": note}
     return report
+
+
+def _quantise(converter: Any, job: dict[str, Any]) -> None:
+    """Set the converter to the precision of the job; inputs and outputs stay float, so that the contract holds."""
+    import tensorflow as tf
+
+    if not job.get("quantize"):
+        return
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if job["quantize"] == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if job["quantize"] == "int8":
+        converter.representative_dataset = lambda: _rows(job["calibration"])
+
+
+def _rows(calibration: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (signature, inputs) one row at a time."""
+    import numpy as np
+
+    for signature, file in calibration.items():
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        for i in range(len(next(iter(arrays.values())))):
+            yield signature, {name: value[i : i + 1] for name, value in arrays.items()}
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def read_arrays(path: Path) -> Arrays:
 
 
 def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
-    """Return the cases of an endpoint, each {"name", "judged", "rows", "inputs": {name: array}}."""
+    """Return the cases of an endpoint, as `cases.json` has them, with "inputs": {name: array}."""
     cases = json.loads((golden / "cases.json").read_text())[endpoint]
     arrays = read_arrays(golden / f"{endpoint}.inputs.npz")
     for case in cases:
@@ -122,6 +122,23 @@ def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Arrays:
+    """Run one row after the other, with what came out as the next state; return the outputs of all steps joined.
+
+    Args:
+        function: Of batch one.
+        inputs: One row for each step, and the first state of every input that `chain` names.
+        chain: {state input: output that is its next value}.
+    """
+    states = {name: inputs[name] for name in chain}
+    rest = {name: value for name, value in inputs.items() if name not in chain}
+    parts = []
+    for i in range(len(next(iter(rest.values())))):
+        parts.append(function({name: value[i : i + 1] for name, value in rest.items()} | states))
+        states = {name: parts[-1][following] for name, following in chain.items()}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def run_endpoint(
     functions: Mapping[str, Function], cases: list[dict[str, Any]], batch: int | None, measure_noise: bool
 ) -> tuple[Arrays, dict[str, str]]:
@@ -142,11 +159,14 @@ def run_endpoint(
             plan["again"] = ("main", batch)
         if measure_noise and case["judged"]:
             plan |= {name: (name, batch) for name in functions if name != "main"}
-            if batch is None and 1 < len(next(iter(case["inputs"].values()))) <= ROWS:
+            if batch is None and not case.get("chain") and 1 < len(next(iter(case["inputs"].values()))) <= ROWS:
                 plan["rows"] = ("graph" if "graph" in functions else "main", 1)
         for variant, (name, size) in plan.items():
             try:
-                outputs = in_batches(functions[name], case["inputs"], size)
+                if chain := case.get("chain"):
+                    outputs = in_steps(functions[name], case["inputs"], chain)
+                else:
+                    outputs = in_batches(functions[name], case["inputs"], size)
             except Exception as error:  # whatever a runtime raises is a result, not a crash
                 errors[f"{case['name']}/{variant}"] = one_line(error)
                 continue
@@ -191,7 +211,8 @@ def main(
 
     Args:
         open_artifact: `(artifact, examples) -> {endpoint name: {"main": function, other variant: function}}`, where
-            `examples` holds inputs of each endpoint, for models that must be called before they have weights.
+            `examples` holds inputs of each endpoint, for models that must be called before they have weights. An
+            extra may leave out endpoints that it cannot run.
         versions: `() -> {library: version}`.
         check: `(artifact, what was opened) -> sentences`: what else must hold of an artifact, once its cases have run.
     """
@@ -203,14 +224,8 @@ def main(
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
-        report = {
-            "versions": versions(),
-            "memory_error": False,
-            "missing": None,
-            "error": None,
-            "errors": {},
-            "findings": [],
-        }
+        report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}
+        report |= {"errors": {}, "skipped": [], "findings": []}
         arrays: Arrays = {}
         started = time.perf_counter()
         try:
@@ -218,7 +233,8 @@ def main(
             cases = {e["name"]: read_cases(golden, e["name"]) for e in artifact["endpoints"]}
             batches = {e["name"]: e["batch"] or artifact["batch"] for e in artifact["endpoints"]}
             opened = open_artifact(artifact, {name: c[0]["inputs"] for name, c in cases.items()})
-            for name in cases:
+            report["skipped"] = [name for name in cases if name not in opened]
+            for name in opened:
                 got, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])
                 arrays |= {f"{name}/{key}": value for key, value in got.items()}
                 report["errors"] |= {f"{name}/{key}": value for key, value in errors.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from export.formats import DEFAULT_FORMATS
+from export.formats.tflite import QUANTIZE
 from export.places import IF_EXISTS
 from export.verbs import shared_options, show_certificate
 
@@ -14,7 +15,7 @@ from export.verbs import shared_options, show_certificate
 @click.command("model")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The bundle to make.")
-@click.option("--formats", metavar="A,B", help=f"Formats, by name. Default: {','.join(DEFAULT_FORMATS)}.")
+@click.option("--formats", metavar="A,B", help=f"Formats by name, or all. Default: {','.join(DEFAULT_FORMATS)}.")
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
@@ -22,6 +23,10 @@ from export.verbs import shared_options, show_certificate
 @click.option(
     "--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="When OUT is there."
 )
+@click.option("--quantize", metavar="A,B", help=f"Coarser TFLite files to write too: {','.join(QUANTIZE)}.")
+@click.option("--calibration", type=click.Path(path_type=Path), help="Real training inputs for int8, an .npz by name.")
+@click.option("--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name, and their truth, as .npz.")
+@click.option("--max-drop", default=0.01, show_default=True, help="How much of the metric a quantised file may lose.")
 @shared_options
 def command(
     file: Path,
@@ -32,12 +37,17 @@ def command(
     require: tuple[str, ...],
     version: str,
     if_exists: str,
+    quantize: str | None,
+    calibration: Path | None,
+    evaluation: Path | None,
+    max_drop: float,
     as_json: bool,
     quiet: bool,
     debug: bool,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
     from export.errors import ExportFailed
+    from export.evaluation import read_evaluation
     from export.exporter import export_model
     from export.files import read_labels, read_model, read_samples
     from export.inference import infer_contract
@@ -48,7 +58,7 @@ def command(
     given = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)
-    chosen = tuple(formats.split(",")) if formats else DEFAULT_FORMATS
+    chosen = formats if formats == "all" else tuple(formats.split(",")) if formats else DEFAULT_FORMATS
     contract = infer_contract(loaded, given, names)
     for tensor in (t for e in contract.endpoints for t in e.inputs if tell and t.meaning == "image"):
         if tensor.name not in (given or {}):
@@ -57,6 +67,12 @@ def command(
             )
     options = {"samples": given, "formats": chosen, "require": require, "version": version}
     options |= {"if_exists": if_exists}
+    options |= {
+        "quantize": tuple(quantize.split(",")) if quantize else (),
+        "calibration": read_samples(calibration) if calibration else None,
+        "evaluation": read_evaluation(read_samples(evaluation), contract.endpoints[0]) if evaluation else None,
+        "max_drop": max_drop,
+    }
     try:
         bundle = export_model(loaded, out, contract=contract, progress=tell, **options)
     except ExportFailed as failure:

@@ -27,7 +27,9 @@ HDF5 = {  # which whole .h5 files come back
 
 
 def rows_of(certificate):
-    return {"c_api" if row.runtime == "c_api" else row.format: row for row in certificate.artifacts}
+    return {
+        row.runtime if row.runtime == "c_api" else row.format: row for row in certificate.artifacts if not row.extra
+    }
 
 
 @pytest.mark.parametrize("name", HDF5)
@@ -42,7 +44,7 @@ def test_every_format_is_proven(bundles, name):
     assert (bundle.path / "model.h5").exists() == (HDF5[name] == "pass")
     written = json.loads((bundle.path / "parity.json").read_text())
     assert written["verdict"] == "pass"
-    assert len(written["artifacts"]) == len(rows)
+    assert [row["artifact"] for row in written["artifacts"] if not row["extra"]] == [r.artifact for r in rows.values()]
 
 
 @pytest.mark.parametrize("name", ["functional_cnn", "autoencoder", "masked"])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from export.contract import Endpoint, Tensor
+from export.drawing import EXTREMES, TEXTS
 from export.errors import ExportError
-from export.golden import EXTREMES, cases_for
-from export.runners.protocol import in_batches, pack, unpack
+from export.golden import cases_for
+from export.runners.protocol import in_batches, in_steps, pack, unpack
 
 TENSORS = (
     Tensor("image", "uint8", (None, 8, 8, 3), "image", 0, 255),
@@ -48,6 +49,60 @@ def test_extremes_reach_the_ends():
     case = next(c for c in cases_for(Endpoint("e", (TENSORS[4],), ())) if c.rows)
     assert case.rows == EXTREMES
     assert 0 < case.inputs["noise"][-1, 0] < 1e-38
+
+
+def test_every_kind_of_file_and_text():
+    import io
+
+    from PIL import Image
+
+    cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[9],), ()))}
+    files = {name: case.inputs["file"][0] for name, case in cases.items() if case.may_raise}
+    assert all(cases[name].judged and len(cases[name].inputs["file"]) == 1 for name in files)
+    bad = {name: files.pop(name) for name in ("truncated", "no_image", "empty_file")}
+    opened = {name: Image.open(io.BytesIO(data)) for name, data in files.items()}
+    assert opened["CMYK_JPEG"].mode == "CMYK"
+    assert opened["EXIF-rotated_JPEG"].getexif()[0x0112] == 6
+    assert opened["1x1_PNG"].size == (1, 1)
+    for data in bad.values():
+        with pytest.raises(OSError):  # noqa: PT011
+            Image.open(io.BytesIO(data)).load()
+    texts = next(c for c in cases_for(Endpoint("e", (TENSORS[8],), ())) if c.name == "text_kinds")
+    assert texts.rows == tuple(TEXTS)
+    found = dict(zip(texts.rows, texts.inputs["text"], strict=True))
+    assert found["empty"] == b""
+    assert len(found["very long"]) > 10_000
+    assert b"\0" in found["NUL"]
+    wide = Endpoint("e", (Tensor("lines", "string", (2, 3), "text"),), (), batch=2)
+    case = next(c for c in cases_for(wide) if c.name == "lines_kinds")
+    assert case.inputs["lines"].shape == (2 * len(TEXTS), 3)
+    assert len(case.rows) == 2 * len(TEXTS)
+    assert set(case.inputs["lines"][2:4].reshape(-1)) == {b""}
+
+
+def test_padding_only_and_long_tokens():
+    cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[2],), ()))}
+    assert not cases["extremes"].inputs["tokens"][0].any()
+    assert cases["steps_64"].inputs["tokens"].shape == (1, 64)
+    assert cases["steps_64"].chain == {}
+
+
+def test_steps_are_a_chain_from_zero_state():
+    token, state = Tensor("token", "int32", (1,), "token", 0, 9), Tensor("h", "float32", (1, 3), "state")
+    outputs = (Tensor("y", "float32", (1, 2)), Tensor("next_h", "float32", (1, 3), "state"))
+    case = next(c for c in cases_for(Endpoint("step", (token, state), outputs, batch=1)) if c.chain)
+    assert case.chain == {"h": "next_h"}
+    assert case.inputs["token"].shape == (64,)
+    assert not case.inputs["h"].any()
+    forgetful = Endpoint("step", (token, state), outputs[:1], batch=1)
+    assert not any(c.chain for c in cases_for(forgetful))
+
+    def add(inputs):
+        total = inputs["h"] + inputs["token"][:, None]
+        return {"y": total[:, :2], "next_h": total}
+
+    ran = in_steps(add, case.inputs, case.chain)
+    np.testing.assert_array_equal(ran["y"][:, 0], np.cumsum(case.inputs["token"]))
 
 
 def test_cases_are_the_same_every_time():

@@ -18,6 +18,7 @@ class Case:
     name: str = "a"
     judged: bool = True
     rows: tuple = ()
+    may_raise: bool = False
     outputs: dict = field(default_factory=dict)
 
 
@@ -236,3 +237,17 @@ def test_ties_and_decibels_in_detail():
     three = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     assert top1(three, three, 1e-5) == (4, 4)
     np.testing.assert_allclose(row_errors(three, three + np.float32(0.5)), [0.1, 0.5 / 11])
+
+
+def test_what_the_reference_refuses_every_runtime_must_refuse():
+    cases = [Case("good", outputs={"y": real([1, 2])}), Case("bad", may_raise=True)]
+    good = {"good/main/y": real([1, 2])}
+    refused = judge_endpoint(cases, good, {"bad/main": "ValueError: no image"}, {})
+    assert refused.findings == []
+    answered = judge_endpoint(cases, good | {"bad/main/y": real([0, 0])}, {}, {})
+    assert answered.findings == ["case bad was answered where the reference raises"]
+    taken = [cases[0], Case("bad", may_raise=True, outputs={"y": real([3, 4])})]
+    refused = judge_endpoint(taken, good, {"bad/main": "ValueError: no image"}, {})
+    assert refused.findings == ["case bad/main: ValueError: no image"]
+    # what may not be refused is a failure, also where the reference raised itself
+    assert judge_endpoint([Case("bad")], {}, {"bad/main": "ValueError"}, {}).findings == ["case bad/main: ValueError"]

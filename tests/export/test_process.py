@@ -86,7 +86,16 @@ def test_a_row_fails_for_code_that_it_must_not_need():
     def judge(format, dependency, modules, local=()):
         row = Row("x", format, "keras", "pass")
         subject = Subject(None, None, (), {}, dependency)
-        run = Run(report={"missing": None, "memory_error": False, "error": None, "modules": modules, "local": local})
+        run = Run(
+            report={
+                "missing": None,
+                "memory_error": False,
+                "error": None,
+                "modules": modules,
+                "local": local,
+                "skipped": [],
+            }
+        )
         _judge_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
         return row
 

@@ -1,0 +1,49 @@
+"""ONNX by tf2onnx: an extra, written when it is asked for. A graph is one function, so it carries one endpoint."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from export import process
+from export.contract import Contract
+from export.formats import Artifact
+from export.formats.saved_model import save
+
+OPSET = 18  # what tf2onnx 1.17 writes at most
+WORK = ".onnx-work"  # in the staging folder; the exporter removes it
+
+
+def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
+    """Prepare `onnx/model.onnx`; the conversion runs in a process of its own when the artifact is finished."""
+    endpoint = contract.carried_by("onnx")[0]
+    artifact = Artifact("onnx", "onnx/model.onnx", (endpoint.name,), batch=endpoint.batch)
+    absent = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
+    if absent:
+        artifact.state, artifact.reason = "not_run", f"{' and '.join(absent)} not installed; pip install tf2onnx onnx"
+        return artifact
+    scratch = folder / WORK
+    scratch.mkdir()
+    save(model, [endpoint], scratch / "saved_model")
+    job = {
+        "saved_model": str(scratch / "saved_model"),
+        "out": str(folder / artifact.path),
+        "result": str(scratch / "result.json"),
+        "signature": endpoint.name,
+        "opset": OPSET,
+    }
+    artifact.finish = lambda: _convert(artifact, job, scratch)
+    return artifact
+
+
+def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
+    ended = process.run_script("convert_onnx.py", job, scratch)
+    result, out = Path(job["result"]), Path(job["out"])
+    report = json.loads(result.read_text()) if result.exists() else {"error": None, "versions": {}}
+    artifact.producer = report["versions"]
+    if ended.problem or report["error"] or not out.exists():
+        said = f"says {report['error']}" if report["error"] else ended.problem or "wrote no file"
+        artifact.state, artifact.reason = "fail", f"the converter {said}"
+        out.unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""Run an ONNX file in onnxruntime."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import protocol
+else:
+    from export.runners import protocol
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+    """Load an ONNX file and return its one graph under the name of the endpoint that it is.
+
+    Raises:
+        ValueError: If its inputs or outputs are not those of the endpoint.
+    """
+    import onnxruntime
+
+    (endpoint,) = artifact["endpoints"]
+    session = onnxruntime.InferenceSession(str(artifact["path"]), providers=["CPUExecutionProvider"])
+    outputs = [tensor["name"] for tensor in endpoint["outputs"]]
+    for kind, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        if {t.name for t in found} != {t["name"] for t in endpoint[kind]}:
+            raise ValueError(f"the file has {kind} {sorted(t.name for t in found)}")
+    return {endpoint["name"]: {"main": lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))}}
+
+
+def versions() -> dict[str, str]:
+    """Return the version of what ran."""
+    return {"onnxruntime": importlib.metadata.version("onnxruntime")}
+
+
+if __name__ == "__main__":
+    protocol.main(open_artifact, versions)

@@ -1,0 +1,48 @@
+"""Run a SavedModel in OpenVINO, which reads it by a front end of its own: a second opinion without TensorFlow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from typing import Any
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import protocol
+else:
+    from export.runners import protocol
+
+SIGNATURE = "serving_default"  # the only one that its front end reads
+EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else AMX machines compute in bfloat16
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+    """Load a SavedModel and return its default signature; others, and strings, it cannot run."""
+    endpoints = [e for e in artifact["endpoints"] if e["name"] == SIGNATURE and not _strings(e)]
+    if not endpoints:
+        return {}
+    import openvino
+
+    model = openvino.Core().compile_model(str(artifact["path"]), "CPU", EXACT)
+    names = [tensor["name"] for tensor in endpoints[0]["outputs"]]
+    outputs = {name: model.output(name) for name in names}
+
+    def call(inputs: protocol.Arrays) -> protocol.Arrays:
+        results = model(inputs)
+        return {name: results[output].copy() for name, output in outputs.items()}
+
+    return {SIGNATURE: {"main": call}}
+
+
+def _strings(endpoint: dict[str, Any]) -> bool:
+    return any(tensor["dtype"] == "string" for tensor in [*endpoint["inputs"], *endpoint["outputs"]])
+
+
+def versions() -> dict[str, str]:
+    """Return the version of what ran."""
+    return {"openvino": importlib.metadata.version("openvino")}
+
+
+if __name__ == "__main__":
+    protocol.main(open_artifact, versions)

@@ -1,0 +1,93 @@
+"""Second opinions: ONNX and OpenVINO add rows where they are installed, and say so where they are not."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from export import ExportFailed, export_model, verify_bundle
+from export.certificate import FAIL, NOT_RUN, Certificate, Row
+from export.runtimes import RUNTIMES, Runtime
+from tests.export.conftest import make
+from tests.export.test_faults import replace_saved_model
+
+
+def row_of(certificate, runtime):
+    return next(row for row in certificate.artifacts if row.runtime == runtime)
+
+
+@pytest.mark.parametrize("name", ["functional_cnn", "two_by_two"])
+def test_openvino_agrees(bundles, name):
+    pytest.importorskip("openvino")
+    row = row_of(verify_bundle(bundles(name).path, runtimes=["openvino"]), "openvino")
+    assert (row.state, row.extra, row.required) == ("pass", True, False)
+    assert set(row.endpoints) == {"serving_default"}
+    if name == "functional_cnn":
+        assert row.note == "did not run bytes"
+
+
+def test_openvino_cannot_run_text(bundles):
+    pytest.importorskip("openvino")
+    certificate = verify_bundle(bundles("category").path, runtimes=["openvino"])
+    row = row_of(certificate, "openvino")
+    assert (row.state, certificate.verdict) == ("unsupported", "pass")
+    assert row.reason == "openvino can run no endpoint of it"
+
+
+def test_an_extra_sees_a_fault_and_blames_only_where_it_is_required(damaged, bundles):
+    pytest.importorskip("openvino")
+    import keras
+
+    folder = damaged("two_by_two")
+    model = keras.saving.load_model(folder / "model.keras")
+
+    def call(x):
+        mean, spread = model([x["left"], x["right"]], training=False)
+        return {"mean": spread, "spread": mean}
+
+    replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
+    alone = verify_bundle(folder, runtimes=["openvino"])
+    assert (row_of(alone, "openvino").state, alone.verdict) == ("fail", "pass")
+    assert verify_bundle(folder, runtimes=["openvino"], require=["openvino"]).verdict == "fail"
+
+
+def test_onnx_is_proven_where_it_is_installed(tmp_path):
+    for module in ("tf2onnx", "onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    model, contract = make("functional_cnn")
+    bundle = export_model(model, tmp_path / "b", contract=contract, formats=("onnx",))
+    row = row_of(bundle.certificate, "onnxruntime")
+    assert (row.state, row.artifact, set(row.endpoints)) == ("pass", "onnx/model.onnx", {"serving_default"})
+    assert {p.name for p in bundle.path.iterdir()} >= {"onnx", "parity.json"}
+    assert not (bundle.path / ".onnx-work").exists()
+    assert set(bundle.manifest["artifacts"][0]["producer"]) == {"tf2onnx", "onnx", "tensorflow"}
+    data = (bundle.path / "onnx/model.onnx").read_bytes()
+    assert len(data) > 1000
+
+
+def test_onnx_that_was_asked_for_and_cannot_be_written_here_is_incomplete(tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else found(name))
+    model, _ = make("two_by_two")
+    with pytest.raises(ExportFailed, match="tf2onnx not installed; pip install tf2onnx onnx") as failure:
+        export_model(model, tmp_path / "b", formats=("onnx",))
+    assert (failure.value.exit_code, failure.value.bundle_path.name) == (3, "b.incomplete")
+
+
+def test_extras_that_are_not_installed_are_not_run(bundles, monkeypatch):
+    gone = Runtime("openvino", "run_openvino.py", "openvino", "no_such_module", ("saved_model",), False, extra=True)
+    monkeypatch.setitem(RUNTIMES, "openvino", gone)
+    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["openvino"])
+    row = row_of(certificate, "openvino")
+    assert (row.state, row.reason) == ("not_run", "openvino is not installed; pip install openvino")
+    assert certificate.verdict == "pass"
+    assert (
+        verify_bundle(bundles("two_by_two").path, runtimes=["openvino"], require=["openvino"]).verdict == "incomplete"
+    )
+
+
+def test_the_verdict_ignores_extras():
+    rows = [Row("x", "saved_model", "openvino", state, "why", extra=True) for state in (FAIL, NOT_RUN)]
+    assert Certificate(rows).verdict == "pass"
+    assert Certificate(rows).problems() == []
