@@ -57,8 +57,8 @@ def export_model(
         out: The folder that the bundle will be; it must not exist.
         contract: What the artifacts promise; None reads it off the model.
         samples: Real examples (N, ...) by input name, used in golden inputs.
-        formats: What to write, or "all". A list other than the default asks for its formats by name: one that cannot carry the
-            model is then a failure.
+        formats: What to write, or "all". Any other list asks for its formats by name: one that cannot carry the model is then a
+            failure.
         card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files).
         assets: More files of the bundle, {name: bytes or path}.
         metadata: JSON-able, kept in the manifest.

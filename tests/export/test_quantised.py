@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from export import Evaluation, ExportError, ExportFailed, export_model, verify_bundle
+from export.contract import Contract, Tensor
+from export.endpoints import tensor_endpoint
 from export.evaluation import paired_drop
 from export.quantised import BUDGETS
 from tests.export.conftest import make
@@ -32,10 +34,16 @@ def digits():
     image = keras.Input((8, 8, 1), name="image")
     z = keras.layers.Conv2D(16, 3, activation="relu")(keras.layers.Rescaling(1 / 16)(image))
     z = keras.layers.Flatten()(keras.layers.Conv2D(16, 3, activation="relu")(z))
-    model = keras.Model(image, keras.layers.Dense(10, activation="softmax")(z))
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy())
+    model = keras.Model(image, keras.layers.Dense(10, name="logits")(z))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x[:1297], y[:1297], epochs=12, batch_size=64, verbose=0)
     return model, (x[:1297], y[:1297]), (x[1297:], y[1297:])
+
+
+def contract_of(model):
+    """Return the contract that says that pixels are 0 to 16, and outputs logits."""
+    image = Tensor("image", "float32", (None, 8, 8, 1), "image", 0, 16)
+    return Contract((tensor_endpoint(model, [image], [Tensor("logits", "float32", (None, 10), "logits")]),))
 
 
 def rows_of(certificate):
@@ -47,6 +55,7 @@ def rows_of(certificate):
 def test_every_precision_is_judged_by_what_is_lost(digits, tmp_path):
     model, train, test = digits
     options = {
+        "contract": contract_of(model),
         "calibration": {"image": train[0][:200]},
         "evaluation": Evaluation({"image": test[0]}, test[1]),
         "max_drop": 0.02,
@@ -57,9 +66,10 @@ def test_every_precision_is_judged_by_what_is_lost(digits, tmp_path):
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
     for name in ALL:
         endpoint = rows[name].endpoints["serving_default"]
-        figures, drop = endpoint["quantised"]["output"], endpoint["evaluation"]
+        figures, drop = endpoint["quantised"]["logits"], endpoint["evaluation"]
         assert figures["rows"] == 64
         assert figures["sqnr_db"] >= BUDGETS[name].sqnr_db
+        assert figures["top1"][0] / figures["top1"][1] >= BUDGETS[name].top1
         assert drop["metric"] == "accuracy"
         assert drop["examples"] == 500
         assert drop["reference"] > 0.9
@@ -78,9 +88,12 @@ def test_calibration_that_is_not_the_data_fails_the_budget(digits, tmp_path):
     """Ranges measured on black images say nothing about digits."""
     model, _, test = digits
     options = {"calibration": {"image": np.zeros((100, 8, 8, 1))}, "samples": {"image": test[0]}}
+    options["contract"] = contract_of(model)
     with pytest.raises(ExportFailed, match=r"tflite/int8.tflite in litert: .* SQNR on typical inputs") as failure:
         export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
-    assert "names another class" in str(failure.value) or "more)" in str(failure.value)
+    (row,) = (row for row in failure.value.certificate.artifacts if row.format == "tflite")
+    agree, clear = row.endpoints["serving_default"]["quantised"]["logits"]["top1"]
+    assert agree / clear < 0.95
 
 
 def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
