@@ -24,6 +24,7 @@ from export.evaluation import Evaluation
 from export.formats import DEFAULT_FORMATS, Artifact, onnx, tflite, writer
 from export.golden import cases_for, write_golden
 from export.inference import infer_contract
+from export.locating import write_layers
 from export.places import choose_place, next_to, put
 from export.proof import Subject, check_names, prove
 from export.quantisation import Quantisation
@@ -57,8 +58,8 @@ def export_model(
         out: The folder that the bundle will be; it must not exist.
         contract: What the artifacts promise; None reads it off the model.
         samples: Real examples (N, ...) by input name, used in golden inputs.
-        formats: What to write, or "all". Any other list asks for its formats by name: one that cannot carry the model is then a
-            failure.
+        formats: What to write, or "all". Any other list asks for its formats by name: one
+            that cannot carry the model is then a failure.
         card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files).
         assets: More files of the bundle, {name: bytes or path}.
         metadata: JSON-able, kept in the manifest.
@@ -156,6 +157,7 @@ def _write_and_prove(
     cases = {endpoint.name: cases_for(endpoint, order.samples, typical) for endpoint in contract.endpoints}
     live = run_reference(contract, cases)
     write_golden(folder / "golden", cases)
+    write_layers(folder / "golden", order.model, contract, cases)
     dependency = code_dependency(order.model)
     artifacts = []
     for format in order.formats:

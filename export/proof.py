@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export import steps
+from export import locating, steps
 from export.agreement import between
 from export.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
 from export.contract import FORMATS, KERAS_FORMATS, Contract
@@ -94,7 +94,10 @@ def prove(
             elif runtime.name not in chosen:
                 row.state, row.reason = NOT_RUN, _absent(runtime, runtimes)
             else:
-                _judge_run(subject, artifact, row, runs[runtime.name, artifact.path], floor, policy)
+                run = runs[runtime.name, artifact.path]
+                _judge_run(subject, artifact, row, run, floor, policy)
+                if row.state == FAIL and run.arrays and runtime.name in locating.RUNTIMES:
+                    _locate(subject, artifact, row)
             rows.append(row)
     rows += _required_but_absent(subject, rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
@@ -213,6 +216,13 @@ def _judge_run(
         findings += report["findings"]
         findings += [] if artifact.quantize else steps.judge(subject.contract, run.arrays, policy)
         _conclude(row, findings)
+
+
+def _locate(subject: Subject, artifact: Artifact, row: Row) -> None:
+    """Say in the reason where in the model it went wrong, if that can be found."""
+    modules = (subject.dependency or {}).get("modules", ()) if artifact.format in KERAS_FORMATS else ()
+    where = locating.first_difference(subject.folder, subject.contract, subject.cases, artifact, modules)
+    row.reason = f"{row.reason}; {where}" if where else row.reason
 
 
 def _raised_everywhere(subject: Subject, artifact: Artifact, run: Run) -> str | None:

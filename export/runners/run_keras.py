@@ -17,14 +17,18 @@ else:
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
     """Load a model file and return, for each endpoint, its own call: "main" eager, "graph" compiled."""
+    model = load_model(artifact, examples)
+    return {endpoint["name"]: functions_of(model, endpoint) for endpoint in artifact["endpoints"]}
+
+
+def load_model(artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
+    """Return the model of a file."""
     import keras
 
     path = Path(artifact["path"])
     if artifact["format"] == "weights":
-        model = _rebuild(path, artifact, examples)
-    else:
-        model = keras.saving.load_model(path, _by_plain_name(), compile=False, safe_mode=True)
-    return {endpoint["name"]: _functions(model, endpoint) for endpoint in artifact["endpoints"]}
+        return _rebuild(path, artifact, examples)
+    return keras.saving.load_model(path, _by_plain_name(), compile=False, safe_mode=True)
 
 
 def _by_plain_name() -> dict[str, Any]:
@@ -42,12 +46,13 @@ def _rebuild(path: Path, artifact: dict[str, Any], examples: dict[str, Any]) -> 
     model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     if not model.built or not model.variables:  # a subclassed model has no variables before its first call
         endpoint = artifact["endpoints"][0]
-        _functions(model, endpoint)["main"](examples[endpoint["name"]])
+        functions_of(model, endpoint)["main"](examples[endpoint["name"]])
     model.load_weights(path)
     return model
 
 
-def _functions(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Function]:
+def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Function]:
+    """Return the model's own call as an endpoint: "main" eager, "graph" compiled."""
     import tensorflow as tf
 
     dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
