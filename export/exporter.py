@@ -245,7 +245,7 @@ def _write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -
 
 def _withhold(folder: Path, artifacts: Sequence[Artifact], certificate: Certificate) -> None:
     """Remove what turned out not to come back, and remember why."""
-    for row in certificate.artifacts:
+    for row in (row for row in certificate.artifacts if not row.extra):
         for artifact in artifacts:
             if row.state == UNSUPPORTED and row.artifact == artifact.path and artifact.state is None:
                 artifact.state, artifact.reason = row.state, row.reason
