@@ -11,8 +11,8 @@ import click
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError
-from zoo.specs import Ships
 from zoo.options import check_quantize, quantize_option
+from zoo.specs import Ships
 
 if TYPE_CHECKING:
     from export.contract import Contract
