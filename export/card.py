@@ -10,8 +10,8 @@ from typing import Any
 from export.certificate import Certificate, Row
 from export.contract import Contract, Endpoint, Tensor
 from export.errors import ExportError
-from export.serving import CONFIG, docker_command
 from export.evaluation import describe
+from export.serving import CONFIG, docker_command
 
 
 def write_card(
