@@ -94,6 +94,7 @@ def test_a_row_fails_for_code_that_it_must_not_need():
                 "modules": modules,
                 "local": local,
                 "skipped": [],
+                "findings": [],
             }
         )
         _judge_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
