@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from export import bundle, serving
+from export import bisecting, bundle, serving
 from export.backend import load_tensorflow
 from export.bundle import Bundle
 from export.card import write_card
@@ -49,6 +49,7 @@ def export_model(
     calibration: Mapping[str, np.ndarray] | None = None,
     evaluation: Evaluation | None = None,
     max_drop: float = 0.01,
+    bisect: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
     """Export any Keras model to every format, prove each in a fresh process, and publish the bundle.
@@ -72,6 +73,7 @@ def export_model(
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
         evaluation: Real data with its truth, on which the drop of quantised files is measured.
         max_drop: How much of the metric they may lose.
+        bisect: Whether to find the first layer that a failed TFLite file gets wrong; takes a conversion for each try.
         progress: Told of each stage in a few words.
 
     Raises:
@@ -88,9 +90,8 @@ def export_model(
     _check_contract(contract, formats)
     coarser = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
     coarser.check(contract)
-    order = _Order(
-        model, contract, samples, tuple(formats), card or {}, assets or {}, metadata or {}, tuple(require), coarser
-    )
+    told = (card or {}, assets or {}, metadata or {})
+    order = _Order(model, contract, samples, formats, *told, tuple(require), coarser, bisect)
     tell = progress or (lambda text: None)
     return _export(order, place, number, lambda folder: put(folder, out, if_exists), tell)
 
@@ -108,6 +109,7 @@ class _Order:
     metadata: Mapping[str, Any]
     require: tuple[str, ...]
     quantisation: Quantisation
+    bisect: bool
 
 
 def _export(
@@ -174,7 +176,10 @@ def _write_and_prove(
     tell("proving every artifact in fresh processes")
     subject = Subject(folder, contract, artifacts, cases, dependency, live, probing=True, demanded=demanded)
     certificate = prove(subject, require=order.require)
-    order.quantisation.judge(subject, certificate)
+    coarser = order.quantisation
+    coarser.judge(subject, certificate)
+    if order.bisect:
+        bisecting.explain(*(order.model, contract, cases), artifacts, certificate.artifacts, coarser.calibration)
     tflite.clean(folder)
     shutil.rmtree(folder / onnx.WORK, ignore_errors=True)
     _withhold(folder, artifacts, certificate)
@@ -240,7 +245,7 @@ def _write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -
 
 def _withhold(folder: Path, artifacts: Sequence[Artifact], certificate: Certificate) -> None:
     """Remove what turned out not to come back, and remember why."""
-    for row in certificate.artifacts:
+    for row in (row for row in certificate.artifacts if not row.extra):
         for artifact in artifacts:
             if row.state == UNSUPPORTED and row.artifact == artifact.path and artifact.state is None:
                 artifact.state, artifact.reason = row.state, row.reason

@@ -15,7 +15,7 @@ from export.contract import Contract
 from export.errors import ExportError, MissingError
 from export.runners import protocol
 
-RUNNERS = {"saved_model": "run_tensorflow", "tflite": "run_litert", "keras": "run_keras"}
+RUNNERS = {"saved_model": "run_tensorflow", "tflite": "run_litert", "keras": "run_keras", "onnx": "run_onnx"}
 
 
 class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
@@ -54,12 +54,13 @@ class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
         return len(self._functions)
 
 
-def load(path: str | os.PathLike[str], format: str = "saved_model") -> Loaded:
+def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: str | None = None) -> Loaded:
     """Load one artifact of a bundle in this process.
 
     Args:
         path: The bundle.
-        format: "saved_model", "tflite" or "keras".
+        format: "saved_model", "tflite", "keras" or "onnx".
+        quantize: Of TFLite: None for float32, or "float16", "dynamic", "int8".
 
     Returns:
         A mapping from endpoint names to functions of named NumPy arrays, any number of rows.
@@ -72,9 +73,11 @@ def load(path: str | os.PathLike[str], format: str = "saved_model") -> Loaded:
     manifest = read_manifest(folder)
     if format not in RUNNERS:
         raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(RUNNERS)}")
-    found = [a for a in manifest["artifacts"] if a["format"] == format and a["state"] is None]
+    present = [a for a in manifest["artifacts"] if a["state"] is None]
+    found = [a for a in present if a["format"] == format and a.get("quantize") == quantize]
     if not found:
-        raise ExportError(f"{folder} holds no {format}; it has {', '.join(a['format'] for a in manifest['artifacts'])}")
+        wanted = " ".join(filter(None, (format, quantize)))
+        raise ExportError(f"{folder} holds no {wanted}; it has {', '.join(a['path'] for a in present)}")
     contract, artifact = Contract.from_json(manifest["contract"]), found[0]
     try:
         opened = _open(folder, contract, artifact, manifest)
@@ -86,7 +89,7 @@ def load(path: str | os.PathLike[str], format: str = "saved_model") -> Loaded:
 def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any]) -> Any:
     import importlib
 
-    if artifact["format"] != "tflite":
+    if artifact["format"] in ("saved_model", "keras"):
         load_tensorflow()
     if artifact["format"] == "keras":
         for module in (manifest["code_dependency"] or {}).get("modules", ()):

@@ -24,13 +24,13 @@ HEAD = 3  # numbers in front of the values of a fingerprint
 def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> None:
     """Write what every layer of the live model returns in the first golden case, into the golden folder."""
     endpoint = contract.endpoints[0]
-    case = _first(cases[endpoint.name])
+    case = first_case(cases[endpoint.name])
     if case is None:
         return
     import tensorflow as tf
 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
-    inputs = {name: tf.constant(value, dtypes[name]) for name, value in _rows(case, endpoint.batch).items()}
+    inputs = {name: tf.constant(value, dtypes[name]) for name, value in rows_of(case, endpoint.batch).items()}
     try:
         found = layers.watch(model, lambda: endpoint.call(inputs))
     except Exception:  # a layer that cannot be watched costs the diagnosis, never the export
@@ -51,13 +51,13 @@ def first_difference(
         modules: Modules that hold classes of the model.
     """
     endpoint = contract.endpoints[0]
-    case = _first(cases[endpoint.name])
+    case = first_case(cases[endpoint.name])
     if case is None or not (folder / "golden" / FILE).is_file() or endpoint.name not in artifact.endpoints:
         return None
     reference = protocol.read_arrays(folder / "golden" / FILE)
     with tempfile.TemporaryDirectory(prefix="locate-") as scratch:
         inputs, out = Path(scratch) / "inputs.npz", Path(scratch) / "out.npz"
-        protocol.save_arrays(inputs, _rows(case, endpoint.batch))
+        protocol.save_arrays(inputs, rows_of(case, endpoint.batch))
         job = {
             "artifact": {
                 "format": artifact.format,
@@ -90,9 +90,11 @@ def compare(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
     return "every layer agrees: what is before or after the model differs" if compared else None
 
 
-def _first(cases: Sequence[Case]) -> Case | None:
+def first_case(cases: Sequence[Case]) -> Case | None:
+    """Return the first case that a layer can be compared in: judged, answered, one call."""
     return next((case for case in cases if case.judged and case.outputs and not case.chain), None)
 
 
-def _rows(case: Case, batch: int | None) -> dict[str, np.ndarray]:
+def rows_of(case: Case, batch: int | None) -> dict[str, np.ndarray]:
+    """Return the rows of one call."""
     return {name: value[:batch] if batch else value for name, value in case.inputs.items()}

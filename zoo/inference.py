@@ -49,7 +49,8 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
 def samples(endpoint: Endpoint, feed: Feed, count: int, shuffled: bool = False) -> dict[str, np.ndarray]:
     """Return the inputs of `count` examples: the first ones, or those of a shuffled pass, for classes may be sorted."""
     batches = feed.epochs(count, seed=0, stop=1) if shuffled else feed.take(count).batches(count)
-    return typed(endpoint, by_name(next(iter(batches))[0], endpoint))
+    x = next(iter(batches))[0]
+    return typed(endpoint, by_name(x, endpoint))
 
 
 def typed(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:

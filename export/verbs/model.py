@@ -27,6 +27,7 @@ from export.verbs import shared_options, show_certificate
 @click.option("--calibration", type=click.Path(path_type=Path), help="Real training inputs for int8, an .npz by name.")
 @click.option("--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name, and their truth, as .npz.")
 @click.option("--max-drop", default=0.01, show_default=True, help="How much of the metric a quantised file may lose.")
+@click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
 @shared_options
 def command(
     file: Path,
@@ -41,6 +42,7 @@ def command(
     calibration: Path | None,
     evaluation: Path | None,
     max_drop: float,
+    bisect: bool,
     as_json: bool,
     quiet: bool,
     debug: bool,
@@ -72,6 +74,7 @@ def command(
         "calibration": read_samples(calibration) if calibration else None,
         "evaluation": read_evaluation(read_samples(evaluation), contract.endpoints[0]) if evaluation else None,
         "max_drop": max_drop,
+        "bisect": bisect,
     }
     try:
         bundle = export_model(loaded, out, contract=contract, progress=tell, **options)

@@ -57,6 +57,34 @@ def test_any_flipped_byte_in_any_file_is_found(damaged):
     assert damage(folder) == []
 
 
+KINDS = (
+    "model.keras",
+    "model.h5",
+    "model.weights.h5",
+    "model.config.json",
+    "saved_model/1/saved_model.pb",
+    "saved_model/1/variables/variables.data-00000-of-00001",
+    "tflite/float32.tflite",
+    "golden/serving_default.inputs.npz",
+    "parity.json",
+    "labels.txt",
+    "README.md",
+)
+
+
+def test_one_flipped_byte_in_each_kind_of_artifact_turns_the_verdict(damaged):
+    folder = damaged("functional_cnn")
+    for file in KINDS:
+        whole = (folder / file).read_bytes()
+        broken = bytearray(whole)
+        broken[len(whole) // 2] ^= 1
+        (folder / file).write_bytes(broken)
+        certificate = verify_bundle(folder)
+        assert (certificate.verdict, certificate.exit_code) == ("fail", 1)
+        assert certificate.problems() == [f"files: {file} was changed"]
+        (folder / file).write_bytes(whole)
+
+
 def test_added_removed_and_damaged_files_are_named(damaged):
     folder = damaged("functional_cnn")
     (folder / "saved_model/1/assets.extra/more").write_bytes(b"stale")

@@ -20,7 +20,7 @@ def test_a_wrong_weight_in_a_keras_file(damaged, layer):
         file.visititems(
             lambda name, item: found.append(name) if getattr(item, "ndim", 0) == (4 if layer == "conv" else 2) else None
         )
-        file[found[0]][0, 0] += 0.05
+        file[found[0]][...] += 0.05
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=["keras"])
     reason = reason_of(certificate, "weights")

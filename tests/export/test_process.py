@@ -85,7 +85,7 @@ def test_the_others_run_again_after_a_crash(scripts):
 def test_a_row_fails_for_code_that_it_must_not_need():
     def judge(format, dependency, modules, local=()):
         row = Row("x", format, "keras", "pass")
-        subject = Subject(None, None, (), {}, dependency)
+        subject = Subject(None, Contract(()), (), {}, dependency)
         run = Run(
             report={
                 "missing": None,
@@ -94,6 +94,7 @@ def test_a_row_fails_for_code_that_it_must_not_need():
                 "modules": modules,
                 "local": local,
                 "skipped": [],
+                "findings": [],
             }
         )
         _judge_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())

@@ -72,7 +72,7 @@ def test_every_precision_is_judged_by_what_is_lost(digits, tmp_path):
         assert figures["top1"][0] / figures["top1"][1] >= BUDGETS[name].top1
         assert drop["metric"] == "accuracy"
         assert drop["examples"] == 500
-        assert drop["reference"] > 0.9
+        assert drop["reference"] > 0.85
         assert drop["low"] <= drop["drop"] <= drop["high"] <= 0.02
     assert "accuracy" in (bundle.path / "README.md").read_text()
     assert json.loads((bundle.path / "parity.json").read_text())["verdict"] == "pass"

@@ -14,6 +14,8 @@ from tests.zoo.conftest import DATA
 
 FASHION = str(DATA["fashion_mnist"])
 
+QUANTISED = {"tflite/float16.tflite", "tflite/int8.tflite"}
+
 
 def cli(*words, code=0, cwd=None, **environment):
     done = subprocess.run(
@@ -168,10 +170,23 @@ def test_predict_says_what_a_task_cannot_do(trained):
 
 def test_export_again_keeps_the_first_bundle(trained):
     run = trained("fashion_mnist")
-    (bundle,) = json.loads(cli("zoo.export", run, "--json").stdout)
+    (bundle,) = json.loads(cli("zoo.export", run, "--quantize", "float16,int8", "--max-drop", "0.5", "--json").stdout)
     assert bundle["verdict"] == "pass"
     assert bundle["path"] == str(run / "bundle-2")
     assert (run / "bundle" / "parity.json").is_file()
+    certificate = json.loads((run / "bundle-2" / "parity.json").read_text())
+    coarser = {r["artifact"]: r for r in certificate["artifacts"] if r["artifact"] in QUANTISED}
+    assert set(coarser) == QUANTISED
+    for row in coarser.values():
+        drop = row["endpoints"]["serving_default"]["evaluation"]
+        assert (drop["metric"], drop["max_drop"]) == ("accuracy", 0.5)
+        assert drop["low"] <= drop["drop"] <= drop["high"]
+
+
+def test_an_unknown_precision_is_refused_before_anything_is_done(tmp_path):
+    for verb in (("zoo.export", tmp_path), ("zoo.train", "fashion_mnist", "--out", tmp_path / "run")):
+        assert "int8" in error(*verb, "--quantize", "int4", code=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sampling_text_is_the_same_in_every_runtime(trained):
