@@ -54,7 +54,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
         model = plan.build(info)
     arguments = plan.arguments(info)
     _begin(model, plan, arguments["backbone"], console)
-    console.say(task.explain(info, arguments))
+    console.say(task.describe_case(info, arguments))
     known = _features(model, plan, dataset, console)
     if task.baseline:
         _judge_baseline(plan, known, run, console)

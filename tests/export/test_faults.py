@@ -33,7 +33,7 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
     nudge_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
     reseal(folder)
     certificate = verify_bundle(folder)
-    states = {row.format: row.state for row in certificate.artifacts}
+    states = {row.format: row.state for row in certificate.artifacts if not row.extra}
     # TensorFlow keeps a checksum over its variables, and finds the damage even before parity does
     assert states == {"bundle": "pass"} | dict.fromkeys(("keras", "hdf5", "weights", "saved_model", "tflite"), "fail")
     assert certificate.verdict == "fail"

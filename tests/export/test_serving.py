@@ -42,7 +42,7 @@ def test_records_ask_for_every_endpoint(bundles):
     data = tf.data.TFRecordDataset(str(bundle.path / "saved_model/1" / WARMUP)).as_numpy_iterator()
     logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in data]
     assert [log.request.model_spec.signature_name for log in logs] == ["serving_default", "bytes"]
-    assert set(logs[1].response.outputs) == {"logits", "label", "score"}
+    assert set(logs[1].response.outputs) == {"logits", "probabilities", "label", "score"}
 
 
 def test_the_configuration_is_one():

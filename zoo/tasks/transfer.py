@@ -122,7 +122,7 @@ class Transfer(Photographs):
         )
         return head, Phase("tune", tuned, frozen=False, statistics=case.statistics)
 
-    def explain(self, info: Info, arguments: Mapping[str, Any]) -> str:
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
         """Return one sentence: which case it is, and how to have another."""
         case = self.case(info)
         return (
