@@ -75,9 +75,7 @@ def test_saved_models_hold_their_weights_once(bundles):
 
     stored = tf.train.list_variables(str(path / "saved_model/1/variables/variables"))
     held = sum(int(np.prod(shape)) for _, shape in stored if shape)
-    assert (
-        model.count_params() <= held < 1.1 * model.count_params()
-    )  # beside weights, the two numbers of a random state
+    assert model.count_params() <= held < 1.1 * model.count_params()  # and a random state
 
 
 def test_rows_say_which_code_they_need(bundles):

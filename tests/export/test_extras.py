@@ -70,7 +70,7 @@ def test_onnx_that_was_asked_for_and_cannot_be_written_here_is_incomplete(tmp_pa
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else found(name))
     model, _ = make("two_by_two")
-    with pytest.raises(ExportFailed, match="tf2onnx.* not installed; pip install tf2onnx onnx") as failure:
+    with pytest.raises(ExportFailed, match=r"tf2onnx.* not installed; pip install tf2onnx onnx") as failure:
         export_model(model, tmp_path / "b", formats=("onnx",))
     assert (failure.value.exit_code, failure.value.bundle_path.name) == (3, "b.incomplete")
 
