@@ -38,7 +38,8 @@ format: setup
 
 tables: setup
 	$(BIN)/python -c "import re, zoo.info; t = open('README.md').read(); \
-	    open('README.md', 'w').write(re.sub(r'(<!-- models:[^\n]*\n).*(<!-- /models)', lambda m: m[1] + zoo.info.markdown_table() + m[2], t, flags=re.S))"
+	    new = re.sub(r'(<!-- models:[^\n]*\n).*(<!-- /models)', lambda m: m[1] + zoo.info.markdown_table() + m[2], t, flags=re.S); \
+	    open('README.md', 'w').write(new)"
 
 proof: setup
 	$(BIN)/python -m pytest -m proof --timeout 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import splits, text
+from pipelines import sources, splits, text
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
 
@@ -30,6 +31,18 @@ def read(path: Path) -> str:
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
+
+
+def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, Texts]:
+    """Return what the source is called, and the user's text by split.
+
+    Raises:
+        DataError: As of `read` and `divide`.
+    """
+    source = f"your own text in {data_dir}"
+    texts = divide(read(Path(data_dir).expanduser()), policy)
+    sources.log.info("%s: %s", name, source)
+    return source, texts
 
 
 def divide(whole: str, policy: tuple[int, int, int]) -> Texts:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import splits
+from pipelines import sources, splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
 
@@ -51,6 +52,19 @@ def read(path: Path) -> Rows:
             MISSING,
         )
     return rows
+
+
+def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows], list[str]]:
+    """Return what the source is called, the user's texts by split, and their classes in label order.
+
+    Raises:
+        DataError: As of `read` and `divide`.
+    """
+    source = f"your own texts in {data_dir}"
+    rows = read(Path(data_dir).expanduser())
+    parts = divide(rows, policy)
+    sources.log.info("%s: %s", name, source)
+    return source, parts, sorted({label for _, label in rows})
 
 
 def divide(rows: Sequence[tuple[str, ...]], policy: tuple[int, int, int], key: int = 0) -> dict[str, list]:

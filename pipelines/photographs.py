@@ -57,33 +57,29 @@ def load(
 def _prepared(name: str, folder: Path) -> Any:
     if not (folder / name).is_dir():
         return None
-    builder = builders.builder_class(name)(data_dir=folder)
+    builder = _genuine(name, folder)
     return builder if builder.data_path.exists() else None
 
 
 def _search(name: str, cache: Path) -> tuple[str, Any]:
     ready = cache / "official"
-    urls = list(builders.raw_files(name))
+
+    def fresh() -> list[sources.Source[Any]]:
+        url = next(iter(builders.raw_files(name)))
+        return [sources.Source("TFDS download", lambda: sources.look_ahead(url), lambda: _prepare(name, ready))]
+
     mend = f"--data-dir FOLDER with your own pictures, one sub-folder a class, or with a TFDS folder of {name}"
-    with sources.locked(cache):
-        return sources.search(
-            name,
-            [
-                sources.Source(
-                    f"prepared cache {ready}",
-                    lambda: sources.prepared(ready),
-                    lambda: builders.builder_class(name)(data_dir=ready),
-                ),
-                sources.Source("TFDS download", lambda: sources.look_ahead(urls[0]), lambda: _prepare(name, ready)),
-            ],
-            mend,
-        )
+    return sources.prepared_once(name, {ready: lambda folder: _genuine(name, folder)}, fresh, mend)
 
 
 def _prepare(name: str, ready: Path) -> Any:
     with sources.staged(ready) as stage:
-        builders.prepare(builders.builder_class(name)(data_dir=stage), stage / "downloads")
-    return builders.builder_class(name)(data_dir=ready)
+        builders.prepare(_genuine(name, stage), stage / "downloads")
+    return _genuine(name, ready)
+
+
+def _genuine(name: str, folder: Path) -> Any:
+    return builders.builder_class(name)(data_dir=folder)
 
 
 def _dataset(

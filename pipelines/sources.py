@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import json
 import logging
@@ -11,7 +12,7 @@ import os
 import shutil
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -63,6 +64,33 @@ def search(dataset: str, sources: Sequence[Source[T]], mend: str) -> tuple[str, 
         except NotHere as reason:
             reasons.append(f"{source.name} ({reason})")
     raise DataError(f"{dataset} is nowhere to be found; looked at: {'; '.join(reasons)}. Try: {mend}", MISSING)
+
+
+def prepared_once(
+    dataset: str, kept: Mapping[Path, Callable[[Path], T]], fresh: Callable[[], Sequence[Source[T]]], mend: str
+) -> tuple[str, T]:
+    """Read what was prepared before, else prepare it, under the lock of the cache.
+
+    Args:
+        dataset: Name of the dataset, for the messages.
+        kept: Folders of one cache that `staged` makes, and how each is read.
+        fresh: Makes the sources that prepare one of the folders; asked only when none is whole.
+        mend: The one command that helps when no source has the data.
+
+    Returns:
+        The name of the source that had it, and what it gave.
+
+    Raises:
+        DataError: No source has it, or the cache cannot be written.
+    """
+    ready = [
+        Source(f"prepared cache {folder}", functools.partial(prepared, folder), functools.partial(read, folder))
+        for folder, read in kept.items()
+    ]
+    if any(whole(folder) for folder in kept):  # needs no lock, so that a read-only cache will do
+        return search(dataset, ready, mend)
+    with locked(next(iter(kept)).parent):
+        return search(dataset, [*ready, *fresh()], mend)
 
 
 def there(path: Path) -> None:

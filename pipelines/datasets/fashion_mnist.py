@@ -49,29 +49,23 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, Any]:
     ready = cache / "official"
-    prepared = sources.Source(f"prepared cache {ready}", lambda: sources.prepared(ready), lambda: _genuine(ready))
-    if sources.whole(ready):  # needs no lock, so that a read-only cache will do
-        return sources.search(NAME, [prepared], MEND)
-    urls = list(builders.raw_files(NAME))
-    once = ", preparing it once takes about half a minute"
-    with sources.locked(cache):
-        return sources.search(
-            NAME,
-            [
-                prepared,
-                sources.Source(
-                    f"installed package folder {SYSTEM}",
-                    lambda: sources.there(SYSTEM),
-                    lambda: _prepare_official(ready, SYSTEM),
-                    once,
-                ),
-                sources.Source(
-                    "TFDS download", lambda: sources.look_ahead(urls[0]), lambda: _prepare_official(ready, None), once
-                ),
-                sources.Source(f"Debian package {PACKAGE}", packages.has_apt, lambda: _prepare_debian(ready), once),
-            ],
-            MEND,
-        )
+
+    def fresh() -> list[sources.Source[Any]]:
+        url = next(iter(builders.raw_files(NAME)))
+        once = ", preparing it once takes about half a minute"
+        look, take = lambda: sources.look_ahead(url), lambda: _prepare_official(ready, None)
+        return [
+            sources.Source(
+                f"installed package folder {SYSTEM}",
+                lambda: sources.there(SYSTEM),
+                lambda: _prepare_official(ready, SYSTEM),
+                once,
+            ),
+            sources.Source("TFDS download", look, take, once),
+            sources.Source(f"Debian package {PACKAGE}", packages.has_apt, lambda: _prepare_debian(ready), once),
+        ]
+
+    return sources.prepared_once(NAME, {ready: _genuine}, fresh, MEND)
 
 
 def _user(folder: Path, cache: Path) -> tuple[str, Any]:

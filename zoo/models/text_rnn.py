@@ -75,8 +75,7 @@ def text_rnn(
 ) -> keras.Model:
     """Character-level GRU or LSTM, with a one-token step form for generation.
 
-    The layers keep the arguments that let cuDNN run them on a GPU. On CPU the loop is the fastest form, see
-    `benchmarks/recurrent.py`.
+    The layers keep the arguments that let cuDNN run them on a GPU.
 
     Shapes: tokens (B, T) int32 in [0, vocabulary_size) -> logits (B, T, vocabulary_size) float32.
     """
