@@ -34,7 +34,9 @@ def reconstruct(pca: Any, images: np.ndarray) -> np.ndarray:
     return np.clip(255.0 * pixels, 0.0, 255.0).astype(np.float32)
 
 
-def linear_probe(codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray) -> float:
+def linear_probe(
+    codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, iterations: int = 300
+) -> float:
     """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644).
 
     Args:
@@ -42,12 +44,13 @@ def linear_probe(codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, 
         labels: (N,) integer.
         test_codes: (M, size).
         test_labels: (M,) integer.
+        iterations: At most, of the solver.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=iterations))
     return float(probe.fit(codes, labels).score(test_codes, test_labels))
 
 

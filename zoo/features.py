@@ -112,11 +112,8 @@ def logistic_regression(train: dict[str, np.ndarray], test: dict[str, np.ndarray
         test: Features to judge.
         most: Examples.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from zoo.baselines import linear_probe
 
     chosen = np.unique(np.linspace(0, len(train["label"]) - 1, most).astype(int))
-    judge = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    judge.fit(train["embedding"][chosen, 0], train["label"][chosen])
-    return float(judge.score(test["embedding"][:, 0], test["label"]))
+    known = train["embedding"][chosen, 0], train["label"][chosen]
+    return linear_probe(*known, test["embedding"][:, 0], test["label"], iterations=500)
