@@ -140,9 +140,9 @@ class Keep(keras.callbacks.Callback):
         """Write the epoch down."""
         seconds = time.monotonic() - self.began
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}, "seconds": round(seconds, 3)}
-        optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None:
-            row["learning_rate"] = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        rate = learning_rate(self.model)
+        if rate is not None:
+            row["learning_rate"] = rate
         self.rows.append(row)
         if row["val_loss"] < self.best:
             self.best, self.best_epoch = row["val_loss"], epoch + 1
@@ -162,6 +162,12 @@ class Keep(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+def learning_rate(model: keras.Model) -> float | None:
+    """Return the rate of the next step; None where the model has several optimizers, or none."""
+    optimizer = getattr(model, "optimizer", None)
+    return None if optimizer is None else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+
 def save_weights(model: keras.Model, run: Run) -> None:
     """Write the best weights, whole or not at all."""
     run.weights.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +177,9 @@ def save_weights(model: keras.Model, run: Run) -> None:
 
 
 class ShowProgress(keras.callbacks.Callback):
-    """A bar with time left, throughput and losses on a terminal; one plain line an epoch elsewhere."""
+    """A bar with time left, throughput, learning rate and losses on a terminal; one plain line an epoch elsewhere."""
+
+    EVERY = 50  # batches between two looks at the learning rate, which is computed anew at each
 
     def __init__(self, console: Console, epochs: int, steps: int, batch_size: int, start: int = 0) -> None:
         """Show `epochs` epochs of `steps` steps."""
@@ -179,7 +187,7 @@ class ShowProgress(keras.callbacks.Callback):
         self.console, self.epochs, self.steps, self.batch_size, self.start = console, epochs, steps, batch_size, start
         self.bar: Any = None
         self.task: TaskID | None = None
-        self.step, self.epoch, self.began = 0, start, 0.0
+        self.step, self.epoch, self.began, self.rate = 0, start, 0.0, ""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Open the bar."""
@@ -206,8 +214,10 @@ class ShowProgress(keras.callbacks.Callback):
             return
         self.step += 1
         seconds = time.monotonic() - self.began
-        rate = (batch + 1) * self.batch_size / max(seconds, 1e-9)
-        shown = f"{rate:,.0f}/s {_losses(logs or {})}"
+        if batch % self.EVERY == 0:
+            self.rate = self._learning_rate()
+        throughput = (batch + 1) * self.batch_size / max(seconds, 1e-9)
+        shown = f"{throughput:,.0f}/s  {self.rate}{_losses(logs or {})}"
         self.bar.update(
             self.task, completed=self.step, description=f"epoch {self.epoch + 1}/{self.epochs}", shown=shown
         )
@@ -215,7 +225,15 @@ class ShowProgress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Say how the epoch went."""
         seconds = time.monotonic() - self.began
-        self.console.say(f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {_losses(logs or {})}")
+        throughput = self.steps * self.batch_size / max(seconds, 1e-9)  # validation included
+        self.console.say(
+            f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {throughput:,.0f}/s  "
+            f"{self._learning_rate()}{_losses(logs or {})}"
+        )
+
+    def _learning_rate(self) -> str:
+        rate = learning_rate(self.model)
+        return "" if rate is None else f"rate {rate:.2g}  "
 
     def close(self) -> None:
         """Take the bar away; also after an error."""

@@ -38,6 +38,7 @@ class Plan:
         seed: Of everything random.
         precision: In which training computes: "auto", "float32" or "bfloat16". What is saved is float32 always.
         init: Weights to begin from: a run, a bundle, a weights file or "default"; None for fresh ones.
+        candidate: Which of the recipe's architectures is meant, if it has candidates; after training, the best.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Plan:
     seed: int = 0
     precision: str = "auto"
     init: str | None = None
+    candidate: int = 0
 
     def load_data(self) -> Dataset:
         """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
@@ -56,9 +58,21 @@ class Plan:
         return self.task.prepare(dataset) if isinstance(self.task, Prepares) else dataset
 
     def arguments(self, info: Info) -> dict[str, Any]:
-        """Return all builder arguments: defaults, what the data decides, what the user asked for."""
+        """Return all builder arguments: defaults, what the data decides, the candidate's, what the user asked for."""
         options = registry.get_entry(self.model).options
-        return {o.name: o.default for o in options} | self.task.model_args(info) | dict(self.asked)
+        found = {o.name: o.default for o in options} | self.task.model_args(info)
+        if self.recipe.candidates:
+            found |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
+        return found | dict(self.asked)
+
+    def trainings(self) -> list[Plan]:
+        """Return the plans of which the best is kept: each candidate from each seed; often just this one."""
+        recipe = self.recipe
+        return [
+            dataclasses.replace(self, candidate=candidate, seed=self.seed + i)
+            for candidate in range(max(1, len(recipe.candidates)))
+            for i in range(recipe.restarts)
+        ]
 
     def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
         """Return the examples of a split, as the model takes them."""
@@ -82,7 +96,7 @@ class Plan:
             for f in dataclasses.fields(mine)
             if getattr(mine, f.name) != getattr(theirs, f.name)
         }
-        given = registry.check_arguments(self.model, self.recipe.model)  # lists become tuples, as in `asked`
+        given = registry.check_arguments(self.model, self.recipe.arguments())  # lists become tuples, as in `asked`
         changed |= {f"model.{k}": v for k, v in self.asked.items() if k not in given or given[k] != v}
         if self.data["name"] != spec.data:
             changed["data"] = self.data["name"]
@@ -105,6 +119,7 @@ class Plan:
             "seed": self.seed,
             "precision": self.precision,
             "init": self.init,
+            "candidate": self.candidate,
         }
 
     @classmethod
@@ -121,6 +136,7 @@ class Plan:
             seed=data["seed"],
             precision=data["precision"],
             init=data["init"],
+            candidate=data.get("candidate", 0),
         )
 
 
@@ -156,7 +172,9 @@ def make_plan(
     dataset, groups = _grouped(settings or {})
     dataset = dataset or spec.data
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
-    groups["model"] = {**chosen.model, **(asked or {}), **groups["model"]}
+    groups["model"] = {**chosen.arguments(), **(asked or {}), **groups["model"]}
+    for candidate in chosen.candidates:
+        registry.check_arguments(model, candidate)
     if dataset not in pipelines.list_datasets():
         raise unknown("dataset", dataset, pipelines.list_datasets())
     if precision not in PRECISIONS:

@@ -37,6 +37,7 @@ _RANGES = {
     "decay": (lambda v: 0 < v <= 1, "in (0, 1]"),
     "decay_epochs": (_positive, "a positive number of epochs"),
     "weight_decay": (_not_negative, "zero or more"),
+    "dropout": (lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1), "in [0, 1), or null for what the builder has"),
     "l1": (_not_negative, "zero or more"),
     "l2": (_not_negative, "zero or more"),
     "clip_norm": (_not_negative, "zero (off) or more"),
@@ -63,6 +64,7 @@ class Recipe:
         decay: Factor of the step and exponential schedules.
         decay_epochs: Epochs between two applications of `decay`.
         weight_decay: Decoupled (Loshchilov, Hutter 2019, arXiv:1711.05101); kernels only.
+        dropout: Of the builder, where it has such an argument; None leaves the builder's own.
         l1: L1 penalty on kernels, added to the loss.
         l2: L2 penalty on kernels, added to the loss.
         clip_norm: Largest global norm of the gradient; 0 is off.
@@ -72,7 +74,8 @@ class Recipe:
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
         restarts: Trainings from different seeds, of which the best by validation loss is kept.
-        minutes: Time budget: the machine's speed is measured first and `epochs` lowered to fit; 0 is off.
+        candidates: Builder arguments of several architectures, each trained, of which the best is kept likewise.
+        minutes: Time budget of one training: the machine's speed is measured first and `epochs` lowered to fit; 0 is off.
         model: Builder arguments that belong to the recipe; those that the user gives go first.
     """
 
@@ -86,6 +89,7 @@ class Recipe:
     decay: float = 0.5
     decay_epochs: float = 1.0
     weight_decay: float = 0.0
+    dropout: float | None = None
     l1: float = 0.0
     l2: float = 0.0
     clip_norm: float = 0.0
@@ -95,15 +99,22 @@ class Recipe:
     augment: str = "none"
     split: str = "official"
     restarts: int = 1
+    candidates: tuple[Mapping[str, Any], ...] = ()
     minutes: float = 0.0
     model: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the builder arguments that the recipe brings to every architecture."""
+        return {**self.model, **({} if self.dropout is None else {"dropout": self.dropout})}
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value no training could use."""
         for name, (holds, words) in _RANGES.items():
             value = getattr(self, name)
-            if not math.isfinite(value) or not holds(value):
+            if not holds(value) or (value is not None and not math.isfinite(value)):
                 raise UsageError(f"recipe.{name}={value} is not usable: it must be {words}")
+        if not all(isinstance(candidate, Mapping) for candidate in self.candidates):
+            raise UsageError('recipe.candidates is a list of builder arguments, such as [{"dropout": 0.1}, {}]')
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(f"recipe.{name}", str(getattr(self, name)), choices)

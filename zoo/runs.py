@@ -149,6 +149,12 @@ class Run:
             },
         )
 
+    def choose(self, candidate: int, info: Info) -> None:
+        """Write down which candidate of the recipe the weights of this run belong to."""
+        config = self.read("config.json")
+        plan = Plan.from_json({**config, "candidate": candidate})
+        self.write("config.json", {**config, "candidate": candidate, "arguments": plan.arguments(info)})
+
     def plan(self) -> Plan:
         """Return the plan that the run follows."""
         return Plan.from_json(self.read("config.json"))

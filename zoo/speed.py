@@ -91,7 +91,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     recipe = plan.recipe
     if not recipe.minutes or isinstance(plan.task, Phased):  # whose phases differ in speed: each stops in time
         return plan
-    seconds = _seconds(plan, dataset)
+    seconds = max(_seconds(one, dataset) for one in plan.trainings()[:: recipe.restarts])  # of the slowest candidate
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))
     rate = dataset.info.counts["train"] / seconds
     console.say(

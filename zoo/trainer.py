@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import time
 from typing import TYPE_CHECKING
 
@@ -24,24 +24,30 @@ if TYPE_CHECKING:
 
 
 def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
-    """Train `recipe.restarts` times from different seeds and keep the best by validation loss; arguments as of `train`.
+    """Train every candidate of the recipe from every seed and keep the best by validation loss; arguments as of `train`.
 
-    Each restart has a run folder of its own below `restarts/`, so that a killed series goes on where it was.
+    Each training has a run folder of its own below `restarts/`, so that a killed series goes on where it was.
     """
-    if plan.recipe.restarts == 1:
-        return train(plan, dataset, run, console)
-    kept: dict[int, Keep] = {}
-    for i in range(plan.recipe.restarts):
+    trainings = plan.trainings()
+    if len(trainings) == 1:
+        return train(trainings[0], dataset, run, console)
+    kept: list[Keep] = []
+    for i, one in enumerate(trainings):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
-        console.say(f"restart {i + 1} of {plan.recipe.restarts}, seed {plan.seed + i}")
-        kept[i] = train(dataclasses.replace(plan, seed=plan.seed + i), dataset, inner, console)
-    best = min(kept, key=lambda i: kept[i].best)
-    console.say(f"the best by validation loss is seed {plan.seed + best}")
-    winner = Run(run.path / "restarts" / str(best))
-    write_atomic(run.weights, winner.weights.read_bytes())
+        console.say(f"training {i + 1} of {len(trainings)}: {_described(one)}")
+        kept.append(train(one, dataset, inner, console))
+    best = min(range(len(kept)), key=lambda i: kept[i].best)
+    console.say(f"the best by validation loss is training {best + 1}: {_described(trainings[best])}")
+    write_atomic(run.weights, Run(run.path / "restarts" / str(best)).weights.read_bytes())
     run.write_history(kept[best].rows)
+    run.choose(trainings[best].candidate, dataset.info)
     return kept[best]
+
+
+def _described(plan: Plan) -> str:
+    candidates = plan.recipe.candidates
+    return f"seed {plan.seed}" + (f", {json.dumps(candidates[plan.candidate])}" if candidates else "")
 
 
 def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:

@@ -83,6 +83,9 @@ def test_label_smoothing_equals_the_definition():
         ({"momentum": "1"}, r"in \[0, 1\)"),
         ({"learning_rate": "nan"}, "is not a float|not usable"),
         ({"schedule": "cosin"}, "did you mean cosine"),
+        ({"dropout": "1"}, r"in \[0, 1\)"),
+        ({"dropout": "much"}, r"in \[0, 1\)"),
+        ({"candidates": "[3]"}, "is a list of builder arguments"),
     ],
 )
 def test_unusable_values_are_refused(values, expected):
@@ -100,6 +103,44 @@ def test_a_recipe_brings_builder_arguments_and_the_user_goes_first():
     assert "model.filters" not in plan.command()
     with pytest.raises(UsageError, match="did you mean dropout"):
         make_plan("fashion_mnist", settings={"recipe.model": '{"droput": 0.4}'})
+
+
+def test_dropout_is_a_field_of_the_recipe():
+    from zoo.plan import make_plan
+
+    assert make_plan("fashion_mnist", settings={"recipe.dropout": "0.4"}).asked == {"dropout": 0.4}
+    plan = make_plan("fashion_mnist", settings={"recipe.dropout": "0.4", "model.dropout": "0.1"})
+    assert plan.asked == {"dropout": 0.1}
+    with pytest.raises(UsageError, match="argument of autoencoder"):
+        make_plan("autoencoder", settings={"recipe.dropout": "0.4"})
+
+
+@pytest.fixture(scope="module")
+def competed(tmp_path_factory):
+    """Two candidates, of which the second cannot learn: every output is zeroed but one in a thousand."""
+    out = tmp_path_factory.mktemp("candidates") / "run"
+    candidates = [{"filters": [8, 16], "depths": [1, 1], "dropout": 0.999}, {"filters": [8, 12], "depths": [1, 1]}]
+    settings = {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2}
+    train.run("fashion_mnist", settings=settings, data_dir=str(DATA["fashion_mnist"]), out=str(out), export=False)
+    return out
+
+
+def test_the_best_candidate_is_the_run(competed):
+    from zoo.runs import Run
+
+    run = Run(competed)
+    best = [min(r["val_loss"] for r in Run(competed / "restarts" / str(i)).history()) for i in (0, 1)]
+    assert best[1] < best[0]
+    assert run.read("config.json")["arguments"]["filters"] == [8, 12]
+    assert run.model().get_layer("block1_0_conv").filters == 12
+    assert run.read("config.json")["requested"]["candidate"] == 0
+
+
+def test_an_unknown_argument_of_a_candidate_is_refused():
+    from zoo.plan import make_plan
+
+    with pytest.raises(UsageError, match="did you mean filters"):
+        make_plan("fashion_mnist", settings={"recipe.candidates": '[{"fliters": [8, 16]}]'})
 
 
 @pytest.fixture(scope="module")
