@@ -37,7 +37,10 @@ _RANGES = {
     "decay": (lambda v: 0 < v <= 1, "in (0, 1]"),
     "decay_epochs": (_positive, "a positive number of epochs"),
     "weight_decay": (_not_negative, "zero or more"),
-    "dropout": (lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1), "in [0, 1), or null for what the builder has"),
+    "dropout": (
+        lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1),
+        "in [0, 1), or null for what the builder has",
+    ),
     "l1": (_not_negative, "zero or more"),
     "l2": (_not_negative, "zero or more"),
     "clip_norm": (_not_negative, "zero (off) or more"),
@@ -75,7 +78,7 @@ class Recipe:
         split: "official", or percentages of the training set such as "60/20/20".
         restarts: Trainings from different seeds, of which the best by validation loss is kept.
         candidates: Builder arguments of several architectures, each trained, of which the best is kept likewise.
-        minutes: Time budget of one training: the machine's speed is measured first and `epochs` lowered to fit; 0 is off.
+        minutes: Time budget of one training: the speed is measured first and `epochs` lowered to fit; 0 is off.
         model: Builder arguments that belong to the recipe; those that the user gives go first.
     """
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
-    """Train every candidate of the recipe from every seed and keep the best by validation loss; arguments as of `train`.
+    """Train every candidate of the recipe from every seed; keep the best by validation loss. Arguments as of `train`.
 
     Each training has a run folder of its own below `restarts/`, so that a killed series goes on where it was.
     """
