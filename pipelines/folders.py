@@ -89,7 +89,7 @@ def find(root: Path) -> Layout:
     if not root.is_dir():
         raise DataError(f"{root} is a file; --data-dir wants a folder with one sub-folder a class", USAGE)
     below = _folders(root)
-    if len(below) == 1 and not _named(below) and _folders(below[0]) and not any(_files(below[0], deep=False)):
+    if len(below) == 1 and not _named(below) and _folders(below[0]) and not any(files_below(below[0], deep=False)):
         return find(below[0])  # what unpacking an archive leaves: photos/photos/...
     named = _named(below)
     parts = named if "train" in named else {"": root}
@@ -104,14 +104,15 @@ def _named(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
-    return {below.name: sorted(_files(below)) for below in _folders(folder)}
+    return {below.name: sorted(files_below(below)) for below in _folders(folder)}
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not _ignored(p))
 
 
-def _files(folder: Path, deep: bool = True) -> Iterator[Path]:
+def files_below(folder: Path, deep: bool = True) -> Iterator[Path]:
+    """Yield the files in a folder, and with `deep` in all folders below it, but not what systems leave behind."""
     for path in folder.rglob("*") if deep else folder.iterdir():
         if path.is_file() and not any(_ignored(Path(part)) for part in path.relative_to(folder).parts):
             yield path
@@ -123,10 +124,10 @@ def _ignored(path: Path) -> bool:
 
 def _check_classes(layout: Layout) -> None:
     root, names = layout.root, layout.class_names
-    if not any(_files(root)):
+    if not any(files_below(root)):
         raise DataError(f"there are no files in {root}; --data-dir wants one sub-folder of pictures a class", MISSING)
     if not names:
-        loose = sum(1 for _ in _files(root, deep=False))
+        loose = sum(1 for _ in files_below(root, deep=False))
         raise DataError(
             f"{root} has {loose} files but no sub-folders: put the pictures of each class into a sub-folder", USAGE
         )

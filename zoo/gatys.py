@@ -12,50 +12,22 @@ import tensorflow as tf
 
 from zoo import perceptual
 from zoo.errors import ZooError
-from zoo.perceptual import CONTENT_LAYERS, STYLE_LAYERS, Features
 
 STRIP = 6  # images of the strip, the first and the last included
 
 
-@dataclass(frozen=True)
-class Weights:
-    """What the terms of the loss count.
-
-    Attributes:
-        alpha: Of the content loss.
-        beta: Of the style loss.
-        variation: Of the total variation.
-    """
-
-    alpha: float = 1.0
-    beta: float = 1e4
-    variation: float = 1.0
-
-
 class Objective:
-    """total = alpha * content + beta * style + variation * total variation, for one content and one style."""
+    """The losses for one style and one content, and their gradient."""
 
-    def __init__(self, vgg: keras.Model, content: np.ndarray, style: np.ndarray, weights: Weights) -> None:
-        """Remember the features of the content and the Gram matrices of the style, each uint8 (H, W, 3)."""
-        self.weights = weights
-        self.features = Features(vgg, (*CONTENT_LAYERS, *STYLE_LAYERS))
-        wanted = self.features(tf.constant(content[None], tf.float32))
-        painted = self.features(tf.constant(style[None], tf.float32))
-        self.content = {name: wanted[name] for name in CONTENT_LAYERS}
-        self.style = {name: perceptual.gram_matrix(painted[name]) for name in STYLE_LAYERS}
+    def __init__(self, style: perceptual.Objective, content: np.ndarray) -> None:
+        """Remember the features of the content, uint8 (H, W, 3)."""
+        self.perceptual = style
+        self.content = style.content(tf.constant(content[None], tf.float32))
         self._evaluate = tf.function(self._losses_and_gradient, reduce_retracing=True)
 
     def losses(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return total, content and style loss and total variation of images (B, H, W, 3) in [0, 255]: (B,) each."""
-        features = self.features(image)
-        terms = {
-            "content": perceptual.content_loss(features, self.content),
-            "style": perceptual.style_loss(features, self.style),
-            "variation": perceptual.total_variation(image),
-        }
-        w = self.weights
-        total = w.alpha * terms["content"] + w.beta * terms["style"] + w.variation * terms["variation"]
-        return {"total": total, **terms}
+        return self.perceptual.losses(image, self.content)
 
     def _losses_and_gradient(self, image: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         with tf.GradientTape() as tape:

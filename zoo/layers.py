@@ -71,3 +71,65 @@ def fused(model: keras.Model) -> Iterator[int]:
         for layer in chosen:
             layer.__class__ = layers.BatchNormalization
         model.train_function = model.test_function = model.predict_function = None  # traced with the fused kernel
+
+
+@keras.saving.register_keras_serializable("zoo")
+class ReflectionPadding2D(layers.Layer):
+    """Pads height and width with their own mirror image, without repeating the edge: no dark frame as zeros leave.
+
+    Shapes: (B, H, W, C) -> (B, H + 2 padding, W + 2 padding, C); H and W must be larger than `padding`.
+    """
+
+    def __init__(self, padding: int, **kwargs: Any) -> None:
+        """Pad by `padding` pixels on each side."""
+        super().__init__(**kwargs)
+        self.padding = padding
+
+    def call(self, inputs: Any) -> Any:
+        """Return the padded images."""
+        side = [self.padding, self.padding]
+        return tf.pad(inputs, [[0, 0], side, side, [0, 0]], mode="REFLECT")
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return (B, H + 2 padding, W + 2 padding, C)."""
+        batch, height, width, channels = input_shape
+        return (batch, *(None if s is None else s + 2 * self.padding for s in (height, width)), channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "padding": self.padding}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class NearestUpsampling2D(layers.Layer):
+    """Doubles height and width by repeating pixels, in an operator that TFLite has for sizes known only at run time.
+
+    Keras' own `UpSampling2D` becomes Flex operators there, which no interpreter of a package runs. A convolution
+    behind it has none of the checkerboards of a transposed one (Odena 2016, doi:10.23915/distill.00003).
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Map (B, H, W, C) to (B, 2H, 2W, C)."""
+        larger = tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3], method="nearest")
+        return tf.ensure_shape(larger, self.compute_output_shape(inputs.shape))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return (B, 2H, 2W, C)."""
+        batch, height, width, channels = input_shape
+        return (batch, *(None if s is None else 2 * s for s in (height, width)), channels)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CropLike(layers.Layer):
+    """Cuts [images, like] to the height and width of `like`, from the upper left: (B, H+, W+, C), (B, H, W, D)."""
+
+    def call(self, inputs: Any) -> Any:
+        """Return (B, H, W, C)."""
+        images, like = inputs
+        size = tf.shape(like)
+        return tf.ensure_shape(images[:, : size[1], : size[2]], self.compute_output_shape([images.shape, like.shape]))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Return (B, H, W, C)."""
+        images, like = input_shape
+        return (images[0], like[1], like[2], images[3])

@@ -10,7 +10,7 @@ import click
 from zoo import registry
 from zoo.errors import UsageError, unknown
 
-PREFIX = "model_"  # of the parameters that are builder arguments
+PREFIX, FLAG = "model_", "flag_"  # of the parameters that are builder arguments, and of the model's own short names
 
 
 def check_quantize(names: Iterable[str]) -> tuple[str, ...]:
@@ -53,12 +53,22 @@ def _options(entry: registry.Entry, taken: set[str]) -> list[click.Option]:
         kind: Any = click.Choice(option.choices) if option.choices else str
         help = f"Of {entry.name}; default {option.default}."
         found.append(click.Option([flag, PREFIX + option.name], type=kind, default=None, help=help))
+    for name, target in entry.flags.items():
+        long = "--data-dir" if target == "data_dir" else f"--set {target}="
+        found.append(click.Option([f"--{name.replace('_', '-')}", FLAG + name], help=f"Of {entry.name}; {long}"))
     return found
 
 
 def model_arguments(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the builder arguments among a command's parameters: those that were given."""
     return {k.removeprefix(PREFIX): v for k, v in parameters.items() if k.startswith(PREFIX) and v is not None}
+
+
+def flags(name: str | None, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the short names that a model has for settings say: {"task.style": value}, or "data_dir"."""
+    known = registry.get_entry(name).flags if name is not None else {}
+    given = {target: parameters.get(FLAG + short) for short, target in known.items()}
+    return {target: value for target, value in given.items() if value is not None}
 
 
 def settings(pairs: tuple[str, ...]) -> dict[str, str]:

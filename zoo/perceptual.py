@@ -7,8 +7,10 @@ doi:10.1109/CVPR.2016.265; Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155 (total
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 CONTENT_LAYERS = ("block4_conv2",)
@@ -28,7 +30,51 @@ class Features:
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return layer name -> features (B, h, w, C) float32 of RGB images (B, H, W, 3) in [0, 255]."""
         outputs = self.network(tf.reverse(tf.cast(image, tf.float32), [-1]) - tf.constant(MEAN), training=False)
-        return dict(zip(self.layers, outputs if isinstance(outputs, list) else [outputs], strict=True))
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        return {name: tf.cast(x, tf.float32) for name, x in zip(self.layers, outputs, strict=True)}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the terms of the loss count.
+
+    Attributes:
+        alpha: Of the content loss.
+        beta: Of the style loss.
+        variation: Of the total variation.
+    """
+
+    alpha: float = 1.0
+    beta: float = 1e4
+    variation: float = 1.0
+
+
+class Objective:
+    """total = alpha * content + beta * style + variation * total variation, for the style of one picture."""
+
+    def __init__(self, vgg: keras.Model, style: np.ndarray, weights: Weights) -> None:
+        """Remember the Gram matrices of the style, uint8 (H, W, 3)."""
+        self.weights = weights
+        self.features = Features(vgg, (*CONTENT_LAYERS, *STYLE_LAYERS))
+        painted = self.features(tf.constant(style[None], tf.float32))
+        self.style = {name: gram_matrix(painted[name]) for name in STYLE_LAYERS}
+
+    def content(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the features of images (B, H, W, 3) in [0, 255] that a stylised one should keep."""
+        features = self.features(image)
+        return {name: features[name] for name in CONTENT_LAYERS}
+
+    def losses(self, image: tf.Tensor, content: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Return total, content and style loss and total variation of images (B, H, W, 3) in [0, 255]: (B,) each."""
+        features = self.features(image)
+        terms = {
+            "content": content_loss(features, content),
+            "style": style_loss(features, self.style),
+            "variation": total_variation(image),
+        }
+        w = self.weights
+        total = w.alpha * terms["content"] + w.beta * terms["style"] + w.variation * terms["variation"]
+        return {"total": total, **terms}
 
 
 def gram_matrix(features: tf.Tensor) -> tf.Tensor:

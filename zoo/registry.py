@@ -50,6 +50,7 @@ class Entry:
     data: str
     task: str
     options: tuple[Option, ...]
+    flags: Mapping[str, str]
 
 
 _registered: dict[str, tuple[Builder, Spec]] = {}
@@ -63,8 +64,19 @@ def register(
     tiny: Mapping[str, Any],
     card: Card,
     weights: Mapping[str, Weights] | None = None,
+    flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
 ) -> Callable[[Builder], Builder]:
     """Enter a builder under its function's name.
+
+    Args:
+        data: Its dataset.
+        task: What makes its kind of problem different.
+        recipes: How it is trained; "default" must be there.
+        tiny: Builder arguments of a test-sized model.
+        card: What a person should know.
+        weights: That `zoo.build` can load.
+        flags: Short names on the command line: {"style": "task.style"} makes `--style X` of `--set task.style=X`, and
+            "data_dir" as a target stands for `--data-dir`.
 
     Raises:
         ZooError: Another module has registered the name.
@@ -186,6 +198,7 @@ def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime
                         data=_literal(arguments.get("data"), "?"),
                         task=_called(arguments.get("task")),
                         options=tuple(_options(node.args)),
+                        flags=_literal(arguments.get("flags"), {}),
                     )
                 )
     return tuple(entries)

@@ -74,6 +74,10 @@ class Spec:
     card: Card
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
+    def tiny_settings(self) -> dict[str, Any]:
+        """Return what makes a training test-sized, as of `--set`; a bare name in `tiny` is a builder argument."""
+        return {key if "." in key else f"model.{key}": value for key, value in self.tiny.items()}
+
     def recipe(self, name: str) -> Recipe:
         """Return a recipe by name; UsageError with the nearest names for any other."""
         if name not in self.recipes:

@@ -74,17 +74,17 @@ def run(
     import keras
     import numpy as np
 
-    from zoo import gatys
+    from zoo import gatys, perceptual
     from zoo.weights.vgg import load_vgg
 
     wanted, painted = (pictures.read(path, size) for path in (content, style))
     keras.utils.set_random_seed(seed)
     vgg, source = load_vgg(features)
-    weights = gatys.Weights(alpha, beta, variation)
+    loss = perceptual.Objective(vgg, painted, perceptual.Weights(alpha, beta, variation))
     noise = np.random.default_rng(seed).uniform(0, 255, wanted.shape)
     began = time.monotonic()
     with _Progress(console, steps) as tell:
-        objective = gatys.Objective(vgg, wanted, painted, weights)
+        objective = gatys.Objective(loss, wanted)
         first = noise if start == "noise" else wanted
         painting = gatys.paint(objective, first, steps=steps, optimizer=optimizer, tell=tell)
     seconds = time.monotonic() - began

@@ -11,7 +11,7 @@ import click
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import UsageError
-from zoo.options import ModelCommand, check_quantize, model_arguments, quantize_option, settings
+from zoo.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
 from zoo.plan import PRECISIONS
 
 if TYPE_CHECKING:
@@ -208,7 +208,8 @@ def main(
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
     if name is not None:
         registry.get_entry(name)  # a mistyped name is answered before TensorFlow is imported
-    changes = settings(pairs)
+    changes = settings(pairs) | flags(name, model_options)
+    data_dir = changes.pop("data_dir", data_dir)
     for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
         if value is not None:
             changes[f"recipe.{key}"] = value

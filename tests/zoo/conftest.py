@@ -20,6 +20,7 @@ DATA = {
     "shakespeare": FIXTURES / "shakespeare.txt",
     "image_folder": PHOTOGRAPHS,
     "oxford_flowers102": PHOTOGRAPHS,
+    "picture_folder": PHOTOGRAPHS,
 }
 
 
@@ -52,9 +53,8 @@ def trained(tmp_path_factory):
             from zoo import train
 
             out = tmp_path_factory.mktemp("runs") / name
-            tiny = dict(zoo.get_spec(name).tiny)
-            settings = {"recipe.epochs": 2, "recipe.batch_size": 50}
-            train.run(name, asked=tiny, settings=settings, data_dir=data_dir(name), out=str(out))
+            settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 2, "recipe.batch_size": 50}
+            train.run(name, settings=settings, data_dir=data_dir(name), out=str(out))
             runs[name] = out
         return runs[name]
 

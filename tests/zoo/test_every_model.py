@@ -21,7 +21,8 @@ def entry(request):
     name = request.param
     keras.utils.set_random_seed(0)
     plain = {"recipe.schedule": "constant", "recipe.learning_rate": 2e-3, "recipe.optimizer": "adam"}
-    planned = plan.make_plan(name, asked=dict(zoo.get_spec(name).tiny), data_dir=data_dir(name), settings=plain)
+    settings = zoo.get_spec(name).tiny_settings() | plain
+    planned = plan.make_plan(name, data_dir=data_dir(name), settings=settings)
     dataset = planned.load_data()
     return planned, dataset, next(iter(planned.feed(dataset, "train", training=True).batches(8)))
 

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 import zoo
-from zoo import registry
+from zoo import plan, registry
 from zoo.errors import UsageError, ZooError
 
 
@@ -54,7 +54,7 @@ def test_specs_name_what_the_source_shows():
     for name, entry in registry.entries().items():
         spec = zoo.get_spec(name)
         assert (spec.name, spec.data, type(spec.task).__name__) == (name, entry.data, entry.task)
-        assert registry.check_arguments(name, spec.tiny)
+        assert plan.make_plan(name, settings=spec.tiny_settings()).asked
 
 
 MODEL = '''

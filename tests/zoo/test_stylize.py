@@ -36,7 +36,7 @@ def vgg():
 @pytest.fixture(scope="module")
 def objective(vgg, photographs):
     content, style = (pictures.read(photographs / f"{n}.jpg", 40) for n in ("china", "flower"))
-    return gatys.Objective(vgg, content, style, gatys.Weights()), content
+    return gatys.Objective(perceptual.Objective(vgg, style, perceptual.Weights()), content), content
 
 
 def test_losses_are_those_of_the_paper():

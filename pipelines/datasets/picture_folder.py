@@ -1,0 +1,120 @@
+"""Pictures without labels: any folder of photographs, whatever its sub-folders are.
+
+Sources:   data_dir (every picture below it), the photographs of the installed scikit-image and scikit-learn, TFDS
+           oxford_flowers102.
+Features:  {"image": JPEG, PNG, GIF or BMP bytes}.
+Splits:    by the contents of the files, 70/15/15 or the percentages asked for.
+Licence:   yours; those of scikit-image are public domain or CC0, those of scikit-learn CC BY 2.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines import folders, picture_index, sources, splits, stratified
+from pipelines.dataset import Dataset, Info
+from pipelines.datasets import oxford_flowers102
+from pipelines.errors import MISSING, USAGE, DataError, NotHere
+from pipelines.picture_index import Picture
+
+NAME = "picture_folder"
+MEND = "--data-dir FOLDER with photographs of your own, or pip install scikit-image, which brings some"
+INSTALLED = {  # package -> its photographs, below the package's folder
+    "skimage": ("data", ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "brick.png", "grass.png")),
+    "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
+}
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split) or stratified.DEFAULT
+    if data_dir is not None:
+        root = Path(data_dir).expanduser().absolute()
+        return _read(f"your own pictures in {root}", root, _below(root), "your own data", policy, split, cache_dir)
+    places = [
+        sources.Source(
+            "photographs of scikit-image and scikit-learn",
+            _installed,
+            lambda: _read(
+                "photographs of scikit-image and scikit-learn",
+                Path("/"),
+                _installed(),
+                "CC0 and CC-BY-2.0",
+                policy,
+                split,
+                cache_dir,
+            ),
+        ),
+        sources.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
+    ]
+    return sources.search(NAME, places, MEND)[1]
+
+
+def _below(root: Path) -> list[Path]:
+    if not root.exists():
+        raise DataError(f"there is no folder {root}", MISSING)
+    if not root.is_dir():
+        raise DataError(f"{root} is a file; --data-dir wants a folder of photographs", USAGE)
+    return sorted(folders.files_below(root))
+
+
+def _installed() -> list[Path]:
+    found = []
+    for package, (folder, names) in INSTALLED.items():
+        spec = importlib.util.find_spec(package)
+        roots = [Path(place) / folder for place in (spec and spec.submodule_search_locations) or ()]
+        found += [root / name for root in roots for name in names if (root / name).is_file()]
+    if len(found) < 5:
+        raise NotHere(f"{len(found)} are there, too few to be split")
+    return found
+
+
+def _flowers(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    try:
+        return oxford_flowers102.load(None, cache_dir, split)
+    except DataError as error:
+        raise NotHere(str(error)) from error
+
+
+def _read(
+    source: str,
+    root: Path,
+    paths: Sequence[Path],
+    licence: str,
+    policy: tuple[int, int, int],
+    split: str,
+    cache_dir: str | os.PathLike | None,
+) -> Dataset:
+    pictures = picture_index.read(paths, sources.cache_root(cache_dir))
+    skipped = {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    good = list({p.sha256: p for p in pictures.values() if not p.problem}.values())
+    if len(good) < 3:
+        raise DataError(f"{root} has {len(good)} pictures that can be read: at least three are needed", MISSING)
+    if skipped:
+        sources.log.info("%s: %d of %d files are left out", NAME, len(skipped), len(pictures))
+    parts = stratified.divide(root, {"": {"": good}}, policy, skipped)
+    ordered = {s: sorted((p for _, p in part), key=lambda p: p.sha256) for s, part in parts.items()}
+    digest = hashlib.sha256("\n".join(f"{s} {p.sha256}" for s, part in ordered.items() for p in part).encode())
+    info = Info(
+        name=NAME,
+        source=source,
+        licence=licence,
+        homepage=str(root),
+        features={"image": "JPEG, PNG, GIF or BMP bytes"},
+        counts={s: len(part) for s, part in ordered.items()},
+        sha256={"pictures": digest.hexdigest()},
+        split=split,
+        skipped=skipped,
+    )
+    return Dataset(**{s: _examples(part) for s, part in ordered.items()}, info=info)
+
+
+def _examples(part: Sequence[Picture]) -> tf.data.Dataset:
+    paths = tf.data.Dataset.from_tensor_slices([str(p.path) for p in part])
+    return paths.map(lambda path: {"image": tf.io.read_file(path)})

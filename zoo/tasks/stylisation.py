@@ -1,0 +1,237 @@
+"""Photographs into paintings, by a network that learns one style."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import pipelines
+from zoo.errors import UsageError
+from zoo.recipes import Recipe
+from zoo.specs import Evaluation, Shown
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract, Endpoint
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+    from zoo.perceptual import Objective
+
+CROP = 8  # the stream of random numbers, next to those of the augmentations
+LARGER = 1.5  # the side that a photograph is brought to, in sides of a crop
+SHOWN = 4  # held-out crops in a figure
+
+
+@dataclass(frozen=True)
+class Stylisation:
+    """Style transfer by a feed-forward network.
+
+    Attributes:
+        style: Image file whose style is learned; empty is a photograph of a flower that scikit-learn brings.
+        side: Height and width of the crops that it learns from, in pixels.
+        crops: Crops of each photograph in an epoch; 0 takes as many as make about a thousand.
+        alpha: Weight of the content loss.
+        beta: Weight of the style loss.
+        variation: Weight of the total variation, which smooths.
+        features: Of which network the losses are: "vgg19", "vgg16", "hed", or "auto" for the first that can be had.
+        compared: Held-out crops that the optimisation of Gatys paints too, for comparison.
+        gatys_steps: Its steps.
+    """
+
+    style: str = ""
+    side: int = 128
+    crops: int = 0
+    alpha: float = 1.0
+    beta: float = 1e4
+    variation: float = 1.0
+    features: str = "auto"
+    compared: int = 2
+    gatys_steps: int = 300
+
+    title = "style transfer"
+    accepts = "images"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for crops that the losses cannot be measured on."""
+        if self.side < 32 or self.side % 4:
+            raise UsageError(f"task.side={self.side} is not usable: it must be a multiple of 4 from 32 up")
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return nothing: the network takes images of any size."""
+        return {}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (crop, the same crop), uint8 (side, side, 3): random and mirrored while training, else the middle."""
+        larger = round(LARGER * self.side)
+        photographs = split.map(lambda e: pipelines.images.decode(e["image"], larger, larger, 3, "crop"))
+        if training:
+            photographs = photographs.repeat(self.crops or max(1, 1000 // int(split.cardinality())))
+
+        def crop(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            cut = _random_crops(images, keys, self.side) if training else _middle(images, self.side)
+            return cut, cut
+
+        return pipelines.feed(photographs, augment=crop)
+
+    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
+        """Give the model its optimizer, and the losses in the precision that it computes in."""
+        from zoo.optimizers import make_optimizer, regularize
+
+        regularize(model, recipe)
+        model.compile(make_optimizer(recipe, steps), self.objective(model.compute_dtype), jit_compile=False)
+
+    def objective(self, precision: str = "float32") -> Objective:
+        """Return the losses for this style, computed in "float32" or "bfloat16".
+
+        Raises:
+            pipelines.DataError: The picture or the features are not to be had.
+        """
+        return _objective(self.style, self.side, self.features, (self.alpha, self.beta, self.variation), precision)
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the network."""
+        return {"": model.network}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (image -> stylised, any size) and `bytes` (image files -> JPEG files)."""
+        from export.contract import Contract, Endpoint, Tensor
+        from export.endpoints import tensor_endpoint
+
+        shape = (None, None, None, 3)
+        pixels = tensor_endpoint(
+            served,
+            [Tensor("image", "float32", shape, "image", low=0.0, high=255.0)],
+            [Tensor("stylised", "float32", shape, "image", low=0.0, high=255.0)],
+        )
+        files = Endpoint(
+            "bytes",
+            (Tensor("image_bytes", "string", (None,), "encoded_image"),),
+            (Tensor("stylised_bytes", "string", (None,)),),
+            call=lambda inputs: {"stylised_bytes": _jpegs(pixels, inputs["image_bytes"])},
+            formats=("saved_model",),
+        )
+        return Contract((pixels, files))
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return the losses of stylised crops: total, content, style and variation, means over the crops."""
+        return _judge(self.objective(), outputs["stylised"], truth)
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with `gatys_steps` of Gatys on some held-out crops, and with the crops as they are, in one table.
+
+        The metrics get `total_to_gatys`: how many times the total loss of the optimisation the network has.
+        """
+        from zoo import gatys
+
+        n = min(self.compared, len(evaluation.truth))
+        if not n or not self.gatys_steps:
+            return evaluation
+        objective, crops = self.objective(), evaluation.truth[:n]
+        painted = [gatys.paint(gatys.Objective(objective, c), c, steps=self.gatys_steps).image for c in crops]
+        compared = {
+            "this network": _judge(objective, evaluation.outputs["stylised"][:n], crops),
+            f"Gatys, {self.gatys_steps} steps": _judge(objective, np.stack(painted), crops),
+            "the photographs": _judge(objective, crops, crops),
+        }
+        ours, theirs, _ = (row["total"] for row in compared.values())
+        metrics = {**evaluation.metrics, "total_to_gatys": ours / theirs, "compared": compared}
+        return dataclasses.replace(evaluation, metrics=metrics, found={"gatys": np.stack(painted)})
+
+    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield held-out photographs, what became of them, and what Gatys makes of them."""
+        from zoo import plots
+
+        n = min(SHOWN, len(evaluation.truth))
+        rows = {"photograph": evaluation.truth[:n], "stylised": evaluation.outputs["stylised"][:n]}
+        if "gatys" in evaluation.found:
+            rows[f"Gatys, {self.gatys_steps} steps"] = evaluation.found["gatys"][:n]
+        yield "stylised", plots.image_rows(rows, "Held-out photographs")
+        yield "style", plots.image_grid(_style(self.style, 256)[None], None, "The style")
+
+    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
+        """Return the pixels of an image file at its own size; DataError where it is none."""
+        from zoo import pictures
+
+        return {"image": pictures.read(argument).astype(np.float32)}
+
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+        """Return the painting."""
+        from zoo.pictures import to_uint8
+
+        image = to_uint8(outputs["stylised"])
+        row = {"input": question, "height": image.shape[0], "width": image.shape[1]}
+        return Shown(lines=(f"stylised, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
+
+
+def _style(path: str, side: int) -> np.ndarray:
+    from sklearn.datasets import load_sample_image
+
+    from zoo import pictures
+
+    if path:
+        return pictures.read(path, side)
+    flower = load_sample_image("flower.jpg")
+    return pipelines.images.resize(flower, side * flower.shape[0] // flower.shape[1], side).numpy()
+
+
+@functools.lru_cache(maxsize=2)  # the judge asks again and again, and the features are 60 MB
+def _objective(style: str, side: int, features: str, weights: tuple[float, float, float], precision: str) -> Objective:
+    from zoo import perceptual
+    from zoo.speed import computing_in
+    from zoo.weights.vgg import load_vgg
+
+    painted = _style(style, 2 * side)  # a crop sees as much of the style as of a photograph
+    with computing_in(precision):
+        vgg, _ = load_vgg(features)
+    return perceptual.Objective(vgg, painted, perceptual.Weights(*weights))
+
+
+def _judge(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, float]:
+    import tensorflow as tf
+
+    found: dict[str, list[np.ndarray]] = {}
+    for i in range(len(images)):
+        wanted = objective.content(tf.constant(content[i : i + 1], tf.float32))
+        for name, value in objective.losses(tf.constant(images[i : i + 1], tf.float32), wanted).items():
+            found.setdefault(name, []).append(value.numpy())
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
+    """Return JPEG files (B,) of the stylised images in files (B,), each at its own size."""
+    import tensorflow as tf
+
+    def one(file: tf.Tensor) -> tf.Tensor:
+        image = tf.cast(pipelines.images.decode_upright(file), tf.float32)
+        stylised = pixels.call({"image": image[None]})["stylised"][0]
+        return tf.io.encode_jpeg(tf.cast(tf.clip_by_value(tf.round(stylised), 0, 255), tf.uint8), quality=95)
+
+    return tf.map_fn(one, files, fn_output_signature=tf.string)
+
+
+def _random_crops(images: tf.Tensor, keys: tf.Tensor, side: int) -> tf.Tensor:
+    import tensorflow as tf
+
+    from pipelines import augment, keyed
+
+    place = keyed.integers(keys, CROP, 2, 0, images.shape[1] - side)
+    columns = place[:, :1] + tf.range(side), place[:, 1:] + tf.range(side)
+    cut = tf.gather(tf.gather(images, columns[0], axis=1, batch_dims=1), columns[1], axis=2, batch_dims=1)
+    return tf.ensure_shape(augment.flip_horizontal(cut, keys), [None, side, side, 3])
+
+
+def _middle(images: tf.Tensor, side: int) -> tf.Tensor:
+    first = (images.shape[1] - side) // 2
+    return images[:, first : first + side, first : first + side]
