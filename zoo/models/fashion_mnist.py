@@ -113,6 +113,20 @@ class FashionMNIST(keras.Model):
             label_smoothing=0.05,
             augment="flip_shift",
         ),
+        "full": Recipe(
+            epochs=40,
+            batch_size=128,
+            optimizer="adamw",
+            learning_rate=5e-3,
+            schedule="one_cycle",
+            weight_decay=0.05,
+            label_smoothing=0.1,
+            augment="flip_shift_cutout",
+            candidates=(
+                {"filters": [32, 96, 192], "depths": [1, 2, 2], "dropout": 0.2},
+                {"filters": [32, 64, 128], "depths": [2, 3, 3], "dropout": 0.2},
+            ),
+        ),
     },
     tiny={"filters": (8, 16), "depths": (1, 1)},
     card=Card(
@@ -131,7 +145,7 @@ class FashionMNIST(keras.Model):
 def fashion_mnist(
     num_classes: int = 10,
     api: Literal["functional", "sequential", "subclassed"] = "functional",
-    filters: Sequence[int] = (32, 64, 128),
+    filters: Sequence[int] = (32, 96, 192),
     depths: Sequence[int] = (1, 2, 2),
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),
