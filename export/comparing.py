@@ -20,7 +20,8 @@ from export.errors import CheckFailed, ExportError
 from export.foreign import check_drawable, endpoints_of, run_foreign, runtime_for, with_samples
 from export.golden import Case, cases_for
 from export.matching import Pair, by_value, distance, match
-from export.parity import noise
+from export.noise import noise, unsteady_rows
+from export.parity import Policy
 from export.running import Run
 
 WAYS = 24  # orders of inputs that are tried where only values can tell
@@ -120,6 +121,9 @@ def _conclude(
     raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(other.name, {}).items()]
     result.findings += [f"{one.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
     values = _values(cases, runs[0].arrays[one.name])
+    cases = _with_outputs(cases, values)
+    for case in cases:
+        case.unsteady = unsteady_rows(case, runs[0].arrays[one.name], Policy())
     pairs = _pair_outputs(one, other, asked)
     scored = []
     for number, way in enumerate(meeting.ways):
@@ -127,7 +131,7 @@ def _conclude(
         outputs = by_value(pairs, values, got)
         scored.append((_score(values, got, outputs), way, got, outputs))
     _, way, got, outputs = min(scored, key=lambda entry: entry[0])
-    floor = noise(_with_outputs(cases, values), runs[0].arrays[one.name])
+    floor = noise(cases, runs[0].arrays[one.name])
     judge(result, one, other, (way, outputs), cases, values, got, floor)
 
 

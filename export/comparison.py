@@ -13,6 +13,7 @@ from export.contract import Endpoint
 from export.golden import Case
 from export.matching import Pair
 from export.measures import is_real, measure
+from export.noise import steady
 from export.parity import Policy, judge_energy, judge_output
 
 SAME, RENAMED, DIFFERENT = "same", "same, renamed", "different"
@@ -73,6 +74,8 @@ def judge(
             for p in matched
             if p.reference != p.candidate or p.how == "value"
         ]
+    if jumps := [case.rows[i] for case in cases for i in case.unsteady]:
+        result.notes.append(f"the reference itself jumps at {', '.join(jumps)}, which is not compared")
     left_over = [name for name in got if name not in {p.candidate for p in pairs[1]}]
     if left_over:
         result.notes.append(f"the candidate also returns {', '.join(left_over)}")
@@ -111,7 +114,7 @@ def _judge_pair(
             b = b.astype(a.dtype)
         found += judge_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
         if a.shape == b.shape and is_real(a) and is_real(b):
-            pairs.append((a, b))
+            pairs.append((steady(case, a), steady(case, b)))
             ordinary += [] if case.rows else pairs[-1:]
     if ordinary and not found and (problem := judge_energy(ordinary, floor, policy)):
         found.append(f"{name} {problem}")

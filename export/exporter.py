@@ -29,7 +29,8 @@ from export.places import choose_place, next_to, put
 from export.proof import Subject, check_names, prove
 from export.quantisation import Quantisation
 from export.reference import run_reference
-from export.runners import protocol
+from export.runners.calls import one_line
+from export.staging import withhold, write_assets
 
 
 def export_model(
@@ -171,7 +172,7 @@ def _write_and_prove(
     for quantize in order.quantisation.kinds:
         tell(f"writing tflite {quantize}")
         artifacts.append(_write_quantised(order, folder, quantize))
-    _write_assets(folder, contract, order.assets)
+    write_assets(folder, contract, order.assets)
     demanded = frozenset() if order.formats in (DEFAULT_FORMATS, FORMATS) else frozenset(order.formats)
     tell("proving every artifact in fresh processes")
     subject = Subject(folder, contract, artifacts, cases, dependency, live, probing=True, demanded=demanded)
@@ -182,7 +183,7 @@ def _write_and_prove(
         bisecting.explain(*(order.model, contract, cases), artifacts, certificate.artifacts, coarser.calibration)
     tflite.clean(folder)
     shutil.rmtree(folder / onnx.WORK, ignore_errors=True)
-    _withhold(folder, artifacts, certificate)
+    withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -212,7 +213,7 @@ def _write(order: _Order, folder: Path, format: str, version: int, dependency: M
     except ExportError:
         raise
     except Exception as error:  # whatever a writer raises is a failed row that names it
-        return Artifact(format, format, (), state=FAIL, reason=f"cannot be written: {protocol.one_line(error)}")
+        return Artifact(format, format, (), state=FAIL, reason=f"cannot be written: {one_line(error)}")
 
 
 def _write_quantised(order: _Order, folder: Path, quantize: str) -> Artifact:
@@ -225,28 +226,5 @@ def _write_quantised(order: _Order, folder: Path, quantize: str) -> Artifact:
     except ExportError:
         raise
     except Exception as error:
-        reason = f"cannot be written: {protocol.one_line(error)}"
+        reason = f"cannot be written: {one_line(error)}"
         return Artifact("tflite", path, (), state=FAIL, reason=reason, quantize=quantize)
-
-
-def _write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:
-    if contract.labels is not None:
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
-    for name, content in assets.items():
-        path = (folder / name).resolve()
-        if folder.resolve() not in path.parents or path.exists():
-            raise ExportError(f"asset {name!r} would leave the bundle or replace one of its files; choose another name")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(content, bytes):
-            path.write_bytes(content)
-        else:
-            shutil.copyfile(content, path)
-
-
-def _withhold(folder: Path, artifacts: Sequence[Artifact], certificate: Certificate) -> None:
-    """Remove what turned out not to come back, and remember why."""
-    for row in (row for row in certificate.artifacts if not row.extra):
-        for artifact in artifacts:
-            if row.state == UNSUPPORTED and row.artifact == artifact.path and artifact.state is None:
-                artifact.state, artifact.reason = row.state, row.reason
-                (folder / artifact.path).unlink()

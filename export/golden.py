@@ -40,6 +40,7 @@ class Case:
         may_raise: Whether the reference may refuse it; a runtime must then refuse it too.
         chain: {state input: output that is its next value} where the rows are steps of one sequence, else empty.
         outputs: Arrays by output name, filled in by the reference; empty if it raised.
+        unsteady: Named rows at which the reference itself jumps, filled in by it too: no runtime is judged there.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     may_raise: bool = False
     chain: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    unsteady: tuple[int, ...] = ()
 
 
 def cases_for(
@@ -150,6 +152,7 @@ def write_golden(folder: Path, cases: Mapping[str, Iterable[Case]]) -> None:
 
 def _facts(case: Case) -> dict[str, Any]:
     facts = {"name": case.name, "judged": case.judged, "rows": list(case.rows), "may_raise": case.may_raise}
+    facts |= {"unsteady": list(case.unsteady)} if case.unsteady else {}
     return facts | ({"chain": case.chain} if case.chain else {})
 
 
@@ -161,7 +164,7 @@ def read_golden(folder: Path, contract: Contract) -> dict[str, list[Case]]:
         found[endpoint.name] = [
             Case(
                 *(c["name"], c["inputs"], c["judged"], tuple(c["rows"]), c.get("may_raise", False)),
-                *(c.get("chain", {}), _under(outputs, c["name"])),
+                *(c.get("chain", {}), _under(outputs, c["name"]), tuple(c.get("unsteady", ()))),
             )
             for c in protocol.read_cases(folder, endpoint.name)
         ]

@@ -14,6 +14,7 @@ from export.bundle import read_manifest
 from export.contract import Contract
 from export.errors import ExportError, MissingError
 from export.runners import protocol
+from export.runners.calls import in_batches
 
 RUNNERS = {"saved_model": "run_tensorflow", "tflite": "run_litert", "keras": "run_keras", "onnx": "run_onnx"}
 
@@ -43,7 +44,7 @@ class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
             arrays = {
                 t.name: np.asarray(inputs[t.name], object if t.dtype == "string" else t.dtype) for t in endpoint.inputs
             }
-            return protocol.in_batches(function, arrays, endpoint.batch or self._batch)
+            return in_batches(function, arrays, endpoint.batch or self._batch)
 
         return call
 

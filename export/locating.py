@@ -19,6 +19,7 @@ FILE = "layers.npz"  # in the golden folder
 RUNTIMES = ("keras", "tensorflow")  # whose failures can be located
 TOLERANCE = 4e-5  # of a layer's output, in units of its largest value
 HEAD = 3  # numbers in front of the values of a fingerprint
+ENOUGH = 16  # values, for a straight line through them to say something
 
 
 def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> None:
@@ -86,8 +87,19 @@ def compare(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
         scale = max(1.0, float(np.max(np.abs(wanted[HEAD:]))))
         apart = float(np.max(np.abs(wanted[HEAD:] - got[HEAD:]))) / scale
         if not apart <= TOLERANCE:
-            return f"the first layer that differs is {name}, by {apart:.2g}"
+            return f"the first layer that differs is {name}, by {apart:.2g}{_scaled(wanted[HEAD:], got[HEAD:])}"
     return "every layer agrees: what is before or after the model differs" if compared else None
+
+
+def _scaled(wanted: np.ndarray, got: np.ndarray) -> str:
+    """Return a clause if all values are the reference's times a factor and plus a shift; else nothing."""
+    if wanted.size < ENOUGH or np.ptp(wanted) == 0 or not np.all(np.isfinite([wanted, got])):
+        return ""
+    factor, shift = np.polyfit(wanted, got, 1)
+    if np.max(np.abs(factor * wanted + shift - got)) > 1e-3 * np.ptp(got):
+        return ""
+    plus = f" {shift:+.3g}" if abs(shift) > 1e-3 * np.ptp(got) else ""
+    return f": its values are {factor:.3g} times the reference's{plus}, as another normalisation makes them"
 
 
 def first_case(cases: Sequence[Case]) -> Case | None:

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from export.measures import energy, is_real, measure, row_errors, spread
-
-VARIANTS = {"rows": "batch 1 against batch N", "graph": "eager against graph", "again": "two identical calls"}
+from export.noise import judge_noise, noise, steady
 
 
 @dataclass(frozen=True)
@@ -49,37 +48,7 @@ class Judged(Protocol):
     rows: tuple[str, ...]
     may_raise: bool
     outputs: Mapping[str, np.ndarray]
-
-
-def noise(cases: Iterable[Judged], arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Return how far the same artifact differs from itself: {variant: {output: largest row error}}.
-
-    Args:
-        cases: The golden cases of one endpoint.
-        arrays: What ran, by "<case>/<variant>/<output>".
-    """
-    found: dict[str, dict[str, float]] = {}
-    for case in cases:
-        for output in case.outputs:
-            main = arrays.get(f"{case.name}/main/{output}")
-            for variant in ("rows", "graph"):
-                other = arrays.get(f"{case.name}/{variant}/{output}")
-                if main is None or other is None or not case.judged:
-                    continue
-                outputs = found.setdefault(variant, {})
-                outputs[output] = max(outputs.get(output, 0.0), spread(main, other))
-    return found
-
-
-def judge_noise(measured: Mapping[str, Mapping[str, float]], policy: Policy) -> list[str]:
-    """Return a sentence for each output whose noise is above the ceiling."""
-    meaning = {"rows": "outputs depend on the batch", "graph": "eager and graph disagree"}
-    return [
-        f"{meaning[variant]}: {output} differs by {value:.2g}, {VARIANTS[variant]} (ceiling {policy.ceiling:g})"
-        for variant, outputs in measured.items()
-        for output, value in outputs.items()
-        if not value <= policy.ceiling
-    ]
+    unsteady: tuple[int, ...]
 
 
 def judge_output(case: Judged, output: str, value: np.ndarray, floor: float, policy: Policy) -> list[str]:
@@ -89,6 +58,7 @@ def judge_output(case: Judged, output: str, value: np.ndarray, floor: float, pol
         return [f"{where} has shape {value.shape} instead of {reference.shape}"]
     if value.dtype != reference.dtype:
         return [f"{where} has dtype {value.dtype} instead of {reference.dtype}"]
+    reference, value = steady(case, reference), steady(case, value)
     if not is_real(reference):
         wrong = int(np.sum(reference != value))
         return [f"{where} differs in {wrong} of {reference.size} values"] if wrong else []
@@ -98,7 +68,8 @@ def judge_output(case: Judged, output: str, value: np.ndarray, floor: float, pol
     tolerance = policy.tolerance(floor, reference.dtype)
     if np.any(errors > tolerance):
         worst = int(np.argmax(errors))
-        name = f"row {worst}" + (f" ({case.rows[worst]})" if case.rows else "")
+        place = int(steady(case, np.arange(len(case.outputs[output])))[worst])
+        name = f"row {place}" + (f" ({case.rows[place]})" if case.rows else "")
         return [f"{where} differs by {errors[worst]:.2g} in {name} (tolerance {tolerance:.2g})"]
     return []
 
@@ -139,12 +110,13 @@ def judge_endpoint(
         policy: What counts as equal.
     """
     policy = policy or Policy()
-    findings = judge_errors(cases, errors)
     figures: dict[str, Any] = {
         "outputs": {},
         "noise": noise(cases, arrays),
         "reported": _reported(cases, arrays, errors),
     }
+    # what differs from itself comes first: it is why values differ from the reference
+    findings = judge_errors(cases, errors) + judge_again(cases, arrays) + judge_noise(figures["noise"], policy)
     for output in dict.fromkeys(name for case in cases for name in case.outputs):
         pairs, ordinary, bad = [], [], []
         for case in cases:
@@ -156,7 +128,7 @@ def judge_endpoint(
                 continue
             bad += judge_output(case, output, value, floor.get(output, 0.0), policy)
             if value.shape == case.outputs[output].shape and is_real(value):
-                pairs.append((case.outputs[output], value))
+                pairs.append((steady(case, case.outputs[output]), steady(case, value)))
                 ordinary += [] if case.rows else pairs[-1:]
         if ordinary and not bad:
             problem = judge_energy(ordinary, floor.get(output, 0.0), policy)
@@ -166,8 +138,7 @@ def judge_endpoint(
             figures["outputs"][output] = measure(pairs, tolerance, output in classes)
         other = _mistaken(cases, arrays, output, policy) if bad else None
         findings += [f"{output} is what {other} should be: outputs are swapped"] if other else bad
-    findings += judge_again(cases, arrays) + _judge_names(cases, arrays) + judge_noise(figures["noise"], policy)
-    return Verdict(figures, findings)
+    return Verdict(figures, findings + _judge_names(cases, arrays))
 
 
 def _mistaken(cases: Sequence[Judged], arrays: Mapping[str, np.ndarray], output: str, policy: Policy) -> str | None:

@@ -16,9 +16,11 @@ from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.errors import ExportError
 from export.formats import Artifact, hdf5
 from export.golden import Case
-from export.parity import Policy, Verdict, judge_endpoint, noise
+from export.noise import noise
+from export.parity import Policy, Verdict, judge_endpoint
 from export.promises import broken_promises, constant_outputs
 from export.quantised import judge_quantised
+from export.rows import absent, required_but_absent, row_for
 from export.running import Run, run_all
 from export.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 
@@ -83,23 +85,18 @@ def prove(
     rows = [_judge_live(subject, floor, policy)] if subject.live else []
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
-            row = Row(artifact.path, artifact.format, runtime.name, PASS, note=artifact.note)
-            wanted = runtime.required and not (runtime.library and runtime.version is None)
-            row.required = runtime.name in require or (wanted and (runtimes is None or runtime.name in runtimes))
-            row.extra = runtime.extra and not row.required
-            asked = bool(artifact.quantize) or artifact.format in subject.demanded or artifact.format in require
-            row.demanded = asked and not row.extra
+            row = row_for(artifact, runtime, subject.demanded, runtimes, require)
             if artifact.state:
                 row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
             elif runtime.name not in chosen:
-                row.state, row.reason = NOT_RUN, _absent(runtime, runtimes)
+                row.state, row.reason = NOT_RUN, absent(runtime, runtimes)
             else:
                 run = runs[runtime.name, artifact.path]
                 _judge_run(subject, artifact, row, run, floor, policy)
                 if row.state == FAIL and run.arrays and runtime.name in locating.RUNTIMES:
                     _locate(subject, artifact, row)
             rows.append(row)
-    rows += _required_but_absent(subject, rows, require)
+    rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     exact = {
         (a.path, r): run
@@ -112,24 +109,6 @@ def prove(
 
 def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
     return [a for a in subject.artifacts if a.format in runtime.formats and a.state is None]
-
-
-def _absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
-    if runtimes is not None and runtime.name not in runtimes:
-        return "not asked for"
-    if runtime.library:
-        return f"the installed {runtime.distribution} does not bring {runtime.library}"
-    return f"{runtime.name} is not installed; pip install {runtime.distribution}"
-
-
-def _required_but_absent(subject: Subject, rows: Sequence[Row], require: Sequence[str]) -> list[Row]:
-    """Return a row for every required name that no row speaks of."""
-    spoken = {row.runtime for row in rows} | {row.format for row in rows}
-    return [
-        Row(name, name, None, NOT_RUN, f"required, but nothing in this bundle is or runs on {name}", required=True)
-        for name in require
-        if name not in spoken
-    ]
 
 
 def _floor(runs: Sequence[Run], cases: Mapping[str, Sequence[Case]], policy: Policy) -> dict[str, dict[str, float]]:
@@ -170,6 +149,8 @@ def _judge_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], poli
         row.endpoints[endpoint.name] = {"noise": verdict.figures["noise"]}
         if refused := [case.name for case in subject.cases[endpoint.name] if case.may_raise and not case.outputs]:
             row.note = f"{endpoint.name} refuses {', '.join(refused)}; so must every artifact"
+        if jumps := [case.rows[i] for case in subject.cases[endpoint.name] for i in case.unsteady]:
+            row.note = f"{endpoint.name} itself jumps at {', '.join(jumps)}, where no artifact is judged"
         if constant := constant_outputs(subject.cases[endpoint.name]):
             row.note = f"{', '.join(constant)} of {endpoint.name} is the same for every input: this proof says little"
         found = verdict.findings + broken_promises(subject.cases[endpoint.name], endpoint.outputs)

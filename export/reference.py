@@ -11,7 +11,10 @@ import numpy as np
 from export.backend import quiet_stderr
 from export.contract import Contract, Endpoint
 from export.golden import Case
+from export.noise import unsteady_rows
+from export.parity import Policy
 from export.runners import protocol
+from export.runners.calls import run_endpoint
 from export.running import Run
 
 
@@ -38,13 +41,15 @@ def _run(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Run:
     run = Run(report={"versions": {"keras": keras.__version__, "tensorflow": tf.__version__}})
     for endpoint in contract.endpoints:
         name = endpoint.name
-        plain = [{"name": c.name, "judged": c.judged, "inputs": c.inputs, "chain": c.chain} for c in cases[name]]
-        run.arrays[name], run.errors[name] = protocol.run_endpoint(
+        facts = ("name", "judged", "inputs", "chain", "rows")
+        plain = [{key: getattr(case, key) for key in facts} for case in cases[name]]
+        run.arrays[name], run.errors[name] = run_endpoint(
             _functions(endpoint), plain, endpoint.batch, measure_noise=True
         )
         for case in cases[name]:
             prefix = f"{case.name}/main/"
             case.outputs = {k[len(prefix) :]: v for k, v in run.arrays[name].items() if k.startswith(prefix)}
+            case.unsteady = unsteady_rows(case, run.arrays[name], Policy())
     return run
 
 

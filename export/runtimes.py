@@ -20,7 +20,8 @@ class Runtime:
         distribution: The package that brings it, for versions and for advice.
         module: The module whose presence shows that it is installed.
         formats: The formats it runs.
-        required: Whether a bundle that holds one of its formats is incomplete without it.
+        required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
+            was asked for by name.
         measures_noise: The formats on which it measures the noise floor.
         library: A file in the module's folder that it needs and that not every build brings, or None. Without it the
             runtime is not required.
@@ -90,7 +91,7 @@ RUNTIMES = {
             imports=("openvino",),
             extra=True,
         ),
-        Runtime("onnxruntime", "run_onnx.py", "onnxruntime", "onnxruntime", ("onnx",), True, imports=("onnxruntime",)),
+        Runtime("onnxruntime", "run_onnx.py", "onnxruntime", "onnxruntime", ("onnx",), False, imports=("onnxruntime",)),
         Runtime(
             "litert",
             "run_litert.py",

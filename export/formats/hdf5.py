@@ -9,6 +9,7 @@ from typing import Any
 from export.contract import Contract
 from export.errors import Unsupported
 from export.formats import Artifact
+from export.formats.vocabularies import spelled_out
 
 # What a fresh process says, and what it means (Keras writes all of these without complaint).
 CAUSES = {
@@ -37,7 +38,8 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     level = logger.level
     logger.setLevel(logging.ERROR)  # Keras warns that the format is old
     try:
-        model.save(path, include_optimizer=False)
+        with spelled_out(model):
+            model.save(path, include_optimizer=False)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise Unsupported(f"Keras cannot write it: {' '.join(str(error).split())[:200]}") from error
     finally:

@@ -9,6 +9,7 @@ from typing import Any
 from export.contract import Contract
 from export.errors import Unsupported
 from export.formats import Artifact
+from export.formats.vocabularies import spelled_out
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -21,7 +22,8 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     import keras
 
     try:
-        config = keras.saving.serialize_keras_object(model)
+        with spelled_out(model):
+            config = keras.saving.serialize_keras_object(model)
     except NotImplementedError as error:
         raise Unsupported(f"{type(model).__name__} has no config: {' '.join(str(error).split())[:200]}") from error
     config.pop("compile_config", None)  # training is not served, and a custom loss would need its code

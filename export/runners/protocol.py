@@ -6,7 +6,7 @@ A job is a JSON file:
     {"golden": folder, "results": folder, "memory": bytes or null, "modules": [names that may be imported],
      "artifacts": [{"id", "format", "path", "batch", "measure_noise", "endpoints": [endpoint as in the contract]}]}
 For every artifact a runner writes `results/<id>.npz` with arrays "<endpoint>/<case>/<variant>/<output>", then
-`results/<id>.json`. A missing JSON file means that the process died in that artifact.
+`results/<id>.json`. No JSON file means that the process died in that artifact.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from typing import Any
 
 import numpy as np
 
-ROWS = 8  # larger cases are not run again one row at a time: it would cost more and say no more
+if __package__:
+    from export.runners.calls import Arrays, Function, one_line, run_endpoint
+else:
+    from calls import Arrays, Function, one_line, run_endpoint
 
-Arrays = dict[str, np.ndarray]
-Function = Callable[[Arrays], Arrays]
+__all__ = ["Arrays", "Function"]
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -109,74 +111,6 @@ def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
     if len(values) != len(names):
         raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract says {names}")
     return dict(zip(names, values, strict=True))
-
-
-def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
-    """Run on all rows at once, or `size` rows at a time with the results joined."""
-    if size is None:
-        return function(inputs)
-    rows = len(next(iter(inputs.values())))
-    if rows == 0 or rows % size:
-        raise ValueError(f"{rows} rows cannot be run {size} at a time")
-    parts = [function({k: v[i : i + size] for k, v in inputs.items()}) for i in range(0, rows, size)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Arrays:
-    """Run one row after the other, with what came out as the next state; return the outputs of all steps joined.
-
-    Args:
-        function: Of batch one.
-        inputs: One row for each step, and the first state of every input that `chain` names.
-        chain: {state input: output that is its next value}.
-    """
-    states = {name: inputs[name] for name in chain}
-    rest = {name: value for name, value in inputs.items() if name not in chain}
-    parts = []
-    for i in range(len(next(iter(rest.values())))):
-        parts.append(function({name: value[i : i + 1] for name, value in rest.items()} | states))
-        states = {name: parts[-1][following] for name, following in chain.items()}
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def run_endpoint(
-    functions: Mapping[str, Function], cases: list[dict[str, Any]], batch: int | None, measure_noise: bool
-) -> tuple[Arrays, dict[str, str]]:
-    """Run every case of an endpoint.
-
-    The variants of a case are "main", which is judged; "again", an identical second call of the first judged case; and
-    where noise is measured, "rows" (one row at a time) and what else `functions` holds (such as "graph").
-
-    Returns:
-        Arrays by "<case>/<variant>/<output>", and errors by "<case>/<variant>".
-    """
-    arrays: Arrays = {}
-    errors: dict[str, str] = {}
-    first = next((case["name"] for case in cases if case["judged"]), None)
-    for case in cases:
-        plan = {"main": ("main", batch)}
-        if case["name"] == first:
-            plan["again"] = ("main", batch)
-        if measure_noise and case["judged"]:
-            plan |= {name: (name, batch) for name in functions if name != "main"}
-            if batch is None and not case.get("chain") and 1 < len(next(iter(case["inputs"].values()))) <= ROWS:
-                plan["rows"] = ("graph" if "graph" in functions else "main", 1)
-        for variant, (name, size) in plan.items():
-            try:
-                if chain := case.get("chain"):
-                    outputs = in_steps(functions[name], case["inputs"], chain)
-                else:
-                    outputs = in_batches(functions[name], case["inputs"], size)
-            except Exception as error:  # whatever a runtime raises is a result, not a crash
-                errors[f"{case['name']}/{variant}"] = one_line(error)
-                continue
-            arrays |= {f"{case['name']}/{variant}/{key}": np.asarray(value) for key, value in outputs.items()}
-    return arrays, errors
-
-
-def one_line(error: BaseException) -> str:
-    """Return an exception as one line of at most 400 characters."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
 
 
 def local_modules(before: set[str]) -> list[str]:

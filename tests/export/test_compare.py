@@ -13,6 +13,8 @@ from export import compare
 from export.artifacts import describe
 from export.backend import load_tensorflow
 from export.errors import CheckFailed, ExportError
+from pipelines import packages
+from pipelines.errors import NotHere
 
 
 def strip_signatures(path, out):
@@ -134,3 +136,43 @@ def test_what_cannot_be_compared(bundles, tmp_path):
     command = [sys.executable, "-m", "export", "compare", path, path, "--match", "x"]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert (ended.returncode, "give REFERENCE=CANDIDATE" in ended.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def basic_pitch(tmp_path_factory):
+    """Return one network as strangers wrote it: nmp is a SavedModel of TensorFlow 2.4.1, nmp.tflite, nmp.onnx.
+
+    From the wheel of Spotify's basic-pitch (Apache-2.0), unpacked and never installed.
+    """
+    folder, inside = tmp_path_factory.mktemp("wheel"), "basic_pitch/saved_models/icassp_2022/nmp"
+    try:
+        wheel = packages.fetch_wheel(
+            "basic-pitch==0.4.0", "738adb503aae7fdfc7d1e1511aa0ce35052315f260a19531ef4c356708425db0", folder
+        )
+    except NotHere as reason:
+        pytest.skip(str(reason))
+    packages.unzip(wheel, folder, inside)
+    return folder / inside
+
+
+def test_a_saved_model_of_tensorflow_2_4_and_what_its_makers_converted_it_to(basic_pitch):
+    """It divides each row by its own range, so that it says nothing of silence; everywhere else the files agree."""
+    description = describe(basic_pitch)
+    assert description.producer == {"tensorflow": "2.4.1"}
+    result = compare(basic_pitch, basic_pitch.with_suffix(".tflite"))
+    assert (result.verdict, result.findings) == ("same", [])
+    assert result.notes == ["the reference itself jumps at zeros, denormal, which is not compared"]
+    assert max(figure["max_error"] for figure in result.endpoints[0]["figures"].values()) < 1e-5
+
+
+def test_an_onnx_file_of_strangers(basic_pitch):
+    """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can tell apart."""
+    for module in ("onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    result = compare(basic_pitch, basic_pitch.with_suffix(".onnx"))
+    assert (result.verdict, result.findings) == ("same, renamed", [])
+    assert pairs(result) == {
+        "contour": ("StatefulPartitionedCall:0", "dtype and shape"),
+        "note": ("StatefulPartitionedCall:1", "value"),
+        "onset": ("StatefulPartitionedCall:2", "value"),
+    }

@@ -9,7 +9,10 @@ from export.contract import Endpoint, Tensor
 from export.drawing import EXTREMES, TEXTS
 from export.errors import ExportError
 from export.golden import cases_for
-from export.runners.protocol import in_batches, in_steps, pack, unpack
+from export.measures import spread
+from export.parity import Policy
+from export.runners.calls import in_batches, in_steps, nudge, run_endpoint, scales_of
+from export.runners.protocol import pack, unpack
 
 TENSORS = (
     Tensor("image", "uint8", (None, 8, 8, 3), "image", 0, 255),
@@ -153,3 +156,41 @@ def test_in_batches_joins_what_it_split():
     for rows in (0, 5):
         with pytest.raises(ValueError, match="rows cannot be run 2 at a time"):
             in_batches(function, {"x": np.arange(rows)}, 2)
+
+
+def test_real_inputs_are_nudged_by_two_steps_at_the_scale_of_their_feature():
+    x = np.array([[1.0, 1000.0], [0.0, 0.0]], np.float32)
+    cases = [
+        {"judged": True, "rows": [], "inputs": {"x": x, "ids": np.array([3, 4])}},
+        {"judged": True, "rows": ["high"], "inputs": {"x": x * 1e6}},
+        {"judged": False, "rows": [], "inputs": {"x": x * np.nan}},
+    ]
+    scales = scales_of(cases)
+    assert {name: scale.tolist() for name, scale in scales.items()} == {"x": [1, 1000]}
+    moved = nudge(cases[0]["inputs"], scales)
+    np.testing.assert_array_equal(moved["ids"], [3, 4])
+    assert moved["x"].dtype == np.float32
+    np.testing.assert_allclose(np.abs(moved["x"][1]), np.array([1, 1000]) * 2**-22, rtol=1e-6)
+    assert np.max(np.abs(moved["x"][0] - x[0]) / x[0]) <= 2**-21
+
+
+def test_scales_of_another_size_are_one_for_all():
+    cases = [{"judged": True, "inputs": {"x": np.full((2, size), size, np.float32)}} for size in (3, 5)]
+    assert scales_of(cases)["x"].tolist() == [5]
+    assert nudge({"x": np.zeros((1, 4), np.float32)}, scales_of(cases))["x"].shape == (1, 4)
+
+
+def test_the_noise_of_a_sum_that_cancels_covers_another_order_of_summation():
+    """Raw pixels into a dense layer: float32 cannot do better, and no tolerance of 1e-5 may ask for it."""
+    rng = np.random.default_rng(0)
+    x, w = rng.uniform(0, 255, (7, 192)).astype(np.float32), rng.normal(0, 0.1, 192).astype(np.float32)
+    w -= w.mean()  # large terms, small sums
+    cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
+    functions = {"main": lambda inputs: {"y": (inputs["x"] @ w)[:, None]}}
+    arrays, errors = run_endpoint(functions, cases, None, measure_noise=True)
+    assert errors == {}
+    other = np.cumsum(x * w, axis=1, dtype=np.float32)[:, -1:]
+    apart = spread(arrays["a/main/y"], other)
+    floor = spread(arrays["a/main/y"], arrays["a/nudged/y"])
+    assert 0 < apart < Policy().multiple * floor < 1e-4
+    assert not any("nudged" in key for key in run_endpoint(functions, cases, None, measure_noise=False)[0])

@@ -51,6 +51,7 @@ def test_wrong_normalisation_is_seen_in_the_first_layer(damaged, bundles):
     replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
     reason = reason_of(verify_bundle(folder, runtimes=["tensorflow"]), "saved_model")
     assert f"the first layer that differs is {model.layers[2].name}, by" in reason  # the random layers do nothing
+    assert "its values are 0.00392 times the reference's, as another normalisation makes them" in reason
 
 
 def test_swapped_outputs_have_no_wrong_layer(damaged, bundles):
@@ -77,3 +78,16 @@ def test_compare_names_the_first_and_skips_what_was_not_found():
     assert compare(values, {}) is None
     other_size = {"0000/a": np.array([0.0, 0.0, 3.0, 1.0, 0.0])}
     assert compare(values, other_size) is None
+
+
+def test_another_scale_is_called_one_and_another_weight_is_not():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([[0, 0, 40], rng.normal(size=40)])
+    scaled = np.concatenate([[0, 0, 40], values[3:] * 2 - 1])
+    assert compare({"0/a": values}, {"0/a": scaled}).endswith(
+        "2 times the reference's -1, as another normalisation makes them"
+    )
+    other = scaled.copy()
+    other[5] += 0.05
+    assert "normalisation" not in compare({"0/a": values}, {"0/a": other})
+    assert "normalisation" not in compare({"0/a": values[:10]}, {"0/a": scaled[:10]})

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from export.measures import energy, measure, row_errors, spread, top1
-from export.parity import Policy, judge_endpoint, judge_energy, judge_noise, noise
+from export.noise import judge_noise, noise, unsteady_rows
+from export.parity import Policy, judge_endpoint, judge_energy
 
 POLICY = Policy()
 
@@ -20,6 +21,7 @@ class Case:
     rows: tuple = ()
     may_raise: bool = False
     outputs: dict = field(default_factory=dict)
+    unsteady: tuple = ()
 
 
 def real(*values):
@@ -251,3 +253,43 @@ def test_what_the_reference_refuses_every_runtime_must_refuse():
     assert refused.findings == ["case bad/main: ValueError: no image"]
     # what may not be refused is a failure, also where the reference raised itself
     assert judge_endpoint([Case("bad")], {}, {"bad/main": "ValueError"}, {}).findings == ["case bad/main: ValueError"]
+
+
+def test_nudged_noise_is_measured_on_ordinary_rows_and_is_no_fault():
+    y, z = real([1.0], [2.0]), real([1.0], [2.5])
+    arrays = {"a/main/y": y, "a/nudged/y": z, "a/rows/y": y}
+    assert noise([Case(outputs={"y": y})], arrays) == {"rows": {"y": 0.0}, "nudged": {"y": 0.25}}
+    assert noise([Case(outputs={"y": y}, rows=("low", "high"))], arrays) == {"rows": {"y": 0.0}}
+    assert judge_noise({"nudged": {"y": 0.2}}, POLICY) == []
+
+
+def test_rows_at_which_the_reference_jumps_are_not_judged():
+    y, z = real([1.0], [2.0], [3.0]), real([1.0], [2.5], [3.0])
+    case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
+    arrays = {"a/main/y": y, "a/nudged/y": z}
+    assert unsteady_rows(case, arrays, POLICY) == (1,)
+    assert unsteady_rows(Case(outputs={"y": y}), arrays, POLICY) == ()  # ordinary rows are always judged
+    assert unsteady_rows(case, {"a/main/y": y}, POLICY) == ()
+    assert unsteady_rows(case, {"a/main/y": y, "a/nudged/y": y + real(1e-5)}, POLICY) == ()
+    unjudged = Case(outputs={"y": y}, rows=case.rows, judged=False)
+    assert unsteady_rows(unjudged, arrays, POLICY) == ()
+    case.unsteady = (1,)
+    verdict = judge_endpoint([case], {"a/main/y": z}, {}, {})
+    assert (verdict.findings, verdict.figures["outputs"]["y"]["max_abs"]) == ([], 0)
+    (finding,) = judge_endpoint([case], {"a/main/y": real([1.0], [2.0], [3.5])}, {}, {}).findings
+    assert "in row 2 (low)" in finding
+    whole = Case(outputs={"y": np.array([1, 2])}, rows=("zeros", "ones"), unsteady=(0,))
+    assert judge_endpoint([whole], {"a/main/y": np.array([9, 2])}, {}, {}).findings == []
+    assert judge_endpoint([whole], {"a/main/y": np.array([1, 9])}, {}, {}).findings == [
+        "y in case a differs in 1 of 1 values"
+    ]
+
+
+def test_what_differs_from_itself_is_said_first():
+    y = real([1.0], [2.0])
+    arrays = {"a/main/y": y + real(1), "a/again/y": y + real(2)}
+    findings = judge_endpoint([Case(outputs={"y": y})], arrays, {}, {}).findings
+    assert [text.split(":")[0][:27] for text in findings] == [
+        "two identical calls differ",
+        "y in case a differs by 1 in",
+    ]

@@ -1,0 +1,128 @@
+"""Call an artifact on golden cases, in the ways that show how far it differs from itself. Only NumPy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+ROWS = 8  # larger cases are not run again one row at a time, nor nudged: it would cost more and say no more
+NUDGE = 2  # steps of the dtype: a program rounds more often than once
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+Arrays = dict[str, np.ndarray]
+Function = Callable[[Arrays], Arrays]
+
+
+def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
+    """Run on all rows at once, or `size` rows at a time with the results joined."""
+    if size is None:
+        return function(inputs)
+    rows = len(next(iter(inputs.values())))
+    if rows == 0 or rows % size:
+        raise ValueError(f"{rows} rows cannot be run {size} at a time")
+    parts = [function({k: v[i : i + size] for k, v in inputs.items()}) for i in range(0, rows, size)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Arrays:
+    """Run one row after the other, with what came out as the next state; return the outputs of all steps joined.
+
+    Args:
+        function: Of batch one.
+        inputs: One row for each step, and the first state of every input that `chain` names.
+        chain: {state input: output that is its next value}.
+    """
+    states = {name: inputs[name] for name in chain}
+    rest = {name: value for name, value in inputs.items() if name not in chain}
+    parts = []
+    for i in range(len(next(iter(rest.values())))):
+        parts.append(function({name: value[i : i + 1] for name, value in rest.items()} | states))
+        states = {name: parts[-1][following] for name, following in chain.items()}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def run_endpoint(
+    functions: Mapping[str, Function], cases: list[dict[str, Any]], batch: int | None, measure_noise: bool
+) -> tuple[Arrays, dict[str, str]]:
+    """Run every case of an endpoint.
+
+    The variants of a case are "main", which is judged; "again", an identical second call of the first judged case; and
+    where noise is measured, "rows" (one row at a time), "nudged" (every real input moved by two steps of its dtype) and
+    what else `functions` holds (such as "graph").
+
+    Returns:
+        Arrays by "<case>/<variant>/<output>", and errors by "<case>/<variant>".
+    """
+    arrays: Arrays = {}
+    errors: dict[str, str] = {}
+    first = next((case["name"] for case in cases if case["judged"]), None)
+    scales = scales_of(cases)
+    for case in cases:
+        plan = {"main": ("main", batch)}
+        if case["name"] == first:
+            plan["again"] = ("main", batch)
+        if measure_noise and case["judged"]:
+            plan |= {name: (name, batch) for name in functions if name != "main"}
+            rows = len(next(iter(case["inputs"].values())))
+            if batch is None and not case.get("chain") and 1 < rows <= ROWS:
+                plan["rows"] = ("graph" if "graph" in functions else "main", 1)
+            if rows <= ROWS and not case.get("chain") and any(v.dtype.kind == "f" for v in case["inputs"].values()):
+                plan["nudged"] = ("main", batch)
+        for variant, (name, size) in plan.items():
+            inputs = nudge(case["inputs"], scales) if variant == "nudged" else case["inputs"]
+            try:
+                if chain := case.get("chain"):
+                    outputs = in_steps(functions[name], inputs, chain)
+                else:
+                    outputs = in_batches(functions[name], inputs, size)
+            except Exception as error:  # whatever a runtime raises is a result, not a crash
+                errors[f"{case['name']}/{variant}"] = one_line(error)
+                continue
+            arrays |= {f"{case['name']}/{variant}/{key}": np.asarray(value) for key, value in outputs.items()}
+    return arrays, errors
+
+
+def scales_of(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the largest values of each real input over the ordinary judged cases, one for each place of the last axis.
+
+    Features of one input may have scales of their own; where the last axis has no fixed size there is one for all.
+    """
+    found: dict[str, np.ndarray] = {}
+    for case in (c for c in cases if c["judged"] and not c.get("rows")):
+        for name, value in case["inputs"].items():
+            if value.dtype.kind == "f" and value.size:
+                largest = np.max(np.abs(value.reshape(-1, value.shape[-1] if value.ndim > 1 else 1)), axis=0)
+                before = found.get(name, np.zeros(1))
+                alike = before.shape == largest.shape or before.size == 1
+                found[name] = np.maximum(before, largest) if alike else np.maximum(before.max(), largest.max())[None]
+    return found
+
+
+def nudge(inputs: Arrays, scales: Mapping[str, np.ndarray]) -> Arrays:
+    """Return inputs with every real value moved up or down by `NUDGE` steps of its dtype at the scale of its feature.
+
+    No program in that dtype can be asked to say more of a model than what a few such steps leave of it: a
+    result that is the exact one for inputs that near is a right one (backward stability; Higham 2002, section 1.5).
+
+    Args:
+        inputs: Arrays by input name.
+        scales: The largest ordinary values of each real input, as `scales_of` returns them.
+    """
+    rng = np.random.default_rng(0)
+
+    def moved(value: np.ndarray, scale: np.ndarray) -> np.ndarray:
+        if value.dtype.kind != "f":
+            return value
+        scale = scale if value.ndim > 1 and scale.shape == value.shape[-1:] else scale.max()
+        step = np.maximum(np.abs(value), scale) * NUDGE * np.finfo(value.dtype).eps
+        return (value + step * rng.choice([-1.0, 1.0], value.shape)).astype(value.dtype)
+
+    return {name: moved(value, scales.get(name, np.zeros(1))) for name, value in inputs.items()}
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception as one line of at most 400 characters, without the colours that Keras gives it."""
+    return f"{type(error).__name__}: {' '.join(COLOUR.sub('', str(error)).split())}"[:400]
