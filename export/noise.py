@@ -40,7 +40,7 @@ def noise(cases: Iterable[Judged], arrays: Mapping[str, np.ndarray]) -> dict[str
 
 
 def unsteady_rows(case: Judged, arrays: Mapping[str, np.ndarray], policy: Policy) -> tuple[int, ...]:
-    """Return the named rows at which two steps of the inputs move an output by more than the ceiling.
+    """Return the named rows at which two steps of the inputs make an output jump.
 
     Such as a row of zeros in a model that divides each row by its largest value: nothing is right there, so nothing
     can be judged there. Ordinary rows are always judged.
@@ -51,7 +51,7 @@ def unsteady_rows(case: Judged, arrays: Mapping[str, np.ndarray], policy: Policy
         if main is None or nudged is None or main.shape != nudged.shape or len(main) != len(case.rows):
             continue
         if is_real(main):
-            found |= set(np.flatnonzero(row_errors(main, nudged) > policy.ceiling).tolist())
+            found |= set(np.flatnonzero(row_errors(main, nudged) > policy.jump).tolist())
     return tuple(sorted(found))
 
 

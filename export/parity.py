@@ -23,6 +23,7 @@ class Policy:
         rms: Largest root-mean-square difference, as a part of the reference's root mean square (1e-3 is 60 dB). This
             sees a wrong model whose outputs are all much smaller than one.
         resolution: Root-mean-square difference that is always allowed: one float32 step at one.
+        jump: A row of extreme values is not judged where two steps of the inputs move the reference by more than this.
     """
 
     relative: float = 1e-5
@@ -30,6 +31,7 @@ class Policy:
     ceiling: float = 1e-4
     rms: float = 1e-3
     resolution: float = 1.2e-7
+    jump: float = 1e-2
 
     def tolerance(self, floor: float, dtype: np.dtype) -> float:
         """Return the largest allowed difference in units of the row: policy, or a multiple of the noise floor."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,23 @@ def load_model(artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
     path = Path(artifact["path"])
     if artifact["format"] == "weights":
         return _rebuild(path, artifact, examples)
-    return keras.saving.load_model(path, _by_plain_name(), compile=False, safe_mode=True)
+    model = keras.saving.load_model(path, _by_plain_name(), compile=False, safe_mode=True)
+    if artifact["format"] == "keras" and not model.variables and _holds_weights(path):
+        raise ValueError(
+            f"the file has weights and {type(model).__name__} comes back without any: it calls self.build() in "
+            f"__init__, but has no build() that builds its layers; write one, or call the model there instead"
+        )
+    return model
+
+
+def _holds_weights(path: Path) -> bool:
+    """Return whether a .keras file holds any array that is not an optimizer's."""
+    import h5py
+
+    found: list[str] = []
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
+        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    return any(not name.startswith("optimizer") for name in found)
 
 
 def _by_plain_name() -> dict[str, Any]:

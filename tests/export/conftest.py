@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 
 import pytest
 
+from export import export_model, infer_contract
 from export.backend import load_tensorflow
-from export.bundle import seal
+from export.bundle import Bundle, read_manifest, seal
+from export.certificate import Certificate
 
 CONTRACTS = {"autoencoder": "of_autoencoder", "characters": "of_characters", "functional_cnn": "of_functional_cnn"}
 
@@ -25,18 +29,34 @@ def make(name, **options):
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
-    """Return a function from a model's name to its bundle."""
-    from export import export_model
-
+    """Return a function from a model's name to its bundle. Workers of pytest-xdist share them: each is made once."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "export-bundles"
+    shared.mkdir(exist_ok=True)
     made = {}
 
     def bundle(name):
         if name not in made:
-            model, contract = make(name)
-            made[name] = export_model(model, tmp_path_factory.mktemp("bundles") / name, contract=contract)
+            with (shared / f"{name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                there = (shared / name).exists()
+                made[name] = _read(name, shared / name) if there else _export(name, shared / name)
         return made[name]
 
     return bundle
+
+
+def _export(name, out):
+    model, contract = make(name)
+    return export_model(model, out, contract=contract)
+
+
+def _read(name, folder):
+    """Return the bundle that another worker made. Its contract has calls of a model of its own, with those weights."""
+    model, contract = make(name)
+    model.load_weights(folder / "model.weights.h5")
+    certificate = Certificate.from_json(json.loads((folder / "parity.json").read_text()))
+    return Bundle(folder, read_manifest(folder), contract or infer_contract(model), certificate)
 
 
 @pytest.fixture

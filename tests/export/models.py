@@ -110,6 +110,21 @@ def built():
 
 
 @keras.saving.register_keras_serializable("tests")
+class CalledBuilt(Subclassed):
+    """A bug: calls itself built, and builds no layer."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.build((None, 10, 10, 1))
+
+
+def called_built():
+    model = CalledBuilt()
+    model(ops.zeros((1, 10, 10, 1)))
+    return model
+
+
+@keras.saving.register_keras_serializable("tests")
 class BatchDependent(layers.Layer):
     """A bug: subtracts the mean of the batch, also in inference."""
 

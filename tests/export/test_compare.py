@@ -156,12 +156,13 @@ def basic_pitch(tmp_path_factory):
 
 
 def test_a_saved_model_of_tensorflow_2_4_and_what_its_makers_converted_it_to(basic_pitch):
-    """It divides each row by its own range, so that it says nothing of silence; everywhere else the files agree."""
+    """It divides each row by its own range, so nothing can be said of a constant one; elsewhere the files agree."""
     description = describe(basic_pitch)
     assert description.producer == {"tensorflow": "2.4.1"}
     result = compare(basic_pitch, basic_pitch.with_suffix(".tflite"))
     assert (result.verdict, result.findings) == ("same", [])
-    assert result.notes == ["the reference itself jumps at zeros, denormal, which is not compared"]
+    (note,) = result.notes
+    assert note.startswith("the reference itself jumps at zeros,")
     assert max(figure["max_error"] for figure in result.endpoints[0]["figures"].values()) < 1e-5
 
 

@@ -139,6 +139,13 @@ def test_compiled_models_come_back_from_hdf5(tmp_path, loss):
     assert (getattr(again, "optimizer", None) is not None) == bool(loss)
 
 
+def test_a_class_that_only_calls_itself_built_is_told_so(tmp_path):
+    """Keras reads its .keras file without complaint, and makes random weights at the first call."""
+    model, _ = make("called_built")
+    with pytest.raises(ExportFailed, match=r"CalledBuilt comes back without any: it calls self.build\(\) in __init__"):
+        export_model(model, tmp_path / "b", formats=("keras",))
+
+
 def test_unsupported_is_a_failure_when_asked_for_by_name(tmp_path):
     model, _ = make("masked")
     with pytest.raises(ExportFailed, match="mask_zero") as failure:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export.measures import energy, measure, row_errors, spread, top1
-from export.noise import judge_noise, noise, unsteady_rows
+from export.noise import judge_noise, noise, steady, unsteady_rows
 from export.parity import Policy, judge_endpoint, judge_energy
 
 POLICY = Policy()
@@ -270,7 +270,7 @@ def test_rows_at_which_the_reference_jumps_are_not_judged():
     assert unsteady_rows(case, arrays, POLICY) == (1,)
     assert unsteady_rows(Case(outputs={"y": y}), arrays, POLICY) == ()  # ordinary rows are always judged
     assert unsteady_rows(case, {"a/main/y": y}, POLICY) == ()
-    assert unsteady_rows(case, {"a/main/y": y, "a/nudged/y": y + real(1e-5)}, POLICY) == ()
+    assert unsteady_rows(case, {"a/main/y": y, "a/nudged/y": y + real(9e-3)}, POLICY) == ()  # a slope is no jump
     unjudged = Case(outputs={"y": y}, rows=case.rows, judged=False)
     assert unsteady_rows(unjudged, arrays, POLICY) == ()
     case.unsteady = (1,)
@@ -293,3 +293,42 @@ def test_what_differs_from_itself_is_said_first():
         "two identical calls differ",
         "y in case a differs by 1 in",
     ]
+
+
+def test_jumps_are_collected_over_outputs_and_whole_rows_are_left_out():
+    y, z = real([1, 1], [2, 2]), real([1, 1, 1], [2, 2, 2])
+    case = Case(outputs={"count": np.array([1, 2]), "absent": y, "y": y, "z": z}, rows=("zeros", "ones"))
+    arrays = {"a/main/count": np.array([1, 2]), "a/nudged/count": np.array([3, 4])}
+    arrays |= {"a/main/y": y, "a/nudged/y": y + real([1, 0], [0, 0]), "a/main/z": z, "a/nudged/z": z + real([0], [1])}
+    assert unsteady_rows(case, arrays, POLICY) == (0, 1)
+    other_shape = {"a/main/y": y, "a/nudged/y": z}
+    assert unsteady_rows(Case(outputs={"y": y}, rows=case.rows), other_shape, POLICY) == ()
+    np.testing.assert_array_equal(steady(Case(unsteady=(0,)), y), [[2, 2]])
+
+
+def test_every_judged_case_counts_whatever_stands_before_it():
+    y = real([1.0], [2.0])
+    cases = [Case("n", judged=False, outputs={"y": y}), Case("r", outputs={"y": y}), Case("a", outputs={"y": y})]
+    arrays = {"n/main/y": y, "a/main/y": y + real(1)}
+    findings = judge_endpoint(cases, arrays, {"r/main": "raised"}, {}).findings
+    assert findings[0] == "case r/main: raised"
+    assert findings[1].startswith("y in case a differs by")
+    missing = judge_endpoint(cases, {"n/main/y": y, "a/main/y": y + real(1)}, {}, {}).findings
+    assert [text[:12] for text in missing] == ["y in case r ", "y in case a "]
+
+
+def test_energy_is_judged_over_all_ordinary_cases():
+    """Small outputs, wrong in the first case only: the last one alone would hide it."""
+    small = real([1e-6], [2e-6])
+    cases = [Case("a", outputs={"y": small}), Case("b", outputs={"y": small})]
+    (finding,) = judge_endpoint(cases, {"a/main/y": small * 3, "b/main/y": small}, {}, {}).findings
+    assert finding.startswith("y ")
+
+
+def test_half_floats_are_judged_by_their_own_steps_and_each_output_by_its_own_floor():
+    y = np.array([[1.0], [2.0]], np.float16)
+    assert judge(y, y + np.array([[0.002], [0]], np.float16)).findings == []
+    assert judge(y, y + np.float16(0.02)).findings
+    assert judge(y, y).figures["outputs"]["y"]["tolerance"] == pytest.approx(4 * 2**-10)
+    x = real([1.0], [2.0])
+    assert judge(x, x, floor=5e-5).figures["outputs"]["y"]["tolerance"] == pytest.approx(2e-4)
