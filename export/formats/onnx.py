@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,12 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
     ended = process.run_script("convert_onnx.py", job, scratch)
     result, out = Path(job["result"]), Path(job["out"])
-    report = json.loads(result.read_text()) if result.exists() else {"error": None, "versions": {}}
+    report = json.loads(result.read_text()) if result.exists() else {"error": None, "unknown": [], "versions": {}}
     artifact.producer = report["versions"]
-    if ended.problem or report["error"] or not out.exists():
+    if report["unknown"]:
+        artifact.state, artifact.reason = "unsupported", f"no ONNX operator for {', '.join(report['unknown'])}"
+    elif ended.problem or report["error"] or not out.exists():
         said = f"says {report['error']}" if report["error"] else ended.problem or "wrote no file"
         artifact.state, artifact.reason = "fail", f"the converter {said}"
-        out.unlink(missing_ok=True)
+    if artifact.state:
+        shutil.rmtree(out.parent, ignore_errors=True)

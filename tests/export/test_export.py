@@ -47,7 +47,7 @@ def test_every_format_is_proven(bundles, name):
     assert [row["artifact"] for row in written["artifacts"] if not row["extra"]] == [r.artifact for r in rows.values()]
 
 
-@pytest.mark.parametrize("name", ["functional_cnn", "autoencoder", "masked"])
+@pytest.mark.parametrize("name", ["functional_cnn", "autoencoder"])
 def test_verify_in_another_process(bundles, name):
     """The command line proves a bundle again, without the process that made it."""
     command = [sys.executable, "-m", "export", "verify", str(bundles(name).path), "--json"]

@@ -66,6 +66,17 @@ def test_onnx_is_proven_where_it_is_installed(tmp_path):
     assert len(data) > 1000
 
 
+def test_text_is_unsupported_in_onnx(tmp_path):
+    """tf2onnx writes a file all the same, with operators of TensorFlow that no runtime has."""
+    for module in ("tf2onnx", "onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    model, _ = make("text")
+    with pytest.raises(ExportFailed, match=r"no ONNX operator for .*StringSplitV2") as failure:
+        export_model(model, tmp_path / "b", formats=("onnx",))
+    assert row_of(failure.value.certificate, None).state == "unsupported"
+    assert not (failure.value.bundle_path / "onnx").exists()
+
+
 def test_onnx_that_was_asked_for_and_cannot_be_written_here_is_incomplete(tmp_path, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else found(name))
