@@ -9,6 +9,7 @@ import numpy as np
 
 from export.golden import Case
 from export.measures import is_real, row_errors
+from export.noise import steady
 from export.running import Run
 
 
@@ -33,7 +34,8 @@ def between(
                 values = {name: arrays.get(f"{case.name}/main/{output}") for name, arrays in ran.items()}
                 values = {k: v for k, v in values.items() if v is not None and v.shape == reference.shape}
                 if is_real(reference) and len(values) > 1:
-                    error, of = _widest(reference, values)
+                    values = {k: steady(case, v) for k, v in values.items()}
+                    error, of = _widest(steady(case, reference), values)
                     if error > worst["max_error"]:
                         worst |= {"max_error": error, "of": of}
         if len(ran) > 1:
