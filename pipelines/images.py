@@ -128,14 +128,15 @@ def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
 
     Antialiased where it shrinks by more than two: below that, two neighbours are all that a pixel has.
     """
-    size = tf.shape(images)[-3:-1]
-    shrink = tf.reduce_max(tf.cast(size, tf.float32) / tf.cast([height, width], tf.float32))
-    resized = tf.cond(
-        shrink > 2,
-        lambda: tf.image.resize(images, [height, width], antialias=True),
-        lambda: tf.image.resize(images, [height, width]),
-    )
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+    size, wanted = tf.shape(images)[-3:-1], tf.stack([height, width])
+    shrink = tf.reduce_max(tf.cast(size, tf.float32) / tf.cast(wanted, tf.float32))
+
+    def resized(antialias: bool) -> tf.Tensor:
+        pixels = tf.image.resize(images, wanted, antialias=antialias)
+        return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8)
+
+    place = tf.where(tf.reduce_all(size == wanted), 0, tf.where(shrink > 2, 2, 1))
+    return tf.switch_case(place, [lambda: images, lambda: resized(False), lambda: resized(True)])
 
 
 def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: str = "stretch") -> np.ndarray:

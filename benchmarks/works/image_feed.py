@@ -1,0 +1,23 @@
+"""How fast folders of photographs reach a model, augmented and with nothing cached."""
+
+from benchmarks.work import Contender, Goal, Work
+
+TORCH = ("torch>=2.9", "torchvision", "numpy")
+
+WORK = Work(
+    title="JPEGs of 1152x896 to augmented batches of 32 at 224x224, nothing cached",
+    unit="images/s",
+    higher_is_better=True,
+    contenders=(
+        Contender("our feed", "ours/image_feed.py"),
+        Contender("image_dataset_from_directory and Keras layers", "peers/keras_image_feed.py"),
+        Contender("torchvision, two workers", "peers/torchvision_feed.py", requirements=TORCH),
+        Contender("decode_jpeg alone, same DCT scale", "peers/decode_jpeg.py"),
+    ),
+    goals=(
+        Goal("our feed", "image_dataset_from_directory and Keras layers", 2),
+        Goal("our feed", "torchvision, two workers", 1.2),
+        Goal("our feed", "decode_jpeg alone, same DCT scale", 0.8),
+    ),
+    prepare="prepare_photographs.py",
+)
