@@ -4,6 +4,6 @@ works/    one file per piece of work: who competes, in which unit, what is to be
 ours/     our contenders, one script each
 peers/    the others, written as their own documentation writes them
 
-A contender is a script that does the work once in a fresh process and prints `{"value": ...}` as its last line, or
-`{"not_run": "why"}`.
+A contender is a script that does the work once in a fresh process and prints `{"value": ...}` as its last line, with
+other numbers beside it where they matter, or `{"not_run": "why"}`.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -37,7 +38,7 @@ def save(name: str, work: Work, scores: dict[str, Score]) -> None:
         "unit": work.unit,
         "higher_is_better": work.higher_is_better,
         "rounds": work.rounds,
-        "contenders": {k: {"values": s.values, "median": s.median, "not_run": s.not_run} for k, s in scores.items()},
+        "contenders": {k: {**dataclasses.asdict(s), "median": s.median} for k, s in scores.items()},
         "goals": [
             {"ours": g.ours, "peer": g.peer, "to_reach": g.ratio, "reached": reached(g, work, scores)}
             for g in work.goals
@@ -61,7 +62,7 @@ def markdown(results: dict[str, Any]) -> str:
         what = "higher is better" if work["higher_is_better"] else "lower is better"
         lines += [f"## {work['title']}", "", f"`python -m benchmarks {name}`, {work['unit']}, {what}; medians of "]
         lines[-1] += f"{work['rounds']} rounds in turn, {here['cores']} cores of {here['processor']}, {here['date']}."
-        lines += ["", f"| contender | {work['unit']} | spread |", "|---|---:|---:|"]
+        lines += ["", f"| contender | {work['unit']} | spread, and what else was told |", "|---|---:|---:|"]
         for contender, score in work["contenders"].items():
             lines.append(f"| {contender} | {_value(score)} | {_spread(score)} |")
         lines += [line for goal in work["goals"] for line in ("", _judged(goal))]
@@ -83,4 +84,5 @@ def _value(score: dict[str, Any]) -> str:
 
 def _spread(score: dict[str, Any]) -> str:
     values = score["values"]
-    return f"{min(values):,.4g} to {max(values):,.4g}" if values else ""
+    told = [f"{min(values):,.4g} to {max(values):,.4g}"] if len(values) > 1 else []
+    return ", ".join(told + [f"{name} {value:.4g}" for name, value in score.get("beside", {}).items()])

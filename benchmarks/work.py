@@ -74,9 +74,10 @@ class Work:
 
 @dataclass
 class Score:
-    """What came of a contender: a value a round, or why it could not run."""
+    """What came of a contender: a value a round, what it said beside them in the last, or why it could not run."""
 
     values: list[float] = field(default_factory=list)
+    beside: dict[str, float] = field(default_factory=dict)
     not_run: str = ""
 
     @property
@@ -100,6 +101,7 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
             told = _once(contender)
             if "value" in told:
                 score.values.append(float(told["value"]))
+                score.beside = {k: v for k, v in told.items() if k != "value"}
                 say(f"  {turn + 1}/{work.rounds}  {contender.name}: {told['value']:.4g} {work.unit}")
             else:
                 score.not_run = told["not_run"]

@@ -112,7 +112,9 @@ def light(images: tf.Tensor, keys: tf.Tensor, *, brightness: float = 0, contrast
     return _each(cv2.LUT, images, levels)
 
 
-def _each(change: Callable[[np.ndarray, np.ndarray, np.ndarray], object], images: tf.Tensor, by: tf.Tensor) -> tf.Tensor:
+def _each(
+    change: Callable[[np.ndarray, np.ndarray, np.ndarray], object], images: tf.Tensor, by: tf.Tensor
+) -> tf.Tensor:
     """Return images (B, H, W, C), each changed by its row of `by`; `change` is given (image, row, where to write)."""
 
     def run(images: np.ndarray, by: np.ndarray) -> np.ndarray:

@@ -56,7 +56,8 @@ def load(
         Splits in the order of the contents' digests, which is as good as shuffled.
 
     Raises:
-        DataError: It is no such folder, a class is empty, there are less than two, or too much is unreadable.
+        DataError: It is no such folder, a class is or becomes empty, there are less than two, or too much is
+            unreadable.
     """
     policy = splits.percentages(split)
     root = Path(folder).expanduser().absolute()
@@ -73,6 +74,11 @@ def load(
     for part, sentence in ((parts["train"], "training"), (parts["validation"], "validation"), (parts["test"], "test")):
         if not part:
             raise DataError(f"no {sentence} pictures are left in {root}: add some to each class", USAGE)
+    if bare := set(layout.class_names) - {name for name, _ in parts["train"]}:
+        lost = {file: why for file, why in skipped.items() if min(bare) in file.split("/")}
+        raise DataError(
+            f"no picture of the class {min(bare)!r} in {root} can be trained on, such as {_example(lost)}", USAGE
+        )
     if skipped:
         log.info("%s: %d of %d files are left out, such as %s", name, len(skipped), len(pictures), _example(skipped))
     return _dataset(name, layout, parts, skipped, split)
@@ -92,6 +98,12 @@ def find(root: Path) -> Layout:
     if len(below) == 1 and not _named(below) and _folders(below[0]) and not any(files_below(below[0], deep=False)):
         return find(below[0])  # what unpacking an archive leaves: photos/photos/...
     named = _named(below)
+    if named and "train" not in named and len(named) == len(below):
+        raise DataError(
+            f"{root} has {' and '.join(f.name for f in named.values())}, but no train: add it, or put the pictures of "
+            "each class into one sub-folder",
+            USAGE,
+        )
     parts = named if "train" in named else {"": root}
     files = {split: _classes(path) for split, path in parts.items()}
     layout = Layout(root, files)

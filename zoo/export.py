@@ -12,7 +12,7 @@ from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.options import check_quantize, quantize_option
-from zoo.specs import Ships
+from zoo.specs import Phased, Ships
 
 if TYPE_CHECKING:
     from export.contract import Contract
@@ -117,6 +117,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         metrics = folder.read("evaluation.json")["metrics"]
     except MissingError:  # never evaluated
         metrics = {}
+    case = plan.task.describe_case(info, plan.arguments(info)) if isinstance(plan.task, Phased) else ""
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
@@ -124,7 +125,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         "data": f"{info.name}: {info.source}; licence {info.licence}; {info.homepage}",
         "metrics": metrics,
         "command": plan.command(),
-        "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes])),
+        "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
         "images": sorted((folder.path / "figures").glob("*.png")),
     }
 

@@ -216,6 +216,9 @@ class Phased(Protocol):
     def phases(self, recipe: Recipe, info: Info) -> tuple[Any, ...]:
         """Return the phases, in order."""
 
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
+        """Return one sentence: how the backbone is used for this data, why, and how to have it otherwise."""
+
 
 @runtime_checkable
 class Samples(Protocol):

@@ -40,7 +40,7 @@ def classifier(
     body = backbones.get(backbone).build(image_shape, level)
     image = keras.Input(tuple(image_shape), name="image")
     x = keras.layers.Identity(name=EMBEDDING)(body(image))
-    x = keras.layers.BatchNormalization(center=False, scale=False, name=STANDARDISE)(x)
+    x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
     return keras.Model(image, logits, name=name)
@@ -147,8 +147,10 @@ def _carry_out(
 def _head(model: keras.Model, embedding: np.ndarray) -> keras.Model:
     """Return the layers above the embedding as a model that shares them, standardised by the training pictures."""
     standardise = model.get_layer(STANDARDISE)
+    variance = embedding.var(axis=(0, 1), dtype=np.float64)
     standardise.moving_mean.assign(embedding.mean(axis=(0, 1), dtype=np.float64))
-    standardise.moving_variance.assign(embedding.var(axis=(0, 1), dtype=np.float64))
+    # Networks differ in scale, so the floor is relative: what hardly ever varied must not be blown up by a new picture.
+    standardise.moving_variance.assign(np.maximum(variance, 1e-3 * (variance.mean() or 1.0)))
     standardise.trainable = False  # its statistics are exact: batches would only blur them
     x = start = keras.Input(embedding.shape[-1:], name=EMBEDDING)
     for name in HEAD:

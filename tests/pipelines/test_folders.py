@@ -155,7 +155,9 @@ def test_folders_that_cannot_be_trained_on_are_one_sentence(photos, cache, tmp_p
     assert "no files" in message(tmp_path / "void", cache)
     (photos / "Shirt").mkdir()
     assert "the class 'Shirt' has no pictures" in message(photos, cache)
-    (photos / "Shirt").rmdir()
+    (photos / "Shirt" / "0.png").write_bytes(b"x")
+    assert "no picture of the class 'Shirt'" in message(photos, cache)
+    shutil.rmtree(photos / "Shirt")
     for i in range(8):
         (photos / "Bag" / f"bad{i}.png").write_bytes(b"x" * (i + 1))
     assert "8 of 68 files" in message(photos, cache)
@@ -172,6 +174,8 @@ def test_a_class_of_test_that_train_does_not_have(photos, cache, tmp_path):
     shutil.copytree(photos, root / "test")
     shutil.rmtree(root / "train" / "Dress")
     assert "the class 'Dress' has no pictures in" in message(root, cache)
+    (root / "train").rename(root / "valid")
+    assert "has valid and test, but no train" in message(root, cache)
 
 
 def test_files_are_checked_once(photos, cache, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines import builders
+from pipelines import builders, sources
 from tests.photographs import photographs
 
 COUNTS = {"oxford_flowers102": {"train": 12, "validation": 6, "test": 6}, "tf_flowers": {"train": 40}}
@@ -33,11 +33,11 @@ def folder(request, tmp_path_factory):
     parent = builders.builder_class(name)
     derived = builders.derived(parent, parent.__name__, {"_split_generators": split_generators, "name": name})
     builders.prepare(derived(data_dir=root), root / "downloads")
-    return name, root
+    return name, root, derived
 
 
 def test_a_tfds_folder_is_read_in_its_splits(folder, cache):
-    name, root = folder
+    name, root, _ = folder
     data = pipelines.load(name, data_dir=root, cache_dir=cache)
     expected = COUNTS[name] if len(COUNTS[name]) == 3 else {"train": 28, "validation": 6, "test": 6}
     assert data.info.counts == expected
@@ -52,8 +52,21 @@ def test_a_tfds_folder_is_read_in_its_splits(folder, cache):
     assert first == [e["image"] for e in data.test.as_numpy_iterator()]
 
 
+def test_what_tfds_downloads_is_prepared_once(folder, tmp_path, monkeypatch):
+    name, root, derived = folder
+    monkeypatch.setattr(builders, "builder_class", lambda _: derived)  # the genuine one wants the internet
+    monkeypatch.setattr(sources, "look_ahead", lambda url: None)
+    first, again = (pipelines.load(name, cache_dir=tmp_path) for _ in range(2))
+    assert first.info.source == "TFDS download"
+    assert again.info.source.startswith("prepared cache")
+    for data in (first, again):
+        expected = pipelines.load(name, data_dir=root, cache_dir=tmp_path)
+        assert list(data.test.as_numpy_iterator()) == list(expected.test.as_numpy_iterator())
+        assert data.info.sha256 == expected.info.sha256
+
+
 def test_percentages_divide_the_training_set(folder, cache):
-    name, root = folder
+    name, root, _ = folder
     data = pipelines.load(name, data_dir=root, cache_dir=cache, split="50/25/25")
     assert sum(data.info.counts.values()) == COUNTS[name]["train"]
 

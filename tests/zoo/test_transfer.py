@@ -1,13 +1,15 @@
 """Transfer: the four cases, frozen features computed once, phases, weights of classes, the contract and no skew."""
 
-import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pipelines
 import zoo
+from tests import photographs
 from tests.zoo.conftest import DATA, data_dir
 from zoo import backbones, features, plan, train
 from zoo.console import Console
@@ -93,6 +95,19 @@ def test_frozen_features_are_what_the_network_says_of_the_views(planned, dataset
     assert len(np.unique(seen[:, 0])) > 1
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1e3])
+def test_features_of_any_scale_are_standardised(scale, planned, dataset):
+    from zoo import transfer
+
+    model = planned.build(dataset.info)
+    embedding = scale * np.random.default_rng(0).normal(2, 1, (200, 2, 1280)).astype(np.float32)
+    embedding[..., 0] = scale  # a unit that is dead on the training pictures
+    transfer._head(model, embedding)
+    shown = model.get_layer("standardise")(embedding[:, 0], training=False).numpy()
+    np.testing.assert_allclose(shown[:, 1:].std(axis=0), 1, atol=0.2)
+    assert np.abs(shown[:, 0]).max() < 1e-2
+
+
 def test_features_are_computed_once(tmp_path):
     calls = []
 
@@ -147,26 +162,48 @@ def test_both_phases_train_and_a_killed_one_is_taken_up(planned, tmp_path):
     assert again["metrics"] == whole["metrics"]
 
 
-def test_feed_bytes_and_predict_give_the_same_logits(trained, dataset):
-    from zoo import predict, sources
+def hostile(folder):
+    """One photograph as strangers have it: large, turned by EXIF, in other colours, transparent."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = photographs.photographs()["coffee"].resize((1000, 700))
+    clear = picture.resize((300, 260)).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    picture.save(folder / "large.jpg", quality=85)
+    picture.save(folder / "turned.jpg", quality=85, exif=exif)
+    picture.convert("CMYK").save(folder / "cmyk.jpg", quality=85)
+    picture.convert("L").save(folder / "grey.jpg", quality=85)
+    clear.save(folder / "clear.png")
+    clear.save(folder / "turned.png", exif=exif)
+    clear.convert("P").save(folder / "palette.png")
+    picture.resize((31, 22)).save(folder / "tiny.png")
+    return sorted(folder.iterdir())
 
-    run = trained("flowers")
+
+def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
+    import tensorflow as tf
+
+    from zoo import predict, sources
+    from zoo.tasks.classification import softmax
+
+    run, files = trained("flowers"), hostile(tmp_path)
+    raw = [path.read_bytes() for path in files]
+    examples = tf.data.Dataset.from_tensor_slices({"image": raw, "label": tf.zeros(len(raw), tf.int64)})
     opened = sources.open_source(run / "bundle")
-    folder = DATA["image_folder"]
-    task = dataclasses.replace(opened.task)
-    for example in dataset.test.take(4).as_numpy_iterator():
-        path = folder / example["file"].decode()
-        raw = np.array([path.read_bytes()], object)
-        served = opened.call("bytes", {"image_bytes": raw})
-        fed = task.preprocess(example["image"]).numpy()
-        read = task.read(str(path))
-        np.testing.assert_array_equal(fed, read)
-        logits = opened.call("serving_default", {"image": fed[None]})["logits"]
-        np.testing.assert_allclose(served["logits"], logits, atol=1e-4)
-        rows, *_ = predict.run(run, [str(path)], top_k=1)
-        assert rows[0]["label"] == served["label"][0].decode()
-        assert rows[0]["probability"] == pytest.approx(float(served["score"][0]), abs=1e-4)
-        assert opened.call("features", {"image": fed[None]})["embedding"].shape == (1, 1280)
+    feed = opened.task.examples(examples, opened.info, Recipe(), {}, training=False)
+    pixels = next(iter(feed.batches(len(raw))))[0].numpy()
+    assert len(np.unique(pixels.reshape(len(raw), -1), axis=0)) == len(raw)  # no two are read alike
+    fed = opened.call("serving_default", {"image": pixels})["logits"]
+    served = opened.call("bytes", {"image_bytes": np.array(raw, object)})
+    np.testing.assert_allclose(served["logits"], fed, atol=1e-4)
+    assert opened.call("features", {"image": pixels})["embedding"].shape == (len(raw), 1280)
+    names = list(opened.info.class_names)
+    for source in (run, run / "bundle"):
+        rows, *_ = predict.run(source, list(map(str, files)), top_k=len(names))
+        told = np.zeros_like(fed)
+        for row in rows:
+            told[files.index(Path(row["input"])), names.index(row["label"])] = row["probability"]
+        np.testing.assert_allclose(told, softmax(fed), atol=1e-4)
 
 
 def test_the_run_names_what_was_skipped(tmp_path):

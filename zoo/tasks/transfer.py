@@ -126,7 +126,7 @@ class Transfer(Photographs):
         """Return one sentence: which case it is, and how to have another."""
         case = self.case(info)
         return (
-            f"{arguments['backbone']}, policy {case}: {CASES[case].words} "
+            f"Backbone {arguments['backbone']}, policy {case}: {CASES[case].words} "
             f"({info.counts['train']:,} training pictures, {self.similarity}; change it with --set task.similarity= or "
-            "task.policy=)"
+            "task.policy=)."
         )
