@@ -1,5 +1,8 @@
 """Backbones of others: networks of keras.applications, and SavedModels that tensorflow_hub reads."""
 
+import hashlib
+import shutil
+
 import numpy as np
 import pytest
 
@@ -89,6 +92,28 @@ def test_the_weights_of_a_saved_model_come_back(saved_model, tmp_path):
     np.testing.assert_allclose(again.predict(IMAGES, verbose=0), expected, atol=1e-5)
 
 
+def test_a_saved_model_is_trained_exported_and_proven(saved_model, tmp_path, monkeypatch):
+    from tests.zoo.conftest import DATA
+    from zoo import train
+
+    handle = "https://tfhub.dev/someone/tiny/1"  # as hub keeps what it has downloaded
+    kept = tmp_path / hashlib.sha1(handle.encode()).hexdigest()
+    shutil.copytree(saved_model[0], kept)
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    settings = {"task.height": 96, "task.width": 96, "task.policy": "finetune", "task.tune_epochs": 1, "task.views": 1}
+    told = train.run(
+        "flowers",
+        asked={"backbone": handle},
+        settings=settings | {"recipe.epochs": 2, "task.baseline": False},
+        data_dir=str(DATA["image_folder"]),
+        out=str(tmp_path / "run"),
+    )
+    (bundle,) = told["bundles"]
+    assert bundle["verdict"] == "pass"
+    passed = {row["artifact"] for row in bundle["artifacts"] if row["state"] == "pass"}
+    assert {"model.keras", "saved_model/1", "tflite/float32.tflite"} <= passed
+
+
 def test_a_folder_that_is_no_saved_model_is_one_sentence(tmp_path):
-    with pytest.raises(zoo.errors.MissingError, match="tensorflow_hub cannot load"):
+    with pytest.raises(zoo.errors.MissingError, match="cannot load"):
         zoo.build("flowers", backbone=str(tmp_path))

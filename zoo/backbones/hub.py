@@ -7,7 +7,11 @@ adopts each of its variables. A saved model needs that folder, or handle, again 
 from __future__ import annotations
 
 import functools
+import hashlib
+import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -52,17 +56,30 @@ def get(name: str) -> Backbone:
     return Backbone(functools.partial(_build, name), None, f"SavedModel {name}")
 
 
-@functools.cache
 def _load(handle: str) -> Any:
-    import tensorflow_hub as hub
+    import tensorflow as tf
 
     try:
-        loaded = hub.load(handle)
+        loaded = tf.saved_model.load(_folder(handle))
     except Exception as error:  # whatever hub, its resolvers and the network raise
-        raise MissingError(f"tensorflow_hub cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
+        raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
     if not callable(loaded):
         raise UsageError(f"{handle} is a SavedModel without a call; give one of TF Hub's reusable form (TF2)")
     return loaded
+
+
+def _folder(handle: str) -> str:
+    """Return where a SavedModel lies: tensorflow_hub downloads, and keeps each handle under its SHA-1.
+
+    Only a download imports it: it brings the legacy tf_keras along, and a proof refuses what was not asked for.
+    """
+    kept = Path(os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules")
+    for folder in (Path(handle), kept / hashlib.sha1(handle.encode()).hexdigest()):
+        if (folder / "saved_model.pb").is_file():
+            return str(folder)
+    import tensorflow_hub as hub
+
+    return hub.resolve(handle)
 
 
 def _build(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
