@@ -52,7 +52,7 @@ def warp(
         zoom: Largest share by which the image grows or shrinks; its aspect is kept.
         flip: Whether half of the images are mirrored left to right.
         fill: What comes in from outside: "constant" (`value`), "nearest" (the edge), "reflect" (the image mirrored, its
-            edge repeated) or "wrap" (whose seam is not interpolated).
+            edge repeated) or "wrap".
         value: The constant.
 
     Returns:
