@@ -160,13 +160,17 @@ def default_metrics(endpoint: Endpoint) -> Metrics:
 
 
 def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what the live model makes of all rows."""
+    """Return what the live model makes of all rows.
+
+    In a graph, because an eager functional model holds the outputs of all its layers: 20 GB for 256 photographs.
+    """
     import tensorflow as tf
 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    graph = tf.function(endpoint.call, reduce_retracing=True, autograph=False)
 
     def call(values: protocol.Arrays) -> protocol.Arrays:
-        outputs = endpoint.call({k: tf.constant(v, dtypes[k]) for k, v in values.items()})
+        outputs = graph({k: tf.constant(v, dtypes[k]) for k, v in values.items()})
         return {k: tf.convert_to_tensor(v).numpy() for k, v in outputs.items()}
 
     size, rows = endpoint.batch or BATCH, len(next(iter(inputs.values())))
