@@ -39,13 +39,16 @@ def vocabulary(texts: Iterable[str | bytes], size: int, least: int = 2) -> tuple
         texts: The training texts only.
         size: Tokens at most.
         least: Times that a word must occur.
-
-    Raises:
-        ValueError: Two words have one hash.
     """
-    counts = collections.Counter(word for text in texts for word in split(text))
+    return counted((word for text in texts for word in split(text)), size, least)[0]
+
+
+def counted(found: Iterable[str], size: int, least: int) -> tuple[tuple[str, ...], list[int]]:
+    """Return the vocabulary of words as `vocabulary` makes it, and how often each of its tokens is among them."""
+    counts = collections.Counter(found)
     ranked = sorted((word for word in counts if counts[word] >= least), key=lambda word: (-counts[word], word))
-    return (PADDING, UNKNOWN, *ranked[: max(0, size - 2)])
+    ranked = ranked[: max(0, size - 2)]
+    return (PADDING, UNKNOWN, *ranked), [0, 0, *(counts[word] for word in ranked)]
 
 
 def index(vocabulary: Sequence[str]) -> dict[str, int]:

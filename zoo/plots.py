@@ -166,6 +166,17 @@ def scatter(points: np.ndarray, labels: np.ndarray, names: Sequence[str], title:
     return figure
 
 
+def words(points: np.ndarray, names: Sequence[str], bold: int, title: str) -> Figure:
+    """Plot names at points (N, 2), the first `bold` of them bold."""
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(points[:, 0], points[:, 1], s=3, color="grey")
+    for i, ((x, y), name) in enumerate(zip(points, names, strict=True)):
+        axes.annotate(name, (x, y), fontsize=9 if i < bold else 7, fontweight="bold" if i < bold else "normal")
+    axes.set(title=title, xticks=[], yticks=[])
+    return figure
+
+
 def line(values: Sequence[float], x: str, y: str, title: str) -> Figure:
     """Plot values against their places 0, 1, 2, ..."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")

@@ -14,6 +14,7 @@ from zoo import environment
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_photographs`
 DATA = {
+    "all_texts": FIXTURES / "shakespeare.txt",
     "bike_sharing": FIXTURES / "bike_sharing.csv",
     "fashion_mnist": FIXTURES / "fashion_mnist",
     "movie_reviews": FIXTURES / "speeches.csv",
@@ -23,10 +24,13 @@ DATA = {
     "picture_folder": PHOTOGRAPHS,
 }
 
+GENERATED = {"dates"}
 
-def data_dir(model: str) -> str:
-    """Where the small real data of a model's dataset lies."""
-    return str(DATA[zoo.get_spec(model).data])
+
+def data_dir(model: str) -> str | None:
+    """Where the small real data of a model's dataset lies; None where the dataset makes its own."""
+    data = zoo.get_spec(model).data
+    return None if data in GENERATED else str(DATA[data])
 
 
 @pytest.fixture(scope="session", autouse=True)
