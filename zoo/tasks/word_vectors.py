@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from zoo import neighbours
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
+from zoo.tasks import vocabularies
 
 if TYPE_CHECKING:
     import keras
@@ -175,7 +175,11 @@ class WordVectors:
 
     def assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
-        return {"vocabulary.json": (json.dumps(list(info.vocabulary), ensure_ascii=False) + "\n").encode()}
+        return vocabularies.assets(info)
+
+    def tokeniser(self, info: Info) -> str:
+        """Return Python that does what the `text` endpoint does to a word."""
+        return vocabularies.whole_words(1)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the stated words and their nearest in the plane in which they vary most."""
