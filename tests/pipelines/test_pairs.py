@@ -13,7 +13,7 @@ from pipelines.datasets import dates
 
 from .test_words import TEXTS
 
-PAIRS = ["It's 3 March!", "1987-03-03", "caf\u00e9 bad \U0001f642", "a a bad yes"]
+PAIRS = ["It's 3 March, it's 3 March!!", "1987-03-03", "caf\u00e9 bad \U0001f642", "a a bad yes"]
 
 
 def _rows(split):
@@ -27,7 +27,7 @@ def test_dates_are_the_same_everywhere_and_no_day_is_in_two_splits():
     days = [{target for _, target in rows} for rows in parts.values()]
     assert sum(map(len, days)) == len(set().union(*days)) == sum(dates.COUNTS.values())
     told = "\n".join(f"{a}\t{b}" for rows in parts.values() for a, b in rows)
-    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "DIGEST"
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "b04932e43f0f7294"
 
 
 def test_every_form_of_a_date_says_the_day():

@@ -142,8 +142,8 @@ class Translator(keras.Model):
 def attention(
     vocabulary_size: int = 64,
     attention: Literal["bahdanau", "luong"] = "bahdanau",
-    units: int = 128,
-    embedding_dim: int = 48,
+    units: int = 64,
+    embedding_dim: int = 32,
     dropout: float = 0.1,
 ) -> keras.Model:
     """Encoder-decoder with attention, from text to text: dates to ISO 8601, or one language to another.
