@@ -56,8 +56,10 @@ def test_loss_is_that_of_a_loop_by_hand():
     own, other = (table.embeddings.numpy() for table in (model.words, model.neighbours))
     pair = lambda a, b: np.log1p(np.exp(-own[a] @ other[b]))  # noqa: E731
     away = lambda a: 3.0 * np.mean([np.log1p(np.exp(own[a] @ other[n])) for n in (5, 6)])  # noqa: E731
-    expected = np.mean([pair(2, 3) + away(2), pair(3, 4) + away(3), pair(3, 8) + away(3)])
-    assert float(model.batch_loss(word, noise, beside)) == pytest.approx(expected, rel=1e-5)
+    expected = sum([pair(2, 3) + away(2), pair(3, 4) + away(3), pair(3, 8) + away(3)])
+    loss, pairs = model.batch_loss(word, noise, beside)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert float(pairs) == 3
 
 
 def test_neighbours_analogies_and_agreement_with_people():

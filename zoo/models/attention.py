@@ -135,7 +135,7 @@ class Translator(keras.Model):
 @register(
     data="dates",
     task=Translation(),
-    recipes={"default": Recipe(epochs=12, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0)},
+    recipes={"default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0)},
     tiny={"units": 16, "embedding_dim": 8},
     card=Card(paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025"),
 )

@@ -57,10 +57,10 @@ class SkipGram(keras.Model):
 
     # === Training ===
 
-    def batch_loss(self, word: Any, noise: Any, neighbours: Any) -> Any:
-        """Return the negative log-likelihood of a pair of neighbours and its share of the noise, in nats.
+    def batch_loss(self, word: Any, noise: Any, neighbours: Any) -> tuple[Any, Any]:
+        """Return the negative log-likelihood of all pairs of neighbours and their share of the noise, and the pairs.
 
-        Shapes: word (B,), noise (B,), neighbours (B, N) int32 where 0 is none -> scalar.
+        Shapes: word (B,), noise (B,), neighbours (B, N) int32 where 0 is none -> nats and a count, scalars.
         """
         vector = self.words(word)
         there = ops.cast(neighbours > 0, vector.dtype)
@@ -68,31 +68,32 @@ class SkipGram(keras.Model):
         noise = noise[: self.pool]
         false = ops.softplus(ops.matmul(vector, ops.transpose(self.neighbours(noise))))
         pairs = ops.sum(there, axis=1)
-        total = ops.sum(true) + self.negatives * ops.sum(pairs * ops.mean(false, axis=1))
-        return total / ops.maximum(ops.sum(pairs), 1.0)
+        return ops.sum(true) + self.negatives * ops.sum(pairs * ops.mean(false, axis=1)), ops.sum(pairs)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the mean that is shown and reset every epoch."""
         return [self.shown]
 
-    def _loss(self, data: Any) -> Any:
+    def _losses(self, data: Any) -> tuple[Any, Any]:
         word, beside, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.batch_loss(word, beside[:, 1], beside[:, 2:])
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step; y is int32 (B, 2 + N): the word itself, a word of the noise, the neighbours."""
-        with tf.GradientTape() as tape:
-            loss = self._loss(data)
-        gradients = tape.gradient(loss, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        self.shown.update_state(loss)
+    def _show(self, loss: Any, pairs: Any) -> dict[str, Any]:
+        self.shown.update_state(loss / ops.maximum(pairs, 1.0), pairs)
         return {"loss": self.shown.result()}
 
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Take one step on the sum over pairs; y is int32 (B, 2 + N): the word, a word of the noise, the neighbours."""
+        with tf.GradientTape() as tape:
+            loss, pairs = self._losses(data)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._show(loss, pairs)
+
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Return the same loss without a step."""
-        self.shown.update_state(self._loss(data))
-        return {"loss": self.shown.result()}
+        """Return the same loss, in nats a pair, without a step."""
+        return self._show(*self._losses(data))
 
     # === Config ===
 
@@ -105,7 +106,7 @@ class SkipGram(keras.Model):
 @register(
     data="all_texts",
     task=WordVectors(),
-    recipes={"default": Recipe(epochs=15, batch_size=4096, learning_rate=5e-3, optimizer="adam")},
+    recipes={"default": Recipe(epochs=15, batch_size=1024, learning_rate=0.1, optimizer="adagrad")},
     tiny={"embedding_dim": 64, "pool": 16},
     card=Card(paper="Mikolov, Sutskever, Chen, Corrado, Dean 2013, arXiv:1310.4546"),
 )
