@@ -62,11 +62,11 @@ class SkipGram(keras.Model):
 
         Shapes: word (B,), noise (B,), neighbours (B, N) int32 where 0 is none -> nats and a count, scalars.
         """
-        vector = self.words(word)
-        there = ops.cast(neighbours > 0, vector.dtype)
-        true = ops.softplus(-ops.einsum("bd,bnd->bn", vector, self.neighbours(neighbours))) * there
-        noise = noise[: self.pool]
-        false = ops.softplus(ops.matmul(vector, ops.transpose(self.neighbours(noise))))
+        read = (self.words(word), self.neighbours(neighbours), self.neighbours(noise[: self.pool]))
+        vector, beside, away = (ops.cast(x, "float32") for x in read)  # sums of thousands are not for bfloat16
+        there = ops.cast(neighbours > 0, "float32")
+        true = ops.softplus(-ops.einsum("bd,bnd->bn", vector, beside)) * there
+        false = ops.softplus(ops.matmul(vector, ops.transpose(away)))
         pairs = ops.sum(there, axis=1)
         return ops.sum(true) + self.negatives * ops.sum(pairs * ops.mean(false, axis=1)), ops.sum(pairs)
 
@@ -75,7 +75,7 @@ class SkipGram(keras.Model):
         """Return the mean that is shown and reset every epoch."""
         return [self.shown]
 
-    def _losses(self, data: Any) -> tuple[Any, Any]:
+    def _nats(self, data: Any) -> tuple[Any, Any]:
         word, beside, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.batch_loss(word, beside[:, 1], beside[:, 2:])
 
@@ -86,14 +86,14 @@ class SkipGram(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Take one step on the sum over pairs; y is int32 (B, 2 + N): the word, a word of the noise, the neighbours."""
         with tf.GradientTape() as tape:
-            loss, pairs = self._losses(data)
+            loss, pairs = self._nats(data)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._show(loss, pairs)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Return the same loss, in nats a pair, without a step."""
-        return self._show(*self._losses(data))
+        return self._show(*self._nats(data))
 
     # === Config ===
 
