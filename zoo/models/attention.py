@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 from pipelines.sequences import END, PADDING, START
@@ -118,7 +119,8 @@ class Translator(keras.Model):
         ended, tokens, looked = ops.not_equal(token, START), [], []
         for _ in range(length):
             logits, state, shares = self.step(token, state, memory, source)
-            best = ops.cast(ops.argmax(logits[:, END:], axis=-1), "int32") + END  # never padding, unknown or begin
+            # never padding, unknown or begin; Keras' own argmax asks for signs by bits, which TFLite has not
+            best = tf.argmax(logits[:, END:], axis=-1, output_type="int32") + END
             token = ops.where(ended, ops.zeros_like(best), best)
             ended = ops.logical_or(ended, ops.equal(token, END))
             tokens.append(token)
