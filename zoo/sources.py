@@ -46,8 +46,8 @@ def open_source(path: Path, runtime: str | None = None) -> Source:
 
     Args:
         path: The folder; or the model's name, where no folder has that name.
-        runtime: "keras", "saved_model" or "tflite"; None is keras for a run and saved_model for a bundle. A run is
-            asked for its own bundle where the runtime needs one.
+        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. A
+            run is asked for its own bundle where the runtime needs one.
 
     Raises:
         UsageError: Neither a run, a bundle of this zoo nor a model with weights.

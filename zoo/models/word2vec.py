@@ -106,7 +106,7 @@ class SkipGram(keras.Model):
 @register(
     data="all_texts",
     task=WordVectors(),
-    recipes={"default": Recipe(epochs=15, batch_size=1024, learning_rate=0.1, optimizer="adagrad")},
+    recipes={"default": Recipe(epochs=10, batch_size=1024, learning_rate=0.1, optimizer="adagrad")},
     tiny={"embedding_dim": 64, "pool": 16},
     card=Card(paper="Mikolov, Sutskever, Chen, Corrado, Dean 2013, arXiv:1310.4546"),
 )
