@@ -25,7 +25,7 @@ def run(
         source: A run folder or a bundle.
         options: Of the task: prompt, length, temperature, top_p, count.
         seed: Of the random choices.
-        runtime: keras (the live model of a run), saved_model, c_api (the same without Python's TensorFlow) or tflite (of
+        runtime: keras (the live model of a run), saved_model, c_api (as TF Serving loads it) or tflite (of
             a bundle; a run's own bundle for a run).
 
     Returns:
