@@ -139,7 +139,13 @@ class Translator(keras.Model):
     task=Translation(),
     recipes={"default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0)},
     tiny={"units": 16, "embedding_dim": 8},
-    card=Card(paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025"),
+    card=Card(
+        paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025",
+        expect={"exact": 1.0},
+        command="python -m zoo.train attention --precision float32",
+        measured_on="2 cores shared with other work: 3.7 minutes of processor time, 6 epochs",
+        notes="`exact` is of 2,000 days that were never shown; the forms they are written in are those of training.",
+    ),
 )
 def attention(
     vocabulary_size: int = 64,
