@@ -100,8 +100,8 @@ class WordVectors:
             noise = tf.minimum(noise, len(share) - 1)
             return word, tf.concat([word[:, None], noise[:, None], tf.where(near, beside, 0)], axis=1)
 
-        center = np.delete(rows, self.window, axis=1)
-        return pipelines.feed(tf.data.Dataset.from_tensor_slices((rows[:, self.window], center)), augment=draw)
+        around = np.delete(rows, self.window, axis=1)
+        return pipelines.feed(tf.data.Dataset.from_tensor_slices((rows[:, self.window], around)), augment=draw)
 
     def _places(self, split: tf.data.Dataset, info: Info) -> np.ndarray:
         """Return what stands around each word that is kept: int32 (N, 2 * window + 1), 0 beyond the ends of a text."""
