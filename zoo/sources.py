@@ -83,19 +83,11 @@ def _shipped(name: str, runtime: str | None) -> Source:
 
 
 def _live(task: Task, model: keras.Model, info: Info) -> Source:
-    import tensorflow as tf
-
-    from zoo.inference import typed
+    from zoo import inference
 
     served = next(iter(task.served(model).values()))
     contract = task.contract(served, info)
-    functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
-
-    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tensors = {k: tf.constant(v) for k, v in typed(contract[endpoint], inputs).items()}
-        return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
-
-    return Source(task, info, contract, call)
+    return Source(task, info, contract, inference.caller(contract))
 
 
 def _bundle(path: Path, runtime: str) -> Source:

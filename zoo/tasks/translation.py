@@ -133,7 +133,7 @@ class Translation:
         targets = [sequences.decode(row, info.vocabulary, self.level) for row in evaluation.truth]
         said = [sequences.decode(row, info.vocabulary, self.level) for row in written["tokens"]]
         exact = {"exact": _share(said, targets)}
-        call, searched = _eager(contract), min(self.searched, len(targets))
+        call, searched = inference.caller(contract), min(self.searched, len(targets))
         if self.beam > 1 and searched:
             best = [self._search(call, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
             found = [sequences.decode(h.tokens, info.vocabulary, self.level) for h in best]
@@ -228,14 +228,6 @@ def _share(said: list[str], targets: list[str]) -> float:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
-
-
-def _eager(contract: Contract) -> Callable:
-    """Return (endpoint, inputs) -> outputs of the live model, as `sources.Source.call`."""
-    import tensorflow as tf
-
-    functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
-    return lambda name, inputs: {k: v.numpy() for k, v in functions[name](dict(inputs)).items()}
 
 
 def _map(source: np.ndarray, tokens: Any, looked: np.ndarray, names: Any) -> tuple[np.ndarray, list[str], list[str]]:
