@@ -29,7 +29,8 @@ def write_card(
         contract: Its contract.
         certificate: Its proof.
         manifest: Its manifest.
-        card: What the caller knows: title, description, licence, data, metrics, command, notes, images.
+        card: What the caller knows: title, description, licence, data, metrics, command, notes, images, and code:
+            {heading: Python}.
         name: The name of the bundle, for commands.
 
     Raises:
@@ -54,6 +55,7 @@ def write_card(
         parts += _serving(contract, name)
     if "tflite" in formats:
         parts += _litert(contract[formats["tflite"]["endpoints"][0]])
+    parts += [f"## {title}\n\n```python\n{code}```" for title, code in card.get("code", {}).items()]
     parts += [f"## Notes\n\n{card['notes']}"] if card.get("notes") else []
     parts.append(
         "`sha256sum -c SHA256SUMS` finds damaged files. It cannot find malice: who can write files can write sums."

@@ -62,7 +62,8 @@ def export_model(
         samples: Real examples (N, ...) by input name, used in golden inputs.
         formats: What to write, or "all". Any other list asks for its formats by name: one
             that cannot carry the model is then a failure.
-        card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files).
+        card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files), code
+            ({heading: Python}).
         assets: More files of the bundle, {name: bytes or path}.
         metadata: JSON-able, kept in the manifest.
         require: Runtimes and formats without which the proof is incomplete.

@@ -16,7 +16,13 @@ from export.errors import ExportError, MissingError
 from export.runners import protocol
 from export.runners.calls import in_batches
 
-RUNNERS = {"saved_model": "run_tensorflow", "tflite": "run_litert", "keras": "run_keras", "onnx": "run_onnx"}
+RUNNERS = {  # what may be asked for: the format that is run, and by what
+    "saved_model": ("saved_model", "run_tensorflow"),
+    "c_api": ("saved_model", "run_c_api"),
+    "tflite": ("tflite", "run_litert"),
+    "keras": ("keras", "run_keras"),
+    "onnx": ("onnx", "run_onnx"),
+}
 
 
 class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
@@ -60,7 +66,7 @@ def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: st
 
     Args:
         path: The bundle.
-        format: "saved_model", "tflite", "keras" or "onnx".
+        format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel by the loader of TF Serving.
         quantize: Of TFLite: None for float32, or "float16", "dynamic", "int8".
 
     Returns:
@@ -74,20 +80,21 @@ def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: st
     manifest = read_manifest(folder)
     if format not in RUNNERS:
         raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(RUNNERS)}")
+    wanted, runner = RUNNERS[format]
     present = [a for a in manifest["artifacts"] if a["state"] is None]
-    found = [a for a in present if a["format"] == format and a.get("quantize") == quantize]
+    found = [a for a in present if a["format"] == wanted and a.get("quantize") == quantize]
     if not found:
-        wanted = " ".join(filter(None, (format, quantize)))
-        raise ExportError(f"{folder} holds no {wanted}; it has {', '.join(a['path'] for a in present)}")
+        missing = " ".join(filter(None, (wanted, quantize)))
+        raise ExportError(f"{folder} holds no {missing}; it has {', '.join(a['path'] for a in present)}")
     contract, artifact = Contract.from_json(manifest["contract"]), found[0]
     try:
-        opened = _open(folder, contract, artifact, manifest)
+        opened = _open(folder, contract, artifact, manifest, runner)
     except ImportError as error:
         raise MissingError(f"{format} cannot be run here ({error}); install its runtime") from error
     return Loaded(contract, {name: functions["main"] for name, functions in opened.items()}, artifact["batch"])
 
 
-def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any]) -> Any:
+def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], name: str) -> Any:
     import importlib
 
     if artifact["format"] in ("saved_model", "keras"):
@@ -95,7 +102,7 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
     if artifact["format"] == "keras":
         for module in (manifest["code_dependency"] or {}).get("modules", ()):
             importlib.import_module(module)
-    runner = importlib.import_module(f"export.runners.{RUNNERS[artifact['format']]}")
+    runner = importlib.import_module(f"export.runners.{name}")
     order = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -29,22 +30,12 @@ def read(path: Path) -> Rows:
     Raises:
         DataError: It is neither, or it is not UTF-8.
     """
-    try:
+    with _readable(path):
         if path.is_dir():
             files = sorted(path.glob("*/*.txt"))
             rows = [(file.read_text(encoding="utf-8-sig"), file.parent.name) for file in files]
-        elif path.suffix.lower() in (".csv", ".tsv"):
-            with path.open(encoding="utf-8-sig", newline="") as table:
-                found = csv.DictReader(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-                rows = [(row["text"], row["label"]) for row in found]
         else:
-            rows = []
-    except KeyError as error:
-        raise DataError(f"{path} has no column {error}; it needs the columns text and label", USAGE) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
+            rows = read_table(path, ("text", "label")) if path.suffix.lower() in (".csv", ".tsv") else []
     if len({label for _, label in rows}) < 2:
         raise DataError(
             f"{path} has no texts of two classes: give a .csv with the columns text and label, or a folder that has "
@@ -52,6 +43,32 @@ def read(path: Path) -> Rows:
             MISSING,
         )
     return rows
+
+
+def read_table(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
+    """Read two columns of a .csv or .tsv file.
+
+    Raises:
+        DataError: A column is not there, or the file cannot be read as UTF-8.
+    """
+    with _readable(path), path.open(encoding="utf-8-sig", newline="") as table:
+        found = csv.DictReader(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        if absent := set(columns) - set(found.fieldnames or ()):
+            raise DataError(
+                f"{path} has no column {sorted(absent)[0]!r}; it needs the columns {' and '.join(columns)}", USAGE
+            )
+        return [tuple(row[column] or "" for column in columns) for row in found]
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in reading a file into one sentence."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
 
 
 def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows], list[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines import text
 
-_PIECE = re.compile(r"\w+|\W", re.DOTALL)  # words, and single characters of everything else
+PATTERN = r"\w+|\W"  # words, and single characters of everything else
 
 
 def vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
     """
     texts = list(texts)
     characters = text.vocabulary(texts)
-    counts = collections.Counter(piece for whole in texts for piece in _PIECE.findall(whole) if len(piece) > 1)
+    counts = collections.Counter(piece for whole in texts for piece in re.findall(PATTERN, whole) if len(piece) > 1)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return (*characters, *ranked[: max(0, size - len(characters))])
 
@@ -42,7 +42,7 @@ def encode(whole: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
     ids = {token: i for i, token in enumerate(vocabulary)}
     unknown = ids[text.UNKNOWN]
     found: list[int] = []
-    for piece in _PIECE.findall(whole):
+    for piece in re.findall(PATTERN, whole):
         known = ids.get(piece)
         found += [known] if known is not None else [ids.get(character, unknown) for character in piece]
     return np.array(found, np.int32)

@@ -19,6 +19,7 @@ PADDING, UNKNOWN = "", "[UNK]"
 _MARKS = "([!?\U0001f000-\U0001faff])"
 _SEPARATORS = "[^a-z0-9'!?\u00c0-\u1fff\u2c00-\ufffc\U00010000-\U0010ffff]+"
 _OPENING, _CLOSING = "(^| )'+", "'+( |$)"
+REPLACED = ((_MARKS, r" \1 "), (_SEPARATORS, " "), (_OPENING, " "), (_CLOSING, " "))  # in this order
 _HASHES = 2**62  # buckets: words of a vocabulary are checked to have one each
 
 
@@ -27,8 +28,8 @@ def split(text: str | bytes) -> list[str]:
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     text = text.lower().decode("utf-8", "replace")  # bytes.lower() is ASCII only
-    text = re.sub(_SEPARATORS, " ", re.sub(_MARKS, r" \1 ", text))
-    text = re.sub(_CLOSING, " ", re.sub(_OPENING, " ", text))
+    for pattern, instead in REPLACED:
+        text = re.sub(pattern, instead, text)
     return [word for word in text.split(" ") if word]
 
 
@@ -39,13 +40,16 @@ def vocabulary(texts: Iterable[str | bytes], size: int, least: int = 2) -> tuple
         texts: The training texts only.
         size: Tokens at most.
         least: Times that a word must occur.
-
-    Raises:
-        ValueError: Two words have one hash.
     """
-    counts = collections.Counter(word for text in texts for word in split(text))
+    return counted((word for text in texts for word in split(text)), size, least)[0]
+
+
+def counted(found: Iterable[str], size: int, least: int) -> tuple[tuple[str, ...], list[int]]:
+    """Return the vocabulary of words as `vocabulary` makes it, and how often each of its tokens is among them."""
+    counts = collections.Counter(found)
     ranked = sorted((word for word in counts if counts[word] >= least), key=lambda word: (-counts[word], word))
-    return (PADDING, UNKNOWN, *ranked[: max(0, size - 2)])
+    ranked = ranked[: max(0, size - 2)]
+    return (PADDING, UNKNOWN, *ranked), [0, 0, *(counts[word] for word in ranked)]
 
 
 def index(vocabulary: Sequence[str]) -> dict[str, int]:
@@ -74,8 +78,8 @@ def split_tensor(texts: tf.Tensor) -> tf.RaggedTensor:
     texts = tf.strings.unicode_transcode(
         texts, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
     )
-    for pattern, with_ in ((_MARKS, r" \1 "), (_SEPARATORS, " "), (_OPENING, " "), (_CLOSING, " ")):
-        texts = tf.strings.regex_replace(texts, pattern, with_)
+    for pattern, instead in REPLACED:
+        texts = tf.strings.regex_replace(texts, pattern, instead)
     return tf.strings.split(texts)
 
 

@@ -12,7 +12,7 @@ from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.options import check_quantize, quantize_option
-from zoo.specs import Phased, Ships
+from zoo.specs import Phased, Ships, Tokenises
 
 if TYPE_CHECKING:
     from export.contract import Contract
@@ -126,6 +126,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         "metrics": metrics,
         "command": plan.command(),
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
+        "code": {"Token ids of a text": plan.task.tokeniser(info)} if isinstance(plan.task, Tokenises) else {},
         "images": sorted((folder.path / "figures").glob("*.png")),
     }
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from zoo.specs import Evaluation
 
 if TYPE_CHECKING:
-    from export.contract import Endpoint
+    from export.contract import Contract, Endpoint
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
 
@@ -44,6 +44,17 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
         outputs.append({k: v.numpy() for k, v in call(named).items()})
         truth.append(y.numpy())
     return Evaluation(_joined(inputs), _joined(outputs), np.concatenate(truth), info)
+
+
+def caller(contract: Contract) -> Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]:
+    """Return the live model as (endpoint name, arrays by input name) -> arrays by output name."""
+    functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
+
+    def call(endpoint: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        tensors = {k: tf.constant(v) for k, v in typed(contract[endpoint], inputs).items()}
+        return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
+
+    return call
 
 
 def samples(endpoint: Endpoint, feed: Feed, count: int, shuffled: bool = False) -> dict[str, np.ndarray]:

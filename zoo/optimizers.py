@@ -89,6 +89,8 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
     elif recipe.optimizer == "rmsprop":
         optimizer = keras.optimizers.RMSprop(momentum=recipe.momentum, **common)
+    elif recipe.optimizer == "adagrad":
+        optimizer = keras.optimizers.Adagrad(**common)
     elif recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(**common)
     else:

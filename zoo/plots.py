@@ -166,6 +166,36 @@ def scatter(points: np.ndarray, labels: np.ndarray, names: Sequence[str], title:
     return figure
 
 
+def words(points: np.ndarray, names: Sequence[str], bold: int, title: str) -> Figure:
+    """Plot names at points (N, 2), the first `bold` of them bold."""
+    figure = Figure(figsize=(10, 8), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(points[:, 0], points[:, 1], s=3, color="grey")
+    for i, ((x, y), name) in enumerate(zip(points, names, strict=True)):
+        axes.annotate(name, (x, y), fontsize=9 if i < bold else 7, fontweight="bold" if i < bold else "normal")
+    axes.set(title=title, xticks=[], yticks=[])
+    return figure
+
+
+def alignments(maps: Sequence[tuple[np.ndarray, Sequence[str], Sequence[str]]], title: str) -> Figure:
+    """Plot attention maps: shares in [0, 1] (written, read), with the names of what was written and read."""
+    figure = Figure(figsize=(9, 2.8 * max(len(maps), 1) + 0.4), layout="constrained")
+    for axes, (shares, written, read) in zip(np.atleast_1d(figure.subplots(len(maps), 1)), maps, strict=True):
+        if shares.size:
+            axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        axes.set_xticks(range(len(read)), read, rotation=0 if all(len(r) == 1 for r in read) else 90)
+        axes.set_yticks(range(len(written)), written)
+    figure.suptitle(title)
+    return figure
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """Return a figure as uint8 (H, W, 3)."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
 def line(values: Sequence[float], x: str, y: str, title: str) -> Figure:
     """Plot values against their places 0, 1, 2, ..."""
     figure = Figure(figsize=(6, 3.6), layout="constrained")

@@ -13,7 +13,7 @@ from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.specs import Shown
 
-RUNTIMES = ("keras", "saved_model", "tflite")
+RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 
 
 def run(
@@ -25,7 +25,8 @@ def run(
         source: A run folder or a bundle.
         options: Of the task: prompt, length, temperature, top_p, count.
         seed: Of the random choices.
-        runtime: keras (the live model of a run), saved_model or tflite (of a bundle; a run's own bundle for a run).
+        runtime: keras (the live model of a run), saved_model, c_api (as TF Serving loads it) or tflite (of
+            a bundle; a run's own bundle for a run).
 
     Returns:
         Text, rows or an image.

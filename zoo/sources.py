@@ -46,8 +46,8 @@ def open_source(path: Path, runtime: str | None = None) -> Source:
 
     Args:
         path: The folder; or the model's name, where no folder has that name.
-        runtime: "keras", "saved_model" or "tflite"; None is keras for a run and saved_model for a bundle. A run is
-            asked for its own bundle where the runtime needs one.
+        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. A
+            run is asked for its own bundle where the runtime needs one.
 
     Raises:
         UsageError: Neither a run, a bundle of this zoo nor a model with weights.
@@ -83,19 +83,11 @@ def _shipped(name: str, runtime: str | None) -> Source:
 
 
 def _live(task: Task, model: keras.Model, info: Info) -> Source:
-    import tensorflow as tf
-
-    from zoo.inference import typed
+    from zoo import inference
 
     served = next(iter(task.served(model).values()))
     contract = task.contract(served, info)
-    functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
-
-    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        tensors = {k: tf.constant(v) for k, v in typed(contract[endpoint], inputs).items()}
-        return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
-
-    return Source(task, info, contract, call)
+    return Source(task, info, contract, inference.caller(contract))
 
 
 def _bundle(path: Path, runtime: str) -> Source:

@@ -244,6 +244,14 @@ class Ships(Protocol):
         """Return {file name: content}."""
 
 
+@runtime_checkable
+class Tokenises(Protocol):
+    """A task whose artifacts take token ids where a person has a text."""
+
+    def tokeniser(self, info: Info) -> str:
+        """Return ten lines of Python or so for the card: `tokens(UTF-8 bytes) -> int32 ids` by vocabulary.json."""
+
+
 def first_metrics(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
     """Yield the scalar metrics in order, headline first."""
     return ((k, v) for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from export.contract import Endpoint, Tensor
+from export import steps
+from export.contract import Contract, Endpoint, Tensor
 from export.drawing import EXTREMES, TEXTS
 from export.errors import ExportError
 from export.golden import cases_for
@@ -88,6 +91,23 @@ def test_padding_only_and_long_tokens():
     assert not cases["extremes"].inputs["tokens"][0].any()
     assert cases["steps_64"].inputs["tokens"].shape == (1, 64)
     assert cases["steps_64"].chain == {}
+
+
+@pytest.mark.parametrize(("length", "wrong"), [(128, 0), (64, 0), (128, 3), (32, None)])
+def test_steps_are_held_against_a_forward_call_of_a_fixed_length(length, wrong):
+    token, state = Tensor("token", "int32", (1,), "token", 0, 9), Tensor("h", "float32", (1, 1), "state")
+    step = Endpoint("step", (token, state), (Tensor("y", "float32", (1, 1)), replace(state, name="next_h")), batch=1)
+    tokens = Tensor("tokens", "int32", (None, length), "token", 0, 9)
+    whole = Endpoint("whole", (tokens,), (Tensor("y", "float32", (None, length, 1)),))
+    case = next((c for c in cases_for(whole) if c.name == steps.NAME), None)
+    assert (case is None) == (wrong is None)
+    if case is not None:
+        one = next(c for c in cases_for(step) if c.chain).inputs["token"]
+        assert case.inputs["tokens"][0, :64].tolist() == one.tolist()
+        sums = np.cumsum(case.inputs["tokens"][0]).astype(np.float32)[None, :, None]
+        arrays = {"step": {f"{steps.NAME}/main/y": sums[0, :64].copy()}, "whole": {f"{steps.NAME}/main/y": sums}}
+        arrays["step"][f"{steps.NAME}/main/y"][40] += wrong
+        assert bool(steps.judge(Contract((whole, step)), arrays, Policy())) == bool(wrong)
 
 
 def test_steps_are_a_chain_from_zero_state():

@@ -12,9 +12,12 @@ from tests import photographs
 from zoo import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+DATES = Path(tempfile.mkdtemp(prefix="dates-")) / "dates.tsv"  # written by `_dates`
 PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_photographs`
 DATA = {
+    "all_texts": FIXTURES / "shakespeare.txt",
     "bike_sharing": FIXTURES / "bike_sharing.csv",
+    "dates": DATES,
     "fashion_mnist": FIXTURES / "fashion_mnist",
     "movie_reviews": FIXTURES / "speeches.csv",
     "shakespeare": FIXTURES / "shakespeare.txt",
@@ -41,6 +44,17 @@ def _photographs():
     photographs.write(PHOTOGRAPHS, 20, classes=6)
     yield
     shutil.rmtree(PHOTOGRAPHS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _dates():
+    """Some of the pairs of `dates`, which is too large for tests."""
+    from pipelines.datasets import dates
+
+    rows = dates._make()["test"][:500]
+    DATES.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
+    yield
+    shutil.rmtree(DATES.parent)
 
 
 @pytest.fixture(scope="session")

@@ -84,6 +84,11 @@ def test_200_characters_are_the_same_in_every_runtime(trained, options):
         assert sample.run(run, options=options, seed=2).rows[0]["text"] != texts["keras"]
 
 
+def test_the_certificate_holds_64_steps_against_one_call(trained):
+    cases = json.loads((trained("text_rnn") / "bundle" / "golden" / "cases.json").read_text())
+    assert all("steps_64" in {case["name"] for case in cases[name]} for name in ("serving_default", "step"))
+
+
 def test_evaluation_has_bits_and_simple_methods_beside_them(trained):
     run = trained("text_rnn")
     evaluation = json.loads((run / "evaluation.json").read_text())

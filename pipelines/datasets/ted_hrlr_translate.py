@@ -1,0 +1,74 @@
+"""Talks in Portuguese and in English, sentence by sentence (Qi 2018, arXiv:1804.06323).
+
+Sources:   data_dir (a .csv or .tsv with the columns source and target), the prepared cache, TFDS download. Without the
+           internet `dates` is the one to take.
+Features:  {"source": Portuguese, "target": English}, UTF-8 strings.
+Splits:    "official" is TFDS's: 51,785 / 1,193 / 1,803. Percentages divide the 51,785, or all of the user's pairs
+           (90/5/5 if not told).
+Licence:   CC BY-NC-ND 4.0 (TED).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipelines import builders, pairs, sources, splits
+from pipelines.dataset import Dataset
+
+NAME = "ted_hrlr_translate"
+CONFIG, LANGUAGES = "pt_to_en", ("pt", "en")
+MEND = "a network, --data-dir with your own pairs, or --set data=dates"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, parts = _search(sources.cache_root(cache_dir) / NAME)
+        if policy:
+            rows = parts["train"]
+            first, second = splits.bounds(policy, len(rows))
+            parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
+    else:
+        source, parts = pairs.own(NAME, data_dir, policy or (90, 5, 5))
+    return pairs.dataset(
+        parts,
+        name=NAME,
+        source=source,
+        licence="CC BY-NC-ND 4.0" if data_dir is None else "your own data",
+        homepage="https://github.com/neulab/word-embeddings-for-nmt",
+        split=split,
+    )
+
+
+def _search(cache: Path) -> tuple[str, dict[str, pairs.Rows]]:
+    target = cache / CONFIG
+
+    def fresh() -> list[sources.Source[dict[str, pairs.Rows]]]:
+        url = next(iter(builders.raw_files(NAME)))
+        look, take = lambda: sources.look_ahead(url), lambda: _prepare(target)
+        return [sources.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
+
+    return sources.prepared_once(NAME, {target: _read}, fresh, MEND)
+
+
+def _builder(folder: Path) -> object:
+    return builders.builder_class(NAME)(data_dir=folder, config=CONFIG)
+
+
+def _prepare(target: Path) -> dict[str, pairs.Rows]:
+    with sources.staged(target) as stage:
+        builders.prepare(_builder(stage), stage / "downloads")
+    return _read(target)
+
+
+def _read(folder: Path) -> dict[str, pairs.Rows]:
+    builder = _builder(folder)
+    return {
+        part: [
+            tuple(example[language].decode() for language in LANGUAGES)
+            for example in builders.read(builder, part).as_numpy_iterator()
+        ]
+        for part in ("train", "validation", "test")
+    }
