@@ -114,7 +114,7 @@ class FashionMNIST(keras.Model):
             augment="flip_shift",
         ),
         "full": Recipe(
-            epochs=40,
+            epochs=30,
             batch_size=128,
             optimizer="adamw",
             learning_rate=5e-3,
