@@ -19,12 +19,12 @@ WARM_UP, STEPS, BATCH = 20, 150, 128
 def network() -> nn.Module:
     """Build our default architecture."""
     body, channels = [], 1
-    for block, (filters, depth) in enumerate(((32, 1), (64, 2), (128, 2))):
+    for block, (filters, depth) in enumerate(((32, 1), (96, 2), (192, 2))):
         for _ in range(depth):
             body += [nn.Conv2d(channels, filters, 3, padding=1, bias=False), nn.BatchNorm2d(filters), nn.ReLU()]
             channels = filters
         body.append(nn.MaxPool2d(2) if block < 2 else nn.AdaptiveAvgPool2d(1))
-    return nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.2), nn.Linear(128, 10))
+    return nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.2), nn.Linear(192, 10))
 
 
 def main(precision: str) -> float:

@@ -131,14 +131,15 @@ class FashionMNIST(keras.Model):
     tiny={"filters": (8, 16), "depths": (1, 1)},
     card=Card(
         paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
-        expect={"accuracy": 0.9351},
+        expect={"accuracy": 0.9400},
         command="python -m zoo.train fashion_mnist",
-        measured_on="2 cores of an AMD EPYC with AVX2, float32: 18 epochs of 125 s alone, shared 64 minutes",
+        measured_on="2 cores of an Intel Xeon with AMX, bfloat16, shared with other work: 10 minutes, 34 s an epoch; "
+        "seeds 0, 1, 2 gave 0.9400, 0.9403, 0.9379",
         notes="Knows ten kinds of garment, centred, light on black: a photograph on white must be inverted first.",
     ),
     weights={
         "default": Weights(
-            "fashion_mnist.weights.h5", sha256="c0f0b7a713754fc6d39617538b280a510edc70df1ad84cff383c043519b49615"
+            "fashion_mnist.weights.h5", sha256="0b658cfc6b38ff45648652c55ef3c759573ed39853c8f88d3dfa6006aeef68a6"
         )
     },
 )

@@ -145,4 +145,6 @@ def style_transfer(filters: Sequence[int] = (32, 64, 128), depth: int = 5) -> ke
         filters: Of the convolutions, from the image inwards; each after the first halves height and width.
         depth: Residual blocks at the smallest size.
     """
-    return StyleTransfer(filters, depth, name="style_transfer")
+    model = StyleTransfer(filters, depth, name="style_transfer")
+    model(keras.Input((None, None, 3), name="image"))
+    return model
