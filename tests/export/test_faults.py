@@ -205,8 +205,8 @@ def test_batch_dependent_model(tmp_path):
     model, _ = make("batch_dependent")
     with pytest.raises(ExportFailed, match="outputs depend on the batch") as failure:
         export_model(model, tmp_path / "b", formats=("saved_model",))
-    # a difference of one between batches must not widen its own tolerance; what is left is eager against graph
-    assert failure.value.certificate.noise_floor == {"serving_default": {"output": 0.0}}
+    # a difference of one between batches must not widen its own tolerance; what is left is a nudge of the inputs
+    assert failure.value.certificate.noise_floor["serving_default"]["output"] < 1e-5
 
 
 def test_a_dependency_that_the_manifest_hides(damaged):

@@ -82,8 +82,10 @@ def test_a_bundle_takes_jpeg_files_of_any_size_and_gives_jpeg_files(trained, tmp
         image = Image.open(io.BytesIO(answer))
         assert image.format == "JPEG"
         assert image.size == (row["width"], row["height"]) == painted.shape[1::-1]
-        expected = tf.io.decode_jpeg(tf.io.encode_jpeg(painted, quality=95)).numpy()
-        assert np.abs(np.asarray(image).astype(float) - expected).mean() < 1
+        given, expected = (
+            tf.io.decode_jpeg(f).numpy().astype(int) for f in (answer, tf.io.encode_jpeg(painted, quality=95))
+        )
+        assert np.abs(given - expected).mean() < 0.5  # a pixel may be rounded the other way
 
 
 def test_flags_of_the_model_stand_for_settings():

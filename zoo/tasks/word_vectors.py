@@ -222,9 +222,9 @@ class WordVectors:
 def _terms(question: str, vocabulary: Sequence[str]) -> list[tuple[int, int]]:
     """Return (sign, id) of each word of a sum such as `king - man + woman`."""
     known, terms = words.index(vocabulary), []
-    for sign, part in re.findall(r"(^|\s[+-]\s)\s*(.*?)(?=\s[+-]\s|$)", question.strip()):
+    for sign, part in re.findall(r"(^|\s[+-]\s)\s*(.*?)(?=\s[+-]\s|$)", f"{question.strip()} "):
         found = words.split(part)
-        if len(found) != 1:
+        if len(found) != 1 or part[0] in "+-":
             raise UsageError(f"{question!r} is not a word, or words with + and - between them, such as a - b + c")
         if known.get(found[0], 0) < 2:
             raise unknown("word", found[0], vocabulary[2:])
