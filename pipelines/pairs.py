@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import labelled, sources
+from pipelines import labelled, sources, splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import USAGE, DataError
 
 Rows = list[tuple[str, str]]  # (source, target)
+
+
+def load(
+    name: str,
+    data_dir: str | os.PathLike | None,
+    split: str,
+    official: Callable[[], tuple[str, Mapping[str, Rows]]],
+    licence: str,
+    homepage: str,
+) -> Dataset:
+    """Return the splits of a dataset of pairs; see `pipelines.load`.
+
+    Args:
+        name: Of the dataset.
+        data_dir: The user's own table, or None.
+        split: "official", or percentages of the official training set, or of all of the user's pairs (else 90/5/5).
+        official: Returns what the source is called, and the official rows by split.
+        licence: Of the official rows.
+        homepage: Of the dataset.
+
+    Raises:
+        DataError: The rows are not to be had, or a split would be empty.
+    """
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, parts = official()
+        if policy:
+            rows = parts["train"]
+            first, second = splits.bounds(policy, len(rows))
+            parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
+    else:
+        source, parts = own(name, data_dir, policy or (90, 5, 5))
+    licence = licence if data_dir is None else "your own data"
+    return dataset(parts, name=name, source=source, licence=licence, homepage=homepage, split=split)
 
 
 def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:

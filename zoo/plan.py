@@ -175,10 +175,9 @@ def make_plan(
     groups["model"] = {**chosen.arguments(), **(asked or {}), **groups["model"]}
     for candidate in chosen.candidates:
         registry.check_arguments(model, candidate)
-    if dataset not in pipelines.list_datasets():
-        raise unknown("dataset", dataset, pipelines.list_datasets())
-    if precision not in PRECISIONS:
-        raise unknown("precision", precision, PRECISIONS)
+    for kind, value, known in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
+        if value not in known:
+            raise unknown(kind, value, known)
     decided = registry.DECIDED_BY_DATA & set(groups["model"])
     if decided:
         raise UsageError(f"{', '.join(sorted(decided))}: the data decides that; leave it out")

@@ -13,7 +13,7 @@ import datetime
 import hashlib
 import os
 
-from pipelines import pairs, splits
+from pipelines import pairs
 from pipelines.dataset import Dataset
 
 NAME = "dates"
@@ -44,22 +44,13 @@ FORMS = (
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    policy = splits.percentages(split)
-    if data_dir is None:
-        source, parts = "made by pipelines/datasets/dates.py", _make()
-        if policy:
-            rows = parts["train"]
-            first, second = splits.bounds(policy, len(rows))
-            parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
-    else:
-        source, parts = pairs.own(NAME, data_dir, policy or (90, 5, 5))
-    return pairs.dataset(
-        parts,
-        name=NAME,
-        source=source,
-        licence="Apache-2.0" if data_dir is None else "your own data",
+    return pairs.load(
+        NAME,
+        data_dir,
+        split,
+        lambda: ("made by pipelines/datasets/dates.py", _make()),
+        licence="Apache-2.0",
         homepage="https://www.iso.org/iso-8601-date-and-time-format.html",
-        split=split,
     )
 
 

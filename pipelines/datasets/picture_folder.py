@@ -34,22 +34,14 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split) or stratified.DEFAULT
+    rest = policy, split, cache_dir
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
-        return _read(f"your own pictures in {root}", root, _below(root), "your own data", policy, split, cache_dir)
+        return _read(f"your own pictures in {root}", root, _below(root), "your own data", *rest)
+    installed = "photographs of scikit-image and scikit-learn"
     places = [
         sources.Source(
-            "photographs of scikit-image and scikit-learn",
-            _installed,
-            lambda: _read(
-                "photographs of scikit-image and scikit-learn",
-                Path("/"),
-                _installed(),
-                "CC0 and CC-BY-2.0",
-                policy,
-                split,
-                cache_dir,
-            ),
+            installed, _installed, lambda: _read(installed, Path("/"), _installed(), "CC0 and CC-BY-2.0", *rest)
         ),
         sources.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
     ]

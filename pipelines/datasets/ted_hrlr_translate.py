@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import builders, pairs, sources, splits
+from pipelines import builders, pairs, sources
 from pipelines.dataset import Dataset
 
 NAME = "ted_hrlr_translate"
@@ -23,22 +23,13 @@ MEND = "a network, --data-dir with your own pairs, or --set data=dates"
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    policy = splits.percentages(split)
-    if data_dir is None:
-        source, parts = _search(sources.cache_root(cache_dir) / NAME)
-        if policy:
-            rows = parts["train"]
-            first, second = splits.bounds(policy, len(rows))
-            parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
-    else:
-        source, parts = pairs.own(NAME, data_dir, policy or (90, 5, 5))
-    return pairs.dataset(
-        parts,
-        name=NAME,
-        source=source,
-        licence="CC BY-NC-ND 4.0" if data_dir is None else "your own data",
+    return pairs.load(
+        NAME,
+        data_dir,
+        split,
+        lambda: _search(sources.cache_root(cache_dir) / NAME),
+        licence="CC BY-NC-ND 4.0",
         homepage="https://github.com/neulab/word-embeddings-for-nmt",
-        split=split,
     )
 
 
