@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from export import sidebyside
 from export.certificate import Certificate, Row
 from export.contract import Contract, Endpoint, Tensor
 from export.errors import ExportError
 from export.evaluation import describe
 from export.serving import CONFIG, docker_command
+
+FIGURES = "figures"
 
 
 def write_card(
@@ -40,7 +43,8 @@ def write_card(
     parts = [f"# {card.get('title', name)}", card.get("description")]
     parts += _facts(card)
     parts += _pictures(folder, card.get("images", ()))
-    parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts)]
+    parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts), _images(certificate.artifacts)]
+    parts += [_picture(path) for path in sorted((folder / FIGURES).glob(f"{sidebyside.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
             f"The Keras files hold classes of {code['package']}: `import {', '.join(code['modules'])}` before "
@@ -77,10 +81,13 @@ def _pictures(folder: Path, images: Iterable[Any]) -> list[str]:
     for image in map(Path, images):
         if not image.is_file():
             raise ExportError(f"card image {image} is not there; give the path of a PNG file")
-        (folder / "figures").mkdir(exist_ok=True)
-        shutil.copyfile(image, folder / "figures" / image.name)
-        shown.append(f"![{image.stem.replace('_', ' ')}](figures/{image.name})")
+        (folder / FIGURES).mkdir(exist_ok=True)
+        shown.append(_picture(Path(shutil.copyfile(image, folder / FIGURES / image.name))))
     return shown
+
+
+def _picture(path: Path) -> str:
+    return f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -97,6 +104,23 @@ def _proof(rows: Iterable[Row]) -> str:
         code = f"needs the code of {row.code_dependency}" if row.code_dependency else ""
         lines.append((f"`{row.artifact}`", ran, row.state, worst(row), row.reason or row.note or code))
     return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
+
+
+def _images(rows: Iterable[Row]) -> str:
+    """Return how near the images of each artifact come to the reference, by their size; empty where none is."""
+    lines = [
+        (f"`{row.artifact}`", row.runtime, name, size, _decibels(found["psnr_db"]), f"{found['max_difference']:.2g}")
+        for row in rows
+        for name, endpoint in row.endpoints.items()
+        for output in endpoint.get("outputs", {}).values()
+        for size, found in output.get("images", {}).items()
+    ]
+    head = ("artifact", "ran in", "endpoint", "size", "PSNR", "largest difference of a pixel")
+    return _table(head, lines) if lines else ""
+
+
+def _decibels(psnr: float | None) -> str:
+    return "equal" if psnr is None else f"{psnr:.0f} dB"
 
 
 def worst(row: Row) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 
 from export.contract import Tensor
 
 EXTREMES = ("zeros", "ones", "low", "high", "denormal")
-UNKNOWN = {"image": (32, 64), "token": (16, 5)}  # sizes given to dimensions that are known only at run time
+UNKNOWN = {  # sizes given to dimensions that are known only at run time: the usual ones, others, and odd ones
+    "image": ((32, 32), (64, 64), (65, 97)),
+    "token": ((16,), (5,), (5,)),
+}
 TEXTS = {
     "plain": "a line of text",
     "empty": "",
@@ -21,9 +25,9 @@ TEXTS = {
 }
 
 
-def draw(tensor: Tensor, rows: int, rng: np.random.Generator, alternative: bool = False) -> np.ndarray:
-    """Return typical values; the alternative has other sizes in the dimensions that are known only at run time."""
-    shape = shape_of(tensor, rows, alternative)
+def draw(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: int = 0) -> np.ndarray:
+    """Return typical values; `sizes` chooses those of the dimensions that are known only at run time, see `UNKNOWN`."""
+    shape = shape_of(tensor, rows, sizes)
     if tensor.dtype == "string":
         return _strings(tensor, shape)
     low, high = legal_range(tensor)
@@ -87,10 +91,10 @@ def _file(picture: Image.Image, kind: str, **options: object) -> bytes:  # noqa:
     return stream.getvalue()
 
 
-def shape_of(tensor: Tensor, rows: int, alternative: bool = False) -> tuple[int, ...]:
-    """Return a concrete shape."""
-    unknown = UNKNOWN["image" if tensor.meaning == "image" else "token"][alternative]
-    return (rows, *(unknown if d is None else d for d in tensor.shape[1:]))
+def shape_of(tensor: Tensor, rows: int, sizes: int = 0) -> tuple[int, ...]:
+    """Return a concrete shape, with one of the choices of `UNKNOWN`."""
+    unknown = itertools.cycle(UNKNOWN["image" if tensor.meaning == "image" else "token"][sizes])
+    return (rows, *(next(unknown) if d is None else d for d in tensor.shape[1:]))
 
 
 def legal_range(tensor: Tensor) -> tuple[float, float]:

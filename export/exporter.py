@@ -15,7 +15,7 @@ import numpy as np
 from export import bisecting, bundle, serving
 from export.backend import load_tensorflow
 from export.bundle import Bundle
-from export.card import write_card
+from export.card import FIGURES, write_card
 from export.certificate import FAIL, PASS, UNSUPPORTED, Certificate
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.dependencies import code_dependency
@@ -176,7 +176,12 @@ def _write_and_prove(
     write_assets(folder, contract, order.assets)
     demanded = frozenset() if order.formats in (DEFAULT_FORMATS, FORMATS) else frozenset(order.formats)
     tell("proving every artifact in fresh processes")
-    subject = Subject(folder, contract, artifacts, cases, dependency, live, probing=True, demanded=demanded)
+    subject = Subject(
+        *(folder, contract, artifacts, cases, dependency, live),
+        probing=True,
+        demanded=demanded,
+        pictures=folder / FIGURES,
+    )
     certificate = prove(subject, require=order.require)
     coarser = order.quantisation
     coarser.judge(subject, certificate)

@@ -77,9 +77,11 @@ def cases_for(
         drawn = {t.name: draw(t, rows, rng) for t in endpoint.inputs}
         cases += [Case("real", drawn | {k: v[:rows] for k, v in real.items()})] if rows else []
     for rows in BATCHES:
-        inputs = {t.name: draw(t, rows * size, rng, alternative=rows == 1) for t in endpoint.inputs}
+        inputs = {t.name: draw(t, rows * size, rng, sizes=int(rows == 1)) for t in endpoint.inputs}
         if rows < max(BATCHES) or sum(v.nbytes for v in inputs.values()) <= LARGEST_CASE:
             cases.append(Case(f"batch_{rows}", inputs))
+    if any(t.meaning == "image" and t.shape[1:3] == (None, None) for t in endpoint.inputs):
+        cases.append(Case("odd_sides", {t.name: draw(t, size, rng, sizes=2) for t in endpoint.inputs}))
     names = tuple(name for name in EXTREMES for _ in range(size))
     cases.append(Case("extremes", {t.name: draw_extremes(t, size) for t in endpoint.inputs}, rows=names))
     if typical and all(t.name in typical for t in endpoint.inputs):

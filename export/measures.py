@@ -6,7 +6,7 @@ that is smaller. So an extreme row never hides an error in an ordinary one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,13 +68,32 @@ def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[in
     return int(np.sum((np.argmax(a, 1) == np.argmax(b, 1)) & clear)), int(np.sum(clear))
 
 
-def measure(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float, classes: bool) -> dict[str, Any]:
+def by_size(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -> dict[str, Mapping[str, float | None]]:
+    """Return {"HxW": {"psnr_db", "max_difference"}} of images (N, H, W, C); the PSNR of equal ones is None.
+
+    The PSNR is that of all pixels of a size together; `peak` is the width of their range.
+    """
+    found = {}
+    for size in dict.fromkeys(a.shape[1:3] for a, _ in pairs if a.size):
+        alike = [(a, b) for a, b in pairs if a.shape[1:3] == size]
+        _, error = energy(alike)
+        found["{}x{}".format(*size)] = {
+            "psnr_db": round(float(20 * np.log10(peak / error)), 1) if error else None,
+            "max_difference": max(float(np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in alike),
+        }
+    return found
+
+
+def measure(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float, classes: bool, peak: float | None = None
+) -> dict[str, Any]:
     """Return the figures of one output for the certificate.
 
     Args:
         pairs: (reference, value) of the judged cases, of equal shapes.
         tolerance: As used.
         classes: Whether the last axis holds classes, so that top-1 means something.
+        peak: The width of the range of pixels, where the output is an image (N, H, W, C); else None.
     """
     signal, error = energy(pairs)
     absolute = max((float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b))) for a, b in pairs))
@@ -85,6 +104,8 @@ def measure(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float, cl
         "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,
         "tolerance": tolerance,
     }
+    if peak and all(a.ndim == 4 for a, _ in pairs):
+        figures["images"] = by_size(pairs, peak)
     if classes and all(a.ndim >= 2 and a.shape[-1] > 1 for a, _ in pairs):
         counts = [top1(a, b, tolerance) for a, b in pairs]
         figures["top1"] = f"{sum(c[0] for c in counts)}/{sum(c[1] for c in counts)}"

@@ -100,6 +100,7 @@ def judge_endpoint(
     floor: Mapping[str, float],
     classes: frozenset[str] = frozenset(),
     policy: Policy | None = None,
+    peaks: Mapping[str, float] | None = None,
 ) -> Verdict:
     """Judge one endpoint.
 
@@ -110,8 +111,9 @@ def judge_endpoint(
         floor: Noise floor by output.
         classes: Outputs whose last axis holds classes.
         policy: What counts as equal.
+        peaks: The width of the range of pixels, by output that is an image.
     """
-    policy = policy or Policy()
+    policy, peaks = policy or Policy(), peaks or {}
     figures: dict[str, Any] = {
         "outputs": {},
         "noise": noise(cases, arrays),
@@ -137,7 +139,7 @@ def judge_endpoint(
             bad += [f"{output} {problem}"] if problem else []
         if pairs:
             tolerance = policy.tolerance(floor.get(output, 0.0), pairs[0][0].dtype)
-            figures["outputs"][output] = measure(pairs, tolerance, output in classes)
+            figures["outputs"][output] = measure(pairs, tolerance, output in classes, peaks.get(output))
         other = _mistaken(cases, arrays, output, policy) if bad else None
         findings += [f"{output} is what {other} should be: outputs are swapped"] if other else bad
     return Verdict(figures, findings + _judge_names(cases, arrays))

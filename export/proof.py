@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export import locating, steps
+import numpy as np
+
+from export import locating, sidebyside, steps
 from export.agreement import between
 from export.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
 from export.contract import FORMATS, KERAS_FORMATS, Contract
+from export.drawing import legal_range
 from export.errors import ExportError
 from export.formats import Artifact, hdf5
 from export.golden import Case
@@ -40,6 +43,7 @@ class Subject:
         live: The reference model as a run, where it is at hand; it is judged too.
         probing: Whether an HDF5 file that does not come back is a finding about the format (at export) or damage.
         demanded: Formats that were asked for by name.
+        pictures: Where to draw what endpoints that return images returned; None draws nothing.
     """
 
     folder: Path
@@ -50,6 +54,7 @@ class Subject:
     live: Run | None = None
     probing: bool = False
     demanded: frozenset[str] = field(default_factory=frozenset)
+    pictures: Path | None = None
 
 
 def check_names(names: Sequence[str], known: Sequence[str], what: str) -> None:
@@ -104,6 +109,8 @@ def prove(
         for a in subject.artifacts
         if a.path == path and not a.quantize
     }
+    if subject.pictures:
+        sidebyside.draw(subject.pictures, subject.contract, subject.cases, exact)
     return Certificate(rows, policy.to_json(), floor, environment, between(exact, subject.live, subject.cases))
 
 
@@ -137,7 +144,8 @@ def _judge(
     arrays, errors = run.arrays.get(endpoint, {}), run.errors.get(endpoint, {})
     if quantize:
         return judge_quantised(subject.cases[endpoint], arrays, errors, classes, quantize)
-    return judge_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy)
+    peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in outputs if t.meaning == "image"}
+    return judge_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy, peaks)
 
 
 def _judge_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], policy: Policy) -> Row:

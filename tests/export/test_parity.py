@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from export.measures import energy, measure, row_errors, spread, top1
+from export.measures import by_size, energy, measure, row_errors, spread, top1
 from export.noise import judge_noise, noise, steady, unsteady_rows
 from export.parity import Policy, judge_endpoint, judge_energy
 
@@ -332,3 +332,13 @@ def test_half_floats_are_judged_by_their_own_steps_and_each_output_by_its_own_fl
     assert judge(y, y).figures["outputs"]["y"]["tolerance"] == pytest.approx(4 * 2**-10)
     x = real([1.0], [2.0])
     assert judge(x, x, floor=5e-5).figures["outputs"]["y"]["tolerance"] == pytest.approx(2e-4)
+
+
+def test_images_are_told_by_their_size():
+    dark, odd = np.zeros((2, 4, 4, 1), np.float32), np.full((1, 5, 3, 1), 9, np.float32)
+    found = by_size([(dark, dark + 2), (odd, odd), (dark, dark - 4)], peak=255.0)
+    assert found["5x3"] == {"psnr_db": None, "max_difference": 0.0}
+    assert found["4x4"]["max_difference"] == 4
+    assert found["4x4"]["psnr_db"] == pytest.approx(10 * np.log10(255**2 / ((4 + 16) / 2)), abs=0.06)
+    assert "images" in measure([(dark, dark)], 1e-5, classes=False, peak=255.0)
+    assert "images" not in measure([(dark, dark)], 1e-5, classes=False)
