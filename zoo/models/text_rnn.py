@@ -61,6 +61,15 @@ def _listed(value: Any) -> list[Any]:
     task=LanguageModel(advance=advance, state_widths=state_widths),
     recipes={
         "default": Recipe(epochs=5, batch_size=64, learning_rate=4e-3, optimizer="adam", clip_norm=1.0),
+        "full": Recipe(
+            epochs=8,
+            batch_size=64,
+            learning_rate=2e-3,
+            optimizer="adam",
+            clip_norm=1.0,
+            dropout=0.15,
+            model={"units": 512},
+        ),
     },
     tiny={"units": 24, "embedding_dim": 8},
     card=Card(paper="Graves 2013, arXiv:1308.0850"),
