@@ -166,7 +166,7 @@ def main(
             report["missing"] = import_modules(job["modules"])
             cases = {e["name"]: read_cases(golden, e["name"]) for e in artifact["endpoints"]}
             batches = {e["name"]: e["batch"] or artifact["batch"] for e in artifact["endpoints"]}
-            opened = open_artifact(artifact, {name: c[0]["inputs"] for name, c in cases.items()})
+            opened = open_artifact(artifact, {name: c[0]["inputs"] for name, c in cases.items() if c})
             report["skipped"] = [name for name in cases if name not in opened]
             for name in opened:
                 got, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])

@@ -162,11 +162,15 @@ def test_recurrent_models_are_one_row_each(tmp_path):
     """A looping GRU: what the converter cannot do, or dies of, is a row and no dead export."""
     model, contract = make("characters")
     calibration = {"tokens": np.random.default_rng(0).integers(0, 11, (100, 8))}
+    named = model(calibration["tokens"]).numpy().argmax(-1)
+    evaluation = Evaluation(calibration, named)  # of one endpoint; the file has another, `step`
     options = {"formats": ("tflite",), "quantize": ("float16", "int8"), "calibration": calibration}
+    options |= {"evaluation": evaluation, "max_drop": 0.2}
     with pytest.raises(ExportFailed) as failure:
         export_model(model, tmp_path / "b", contract=contract, **options)
     rows = rows_of(failure.value.certificate)
     assert rows["float32"].state == rows["float16"].state == "pass"
+    assert rows["float16"].endpoints["serving_default"]["evaluation"]["value"] > 0.9
     assert rows["int8"].state == "fail"
     assert "the converter" in rows["int8"].reason
 

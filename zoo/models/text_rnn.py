@@ -72,7 +72,12 @@ def _listed(value: Any) -> list[Any]:
         ),
     },
     tiny={"units": 24, "embedding_dim": 8},
-    card=Card(paper="Graves 2013, arXiv:1308.0850"),
+    card=Card(
+        paper="Graves 2013, arXiv:1308.0850",
+        expect={"bits_per_character": 2.2228},
+        command="python -m zoo.train text_rnn --precision float32",
+        measured_on="2 cores of an Intel Xeon: 7.7 minutes of training; an order-5 n-gram model has 2.42, xz 2.49",
+    ),
 )
 def text_rnn(
     vocabulary_size: int = 96,
