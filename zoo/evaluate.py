@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo import console as shell
+from zoo.capabilities import Studies
 from zoo.console import Console
-from zoo.specs import Studies, first_metrics
+from zoo.specs import first_metrics
 
 if TYPE_CHECKING:
     import keras

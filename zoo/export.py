@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo import console as shell
+from zoo.capabilities import Phased, Ships, Tokenises
 from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.options import check_quantize, quantize_option
-from zoo.specs import Phased, Ships, Tokenises
 
 if TYPE_CHECKING:
     from export.contract import Contract

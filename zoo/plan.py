@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines
 from zoo import registry
+from zoo.capabilities import Prepares
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe, override
-from zoo.specs import Prepares, Spec, Task
+from zoo.specs import Spec, Task
 
 if TYPE_CHECKING:
     import keras

@@ -67,7 +67,7 @@ def run(
     console = console or Console(quiet=True)
     environment.prepare()
     from zoo import sources
-    from zoo.specs import Explains, Predicts
+    from zoo.capabilities import Explains, Predicts
 
     opened = sources.open_source(Path(source))
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]

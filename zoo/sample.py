@@ -38,7 +38,7 @@ def run(
 
     environment.prepare()
     from zoo import sources
-    from zoo.specs import Samples
+    from zoo.capabilities import Samples
 
     opened = sources.open_source(Path(source), runtime)
     if not isinstance(opened.task, Samples):

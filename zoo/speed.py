@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from pipelines.sources import cache_root, write_atomic
+from zoo.capabilities import Phased
 from zoo.console import Console
 from zoo.errors import ZooError
 from zoo.layers import fused
 from zoo.plan import Plan
-from zoo.specs import Phased
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

@@ -11,11 +11,11 @@ import keras
 from pipelines.sources import write_atomic
 from zoo import checkpoints, weights
 from zoo.callbacks import Averaged, Keep, ShowProgress, StopOnNaN, ValidateAverage
+from zoo.capabilities import Phased
 from zoo.console import Console
 from zoo.layers import fused
 from zoo.plan import Plan
 from zoo.runs import Run
-from zoo.specs import Phased
 from zoo.speed import computing_in
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 import export
 import zoo
 from tests.pipelines.test_words import TEXTS
-from zoo.specs import Tokenises
+from zoo.capabilities import Tokenises
 from zoo.tasks import vocabularies
 
 MODELS = [name for name in zoo.list_models() if isinstance(zoo.get_spec(name).task, Tokenises)]

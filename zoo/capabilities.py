@@ -1,0 +1,113 @@
+"""What a task may also be able to do. A verb that needs what is not there says so in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from zoo.recipes import Recipe
+from zoo.specs import Evaluation, Shown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from export.contract import Contract, Endpoint
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+
+@runtime_checkable
+class Studies(Protocol):
+    """A task that judges by more than outputs and truth: baselines of the training split, probes, other endpoints."""
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Return the evaluation with more metrics and with what was `found`; `feed` gives the feed of a split.
+
+        A metric that is a mapping of mappings is shown as a table: {row: {column: number}}.
+        """
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """A task whose models answer questions about one input."""
+
+    accepts: str  # what an argument is: "images" (files or folders of them), "texts"
+
+    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> Mapping[str, np.ndarray]:
+        """Return the inputs of one question, without batch dimension."""
+
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+        """Return the answer; outputs come without batch dimension."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A task whose answer takes more than one call: the reasons of it, or a search. `predict` then shows what it says.
+
+    It has `accepts` and `parse` too, as of `Predicts`.
+    """
+
+    def explain(
+        self,
+        question: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Shown:
+        """Return the answer.
+
+        Args:
+            question: What was asked.
+            inputs: What `parse` made of it.
+            outputs: What `serving_default` said, without batch dimension.
+            call: (endpoint, inputs with batch dimension) -> outputs.
+            info: Of the data.
+            top_k: How many answers, where answers are ranked.
+        """
+
+
+@runtime_checkable
+class Phased(Protocol):
+    """A task whose models are trained in phases, from a pretrained backbone: see `zoo.transfer`."""
+
+    def phases(self, recipe: Recipe, info: Info) -> tuple[Any, ...]:
+        """Return the phases, in order."""
+
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
+        """Return one sentence: how the backbone is used for this data, why, and how to have it otherwise."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A task whose models make something new."""
+
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+        """Make something with `call(endpoint, inputs)`, in whatever runtime `call` runs."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A task that learns something of its own from the training split before a model is built, such as a vocabulary."""
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with what was learned in its `info`."""
+
+
+@runtime_checkable
+class Ships(Protocol):
+    """A task whose bundles hold more than artifacts, such as a vocabulary."""
+
+    def assets(self, info: Info) -> Mapping[str, bytes]:
+        """Return {file name: content}."""
+
+
+@runtime_checkable
+class Tokenises(Protocol):
+    """A task whose artifacts take token ids where a person has a text."""
+
+    def tokeniser(self, info: Info) -> str:
+        """Return ten lines of Python or so for the card: `tokens(UTF-8 bytes) -> int32 ids` by vocabulary.json."""
