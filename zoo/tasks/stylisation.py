@@ -224,7 +224,7 @@ def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
 
 
 def _random_crops(images: tf.Tensor, keys: tf.Tensor, side: int) -> tf.Tensor:
-    """Return crops (B, side, side, 3) uint8 of what is 1 to `JUDGED` sides large, from anywhere, half of them mirrored."""
+    """Return crops (B, side, side, 3) uint8 of what is 1 to `JUDGED` sides large, from anywhere, mirrored or not."""
     import tensorflow as tf
 
     from pipelines import augment, keyed
