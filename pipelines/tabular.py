@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from pipelines import splits
+from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
+
+OFFICIAL = (60, 20, 20)  # percentages, of tables that have no division of their own
 
 Table = dict[str, np.ndarray]  # column name -> (rows,), float32 or object (str)
 
@@ -91,6 +95,41 @@ def dataset(table: Table) -> tf.data.Dataset:
     """Return the rows as feature dicts of scalars: strings and float32."""
     columns = {k: np.array(v.tolist(), dtype="S") if v.dtype == object else v for k, v in table.items()}
     return tf.data.Dataset.from_tensor_slices(columns)
+
+
+def two_classes(
+    table: Table, target: str, classes: tuple[str, str], policy: tuple[int, int, int] | None, **told: Any
+) -> Dataset:
+    """Return a table whose target is 0 or 1 as a dataset, divided by a fixed shuffle of each class.
+
+    Args:
+        table: All rows.
+        target: The column that is predicted.
+        classes: Names of 0 and 1.
+        policy: Percentages of train, validation and test; None for `OFFICIAL`.
+        told: What else `Info` holds: name, source, licence, homepage, split.
+
+    Raises:
+        DataError: A class has too few rows to be on every side.
+    """
+    held: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
+    shuffle = np.random.default_rng(0)
+    for value in (0, 1):
+        rows = shuffle.permutation(np.flatnonzero(table[target] == value))
+        for part, found in zip(
+            held.values(), np.split(rows, splits.bounds(policy or OFFICIAL, len(rows))), strict=True
+        ):
+            part.append(found)
+    parts = {name: take(table, np.sort(np.concatenate(rows))) for name, rows in held.items()}
+    inputs = [name for name in table if name != target]
+    info = Info(
+        **told,
+        features={name: "string" if column.dtype == object else "float32" for name, column in table.items()},
+        counts={name: len(part[target]) for name, part in parts.items()},
+        class_names=classes,
+        statistics={"columns": describe(parts["train"], inputs), "target": describe(parts["train"], (target,))[0]},
+    )
+    return Dataset(**{name: dataset(part) for name, part in parts.items()}, info=info)
 
 
 def take(table: Table, rows: Any) -> Table:

@@ -50,19 +50,22 @@ class TabularTask:
         return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (columns) and `encoded` (categories as ids; the form that TFLite takes)."""
-        from export.contract import Contract, Endpoint, Tensor
+        """Return `serving_default` (columns) and, where some are strings, `encoded`: ids, the form TFLite takes."""
+        from export.contract import FORMATS, Contract, Endpoint, Tensor
         from export.endpoints import tensor_endpoint
 
         columns = info.statistics["columns"]
+        strings = any(column["kind"] == "category" for column in columns)
         answer = [Tensor(self.output, "float32", (None,), self.output_meaning)]
         whole = tensor_endpoint(
             served,
             [_tensor(column, encoded=False) for column in columns],
             answer,
-            formats=("keras", "hdf5", "weights", "saved_model"),
+            formats=("keras", "hdf5", "weights", "saved_model") if strings else FORMATS,
             structure="dict",
         )
+        if not strings:
+            return Contract((whole,))
         core = served.get_layer("core")
         encoded = Endpoint(
             "encoded",

@@ -1,0 +1,48 @@
+"""Breast cancer, Wisconsin: 569 biopsies, 30 numbers of the nuclei of their cells, malignant or not.
+
+Reference: Street, Wolberg, Mangasarian 1993, doi:10.1117/12.148698; UCI dataset 17. Licence: CC BY 4.0.
+Sources:   scikit-learn, which carries it.
+Features:  30 numbers as float32 ("mean_radius", ...); malignant float32, 1 or 0.
+Splits:    "official" is ours, for the set has none: 60/20/20 by a fixed shuffle, with the same share of malignant
+           ones in each. Percentages divide all of it likewise.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from pipelines import sources, splits, tabular
+from pipelines.dataset import Dataset
+from pipelines.errors import USAGE, DataError
+
+NAME = "breast_cancer"
+TARGET = "malignant"
+CLASSES = ("benign", "malignant")
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    from sklearn.datasets import load_breast_cancer
+
+    policy = splits.percentages(split)
+    if data_dir is not None:
+        raise DataError(f"{NAME} comes with scikit-learn and reads no folder; leave out --data-dir", USAGE)
+    found = load_breast_cancer()
+    source = "installed Python package scikit-learn"
+    sources.log.info("%s: %s", NAME, source)
+    names = [name.replace(" ", "_") for name in found.feature_names]
+    table = dict(zip(names, found.data.T.astype(np.float32), strict=True))
+    table[TARGET] = (found.target == list(found.target_names).index(TARGET)).astype(np.float32)
+    return tabular.two_classes(
+        table,
+        TARGET,
+        CLASSES,
+        policy,
+        name=NAME,
+        source=source,
+        licence="CC-BY-4.0",
+        homepage="https://archive.ics.uci.edu/dataset/17/breast+cancer+wisconsin+diagnostic",
+        split=split,
+    )

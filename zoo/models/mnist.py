@@ -1,0 +1,43 @@
+"""The first network that anyone trains: pixels in a row, two dense layers, ten logits.
+
+Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791 (data); Srivastava 2014, JMLR 15 (dropout).
+Train:     python -m zoo.train mnist                        # MNIST; without the internet scikit-learn's digits
+           python -m zoo.train mnist --set data=digits      # those in any case
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers
+
+from zoo.recipes import Recipe
+from zoo.registry import register
+from zoo.specs import Card
+from zoo.tasks.classification import Classification
+
+
+@register(
+    data="mnist",
+    task=Classification(height=28, width=28, channels=1),
+    recipes={"default": Recipe(epochs=15, batch_size=64, optimizer="adam", learning_rate=1e-3, schedule="cosine")},
+    tiny={"units": (32,)},
+    card=Card(paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791"),
+)
+def mnist(
+    num_classes: int = 10,
+    units: Sequence[int] = (512, 512),
+    dropout: float = 0.2,
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> keras.Model:
+    """Dense classifier of 28x28 grey digits: 784-512-512-10.
+
+    Shapes: image (B, 28, 28, 1) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
+    """
+    image = keras.Input(tuple(image_shape), name="image")
+    x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
+    for i, width in enumerate(units):
+        x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
+        x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
+    return keras.Model(image, layers.Dense(num_classes, name="logits")(x), name="mnist")
