@@ -23,7 +23,14 @@ from zoo.tasks.classification import Classification
     task=Classification(height=28, width=28, channels=1),
     recipes={"default": Recipe(epochs=15, batch_size=64, optimizer="adam", learning_rate=1e-3, schedule="cosine")},
     tiny={"units": (32,)},
-    card=Card(paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791"),
+    card=Card(
+        paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791",
+        expect={"accuracy": 0.8963},
+        command="python -m zoo.train mnist --set data=digits --precision float32",
+        measured_on="2 cores of an Intel Xeon, shared with much other work: 1.2 minutes; on the last 270 digits of "
+        "scikit-learn's file, in which digits of one hand stand together. MNIST was not within reach",
+        notes="Knows digits, centred, light on black.",
+    ),
 )
 def mnist(
     num_classes: int = 10,
