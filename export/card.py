@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from export import sidebyside
 from export.certificate import Certificate, Row
-from export.contract import Contract, Endpoint, Tensor
+from export.contract import Contract, Tensor
 from export.errors import ExportError
 from export.evaluation import describe
 from export.serving import CONFIG, docker_command
@@ -58,7 +58,7 @@ def write_card(
     if "saved_model" in formats:
         parts += _serving(contract, name)
     if "tflite" in formats:
-        parts += _litert(contract[formats["tflite"]["endpoints"][0]])
+        parts += _litert(contract, formats["tflite"]["endpoints"])
     parts += [f"## {title}\n\n```python\n{code}```" for title, code in card.get("code", {}).items()]
     parts += [f"## Notes\n\n{card['notes']}"] if card.get("notes") else []
     parts.append(
@@ -207,11 +207,16 @@ def _json(tensor: Tensor) -> str:
     return expression
 
 
-def _litert(endpoint: Endpoint) -> list[str]:
-    """Return how to run the TFLite file."""
+def _litert(contract: Contract, names: Sequence[str]) -> list[str]:
+    """Return how to run the TFLite file, and which endpoints it does not have because they take strings."""
+    endpoint = contract[names[0]]
+    strings = [e for e in contract.endpoints if any(t.dtype == "string" for t in e.inputs) and e.name not in names]
+    told = ", ".join(f"`{e.name}` ({', '.join(t.name for t in e.inputs if t.dtype == 'string')})" for e in strings)
+    numbers = ", ".join(f"`{name}`" for name in names)
     arguments = ", ".join(f"{t.name}={_array(t)}" for t in endpoint.inputs)
     return [
         "## Run it with LiteRT",
+        f"TFLite takes no strings, hence not {told}: this file has {numbers}, of numbers." if told else "",
         "`pip install ai-edge-litert`, then, one example at a time:",
         "```python\nimport numpy as np\nfrom ai_edge_litert.interpreter import Interpreter\n\n"
         'interpreter = Interpreter("tflite/float32.tflite")\n'

@@ -29,6 +29,7 @@ from export.places import choose_place, next_to, put
 from export.proof import Subject, check_names, prove
 from export.quantisation import Quantisation
 from export.reference import run_reference
+from export.requests import write_requests
 from export.runners.calls import one_line
 from export.staging import withhold, write_assets
 
@@ -161,6 +162,7 @@ def _write_and_prove(
     cases = {endpoint.name: cases_for(endpoint, order.samples, typical) for endpoint in contract.endpoints}
     live = run_reference(contract, cases)
     write_golden(folder / "golden", cases)
+    write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", order.model, contract, cases)
     dependency = code_dependency(order.model)
     artifacts = []

@@ -23,6 +23,7 @@ from export.noise import noise
 from export.parity import Policy, Verdict, judge_endpoint
 from export.promises import broken_promises, constant_outputs
 from export.quantised import judge_quantised
+from export.requests import judge_replies
 from export.rows import absent, required_but_absent, row_for
 from export.running import Run, run_all
 from export.runtimes import FRAMEWORKS, RUNTIMES, Runtime
@@ -201,7 +202,12 @@ def _judge_run(
         for endpoint in (name for name in artifact.endpoints if name not in skipped):
             verdict = _judge(subject, endpoint, run, floor, policy, artifact.quantize)
             row.endpoints[endpoint] = verdict.figures
-            findings += [f"endpoint {endpoint}: {text}" for text in verdict.findings]
+            wrong = list(verdict.findings)
+            if (replies := report["replies"].get(endpoint)) is not None:
+                asked, held = subject.contract[endpoint], floor.get(endpoint, {})
+                verdict.figures["rest"], bad = judge_replies(asked, subject.cases[endpoint], replies, held, policy)
+                wrong += bad
+            findings += [f"endpoint {endpoint}: {text}" for text in wrong]
         findings += report["findings"]
         findings += [] if artifact.quantize else steps.judge(subject.contract, run.arrays, policy)
         _conclude(row, findings)

@@ -111,3 +111,11 @@ class Tokenises(Protocol):
 
     def tokeniser(self, info: Info) -> str:
         """Return ten lines of Python or so for the card: `tokens(UTF-8 bytes) -> int32 ids` by vocabulary.json."""
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A task whose TFLite file takes ids where a SavedModel takes strings."""
+
+    def encoder(self, info: Info) -> str:
+        """Return lines of Python for the card: `encoded(row)` by manifest.json; empty where no column is a string."""

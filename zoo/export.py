@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo import console as shell
-from zoo.capabilities import Phased, Ships, Tokenises
+from zoo.capabilities import Encodes, Phased, Ships, Tokenises
 from zoo.console import Console
 from zoo.errors import MissingError
 from zoo.options import check_quantize, quantize_option
 
 if TYPE_CHECKING:
     from export.contract import Contract
-    from pipelines.dataset import Dataset
+    from pipelines.dataset import Dataset, Info
     from zoo.plan import Plan
     from zoo.runs import Run
 
@@ -126,9 +126,17 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         "metrics": metrics,
         "command": plan.command(),
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
-        "code": {"Token ids of a text": plan.task.tokeniser(info)} if isinstance(plan.task, Tokenises) else {},
+        "code": _code(plan.task, info),
         "images": sorted((folder.path / "figures").glob("*.png")),
     }
+
+
+def _code(task: Any, info: Info) -> dict[str, str]:
+    """Return what a card says of ids, by heading."""
+    if isinstance(task, Tokenises):
+        return {"Token ids of a text": task.tokeniser(info)}
+    lines = task.encoder(info) if isinstance(task, Encodes) else ""
+    return {"Ids of a row": lines} if lines else {}
 
 
 def summary(row: Mapping[str, Any], bundle: Path) -> dict[str, Any]:

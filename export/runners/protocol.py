@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 
 if __package__:
+    from export.runners import rest
     from export.runners.calls import Arrays, Function, one_line, run_endpoint
 else:
+    import rest
     from calls import Arrays, Function, one_line, run_endpoint
 
 __all__ = ["Arrays", "Function"]
@@ -140,6 +142,7 @@ def main(
     open_artifact: Callable[..., dict[str, dict[str, Function]]],
     versions: Callable[[], dict[str, str]],
     check: Callable[..., list[str]] | None = None,
+    serves: bool = False,
 ) -> None:
     """Run the job named on the command line with this runtime.
 
@@ -149,6 +152,7 @@ def main(
             extra may leave out endpoints that it cannot run.
         versions: `() -> {library: version}`.
         check: `(artifact, what was opened) -> sentences`: what else must hold of an artifact, once its cases have run.
+        serves: Whether REST requests are answered, too.
     """
     before = set(sys.modules)
     job = json.loads(Path(sys.argv[1]).read_text())
@@ -159,7 +163,8 @@ def main(
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
         report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}
-        report |= {"errors": {}, "skipped": [], "findings": []}
+        report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}}
+        described = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: Arrays = {}
         started = time.perf_counter()
         try:
@@ -172,6 +177,8 @@ def main(
                 got, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])
                 arrays |= {f"{name}/{key}": value for key, value in got.items()}
                 report["errors"] |= {f"{name}/{key}": value for key, value in errors.items()}
+                if serves:
+                    report["replies"][name] = rest.replies(golden, described[name], opened[name]["main"])
             report["findings"] = check(artifact, opened) if check else []
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}

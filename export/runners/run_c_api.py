@@ -43,4 +43,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(open_artifact, versions, serves=True)

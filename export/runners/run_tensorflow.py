@@ -55,4 +55,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, check)
+    protocol.main(open_artifact, versions, check, serves=True)

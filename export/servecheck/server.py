@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from export import rest
 from export.certificate import FAIL, NOT_RUN, PASS
 from export.contract import Endpoint
 from export.golden import Case
 from export.parity import Policy, judge_output
+from export.runners import rest
 from export.servecheck import Level, Subject
 
 VARIABLE = "TENSORFLOW_MODEL_SERVER"

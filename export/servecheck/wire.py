@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from export import rest
 from export.certificate import FAIL, PASS
 from export.contract import Endpoint
 from export.golden import Case
+from export.runners import rest
 from export.servecheck import Level, Subject
 
 

@@ -54,3 +54,21 @@ def test_words_and_spelled_rest_are_told_too(tmp_path, monkeypatch):
     for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
         ids = pieces.encode(text, vocabulary)[:20]
         assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
+
+
+def test_the_lines_of_the_card_are_the_lookups_of_a_table(trained, monkeypatch):
+    bundle = trained("bike_sharing") / "bundle"
+    card = (bundle / "README.md").read_text()
+    assert "TFLite takes no strings, hence not `serving_default` (season, " in card
+    assert "this file has `encoded`, of numbers" in card
+    (code,) = re.findall(r"## Ids of a row\n\n```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(bundle)
+    names = {}
+    exec(code, names)
+    row = {c["name"]: c["vocabulary"][1] if c["dtype"] == "string" else 0.5 for c in names["columns"]}
+    arrays = {k: np.array([v.encode()], object) if isinstance(v, str) else np.float32([v]) for k, v in row.items()}
+    served, lite = (export.load(bundle, runtime) for runtime in ("saved_model", "tflite"))
+    for hour in (row["hour"], "25"):
+        told = served["serving_default"](**(arrays | {"hour": np.array([hour.encode()], object)}))
+        got = lite["encoded"](**names["encoded"](row | {"hour": hour}))
+        np.testing.assert_allclose(got["prediction"], told["prediction"], rtol=1e-4)

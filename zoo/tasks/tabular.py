@@ -22,6 +22,25 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 
+ENCODER = """import json
+import numpy as np
+
+contract = json.load(open("manifest.json"))["contract"]
+columns = next(e for e in contract["endpoints"] if e["name"] == "serving_default")["inputs"]
+
+
+def encoded(row):  # {column: string or number} -> the inputs of the endpoint `encoded`, which TFLite has
+    inputs = {}
+    for column in columns:
+        name, words, value = column["name"], column["vocabulary"], row[column["name"]]
+        if column["dtype"] == "string":  # 0 is a word that training has not seen
+            inputs[f"{name}_id"] = np.array([words.index(value) + 1 if value in words else 0], np.int64)
+        else:
+            inputs[name] = np.array([value], np.float32)
+    return inputs
+"""
+
+
 class TabularTask:
     """Rows of named columns; the model takes them as a dict, and has a `core` that takes the encoded ones."""
 
@@ -75,6 +94,10 @@ class TabularTask:
             formats=("saved_model", "tflite", "onnx"),
         )
         return Contract((whole, encoded))
+
+    def encoder(self, info: Info) -> str:
+        """Return Python that does to a row what the lookups of the SavedModel do."""
+        return ENCODER if any(c["kind"] == "category" for c in info.statistics["columns"]) else ""
 
     def parse(self, argument: str, endpoint: Any, info: Info) -> Mapping[str, np.ndarray]:
         """Return one row of `{"hour": "08", "temperature": 21}`; a number that is left out is the training mean."""

@@ -12,31 +12,66 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+FORMS = ("row", "column")
+FOLDER = "rest"  # of request bodies, in the golden folder: ENDPOINT.row.json, ENDPOINT.column.json
 
 
 class NotJson(ValueError):
     """Something that the REST interface cannot carry; the message says what."""
 
 
-def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None) -> str:
+def replies(
+    golden: Path, endpoint: Mapping[str, Any], function: Callable[[dict[str, np.ndarray]], Arrays]
+) -> dict[str, dict[str, str]]:
+    """Answer an endpoint's golden requests as the server would.
+
+    Args:
+        golden: The golden folder.
+        endpoint: As contracts write it.
+        function: Runs it.
+
+    Returns:
+        {format: {"body": answer}, {"error": why it is refused} or {"impossible": why JSON cannot carry the answer}}.
+    """
+    found: dict[str, dict[str, str]] = {}
+    dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
+    for form in FORMS:
+        path = golden / FOLDER / f"{endpoint['name']}.{form}.json"
+        if not path.is_file():
+            continue
+        try:
+            outputs = function(decode_request(path.read_text(), dtypes))
+        except Exception as error:  # whatever a runtime raises is its answer
+            found[form] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]}
+            continue
+        try:
+            found[form] = {"body": encode_response(outputs, row=form == "row")}
+        except NotJson as error:
+            found[form] = {"impossible": str(error)}
+    return found
+
+
+def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None, plain: bool = False) -> str:
     """Return the body of a predict request.
 
     Args:
         inputs: Values by input name; strings as object arrays of bytes.
         signature_name: What is asked.
         row: Row format, column format, or None: by rows where that is possible.
+        plain: Whether strings that are UTF-8 are written as they are; else all are base64.
     """
     sizes = {value.shape[:1] for value in inputs.values()}
     possible = len(sizes) == 1 and () not in sizes
     if row and not possible:
         raise NotJson("inputs do not share their first dimension, so that no rows can be sent; use the column format")
-    values = {name: _encode(value, name, always_b64=True) for name, value in inputs.items()}
+    values = {name: _encode(value, lambda item: _input(item, plain)) for name, value in inputs.items()}
     head = {"signature_name": signature_name}
     if row is False or not possible:
         return json.dumps(head | {"inputs": _single(values)})
@@ -61,7 +96,7 @@ def encode_response(outputs: Arrays, row: bool | None = None) -> str:
     Raises:
         NotJson: If an output of strings is not UTF-8 and its name does not end in "_bytes".
     """
-    values = {name: _encode(value, name, always_b64=False) for name, value in outputs.items()}
+    values = {n: _encode(v, lambda item, n=n: _output(item, n)) for n, v in outputs.items()}
     sizes = {value.shape[:1] for value in outputs.values()}
     if row is False or len(sizes) != 1 or () in sizes:
         return json.dumps({"outputs": _single(values)})
@@ -108,20 +143,30 @@ def _decode(data: Mapping[str, Any], rows: str, columns: str, dtypes: Mapping[st
     return {name: _array(given[name], dtypes[name]) for name in dtypes}
 
 
-def _encode(value: np.ndarray, name: str, always_b64: bool) -> Any:
+def _encode(value: np.ndarray, string: Callable[[Any], Any]) -> Any:
+    value = np.asarray(value)
     if value.dtype.kind in "OSU":
-        as_bytes = always_b64 or name.endswith("_bytes")
-        return _map(value.tolist(), lambda item: _string(item, name, as_bytes))
+        return _map(value.tolist(), lambda item: string(item.encode() if isinstance(item, str) else item))
     if value.dtype.kind == "f":
         with np.errstate(invalid="ignore"):  # a signalling NaN
             return value.astype(np.float64).tolist()  # the shortest decimals of a double bring any float back
     return value.tolist()
 
 
-def _string(item: Any, name: str, as_bytes: bool) -> Any:
-    item = item.encode() if isinstance(item, str) else item
-    if as_bytes:
-        return {"b64": base64.b64encode(item).decode()}
+def _input(item: bytes, plain: bool) -> Any:
+    try:
+        return item.decode() if plain else _base64(item)
+    except UnicodeDecodeError:
+        return _base64(item)
+
+
+def _base64(item: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(item).decode()}
+
+
+def _output(item: bytes, name: str) -> Any:
+    if name.endswith("_bytes"):
+        return _base64(item)
     try:
         return item.decode()
     except UnicodeDecodeError as error:
