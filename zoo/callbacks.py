@@ -107,7 +107,9 @@ class Keep(keras.callbacks.Callback):
     that are not there yet.
     """
 
-    def __init__(self, run: Run, averaged: Averaged, patience: int, deadline: float | None = None) -> None:
+    def __init__(
+        self, run: Run, averaged: Averaged, patience: int, deadline: float | None = None, monitor: str = "val_loss"
+    ) -> None:
         """Keep what `run` needs.
 
         Args:
@@ -115,9 +117,11 @@ class Keep(keras.callbacks.Callback):
             averaged: The average, whose weights are the ones judged and kept.
             patience: Epochs without improvement before the stop; 0 never stops.
             deadline: `time.monotonic()` after which no further epoch may end, or None.
+            monitor: What is least at the best epoch.
         """
         super().__init__()
         self.run, self.averaged, self.patience, self.deadline = run, averaged, patience, deadline
+        self.monitor = monitor
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
         self.stopped = ""
@@ -144,8 +148,8 @@ class Keep(keras.callbacks.Callback):
         if rate is not None:
             row["learning_rate"] = rate
         self.rows.append(row)
-        if row["val_loss"] < self.best:
-            self.best, self.best_epoch = row["val_loss"], epoch + 1
+        if row[self.monitor] < self.best:
+            self.best, self.best_epoch = row[self.monitor], epoch + 1
             with self.averaged.swapped():
                 save_weights(self.model, self.run)
         if self.patience and epoch + 1 - self.best_epoch >= self.patience:

@@ -112,7 +112,7 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
             console.table(
                 f"positive: {result['positive_class']}", list(members[0]), [tuple(r.values()) for r in members]
             )
-        elif group == "errors":
+        elif group in ("errors", "remarks"):
             for sentence in members:
                 console.say(sentence)
         elif group == "confusion_matrix" and len(members) <= READABLE:

@@ -92,9 +92,9 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     elif recipe.optimizer == "adagrad":
         optimizer = keras.optimizers.Adagrad(**common)
     elif recipe.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(**common)
+        optimizer = keras.optimizers.Adam(beta_1=recipe.momentum, **common)
     else:
-        optimizer = keras.optimizers.AdamW(**{**common, "weight_decay": recipe.weight_decay})
+        optimizer = keras.optimizers.AdamW(beta_1=recipe.momentum, **{**common, "weight_decay": recipe.weight_decay})
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 
 
 def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Plot every training quantity against epochs, training and validation in one panel."""
-    names = [n for n in history[0] if f"val_{n}" in history[0]]
+    """Plot every quantity that is validated against epochs, training and validation in one panel."""
+    names = [n.removeprefix("val_") for n in history[0] if n.startswith("val_")]
     figure = Figure(figsize=(5 * max(len(names), 1), 3.6), layout="constrained")
     epochs = [row["epoch"] for row in history]
     for axes, name in zip(np.atleast_1d(figure.subplots(1, max(len(names), 1))), names, strict=False):
-        axes.plot(epochs, [row[name] for row in history], label="training", marker=".")
-        axes.plot(epochs, [row[f"val_{name}"] for row in history], label="validation", marker=".")
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            if key in history[0]:
+                axes.plot(epochs, [row[key] for row in history], label=label, marker=".")
         axes.set(xlabel="epoch", title=name.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)

@@ -61,7 +61,7 @@ class Recipe:
         batch_size: Examples a step.
         learning_rate: The peak of the schedule.
         optimizer: adam, adamw, sgd, rmsprop or adagrad.
-        momentum: Of sgd (Nesterov) and rmsprop.
+        momentum: Of sgd (Nesterov) and rmsprop; beta1 of adam and adamw.
         schedule: constant, step, exponential, cosine or one_cycle (Smith 2018, arXiv:1803.09820).
         warmup: Share of all steps over which the rate climbs linearly from zero.
         decay: Factor of the step and exponential schedules.

@@ -23,7 +23,7 @@ def run(
 
     Args:
         source: A run folder or a bundle.
-        options: Of the task: prompt, length, temperature, top_p, count.
+        options: Of the task: prompt, length, temperature, top_p, count, interpolate.
         seed: Of the random choices.
         runtime: keras (the live model of a run), saved_model, c_api (as TF Serving loads it) or tflite (of
             a bundle; a run's own bundle for a run).
@@ -53,6 +53,7 @@ def run(
 @click.option("--temperature", type=click.FloatRange(0), help="0 always takes the likeliest token.")
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much of the probability.")
 @click.option("--count", type=click.IntRange(1), help="How many images.")
+@click.option("--interpolate", is_flag=True, default=None, help="Rows that lead from one image to another.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Where to run it.")
 @click.option("-o", "--out", type=click.Path(), help="Write an image here (PNG).")
@@ -64,6 +65,7 @@ def main(
     temperature: float | None,
     top_p: float | None,
     count: int | None,
+    interpolate: bool | None,
     seed: int,
     runtime: str | None,
     out: str | None,
@@ -71,6 +73,7 @@ def main(
 ) -> None:
     """Make something new with the model of a run or a bundle: text, or images with -o."""
     given = {"prompt": prompt, "length": length, "temperature": temperature, "top_p": top_p, "count": count}
+    given["interpolate"] = interpolate or None
     options = {k: v for k, v in given.items() if v is not None}
     shown = run(source, options=options, seed=seed, runtime=runtime)
     for line in shown.lines:

@@ -154,6 +154,8 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
     console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
+    for sentence in summary.get("remarks", ()):
+        console.say(sentence)
     for bundle in summary.get("bundles", []):
         exporting.show(console, bundle)
     console.say(f"all of it: {summary['run']}")

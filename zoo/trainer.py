@@ -17,6 +17,7 @@ from zoo.layers import fused
 from zoo.plan import Plan
 from zoo.runs import Run
 from zoo.speed import computing_in
+from zoo.watching import DrawEpochs, Watches
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
@@ -89,11 +90,15 @@ def fit(
 
     averaged = Averaged(model)
     deadline = time.monotonic() + 60 * recipe.minutes if recipe.minutes else None
-    keep = Keep(run, averaged, recipe.patience, deadline)
+    watched = isinstance(plan.task, Watches)
+    keep = Keep(run, averaged, recipe.patience, deadline, plan.task.monitor if watched else "val_loss")
     start = _resume(model, run, keep, console)
     if start >= recipe.epochs or keep.stopped:
         return keep
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
+    callbacks = [StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress]
+    if watched:  # before `keep`: a state on disk never speaks of an epoch whose picture is not there yet
+        callbacks.insert(0, DrawEpochs(run.path / "progress", plan.task.watch(model, validation, info)))
     try:
         with fused(model):
             model.fit(
@@ -102,7 +107,7 @@ def fit(
                 initial_epoch=start,
                 epochs=recipe.epochs,
                 steps_per_epoch=steps,
-                callbacks=[StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress],
+                callbacks=callbacks,
                 shuffle=False,
                 verbose=0,
             )

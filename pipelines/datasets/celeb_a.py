@@ -1,0 +1,77 @@
+"""CelebA: 202,599 photographs of faces, aligned and cropped, 178x218.
+
+Reference: Liu, Luo, Wang, Tang 2015, "Deep Learning Face Attributes in the Wild", arXiv:1411.7766.
+Sources:   data_dir (a TFDS folder that holds celeb_a, or any folder of photographs), the prepared cache, TFDS download.
+Features:  {"image": JPEG bytes}.
+Splits:    "official" is the publisher's; percentages divide the official training set.
+Licence:   for research that is not commercial; faces are people's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from pipelines import builders, sources, splits
+from pipelines.dataset import Dataset, Info
+from pipelines.datasets import picture_folder
+
+NAME = "celeb_a"
+SHAPE = [64, 64, 3]  # at which Radford and all after him have made them
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, builder = _search(sources.cache_root(cache_dir) / NAME)
+    elif (Path(data_dir).expanduser() / NAME).is_dir():
+        source, builder = f"TFDS folder {data_dir}", _genuine(Path(data_dir).expanduser())
+    else:
+        own = picture_folder.load(data_dir, cache_dir, split)
+        return dataclasses.replace(own, info=dataclasses.replace(own.info, statistics={"image_shape": SHAPE}))
+    official = {"train": "train", "validation": "validation", "test": "test"}
+    if policy:
+        first, second = policy[0], policy[0] + policy[1]
+        official = {
+            "train": f"train[:{first}%]",
+            "validation": f"train[{first}%:{second}%]",
+            "test": f"train[{second}%:]",
+        }
+    parts = {ours: builders.read(builder, theirs) for ours, theirs in official.items()}
+    counts = {s: int(part.cardinality()) for s, part in parts.items()}
+    info = Info(
+        name=NAME,
+        source=source,
+        licence="for research that is not commercial",
+        homepage=builder.info.homepage,
+        features={"image": "JPEG bytes"},
+        counts=counts,
+        statistics={"image_shape": SHAPE},
+        sha256={s: f"{builder.info.full_name} {n}" for s, n in counts.items()},
+        split=split,
+    )
+    return Dataset(**{s: part.map(lambda e: {"image": e["image"]}) for s, part in parts.items()}, info=info)
+
+
+def _search(cache: Path) -> tuple[str, Any]:
+    ready = cache / "official"
+
+    def fresh() -> list[sources.Source[Any]]:
+        url = "https://drive.google.com/"  # from where TFDS has it
+        return [sources.Source("TFDS download", lambda: sources.look_ahead(url), lambda: _prepare(ready))]
+
+    mend = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
+    return sources.prepared_once(NAME, {ready: _genuine}, fresh, mend)
+
+
+def _prepare(ready: Path) -> Any:
+    with sources.staged(ready) as stage:
+        builders.prepare(_genuine(stage), stage / "downloads")
+    return _genuine(ready)
+
+
+def _genuine(folder: Path) -> Any:
+    return builders.builder_class(NAME)(data_dir=folder)

@@ -1,0 +1,102 @@
+"""The first generative adversarial network: two stacks of dense layers.
+
+Reference: Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, arXiv:1406.2661.
+Train:     python -m zoo.train gan
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo.adversarial import NoiseToImage
+from zoo.recipes import Recipe
+from zoo.registry import register
+from zoo.specs import Card
+from zoo.tasks.adversarial import Adversarial
+
+# === Networks ===
+
+
+def _generator(
+    latent_dim: int, units: Sequence[int], shape: Sequence[int]
+) -> keras.Model:  # (B, latent) -> (B, H, W, C)
+    noise = x = keras.Input((latent_dim,), name="noise")
+    for i, u in enumerate(units):
+        x = layers.Dense(u, activation="relu", name=f"up{i}")(x)
+    x = layers.Dense(math.prod(shape), activation="sigmoid", dtype="float32", name="intensity")(x)
+    x = layers.Reshape(tuple(shape), dtype="float32", name="reshape")(x)
+    return keras.Model(noise, layers.Rescaling(255.0, dtype="float32", name="pixels")(x), name="generator")
+
+
+def _critic(units: Sequence[int], dropout: float, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
+    image = keras.Input(tuple(shape), name="image")
+    x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, dtype="float32", name="rescale")(image))
+    for i, u in enumerate(reversed(units)):
+        x = layers.LeakyReLU(0.2, name=f"leak{i}")(layers.Dense(u, name=f"down{i}")(x))
+        x = layers.Dropout(dropout, name=f"dropout{i}")(x)
+    return keras.Model(image, layers.Dense(1, name="logit")(x), name="critic")
+
+
+# === Subclassed Model ===
+
+
+@keras.saving.register_keras_serializable("zoo")
+class GAN(NoiseToImage):
+    """Dense layers on both sides; arguments as of `gan`."""
+
+    def __init__(
+        self, latent_dim: int, units: Sequence[int], dropout: float, image_shape: Sequence[int], **kwargs: Any
+    ) -> None:
+        """Make both networks."""
+        super().__init__(
+            _generator(latent_dim, units, image_shape),
+            _critic(units, dropout, image_shape),
+            {"latent_dim": latent_dim, "units": list(units), "dropout": dropout, "image_shape": list(image_shape)},
+            **kwargs,
+        )
+
+
+@register(
+    data="fashion_mnist",
+    task=Adversarial(),
+    recipes={
+        "default": Recipe(
+            epochs=60,
+            batch_size=128,
+            learning_rate=2e-4,
+            optimizer="adam",
+            momentum=0.5,
+            schedule="constant",
+            minutes=20,
+        )
+    },
+    tiny={"latent_dim": 4, "units": (16,), "recipe.minutes": 0},
+    card=Card(
+        paper="Goodfellow 2014, arXiv:1406.2661",
+        notes="Its images are speckled: for images to look at, train dcgan.",
+    ),
+)
+def gan(
+    latent_dim: int = 100,
+    units: Sequence[int] = (256, 512, 1024),
+    dropout: float = 0.3,
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> keras.Model:
+    """Generative adversarial network of dense layers: small images out of noise.
+
+    Shapes: noise (B, latent_dim) standard normal -> image (B, 28, 28, 1) float32 in [0, 255].
+
+    Args:
+        latent_dim: Numbers of noise for an image.
+        units: Of the generator, from the noise to the image; the critic has them in reverse.
+        dropout: Of the critic.
+        image_shape: (H, W, C); the data decides it.
+    """
+    model = GAN(latent_dim, units, dropout, image_shape, name="gan")
+    model(keras.Input((latent_dim,), name="noise"))
+    return model
