@@ -124,8 +124,13 @@ class FrechetDistance(keras.metrics.Metric):
 
 def collect(look: Callable[[Any], tf.Tensor], images: np.ndarray, batch: int = 500) -> np.ndarray:
     """Return what `look` makes of images, float32 (N, ...), a batch at a time."""
-    call = tf.function(lambda x: look(tf.cast(x, tf.float32)), reduce_retracing=True)
+    call = _compiled(look)
     return np.concatenate([call(tf.constant(images[i : i + batch])).numpy() for i in range(0, len(images), batch)])
+
+
+@functools.lru_cache(maxsize=4)  # the same judge looks again and again
+def _compiled(look: Callable[[Any], tf.Tensor]) -> Callable[[Any], tf.Tensor]:
+    return tf.function(lambda x: look(tf.cast(x, tf.float32)), reduce_retracing=True)
 
 
 def precision_and_recall(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, float]:
