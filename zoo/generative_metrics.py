@@ -179,6 +179,12 @@ def compare_sets(
     }
 
 
+def taken_for(judge: Judge, real: np.ndarray, images: np.ndarray) -> float:
+    """Return the share of images that a judge who knows classes takes for what it takes most of the real ones for."""
+    seen, known = (collect(judge.classify, x).argmax(-1) for x in (images, real))
+    return float((seen == np.bincount(known).argmax()).mean())
+
+
 def modes(judge: Judge, real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
     """Tell whether a generator makes all that there is.
 

@@ -90,7 +90,7 @@ def patch_critic(
         Images (B, H, W, C) in [0, 255] -> scores (B, h, w, 1).
     """
     inputs = [keras.Input(tuple(shape), name=image) for image in images]
-    x = layers.Concatenate(name="together")(inputs) if len(inputs) > 1 else inputs[0]
+    x = layers.Concatenate(dtype="float32", name="together")(inputs) if len(inputs) > 1 else inputs[0]
     x = layers.Rescaling(1 / 127.5, -1, dtype="float32", name="rescale")(x)
     halvings = min(3, max(1, round(math.log2(max(shape[:2]))) - 5))
     for i in range(halvings + 1):

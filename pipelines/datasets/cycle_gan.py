@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from pipelines import builders, sources, splits, two_sides
 from pipelines.dataset import Dataset, Info
@@ -25,12 +24,15 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, builder = _search(sources.cache_root(cache_dir) / NAME)
+        mend = f"--data-dir FOLDER {unpaired.WANTED}, or with a TFDS folder of {NAME}"
+        ready = sources.cache_root(cache_dir) / NAME / CONFIG
+        source, builder = builders.downloaded(NAME, ready, mend, config=CONFIG)
     else:
-        held = sorted(p.name for p in (Path(data_dir).expanduser() / NAME).glob("[a-z]*") if p.is_dir())
+        root = Path(data_dir).expanduser()
+        held = sorted(p.name for p in (root / NAME).glob("[a-z]*") if p.is_dir())
         if not held:
             return unpaired.load(data_dir, cache_dir, split)
-        source, builder = f"TFDS folder {data_dir}", _genuine(Path(data_dir).expanduser(), held[0])
+        source, builder = f"TFDS folder {root}", builders.builder_class(NAME)(data_dir=root, config=held[0])
     first, second = (policy[0], policy[0] + policy[1]) if policy else (90, 100)
     cuts = {"train": f"train{{}}[:{first}%]", "validation": f"train{{}}[{first}%:{second}%]"}
     cuts["test"] = f"train{{}}[{second}%:]" if policy else "test{}"
@@ -51,24 +53,3 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         split=split,
     )
     return Dataset(**parts, info=info)
-
-
-def _search(cache: Path) -> tuple[str, Any]:
-    ready = cache / CONFIG
-
-    def fresh() -> list[sources.Source[Any]]:
-        url = next(url for url in builders.raw_files(NAME) if CONFIG in url)
-        return [sources.Source("TFDS download", lambda: sources.look_ahead(url), lambda: _prepare(ready))]
-
-    mend = f"--data-dir FOLDER {unpaired.WANTED}, or with a TFDS folder of {NAME}"
-    return sources.prepared_once(NAME, {ready: _genuine}, fresh, mend)
-
-
-def _prepare(ready: Path) -> Any:
-    with sources.staged(ready) as stage:
-        builders.prepare(_genuine(stage), stage / "downloads")
-    return _genuine(ready)
-
-
-def _genuine(folder: Path, config: str = CONFIG) -> Any:
-    return builders.builder_class(NAME)(data_dir=folder, config=config)

@@ -183,6 +183,8 @@ def test_generators_that_do_nothing_are_at_the_ceiling_and_lose_nothing():
         assert studied[f"cycle_error_{way}"] == 0
         assert studied[f"frechet_to_input_{way}"] == pytest.approx(1)
         assert studied["compared"][f"{way}: real halves"]["frechet_distance"] < studied[f"frechet_distance_{way}"]
+    told = {row.partition(": ")[2]: seen["taken_for_target"] for row, seen in studied["compared"].items()}
+    assert told["real halves"] > 0.8 > 0.2 > told["untranslated"] == told["this model"]
     perfect = planned.task.metrics({"a": said.inputs["a"], "b": said.inputs["b"]}, said.truth, data.info)
     assert list(perfect) == ["frechet_distance_a2b", "frechet_distance_b2a"]
     assert max(perfect.values()) < 1e-3

@@ -60,7 +60,7 @@ def _generator(filters: int, dropout: float, shape: Sequence[int]) -> keras.Mode
     widths = [filters * min(2**i, 8) for i in range(depth)]
     padding = _padding(shape, 2**depth)
     image = keras.Input(tuple(shape), name="image")
-    x = layers.ZeroPadding2D(padding, name="pad")(image)
+    x = layers.ZeroPadding2D(padding, dtype="float32", name="pad")(image)
     x = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
     skips = []
     for i, f in enumerate(widths):

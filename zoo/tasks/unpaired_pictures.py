@@ -85,17 +85,21 @@ class UnpairedPictures(PictureTranslation):
 
         The floor are halves of the real pictures, the ceiling is what was given, not translated. The metrics get, for
         each way, `precision`, `recall`, `frechet_to_input` (a share of the ceiling) and `cycle_error` (the mean
-        absolute difference between what was given and what comes back, of pixels in [0, 1]), and `compared`.
+        absolute difference between what was given and what comes back, of pixels in [0, 1]), and `compared`. A judge
+        who knows classes also says how many pictures it takes for what most of the real ones are: `taken_for_target`.
         """
-        from zoo.generative_metrics import collect, compare_sets, judge_of
+        from zoo.generative_metrics import collect, compare_sets, judge_of, taken_for
 
         judge = judge_of(self.shape(dataset.info))
         extra: dict[str, Any] = {}
         compared: dict[str, dict[str, float]] = {}
         found: dict[str, np.ndarray] = {}
         for (way, (given, made)), back in zip(WAYS.items(), reversed(WAYS), strict=True):
-            inputs, outputs = evaluation.inputs[given], evaluation.outputs[made]
-            rows = compare_sets(judge, evaluation.inputs[made], outputs, {"untranslated": inputs})
+            inputs, outputs, real = evaluation.inputs[given], evaluation.outputs[made], evaluation.inputs[made]
+            rows = compare_sets(judge, real, outputs, {"untranslated": inputs})
+            if judge.classify is not None:
+                for name, images in (("this model", outputs), ("real halves", real), ("untranslated", inputs)):
+                    rows[name]["taken_for_target"] = taken_for(judge, real, images)
             compared |= {f"{way}: {name}": row for name, row in rows.items()}
             ours, ceiling = rows["this model"], rows["untranslated"]["frechet_distance"]
             found[way] = collect(lambda x, b=back, m=made, g=given: contract[b].call({m: x})[g], outputs, batch=50)
@@ -103,6 +107,7 @@ class UnpairedPictures(PictureTranslation):
                 f"precision_{way}": ours["precision"],
                 f"recall_{way}": ours["recall"],
                 f"frechet_to_input_{way}": ours["frechet_distance"] / ceiling,
+                **({f"taken_for_target_{way}": ours["taken_for_target"]} if "taken_for_target" in ours else {}),
                 f"cycle_error_{way}": float(np.abs(found[way] - inputs).mean() / 255),
             }
         metrics = {**evaluation.metrics, **extra, "judge": judge.name, "compared": compared}
