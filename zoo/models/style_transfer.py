@@ -127,7 +127,7 @@ class StyleTransfer(keras.Model):
     data="picture_folder",
     task=Stylisation(),
     recipes={
-        "default": Recipe(epochs=40, batch_size=4, learning_rate=1e-3, optimizer="adam", warmup=0.02, minutes=20),
+        "default": Recipe(epochs=6, batch_size=4, learning_rate=2e-3, optimizer="adam", warmup=0.02, minutes=20),
     },
     tiny={"filters": (4, 8, 8), "depth": 1, "task.side": 32, "task.gatys_steps": 6, "recipe.minutes": 0},
     card=Card(
