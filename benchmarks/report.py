@@ -33,7 +33,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, work: Work, scores: dict[str, Score]) -> None:
-    """Put the scores of one work into results.json; write RESULTS.md and the pictures anew from all that is there."""
+    """Put the scores of one work into results.json, and show all that is there anew."""
     path = HERE / "results.json"
     held = json.loads(path.read_text()) if path.is_file() else {}
     held[name] = {
@@ -50,6 +50,11 @@ def save(name: str, work: Work, scores: dict[str, Score]) -> None:
         "machine": machine(),
     }
     write_atomic(path, json.dumps(held, indent=2) + "\n")
+    show(held)
+
+
+def show(held: dict[str, Any]) -> None:
+    """Write RESULTS.md, and a picture of each work."""
     write_atomic(HERE / "RESULTS.md", markdown(held))
     for other, result in held.items():
         plots.save(picture.draw(result), PICTURES / f"{other}.png")
