@@ -134,7 +134,11 @@ def reached(goal: Goal, work: Work, scores: dict[str, Score]) -> float | None:
 
 
 def _once(contender: Contender, turn: int) -> dict[str, Any]:
-    done = _start(_python(contender.requirements), contender.script, *contender.arguments, turn=turn)
+    try:
+        python = _python(contender.requirements)
+    except subprocess.CalledProcessError:
+        return {"not_run": f"pip could not install {', '.join(contender.requirements)}"}
+    done = _start(python, contender.script, *contender.arguments, turn=turn)
     if done.returncode != 0 or not done.stdout.strip():
         return {"not_run": f"exit code {done.returncode}: {_last(done.stderr)}"}
     return json.loads(_last(done.stdout))

@@ -111,7 +111,7 @@ EXPERIMENTS = (
             "none": {},
             "L1 0.0003": {"recipe.l1": 3e-4},
             "L2 0.003": {"recipe.l2": 3e-3},
-            "weight decay 0.3": {"recipe.optimizer": "adamw", "recipe.weight_decay": 0.3},
+            "weight decay 10": {"recipe.optimizer": "adamw", "recipe.weight_decay": 10.0},
         },
         panel="weights",
     ),

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import latency, picture, report
+from benchmarks import latency, picture, report, work
 from benchmarks.__main__ import works
 from benchmarks.race import Race
 from benchmarks.work import HERE, Contender, Goal, Score, Work, measure, reached
@@ -74,11 +74,11 @@ def test_growth_is_drawn_as_lines_over_size():
 
 
 def test_every_work_names_scripts_that_are_there_and_goals_of_its_contenders():
-    for name, work in works().items():
-        names = {contender.name for contender in work.contenders}
-        assert len(names) == len(work.contenders), name
-        assert {who for goal in work.goals for who in (goal.ours, goal.peer)} <= names, name
-        scripts = {c.script for c in work.contenders} | ({work.prepare} if work.prepare else set())
+    for name, one in works().items():
+        names = {contender.name for contender in one.contenders}
+        assert len(names) == len(one.contenders), name
+        assert {who for goal in one.goals for who in (goal.ours, goal.peer)} <= names, name
+        scripts = {c.script for c in one.contenders} | ({one.prepare} if one.prepare else set())
         assert all((HERE / script).is_file() for script in scripts), name
 
 
@@ -95,10 +95,20 @@ def test_a_contender_knows_its_turn_and_its_start(tmp_path):
         "print(json.dumps({'value': int(os.environ['BENCHMARK_TURN']), 'age': time.time() - "
         "float(os.environ['BENCHMARK_STARTED'])}))\n"
     )
-    work = Work("", "", True, (Contender("it", os.path.relpath(script, HERE)),), rounds=2)
-    score = measure(work, lambda text: None)["it"]
+    told = Work("", "", True, (Contender("it", os.path.relpath(script, HERE)),), rounds=2)
+    score = measure(told, lambda text: None)["it"]
     assert score.values == [0, 1]
     assert 0 < score.beside["age"] < 60
+
+
+def test_a_peer_that_cannot_be_installed_is_not_run(tmp_path, monkeypatch):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexit 1\n")  # as pip does without a package index
+    python.chmod(0o755)
+    monkeypatch.setattr(work, "PEER_VENV", tmp_path)
+    lonely = Work("", "", True, (Contender("it", "ours/command.py", requirements=("torch", "numpy")),), rounds=1)
+    assert measure(lonely, lambda text: None)["it"].not_run == "pip could not install torch, numpy"
 
 
 def test_latency_tells_of_both_batches(monkeypatch):
