@@ -90,7 +90,7 @@ EXPERIMENTS = (
         "Step decay and other schedules",
         "All begin with a rate that is too high to settle at (0.3, gradients clipped to a norm of 1). `schedule=step`"
         " multiplies it by `decay` every `decay_epochs` epochs, `exponential` does the same smoothly, `cosine` ends "
-        "at zero, `one_cycle` climbs first. `warmup` puts a linear climb before any of them. Look at how quiet the lines "
+        "at zero, `one_cycle` climbs first. `warmup` puts a linear climb before any of them. Look how quiet the lines "
         "become as the rate falls, and at the column `at the end`: with so few images the best epoch is early.",
         {
             "constant": HOT,
