@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
+from pipelines import sources
 from pipelines.errors import DataError, NotHere
 
 
@@ -50,6 +51,35 @@ def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> No
     except OSError as error:
         raise DataError(f"cannot prepare {builder.name} in {downloads.parent}: {error.strerror or error}") from error
     shutil.rmtree(downloads, ignore_errors=True)
+
+
+def downloaded(name: str, ready: Path, mend: str, url: str = "", config: str = "") -> tuple[str, Any]:
+    """Return the name of the source and a builder of what TFDS itself downloads, prepared once.
+
+    Args:
+        name: Of the dataset.
+        ready: Folder in which it is, or will be, prepared.
+        mend: The one command that helps without a network.
+        url: Which must answer before TFDS is asked; by default that of its first file (of the configuration).
+        config: Of the builder, where there are several.
+
+    Raises:
+        DataError: It is not there and cannot be downloaded.
+    """
+
+    def genuine(folder: Path) -> Any:
+        return builder_class(name)(data_dir=folder, **({"config": config} if config else {}))
+
+    def take() -> Any:
+        with sources.staged(ready) as stage:
+            prepare(genuine(stage), stage / "downloads")
+        return genuine(ready)
+
+    def fresh() -> list[sources.Source[Any]]:
+        first = url or next(u for u in raw_files(name) if config in u)
+        return [sources.Source("TFDS download", lambda: sources.look_ahead(first), take)]
+
+    return sources.prepared_once(name, {ready: genuine}, fresh, mend)
 
 
 def read(builder: Any, split: str) -> tf.data.Dataset:

@@ -54,7 +54,7 @@ def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: 
         lambda: decode_image(encoded),
     )
     image = _fit(exif.upright(tf.ensure_shape(decoded, [None, None, 3]), turn), height, width, fit)
-    return tf.ensure_shape(_grey(image) if channels == 1 else image, [height, width, channels])
+    return tf.ensure_shape(grey(image) if channels == 1 else image, [height, width, channels])
 
 
 def _decode_jpeg(encoded: tf.Tensor, height: int, width: int, turn: tf.Tensor, fit: str) -> tf.Tensor:
@@ -104,7 +104,7 @@ def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
     depth = tf.shape(image)[-1]
     colour = tf.cond(depth % 2 == 0, lambda: _on_white(image), lambda: image)  # grey and alpha, or RGB and alpha
     rgb = tf.broadcast_to(colour, [tf.shape(image)[0], tf.shape(image)[1], 3])
-    return tf.ensure_shape(_grey(rgb) if channels == 1 else rgb, [None, None, channels])
+    return tf.ensure_shape(grey(rgb) if channels == 1 else rgb, [None, None, channels])
 
 
 def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
@@ -117,7 +117,8 @@ def _on_white(image: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.round(colour * alpha + 255 * (1 - alpha)), tf.uint8)
 
 
-def _grey(rgb: tf.Tensor) -> tf.Tensor:
+def grey(rgb: tf.Tensor) -> tf.Tensor:
+    """Return uint8 (..., 1) of uint8 RGB (..., 3)."""
     weighted = tf.cast(rgb, tf.float32) * [0.299, 0.587, 0.114]  # ITU-R 601, as Pillow's "L"
     return tf.cast(tf.round(tf.reduce_sum(weighted, axis=-1, keepdims=True)), tf.uint8)
 

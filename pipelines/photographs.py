@@ -62,20 +62,8 @@ def _prepared(name: str, folder: Path) -> Any:
 
 
 def _search(name: str, cache: Path) -> tuple[str, Any]:
-    ready = cache / "official"
-
-    def fresh() -> list[sources.Source[Any]]:
-        url = next(iter(builders.raw_files(name)))
-        return [sources.Source("TFDS download", lambda: sources.look_ahead(url), lambda: _prepare(name, ready))]
-
     mend = f"--data-dir FOLDER with your own pictures, one sub-folder a class, or with a TFDS folder of {name}"
-    return sources.prepared_once(name, {ready: lambda folder: _genuine(name, folder)}, fresh, mend)
-
-
-def _prepare(name: str, ready: Path) -> Any:
-    with sources.staged(ready) as stage:
-        builders.prepare(_genuine(name, stage), stage / "downloads")
-    return _genuine(name, ready)
+    return builders.downloaded(name, cache / "official", mend)
 
 
 def _genuine(name: str, folder: Path) -> Any:

@@ -26,6 +26,8 @@ class Studies(Protocol):
     ) -> Evaluation:
         """Return the evaluation with more metrics and with what was `found`; `feed` gives the feed of a split.
 
+        Where several models are served, the endpoints of the contract are called as these are.
+
         A metric that is a mapping of mappings is shown as a table: {row: {column: number}}.
         """
 

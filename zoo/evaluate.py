@@ -74,15 +74,18 @@ def run(
 
 
 def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
-    """Return what a model says about a split, with the metrics of its task."""
+    """Return what a model says about a split, with the metrics of its task.
+
+    Of a task that serves several models all are asked: their inputs and outputs are put together.
+    """
     from zoo import inference
 
-    served = next(iter(plan.task.served(model).values()))
-    contract = plan.task.contract(served, dataset.info)
-    evaluation = inference.collect(contract["serving_default"], plan.feed(dataset, split), dataset.info)
+    contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
+    evaluation = inference.collect_all(contracts, plan.feed(dataset, split), dataset.info)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     if isinstance(plan.task, Studies):
+        contract = inference.joined(contracts)
         evaluation = plan.task.study(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
     return evaluation
 

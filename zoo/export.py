@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,12 +63,13 @@ def run(
     plan, model = folder.plan(), folder.model()
     dataset = dataset or plan.load_data()
     info = dataset.info
-    out = Path(out) if out is not None else _free(folder.path / "bundle")
+    every = plan.task.served(model)
+    out = Path(out) if out is not None else _free(folder.path / "bundle", every)
     test = plan.feed(dataset, "test")
     bundles = []
-    for suffix, served in plan.task.served(model).items():
+    for suffix, served in every.items():
         contract = plan.task.contract(served, info)
-        target = out.with_name(f"{out.name}-{suffix}") if suffix else out
+        target = _target(out, suffix)
         bundle = export_model(
             served,
             target,
@@ -102,10 +103,14 @@ def _coarser(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequenc
     }
 
 
-def _free(path: Path) -> Path:
+def _target(out: Path, suffix: str) -> Path:
+    return out.with_name(f"{out.name}-{suffix}") if suffix else out
+
+
+def _free(path: Path, suffixes: Iterable[str]) -> Path:
     """Return `path`, or the first of path-2, path-3, ... that is not there: an earlier bundle stays as it is."""
     candidates = (path if i == 1 else path.with_name(f"{path.name}-{i}") for i in range(1, 10_000))
-    return next(p for p in candidates if not p.exists())
+    return next(p for p in candidates if not any(_target(p, suffix).exists() for suffix in suffixes))
 
 
 def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:

@@ -124,8 +124,13 @@ class FrechetDistance(keras.metrics.Metric):
 
 def collect(look: Callable[[Any], tf.Tensor], images: np.ndarray, batch: int = 500) -> np.ndarray:
     """Return what `look` makes of images, float32 (N, ...), a batch at a time."""
-    call = tf.function(lambda x: look(tf.cast(x, tf.float32)), reduce_retracing=True)
+    call = _compiled(look)
     return np.concatenate([call(tf.constant(images[i : i + batch])).numpy() for i in range(0, len(images), batch)])
+
+
+@functools.lru_cache(maxsize=4)  # the same judge looks again and again
+def _compiled(look: Callable[[Any], tf.Tensor]) -> Callable[[Any], tf.Tensor]:
+    return tf.function(lambda x: look(tf.cast(x, tf.float32)), reduce_retracing=True)
 
 
 def precision_and_recall(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, float]:
@@ -144,25 +149,40 @@ def _covered(among: np.ndarray, points: np.ndarray, k: int) -> float:
     return float(np.concatenate(inside).mean())
 
 
-def compare_sets(judge: Judge, real: np.ndarray, made: np.ndarray, seed: int = 0) -> dict[str, dict[str, float]]:
+def noise_like(real: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return uniform pixels, uint8 of the same shape."""
+    return np.random.default_rng(seed).integers(0, 256, real.shape, dtype=np.uint8)
+
+
+def compare_sets(
+    judge: Judge, real: np.ndarray, made: np.ndarray, ceiling: Mapping[str, np.ndarray] | None = None
+) -> dict[str, dict[str, float]]:
     """Judge images (N, H, W, C) beside two rows that say what the numbers mean.
+
+    Args:
+        judge: What looks at them.
+        real: What is there.
+        made: What was made.
+        ceiling: {row: images} of what costs nothing; by default "noise", uniform pixels.
 
     Returns:
         {row: {frechet_distance, precision, recall}} for "this model", "real halves" (the floor: one half of the real
-        images against the other, which are half as many and so never nearer than the real distance is) and "noise"
-        (the ceiling: uniform pixels).
+        images against the other, which are half as many and so never nearer than the real distance is) and the ceiling.
     """
-    noise = np.random.default_rng(seed).integers(0, 256, real.shape, dtype=np.uint8)
-    seen = {name: collect(judge.features, x) for name, x in (("real", real), ("made", made), ("noise", noise))}
-    pairs = {
-        "this model": (seen["real"], seen["made"]),
-        "real halves": (seen["real"][::2], seen["real"][1::2]),
-        "noise": (seen["real"], seen["noise"]),
-    }
+    ceiling = {"noise": noise_like(real)} if ceiling is None else ceiling
+    seen = collect(judge.features, real)
+    pairs = {"this model": (seen, collect(judge.features, made)), "real halves": (seen[::2], seen[1::2])}
+    pairs |= {name: (seen, collect(judge.features, images)) for name, images in ceiling.items()}
     return {
         name: {"frechet_distance": distance_of(one, other), **precision_and_recall(one, other)}
         for name, (one, other) in pairs.items()
     }
+
+
+def taken_for(judge: Judge, real: np.ndarray, images: np.ndarray) -> float:
+    """Return the share of images that a judge who knows classes takes for what it takes most of the real ones for."""
+    seen, known = (collect(judge.classify, x).argmax(-1) for x in (images, real))
+    return float((seen == np.bincount(known).argmax()).mean())
 
 
 def modes(judge: Judge, real: np.ndarray, made: np.ndarray) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,24 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
         outputs.append({k: v.numpy() for k, v in call(named).items()})
         truth.append(y.numpy())
     return Evaluation(_joined(inputs), _joined(outputs), np.concatenate(truth), info)
+
+
+def collect_all(contracts: Mapping[str, Contract], feed: Feed, info: Info) -> Evaluation:
+    """Run every served model of a task over a feed; the inputs and outputs of several are put together."""
+    first, *others = [collect(contract["serving_default"], feed, info) for contract in contracts.values()]
+    for other in others:
+        first = dataclasses.replace(
+            first, inputs={**first.inputs, **other.inputs}, outputs={**first.outputs, **other.outputs}
+        )
+    return first
+
+
+def joined(contracts: Mapping[str, Contract]) -> Contract:
+    """Return the contract of the one served model; of several, one whose endpoints are called as the models are."""
+    if len(contracts) == 1:
+        return next(iter(contracts.values()))
+    endpoints = [dataclasses.replace(c["serving_default"], name=name) for name, c in contracts.items()]
+    return dataclasses.replace(next(iter(contracts.values())), endpoints=tuple(endpoints))
 
 
 def caller(contract: Contract) -> Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]:

@@ -44,6 +44,7 @@ def run(
     *,
     top_k: int = 3,
     category_names: str | Path | None = None,
+    direction: str | None = None,
     console: Console | None = None,
 ) -> Answers:
     """Ask a model of a run or a bundle about each input.
@@ -53,13 +54,14 @@ def run(
         inputs: Files or folders of files for a task that takes images; texts for one that takes texts.
         top_k: How many answers, where answers are ranked.
         category_names: JSON file {class: name for people}; classes that it leaves out keep theirs.
+        direction: "a2b" or "b2a" of a model that goes both ways; None is a2b, or what the bundle does.
         console: Where to speak.
 
     Returns:
         The answers.
 
     Raises:
-        UsageError: Neither a run nor a bundle, or nothing to ask about.
+        UsageError: Neither a run nor a bundle, nothing to ask about, or no such direction.
         MissingError: The task cannot predict.
     """
     from zoo import environment
@@ -69,7 +71,7 @@ def run(
     from zoo import sources
     from zoo.capabilities import Explains, Predicts
 
-    opened = sources.open_source(Path(source))
+    opened = sources.open_source(Path(source), served=direction)
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:
         info = renamed(info, Path(category_names))
@@ -139,10 +141,17 @@ def expand(arguments: Sequence[str]) -> Iterator[str]:
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Answers per input.")
 @click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "name for people"}.')
+@click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="Of a model that goes both ways.")
 @click.option("-o", "--out", type=click.Path(), help="A CSV file for the rows (- is standard output), or a picture.")
 @shell.common_options
 def main(
-    source: str, inputs: tuple[str, ...], top_k: int, category_names: str | None, out: str | None, console: Console
+    source: str,
+    inputs: tuple[str, ...],
+    top_k: int,
+    category_names: str | None,
+    direction: str | None,
+    out: str | None,
+    console: Console,
 ) -> None:
     """Ask the model of a run or a bundle about image files of any size and mode, or folders of them.
 
@@ -155,7 +164,9 @@ def main(
         out = "predictions.csv"
     if out == "-":
         console = Console(quiet=True, json=console.json)
-    rows, problems, pictures = run(source, inputs, top_k=top_k, category_names=category_names, console=console)
+    rows, problems, pictures = run(
+        source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console
+    )
     if out is not None and Path(out).suffix.lower() in IMAGE_ENDINGS:
         _write_picture(Path(out), pictures, problems, console)
     elif out is not None and rows:

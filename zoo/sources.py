@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,34 +41,35 @@ class Source:
     call: Call
 
 
-def open_source(path: Path, runtime: str | None = None) -> Source:
+def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Source:
     """Open a run, a bundle, or a model of the zoo with the weights that ship with it.
 
     Args:
         path: The folder; or the model's name, where no folder has that name.
         runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. A
             run is asked for its own bundle where the runtime needs one.
+        served: Which of the models that the task serves, such as "a2b"; None is the first, or the one of the bundle.
 
     Raises:
-        UsageError: Neither a run, a bundle of this zoo nor a model with weights.
+        UsageError: Neither a run, a bundle of this zoo nor a model with weights; or it serves no such model.
         MissingError: A run without a bundle.
     """
     if not path.exists() and str(path) in registry.list_models():
-        return _shipped(str(path), runtime)
+        return _shipped(str(path), runtime, served)
     if (path / "manifest.json").is_file():
-        return _bundle(path, runtime or "saved_model")
+        return _bundle(path, runtime or "saved_model", served)
     from zoo.runs import Run
 
     run = Run.open(path)
     if runtime in (None, "keras"):
-        return _live(run.plan().task, run.model(), run.info())
+        return _live(run.plan().task, run.model(), run.info(), served)
     bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
     if not bundles:
         raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
-    return _bundle(bundles[0], runtime)
+    return _bundle(next((b for b in bundles if served == _told(b).get("served")), bundles[0]), runtime, served)
 
 
-def _shipped(name: str, runtime: str | None) -> Source:
+def _shipped(name: str, runtime: str | None, served: str | None) -> Source:
     import zoo
     from pipelines.dataset import Info
     from zoo import weights
@@ -79,22 +80,31 @@ def _shipped(name: str, runtime: str | None) -> Source:
     if runtime not in (None, "keras"):
         raise UsageError(f"the weights that ship with {name} run in keras; for {runtime}, name a run or a bundle")
     info = Info.from_json(weights.description(name)["info"])
-    return _live(make_plan(name).task, zoo.build(name, weights="default"), info)
+    return _live(make_plan(name).task, zoo.build(name, weights="default"), info, served)
 
 
-def _live(task: Task, model: keras.Model, info: Info) -> Source:
+def _live(task: Task, model: keras.Model, info: Info, served: str | None) -> Source:
     from zoo import inference
 
-    served = next(iter(task.served(model).values()))
-    contract = task.contract(served, info)
+    every = task.served(model)
+    _check(served, every)
+    contract = task.contract(every[served or next(iter(every))], info)
     return Source(task, info, contract, inference.caller(contract))
 
 
-def _bundle(path: Path, runtime: str) -> Source:
+def _check(served: str | None, known: Iterable[str]) -> None:
+    names = [name for name in known if name]
+    if served is not None and served not in names:
+        has = f"this is {' and '.join(names)}" if names else "this model goes one way only"
+        raise UsageError(f"{served} is not to be had here: {has}")
+
+
+def _bundle(path: Path, runtime: str, served: str | None) -> Source:
     import export
     from zoo.inference import typed
 
     plan, info = read_bundle(path)
+    _check(served, [_told(path)["served"]])
     loaded = export.load(path, runtime)
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -112,8 +122,13 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
     from pipelines.dataset import Info
     from zoo.plan import Plan
 
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    told = manifest.get("metadata", {}).get("zoo")
-    if told is None:
+    told = _told(path)
+    if not told:
         raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
     return Plan.from_json(told["plan"]), Info.from_json(told["info"])
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """Return what the manifest of a bundle says of the zoo; nothing for one of another maker."""
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    return manifest.get("metadata", {}).get("zoo") or {}

@@ -12,13 +12,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any
 
 from pipelines import builders, sources, splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import picture_folder
 
 NAME = "celeb_a"
+HOST = "https://drive.google.com/"  # from where TFDS has it
 SHAPE = [64, 64, 3]  # at which Radford and all after him have made them
 
 
@@ -26,9 +26,10 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, builder = _search(sources.cache_root(cache_dir) / NAME)
+        mend = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
+        source, builder = builders.downloaded(NAME, sources.cache_root(cache_dir) / NAME / "official", mend, HOST)
     elif (Path(data_dir).expanduser() / NAME).is_dir():
-        source, builder = f"TFDS folder {data_dir}", _genuine(Path(data_dir).expanduser())
+        source, builder = f"TFDS folder {data_dir}", builders.builder_class(NAME)(data_dir=Path(data_dir).expanduser())
     else:
         own = picture_folder.load(data_dir, cache_dir, split)
         return dataclasses.replace(own, info=dataclasses.replace(own.info, statistics={"image_shape": SHAPE}))
@@ -54,24 +55,3 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         split=split,
     )
     return Dataset(**{s: part.map(lambda e: {"image": e["image"]}) for s, part in parts.items()}, info=info)
-
-
-def _search(cache: Path) -> tuple[str, Any]:
-    ready = cache / "official"
-
-    def fresh() -> list[sources.Source[Any]]:
-        url = "https://drive.google.com/"  # from where TFDS has it
-        return [sources.Source("TFDS download", lambda: sources.look_ahead(url), lambda: _prepare(ready))]
-
-    mend = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
-    return sources.prepared_once(NAME, {ready: _genuine}, fresh, mend)
-
-
-def _prepare(ready: Path) -> Any:
-    with sources.staged(ready) as stage:
-        builders.prepare(_genuine(stage), stage / "downloads")
-    return _genuine(ready)
-
-
-def _genuine(folder: Path) -> Any:
-    return builders.builder_class(NAME)(data_dir=folder)

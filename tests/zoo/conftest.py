@@ -18,6 +18,7 @@ DATA = {
     "all_texts": FIXTURES / "shakespeare.txt",
     "bike_sharing": FIXTURES / "bike_sharing.csv",
     "dates": DATES,
+    "edges_to_garments": FIXTURES / "fashion_mnist",
     "fashion_mnist": FIXTURES / "fashion_mnist",
     "mnist": FIXTURES / "fashion_mnist",  # four files of the same form
     "movie_reviews": FIXTURES / "speeches.csv",
@@ -25,6 +26,7 @@ DATA = {
     "image_folder": PHOTOGRAPHS,
     "oxford_flowers102": PHOTOGRAPHS,
     "picture_folder": PHOTOGRAPHS,
+    "sneakers_to_boots": FIXTURES / "fashion_mnist",
 }
 
 

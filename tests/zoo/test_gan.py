@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import zoo
 from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
 from zoo import checkpoints, generative_metrics, latents, plan, sources
@@ -35,12 +36,11 @@ class Killed(Exception):
     """What stands for kill -9 here; the real one is in test_resume."""
 
 
-@pytest.mark.parametrize("name", ["gan", "dcgan"])
+@pytest.mark.parametrize("name", ["gan", "dcgan", "pix2pix", "cyclegan"])
 def test_an_interrupted_run_ends_as_one_that_was_not(name, tmp_path, monkeypatch):
     from zoo import trainer
 
-    settings = {"recipe.epochs": 3, "recipe.batch_size": 100, "recipe.minutes": 0, "model.latent_dim": 4}
-    settings |= {"model.units": "[8]"} if name == "gan" else {"model.filters": 4}
+    settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 3, "recipe.batch_size": 50}
     planned = plan.make_plan(name, settings=settings, data_dir=data_dir(name), precision="float32")
     dataset, write = planned.load_data(), checkpoints.save
 

@@ -107,6 +107,9 @@ class DCGAN(NoiseToImage):
     tiny={"latent_dim": 4, "filters": 8, "recipe.minutes": 0},
     card=Card(
         paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
+        expect={"frechet_distance": 1.556, "frechet_to_noise": 0.055, "precision": 0.73, "recall": 0.52},
+        command="python -m zoo.train dcgan",
+        measured_on="2 cores of an Intel Xeon: 15 epochs, about 14 minutes; halves of real images 0.040, noise 28.09",
         notes="Knows what it was shown and nothing else; neighbours in its noise are neighbours in its images.",
     ),
 )

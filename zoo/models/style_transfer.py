@@ -11,49 +11,12 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import layers
 
-from zoo.layers import CropLike, NearestUpsampling2D, ReflectionPadding2D
+from zoo.networks import residual_network
 from zoo.recipes import Recipe
 from zoo.registry import register
 from zoo.specs import Card
 from zoo.tasks.stylisation import Stylisation
-
-# === Layers ===
-
-
-def _conv(x: Any, filters: int, size: int, name: str, strides: int = 1, bias: bool = False) -> Any:  # (B, H', W', f)
-    x = ReflectionPadding2D(size // 2, name=f"{name}_pad")(x)
-    return layers.Conv2D(filters, size, strides, use_bias=bias, name=f"{name}_conv")(x)
-
-
-def _norm(x: Any, name: str) -> Any:
-    return layers.GroupNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")(x)  # one group a channel: instances
-
-
-def _block(x: Any, filters: int, size: int, name: str, strides: int = 1) -> Any:
-    return layers.ReLU(name=f"{name}_relu")(_norm(_conv(x, filters, size, name, strides), name))
-
-
-def _residual(x: Any, filters: int, name: str) -> Any:  # (B, H, W, filters) -> the same shape
-    y = _block(x, filters, 3, f"{name}_0")
-    return layers.Add(name=f"{name}_add")([x, _norm(_conv(y, filters, 3, f"{name}_1"), f"{name}_1")])
-
-
-def _network(filters: Sequence[int], depth: int) -> keras.Model:  # (B, H, W, 3) in [0, 255] -> the same
-    image = keras.Input((None, None, 3), name="image")
-    x = layers.Rescaling(1 / 127.5, -1, name="rescale")(image)
-    x = _block(x, filters[0], 9, "in")
-    for i, f in enumerate(filters[1:]):
-        x = _block(x, f, 3, f"down{i}", strides=2)
-    for i in range(depth):
-        x = _residual(x, filters[-1], f"residual{i}")
-    for i, f in enumerate(reversed(filters[:-1])):
-        x = _block(NearestUpsampling2D(name=f"up{i}_larger")(x), f, 3, f"up{i}")
-    x = layers.Activation("sigmoid", dtype="float32", name="colours")(_conv(x, 3, 9, "out", bias=True))
-    x = layers.Rescaling(255.0, dtype="float32", name="pixels")(x)
-    return keras.Model(image, CropLike(dtype="float32", name="stylised")([x, image]), name="network")
-
 
 # === Subclassed Model ===
 
@@ -71,7 +34,7 @@ class StyleTransfer(keras.Model):
         """Arguments as of `style_transfer`."""
         super().__init__(**kwargs)
         self.arguments = {"filters": list(filters), "depth": depth}
-        self.network = _network(filters, depth)
+        self.network = residual_network(filters, depth)
         self.shown = [keras.metrics.Mean(name="loss"), *(keras.metrics.Mean(name=n) for n in self.loss_names[1:])]
         self.objective: Any = None
         self.built = True

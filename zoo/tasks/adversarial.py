@@ -13,7 +13,7 @@ import pipelines
 from zoo import latents
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
-from zoo.tasks.images import ImageTask
+from zoo.tasks.images import SizedByData
 
 if TYPE_CHECKING:
     import keras
@@ -30,30 +30,11 @@ SHOWN = 10  # images of a row in a figure
 
 
 @dataclass(frozen=True)
-class Adversarial(ImageTask):
-    """Generation with the model's own `train_step`; see `zoo.adversarial`.
-
-    Attributes:
-        height: Of the images, in pixels; 0 is what the data says, else 28.
-        width: Likewise.
-        channels: 1 for grey, 3 for RGB; 0 is what the data says, else 1.
-    """
-
-    height: int = 0
-    width: int = 0
-    channels: int = 0
+class Adversarial(SizedByData):
+    """Generation with the model's own `train_step`; see `zoo.adversarial`."""
 
     title = "image generation"
     monitor = "val_frechet_distance"
-
-    def shape(self, info: Info) -> tuple[int, int, int]:
-        """Return (H, W, C) of the images."""
-        told = info.statistics.get("image_shape", (28, 28, 1))
-        return tuple(asked or said for asked, said in zip((self.height, self.width, self.channels), told, strict=True))
-
-    def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the shape of the images."""
-        return {"image_shape": list(self.shape(info))}
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool

@@ -1,0 +1,55 @@
+"""The pictures that CycleGAN was published with: horses and zebras.
+
+Reference: Zhu, Park, Isola, Efros 2017, arXiv:1703.10593.
+Sources:   data_dir (a TFDS folder that holds cycle_gan, in whichever of its configurations: summer2winter_yosemite,
+           vangogh2photo, ...; or folders as of unpaired), the prepared cache, TFDS download of horse2zebra.
+Features:  {"a": JPEG bytes, "b": JPEG bytes}; who stands beside whom means nothing, and the smaller side repeats.
+Splits:    "official" is the publisher's, whose last tenth of train is for validation; percentages divide train.
+Licence:   for research; of the photographers, by ImageNet and Flickr.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pipelines import builders, sources, splits, two_sides
+from pipelines.dataset import Dataset, Info
+from pipelines.datasets import unpaired
+
+NAME, CONFIG = "cycle_gan", "horse2zebra"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    if data_dir is None:
+        mend = f"--data-dir FOLDER {unpaired.WANTED}, or with a TFDS folder of {NAME}"
+        ready = sources.cache_root(cache_dir) / NAME / CONFIG
+        source, builder = builders.downloaded(NAME, ready, mend, config=CONFIG)
+    else:
+        root = Path(data_dir).expanduser()
+        held = sorted(p.name for p in (root / NAME).glob("[a-z]*") if p.is_dir())
+        if not held:
+            return unpaired.load(data_dir, cache_dir, split)
+        source, builder = f"TFDS folder {root}", builders.builder_class(NAME)(data_dir=root, config=held[0])
+    first, second = (policy[0], policy[0] + policy[1]) if policy else (90, 100)
+    cuts = {"train": f"train{{}}[:{first}%]", "validation": f"train{{}}[{first}%:{second}%]"}
+    cuts["test"] = f"train{{}}[{second}%:]" if policy else "test{}"
+    parts = {
+        s: two_sides.beside(*(builders.read(builder, cut.format(side)).map(lambda e: e["image"]) for side in "AB"))
+        for s, cut in cuts.items()
+    }
+    counts = {s: int(part.cardinality()) for s, part in parts.items()}
+    info = Info(
+        name=NAME,
+        source=f"{source} ({builder.builder_config.name})",
+        licence="for research",
+        homepage=builder.info.homepage,
+        features=two_sides.FEATURES,
+        counts=counts,
+        statistics={"image_shape": two_sides.SHAPE},
+        sha256={s: f"{builder.info.full_name} {n}" for s, n in counts.items()},
+        split=split,
+    )
+    return Dataset(**parts, info=info)

@@ -1,0 +1,32 @@
+"""Low to high resolution: Fashion-MNIST's pictures averaged to 7x7, and as they are.
+
+Sources:   those of fashion_mnist.
+Features:  {"a": PNG bytes (7, 7, 1), "b": PNG bytes (28, 28, 1)}; who feeds them brings both to one size.
+Splits:    those of fashion_mnist.
+Licence:   MIT.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from pipelines import two_sides
+from pipelines.dataset import Dataset
+from pipelines.datasets import fashion_mnist
+
+NAME = "low_to_high"
+SIDE = 7
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    return two_sides.made(NAME, fashion_mnist.load(data_dir, cache_dir, split), _sides, (28, 28, 1))
+
+
+def _sides(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    image = tf.cast(tf.io.decode_png(example["image"], 1), tf.float32)
+    small = tf.cast(tf.round(tf.image.resize(image, [SIDE, SIDE], method="area")), tf.uint8)
+    return {"a": tf.io.encode_png(small), "b": example["image"]}

@@ -1,0 +1,77 @@
+"""Your own pairs of pictures: what Isola 2017, arXiv:1611.07004, learns from.
+
+Sources:   data_dir: two sub-folders with the same file names (the first by name is A; each may have train, valid and
+           test below), trainA, trainB, testA, testB with the same file names, or pictures whose left half is A and
+           right half B, as the published pix2pix sets are (facades, maps, edges2shoes, ...), in train, val and test.
+Features:  {"a": image bytes, "b": image bytes}.
+Splits:    "official" is the folder's own; what is missing is taken from train by the contents of the files (70/15/15).
+Licence:   yours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines import folders, images, splits, stratified, two_sides
+from pipelines.dataset import Dataset
+from pipelines.errors import USAGE, DataError
+
+NAME = "paired"
+WANTED = "with two sub-folders of the same file names, or of pictures whose halves are a pair"
+
+Pairs = dict[str, list[tuple[Path, Path | None]]]  # split -> (A, B); no B where one picture holds both
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    root = two_sides.root(NAME, data_dir, WANTED)
+    skipped: dict[str, str] = {}
+    found = two_sides.find(root)
+    pairs = _halves(root) if found is None else _matched(found, skipped)
+    if not any(pairs.values()):
+        raise DataError(f"there are no pairs in {root}; --data-dir wants a folder {WANTED}", USAGE)
+    pictures = two_sides.look(NAME, [p for part in pairs.values() for pair in part for p in pair if p], cache_dir)
+    skipped |= {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    held, partner = {}, {}
+    for s, part in pairs.items():
+        good = [(a, b) for a, b in part if not any(pictures[p].problem for p in (a, b) if p)]
+        held[s] = {"": [pictures[a] for a, _ in good]}
+        partner |= dict(good)
+    parts = two_sides.divided(root, held, policy, skipped, least=1)
+    examples = {s: _examples([(p.path, partner[p.path]) for _, p in part]) for s, part in parts.items()}
+    return two_sides.own(NAME, root, parts, examples, skipped, split)
+
+
+def _matched(found: two_sides.Found, skipped: dict[str, str]) -> Pairs:
+    pairs: Pairs = {}
+    for split, sides in found.files.items():
+        a, b = sides.get("A", {}), sides.get("B", {})
+        pairs[split] = [(a[name], b[name]) for name in sorted(a.keys() & b.keys())]
+        for name in sorted(a.keys() ^ b.keys()):
+            lonely = a.get(name) or b.get(name)
+            skipped[stratified.below(found.root, lonely)] = "the other side has no file of this name"
+    return pairs
+
+
+def _halves(root: Path) -> Pairs:
+    pairs: Pairs = {}
+    for path in sorted(folders.files_below(root)):
+        pairs.setdefault(two_sides.split_of(path.relative_to(root).parts[0]), []).append((path, None))
+    return pairs
+
+
+def _examples(pairs: Sequence[tuple[Path, Path | None]]) -> tf.data.Dataset:
+    if pairs[0][1] is None:
+        return two_sides.files([a for a, _ in pairs]).map(_cut, num_parallel_calls=tf.data.AUTOTUNE)
+    return two_sides.beside(*(two_sides.files(side) for side in zip(*pairs, strict=True)))
+
+
+def _cut(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
+    image = images.decode_upright(encoded)
+    half = tf.shape(image)[1] // 2
+    return {"a": tf.io.encode_png(image[:, :half]), "b": tf.io.encode_png(image[:, half : 2 * half])}

@@ -1,0 +1,41 @@
+"""Your own pictures of two kinds, without pairs: what Zhu 2017, arXiv:1703.10593, learns from.
+
+Sources:   data_dir: trainA, trainB, testA, testB (and validA, validB) as the published sets have, or two sub-folders of
+           any names, of which the first by name is A.
+Features:  {"a": image bytes, "b": image bytes}; who stands beside whom means nothing, and the smaller side repeats.
+Splits:    "official" is the folder's own; what is missing is taken from train by the contents of the files (70/15/15).
+Licence:   yours.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pipelines import splits, stratified, two_sides
+from pipelines.dataset import Dataset
+from pipelines.errors import USAGE, DataError
+
+NAME = "unpaired"
+WANTED = "with trainA, trainB, testA and testB, or with two sub-folders"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    root = two_sides.root(NAME, data_dir, WANTED)
+    found = two_sides.find(root)
+    if found is None:
+        raise DataError(f"{root} has no two sides; --data-dir wants a folder {WANTED}", USAGE)
+    paths = [p for sides in found.files.values() for named in sides.values() for p in named.values()]
+    pictures = two_sides.look(NAME, paths, cache_dir)
+    skipped = {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    held = {
+        s: {side: [pictures[p] for p in named.values() if not pictures[p].problem] for side, named in sides.items()}
+        for s, sides in found.files.items()
+    }
+    parts = two_sides.divided(root, held, policy, skipped, least=2)
+    examples = {
+        s: two_sides.beside(*(two_sides.files([p.path for side, p in part if side == wanted]) for wanted in "AB"))
+        for s, part in parts.items()
+    }
+    return two_sides.own(NAME, root, parts, examples, skipped, split)
