@@ -5,5 +5,6 @@ ours/     our contenders, one script each
 peers/    the others, written as their own documentation writes them
 
 A contender is a script that does the work once in a fresh process and prints `{"value": ...}` as its last line, with
-other numbers beside it where they matter, or `{"not_run": "why"}`.
+other numbers beside it where they matter, or `{"not_run": "why"}`. It finds prepared data in $BENCHMARK_DATA, the
+number of its turn in $BENCHMARK_TURN and the time at which it was started in $BENCHMARK_STARTED.
 """

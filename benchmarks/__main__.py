@@ -22,8 +22,8 @@ def works() -> dict[str, Work]:
 
 @click.command("benchmarks")
 @click.argument("names", metavar="[WORK]...", nargs=-1)
-@click.option("--full", is_flag=True, help="Run the long ones too.")
-@click.option("--rounds", type=click.IntRange(1), help="Instead of each work's own.")
+@click.option("--full", is_flag=True, help="Run the long ones too, and all rounds.")
+@click.option("--rounds", type=click.IntRange(1), help="Instead of each work's own; 1 without names and --full.")
 @shell.common_options
 def main(names: tuple[str, ...], full: bool, rounds: int | None, console: Console) -> None:
     """Measure each WORK (all quick ones, if none is named) and write benchmarks/RESULTS.md and results.json."""
@@ -36,7 +36,7 @@ def main(names: tuple[str, ...], full: bool, rounds: int | None, console: Consol
     for name, work in known.items():
         if name not in names and (names or not (work.quick or full)):
             continue
-        work = dataclasses.replace(work, rounds=rounds or work.rounds)
+        work = dataclasses.replace(work, rounds=rounds or (work.rounds if names or full else 1))
         console.say(f"{name}: {work.title}")
         scores = measure(work, console.say)
         report.save(name, work, scores)

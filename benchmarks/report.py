@@ -1,4 +1,4 @@
-"""What the measurements say: results.json for programs, RESULTS.md for people."""
+"""What the measurements say: results.json for programs, RESULTS.md and pictures for people."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import json
 import os
 from typing import Any
 
+from benchmarks import picture
 from benchmarks.work import HERE, Score, Work, reached
 from pipelines.sources import write_atomic
+from zoo import plots
 from zoo.runs import git_revision
 from zoo.speed import has_bfloat16, processor
 
+PICTURES = HERE.parent / "docs" / "benchmarks"
 VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
@@ -30,7 +33,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, work: Work, scores: dict[str, Score]) -> None:
-    """Put the scores of one work into results.json, and write RESULTS.md anew from all that is there."""
+    """Put the scores of one work into results.json, and show all that is there anew."""
     path = HERE / "results.json"
     held = json.loads(path.read_text()) if path.is_file() else {}
     held[name] = {
@@ -38,15 +41,23 @@ def save(name: str, work: Work, scores: dict[str, Score]) -> None:
         "unit": work.unit,
         "higher_is_better": work.higher_is_better,
         "rounds": work.rounds,
+        "growth": work.growth,
         "contenders": {k: {**dataclasses.asdict(s), "median": s.median} for k, s in scores.items()},
         "goals": [
-            {"ours": g.ours, "peer": g.peer, "to_reach": g.ratio, "reached": reached(g, work, scores)}
+            {"ours": g.ours, "peer": g.peer, "of": g.of, "to_reach": g.ratio, "reached": reached(g, work, scores)}
             for g in work.goals
         ],
         "machine": machine(),
     }
     write_atomic(path, json.dumps(held, indent=2) + "\n")
+    show(held)
+
+
+def show(held: dict[str, Any]) -> None:
+    """Write RESULTS.md, and a picture of each work."""
     write_atomic(HERE / "RESULTS.md", markdown(held))
+    for other, result in held.items():
+        plots.save(picture.draw(result), PICTURES / f"{other}.png")
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -66,15 +77,19 @@ def markdown(results: dict[str, Any]) -> str:
         for contender, score in work["contenders"].items():
             lines.append(f"| {contender} | {_value(score)} | {_spread(score)} |")
         lines += [line for goal in work["goals"] for line in ("", _judged(goal))]
+        lines += ["", f"![{name}](../docs/benchmarks/{name}.png)"]
         lines.append("")
     return "\n".join(lines)
 
 
 def _judged(goal: dict[str, Any]) -> str:
     found = goal["reached"]
-    against = f"{goal['ours']} against {goal['peer']}: to reach {goal['to_reach']:g} times"
+    what = f", {goal['of']}" if goal.get("of") else ""
+    against = f"{goal['ours']} against {goal['peer']}{what}: to reach {goal['to_reach']:g} times"
     return f"{against}; " + (
-        "not run." if found is None else f"**{found:.2f}**, {'reached' if found >= goal['to_reach'] else 'missed'}."
+        "not judged: one of the two has no figure."
+        if found is None
+        else f"**{found:.2f}**, {'reached' if found >= goal['to_reach'] else 'missed'}."
     )
 
 
@@ -85,4 +100,5 @@ def _value(score: dict[str, Any]) -> str:
 def _spread(score: dict[str, Any]) -> str:
     values = score["values"]
     told = [f"{min(values):,.4g} to {max(values):,.4g}"] if len(values) > 1 else []
-    return ", ".join(told + [f"{name} {value:.4g}" for name, value in score.get("beside", {}).items()])
+    beside = score.get("beside", {}).items()
+    return ", ".join(told + [f"{name} {v if isinstance(v, str) else format(v, ',.4g')}" for name, v in beside])

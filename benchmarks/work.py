@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,11 +41,19 @@ class Contender:
 
 @dataclass(frozen=True)
 class Goal:
-    """`ours` is to be at least `ratio` times as good as `peer`."""
+    """`ours` is to be at least `ratio` times as good as `peer`.
+
+    Attributes:
+        ours: Name of a contender.
+        peer: Name of another.
+        ratio: For a cost, 2 is half of it.
+        of: Which of the numbers beside the value is judged, a cost; empty for the value itself.
+    """
 
     ours: str
     peer: str
     ratio: float
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Work:
         rounds: How often each contender runs.
         quick: Whether `make bench` runs it, too; `make bench-full` runs all.
         prepare: Script below `benchmarks/` that is run once before; contenders find its data in $BENCHMARK_DATA.
+        growth: What grows from contender to contender, whose amount each tells as "size"; empty if nothing does.
     """
 
     title: str
@@ -70,6 +80,7 @@ class Work:
     rounds: int = 3
     quick: bool = True
     prepare: str = ""
+    growth: str = ""
 
 
 @dataclass
@@ -77,13 +88,18 @@ class Score:
     """What came of a contender: a value a round, what it said beside them in the last, or why it could not run."""
 
     values: list[float] = field(default_factory=list)
-    beside: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, float | str] = field(default_factory=dict)
     not_run: str = ""
 
     @property
     def median(self) -> float | None:
         """The middle value; None if it did not run."""
         return statistics.median(self.values) if self.values else None
+
+    def figure(self, name: str) -> float | None:
+        """Return the median, or a number beside it by name; None where there is none."""
+        found = self.beside.get(name) if name else self.median
+        return found if isinstance(found, int | float) else None
 
 
 def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
@@ -98,7 +114,7 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
             score = scores[contender.name]
             if score.not_run:
                 continue
-            told = _once(contender)
+            told = _once(contender, turn)
             if "value" in told:
                 score.values.append(float(told["value"]))
                 score.beside = {k: v for k, v in told.items() if k != "value"}
@@ -110,26 +126,32 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
 
 
 def reached(goal: Goal, work: Work, scores: dict[str, Score]) -> float | None:
-    """Return how many times as good as the peer we are, by medians; None where one of the two did not run."""
-    ours, peer = scores[goal.ours].median, scores[goal.peer].median
+    """Return how many times as good as the peer we are, by medians; None where one of the two has no figure."""
+    ours, peer = scores[goal.ours].figure(goal.of), scores[goal.peer].figure(goal.of)
     if ours is None or peer is None:
         return None
-    return ours / peer if work.higher_is_better else peer / ours
+    return ours / peer if work.higher_is_better and not goal.of else peer / ours
 
 
-def _once(contender: Contender) -> dict[str, Any]:
-    done = _start(_python(contender.requirements), contender.script, *contender.arguments)
+def _once(contender: Contender, turn: int) -> dict[str, Any]:
+    try:
+        python = _python(contender.requirements)
+    except subprocess.CalledProcessError:
+        return {"not_run": f"pip could not install {', '.join(contender.requirements)}"}
+    done = _start(python, contender.script, *contender.arguments, turn=turn)
     if done.returncode != 0 or not done.stdout.strip():
         return {"not_run": f"exit code {done.returncode}: {_last(done.stderr)}"}
     return json.loads(_last(done.stdout))
 
 
-def _start(python: str, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _start(python: str, script: str, *arguments: str, turn: int = 0) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": str(HERE.parent),
         "BENCHMARK_DATA": str(cache_root() / "benchmarks"),
+        "BENCHMARK_TURN": str(turn),  # the seed, where a seed matters
+        "BENCHMARK_STARTED": str(time.time()),  # for a cold start
     }
     words = [python, str(HERE / script), *arguments]
     return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=HERE.parent)

@@ -9,6 +9,7 @@ from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from export.contract import Contract, Endpoint
@@ -97,6 +98,14 @@ class Prepares(Protocol):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with what was learned in its `info`."""
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """A task that gives a fresh model what can be counted in the training split before the first step."""
+
+    def begin(self, model: keras.Model, dataset: Dataset) -> None:
+        """Set weights of the model. It is called again before a resumed run takes up its state."""
 
 
 @runtime_checkable

@@ -132,7 +132,7 @@ class Plan:
             task=override(spec.task, data["task"], "task"),
             recipe=override(Recipe(), data["recipe"], "recipe"),
             recipe_name=data["recipe_name"],
-            asked=data["asked"],
+            asked=registry.check_arguments(data["model"], data["asked"]),
             data=data["data"],
             seed=data["seed"],
             precision=data["precision"],

@@ -121,6 +121,15 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(f"recipe.{name}", str(getattr(self, name)), choices)
+        for name in ("candidates", "model"):  # equal, whether from code, a command line or a config.json
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
+def frozen(value: Any) -> Any:
+    """Return `value` with every list in it as a tuple: JSON has no tuples, and a recipe read back must equal itself."""
+    if isinstance(value, Mapping):
+        return {key: frozen(inner) for key, inner in value.items()}
+    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def override(target: Any, values: Mapping[str, Any], kind: str) -> Any:
@@ -159,7 +168,7 @@ def convert(value: Any, like: Any, name: str) -> Any:
         value = float(value) if fits else value
     elif isinstance(like, tuple):
         fits = isinstance(value, list | tuple)
-        value = tuple(value) if fits else value
+        value = frozen(value) if fits else value
     else:
         fits = isinstance(value, type(like))
     if not fits:

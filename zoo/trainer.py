@@ -11,7 +11,7 @@ import keras
 from pipelines.sources import write_atomic
 from zoo import checkpoints, weights
 from zoo.callbacks import Averaged, Keep, ShowProgress, StopOnNaN, ValidateAverage
-from zoo.capabilities import Phased
+from zoo.capabilities import Begins, Phased
 from zoo.console import Console
 from zoo.layers import fused
 from zoo.plan import Plan
@@ -75,6 +75,8 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     keras.utils.set_random_seed(plan.seed)
     with computing_in(plan.precision):
         model = plan.build(info)
+    if isinstance(plan.task, Begins):
+        plan.task.begin(model, dataset)
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     return fit(model, plan, info, training, validation, run, console)

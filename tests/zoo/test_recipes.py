@@ -1,6 +1,7 @@
 """Recipe fields do what they say, on real optimizers and small real data."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -192,3 +193,37 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
     planned = plan.make_plan("fashion_mnist", asked=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"]))
     fitted = speed.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
     assert fitted.recipe.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe", "settings"),
+    [
+        ("admissions", "network", {}),
+        ("fashion_mnist", "full", {}),
+        ("fashion_mnist", "default", {"recipe.candidates": '[{"filters": [8, 16]}, {}]', "model.depths": "[1, 1]"}),
+        ("fashion_mnist", "default", {"recipe.model": '{"depths": [1, 1]}'}),
+    ],
+)
+def test_a_plan_with_lists_comes_back_from_json_as_it_was(model, recipe, settings):
+    from zoo.plan import Plan, make_plan
+
+    plan = make_plan(model, recipe=recipe, settings=settings)
+    back = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert back == plan
+    assert back.command() == plan.command()
+
+
+def test_a_run_with_candidates_is_resumed(competed, tmp_path):
+    """Killed after the first candidate: the second is trained on resume, and the same one is kept."""
+    from zoo.runs import Run
+
+    run = tmp_path / "run"
+    shutil.copytree(competed, run)
+    kept = (run / "checkpoints" / "best.weights.h5").read_bytes()
+    for left in ("summary.json", "checkpoints", "restarts/1"):
+        shutil.rmtree(run / left) if (run / left).is_dir() else (run / left).unlink()
+    candidates = [{"filters": (8, 16), "depths": (1, 1), "dropout": 0.999}, {"filters": (8, 12), "depths": (1, 1)}]
+    settings = {"recipe.candidates": candidates, "recipe.epochs": 2}
+    train.run("fashion_mnist", settings=settings, data_dir=str(DATA["fashion_mnist"]), resume=str(run), export=False)
+    assert (run / "checkpoints" / "best.weights.h5").read_bytes() == kept
+    assert Run(run).read("config.json")["candidate"] == 1

@@ -49,7 +49,7 @@ def test_the_simple_method_stands_beside(trained):
 def test_what_is_after_the_end_of_a_text_changes_nothing():
     import zoo
 
-    model = zoo.build("sentiment", vocabulary_size=50, units=4, embedding_dim=8, pairs=100)
+    model = zoo.build("sentiment", vocabulary_size=50, encoder="gru", units=4, embedding_dim=8, pairs=100, parts=100)
     short = np.array([[3, 4, 5]])
     longer = np.pad(short, ((0, 0), (0, 20)))
     np.testing.assert_allclose(model(short), model(longer), atol=1e-6)
@@ -69,3 +69,25 @@ def test_labels_of_ones_own(tmp_path):
         pipelines.load("movie_reviews", data_dir=tmp_path / "x.csv")
     with pytest.raises(pipelines.DataError, match="two classes"):
         pipelines.load("movie_reviews", data_dir=tmp_path / "good")
+
+
+def test_the_linear_model_counts_before_it_learns():
+    import zoo
+
+    vocabulary = ("", "[UNK]", "good", "goodness", "bad", "film")
+    model = zoo.build("sentiment", vocabulary_size=6, pairs=1009, parts=1009)
+    linear = model.get_layer("linear")
+    tokens = np.array([[2, 5, 0], [2, 2, 0], [4, 5, 0], [4, 0, 0]], np.int32)
+    linear.observe(tokens, np.array([1, 1, 0, 0]), vocabulary)
+
+    ratios = linear.word_ratios.numpy()
+    seen = np.array([[1, 1, 1, 1, 3, 2], [1, 1, 3, 1, 1, 2]])  # texts with each word, and one more
+    shares = seen / seen.sum(1, keepdims=True)
+    np.testing.assert_allclose(ratios[:, 1], np.log(shares[1] / shares[0]), rtol=1e-6)
+    assert ratios[5, 1] == 0
+    assert linear.neighbour_ratios.numpy()[(2 * 7919 + 5) % 1009, 1] > 0
+
+    linear.pieces.assign(np.tile([[0.0, 1.0]], (1009, 1)))  # "goodness" was never seen, but it begins as "good" does
+    logits = model(np.array([[3], [4], [1]], np.int32)).numpy()
+    assert logits[0, 1] > 0 > logits[1, 1]
+    assert logits[2, 1] == 0

@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from zoo.errors import UsageError
+from zoo.objectives import ObjectiveModel
 from zoo.recipes import Recipe
 from zoo.registry import register
 from zoo.specs import Card
@@ -75,7 +76,7 @@ def _chain(network: Sequence[layers.Layer], x: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Autoencoder(keras.Model):
+class Autoencoder(ObjectiveModel):
     """Image in, reconstruction out, through a code of `latent_dim` numbers.
 
     Input: image (B, H, W, C) in [0, 255]. Output: reconstruction (B, H, W, C) float32 in [0, 255].
@@ -97,7 +98,6 @@ class Autoencoder(keras.Model):
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
         self.encoder = _ENCODERS[network](widths, self.code_sizes * latent_dim)
         self.decoder = _DECODERS[network](widths, image_shape)
-        self.shown = [keras.metrics.Mean(name=name) for name in self.loss_names]
         self.build()  # here, because a whole-model .h5 is read into layers that must be built already
 
     def build(self, input_shape: Any = None) -> None:
@@ -126,37 +126,10 @@ class Autoencoder(keras.Model):
 
     # === Training ===
 
-    loss_names = ("loss",)
-
-    def batch_losses(self, inputs: Any, target: Any) -> tuple[Any, ...]:
-        """Return the values of `loss_names` for a batch: the mean squared error of pixels in [0, 1]."""
+    def batch_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Any, ...]:
+        """Return the mean squared error of pixels in [0, 1]."""
         logits = ops.cast(self.decode_logits(self.encode(inputs)), "float32")
         return (ops.mean(ops.square(ops.sigmoid(logits) - ops.cast(target, "float32") / 255.0)),)
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Return the means that are shown and reset every epoch."""
-        return self.shown
-
-    def _show(self, losses: Sequence[Any]) -> dict[str, Any]:
-        for metric, value in zip(self.shown, losses, strict=True):
-            metric.update_state(value)
-        return {m.name: m.result() for m in self.shown}
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step on the first of `batch_losses`, with the penalties of the layers."""
-        inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            losses = self.batch_losses(inputs, target)
-            objective = losses[0] + sum(self.losses)
-        gradients = tape.gradient(objective, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self._show(losses)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Return the same losses without a step."""
-        inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self._show(self.batch_losses(inputs, target))
 
     # === Config ===
 
@@ -200,7 +173,7 @@ class VariationalAutoencoder(Autoencoder):
         mean, log_variance = self.encode(inputs["image"])
         return self.decode(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
 
-    def batch_losses(self, inputs: Any, target: Any) -> tuple[Any, ...]:
+    def batch_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Any, ...]:
         """Return the negative evidence lower bound, in nats an image, and its two terms."""
         mean, log_variance = self.encode(inputs["image"])
         noise = ops.cast(inputs["noise"], mean.dtype)

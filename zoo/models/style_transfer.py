@@ -6,13 +6,14 @@ Train:     python -m zoo.train style_transfer --style painting.jpg --content-dir
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from zoo.networks import residual_network
+from zoo.objectives import ObjectiveModel
 from zoo.recipes import Recipe
 from zoo.registry import register
 from zoo.specs import Card
@@ -22,20 +23,19 @@ from zoo.tasks.stylisation import Stylisation
 
 
 @keras.saving.register_keras_serializable("zoo")
-class StyleTransfer(keras.Model):
+class StyleTransfer(ObjectiveModel):
     """The network, and how it learns: from photographs alone, by losses in the features of another network.
 
     Input: image (B, H, W, 3) in [0, 255]. Output: stylised (B, H, W, 3) float32 in [0, 255].
     """
 
-    loss_names = ("total", "content", "style", "variation")
+    loss_names = ("loss", "content", "style", "variation")
 
     def __init__(self, filters: Sequence[int], depth: int, **kwargs: Any) -> None:
         """Arguments as of `style_transfer`."""
         super().__init__(**kwargs)
         self.arguments = {"filters": list(filters), "depth": depth}
         self.network = residual_network(filters, depth)
-        self.shown = [keras.metrics.Mean(name="loss"), *(keras.metrics.Mean(name=n) for n in self.loss_names[1:])]
         self.objective: Any = None
         self.built = True
 
@@ -50,34 +50,11 @@ class StyleTransfer(keras.Model):
         super().compile(optimizer=optimizer, **kwargs)
         self.objective = objective
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Return the means that are shown and reset every epoch."""
-        return self.shown
-
-    def _terms(self, image: Any, training: bool) -> Mapping[str, Any]:
-        image = tf.cast(image, tf.float32)
-        return self.objective.losses(self(image, training=training), self.objective.content(image))
-
-    def _show(self, losses: Mapping[str, Any]) -> dict[str, Any]:
-        for metric, name in zip(self.shown, self.loss_names, strict=True):
-            metric.update_state(losses[name])
-        return {metric.name: metric.result() for metric in self.shown}
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step on the total loss."""
-        image, *_ = data
-        with tf.GradientTape() as tape:
-            losses = self._terms(image, training=True)
-            objective = tf.reduce_mean(losses["total"]) + sum(self.losses)
-        gradients = tape.gradient(objective, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self._show(losses)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Return the same losses without a step."""
-        image, *_ = data
-        return self._show(self._terms(image, training=False))
+    def batch_losses(self, inputs: Any, target: Any, training: bool) -> Sequence[Any]:
+        """Return the total loss of each image, and its parts before they are weighed: (B,)."""
+        image = tf.cast(inputs, tf.float32)
+        losses = self.objective.losses(self(image, training=training), self.objective.content(image))
+        return [losses[name] for name in ("total", *self.loss_names[1:])]
 
     # === Config ===
 
@@ -90,7 +67,7 @@ class StyleTransfer(keras.Model):
     data="picture_folder",
     task=Stylisation(),
     recipes={
-        "default": Recipe(epochs=40, batch_size=4, learning_rate=1e-3, optimizer="adam", warmup=0.02, minutes=20),
+        "default": Recipe(epochs=6, batch_size=4, learning_rate=2e-3, optimizer="adam", warmup=0.02, minutes=20),
     },
     tiny={"filters": (4, 8, 8), "depth": 1, "task.side": 32, "task.gatys_steps": 6, "recipe.minutes": 0},
     card=Card(

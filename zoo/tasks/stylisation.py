@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
     from zoo.perceptual import Objective
 
-CROP = 8  # the stream of random numbers, next to those of the augmentations
-LARGER = 3  # the side that a photograph is brought to, in sides of a crop: room for crops from near and from afar
-JUDGED = 2  # sides of a crop that a judged one sees
 SHOWN = 4  # held-out crops in a figure
 
 
@@ -73,14 +70,16 @@ class Stylisation:
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
         """Return (crop, the same crop), uint8 (side, side, 3): random and mirrored while training, else the middle."""
-        larger = LARGER * self.side
+        from zoo.tasks import crops
+
+        larger = crops.LARGER * self.side
         photographs = split.map(lambda e: pipelines.images.decode(e["image"], larger, larger, 3, "crop"))
         if training:
             each = self.crops or max(1, 1000 // int(split.cardinality()))
             photographs = photographs.cache().repeat(each) if each > 1 else photographs  # few enough to be kept
 
         def crop(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            cut = _random_crops(images, keys, self.side) if training else _middle(images, self.side)
+            cut = crops.random(images, keys, self.side) if training else crops.middle(images, self.side)
             return cut, cut
 
         return pipelines.feed(photographs, augment=crop)
@@ -221,36 +220,3 @@ def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
         return tf.io.encode_jpeg(tf.cast(tf.clip_by_value(tf.round(stylised), 0, 255), tf.uint8), quality=95)
 
     return tf.map_fn(one, files, fn_output_signature=tf.string)
-
-
-def _random_crops(images: tf.Tensor, keys: tf.Tensor, side: int) -> tf.Tensor:
-    """Return crops (B, side, side, 3) uint8 of what is 1 to `JUDGED` sides large, from anywhere, mirrored or not."""
-    import tensorflow as tf
-
-    from pipelines import augment, keyed
-
-    draw = keyed.uniform(keys, CROP, 3)
-    sides = side * (1 + draw[:, :1] * (JUDGED - 1))
-    return augment.flip_horizontal(
-        _cut(images, draw[:, 1:] * (tf.cast(images.shape[1], tf.float32) - sides), sides, side), keys
-    )
-
-
-def _middle(images: tf.Tensor, side: int) -> tf.Tensor:
-    import tensorflow as tf
-
-    rows, seen = tf.shape(images)[0], JUDGED * side
-    return _cut(images, tf.fill([rows, 2], (images.shape[1] - seen) / 2), tf.fill([rows, 1], float(seen)), side)
-
-
-def _cut(images: tf.Tensor, corners: tf.Tensor, sides: tf.Tensor, side: int) -> tf.Tensor:
-    """Return squares of images (B, H, H, 3) at `side`, uint8; corners (B, 2) and their sides (B, 1) are in pixels.
-
-    They are cut at twice the side and averaged, for a smaller picture of fewer pixels would have edges of its own.
-    """
-    import tensorflow as tf
-
-    boxes = tf.concat([corners, corners + sides - 1], axis=1) / (images.shape[1] - 1)
-    twice = tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), [2 * side, 2 * side])
-    cut = tf.cast(tf.round(tf.nn.avg_pool2d(twice, 2, 2, "VALID")), tf.uint8)
-    return tf.ensure_shape(cut, [None, side, side, 3])

@@ -65,6 +65,17 @@ class TextClassification:
         """Compile with cross-entropy on logits, smoothed by the recipe, and accuracy."""
         Classification.compile(self, model, recipe, info, steps)
 
+    def begin(self, model: keras.Model, dataset: Dataset) -> None:
+        """Let the layers that count (`observe`) see the training texts once."""
+        counting = [layer for layer in model.layers if hasattr(layer, "observe")]
+        if not counting:
+            return
+        info, found = dataset.info, list(dataset.train.as_numpy_iterator())
+        known, labels = words.index(info.vocabulary), np.array([int(example["label"]) for example in found])
+        tokens = np.stack([words.encode(example["text"], known, self.length) for example in found])
+        for layer in counting:
+            layer.observe(tokens, labels, info.vocabulary)
+
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the model itself."""
         return {"": model}

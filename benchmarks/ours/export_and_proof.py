@@ -1,0 +1,31 @@
+"""Seconds of `export_model` with its default formats and all that it proves: export_and_proof.py MODEL|PARAMETERS.
+
+The clock starts when the libraries are imported and the model is built.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from export.backend import load_tensorflow
+
+load_tensorflow()
+
+import export.exporter  # noqa: E402 - TensorFlow's noise is turned down first
+from benchmarks import networks  # noqa: E402
+from benchmarks.process import Watching, cpu_seconds  # noqa: E402
+
+
+def main(what: str) -> dict[str, float]:
+    """Export and prove; return seconds, CPU seconds and the memory of all processes together."""
+    model = networks.sized(int(what)) if what.isdigit() else networks.build(what)
+    with tempfile.TemporaryDirectory() as folder, Watching() as memory:
+        used, began = cpu_seconds(), time.perf_counter()
+        export.exporter.export_model(model, Path(folder) / "bundle")
+        seconds, used = time.perf_counter() - began, cpu_seconds() - used
+    return {"value": seconds, "CPU seconds": used, "peak MB": memory.mb, "size": model.count_params()}
+
+
+print(json.dumps(main(sys.argv[1])))

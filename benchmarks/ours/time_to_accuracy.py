@@ -1,0 +1,62 @@
+"""Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py EPOCHS.
+
+The default recipe, whose schedule is stretched over EPOCHS; the precision is what `auto` finds on this machine.
+"""
+
+import json
+import os
+import sys
+
+import keras
+
+from zoo import environment
+
+environment.prepare()
+
+from benchmarks.race import Race  # noqa: E402 - Keras is configured first
+from zoo import speed  # noqa: E402
+from zoo.console import Console  # noqa: E402
+from zoo.layers import fused  # noqa: E402
+from zoo.plan import make_plan  # noqa: E402
+
+
+class Judge(keras.callbacks.Callback):
+    """Judges the test split after every epoch."""
+
+    def __init__(self, race, test):
+        super().__init__()
+        self.race, self.test = race, test
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.race.pause()
+        logs = self.model.evaluate(self.test, verbose=0, return_dict=True)
+        self.model.stop_training = self.race.judge(logs["accuracy"])
+
+
+def main(epochs: str) -> dict:
+    """Train; return what the race tells."""
+    seed = int(os.environ["BENCHMARK_TURN"])
+    plan = make_plan("fashion_mnist", settings={"recipe.epochs": epochs}, seed=seed)
+    dataset, recipe = plan.load_data(), plan.recipe
+    plan = speed.choose_precision(plan, dataset, Console(quiet=True))
+    keras.utils.set_random_seed(seed)
+    training = plan.feed(dataset, "train", training=True)
+    steps, test = training.steps(recipe.batch_size), plan.feed(dataset, "test").batches(256)
+    race = Race()
+    with speed.computing_in(plan.precision):
+        model = plan.build(dataset.info)
+    plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
+    batches = training.epochs(recipe.batch_size, seed=seed, stop=recipe.epochs)
+    with fused(model):
+        model.fit(
+            batches,
+            epochs=recipe.epochs,
+            steps_per_epoch=steps,
+            callbacks=[Judge(race, test)],
+            shuffle=False,
+            verbose=0,
+        )
+    return race.told()
+
+
+print(json.dumps(main(sys.argv[1])))

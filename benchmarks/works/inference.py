@@ -1,0 +1,34 @@
+"""What an answer costs in each runtime of a bundle."""
+
+from benchmarks.latency import P50
+from benchmarks.work import Contender, Goal, Work
+
+INT8, ONNX, PREDICT = "LiteRT, int8", "onnxruntime", "model.predict"
+BATCH_32 = P50.format(32)
+FLOAT = "LiteRT, float32"
+
+WORK = Work(
+    title="fashion_mnist, the shipped weights, all cores: p50 at batch 1 (LiteRT takes a batch of 32 one by one)",
+    unit="ms",
+    higher_is_better=False,
+    contenders=(
+        Contender(PREDICT, "peers/keras_infer.py", ("predict",)),
+        Contender("model(x)", "peers/keras_infer.py", ("call",)),
+        Contender("tf.function", "peers/keras_infer.py", ("function",)),
+        Contender("SavedModel", "ours/infer.py", ("tensorflow", "saved_model/1")),
+        Contender("C API", "ours/infer.py", ("c_api", "saved_model/1")),
+        Contender(FLOAT, "ours/infer.py", ("litert", "tflite/float32.tflite")),
+        Contender(INT8, "ours/infer.py", ("litert", "tflite/int8.tflite")),
+        Contender(ONNX, "ours/infer.py", ("onnx", "onnx/model.onnx"), ("onnxruntime", "numpy")),
+        Contender("OpenVINO", "ours/infer.py", ("openvino", "saved_model/1"), ("openvino", "numpy")),
+    ),
+    goals=(
+        Goal(INT8, PREDICT, 20),
+        Goal(INT8, ONNX, 1),
+        Goal(FLOAT, ONNX, 1),
+        Goal(INT8, ONNX, 1, of=BATCH_32),
+        Goal("SavedModel", PREDICT, 1, of="cold start s"),
+        Goal(INT8, PREDICT, 1, of="peak MB"),
+    ),
+    prepare="prepare_inference.py",
+)
