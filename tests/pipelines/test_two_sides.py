@@ -67,6 +67,8 @@ def test_grey_is_the_grey_of_the_colours(cache, tmp_path):
     data = pipelines.load("grey_to_colour", tmp_path, cache)
     assert data.info.counts == {"train": 32, "validation": 16, "test": 16}
     assert len(list(data.train)) == 32
+    whole = pipelines.images.read(tmp_path / "0.png", 512, 512, 3, "crop")
+    assert whole[128:256, :128].tobytes() in {pixels(e["b"]).tobytes() for split in SPLITS for e in data[split]}
     pair = next(iter(data.train))
     grey, colour = pixels(pair["a"]), pixels(pair["b"])
     assert (grey.shape, colour.shape) == ((128, 128, 1), (128, 128, 3))
