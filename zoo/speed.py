@@ -94,9 +94,8 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         return plan
     seconds = max(_seconds(one, dataset) for one in plan.trainings()[:: recipe.restarts])  # of the slowest candidate
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))
-    rate = dataset.info.counts["train"] / seconds
     console.say(
-        f"this machine takes about {seconds:.0f} s an epoch ({rate:,.0f} examples/s): "
+        f"this machine takes about {seconds:.0f} s an epoch: "
         f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
     )
     return dataclasses.replace(plan, recipe=dataclasses.replace(recipe, epochs=epochs))
