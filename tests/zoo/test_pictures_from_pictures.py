@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 
 import keras
 import numpy as np
@@ -223,10 +222,8 @@ def test_predict_goes_either_way_from_the_run_and_from_its_bundles(trained, garm
         for source in (run, run / f"bundle-{way}"):
             (picture,) = predict.run(source, [str(garment)], direction=way).pictures.values()
             np.testing.assert_allclose(picture[..., 0], expected, atol=1)
-    other = shutil.copy(garment, tmp_path / "other.jpg")
-    cli("zoo.predict", run, garment, other, "-o", tmp_path / "out.png", "--direction", "b2a")
-    written = np.asarray(Image.open(tmp_path / "out.png"))
-    np.testing.assert_allclose(written, np.concatenate([expected, expected]), atol=1)
+    cli("zoo.predict", run, garment, "-o", tmp_path / "out.png", "--direction", "b2a")
+    np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
     default = sources.open_source(run / "bundle-b2a").contract["serving_default"]
     assert [t.name for t in (*default.inputs, *default.outputs)] == ["b", "a"]
     lite = sources.open_source(run, "tflite", "b2a").contract["serving_default"]
