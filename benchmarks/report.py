@@ -17,6 +17,7 @@ from zoo.runs import git_revision
 from zoo.speed import has_bfloat16, processor
 
 PICTURES = HERE.parent / "docs" / "benchmarks"
+LOAD = os.getloadavg()[0]  # before anything of ours runs
 VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
@@ -26,6 +27,7 @@ def machine() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "bfloat16": has_bfloat16(),
+        "load": round(LOAD, 1),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "git": git_revision(),
         "date": datetime.date.today().isoformat(),
@@ -71,8 +73,9 @@ def markdown(results: dict[str, Any]) -> str:
     for name, work in sorted(results.items()):
         here = work["machine"]
         what = "higher is better" if work["higher_is_better"] else "lower is better"
+        where = f"{here['cores']} cores of {here['processor']}, {here['date']}{_shared(here)}"
         lines += [f"## {work['title']}", "", f"`python -m benchmarks {name}`, {work['unit']}, {what}; medians of "]
-        lines[-1] += f"{work['rounds']} rounds in turn, {here['cores']} cores of {here['processor']}, {here['date']}."
+        lines[-1] += f"{work['rounds']} rounds in turn, {where}."
         lines += ["", f"| contender | {work['unit']} | spread, and what else was told |", "|---|---:|---:|"]
         for contender, score in work["contenders"].items():
             lines.append(f"| {contender} | {_value(score)} | {_spread(score)} |")
@@ -80,6 +83,11 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", f"![{name}](../docs/benchmarks/{name}.png)"]
         lines.append("")
     return "\n".join(lines)
+
+
+def _shared(machine: dict[str, Any]) -> str:
+    load = machine.get("load", 0)
+    return f"; other work was running (load {load:g} before this began): trust ratios only" if load > 0.5 else ""
 
 
 def _judged(goal: dict[str, Any]) -> str:

@@ -32,6 +32,7 @@ SCORES = {
 def saved(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "HERE", tmp_path)
     monkeypatch.setattr(report, "PICTURES", tmp_path / "pictures")
+    monkeypatch.setattr(report, "LOAD", 7.25)
     report.save("walk", WORK, SCORES)
     return tmp_path
 
@@ -44,6 +45,7 @@ def test_results_say_what_was_reached_missed_and_not_run(saved):
     text = (saved / "RESULTS.md").read_text()
     assert "us against them: to reach 3 times; **4.00**, reached." in text
     assert "us against them, peak MB: to reach 2 times; **1.50**, missed." in text
+    assert "other work was running (load 7.2 before this began): trust ratios only." in text
     assert "us against lame: to reach 1 times; not judged" in text
     assert "| us | 2 | 1 to 3, peak MB 100, seconds to 94 % not reached |" in text
     assert "| lame | not run: not installed |" in text

@@ -75,12 +75,13 @@ def has_bfloat16() -> bool:
 
 
 def processor() -> str:
-    """Return the name of the processor, and of its family where the name is bland."""
+    """Return the name of the processor and its family and model, for the name may be bland."""
     path = Path("/proc/cpuinfo")
-    wanted = ("model name", "cpu family", "model\t")
     lines = path.read_text().splitlines() if path.is_file() else []
-    told = dict.fromkeys(line.partition(":")[2].strip() for line in lines if line.startswith(wanted))
-    return " ".join(told) or platform.processor() or platform.machine()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if "model name" not in told:
+        return platform.processor() or platform.machine()
+    return f"{told['model name']} (family {told.get('cpu family', '?')}, model {told.get('model', '?')})"
 
 
 def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
@@ -93,9 +94,8 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         return plan
     seconds = max(_seconds(one, dataset) for one in plan.trainings()[:: recipe.restarts])  # of the slowest candidate
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))
-    rate = dataset.info.counts["train"] / seconds
     console.say(
-        f"this machine takes about {seconds:.0f} s an epoch ({rate:,.0f} examples/s): "
+        f"this machine takes about {seconds:.0f} s an epoch: "
         f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
     )
     return dataclasses.replace(plan, recipe=dataclasses.replace(recipe, epochs=epochs))
