@@ -170,6 +170,14 @@ _PAPER = dataclasses.replace(
     tiny={"filters": (4, 8), "depth": 1, "pool": 20},
     card=Card(
         paper="Zhu, Park, Isola, Efros 2017, arXiv:1703.10593",
+        expect={
+            "frechet_to_input_a2b": 0.1857,
+            "frechet_to_input_b2a": 0.3756,
+            "cycle_error_a2b": 0.04317,
+            "taken_for_target_a2b": 0.945,
+        },
+        command="python -m zoo.train cyclegan",
+        measured_on="2 cores of an AMD EPYC, shared with other work: 6 epochs, 5 minutes",
         notes="Changes colours and textures rather than shapes; nothing says which of several ways is right.",
     ),
 )

@@ -131,6 +131,9 @@ _PAPER = dataclasses.replace(_PLAIN, epochs=200, batch_size=1, augment="flip_shi
     tiny={"filters": 8},
     card=Card(
         paper="Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004",
+        expect={"psnr_db": 18.2, "ssim": 0.6664, "psnr_gain_db": 7.253, "frechet_distance": 0.8057},
+        command="python -m zoo.train pix2pix",
+        measured_on="2 cores of an AMD EPYC, shared with other work: 5 epochs, 14 minutes",
         notes="Knows one kind of pair: what was given must look like what it was taught with.",
     ),
 )
