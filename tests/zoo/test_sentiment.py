@@ -91,3 +91,12 @@ def test_the_linear_model_counts_before_it_learns():
     logits = model(np.array([[3], [4], [1]], np.int32)).numpy()
     assert logits[0, 1] > 0 > logits[1, 1]
     assert logits[2, 1] == 0
+
+
+@pytest.mark.parametrize("arguments", [{"pairs": 0}, {"parts": 1}, {"pairs": -1}])
+def test_a_linear_model_without_places_is_one_sentence(arguments):
+    import zoo
+    from zoo.errors import UsageError
+
+    with pytest.raises(UsageError, match="pairs="):
+        zoo.build("sentiment", **arguments)

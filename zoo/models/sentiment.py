@@ -172,7 +172,14 @@ def sentiment(
     linear model out.
 
     Shapes: tokens (B, L) int32 in [0, vocabulary_size), 0 where a text has ended -> logits (B, num_classes) float32.
+
+    Raises:
+        UsageError: Nothing is left that could learn, or hashed places are too few.
     """
+    if pairs and (pairs < 2 or parts < 2):
+        raise UsageError(
+            f"model.pairs={pairs} and model.parts={parts} are not usable: give 2 places or more, or pairs=0"
+        )
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     heads = []
     if encoder != "none":
