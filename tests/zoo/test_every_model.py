@@ -8,6 +8,7 @@ import pytest
 import zoo
 from tests.zoo.conftest import data_dir
 from zoo import inference, plan, registry
+from zoo.capabilities import Begins
 from zoo.runs import Run
 
 VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other numbers
@@ -31,6 +32,8 @@ def entry(request):
 def fresh(entry, eager=False):
     planned, dataset, _ = entry
     model = planned.build(dataset.info)
+    if isinstance(planned.task, Begins):  # as the trainer does
+        planned.task.begin(model, dataset)
     planned.task.compile(model, planned.recipe, dataset.info, steps=1000)
     model.run_eagerly = eager
     return model
