@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -67,6 +68,31 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@keras.saving.register_keras_serializable("zoo")
+class Muon(keras.optimizers.Muon):
+    """Keras' Muon, whose orthogonal steps kernels of convolutions take too: as matrices (height * width * in, out).
+
+    Reference: Jordan 2024, https://kellerjordan.github.io/posts/muon (convolutions); Liu 2025, arXiv:2502.16982 (steps
+    of the length of Adam's, so that a rate for Adam will do). Thin matrices, biases, embeddings and logits are left
+    to Adam.
+    """
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        left = len(variable.shape) < 2 or any(part in variable.path for part in ("embedding", "logits"))
+        return left or min(_matrix(variable.shape)) < 8
+
+    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+        self.assign_add(m, gradient + m * (self.momentum - 1))
+        rows, columns = _matrix(variable.shape)
+        step = ops.reshape(gradient + self.momentum * m if self.nesterov else m, (rows, columns))
+        step = self.zeropower_via_newtonschulz5(step, self.ns_steps) * (self.rms_rate * math.sqrt(max(rows, columns)))
+        self.assign_sub(variable, lr * ops.reshape(step, variable.shape))
+
+
+def _matrix(shape: Sequence[int]) -> tuple[int, int]:
+    return math.prod(shape[:-1]), shape[-1]
+
+
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     """Return the optimizer of a recipe for `steps` steps in all. Biases and normalisation do not decay."""
     schedule = Schedule(
@@ -91,6 +117,8 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.RMSprop(momentum=recipe.momentum, **common)
     elif recipe.optimizer == "adagrad":
         optimizer = keras.optimizers.Adagrad(**common)
+    elif recipe.optimizer == "muon":
+        optimizer = Muon(adam_beta_1=recipe.momentum, adam_weight_decay=recipe.weight_decay or None, **common)
     elif recipe.optimizer == "adam":
         optimizer = keras.optimizers.Adam(beta_1=recipe.momentum, **common)
     else:

@@ -25,7 +25,7 @@ def _not_negative(value: float) -> bool:
 
 
 _CHOICES = {
-    "optimizer": ("adam", "adamw", "sgd", "rmsprop", "adagrad"),
+    "optimizer": ("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
     "schedule": ("constant", "step", "exponential", "cosine", "one_cycle"),
 }
 _RANGES = {
@@ -60,8 +60,8 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Examples a step.
         learning_rate: The peak of the schedule.
-        optimizer: adam, adamw, sgd, rmsprop or adagrad.
-        momentum: Of sgd (Nesterov) and rmsprop; beta1 of adam and adamw.
+        optimizer: adam, adamw, muon (Jordan 2024), sgd, rmsprop or adagrad.
+        momentum: Of sgd (Nesterov) and rmsprop; beta1 of adam and adamw, and of what muon leaves to adam.
         schedule: constant, step, exponential, cosine or one_cycle (Smith 2018, arXiv:1803.09820).
         warmup: Share of all steps over which the rate climbs linearly from zero.
         decay: Factor of the step and exponential schedules.

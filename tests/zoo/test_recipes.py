@@ -39,17 +39,37 @@ def test_schedules_have_their_shapes():
     assert warm[:10] == pytest.approx(np.arange(1, 11) / 10)
 
 
-def test_weight_decay_spares_biases_and_normalisation():
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_weight_decay_spares_biases_and_normalisation(name):
     from zoo.optimizers import make_optimizer
 
     model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
-    optimizer = make_optimizer(Recipe(learning_rate=0.1, weight_decay=0.5, schedule="constant"), 10)
+    recipe = Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5, schedule="constant")
+    optimizer = make_optimizer(recipe, 10)
     optimizer.build(model.trainable_variables)
     before = {v.path: v.numpy() for v in model.trainable_variables}
     optimizer.apply([np.zeros(v.shape, "float32") for v in model.trainable_variables])
     for v in model.trainable_variables:
         factor = 0.95 if v.name == "kernel" else 1.0
         np.testing.assert_allclose(v.numpy(), before[v.path] * factor, rtol=1e-5, err_msg=v.path)
+
+
+def test_muon_turns_the_gradient_of_a_convolution_into_an_orthogonal_step():
+    from zoo.optimizers import make_optimizer
+
+    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    optimizer = make_optimizer(Recipe(optimizer="muon", learning_rate=0.1, schedule="constant"), 10)
+    optimizer.build(model.trainable_variables)
+    random = np.random.default_rng(0)
+    before = {v.path: v.numpy() for v in model.trainable_variables}
+    optimizer.apply([random.normal(size=v.shape).astype("float32") for v in model.trainable_variables])
+    steps = {v.path: v.numpy() - before[v.path] for v in model.trainable_variables}
+    kernel = next(step for path, step in steps.items() if path.endswith("block1_0_conv/kernel")).reshape(72, 16)
+    sizes = np.linalg.svd(kernel, compute_uv=False) / (0.1 * 0.2 * np.sqrt(72))  # near one: Newton-Schulz stops early
+    assert sizes.min() > 0.6
+    assert sizes.max() < 1.3
+    logits = next(step for path, step in steps.items() if path.endswith("logits/kernel"))
+    np.testing.assert_allclose(np.abs(logits), 0.1, rtol=1e-2)  # Adam's first step
 
 
 def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
