@@ -1,4 +1,4 @@
-"""Models with random weights, for works about export."""
+"""Models with random weights, for works about export and training."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 import keras
 from keras import layers
 
+import zoo
+
 
 def build(name: str) -> keras.Model:
-    """Return small (20,490 parameters), mobilenet_v2 or resnet50."""
+    """Return small (20,490 parameters), mobilenet_v2, resnet50, resnet20 or fashion_mnist."""
     keras.utils.set_random_seed(0)
+    if name == "fashion_mnist":
+        return zoo.build(name)
+    if name == "resnet20":
+        return resnet20()
     if name == "mobilenet_v2":
         return keras.applications.MobileNetV2(weights=None)
     if name == "resnet50":
@@ -21,6 +27,28 @@ def build(name: str) -> keras.Model:
     for filters in (16, 32):
         x = layers.MaxPooling2D()(layers.Conv2D(filters, 3, padding="same", activation="relu")(x))
     return keras.Model(image, layers.Dense(10, name="logits")(layers.Flatten()(x)))
+
+
+def resnet20() -> keras.Model:
+    """Return the 20 layers of He 2016 (arXiv:1512.03385, section 4.2) for images (28, 28, 1) in [0, 255]."""
+
+    def conv(x: Any, filters: int, size: int = 3, strides: int = 1) -> Any:
+        return layers.BatchNormalization()(layers.Conv2D(filters, size, strides, padding="same", use_bias=False)(x))
+
+    image = keras.Input((28, 28, 1), name="image")
+    x = layers.ReLU()(conv(layers.Rescaling(1 / 255)(image), 16))
+    for filters in (16, 32, 64):
+        for _ in range(3):
+            strides = filters // x.shape[-1]  # 2 where the filters double
+            y = conv(layers.ReLU()(conv(x, filters, strides=strides)), filters)
+            x = layers.ReLU()(layers.Add()([y, conv(x, filters, 1, strides) if strides > 1 else x]))
+    return keras.Model(image, layers.Dense(10, name="logits")(layers.GlobalAveragePooling2D()(x)), name="resnet20")
+
+
+def training_gigaflops(model: keras.Model) -> float:
+    """Return 10^9 operations that training takes an image: two a weight and place, and twice as many back."""
+    kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    return 6e-9 * sum(math.prod(k.kernel.shape) * math.prod(k.output.shape[1:-1]) for k in kernels)
 
 
 def sized(parameters: int) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def since_start() -> float:
@@ -30,7 +33,10 @@ def cpu_seconds() -> float:
 
 
 class Watching:
-    """Looks every 50 ms how much memory this process and all below it hold together; the largest is `mb`."""
+    """Looks ten times a second how much memory this process and all below it hold together; the largest is `mb`.
+
+    Pages that several of them share, such as those of forked workers, are counted once.
+    """
 
     def __enter__(self) -> Watching:
         self.mb, self._ended = 0.0, threading.Event()
@@ -42,14 +48,20 @@ class Watching:
         self._ended.set()
         self._thread.join()
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the processes of now have used."""
+        return sum(self._ask(lambda process: sum(process.cpu_times()[:2])))
+
     def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            self.mb = max(self.mb, sum(self._ask(lambda process: process.memory_full_info().pss)) / 2**20)
+
+    @staticmethod
+    def _ask(what: Callable[[Any], float]) -> list[float]:
         import psutil
 
-        while not self._ended.wait(0.05):
-            held = 0
-            for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-                try:
-                    held += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            self.mb = max(self.mb, held / 2**20)
+        answers = []
+        for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                answers.append(what(process))
+        return answers

@@ -91,14 +91,12 @@ def _shared(machine: dict[str, Any]) -> str:
 
 
 def _judged(goal: dict[str, Any]) -> str:
-    found = goal["reached"]
+    found, aim = goal["reached"], goal["to_reach"]
     what = f", {goal['of']}" if goal.get("of") else ""
-    against = f"{goal['ours']} against {goal['peer']}{what}: to reach {goal['to_reach']:g} times"
-    return f"{against}; " + (
-        "not judged: one of the two has no figure."
-        if found is None
-        else f"**{found:.2f}**, {'reached' if found >= goal['to_reach'] else 'missed'}."
-    )
+    pair = f"{goal['ours']} against {goal['peer']}{what}: " + (f"to reach {aim:g} times; " if aim else "")
+    if found is None:
+        return f"{pair}not judged: one of the two has no figure."
+    return f"{pair}**{found:.2f}**" + (f", {'reached' if found >= aim else 'missed'}." if aim else ", only told.")
 
 
 def _value(score: dict[str, Any]) -> str:

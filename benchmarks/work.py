@@ -46,7 +46,7 @@ class Goal:
     Attributes:
         ours: Name of a contender.
         peer: Name of another.
-        ratio: For a cost, 2 is half of it.
+        ratio: For a cost, 2 is half of it; 0 if it is only to be told.
         of: Which of the numbers beside the value is judged, a cost; empty for the value itself.
     """
 

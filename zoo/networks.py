@@ -9,12 +9,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.layers import CropLike, NearestUpsampling2D, ReflectionPadding2D
+from zoo.layers import CropLike, InstanceNormalization, NearestUpsampling2D, ReflectionPadding2D
 
 
 def instance_norm(name: str) -> layers.Layer:
-    """Return instance normalisation (Ulyanov 2016, arXiv:1607.08022): one group a channel."""
-    return layers.GroupNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")
+    """Return instance normalisation: one group a channel."""
+    return InstanceNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")
 
 
 def _conv(x: Any, filters: int, size: int, name: str, strides: int = 1, bias: bool = False) -> Any:  # (B, H', W', f)

@@ -1,6 +1,6 @@
-"""Images/s of training fashion_mnist as `zoo.train` does: our feed, fused batch normalisation.
+"""Images/s of training as `zoo.train fashion_mnist` does: our feed, fused batch normalisation.
 
-fit.py PRECISION POLICY [constant]     the last word feeds the same batch again and again: the bound of any feed
+fit.py NETWORK PRECISION POLICY [constant]     the last word feeds the same batch again and again: the bound of any feed
 """
 
 import json
@@ -14,11 +14,12 @@ from zoo import environment
 
 environment.prepare()
 
-from zoo.layers import fused  # noqa: E402 - Keras is configured first
+from benchmarks import networks  # noqa: E402 - Keras is configured first
+from zoo.layers import fused  # noqa: E402
 from zoo.plan import make_plan  # noqa: E402
 from zoo.speed import computing_in  # noqa: E402
 
-WARM_UP, STEPS = 20, 150
+WARM_UP, STEPS = 20, 80
 
 
 class Clock(keras.callbacks.Callback):
@@ -33,12 +34,12 @@ class Clock(keras.callbacks.Callback):
             self.seconds = time.perf_counter() - self.began
 
 
-def main(precision: str, policy: str, *constant: str) -> float:
+def main(network: str, precision: str, policy: str, *constant: str) -> float:
     """Train some steps; return images a second."""
     plan = make_plan("fashion_mnist", settings={"recipe.augment": policy})
     dataset, size = plan.load_data(), plan.recipe.batch_size
     with computing_in(precision):
-        model = plan.build(dataset.info)
+        model = networks.build(network)
     plan.task.compile(model, plan.recipe, dataset.info, 5000)
     batches = plan.feed(dataset, "train", training=True).epochs(size, seed=0, stop=1)
     if constant:

@@ -7,7 +7,7 @@ FED, BOUND = "our feed, {}", "one constant batch, {}"
 
 
 def _contenders(precision: str, missing: str = "") -> tuple[Contender, ...]:
-    words = (precision, "flip_shift")
+    words = ("fashion_mnist", precision, "flip_shift")
     return (
         Contender(FED.format(precision), "ours/fit.py", words, missing=missing),
         Contender(BOUND.format(precision), "ours/fit.py", (*words, "constant"), missing=missing),

@@ -2,7 +2,7 @@
 
 from benchmarks.work import Contender, Goal, Work
 
-TORCH = ("torch>=2.9", "torchvision", "numpy")
+TORCH = ("torch>=2.9", "torchvision", "numpy", "psutil")
 
 WORK = Work(
     title="JPEGs of 1152x896 to augmented batches of 32 at 224x224, nothing cached",
@@ -12,12 +12,15 @@ WORK = Work(
         Contender("our feed", "ours/image_feed.py"),
         Contender("image_dataset_from_directory and Keras layers", "peers/keras_image_feed.py"),
         Contender("torchvision, two workers", "peers/torchvision_feed.py", requirements=TORCH),
+        Contender("grain, two workers", "peers/grain_feed.py", requirements=(*TORCH, "grain")),
         Contender("decode_jpeg alone, same DCT scale", "peers/decode_jpeg.py"),
     ),
     goals=(
         Goal("our feed", "image_dataset_from_directory and Keras layers", 2),
         Goal("our feed", "torchvision, two workers", 1.2),
+        Goal("our feed", "grain, two workers", 0),
         Goal("our feed", "decode_jpeg alone, same DCT scale", 0.8),
+        Goal("our feed", "torchvision, two workers", 0, of="peak MB"),
     ),
     prepare="prepare_photographs.py",
 )

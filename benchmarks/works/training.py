@@ -1,30 +1,40 @@
-"""Training throughput of the fashion_mnist network."""
+"""Training throughput of the fashion_mnist network; `training_resnet` has another."""
 
 from benchmarks.work import Contender, Goal, Work
 from zoo.speed import has_bfloat16
 
 TORCH = ("torch>=2.9", "numpy")
 NO_BFLOAT16 = "" if has_bfloat16() else "this processor has no bfloat16 arithmetic"
+OURS, KERAS, PYTORCH = "zoo, {}", "Keras fit, {}", "PyTorch channels_last, {}"
+BOUND = "matrix multiplications alone, {}"
 
 
-def _contenders(precision: str, missing: str) -> tuple[Contender, ...]:
+def _contenders(network: str, precision: str, missing: str) -> tuple[Contender, ...]:
+    words = (network, precision)
     return (
-        Contender(f"zoo, {precision}", "ours/fit.py", (precision, "none"), missing=missing),
-        Contender(f"Keras fit, {precision}", "peers/keras_fit.py", (precision,), missing=missing),
-        Contender(f"PyTorch channels_last, {precision}", "peers/pytorch_fit.py", (precision,), TORCH, missing=missing),
+        Contender(OURS.format(precision), "ours/fit.py", (*words, "none"), missing=missing),
+        Contender(KERAS.format(precision), "peers/keras_fit.py", words, missing=missing),
+        Contender(PYTORCH.format(precision), "peers/pytorch_fit.py", words, TORCH, missing=missing),
+        Contender(BOUND.format(precision), "peers/matmul.py", words, missing=missing),
     )
 
 
-WORK = Work(
-    title="Training throughput, fashion_mnist, batch 128, no augmentation",
-    unit="images/s",
-    higher_is_better=True,
-    contenders=(*_contenders("float32", ""), *_contenders("bfloat16", NO_BFLOAT16)),
-    goals=(
-        Goal("zoo, float32", "Keras fit, float32", 1.4),
-        Goal("zoo, float32", "PyTorch channels_last, float32", 1.2),
-        Goal("zoo, bfloat16", "Keras fit, bfloat16", 2.5),
-        Goal("zoo, bfloat16", "PyTorch channels_last, bfloat16", 1.2),
-    ),
-    prepare="prepare_fashion_mnist.py",
-)
+def _goals(precision: str, of_keras: float) -> tuple[Goal, ...]:
+    against = {KERAS: of_keras, PYTORCH: 1.2, BOUND: 0}
+    return tuple(Goal(OURS.format(precision), peer.format(precision), ratio) for peer, ratio in against.items())
+
+
+def work(network: str, quick: bool) -> Work:
+    """Return the work of training a network of benchmarks/networks.py."""
+    return Work(
+        title=f"Training throughput, {network}, batch 128, no augmentation",
+        unit="images/s",
+        higher_is_better=True,
+        contenders=(*_contenders(network, "float32", ""), *_contenders(network, "bfloat16", NO_BFLOAT16)),
+        goals=(*_goals("float32", 1.4), *_goals("bfloat16", 2.5)),
+        prepare="prepare_fashion_mnist.py",
+        quick=quick,
+    )
+
+
+WORK = work("fashion_mnist", quick=True)

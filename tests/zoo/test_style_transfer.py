@@ -3,6 +3,7 @@
 import io
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,7 +15,7 @@ from tests.photographs import photographs
 from tests.zoo.conftest import data_dir
 from tests.zoo.test_cli import cli, error
 from zoo import plan, predict, sources
-from zoo.layers import CropLike, NearestUpsampling2D, ReflectionPadding2D
+from zoo.layers import CropLike, InstanceNormalization, NearestUpsampling2D, ReflectionPadding2D
 
 RANDOM = np.random.default_rng(0)
 NAME = "style_transfer"
@@ -34,6 +35,17 @@ def test_layers_do_what_numpy_does():
     larger = NearestUpsampling2D()(x)
     np.testing.assert_array_equal(larger, x.repeat(2, axis=1).repeat(2, axis=2))
     np.testing.assert_array_equal(CropLike()([larger, x]), larger[:, :5, :6])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_instance_normalisation_is_the_stock_layer_in_fewer_dimensions(dtype):
+    x = RANDOM.normal(3, 2, size=(2, 5, 6, 3)).astype("float32")
+    ours, stock = (kind(groups=-1, dtype=dtype) for kind in (InstanceNormalization, keras.layers.GroupNormalization))
+    for layer in (ours, stock):
+        layer.build(x.shape)
+        layer.set_weights([np.float32([1, 2, 3]), np.float32([0, 0.5, -1])])
+    np.testing.assert_allclose(tf.cast(ours(x), "float32"), tf.cast(stock(x), "float32"), atol=1e-6)
+    assert ours(x).dtype == stock(x).dtype
 
 
 def test_each_image_of_a_batch_is_painted_as_if_alone():
