@@ -67,7 +67,7 @@ class StyleTransfer(ObjectiveModel):
     data="picture_folder",
     task=Stylisation(),
     recipes={
-        "default": Recipe(epochs=6, batch_size=4, learning_rate=2e-3, optimizer="adam", warmup=0.02, minutes=20),
+        "default": Recipe(epochs=8, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02, minutes=20),
     },
     tiny={"filters": (4, 8, 8), "depth": 1, "task.side": 32, "task.gatys_steps": 6, "recipe.minutes": 0},
     card=Card(
@@ -76,7 +76,7 @@ class StyleTransfer(ObjectiveModel):
     ),
     flags={"style": "task.style", "content_dir": "data_dir"},
 )
-def style_transfer(filters: Sequence[int] = (32, 64, 128), depth: int = 5) -> keras.Model:
+def style_transfer(filters: Sequence[int] = (24, 48, 96), depth: int = 5) -> keras.Model:
     """Photographs of any size into paintings of one style, in one pass.
 
     Shapes: image (B, H, W, 3) in [0, 255] -> stylised (B, H, W, 3) float32 in [0, 255].
