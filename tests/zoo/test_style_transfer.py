@@ -78,6 +78,7 @@ def test_a_run_is_judged_beside_gatys(trained):
     assert compared["Gatys, 6 steps"]["total"] < compared["the photographs"]["total"]
     ratio = compared["this network"]["total"] / compared["Gatys, 6 steps"]["total"]
     assert evaluation["metrics"]["total_to_gatys"] == pytest.approx(ratio)
+    assert (evaluation["metrics"]["gatys_steps_to_match"] <= 6) == (ratio > 1)  # 7: not even all of them match it
     assert (trained(NAME) / "figures" / "stylised.png").stat().st_size > 1000
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
+    from zoo.gatys import Painting
     from zoo.perceptual import Objective
 
 SHOWN = 4  # held-out crops in a figure
@@ -132,7 +133,8 @@ class Stylisation:
     ) -> Evaluation:
         """Compare with `gatys_steps` of Gatys on some held-out crops, and with the crops as they are, in one table.
 
-        The metrics get `total_to_gatys`: how many times the total loss of the optimisation the network has.
+        The metrics get `total_to_gatys`: how many times the total loss of the optimisation the network has; and
+        `gatys_steps_to_match`: after how many of its steps it was no better than the network, as Johnson 2016 tells it.
         """
         from zoo import gatys
 
@@ -140,14 +142,17 @@ class Stylisation:
         if not n or not self.gatys_steps:
             return evaluation
         objective, crops = self.objective(), evaluation.truth[:n]
-        painted = [gatys.paint(gatys.Objective(objective, c), c, steps=self.gatys_steps).image for c in crops]
+        paintings = [gatys.paint(gatys.Objective(objective, c), c, steps=self.gatys_steps) for c in crops]
+        painted = [painting.image for painting in paintings]
         compared = {
             "this network": _judge(objective, evaluation.outputs["stylised"][:n], crops),
             f"Gatys, {self.gatys_steps} steps": _judge(objective, np.stack(painted), crops),
             "the photographs": _judge(objective, crops, crops),
         }
         ours, theirs, _ = (row["total"] for row in compared.values())
-        metrics = {**evaluation.metrics, "total_to_gatys": ours / theirs, "compared": compared}
+        behind = np.mean([_best_so_far(painting, self.gatys_steps) for painting in paintings], axis=0) > ours
+        figures = {"total_to_gatys": ours / theirs, "gatys_steps_to_match": int(behind.sum()) + 1}
+        metrics = {**evaluation.metrics, **figures, "compared": compared}
         return dataclasses.replace(evaluation, metrics=metrics, found={"gatys": np.stack(painted)})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -197,6 +202,12 @@ def _objective(style: str, side: int, features: str, weights: tuple[float, float
     with computing_in(precision):
         vgg, _ = load_vgg(features)
     return perceptual.Objective(vgg, painted, perceptual.Weights(*weights))
+
+
+def _best_so_far(painting: Painting, steps: int) -> np.ndarray:
+    """Return the least total loss up to each of `steps` steps, those after an early end included: float (steps,)."""
+    totals = np.minimum.accumulate([losses["total"] for losses in painting.losses])
+    return np.pad(totals, (0, steps - len(totals)), mode="edge")
 
 
 def _judge(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, float]:
