@@ -1,6 +1,7 @@
 """Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py EPOCHS TARGET...
 
-The default recipe, whose schedule is stretched over EPOCHS and which ends at the last TARGET; the precision is what `auto` finds on this machine.
+The default recipe, whose schedule is stretched over EPOCHS and which ends at the last TARGET; the precision is what
+`auto` finds on this machine.
 """
 
 import json
