@@ -1,4 +1,4 @@
-"""What the measurements say: results.json for programs, RESULTS.md and pictures for people."""
+"""What the measurements say: results.json for programs; RESULTS.md, pictures and a table in the README for people."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import datetime
 import importlib.metadata
 import json
 import os
+import re
 from typing import Any
 
 from benchmarks import picture
@@ -17,6 +18,8 @@ from zoo.runs import git_revision
 from zoo.speed import has_bfloat16, processor
 
 PICTURES = HERE.parent / "docs" / "benchmarks"
+README = HERE.parent / "README.md"
+BLOCK = re.compile(r"(<!-- benchmarks:[^\n]*\n).*(<!-- /benchmarks -->)", re.DOTALL)
 LOAD = os.getloadavg()[0]  # before anything of ours runs
 VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
@@ -56,10 +59,40 @@ def save(name: str, work: Work, scores: dict[str, Score]) -> None:
 
 
 def show(held: dict[str, Any]) -> None:
-    """Write RESULTS.md, and a picture of each work."""
+    """Write RESULTS.md, the README's block, and a picture of each work."""
     write_atomic(HERE / "RESULTS.md", markdown(held))
+    write_atomic(README, BLOCK.sub(lambda found: found[1] + table(held) + found[2], README.read_text()))
     for other, result in held.items():
         plots.save(picture.draw(result), PICTURES / f"{other}.png")
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return what the README shows: a row a goal, and the pictures in pairs."""
+    lines = ["| work | who, and against whom | to reach | reached | measured on |", "|---|---|---:|---:|---|"]
+    for name, work in sorted(results.items()):
+        here = work["machine"]
+        where = f"{here['processor'].split(' (')[0]}, load {here.get('load', 0):g}"
+        lines += [f"| `{name}` | {_pair(goal)} | {_aim(goal)} | {_times(goal)} | {where} |" for goal in work["goals"]]
+    pictures = [f"![{name}](docs/benchmarks/{name}.png)" for name in sorted(results)]
+    pairs = [f"| {' | '.join(pictures[i : i + 2])} |" for i in range(0, len(pictures), 2)]
+    return "\n".join([*lines, "", "| | |", "|---|---|", *pairs, ""])
+
+
+def _pair(goal: dict[str, Any]) -> str:
+    return f"{goal['ours']} against {goal['peer']}" + (f": {goal['of']}" if goal.get("of") else "")
+
+
+def _aim(goal: dict[str, Any]) -> str:
+    return f"{goal['to_reach']:.3g}" if goal["to_reach"] else "tell"
+
+
+def _times(goal: dict[str, Any]) -> str:
+    found = goal["reached"]
+    if found is None:
+        return "no figure"
+    return (
+        f"{found:,.0f}" if found >= 100 else f"{found:.2f}" if found >= goal["to_reach"] else f"**{found:.2f}, missed**"
+    )
 
 
 def markdown(results: dict[str, Any]) -> str:

@@ -19,7 +19,12 @@ WORK = Work(
     unit="seconds",
     higher_is_better=False,
     contenders=(Contender("us", ""), Contender("them", ""), Contender("lame", "")),
-    goals=(Goal("us", "them", 3), Goal("us", "them", 2, of="peak MB"), Goal("us", "lame", 1)),
+    goals=(
+        Goal("us", "them", 3),
+        Goal("us", "them", 2, of="peak MB"),
+        Goal("us", "lame", 1),
+        Goal("them", "us", 0),
+    ),
 )
 SCORES = {
     "us": Score([1.0, 3.0, 2.0], {"peak MB": 100, "seconds to 94 %": "not reached"}),
@@ -32,25 +37,40 @@ SCORES = {
 def saved(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "HERE", tmp_path)
     monkeypatch.setattr(report, "PICTURES", tmp_path / "pictures")
+    monkeypatch.setattr(report, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("Before.\n<!-- benchmarks: x -->\nold\n<!-- /benchmarks -->\nAfter.\n")
     monkeypatch.setattr(report, "LOAD", 7.25)
     report.save("walk", WORK, SCORES)
     return tmp_path
 
 
 def test_goals_are_judged_by_medians_and_by_what_stands_beside():
-    assert [reached(goal, WORK, SCORES) for goal in WORK.goals] == [4.0, 1.5, None]
+    assert [reached(goal, WORK, SCORES) for goal in WORK.goals] == [4.0, 1.5, None, 0.25]
 
 
 def test_results_say_what_was_reached_missed_and_not_run(saved):
     text = (saved / "RESULTS.md").read_text()
     assert "us against them: to reach 3 times; **4.00**, reached." in text
     assert "us against them, peak MB: to reach 2 times; **1.50**, missed." in text
+    assert "them against us: **0.25**, only told." in text
     assert "other work was running (load 7.2 before this began): trust ratios only." in text
     assert "us against lame: to reach 1 times; not judged" in text
     assert "| us | 2 | 1 to 3, peak MB 100, seconds to 94 % not reached |" in text
     assert "| lame | not run: not installed |" in text
     assert "(../docs/benchmarks/walk.png)" in text
     assert (saved / "pictures" / "walk.png").stat().st_size > 5000
+
+
+def test_the_readme_shows_each_goal_between_its_marks(saved):
+    before, mark, *rows, end, after = (saved / "README.md").read_text().splitlines()
+    assert (before, mark, end, after) == ("Before.", "<!-- benchmarks: x -->", "<!-- /benchmarks -->", "After.")
+    assert [[cell.strip() for cell in row.split("|")][2:5] for row in rows[2:6]] == [
+        ["us against them", "3", "4.00"],
+        ["us against them: peak MB", "2", "**1.50, missed**"],
+        ["us against lame", "1", "no figure"],
+        ["them against us", "tell", "0.25"],
+    ]
+    assert "| ![walk](docs/benchmarks/walk.png) |" in rows
 
 
 def test_a_picture_has_a_bar_for_who_ran_and_a_panel_for_what_is_judged(saved):

@@ -1,5 +1,6 @@
 """The README says what is so."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,13 @@ def test_the_table_of_models_is_the_one_the_specs_give():
 
     held = re.search(r"<!-- models: python -m zoo --markdown -->\n(.*?)<!-- /models -->", README, re.DOTALL).group(1)
     assert held == markdown_table(), "run `make tables`"
+
+
+def test_the_table_of_benchmarks_is_the_one_that_was_measured():
+    from benchmarks import report
+
+    measured = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    assert report.BLOCK.search(README)[0].splitlines()[1:-1] == report.table(measured).splitlines()
 
 
 def test_ci_runs_the_test_command_of_the_readme():

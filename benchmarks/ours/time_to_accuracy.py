@@ -1,6 +1,7 @@
-"""Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py EPOCHS.
+"""Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py EPOCHS TARGET...
 
-The default recipe, whose schedule is stretched over EPOCHS; the precision is what `auto` finds on this machine.
+The default recipe, whose schedule is stretched over EPOCHS and which ends at the last TARGET; the precision is what
+`auto` finds on this machine.
 """
 
 import json
@@ -33,7 +34,7 @@ class Judge(keras.callbacks.Callback):
         self.model.stop_training = self.race.judge(logs["accuracy"])
 
 
-def main(epochs: str) -> dict:
+def main(epochs: str, *targets: str) -> dict:
     """Train; return what the race tells."""
     seed = int(os.environ["BENCHMARK_TURN"])
     plan = make_plan("fashion_mnist", settings={"recipe.epochs": epochs}, seed=seed)
@@ -42,7 +43,7 @@ def main(epochs: str) -> dict:
     keras.utils.set_random_seed(seed)
     training = plan.feed(dataset, "train", training=True)
     steps, test = training.steps(recipe.batch_size), plan.feed(dataset, "test").batches(256)
-    race = Race()
+    race = Race([float(t) for t in targets])
     with speed.computing_in(plan.precision):
         model = plan.build(dataset.info)
     plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
@@ -59,4 +60,4 @@ def main(epochs: str) -> dict:
     return race.told()
 
 
-print(json.dumps(main(sys.argv[1])))
+print(json.dumps(main(*sys.argv[1:])))

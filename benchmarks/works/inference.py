@@ -8,7 +8,7 @@ BATCH_32 = P50.format(32)
 FLOAT = "LiteRT, float32"
 
 WORK = Work(
-    title="fashion_mnist, p50 at batch 1, runtimes as they come (LiteRT takes a batch of 32 one by one)",
+    title="fashion_mnist, p50 at batch 1, every runtime on all cores",
     unit="ms",
     higher_is_better=False,
     contenders=(
@@ -26,7 +26,7 @@ WORK = Work(
         Goal(INT8, PREDICT, 20),
         Goal(INT8, ONNX, 1),
         Goal(FLOAT, ONNX, 1),
-        Goal(INT8, ONNX, 1, of=BATCH_32),
+        *(Goal(ours, ONNX, 1, of=BATCH_32) for ours in (INT8, FLOAT)),
     ),
     prepare="prepare_inference.py",
 )
