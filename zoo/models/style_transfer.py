@@ -67,7 +67,7 @@ class StyleTransfer(ObjectiveModel):
     data="picture_folder",
     task=Stylisation(),
     recipes={
-        "default": Recipe(epochs=8, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02, minutes=20),
+        "default": Recipe(epochs=16, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02, minutes=20),
     },
     tiny={"filters": (4, 8, 8), "depth": 1, "task.side": 32, "task.gatys_steps": 6, "recipe.minutes": 0},
     card=Card(
