@@ -38,7 +38,7 @@ class Stylisation:
         side: Height and width of the crops that it learns from, in pixels.
         crops: Crops of each photograph in an epoch; 0 takes as many as make about a thousand.
         alpha: Weight of the content loss.
-        beta: Weight of the style loss; with the 1e4 of `zoo.stylize` a network paints the style and forgets the photograph.
+        beta: Weight of the style loss; at the 1e4 of `zoo.stylize` a network forgets the photograph for the style.
         variation: Weight of the total variation, which smooths.
         features: Of which network the losses are: "vgg19", "vgg16", "hed", or "auto" for the first that can be had.
         compared: Held-out crops that the optimisation of Gatys paints too, for comparison.
