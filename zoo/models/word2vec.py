@@ -106,12 +106,12 @@ class SkipGram(keras.Model):
 @register(
     data="all_texts",
     task=WordVectors(),
-    recipes={"default": Recipe(epochs=10, batch_size=1024, learning_rate=0.1, optimizer="adagrad")},
+    recipes={"default": Recipe(epochs=4, batch_size=4096, learning_rate=0.2, optimizer="adagrad")},
     tiny={"embedding_dim": 64, "pool": 16},
     card=Card(paper="Mikolov, Sutskever, Chen, Corrado, Dean 2013, arXiv:1310.4546"),
 )
 def word2vec(
-    vocabulary_size: int = 20_000, embedding_dim: int = 100, negatives: float = 5.0, pool: int = 256
+    vocabulary_size: int = 20_000, embedding_dim: int = 100, negatives: float = 5.0, pool: int = 512
 ) -> keras.Model:
     """Word vectors by skip-gram with negative sampling: look a word up, or see which words are like a vector.
 

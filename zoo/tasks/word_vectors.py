@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,12 +106,7 @@ class WordVectors:
 
     def _places(self, split: tf.data.Dataset, info: Info) -> np.ndarray:
         """Return what stands around each word that is kept: int32 (N, 2 * window + 1), 0 beyond the ends of a text."""
-        index = words.index(info.vocabulary)
-        gap, ids = [0] * self.window, []
-        for text in _texts(split):
-            ids += gap
-            ids += [i for i in (index.get(word, 0) for word in words.split(text)) if i]
-        whole = np.array(ids + gap, np.int32)
+        whole = _whole(split, info.vocabulary, self.window)
         counts = np.maximum(info.statistics["word_counts"], 1)
         kept = np.sqrt(self.sample * counts.sum() / counts)  # Mikolov 2013, section 2.3
         kept[0] = 1.0
@@ -232,5 +228,15 @@ def _terms(question: str, vocabulary: Sequence[str]) -> list[tuple[int, int]]:
     return terms
 
 
+@functools.lru_cache(maxsize=3)  # one training asks for its split several times, and millions of words take a minute
+def _whole(split: tf.data.Dataset, vocabulary: tuple[str, ...], gap: int) -> np.ndarray:
+    """Return the ids of the known words of all texts in order, int32 (N,), with `gap` zeros around each text."""
+    index = words.index(vocabulary)
+    parts = [np.zeros(gap, np.int32)]
+    for text in _texts(split):
+        parts += [np.array([i for i in map(index.get, words.split(text)) if i], np.int32), parts[0]]
+    return np.concatenate(parts)
+
+
 def _texts(split: tf.data.Dataset) -> Iterator[bytes]:
-    return (example["text"] for example in split.as_numpy_iterator())
+    return (text for batch in split.batch(1024).as_numpy_iterator() for text in batch["text"])

