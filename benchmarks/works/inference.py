@@ -1,8 +1,8 @@
 """What an answer costs in each runtime of a bundle.
 
-In float32 at batch 1 onnxruntime stays ahead of LiteRT. One at a time on one core of an AMD EPYC, the convolutions (98 %
-of the time) run at 105 to 108 GFLOP/s in XNNPACK and at 111 to 119 in onnxruntime; OpenBLAS multiplies two matrices of
-2048x2048 at 98. Both keep the multipliers of the core busy, onnxruntime's kernels more so; nothing beside them costs.
+In float32 at batch 1 onnxruntime stays ahead of LiteRT. One at a time on one core of an AMD EPYC, the convolutions
+(98 % of the time) run at 105 to 108 GFLOP/s in XNNPACK and at 111 to 119 in onnxruntime; OpenBLAS multiplies two
+matrices of 2048x2048 at 98. onnxruntime's kernels keep the multipliers busier, and nothing beside them costs.
 """
 
 from benchmarks.latency import P50
