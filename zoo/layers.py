@@ -88,6 +88,9 @@ class InstanceNormalization(layers.GroupNormalization):
         return ops.cast(x * scale + (self.beta - mean * scale), self.compute_dtype)
 
 
+InstanceNormalization.__name__ = layers.GroupNormalization.__name__  # weight files of before name their groups by it
+
+
 def _line(images: Any, axis: int, index: int) -> Any:  # (B, H, W, C) -> (B, 1, W, C), or of axis 2 (B, H, 1, C)
     found = slice(index, index + 1 or None)
     return images[:, found] if axis == 1 else images[:, :, found]
