@@ -81,12 +81,13 @@ class Muon(keras.optimizers.Muon):
         left = len(variable.shape) < 2 or any(part in variable.path for part in ("embedding", "logits"))
         return left or min(_matrix(variable.shape)) < 8
 
-    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
-        self.assign_add(m, gradient + m * (self.momentum - 1))
-        rows, columns = _matrix(variable.shape)
-        step = ops.reshape(gradient + self.momentum * m if self.nesterov else m, (rows, columns))
-        step = self.zeropower_via_newtonschulz5(step, self.ns_steps) * (self.rms_rate * math.sqrt(max(rows, columns)))
-        self.assign_sub(variable, lr * ops.reshape(step, variable.shape))
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """Return the nearest orthogonal matrix to `x`, in the shape of `x`."""
+        return ops.reshape(super().zeropower_via_newtonschulz5(ops.reshape(x, _matrix(x.shape)), steps), x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        """Return a step at the length that Adam's would have."""
+        return x * (self.rms_rate * math.sqrt(max(_matrix(x.shape))))
 
 
 def _matrix(shape: Sequence[int]) -> tuple[int, int]:

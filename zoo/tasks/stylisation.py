@@ -143,17 +143,17 @@ class Stylisation:
             return evaluation
         objective, crops = self.objective(), evaluation.truth[:n]
         paintings = [gatys.paint(gatys.Objective(objective, c), c, steps=self.gatys_steps) for c in crops]
-        painted = [painting.image for painting in paintings]
+        painted = np.stack([painting.image for painting in paintings])
         compared = {
             "this network": _judge(objective, evaluation.outputs["stylised"][:n], crops),
-            f"Gatys, {self.gatys_steps} steps": _judge(objective, np.stack(painted), crops),
+            f"Gatys, {self.gatys_steps} steps": _judge(objective, painted, crops),
             "the photographs": _judge(objective, crops, crops),
         }
         ours, theirs, _ = (row["total"] for row in compared.values())
         behind = np.mean([_best_so_far(painting, self.gatys_steps) for painting in paintings], axis=0) > ours
         figures = {"total_to_gatys": ours / theirs, "gatys_steps_to_match": int(behind.sum()) + 1}
         metrics = {**evaluation.metrics, **figures, "compared": compared}
-        return dataclasses.replace(evaluation, metrics=metrics, found={"gatys": np.stack(painted)})
+        return dataclasses.replace(evaluation, metrics=metrics, found={"gatys": painted})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out photographs, what became of them, and what Gatys makes of them."""
