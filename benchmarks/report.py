@@ -15,7 +15,6 @@ from benchmarks.work import HERE, Score, Work, reached
 from pipelines.sources import write_atomic
 from zoo import plots
 from zoo.runs import git_revision
-from zoo.speed import has_bfloat16, processor
 
 PICTURES = HERE.parent / "docs" / "benchmarks"
 README = HERE.parent / "README.md"
@@ -26,6 +25,8 @@ VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
+    from zoo.speed import has_bfloat16, processor  # starts TensorFlow
+
     return {
         "processor": processor(),
         "cores": os.cpu_count(),
@@ -124,12 +125,7 @@ def _shared(machine: dict[str, Any]) -> str:
 
 
 def _judged(goal: dict[str, Any]) -> str:
-    found, aim = goal["reached"], goal["to_reach"]
-    what = f", {goal['of']}" if goal.get("of") else ""
-    pair = f"{goal['ours']} against {goal['peer']}{what}: " + (f"to reach {aim:g} times; " if aim else "")
-    if found is None:
-        return f"{pair}not judged: one of the two has no figure."
-    return f"{pair}**{found:.2f}**" + (f", {'reached' if found >= aim else 'missed'}." if aim else ", only told.")
+    return f"{_pair(goal)}: {_times(goal)}" + (f" (to reach {_aim(goal)})." if goal["to_reach"] else ".")
 
 
 def _value(score: dict[str, Any]) -> str:

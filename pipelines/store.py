@@ -20,6 +20,7 @@ _SAMPLE = 64  # examples measured to estimate the size of all
 _CHUNK = 1024
 MEMORY = 2**30  # bytes that "auto" keeps in memory; a share of what is free would give another order elsewhere
 _WINDOW = 2**28  # bytes of a shuffle buffer; constant for the same reason
+_TENSOR = 128  # bytes that holding a tensor costs beside its values: 3 a row, so half as much again for 28x28 pixels
 
 
 class Store:
@@ -96,7 +97,8 @@ class Store:
             )
         rows = self._stream.take(count).enumerate()
         if shuffle is not None:
-            window = min(count, max(batch_size, _WINDOW // self._example_bytes))
+            held = self._example_bytes + _TENSOR * len(tf.nest.flatten(rows.element_spec))
+            window = min(count, max(batch_size, _WINDOW // held))
             seed = tf.bitcast(keyed.bits(keyed.example_keys(*shuffle, tf.zeros([1], tf.int64)), 0x0D15C, 1), tf.int64)
             if not tf.executing_eagerly():  # beside a global seed of 0, TensorFlow compares ours with 0 in Python
                 tf.compat.v1.set_random_seed(1)  # of this graph only

@@ -50,11 +50,11 @@ def test_goals_are_judged_by_medians_and_by_what_stands_beside():
 
 def test_results_say_what_was_reached_missed_and_not_run(saved):
     text = (saved / "RESULTS.md").read_text()
-    assert "us against them: to reach 3 times; **4.00**, reached." in text
-    assert "us against them, peak MB: to reach 2 times; **1.50**, missed." in text
-    assert "them against us: **0.25**, only told." in text
+    assert "us against them: 4.00 (to reach 3)." in text
+    assert "us against them: peak MB: **1.50, missed** (to reach 2)." in text
+    assert "them against us: 0.25." in text
     assert "other work was running (load 7.2 before this began): trust ratios only." in text
-    assert "us against lame: to reach 1 times; not judged" in text
+    assert "us against lame: no figure (to reach 1)." in text
     assert "| us | 2 | 1 to 3, peak MB 100, seconds to 94 % not reached |" in text
     assert "| lame | not run: not installed |" in text
     assert "(../docs/benchmarks/walk.png)" in text
