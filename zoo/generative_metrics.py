@@ -43,7 +43,7 @@ class Judge:
 def judge_of(shape: tuple[int, int, int]) -> Judge:
     """Return the judge of images of one shape (H, W, C).
 
-    It is our Fashion-MNIST classifier, whose features are what its last layer sees, for 28x28 grey images; for others
+    It is a Fashion-MNIST classifier of ours, whose features are what its last layer sees, for 28x28 grey images; for others
     it is pixels averaged to 8x8, which know of colours and places but of nothing finer.
     """
     if shape == (28, 28, 1):
@@ -51,7 +51,7 @@ def judge_of(shape: tuple[int, int, int]) -> Judge:
         from zoo.weights import description
 
         with _float32():
-            model = zoo.build("fashion_mnist", weights="default")
+            model = zoo.build("fashion_mnist", weights="judge")
             seen = keras.Model(model.inputs, model.get_layer("pool").output)
         names = tuple(description("fashion_mnist")["info"]["class_names"])
         return Judge(

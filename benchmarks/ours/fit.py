@@ -1,4 +1,4 @@
-"""Images/s of training as `zoo.train fashion_mnist` does: our feed, fused batch normalisation.
+"""Images/s of training as `zoo.train` does: our feed, fused batch normalisation.
 
 fit.py NETWORK PRECISION POLICY [constant]     the last word feeds the same batch again and again: the bound of any feed
 """
@@ -20,6 +20,7 @@ from zoo.plan import make_plan  # noqa: E402
 from zoo.speed import computing_in  # noqa: E402
 
 WARM_UP, STEPS = 20, 80
+PEERS = {"recipe.batch_size": 128, "recipe.optimizer": "adamw"}  # as they train
 
 
 class Clock(keras.callbacks.Callback):
@@ -36,7 +37,7 @@ class Clock(keras.callbacks.Callback):
 
 def main(network: str, precision: str, policy: str, *constant: str) -> float:
     """Train some steps; return images a second."""
-    plan = make_plan("fashion_mnist", settings={"recipe.augment": policy})
+    plan = make_plan("fashion_mnist", settings={"recipe.augment": policy, **PEERS})
     dataset, size = plan.load_data(), plan.recipe.batch_size
     with computing_in(precision):
         model = networks.build(network)

@@ -32,12 +32,12 @@ class Clock(keras.callbacks.Callback):
 def fashion_mnist() -> keras.Model:
     """Build our default architecture from stock layers."""
     model = keras.Sequential([keras.Input((28, 28, 1)), layers.Rescaling(1 / 255)])
-    for block, (filters, depth) in enumerate(((32, 1), (96, 2), (192, 2))):
+    for block, (filters, depth) in enumerate(((32, 1), (64, 2), (128, 2), (256, 2))):
         for _ in range(depth):
             model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
             model.add(layers.BatchNormalization())
             model.add(layers.ReLU())
-        model.add(layers.MaxPooling2D() if block < 2 else layers.GlobalAveragePooling2D())
+        model.add(layers.MaxPooling2D() if block < 3 else layers.GlobalAveragePooling2D())
     model.add(layers.Dropout(0.2))
     model.add(layers.Dense(10))
     return model

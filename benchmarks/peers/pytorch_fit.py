@@ -24,12 +24,12 @@ def conv(channels: int, filters: int, size: int = 3, stride: int = 1) -> list[nn
 def fashion_mnist() -> nn.Module:
     """Build our default architecture."""
     body, channels = [], 1
-    for block, (filters, depth) in enumerate(((32, 1), (96, 2), (192, 2))):
+    for block, (filters, depth) in enumerate(((32, 1), (64, 2), (128, 2), (256, 2))):
         for _ in range(depth):
             body += [*conv(channels, filters), nn.ReLU()]
             channels = filters
-        body.append(nn.MaxPool2d(2) if block < 2 else nn.AdaptiveAvgPool2d(1))
-    return nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.2), nn.Linear(192, 10))
+        body.append(nn.MaxPool2d(2) if block < 3 else nn.AdaptiveAvgPool2d(1))
+    return nn.Sequential(*body, nn.Flatten(), nn.Dropout(0.2), nn.Linear(256, 10))
 
 
 class Residual(nn.Module):

@@ -17,7 +17,7 @@ from zoo.errors import UsageError
 if TYPE_CHECKING:
     import keras
 
-LIMIT = 3_000_000  # bytes of one entry; larger weights are a release asset with a source and a sha256
+LIMIT = 5_000_000  # bytes of one entry; larger weights are a release asset with a source and a sha256
 
 
 def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
