@@ -43,7 +43,7 @@ class Judge:
 def judge_of(shape: tuple[int, int, int]) -> Judge:
     """Return the judge of images of one shape (H, W, C).
 
-    It is a Fashion-MNIST classifier of ours, whose features are what its last layer sees, for 28x28 grey images; for others
+    For 28x28 grey images it is a Fashion-MNIST classifier of ours, whose features are what its last layer sees; else
     it is pixels averaged to 8x8, which know of colours and places but of nothing finer.
     """
     if shape == (28, 28, 1):

@@ -82,8 +82,23 @@ class Muon(keras.optimizers.Muon):
         return left or min(_matrix(variable.shape)) < 8
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """Return the nearest orthogonal matrix to `x`, in the shape of `x`."""
-        return ops.reshape(super().zeropower_via_newtonschulz5(ops.reshape(x, _matrix(x.shape)), steps), x.shape)
+        """Return about the nearest orthogonal matrix to `x`, in the shape of `x`.
+
+        Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied with
+        one another, and `x` once by all of them: the same, at a third of the cost where `x` is long and narrow.
+        """
+        rows, columns = _matrix(x.shape)
+        matrix = ops.reshape(x, (rows, columns))
+        matrix = matrix if rows > columns else ops.transpose(matrix)
+        matrix = matrix / (ops.norm(matrix) + 1e-7)
+        gram = ops.matmul(ops.transpose(matrix), matrix)
+        turned = identity = ops.eye(min(rows, columns), dtype=gram.dtype)
+        for _ in range(steps):
+            factor = self.muon_a * identity + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
+            turned = ops.matmul(turned, factor)
+            gram = ops.matmul(factor, ops.matmul(gram, factor))
+        matrix = ops.matmul(matrix, turned)
+        return ops.reshape(matrix if rows > columns else ops.transpose(matrix), x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
         """Return a step at the length that Adam's would have."""

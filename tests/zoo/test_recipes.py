@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -70,6 +71,17 @@ def test_muon_turns_the_gradient_of_a_convolution_into_an_orthogonal_step():
     assert sizes.max() < 1.3
     logits = next(step for path, step in steps.items() if path.endswith("logits/kernel"))
     np.testing.assert_allclose(np.abs(logits), 0.1, rtol=1e-2)  # Adam's first step
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 16), (24, 24), (16, 40)])
+def test_muon_turns_as_keras_does(shape):
+    from zoo.optimizers import Muon
+
+    random, ours, theirs = np.random.default_rng(0), Muon(0.1), keras.optimizers.Muon(0.1)
+    gradient = random.normal(size=shape).astype("float32")
+    gradient[..., 0] *= 1e-4  # directions of little weight are turned, too
+    turned = theirs.zeropower_via_newtonschulz5(gradient.reshape(-1, shape[-1]), 5)
+    np.testing.assert_allclose(ours.zeropower_via_newtonschulz5(gradient, 5), np.reshape(turned, shape), atol=1e-5)
 
 
 def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
