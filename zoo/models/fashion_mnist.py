@@ -133,15 +133,15 @@ class FashionMNIST(keras.Model):
     tiny={"filters": (8, 16), "depths": (1, 1)},
     card=Card(
         paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
-        expect={"accuracy": 0.9429},
+        expect={"accuracy": 0.9427},
         command="python -m zoo.train fashion_mnist",
         measured_on="2 cores of an AMD EPYC without AMX, bfloat16: 7.8 minutes, 39 s an epoch; "
-        "seeds 0, 1, 2 gave 0.9429, 0.9397",
+        "seeds 0, 1, 2 gave 0.9427, 0.9431, 0.9450",
         notes="Knows ten kinds of garment, centred, light on black: a photograph on white must be inverted first.",
     ),
     weights={
         "default": Weights(
-            "fashion_mnist.weights.h5", sha256="038c19ab648f8f69a4be121972af438914a564d96c5e5c675511ecb8d2a74a57"
+            "fashion_mnist.weights.h5", sha256="cf78d9a30b44d7bfb0db563f8a7b5fab320de165b4f8badb43703cece96db286"
         ),
         "judge": Weights(  # of generated garments: a ruler stays as it is when the classifier gets better
             "fashion_mnist_judge.weights.h5",
