@@ -22,8 +22,8 @@ def entry(request):
 
     name = request.param
     keras.utils.set_random_seed(0)
-    plain = {"recipe.schedule": "constant", "recipe.learning_rate": 2e-3, "recipe.optimizer": "adam"}
-    settings = zoo.get_spec(name).tiny_settings() | plain
+    plain = {"schedule": "constant", "warmup": 0, "learning_rate": 2e-3, "optimizer": "adam"}
+    settings = zoo.get_spec(name).tiny_settings() | {f"recipe.{field}": value for field, value in plain.items()}
     planned = plan.make_plan(name, data_dir=data_dir(name), settings=settings)
     dataset = planned.load_data()
     return planned, dataset, next(iter(planned.feed(dataset, "train", training=True).batches(8)))
