@@ -1,8 +1,7 @@
 """Training throughput of the fashion_mnist network; `training_resnet` has another.
 
-The bound is what the machine's large matrix multiplications would give. On 2 cores of an AMD EPYC, which has no AMX, it
-lies below what is to be reached: ours runs at 0.85 of it in float32 and at 0.73 in bfloat16, and 2.5 times Keras would
-be 1.38 of it. There bfloat16 multiplies only 1.9 times as fast as float32.
+The bound is what the machine's large matrix multiplications would give; the README says how near to it we come. On 2
+cores of an AMD EPYC, which has no AMX, bfloat16 multiplies only 1.9 times as fast as float32.
 """
 
 from benchmarks.work import Contender, Goal, Work
