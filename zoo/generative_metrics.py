@@ -53,7 +53,7 @@ def judge_of(shape: tuple[int, int, int]) -> Judge:
         with _float32():
             model = zoo.build("fashion_mnist", weights="judge")
             seen = keras.Model(model.inputs, model.get_layer("pool").output)
-        names = tuple(description("fashion_mnist")["info"]["class_names"])
+        names = tuple(description("fashion_mnist", "judge")["info"]["class_names"])
         return Judge(
             "features of the zoo's fashion_mnist",
             seen.output.shape[-1],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -92,12 +93,12 @@ class Muon(keras.optimizers.Muon):
         matrix = matrix if rows > columns else ops.transpose(matrix)
         matrix = matrix / (ops.norm(matrix) + 1e-7)
         gram = ops.matmul(ops.transpose(matrix), matrix)
-        turned = identity = ops.eye(min(rows, columns), dtype=gram.dtype)
+        identity, factors = ops.eye(min(rows, columns), dtype=gram.dtype), []
         for _ in range(steps):
             factor = self.muon_a * identity + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
-            turned = ops.matmul(turned, factor)
             gram = ops.matmul(factor, ops.matmul(gram, factor))
-        matrix = ops.matmul(matrix, turned)
+            factors.append(factor)
+        matrix = ops.matmul(matrix, functools.reduce(ops.matmul, factors))
         return ops.reshape(matrix if rows > columns else ops.transpose(matrix), x.shape)
 
     def lr_adjust(self, x: Any) -> Any:

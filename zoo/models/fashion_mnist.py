@@ -6,6 +6,7 @@ Train:     python -m zoo.train fashion_mnist
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -98,31 +99,28 @@ class FashionMNIST(keras.Model):
 
 # === Functional Model ===
 
+_RECIPE = Recipe(
+    epochs=12,
+    batch_size=512,
+    optimizer="muon",
+    learning_rate=1.2e-2,
+    schedule="cosine",
+    warmup=0.1,
+    weight_decay=0.15,
+    label_smoothing=0.1,
+    augment="flip_shift",
+)
+
 
 @register(
     data="fashion_mnist",
     task=Classification(height=28, width=28, channels=1),
     recipes={
-        "default": Recipe(
-            epochs=12,
-            batch_size=512,
-            optimizer="muon",
-            learning_rate=1.2e-2,
-            schedule="cosine",
-            warmup=0.1,
-            weight_decay=0.15,
-            label_smoothing=0.1,
-            augment="flip_shift",
-        ),
-        "full": Recipe(
+        "default": _RECIPE,
+        "full": dataclasses.replace(
+            _RECIPE,
             epochs=24,
-            batch_size=512,
-            optimizer="muon",
-            learning_rate=1.2e-2,
-            schedule="cosine",
             warmup=0.05,
-            weight_decay=0.15,
-            label_smoothing=0.1,
             augment="flip_shift_cutout",
             candidates=(
                 {"filters": [32, 64, 128, 256], "depths": [1, 2, 2, 2]},
@@ -146,7 +144,6 @@ class FashionMNIST(keras.Model):
         "judge": Weights(  # of generated garments: a ruler stays as it is when the classifier gets better
             "fashion_mnist_judge.weights.h5",
             sha256="0b658cfc6b38ff45648652c55ef3c759573ed39853c8f88d3dfa6006aeef68a6",
-            model={"filters": [32, 96, 192], "depths": [1, 2, 2]},
         ),
     },
 )

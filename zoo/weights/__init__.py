@@ -35,9 +35,12 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
     return model
 
 
-def description(name: str) -> dict[str, Any]:
-    """Return what lies beside the shipped weights of a model: builder arguments, data info, command, versions."""
-    return json.loads((FILES / f"{name}.json").read_text(encoding="utf-8"))
+def description(name: str, weights: str = "default") -> dict[str, Any]:
+    """Return what lies beside shipped weights of a model: builder arguments, data info, command, versions."""
+    from zoo import registry
+
+    file = FILES / registry.get_spec(name).weights[weights].source
+    return json.loads(file.with_name(file.name.replace(".weights.h5", ".json")).read_text(encoding="utf-8"))
 
 
 def load_into(model: keras.Model, name: str, weights: str) -> None:
@@ -69,7 +72,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
             raise MissingError(f"the weights {weights!r} of {name} are not installed: {file} is missing")
         if sha256(file) != told.sha256:
             raise ZooError(f"{file} is damaged: its sha256 is not the one in the spec of {name}; install again")
-        return file, dict(told.model or description(name)["arguments"])
+        return file, dict(told.model or description(name, weights)["arguments"])
     path = Path(weights)
     if (path / "config.json").is_file():
         from zoo.runs import Run
