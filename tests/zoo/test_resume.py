@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.zoo.conftest import DATA
-from zoo import checkpoints
+from zoo import checkpoints, registry
 from zoo.runs import Run
 
 EPOCHS = 5
@@ -146,7 +146,8 @@ def test_conflicting_settings_are_refused_by_name(tmp_path):
     ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=200)
     assert done.returncode == 2
-    assert "recipe.learning_rate: 0.004 here, 0.5 asked" in done.stderr
+    rate = registry.get_spec("fashion_mnist").recipe("default").learning_rate
+    assert f"recipe.learning_rate: {rate:g} here, 0.5 asked" in done.stderr
     assert "seed: 0 here, 3 asked" in done.stderr
     assert "init: None here, 'elsewhere' asked" in done.stderr
     assert "recipe.epochs" not in done.stderr

@@ -47,6 +47,7 @@ def test_carried_training_goes_on_where_the_batch_before_ended(cell, ids):
     )
     data = planned.load_data()
     model = planned.build(data.info)
+    model.set_weights([8 * weight for weight in model.get_weights()])  # else states are small and zeros tell as much
     planned.task.compile(model, planned.recipe, data.info, steps=2 * planned.recipe.epochs)  # two steps an epoch
     feed = planned.feed(data, "train", training=True)
     (x1, y1), (x2, y2), *_ = list(feed.epochs(4, seed=0, stop=1).take(2))
@@ -58,7 +59,7 @@ def test_carried_training_goes_on_where_the_batch_before_ended(cell, ids):
         for batch, wanted in zip(((x1, y1), (x2, y2)), expected, strict=True):
             model.reset_metrics()
             assert float(model.train_on_batch(*batch, return_dict=True)["loss"]) == pytest.approx(wanted, rel=1e-5)
-    assert abs(float(loss(y2, model(x2, training=False))) - expected[1]) > 1e-5, "zeros would have told another loss"
+    assert abs(float(loss(y2, model(x2, training=False))) - expected[1]) > 1e-3, "zeros would have told another loss"
 
 
 def test_every_token_is_judged_once_and_not_without_a_past():
