@@ -8,6 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.work import NEVER
+
 WIDE = 20  # how many times the least the largest may be before bars are drawn on a logarithmic axis
 OURS, PEER = "C0", "C7"
 
@@ -33,8 +35,9 @@ def draw(result: Mapping[str, Any]) -> Figure:
 
 
 def _figure(score: Mapping[str, Any], kind: str) -> float | None:
+    """Return the number that is drawn, 0 for NEVER; None if there is none."""
     found = score["beside"].get(kind) if kind else score["median"]
-    return found if isinstance(found, int | float) else None
+    return 0 if found == NEVER else found if isinstance(found, int | float) else None
 
 
 def _bars(axes: Axes, found: Mapping[str, float], spread: Mapping[str, Any], ours: set[str]) -> None:
@@ -42,10 +45,11 @@ def _bars(axes: Axes, found: Mapping[str, float], spread: Mapping[str, Any], our
     names, values = list(found), list(found.values())
     axes.barh(names, values, color=[OURS if name in ours else PEER for name in names])
     for place, name in enumerate(names):
-        rounds = spread[name]["values"] if name in spread else []
+        rounds = [v for v in spread[name]["values"] if v != NEVER] if name in spread else []
         if len(rounds) > 1:
             axes.plot([min(rounds), max(rounds)], [place, place], color="black", linewidth=1)
-        axes.annotate(f" {values[place]:,.4g}", (values[place], place), va="center", fontsize=8)
+        label = f" {values[place]:,.4g}" if values[place] else f" {NEVER}"
+        axes.annotate(label, (values[place], place), va="center", fontsize=8)
     if values and max(values) > WIDE * min(values) > 0:
         axes.set_xscale("log")
     axes.margins(x=0.2)

@@ -6,12 +6,13 @@ import dataclasses
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import re
 from typing import Any
 
 from benchmarks import picture
-from benchmarks.work import HERE, Score, Work, reached
+from benchmarks.work import HERE, NEVER, Score, Work, reached
 from pipelines.sources import write_atomic
 from zoo import plots
 from zoo.runs import git_revision
@@ -55,8 +56,18 @@ def save(name: str, work: Work, scores: dict[str, Score]) -> None:
         ],
         "machine": machine(),
     }
-    write_atomic(path, json.dumps(held, indent=2) + "\n")
+    held = _plain(held)
+    write_atomic(path, json.dumps(held, indent=2, allow_nan=False) + "\n")
     show(held)
+
+
+def _plain(told: Any) -> Any:
+    """Return it with NEVER for what is infinite, which JSON does not know."""
+    if isinstance(told, dict):
+        return {name: _plain(value) for name, value in told.items()}
+    if isinstance(told, list):
+        return [_plain(value) for value in told]
+    return NEVER if told == math.inf else told
 
 
 def show(held: dict[str, Any]) -> None:
@@ -91,6 +102,8 @@ def _times(goal: dict[str, Any]) -> str:
     found = goal["reached"]
     if found is None:
         return "no figure"
+    if found == NEVER:
+        return "the peer never did"
     return (
         f"{found:,.0f}" if found >= 100 else f"{found:.2f}" if found >= goal["to_reach"] else f"**{found:.2f}, missed**"
     )
@@ -129,11 +142,14 @@ def _judged(goal: dict[str, Any]) -> str:
 
 
 def _value(score: dict[str, Any]) -> str:
-    return f"not run: {score['not_run']}" if score["median"] is None else f"{score['median']:,.4g}"
+    return f"not run: {score['not_run']}" if score["median"] is None else _number(score["median"])
 
 
 def _spread(score: dict[str, Any]) -> str:
-    values = score["values"]
-    told = [f"{min(values):,.4g} to {max(values):,.4g}"] if len(values) > 1 else []
-    beside = score.get("beside", {}).items()
-    return ", ".join(told + [f"{name} {v if isinstance(v, str) else format(v, ',.4g')}" for name, v in beside])
+    values = sorted(score["values"], key=lambda value: math.inf if value == NEVER else value)
+    told = [f"{_number(values[0])} to {_number(values[-1])}"] if len(values) > 1 else []
+    return ", ".join(told + [f"{name} {_number(value)}" for name, value in score.get("beside", {}).items()])
+
+
+def _number(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:,.4g}"

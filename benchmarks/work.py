@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -18,6 +19,7 @@ from zoo.errors import ZooError
 
 HERE = Path(__file__).parent
 PEER_VENV = HERE.parent / ".venv-peers"  # what would disturb our own packages is installed here
+NEVER = "never"  # an infinite cost, in files
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Work:
 
 @dataclass
 class Score:
-    """What came of a contender: a value a round, what it said beside them in the last, or why it could not run."""
+    """What came of a contender: a value a round (infinite: never), medians of what it said beside them, or why not."""
 
     values: list[float] = field(default_factory=list)
     beside: dict[str, float | str] = field(default_factory=dict)
@@ -109,6 +111,7 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
         if done.returncode != 0:
             raise ZooError(f"{work.prepare} failed: {_last(done.stderr)}")
     scores = {c.name: Score(not_run=c.missing) for c in work.contenders}
+    beside: dict[str, list[dict[str, float | str]]] = {c.name: [] for c in work.contenders}
     for turn in range(work.rounds):
         for contender in work.contenders:
             score = scores[contender.name]
@@ -117,7 +120,8 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
             told = _once(contender, turn)
             if "value" in told:
                 score.values.append(float(told["value"]))
-                score.beside = {k: v for k, v in told.items() if k != "value"}
+                beside[contender.name].append({k: v for k, v in told.items() if k != "value"})
+                score.beside = _middle(beside[contender.name])
                 say(f"  {turn + 1}/{work.rounds}  {contender.name}: {told['value']:.4g} {work.unit}")
             else:
                 score.not_run = told["not_run"]
@@ -128,9 +132,15 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
 def reached(goal: Goal, work: Work, scores: dict[str, Score]) -> float | None:
     """Return how many times as good as the peer we are, by medians; None where one of the two has no figure."""
     ours, peer = scores[goal.ours].figure(goal.of), scores[goal.peer].figure(goal.of)
-    if ours is None or peer is None:
+    if ours is None or peer is None or ours == peer == math.inf:
         return None
     return ours / peer if work.higher_is_better and not goal.of else peer / ours
+
+
+def _middle(rounds: list[dict[str, float | str]]) -> dict[str, float | str]:
+    """Return the median of each number over the rounds, and the last of what is none."""
+    last = rounds[-1]
+    return {k: v if isinstance(v, str) else statistics.median([r[k] for r in rounds]) for k, v in last.items()}
 
 
 def _once(contender: Contender, turn: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The harness judges, draws and writes what it was told; no timing is a test."""
 
+import dataclasses
 import json
 import math
 import os
@@ -110,16 +111,35 @@ def test_each_measured_work_has_its_picture():
         assert (report.PICTURES / f"{name}.png").is_file(), name
 
 
+def test_who_never_arrives_is_named_and_beaten(saved):
+    late = Score([5.0, math.inf, 4.0])
+    never = Score([math.inf] * 3, {"best accuracy": 0.91, "seconds to 94 %": math.inf})
+    scores = {"us": Score([1.0, 3.0, 2.0], {"seconds to 94 %": 6.0}), "them": late, "lame": never}
+    goals = (Goal("us", "them", 2), Goal("us", "lame", 3, of="seconds to 94 %"), Goal("lame", "us", 1))
+    race = dataclasses.replace(WORK, title="Race", goals=(*goals, Goal("lame", "lame", 1)))
+    assert [reached(goal, race, scores) for goal in race.goals] == [2.5, math.inf, 0, None]
+    report.save("race", race, scores)
+    text = (saved / "RESULTS.md").read_text()
+    assert "| them | 5 | 4 to never |" in text
+    assert "| lame | never | never to never, best accuracy 0.91, seconds to 94 % never |" in text
+    assert "us against lame: seconds to 94 %: the peer never did (to reach 3)." in text
+    assert "lame against us: **0.00, missed** (to reach 1)." in text
+    first, _ = picture.draw(json.loads((saved / "results.json").read_text())["race"]).axes
+    assert [note.get_text() for note in first.texts] == [" 2", " 5", " never"]
+
+
 def test_a_contender_knows_its_turn_and_its_start(tmp_path):
     script = tmp_path / "turn.py"
     script.write_text(
         "import json, os, time\n"
-        "print(json.dumps({'value': int(os.environ['BENCHMARK_TURN']), 'age': time.time() - "
-        "float(os.environ['BENCHMARK_STARTED'])}))\n"
+        "turn = int(os.environ['BENCHMARK_TURN'])\n"
+        "age = time.time() - float(os.environ['BENCHMARK_STARTED'])\n"
+        "print(json.dumps({'value': turn, 'turns': turn, 'age': age}))\n"
     )
     told = Work("", "", True, (Contender("it", os.path.relpath(script, HERE)),), rounds=2)
     score = measure(told, lambda text: None)["it"]
     assert score.values == [0, 1]
+    assert score.beside["turns"] == 0.5, "the median of what stands beside the values"
     assert 0 < score.beside["age"] < 60
 
 
@@ -181,15 +201,16 @@ def test_a_race_says_what_was_reached_and_when():
         assert not race.judge(accuracy)
     told = race.told()
     assert 0 < told["value"] <= told["seconds in all"]
-    assert told["seconds to 94%"] == "not reached"
+    assert told["seconds to 94%"] == math.inf
     assert (told["epochs"], told["best accuracy"]) == (3, 0.93)
     race.pause()
     assert race.judge(0.95)
     assert math.isclose(race.told()["seconds to 94%"], race.seconds)
 
 
-def test_a_race_that_reaches_nothing_is_not_run():
+def test_a_race_that_reaches_nothing_lasts_for_ever():
     race = Race()
     race.pause()
     race.judge(0.5)
-    assert "92% not reached in 1 epochs" in race.told()["not_run"]
+    assert race.told()["value"] == math.inf
+    assert race.told()["best accuracy"] == 0.5
