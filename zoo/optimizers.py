@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from zoo.recipes import Recipe
@@ -67,6 +68,43 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             "decay": self.decay,
             "decay_steps": self.decay_steps,
         }
+
+
+class _OneKernel:
+    """Takes Adam's step in one kernel of TensorFlow, where Keras' own runs fourteen: same variables, same maths."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update `variable` and its two moments in place; sparse gradients and several replicas are left to Keras."""
+        if self.amsgrad or isinstance(gradient, tf.IndexedSlices) or tf.distribute.has_strategy():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), step),
+            beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), step),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=ops.cast(gradient, variable.dtype),
+        )
+
+
+def _handle(variable: Any) -> Any:
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Adam(_OneKernel, keras.optimizers.Adam):
+    """Keras' Adam (Kingma 2014, arXiv:1412.6980), each step one kernel."""
+
+
+@keras.saving.register_keras_serializable("zoo")
+class AdamW(_OneKernel, keras.optimizers.AdamW):
+    """Keras' AdamW (Loshchilov, Hutter 2019, arXiv:1711.05101), each step one kernel."""
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -137,9 +175,9 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     elif recipe.optimizer == "muon":
         optimizer = Muon(adam_beta_1=recipe.momentum, adam_weight_decay=recipe.weight_decay or None, **common)
     elif recipe.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(beta_1=recipe.momentum, **common)
+        optimizer = Adam(beta_1=recipe.momentum, **common)
     else:
-        optimizer = keras.optimizers.AdamW(beta_1=recipe.momentum, **{**common, "weight_decay": recipe.weight_decay})
+        optimizer = AdamW(beta_1=recipe.momentum, **{**common, "weight_decay": recipe.weight_decay})
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
