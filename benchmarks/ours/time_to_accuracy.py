@@ -1,7 +1,7 @@
-"""Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py EPOCHS TARGET...
+"""Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py TARGET,... [FIELD=VALUE]...
 
-The default recipe, whose schedule is stretched over EPOCHS and which ends at the last TARGET; the precision is what
-`auto` finds on this machine.
+The default recipe with other values of some fields, which ends at the last TARGET; the precision is what `auto` finds
+on this machine.
 """
 
 import json
@@ -34,16 +34,17 @@ class Judge(keras.callbacks.Callback):
         self.model.stop_training = self.race.judge(logs["accuracy"])
 
 
-def main(epochs: str, *targets: str) -> dict:
+def main(targets: str, *fields: str) -> dict:
     """Train; return what the race tells."""
     seed = int(os.environ["BENCHMARK_TURN"])
-    plan = make_plan("fashion_mnist", settings={"recipe.epochs": epochs}, seed=seed)
+    settings = {f"recipe.{name}": value for name, value in (field.split("=") for field in fields)}
+    plan = make_plan("fashion_mnist", settings=settings, seed=seed)
     dataset, recipe = plan.load_data(), plan.recipe
     plan = speed.choose_precision(plan, dataset, Console(quiet=True))
     keras.utils.set_random_seed(seed)
     training = plan.feed(dataset, "train", training=True)
     steps, test = training.steps(recipe.batch_size), plan.feed(dataset, "test").batches(256)
-    race = Race([float(t) for t in targets])
+    race = Race([float(target) for target in targets.split(",")])
     with speed.computing_in(plan.precision):
         model = plan.build(dataset.info)
     plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
