@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 
 import click
@@ -38,8 +39,7 @@ def main(names: tuple[str, ...], full: bool, rounds: int | None, console: Consol
             continue
         work = dataclasses.replace(work, rounds=rounds or (work.rounds if names or full else 1))
         console.say(f"{name}: {work.title}")
-        scores = measure(work, console.say)
-        report.save(name, work, scores)
+        scores = measure(work, console.say, functools.partial(report.save, name, work))
         results[name] = {contender: score.median for contender, score in scores.items()}
     console.say(f"written: {HERE / 'RESULTS.md'}")
     console.result(results)

@@ -39,15 +39,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(name: str, work: Work, scores: dict[str, Score]) -> None:
-    """Put the scores of one work into results.json, and show all that is there anew."""
+def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
+    """Put the scores of one work after some rounds into results.json, and show all that is there anew."""
     path = HERE / "results.json"
     held = json.loads(path.read_text()) if path.is_file() else {}
     held[name] = {
         "title": work.title,
         "unit": work.unit,
         "higher_is_better": work.higher_is_better,
-        "rounds": work.rounds,
+        "rounds": rounds,
         "growth": work.growth,
         "contenders": {k: {**dataclasses.asdict(s), "median": s.median} for k, s in scores.items()},
         "goals": [

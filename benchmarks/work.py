@@ -104,8 +104,11 @@ class Score:
         return found if isinstance(found, int | float) else None
 
 
-def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
-    """Run every contender `work.rounds` times, in turn; return their scores by name."""
+def measure(work: Work, say: Callable[[str], Any], keep: Callable[[int, dict[str, Score]], Any]) -> dict[str, Score]:
+    """Run every contender `work.rounds` times, in turn; return their scores by name.
+
+    After each round `keep` is given its number and the scores so far: a round may take long, and nothing is to be lost.
+    """
     if work.prepare:
         done = _start(sys.executable, work.prepare)
         if done.returncode != 0:
@@ -126,6 +129,7 @@ def measure(work: Work, say: Callable[[str], Any]) -> dict[str, Score]:
             else:
                 score.not_run = told["not_run"]
                 say(f"  {contender.name}: not run: {score.not_run}")
+        keep(turn + 1, scores)
     return scores
 
 

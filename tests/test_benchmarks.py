@@ -41,7 +41,7 @@ def saved(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "README", tmp_path / "README.md")
     (tmp_path / "README.md").write_text("Before.\n<!-- benchmarks: x -->\nold\n<!-- /benchmarks -->\nAfter.\n")
     monkeypatch.setattr(report, "LOAD", 7.25)
-    report.save("walk", WORK, SCORES)
+    report.save("walk", WORK, 3, SCORES)
     return tmp_path
 
 
@@ -118,7 +118,7 @@ def test_who_never_arrives_is_named_and_beaten(saved):
     goals = (Goal("us", "them", 2), Goal("us", "lame", 3, of="seconds to 94 %"), Goal("lame", "us", 1))
     race = dataclasses.replace(WORK, title="Race", goals=(*goals, Goal("lame", "lame", 1)))
     assert [reached(goal, race, scores) for goal in race.goals] == [2.5, math.inf, 0, None]
-    report.save("race", race, scores)
+    report.save("race", race, 3, scores)
     text = (saved / "RESULTS.md").read_text()
     assert "| them | 5 | 4 to never |" in text
     assert "| lame | never | never to never, best accuracy 0.91, seconds to 94 % never |" in text
@@ -137,7 +137,9 @@ def test_a_contender_knows_its_turn_and_its_start(tmp_path):
         "print(json.dumps({'value': turn, 'turns': turn, 'age': age}))\n"
     )
     told = Work("", "", True, (Contender("it", os.path.relpath(script, HERE)),), rounds=2)
-    score = measure(told, lambda text: None)["it"]
+    kept = {}
+    score = measure(told, print, lambda rounds, scores: kept.update({rounds: list(scores["it"].values)}))["it"]
+    assert kept == {1: [0], 2: [0, 1]}, "a work that is killed keeps the rounds it had"
     assert score.values == [0, 1]
     assert score.beside["turns"] == 0.5, "the median of what stands beside the values"
     assert 0 < score.beside["age"] < 60
@@ -150,7 +152,7 @@ def test_a_peer_that_cannot_be_installed_is_not_run(tmp_path, monkeypatch):
     python.chmod(0o755)
     monkeypatch.setattr(work, "PEER_VENV", tmp_path)
     lonely = Work("", "", True, (Contender("it", "ours/command.py", requirements=("torch", "numpy")),), rounds=1)
-    assert measure(lonely, lambda text: None)["it"].not_run == "pip could not install torch, numpy"
+    assert measure(lonely, print, lambda rounds, scores: None)["it"].not_run == "pip could not install torch, numpy"
 
 
 def test_latency_tells_of_both_batches(monkeypatch):
