@@ -1,4 +1,4 @@
-"""Writes the shipped fashion_mnist as a bundle, int8 and (where tf2onnx is installed) ONNX included."""
+"""Writes the shipped fashion_mnist as a bundle, int8 and (with tf2onnx and onnxruntime) ONNX included."""
 
 import importlib.util
 import os
@@ -22,6 +22,7 @@ shutil.rmtree(out, ignore_errors=True)
 images = np.load(prepare_fashion_mnist.target)["train_images"][:500].astype(np.float32)
 model = zoo.build("fashion_mnist", weights="default")
 info = Info.from_json(weights.description("fashion_mnist")["info"])
-formats = ("keras", "saved_model", "tflite") + (("onnx",) if importlib.util.find_spec("tf2onnx") else ())
+onnx = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))
+formats = ("keras", "saved_model", "tflite") + (("onnx",) if onnx else ())
 contract = zoo.get_spec("fashion_mnist").task.contract(model, info)
 export_model(model, out, contract=contract, formats=formats, quantize=("int8",), calibration={"image": images})
