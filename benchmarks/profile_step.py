@@ -47,7 +47,7 @@ def by_kind(folder: str) -> list[tuple[str, float, float]]:
     milliseconds, counts = collections.Counter(), collections.Counter()
     for plane in space.planes:
         for event in (event for line in plane.lines for event in line.events):
-            _, called, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
+            called, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
             if kind.isidentifier() and called and not called.endswith(":"):  # an operation, no method of the runtime
                 milliseconds[kind] += event.duration_ps / 1e9 / STEPS
                 counts[kind] += 1 / STEPS

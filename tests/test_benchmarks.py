@@ -155,6 +155,22 @@ def test_a_peer_that_cannot_be_installed_is_not_run(tmp_path, monkeypatch):
     assert measure(lonely, print, lambda rounds, scores: None)["it"].not_run == "pip could not install torch, numpy"
 
 
+def test_a_profile_counts_operations_and_no_methods_of_the_runtime(tmp_path):
+    import tensorflow as tf
+
+    from benchmarks import profile_step
+
+    multiply = tf.function(lambda x: tf.linalg.cholesky(tf.matmul(x, x) + 100.0 * tf.eye(64)))
+    multiply(tf.eye(64))
+    with tf.profiler.experimental.Profile(str(tmp_path)):
+        for _ in range(profile_step.STEPS):
+            multiply(tf.eye(64))
+    found = {kind: (spent, count) for kind, spent, count in profile_step.by_kind(str(tmp_path))}
+    assert found["Cholesky"][0] > 0
+    assert found["Cholesky"][1] == pytest.approx(1)
+    assert not {"Process", "Run"} & set(found)
+
+
 def test_latency_tells_of_both_batches(monkeypatch):
     monkeypatch.setenv("BENCHMARK_STARTED", "0")
     monkeypatch.setattr(latency, "TIMES", 20)
