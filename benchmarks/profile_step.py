@@ -17,24 +17,16 @@ environment.prepare()
 
 from tensorflow.tsl.profiler.protobuf import xplane_pb2  # noqa: E402 - TensorFlow has no public reader of its traces
 
-from benchmarks import networks  # noqa: E402 - Keras is configured first
+from benchmarks import fitting  # noqa: E402 - Keras is configured first
 from zoo.layers import fused  # noqa: E402
-from zoo.plan import make_plan  # noqa: E402
-from zoo.speed import computing_in  # noqa: E402
 
 WARM_UP, STEPS, SHOWN = 30, 10, 16
 
 
-def trace(network: str, precision: str, batch: str, folder: str) -> None:
+def trace(network: str, precision: str, batch: int, folder: str) -> None:
     """Train as `ours/fit.py` does and write the trace of the last STEPS to `folder`."""
-    settings = {"recipe.augment": "none", "recipe.optimizer": "adamw", "recipe.batch_size": batch}
-    plan = make_plan("fashion_mnist", settings=settings)
-    dataset = plan.load_data()
-    with computing_in(precision):
-        model = networks.build(network)
-    plan.task.compile(model, plan.recipe, dataset.info, 5000)
-    batches = plan.feed(dataset, "train", training=True).epochs(plan.recipe.batch_size, seed=0, stop=1)
-    batches = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
+    model, batches = fitting.compiled(network, precision, "none", batch)
+    batches = fitting.constant(batches)
     with fused(model):
         model.fit(batches, steps_per_epoch=WARM_UP, verbose=0)
         with tf.profiler.experimental.Profile(folder):
@@ -54,10 +46,10 @@ def by_kind(folder: str) -> list[tuple[str, float, float]]:
     return [(kind, spent, counts[kind]) for kind, spent in milliseconds.most_common(SHOWN)]
 
 
-def main(network: str, precision: str, batch: str = "128") -> None:
+def main(network: str, precision: str, batch: str = str(fitting.BATCH)) -> None:
     """Print the longest kinds."""
     with tempfile.TemporaryDirectory() as folder:
-        trace(network, precision, batch, folder)
+        trace(network, precision, int(batch), folder)
         for kind, spent, count in by_kind(folder):
             print(f"{spent:8.2f} ms a step  {count:6.1f} times  {kind}")
 

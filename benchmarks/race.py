@@ -36,7 +36,10 @@ class Race:
 
     def told(self) -> dict[str, float]:
         """Return what the harness is told: the first target as the value, the others beside it; infinite if never."""
-        first, *others = (self.reached.get(target, math.inf) for target in self.targets)
-        names = (SECONDS.format(target) for target in self.targets[1:])
+        first, *others = self.targets
         so_far = {"epochs": self.epochs, "seconds in all": self.seconds, "best accuracy": self.best}
-        return {"value": first, **dict(zip(names, others, strict=True)), **so_far}
+        return {
+            "value": self.reached.get(first, math.inf),
+            **{SECONDS.format(target): self.reached.get(target, math.inf) for target in others},
+            **so_far,
+        }

@@ -40,10 +40,10 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
-    """Put the scores of one work after some rounds into results.json, and show all that is there anew."""
+    """Keep the scores of one work after some rounds: results.json, RESULTS.md, its picture, the README's block."""
     path = HERE / "results.json"
     held = json.loads(path.read_text()) if path.is_file() else {}
-    held[name] = {
+    found = {
         "title": work.title,
         "unit": work.unit,
         "higher_is_better": work.higher_is_better,
@@ -56,9 +56,11 @@ def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
         ],
         "machine": machine(),
     }
-    held = _plain(held)
+    held[name] = _plain(found)
     write_atomic(path, json.dumps(held, indent=2, allow_nan=False) + "\n")
-    show(held)
+    write_atomic(HERE / "RESULTS.md", markdown(held))
+    write_atomic(README, BLOCK.sub(lambda block: block[1] + table(held) + block[2], README.read_text()))
+    plots.save(picture.draw(held[name]), PICTURES / f"{name}.png")
 
 
 def _plain(told: Any) -> Any:
@@ -68,14 +70,6 @@ def _plain(told: Any) -> Any:
     if isinstance(told, list):
         return [_plain(value) for value in told]
     return NEVER if told == math.inf else told
-
-
-def show(held: dict[str, Any]) -> None:
-    """Write RESULTS.md, the README's block, and a picture of each work."""
-    write_atomic(HERE / "RESULTS.md", markdown(held))
-    write_atomic(README, BLOCK.sub(lambda found: found[1] + table(held) + found[2], README.read_text()))
-    for other, result in held.items():
-        plots.save(picture.draw(result), PICTURES / f"{other}.png")
 
 
 def table(results: dict[str, Any]) -> str:

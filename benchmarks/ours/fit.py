@@ -8,19 +8,15 @@ import sys
 import time
 
 import keras
-import tensorflow as tf
 
 from zoo import environment
 
 environment.prepare()
 
-from benchmarks import networks  # noqa: E402 - Keras is configured first
+from benchmarks import fitting  # noqa: E402 - Keras is configured first
 from zoo.layers import fused  # noqa: E402
-from zoo.plan import make_plan  # noqa: E402
-from zoo.speed import computing_in  # noqa: E402
 
 WARM_UP, STEPS = 20, 80
-PEERS = {"recipe.batch_size": 128, "recipe.optimizer": "adamw"}  # as they train
 
 
 class Clock(keras.callbacks.Callback):
@@ -37,18 +33,13 @@ class Clock(keras.callbacks.Callback):
 
 def main(network: str, precision: str, policy: str, *constant: str) -> float:
     """Train some steps; return images a second."""
-    plan = make_plan("fashion_mnist", settings={"recipe.augment": policy, **PEERS})
-    dataset, size = plan.load_data(), plan.recipe.batch_size
-    with computing_in(precision):
-        model = networks.build(network)
-    plan.task.compile(model, plan.recipe, dataset.info, 5000)
-    batches = plan.feed(dataset, "train", training=True).epochs(size, seed=0, stop=1)
+    model, batches = fitting.compiled(network, precision, policy)
     if constant:
-        batches = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
+        batches = fitting.constant(batches)
     clock = Clock()
     with fused(model):
         model.fit(batches, steps_per_epoch=WARM_UP + STEPS, callbacks=[clock], verbose=0)
-    return size * STEPS / clock.seconds
+    return fitting.BATCH * STEPS / clock.seconds
 
 
 print(json.dumps({"value": main(*sys.argv[1:])}))

@@ -18,6 +18,7 @@ from benchmarks.race import Race  # noqa: E402 - Keras is configured first
 from zoo import speed  # noqa: E402
 from zoo.console import Console  # noqa: E402
 from zoo.layers import fused  # noqa: E402
+from zoo.options import settings  # noqa: E402
 from zoo.plan import make_plan  # noqa: E402
 
 
@@ -37,8 +38,7 @@ class Judge(keras.callbacks.Callback):
 def main(targets: str, *fields: str) -> dict:
     """Train; return what the race tells."""
     seed = int(os.environ["BENCHMARK_TURN"])
-    settings = {f"recipe.{name}": value for name, value in (field.split("=") for field in fields)}
-    plan = make_plan("fashion_mnist", settings=settings, seed=seed)
+    plan = make_plan("fashion_mnist", settings=settings(fields), seed=seed)
     dataset, recipe = plan.load_data(), plan.recipe
     plan = speed.choose_precision(plan, dataset, Console(quiet=True))
     keras.utils.set_random_seed(seed)
