@@ -81,7 +81,12 @@ def warp(
 
     def move(image: np.ndarray, matrix: np.ndarray, out: np.ndarray) -> None:
         size = image.shape[1::-1]
-        cv2.warpAffine(image, matrix, size, out, bilinear, FILLS[fill], [float(value)] * 4)
+        if image.shape[2] != 3:
+            cv2.warpAffine(image, matrix, size, out, bilinear, FILLS[fill], [float(value)] * 4)
+            return
+        four = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)  # OpenCV moves four channels in half the time of three
+        four = cv2.warpAffine(four, matrix, size, None, bilinear, FILLS[fill], [float(value)] * 4)
+        cv2.cvtColor(four, cv2.COLOR_RGBA2RGB, out)
 
     pixels = images if images.dtype == tf.uint8 else tf.cast(images, tf.float32)
     return _as(_each(move, pixels, moves), images)

@@ -157,7 +157,7 @@ def convert(value: Any, like: Any, name: str) -> Any:
             value = json.loads(value.lower() if value in ("True", "False", "None") else value)
         except ValueError:
             if like is not None:
-                raise UsageError(f"{name}={value!r} is not a {type(like).__name__}") from None
+                raise _wrong_type(name, value, like) from None
     if isinstance(like, bool) or like is None:
         fits = like is None or isinstance(value, bool)
     elif isinstance(like, int):
@@ -172,5 +172,11 @@ def convert(value: Any, like: Any, name: str) -> Any:
     else:
         fits = isinstance(value, type(like))
     if not fits:
-        raise UsageError(f"{name}={value!r} is not a {type(like).__name__}")
+        raise _wrong_type(name, value, like)
     return value
+
+
+def _wrong_type(name: str, value: Any, like: Any) -> UsageError:
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list", str: "a text"}
+    kind = kinds.get(type(like), f"a {type(like).__name__}")
+    return UsageError(f"{name}={value!r} is not {kind}, such as {json.dumps(like)}")

@@ -74,7 +74,7 @@ def test_help_of_every_verb_needs_no_tensorflow():
         (["zoo.train", "fashion_mnist", "--set", "recipe.epcohs=1"], "did you mean epochs"),
         (["zoo.train", "fashion_mnist", "--set", "recipe.augment=flipp", "--data-dir", FASHION], "did you mean flip"),
         (["zoo.train", "fashion_mnist", "--set", "recipe.optimizer=adan"], "did you mean adam"),
-        (["zoo.train", "fashion_mnist", "--set", "recipe.epochs=many"], "is not a int"),
+        (["zoo.train", "fashion_mnist", "--set", "recipe.epochs=many"], "is not a whole number, such as"),
         (["zoo.train", "fashion_mnist", "--set", "recipe.learning_rate=-1"], "must be a positive number"),
         (["zoo.train", "fashion_mnist", "--set", "epochs"], "KEY=VALUE"),
         (["zoo.train", "fashion_mnist", "--set", "data=fashon_mnist"], "did you mean fashion_mnist"),
