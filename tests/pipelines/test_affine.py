@@ -42,6 +42,14 @@ def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
     assert not (op(images, keyed.example_keys(3, 2, keys[:, 2])).numpy() == whole.numpy()).all()
 
 
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
+def test_each_channel_moves_as_it_would_alone(dtype, images, keys):
+    images = tf.cast(images, dtype)
+    alone = [affine.warp(channel, keys, fill="constant", value=9, **WHOLE) for channel in tf.split(images, 3, axis=-1)]
+    together = affine.warp(images, keys, fill="constant", value=9, **WHOLE)
+    np.testing.assert_allclose(together.numpy().astype(float), tf.concat(alone, -1).numpy().astype(float), atol=1)
+
+
 def test_nothing_asked_is_nothing_changed(images, keys):
     assert (affine.warp(images, keys).numpy() == images.numpy()).all()
     assert (affine.light(images, keys).numpy() == images.numpy()).all()
