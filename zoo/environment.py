@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
 
 from zoo.errors import MissingError, UsageError
 
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _ready = False
 
 
@@ -27,6 +29,7 @@ def prepare() -> None:
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise _other_backend(os.environ["KERAS_BACKEND"])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _share_arenas()
     try:
         with _quiet_stderr():
             import keras
@@ -43,6 +46,16 @@ def prepare() -> None:
             "mend image_data_format in ~/.keras/keras.json"
         )
     _ready = True
+
+
+def _share_arenas() -> None:
+    """Let glibc's malloc keep an arena a core, where it would keep eight: what one thread frees the next takes again.
+
+    A feed of a million examples from disk then peaks at 1.1 GB and not at 1.5, as fast (`benchmarks growth_feed`).
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another libc has neither
+        if "MALLOC_ARENA_MAX" not in os.environ:  # who has set it knows why
+            ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))
 
 
 def _other_backend(name: str) -> UsageError:
