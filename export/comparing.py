@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from export import onednn
 from export.artifacts import Description, describe, refuse
 from export.comparison import DIFFERENT, SAME, Comparison, judge
 from export.contract import Endpoint
@@ -20,7 +21,7 @@ from export.errors import CheckFailed, ExportError
 from export.foreign import check_drawable, endpoints_of, run_foreign, runtime_for, with_samples
 from export.golden import Case, cases_for
 from export.matching import Pair, by_value, distance, match
-from export.noise import noise, unsteady_rows
+from export.noise import noise, row_noise, unsteady_rows
 from export.parity import Policy
 from export.running import Run
 
@@ -124,15 +125,31 @@ def _conclude(
     cases = _with_outputs(cases, values)
     for case in cases:
         case.unsteady = unsteady_rows(case, runs[0].arrays[one.name], Policy())
+        case.row_noise = row_noise(case, runs[0].arrays[one.name], Policy())
     pairs = _pair_outputs(one, other, asked)
     scored = []
     for number, way in enumerate(meeting.ways):
         got = _values([_renamed(c, other, way, number) for c in cases], runs[1].arrays[other.name])
         outputs = by_value(pairs, values, got)
-        scored.append((_score(values, got, outputs), way, got, outputs))
-    _, way, got, outputs = min(scored, key=lambda entry: entry[0])
+        scored.append((_score(values, got, outputs), number, way, got, outputs))
+    _, number, way, got, outputs = min(scored, key=lambda entry: entry[0])
     floor = noise(cases, runs[0].arrays[one.name])
+    floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[other.name])
     judge(result, one, other, (way, outputs), cases, values, got, floor)
+
+
+def _kernels(
+    cases: Sequence[Case], number: int, outputs: Sequence[Pair], arrays: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Return how far the candidate's kernels differ from each other, by the names of the reference."""
+    renamed = {
+        f"{case.name}/{variant}/{pair.reference}": value
+        for case in cases
+        for pair in outputs
+        for variant in ("main", "kernels")
+        if (value := arrays.get(f"{case.name}@{number}/{variant}/{pair.candidate}")) is not None
+    }
+    return noise(cases, renamed).get("kernels", {})
 
 
 def _pair_outputs(one: Endpoint, other: Endpoint, asked: Mapping[str, str]) -> list[Pair]:
@@ -166,9 +183,9 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
 
 
 def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
-    runtime = runtime_for(description.format)
-    runs = run_foreign(description.path, description.format, endpoints, cases, [runtime])
-    return runs[runtime.name]
+    runtime, environment = runtime_for(description.format), onednn.other_kernels()
+    again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
+    return run_foreign(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
 
 
 def _must_have_run(description: Description, run: Run, endpoint: Endpoint) -> None:

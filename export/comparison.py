@@ -63,8 +63,8 @@ def judge(
     policy, figures = Policy(), {}
     classes = {t.name for t in (*one.outputs, *other.outputs) if t.meaning in ("logits", "probabilities")}
     for pair in pairs[1]:
-        noisy = max((outputs.get(pair.reference, 0.0) for outputs in floor.values()), default=0.0)
-        noisy = noisy if noisy <= policy.ceiling else 0.0
+        measured = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
+        noisy = max((value for value in measured if value <= policy.ceiling), default=0.0)
         found, figure = _judge_pair(pair, cases, values, got, noisy, policy, bool({*classes} & {pair.reference}))
         figures[pair.reference] = figure
         result.findings += [f"{one.name or 'the model'}: {text}" for text in found[:3]]

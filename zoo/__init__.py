@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import export  # noqa: F401  (sets what TensorFlow reads when it is imported: log level, oneDNN)
 from zoo.registry import get_spec, list_models, register
 
 if TYPE_CHECKING:
