@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import picture
 from benchmarks.work import HERE, NEVER, Score, Work, reached
-from pipelines.sources import write_atomic
+from pipelines.sources.storage import write_atomic
 from zoo import plots
 from zoo.runs import git_revision
 

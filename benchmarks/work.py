@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.sources import cache_root
+from pipelines.sources.storage import cache_root
 from zoo.errors import ZooError
 
 HERE = Path(__file__).parent

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from docs.experiments import COMMON, EXPERIMENTS, MODEL, PRECISION, Experiment
-from pipelines.sources import write_atomic
+from pipelines.sources.storage import write_atomic
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import unknown

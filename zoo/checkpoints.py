@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.sources import write_atomic
+from pipelines.sources.storage import write_atomic
 from zoo.errors import ZooError
 
 _COUNTED = re.compile(r"seed_generator_\d+")  # numbered by how many a process has made, which says nothing

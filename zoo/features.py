@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 import pipelines
-from pipelines import keyed
-from pipelines.sources import locked, write_atomic
+from pipelines import stateless_random
+from pipelines.sources.storage import locked, write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,7 @@ def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
     rows = tuple(arrays[name] for name in ("embedding", "label", "weight") if name in arrays)
 
     def choose(batch: tuple[Any, ...], keys: tf.Tensor) -> tuple[Any, ...]:
-        place = keyed.integers(keys, _CHOICE, 1, 0, views - 1)[:, 0]
+        place = stateless_random.integers(keys, _CHOICE, 1, 0, views - 1)[:, 0]
         return tf.gather(batch[0], place, batch_dims=1), *batch[1:]
 
     return pipelines.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")

@@ -58,17 +58,17 @@ def against_people(table: np.ndarray, index: Mapping[str, int]) -> dict[str, Any
     """
     from scipy.stats import spearmanr
 
-    from pipelines import word_lists
+    from pipelines.text import word_similarity
 
     found, known = {}, {}
     for name in ("ws353", "men"):
-        rows = word_lists.load(name)
+        rows = word_similarity.load(name)
         pairs = [(index[a], index[b], float(rating)) for a, b, rating in rows if a in index and b in index]
         ours = [float(table[a] @ table[b]) for a, b, _ in pairs]
         if len(pairs) > 2:
             found[f"spearman_{name}"] = float(spearmanr(ours, [rating for *_, rating in pairs]).statistic)
         known[name] = {"known": len(pairs), "of": len(rows)}
-    rows = word_lists.load("google")
+    rows = word_similarity.load("google")
     asked = np.array([[index[word] for word in row] for row in rows if all(word in index for word in row)])
     if len(asked):
         found["analogies"] = analogies(table, asked)

@@ -78,7 +78,7 @@ def write(path: Path, image: np.ndarray) -> None:
     """Write uint8 (H, W, 1 or 3), whole or not at all; UsageError if Pillow has no format of that ending."""
     from PIL import Image
 
-    from pipelines.sources import write_atomic
+    from pipelines.sources.storage import write_atomic
 
     kind, content = check_name(path), io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(content, kind, quality=95)

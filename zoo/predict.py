@@ -191,7 +191,7 @@ def _write_picture(out: Path, pictures: dict[str, np.ndarray], problems: list[st
 def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
     import io
 
-    from pipelines.sources import write_atomic
+    from pipelines.sources.storage import write_atomic
 
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

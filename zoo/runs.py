@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.dataset import Info
-from pipelines.sources import write_atomic
+from pipelines.sources.storage import write_atomic
 from zoo.errors import MissingError, UsageError, ZooError
 from zoo.plan import Plan, make_plan
 

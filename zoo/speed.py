@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from pipelines.sources import cache_root, write_atomic
+from pipelines.sources.storage import cache_root, write_atomic
 from zoo.capabilities import Phased
 from zoo.console import Console
 from zoo.errors import ZooError

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from pipelines.sources import write_atomic
+from pipelines.sources.storage import write_atomic
 from zoo import checkpoints, weights
 from zoo.callbacks import Averaged, Keep, ShowProgress, StopOnNaN, ValidateAverage
 from zoo.capabilities import Begins, Phased

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from pipelines import vocabulary
-from pipelines.sources import cache_root
+from pipelines.augment import policies
+from pipelines.sources.storage import cache_root
 from zoo import backbones, features, trainer, weights
 from zoo.callbacks import Keep, save_weights
 from zoo.console import Console
@@ -89,7 +89,7 @@ def _features(model: keras.Model, plan: Plan, dataset: Dataset, console: Console
     """Return the frozen features of each split, from the cache where they were computed before."""
     task: Transfer = plan.task
     body = keras.Model(model.input, model.get_layer(EMBEDDING).output)
-    words = vocabulary.without_mixup(plan.recipe.augment)
+    words = policies.without_mixup(plan.recipe.augment)
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=words))
     views = task.views if words != "none" else 1
     pixels = [task.height, task.width, task.channels, task.fit, task.balance]

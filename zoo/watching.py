@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import keras
 import numpy as np
 
-from pipelines.sources import write_atomic
+from pipelines.sources.storage import write_atomic
 from zoo import pictures
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from export import compare
 from export.artifacts import describe
 from export.backend import load_tensorflow
 from export.errors import CheckFailed, ExportError
-from pipelines import packages
 from pipelines.errors import NotHere
+from pipelines.sources import packages
 
 
 def strip_signatures(path, out):

@@ -9,7 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines import affine, augment, keyed, mixing, vocabulary
+from pipelines import augment, stateless_random
+from pipelines.augment import affine, mixup, policies
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def images(fashion, decode):
 
 @pytest.fixture(scope="module")
 def keys():
-    return keyed.example_keys(3, 1, tf.range(48, dtype=tf.int64))
+    return stateless_random.example_keys(3, 1, tf.range(48, dtype=tf.int64))
 
 
 WHOLE = {"rotation": 30, "width_shift": 0.2, "height_shift": 0.1, "shear": 10, "zoom": 0.3, "flip": True}
@@ -39,7 +40,7 @@ def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
     order = np.random.default_rng(0).permutation(48)[:29]
     part = tf.function(op)(tf.gather(images, order), tf.gather(keys, order))
     assert (part.numpy() == whole.numpy()[order]).all()
-    assert not (op(images, keyed.example_keys(3, 2, keys[:, 2])).numpy() == whole.numpy()).all()
+    assert not (op(images, stateless_random.example_keys(3, 2, keys[:, 2])).numpy() == whole.numpy()).all()
 
 
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
@@ -60,7 +61,7 @@ def test_nothing_asked_is_nothing_changed(images, keys):
 )
 def test_what_comes_in_from_outside(fill, mode, images, keys):
     shifted = affine.warp(images, keys, width_shift=0.25, fill=fill, value=9).numpy().astype(float)
-    places = keyed.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 2]
+    places = stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 2]
     for image, moved, place in zip(images.numpy().astype(float), shifted, places, strict=True):
         shift = 24 * np.linspace(-0.25, 0.25, 1024)[place]
         whole, part = int(np.floor(shift)), shift - np.floor(shift)
@@ -75,7 +76,7 @@ def test_rotation_turns_by_the_angle_and_flip_mirrors(keys):
     dot = np.zeros((48, 41, 41, 1), np.float32)
     dot[:, 20, 35] = 255  # right of the centre
     turned = affine.warp(tf.constant(dot), keys, rotation=90, fill="constant").numpy()[..., 0]
-    angles = np.linspace(-90, 90, 1024)[keyed.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 0]]
+    angles = np.linspace(-90, 90, 1024)[stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 0]]
     for picture, angle in zip(turned, angles, strict=True):
         total = picture.sum()
         y, x = (picture.sum(1) @ np.arange(41) / total - 20, picture.sum(0) @ np.arange(41) / total - 20)
@@ -90,13 +91,15 @@ def test_zoom_grows_about_the_centre(keys):
     box = np.zeros((48, 61, 61, 1), np.float32)
     box[:, 20:41, 20:41] = 1
     sizes = affine.warp(tf.constant(box), keys, zoom=0.5, fill="constant").numpy().sum((1, 2, 3)) ** 0.5
-    expected = 21 * (1 + np.linspace(-0.5, 0.5, 1024)[keyed.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 4]])
+    expected = 21 * (
+        1 + np.linspace(-0.5, 0.5, 1024)[stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 4]]
+    )
     assert np.abs(sizes - expected).max() < 1
 
 
 def test_mixup_mixes_pictures_and_labels_alike(images, keys):
     labels = tf.range(48, dtype=tf.int64) % 5
-    mixed, shares = mixing.mixup((images, labels), keys, num_classes=5, alpha=0.4)
+    mixed, shares = mixup.mixup((images, labels), keys, num_classes=5, alpha=0.4)
     assert mixed.dtype == images.dtype
     np.testing.assert_allclose(shares.numpy().sum(-1), 1, atol=1e-6)
     one = tf.one_hot(labels, 5).numpy()
@@ -115,11 +118,11 @@ def test_words_are_what_they_say(images, keys):
     changed = told(batch, keys)
     assert (changed[0].numpy() == OPS[1](OPS[0](images, keys), keys).numpy()).all()
     assert changed[1] is batch[1]
-    for name in vocabulary.NAMED:
+    for name in policies.NAMED:
         assert augment.policy(name)(batch, keys)[0].shape == images.shape
     assert augment.policy("mixup=0.2,flip", 48)(batch, keys)[1].shape == (48, 48)
-    assert vocabulary.without_mixup("mixup=0.2,flip") == "flip"
-    assert vocabulary.without_mixup("mixup=0.2") == "none"
+    assert policies.without_mixup("mixup=0.2,flip") == "flip"
+    assert policies.without_mixup("mixup=0.2") == "none"
 
 
 @pytest.mark.parametrize(

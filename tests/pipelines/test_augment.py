@@ -3,7 +3,8 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import augment, keyed
+from pipelines import augment, stateless_random
+from pipelines.augment import ops
 
 OPS = [*augment.POLICIES["flip_shift_cutout"], augment.gaussian_noise]
 
@@ -15,7 +16,7 @@ def images(fashion, decode):
 
 @pytest.fixture(scope="module")
 def keys():
-    return keyed.example_keys(3, 1, tf.range(64, dtype=tf.int64))
+    return stateless_random.example_keys(3, 1, tf.range(64, dtype=tf.int64))
 
 
 @pytest.mark.parametrize("op", OPS)
@@ -29,7 +30,7 @@ def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
     part = tf.function(op)(tf.gather(images, order), tf.gather(keys, order))
     assert (part.numpy() == whole.numpy()[order]).all()
     assert (op(images[5:6], keys[5:6]).numpy()[0] == whole.numpy()[5]).all()
-    assert not (op(images, keyed.example_keys(3, 2, keys[:, 2])).numpy() == whole.numpy()).all()
+    assert not (op(images, stateless_random.example_keys(3, 2, keys[:, 2])).numpy() == whole.numpy()).all()
 
 
 def test_flip_mirrors_about_half(images, keys):
@@ -47,7 +48,7 @@ def test_flip_mirrors_about_half(images, keys):
 def test_shift_is_a_crop_of_the_padded_image(fill, mode, channels, images, keys):
     images = np.repeat(images.numpy(), channels, axis=3)[:, :, :20] + np.arange(channels, dtype=np.uint8)
     shifted = augment.shift(tf.constant(images), keys, fraction=0.1, fill=fill).numpy()
-    amounts = keyed.integers(keys, augment._SHIFT, 2, -2, 2).numpy()
+    amounts = stateless_random.integers(keys, ops._SHIFT, 2, -2, 2).numpy()
     assert {tuple(pair) for pair in amounts} >= {(0, 0)} or len(amounts) > 20
     for image, moved, (down, right) in zip(images, shifted, amounts, strict=True):
         padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode=mode)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import pipelines
-from pipelines import DataError, folders, picture_index, stratified
+from pipelines import DataError
+from pipelines.images import class_folders, index, stratified_split
 
 CLASSES = ("Bag", "Coat", "Dress")
 
@@ -180,7 +181,7 @@ def test_a_class_of_test_that_train_does_not_have(photos, cache, tmp_path):
 
 def test_files_are_checked_once(photos, cache, monkeypatch):
     load(photos, cache)
-    monkeypatch.setattr(picture_index, "_look", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(index, "_look", lambda path: pytest.fail(f"{path} was read again"))
     load(photos, cache)
     Image.new("L", (5, 5), 77).save(photos / "Bag" / "0.png")
     with pytest.raises(pytest.fail.Exception, match=r"Bag/0.png"):
@@ -188,8 +189,8 @@ def test_files_are_checked_once(photos, cache, monkeypatch):
 
 
 def test_small_classes_stay_in_train(photos):
-    pictures = [picture_index.Picture(photos / str(i), str(i), "") for i in range(2)]
-    parts = stratified._cut({"rare": pictures}, (70, 15, 15))
+    pictures = [index.Picture(photos / str(i), str(i), "") for i in range(2)]
+    parts = stratified_split._cut({"rare": pictures}, (70, 15, 15))
     assert [len(parts[s]) for s in ("train", "validation", "test")] == [2, 0, 0]
 
 
@@ -200,5 +201,5 @@ def test_the_order_is_not_the_order_of_the_classes(photos, cache):
 
 
 def test_layout_reads_names_only(photos):
-    layout = folders.find(photos)
+    layout = class_folders.find(photos)
     assert {c: len(f) for c, f in layout.files[""].items()} == dict.fromkeys(CLASSES, 20)

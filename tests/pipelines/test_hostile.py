@@ -14,8 +14,9 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines import DataError, images, packages, text
+from pipelines import DataError, images, text
 from pipelines.errors import NotHere
+from pipelines.sources import packages
 
 from .conftest import FIXTURES
 

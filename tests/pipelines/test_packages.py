@@ -4,16 +4,17 @@ import zipfile
 
 import pytest
 
-from pipelines import DataError, idx, packages
+from pipelines import DataError
+from pipelines.sources import mnist_family, packages
 
 
 def test_a_header_is_rewritten_around_the_same_payload():
     plain = gzip.compress(b"payload", mtime=0)
-    named = idx.with_header(plain, "t10k-labels-idx1-ubyte", 1504176627)
+    named = mnist_family.with_header(plain, "t10k-labels-idx1-ubyte", 1504176627)
     assert gzip.decompress(named) == b"payload"
     assert named[4:8] == (1504176627).to_bytes(4, "little")
     assert b"t10k-labels-idx1-ubyte\0" in named
-    assert idx.with_header(named, "t10k-labels-idx1-ubyte", 1504176627) == named
+    assert mnist_family.with_header(named, "t10k-labels-idx1-ubyte", 1504176627) == named
 
 
 def test_a_zip_that_climbs_out_is_refused(tmp_path):

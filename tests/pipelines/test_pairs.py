@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import sequences
 from pipelines.datasets import dates
+from pipelines.text import sequences
 
 from .test_words import TEXTS
 

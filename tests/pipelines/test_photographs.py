@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines import builders, sources
+from pipelines.sources import search, tfds
 from tests.photographs import photographs
 
 COUNTS = {"oxford_flowers102": {"train": 12, "validation": 6, "test": 6}, "tf_flowers": {"train": 40}}
@@ -30,9 +30,9 @@ def folder(request, tmp_path_factory):
     def split_generators(self, _):
         return {s: examples(name, n, 50 * i) for i, (s, n) in enumerate(COUNTS[name].items())}
 
-    parent = builders.builder_class(name)
-    derived = builders.derived(parent, parent.__name__, {"_split_generators": split_generators, "name": name})
-    builders.prepare(derived(data_dir=root), root / "downloads")
+    parent = tfds.builder_class(name)
+    derived = tfds.derived(parent, parent.__name__, {"_split_generators": split_generators, "name": name})
+    tfds.prepare(derived(data_dir=root), root / "downloads")
     return name, root, derived
 
 
@@ -54,8 +54,8 @@ def test_a_tfds_folder_is_read_in_its_splits(folder, cache):
 
 def test_what_tfds_downloads_is_prepared_once(folder, tmp_path, monkeypatch):
     name, root, derived = folder
-    monkeypatch.setattr(builders, "builder_class", lambda _: derived)  # the genuine one wants the internet
-    monkeypatch.setattr(sources, "look_ahead", lambda url: None)
+    monkeypatch.setattr(tfds, "builder_class", lambda _: derived)  # the genuine one wants the internet
+    monkeypatch.setattr(search, "look_ahead", lambda url: None)
     first, again = (pipelines.load(name, cache_dir=tmp_path) for _ in range(2))
     assert first.info.source == "TFDS download"
     assert again.info.source.startswith("prepared cache")

@@ -6,10 +6,10 @@ import itertools
 import pytest
 
 import pipelines
-from pipelines import corpus as corpora
-from pipelines import packages, sources
 from pipelines.datasets import all_texts, gcide, wordnet
 from pipelines.errors import MISSING, DataError
+from pipelines.sources import packages, search
+from pipelines.text import corpus as corpora
 
 CAR = (
     "02958343 06 n 05 car 0 auto 0 automobile 0 machine 6 motor_car 0 001 @ 03791235 n 0000 | a motor vehicle with "
@@ -106,7 +106,7 @@ def test_all_texts_leaves_out_who_speaks(monkeypatch):
 
 
 def test_a_package_that_is_nowhere_is_named(tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(packages, "fetch_debian", lambda *_: (_ for _ in ()).throw(sources.NotHere("no network")))
+    monkeypatch.setattr(packages, "fetch_debian", lambda *_: (_ for _ in ()).throw(search.NotHere("no network")))
     corpus = dataclasses.replace(wordnet.CORPUS, origin=packages.Debian("no-such-package", str(tmp_path / "none")))
     with pytest.raises(DataError, match=r"none \(not there\).*no-such-package.*Try: sudo apt-get install wordnet-base"):
         corpus.load(None, tmp_path / "cache", "official")

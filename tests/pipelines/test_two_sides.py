@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines import builders, sources
+from pipelines.sources import search, tfds
 from tests.photographs import photographs
 
 from .conftest import FIXTURES
@@ -164,9 +164,9 @@ def tfds_folder(crops, tmp_path_factory):
         def split_generators(self, _):
             return {s: ((i, make(self, file(crops[i]))) for i in range(n)) for s, n in splits.items()}
 
-        parent = builders.builder_class(name)
-        derived = builders.derived(parent, parent.__name__, {"_split_generators": split_generators, "name": name})
-        builders.prepare(derived(data_dir=root, **config), root / "downloads")
+        parent = tfds.builder_class(name)
+        derived = tfds.derived(parent, parent.__name__, {"_split_generators": split_generators, "name": name})
+        tfds.prepare(derived(data_dir=root, **config), root / "downloads")
 
     def face(builder, image):
         features = builder.info.features
@@ -210,7 +210,7 @@ def test_celeb_a_is_pictures_alone(tfds_folder, cache, crops, tmp_path):
 
 @pytest.mark.parametrize("name", ["cycle_gan", "celeb_a"])
 def test_without_network_it_is_one_sentence(name, tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(sources.look_ahead, "__defaults__", (0.5,))
+    monkeypatch.setattr(search.look_ahead, "__defaults__", (0.5,))
     with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with") as caught:
         pipelines.load(name, cache_dir=tmp_path)
     assert caught.value.exit_code == 3

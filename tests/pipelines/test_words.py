@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines import words
+from pipelines.text import words
 
 from .test_text import HOSTILE
 

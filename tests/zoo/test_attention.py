@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-from pipelines import sequences
+from pipelines.text import sequences
 from tests.zoo.conftest import data_dir
 from zoo import plan, predict
 from zoo.tasks import beams

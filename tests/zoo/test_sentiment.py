@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines import words
+from pipelines.text import words
 from tests.pipelines.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES
 from zoo import predict

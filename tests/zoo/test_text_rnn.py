@@ -8,7 +8,7 @@ import pytest
 
 import pipelines
 import zoo
-from pipelines import pieces
+from pipelines.text import words_and_characters
 from tests.zoo.conftest import FIXTURES
 from zoo import plan, sample, text_baselines
 from zoo.tasks import sampling
@@ -112,14 +112,14 @@ def test_bits_per_character_of_words_count_characters():
 
 
 def test_words_are_kept_whole_and_the_rest_is_spelled():
-    vocabulary = pieces.vocabulary(["the cat and the dog\n", "the end"], 17)
+    vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end"], 17)
     assert "the" in vocabulary
     assert len(vocabulary) == 17
     text = "the hat:\n"
-    ids = pieces.encode(text, vocabulary)
+    ids = words_and_characters.encode(text, vocabulary)
     assert pipelines.text.decode(ids, vocabulary) == "the hat\ufffd\n"
     assert len(ids) == 7
-    assert pieces.encode(b"\xff\0", vocabulary).tolist() == [vocabulary.index("\ufffd")] * 2
+    assert words_and_characters.encode(b"\xff\0", vocabulary).tolist() == [vocabulary.index("\ufffd")] * 2
 
 
 def test_n_grams_are_those_of_a_count_by_hand():

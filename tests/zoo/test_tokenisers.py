@@ -45,14 +45,14 @@ def test_the_lines_of_the_card_are_the_graph_of_the_text_endpoint(trained, name,
 
 def test_words_and_spelled_rest_are_told_too(tmp_path, monkeypatch):
     import pipelines
-    from pipelines import pieces
+    from pipelines.text import words_and_characters
 
-    vocabulary = pieces.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
+    vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
     info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=vocabulary)
     (tmp_path / "vocabulary.json").write_bytes(vocabularies.assets(info)["vocabulary.json"])
     tokens = _tokens(vocabularies.spelled_words(20, 3), tmp_path, monkeypatch)
     for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
-        ids = pieces.encode(text, vocabulary)[:20]
+        ids = words_and_characters.encode(text, vocabulary)[:20]
         assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
 
 

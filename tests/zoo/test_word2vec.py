@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zoo
-from pipelines import word_lists, words
+from pipelines.text import word_similarity, words
 from tests.zoo.conftest import FIXTURES
 from zoo import neighbours, plan, predict
 
@@ -88,5 +88,5 @@ def test_predict_gives_neighbours_and_analogies_in_every_runtime(trained):
 
 @pytest.mark.proof
 def test_the_lists_of_words_come_whole(tmp_path):
-    assert len(word_lists.load("ws353", tmp_path)) == 348
-    assert all(len(row) == 4 for row in word_lists.load("google", tmp_path))
+    assert len(word_similarity.load("ws353", tmp_path)) == 348
+    assert all(len(row) == 4 for row in word_similarity.load("google", tmp_path))

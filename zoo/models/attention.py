@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from pipelines.sequences import END, PADDING, START
+from pipelines.text.sequences import END, PADDING, START
 from zoo.recipes import Recipe
 from zoo.registry import register
 from zoo.specs import Card

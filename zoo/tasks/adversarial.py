@@ -40,7 +40,7 @@ class Adversarial(SizedByData):
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
         """Return (noise float32 (latent_dim,), keyed by example and epoch; image uint8 (H, W, C))."""
-        from pipelines import keyed
+        from pipelines import stateless_random
 
         shape, size = self.shape(info), arguments["latent_dim"]
 
@@ -48,7 +48,7 @@ class Adversarial(SizedByData):
             return (pipelines.images.decode(example["image"], *shape, self.fit),)
 
         def with_noise(batch: tuple, keys: tf.Tensor) -> tuple:
-            return keyed.normal(keys, NOISE, size), batch[0]
+            return stateless_random.normal(keys, NOISE, size), batch[0]
 
         return pipelines.feed(split, decode=decode, augment=with_noise)
 

@@ -66,7 +66,7 @@ class Autoencoding(ImageTask):
         """
         import tensorflow as tf
 
-        from pipelines import keyed
+        from pipelines import stateless_random
 
         kind = arguments["kind"]
 
@@ -76,10 +76,10 @@ class Autoencoding(ImageTask):
         def pair(batch: tuple, keys: tf.Tensor) -> tuple:
             (image,) = batch
             if kind == "denoising":
-                noise = tf.reshape(keyed.normal(keys, NOISE, np.prod(image.shape[1:])), tf.shape(image))
+                noise = tf.reshape(stateless_random.normal(keys, NOISE, np.prod(image.shape[1:])), tf.shape(image))
                 return tf.clip_by_value(tf.cast(image, tf.float32) + 255 * self.sigma * noise, 0.0, 255.0), image
             if kind == "variational":
-                noise = keyed.normal(keys, NOISE, latent_size(kind, arguments["latent_dim"]))
+                noise = stateless_random.normal(keys, NOISE, latent_size(kind, arguments["latent_dim"]))
                 return {"image": image, "noise": noise}, image
             return image, image
 

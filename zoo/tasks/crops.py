@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from pipelines import augment, keyed
+from pipelines import augment, stateless_random
 
 CROP = 8  # the stream of random numbers, next to those of the augmentations
 LARGER = 3  # the side that a photograph is brought to, in sides of a crop: room for crops from near and from afar
@@ -13,7 +13,7 @@ JUDGED = 2  # sides of a crop that a judged one sees
 
 def random(images: tf.Tensor, keys: tf.Tensor, side: int) -> tf.Tensor:
     """Return crops (B, side, side, 3) uint8 of what is 1 to `JUDGED` sides large, from anywhere, mirrored or not."""
-    draw = keyed.uniform(keys, CROP, 3)
+    draw = stateless_random.uniform(keys, CROP, 3)
     sides = side * (1 + draw[:, :1] * (JUDGED - 1))
     return augment.flip_horizontal(
         _cut(images, draw[:, 1:] * (tf.cast(images.shape[1], tf.float32) - sides), sides, side), keys

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from pipelines import pieces
+from pipelines.text import words_and_characters
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
@@ -66,7 +66,7 @@ class LanguageModel:
         """Return the dataset with a vocabulary of this level."""
         if self.level == "characters":
             return dataset
-        vocabulary = pieces.vocabulary(_texts(dataset.train), self.tokens)
+        vocabulary = words_and_characters.vocabulary(_texts(dataset.train), self.tokens)
         return dataclasses.replace(dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary))
 
     def model_args(self, info: Info) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class LanguageModel:
 
     def encode(self, text: str, info: Info) -> np.ndarray:
         """Return the ids of a text, int32."""
-        return (pipelines.text if self.level == "characters" else pieces).encode(text, info.vocabulary)
+        return (pipelines.text if self.level == "characters" else words_and_characters).encode(text, info.vocabulary)
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool

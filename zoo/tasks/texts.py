@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from pipelines import words
+from pipelines.text import words
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
 from zoo.tasks import vocabularies

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.contract import Contract, Endpoint, Tensor
 from export.endpoints import tensor_endpoint, text_endpoint
-from pipelines import sequences
+from pipelines.text import sequences
 
 if TYPE_CHECKING:
     import keras
@@ -24,7 +24,7 @@ def contract(served: keras.Model, info: Info, level: str, read: int, written: in
     Args:
         served: The model.
         info: Of the data, with its vocabulary.
-        level: Of `pipelines.sequences`.
+        level: Of `pipelines.text.sequences`.
         read: Tokens of a source.
         written: Tokens of a target.
     """

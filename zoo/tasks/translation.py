@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from pipelines import sequences
-from pipelines.sequences import END, LEVELS, PADDING, START
+from pipelines.text import sequences, words
+from pipelines.text.sequences import END, LEVELS, PADDING, START
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe
 from zoo.specs import Evaluation, Shown
@@ -62,7 +62,7 @@ class Translation:
         """Return the dataset with the vocabulary of its training pairs, and how long they are."""
         pairs = [(_text(e["source"]), _text(e["target"])) for e in dataset.train.as_numpy_iterator()]
         vocabulary = sequences.vocabulary((text for pair in pairs for text in pair), self.level, self.tokens)
-        split = len if self.level == "characters" else lambda text: len(pipelines.words.split(text))
+        split = len if self.level == "characters" else lambda text: len(words.split(text))
         source, target = (min(self.most, max(map(split, side))) for side in zip(*pairs, strict=True))
         statistics = {"source_length": max(source, 1), "target_length": target + 1}  # one more for the end
         info = dataclasses.replace(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipelines import pieces, words
+from pipelines.text import words, words_and_characters
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
@@ -55,14 +55,14 @@ def characters(length: int, fill: int = 0) -> str:
 
 
 def whole_words(length: int) -> str:
-    """Return Python that does what `pipelines.words.encode` does."""
+    """Return Python that does what `pipelines.text.words.encode` does."""
     patterns = ",\n".join(f"    ({pattern!a}, {instead!a})" for pattern, instead in words.REPLACED)
     return _lines(_WORDS, length, 0).replace("def tokens", f"PATTERNS = [\n{patterns},\n]\n\ndef tokens", 1)
 
 
 def spelled_words(length: int, fill: int = 0) -> str:
-    """Return Python that does what `pipelines.pieces.encode` does."""
-    return _lines(_PIECES, length, fill).replace("PATTERN", ascii(pieces.PATTERN), 1)
+    """Return Python that does what `pipelines.text.words_and_characters.encode` does."""
+    return _lines(_PIECES, length, fill).replace("PATTERN", ascii(words_and_characters.PATTERN), 1)
 
 
 def _lines(body: str, length: int, fill: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from pipelines import words
+from pipelines.text import words
 from zoo import neighbours
 from zoo.errors import UsageError, unknown
 from zoo.recipes import Recipe
@@ -86,7 +86,7 @@ class WordVectors:
         """
         import tensorflow as tf
 
-        from pipelines import keyed
+        from pipelines import stateless_random
 
         rows = self._places(split, info)
         rows = rows if training else rows[:: -(-len(rows) // JUDGED)]
@@ -96,8 +96,8 @@ class WordVectors:
 
         def draw(batch: tuple[tf.Tensor, tf.Tensor], keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             word, beside = batch
-            near = away <= keyed.integers(keys, REACH, 1, 1, self.window)
-            noise = tf.searchsorted(until, keyed.uniform(keys, NOISE, 1)[:, 0], side="right")
+            near = away <= stateless_random.integers(keys, REACH, 1, 1, self.window)
+            noise = tf.searchsorted(until, stateless_random.uniform(keys, NOISE, 1)[:, 0], side="right")
             noise = tf.minimum(noise, len(share) - 1)
             return word, tf.concat([word[:, None], noise[:, None], tf.where(near, beside, 0)], axis=1)
 

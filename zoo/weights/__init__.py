@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.sources import sha256
+from pipelines.sources.storage import sha256
 from zoo.errors import MissingError, UsageError, ZooError, unknown
 
 if TYPE_CHECKING:

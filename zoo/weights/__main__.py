@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.sources import sha256, write_atomic
+from pipelines.sources.storage import sha256, write_atomic
 from zoo import console as shell
 from zoo.console import Console
 from zoo.errors import UsageError

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import labelled, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import USAGE, DataError
+from pipelines.sources import storage
+from pipelines.text import labelled
 
 Rows = list[tuple[str, str]]  # (source, target)
 
@@ -65,7 +67,7 @@ def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) ->
         raise DataError(f"{path} is no .csv or .tsv file with the columns source and target", USAGE)
     described = f"your own pairs in {data_dir}"
     parts = labelled.divide(labelled.read_table(path, ("source", "target")), policy)
-    sources.log.info("%s: %s", name, described)
+    storage.log.info("%s: %s", name, described)
     return described, parts
 
 

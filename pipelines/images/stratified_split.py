@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.picture_index import Picture
-from pipelines.sources import log
+from pipelines.images.index import Picture
+from pipelines.sources.storage import log
 
 FOLDERS = {  # split -> how people call its folder
     "train": ("train", "training"),

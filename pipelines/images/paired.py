@@ -13,10 +13,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import folders, picture_index, sources, stratified
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
-from pipelines.picture_index import Picture
+from pipelines.images import class_folders, index, stratified_split
+from pipelines.images.index import Picture
+from pipelines.sources import storage
 
 SHAPE = [128, 128, 3]  # to which photographs are brought unless the task says otherwise; 256 takes four times as long
 FEATURES = {"a": "image file bytes", "b": "image file bytes"}
@@ -91,7 +92,7 @@ def find(path: Path) -> Found | None:
     """
     below = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     files: dict[str, dict[str, dict[str, Path]]] = {}
-    for split, names in stratified.FOLDERS.items():
+    for split, names in stratified_split.FOLDERS.items():
         for side in "AB":
             for folder in (p for p in below if p.name.lower() in [n + side.lower() for n in names]):
                 files.setdefault(split, {})[side] = dict(_named(folder))
@@ -109,25 +110,25 @@ def find(path: Path) -> Found | None:
 
 def split_of(folder: str) -> str:
     """Return the split that the name of a folder stands for; "" for none."""
-    return next((s for s, names in stratified.FOLDERS.items() if folder.lower() in names), "")
+    return next((s for s, names in stratified_split.FOLDERS.items() if folder.lower() in names), "")
 
 
 def _named(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(folders.files_below(folder)):
+    for path in sorted(class_folders.files_below(folder)):
         yield path.relative_to(folder).with_suffix("").as_posix(), path
 
 
 def look(name: str, paths: Sequence[Path], cache_dir: str | os.PathLike | None) -> dict[Path, Picture]:
     """Return what is known of files, by path; one line of the log says how many cannot be read."""
-    pictures = picture_index.read(paths, sources.cache_root(cache_dir))
+    pictures = index.read(paths, storage.cache_root(cache_dir))
     bad = sum(bool(p.problem) for p in pictures.values())
     if bad:
-        sources.log.info("%s: %d of %d files are left out", name, bad, len(pictures))
+        storage.log.info("%s: %d of %d files are left out", name, bad, len(pictures))
     return pictures
 
 
 def divided(
-    path: Path, held: stratified.Held, policy: tuple[int, int, int] | None, skipped: dict[str, str], least: int
+    path: Path, held: stratified_split.Held, policy: tuple[int, int, int] | None, skipped: dict[str, str], least: int
 ) -> Parts:
     """Return the splits, ordered by contents.
 
@@ -136,7 +137,7 @@ def divided(
     """
     if not {"", "train"} & held.keys():
         raise DataError(f"{path} has pictures for {' and '.join(held) or 'nothing'}, but none to train with", USAGE)
-    parts = stratified.divide(path, held, policy, skipped)
+    parts = stratified_split.divide(path, held, policy, skipped)
     for split, part in parts.items():
         if len({side for side, _ in part}) < least:
             raise DataError(f"{path} has too few pictures that can be read: none are left for {split}", USAGE)
@@ -160,7 +161,7 @@ def own(
         split=split,
         skipped=skipped,
     )
-    sources.log.info("%s: %s", name, about.source)
+    storage.log.info("%s: %s", name, about.source)
     return Dataset(**examples, info=about)
 
 

@@ -1,8 +1,8 @@
 """Augmentation of photographs on whole batches: one affine warp for all that moves, one step for the light.
 
 Every amount is drawn from a table by the key of an example: sines would differ in their last bits with its place in the
-batch (see `pipelines.keyed`). Matrices are made in float64, so that what a compiler reorders is gone in float32.
-OpenCV moves the pixels: TensorFlow's own projective transform takes eight times as long.
+batch (see `pipelines.stateless_random`). Matrices are made in float64, so that what a compiler reorders is gone in
+float32. OpenCV moves the pixels: TensorFlow's own projective transform takes eight times as long.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from pipelines import keyed
+from pipelines import stateless_random
 from pipelines.errors import USAGE, DataError
 
 FILLS = {
@@ -65,7 +65,7 @@ def warp(
     """
     if fill not in FILLS:
         raise DataError(f'fill "{fill}" is not one of {", ".join(FILLS)}', USAGE)
-    places = keyed.integers(keys, _WARP, 6, 0, _STEPS - 1)
+    places = stateless_random.integers(keys, _WARP, 6, 0, _STEPS - 1)
     turn, down, right, lean, size, side = tf.unstack(places, axis=1)
     cos, sin = _table(np.cos, turn, np.deg2rad(rotation)), _table(np.sin, turn, np.deg2rad(rotation))
     slope = _table(np.tan, lean, np.deg2rad(shear))
@@ -96,7 +96,7 @@ def light(images: tf.Tensor, keys: tf.Tensor, *, brightness: float = 0, contrast
     Returns:
         Images of the same shape and type, clipped to [0, 255].
     """
-    more, stretch = tf.unstack(keyed.integers(keys, _LIGHT, 2, 0, _STEPS - 1), axis=1)
+    more, stretch = tf.unstack(stateless_random.integers(keys, _LIGHT, 2, 0, _STEPS - 1), axis=1)
     factor = tf.cast(1 + _table(_same, stretch, contrast), tf.float32)[:, None, None, None]
     offset = tf.cast(127.5 + 255 * _table(_same, more, brightness), tf.float32)[:, None, None, None]
 

@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines import exif
 from pipelines.errors import MISSING, USAGE, DataError
 
 MAX_PIXELS = 89_478_485  # where Pillow begins to warn of a decompression bomb: 256 MB of RGB
@@ -21,6 +20,14 @@ NATIVE = ("JPEG", "MPO", "PNG", "GIF", "BMP")  # formats, as Pillow calls them, 
 FITS = ("stretch", "crop", "pad")
 _plain = tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to do here, and takes seconds for it
 _RATIOS = (1, 2, 4, 8)  # the scales of the discrete cosine transform at which a JPEG can be decoded
+_HEAD = 4096  # bytes of the file that are searched: EXIF stands at the beginning, its first directory at its beginning
+_ENTRIES = r"\C\C(?:\C{12})*?"  # number of the directory's entries, and those before ours
+_PATTERN = (
+    r"(?s)^\C*?(?:Exif\x00\x00|eXIf)(?:"
+    rf"II\*\x00\x08\x00\x00\x00{_ENTRIES}\x12\x01\x03\x00\x01\x00\x00\x00(\C)"
+    rf"|MM\x00\*\x00\x00\x00\x08{_ENTRIES}\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C)"
+    r")\C*$"
+)
 
 
 @_plain
@@ -47,13 +54,13 @@ def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: 
     """
     if fit not in FITS:
         raise DataError(f'fit "{fit}" is not one of {", ".join(FITS)}', USAGE)
-    turn = exif.orientation(encoded)
+    turn = orientation(encoded)
     decoded = tf.cond(
         tf.io.is_jpeg(encoded),
         lambda: _decode_jpeg(encoded, height, width, turn, fit),
         lambda: decode_image(encoded),
     )
-    image = _fit(exif.upright(tf.ensure_shape(decoded, [None, None, 3]), turn), height, width, fit)
+    image = _fit(upright(tf.ensure_shape(decoded, [None, None, 3]), turn), height, width, fit)
     return tf.ensure_shape(grey(image) if channels == 1 else image, [height, width, channels])
 
 
@@ -109,7 +116,7 @@ def decode_image(encoded: tf.Tensor, channels: int = 3) -> tf.Tensor:
 
 def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
     """Decode an image file at its own size, its EXIF orientation respected: string scalar -> uint8 (H, W, 3)."""
-    return tf.ensure_shape(exif.upright(decode_image(encoded), exif.orientation(encoded)), [None, None, 3])
+    return tf.ensure_shape(upright(decode_image(encoded), orientation(encoded)), [None, None, 3])
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:
@@ -221,3 +228,37 @@ def _as_png(content: bytes) -> bytes:
         png = io.BytesIO()
         plain.save(png, "PNG", compress_level=1)
         return png.getvalue()
+
+
+def orientation(encoded: tf.Tensor) -> tf.Tensor:
+    """Return the EXIF orientation of an image file.
+
+    Args:
+        encoded: String scalar, the bytes of the file.
+
+    Returns:
+        int32 scalar, 1 (upright) to 8; 1 where the file says nothing or nonsense.
+    """
+    head = tf.strings.substr(encoded, 0, _HEAD)
+    found = tf.strings.regex_replace(head, _PATTERN, r"\1\2")  # the one byte of the value, or all where nothing matches
+    value = tf.cond(
+        tf.equal(tf.strings.length(found), 1),
+        lambda: tf.cast(tf.io.decode_raw(found, tf.uint8)[0], tf.int32),
+        lambda: tf.constant(1),
+    )
+    return tf.where((value >= 1) & (value <= 8), value, 1)
+
+
+def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turn and mirror an image (H, W, C), as its orientation (int32 scalar, 1 to 8) asks for."""
+    turns = (
+        lambda: image,
+        lambda: tf.reverse(image, [1]),
+        lambda: tf.reverse(image, [0, 1]),
+        lambda: tf.reverse(image, [0]),
+        lambda: tf.transpose(image, [1, 0, 2]),
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [1]),
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [0, 1]),
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [0]),
+    )
+    return tf.switch_case(orientation - 1, turns)

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines import builders, folders, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import USAGE, DataError
+from pipelines.images import class_folders
+from pipelines.sources import storage, tfds
 
 
 def load(
@@ -38,11 +40,11 @@ def load(
     """
     policy = splits.percentages(split)
     if data_dir is None:
-        source, builder = _search(name, sources.cache_root(cache_dir) / name)
+        source, builder = _search(name, storage.cache_root(cache_dir) / name)
     else:
         builder = _prepared(name, Path(data_dir).expanduser())
         if builder is None:
-            return folders.load("image_folder", data_dir, cache_dir, split)
+            return class_folders.load("image_folder", data_dir, cache_dir, split)
         source = f"TFDS folder {data_dir}"
     if policy is not None:
         marks = (policy[0], policy[0] + policy[1])
@@ -63,11 +65,11 @@ def _prepared(name: str, folder: Path) -> Any:
 
 def _search(name: str, cache: Path) -> tuple[str, Any]:
     mend = f"--data-dir FOLDER with your own pictures, one sub-folder a class, or with a TFDS folder of {name}"
-    return builders.downloaded(name, cache / "official", mend)
+    return tfds.downloaded(name, cache / "official", mend)
 
 
 def _genuine(name: str, folder: Path) -> Any:
-    return builders.builder_class(name)(data_dir=folder)
+    return tfds.builder_class(name)(data_dir=folder)
 
 
 def _dataset(
@@ -79,7 +81,7 @@ def _dataset(
     unused: Sequence[str],
     split: str,
 ) -> Dataset:
-    parts = {ours: builders.read(builder, theirs) for ours, theirs in official.items()}
+    parts = {ours: tfds.read(builder, theirs) for ours, theirs in official.items()}
     parts = {s: part.map(lambda e: {k: v for k, v in e.items() if k not in unused}) for s, part in parts.items()}
     counts = {s: int(part.cardinality()) for s, part in parts.items()}
     if not all(counts.values()):

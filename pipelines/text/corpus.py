@@ -7,9 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import sources, splits, text
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
+from pipelines.text import characters
 
 Texts = dict[str, list[str]]  # split -> texts
 
@@ -41,7 +43,7 @@ def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) ->
     """
     source = f"your own text in {data_dir}"
     texts = divide(read(Path(data_dir).expanduser()), policy)
-    sources.log.info("%s: %s", name, source)
+    storage.log.info("%s: %s", name, source)
     return source, texts
 
 
@@ -78,7 +80,7 @@ def dataset(
         homepage=homepage,
         features={"text": "string, UTF-8"},
         counts={part: len(held) for part, held in texts.items()},
-        vocabulary=text.vocabulary(texts["train"]),
+        vocabulary=characters.vocabulary(texts["train"]),
         statistics={f"{part}_characters": sum(map(len, held)) for part, held in texts.items()},
         sha256=sha256 or {},
         split=split,

@@ -1,7 +1,7 @@
 """Texts as sequences of tokens with a begin and an end, by characters or by words, and back.
 
 A vocabulary here is the four special tokens, followed by the characters of `pipelines.text` or the words of
-`pipelines.words`; ids are the same from Python and from a graph, whatever bytes come in.
+`pipelines.text.words`; ids are the same from Python and from a graph, whatever bytes come in.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipelines import text, words
+from pipelines.text import characters, words
 
 LEVELS = ("characters", "words")
 SPECIAL = ("", "[UNK]", "[START]", "[END]")
@@ -27,14 +27,14 @@ def vocabulary(texts: Iterable[str], level: str, size: int) -> tuple[str, ...]:
         size: Tokens at most, of words.
     """
     if level == "characters":
-        return (*SPECIAL, *text.vocabulary(texts))
+        return (*SPECIAL, *characters.vocabulary(texts))
     return (*SPECIAL, *words.vocabulary(texts, size - 2)[2:])
 
 
 def encode(whole: str | bytes, vocabulary: Sequence[str], level: str) -> np.ndarray:
     """Turn a text into ids: int32 (number of tokens,), none of them padding, begin or end."""
     if level == "characters":
-        return text.encode(whole, vocabulary[len(SPECIAL) :]) + np.int32(len(SPECIAL))
+        return characters.encode(whole, vocabulary[len(SPECIAL) :]) + np.int32(len(SPECIAL))
     return words.encode(whole, words.index(vocabulary))
 
 
@@ -42,7 +42,7 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], level: str, lengt
     """Turn texts (B,) into the ids that `encode` gives, cut or filled with 0, in a graph: int32 (B, length)."""
     if level == "words":
         return words.encode_tensor(texts, vocabulary, length)
-    ids = text.encode_tensor(texts, vocabulary[len(SPECIAL) :])
+    ids = characters.encode_tensor(texts, vocabulary[len(SPECIAL) :])
     return (ids + len(SPECIAL)).to_tensor(PADDING, shape=(None, length))
 
 

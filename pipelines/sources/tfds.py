@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-from pipelines import sources
 from pipelines.errors import DataError, NotHere
+from pipelines.sources import search, storage
 
 
 def builder_class(name: str) -> type[Any]:
@@ -71,15 +71,15 @@ def downloaded(name: str, ready: Path, mend: str, url: str = "", config: str = "
         return builder_class(name)(data_dir=folder, **({"config": config} if config else {}))
 
     def take() -> Any:
-        with sources.staged(ready) as stage:
+        with storage.staged(ready) as stage:
             prepare(genuine(stage), stage / "downloads")
         return genuine(ready)
 
-    def fresh() -> list[sources.Source[Any]]:
+    def fresh() -> list[search.Source[Any]]:
         first = url or next(u for u in raw_files(name) if config in u)
-        return [sources.Source("TFDS download", lambda: sources.look_ahead(first), take)]
+        return [search.Source("TFDS download", lambda: search.look_ahead(first), take)]
 
-    return sources.prepared_once(name, {ready: genuine}, fresh, mend)
+    return search.prepared_once(name, {ready: genuine}, fresh, mend)
 
 
 def read(builder: Any, split: str) -> tf.data.Dataset:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
 
 Rows = list[tuple[str, str]]  # (text, name of the class)
 PARTS = ("train", "validation", "test")
@@ -80,7 +81,7 @@ def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) ->
     source = f"your own texts in {data_dir}"
     rows = read(Path(data_dir).expanduser())
     parts = divide(rows, policy)
-    sources.log.info("%s: %s", name, source)
+    storage.log.info("%s: %s", name, source)
     return source, parts, sorted({label for _, label in rows})
 
 

@@ -1,4 +1,4 @@
-"""Augmentation in words: "rotation=15,zoom=0.1,flip" and what it stands for."""
+"""Policies of augmentation: by name, and in words such as "rotation=15,zoom=0.1,flip"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines import affine, augment, mixing
+from pipelines.augment import affine, mixup
+from pipelines.augment.ops import Op, cutout, flip_horizontal, gaussian_noise, on_images, shift
 from pipelines.errors import USAGE, DataError
 
 WARPS = ("rotation", "width_shift", "height_shift", "shear", "zoom", "flip", "fill", "value")
@@ -22,6 +23,16 @@ NAMED = {
 }
 NAMED |= {"flowers": NAMED["photographs"], "skin_lesions": NAMED["photographs"].replace("15", "180", 1)}
 NAMED["landmarks"] = NAMED["photographs"].replace("rotation=15", "rotation=5")
+POLICIES: dict[str, tuple[Op, ...]] = {
+    "none": (),
+    "flip": (flip_horizontal,),
+    "shift": (shift,),
+    "cutout": (cutout,),
+    "noise": (gaussian_noise,),
+    "flip_shift": (flip_horizontal, shift),
+    "flip_cutout": (flip_horizontal, cutout),
+    "flip_shift_cutout": (flip_horizontal, shift, cutout),
+}
 
 
 def is_words(text: str) -> bool:
@@ -29,7 +40,7 @@ def is_words(text: str) -> bool:
     return text in NAMED or "=" in text or "," in text or text in WORDS
 
 
-def policy(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any]:
+def policy_of_words(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any]:
     """Return what `feed(augment=...)` takes for words such as "rotation=15,zoom=0.1,flip,fill=reflect".
 
     Args:
@@ -47,15 +58,15 @@ def policy(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
     if lit := {k: v for k, v in settings.items() if k in LIGHTS}:
         ops.append(functools.partial(affine.light, **lit))
     if "noise" in settings:
-        ops.append(functools.partial(augment.gaussian_noise, stddev=settings["noise"]))
+        ops.append(functools.partial(gaussian_noise, stddev=settings["noise"]))
     if "cutout" in settings:
-        ops.append(functools.partial(augment.cutout, fraction=settings["cutout"]))
-    moved = augment.on_images(*ops)
+        ops.append(functools.partial(cutout, fraction=settings["cutout"]))
+    moved = on_images(*ops)
     if "mixup" not in settings:
         return moved
     if num_classes is None:
         raise DataError("mixup mixes labels too, and there are none here", USAGE)
-    return lambda batch, keys: mixing.mixup(moved(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
+    return lambda batch, keys: mixup.mixup(moved(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
 
 
 def without_mixup(text: str) -> str:
@@ -89,3 +100,25 @@ def _value(word: str, value: str) -> Any:
     if not low <= number <= (10 if word == "mixup" else most):
         raise DataError(f'augmentation "{word}={value}" is outside {low:g} to {most:g}', USAGE)
     return number
+
+
+def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any] | None:
+    """Return what `feed(augment=...)` takes for a named policy.
+
+    Args:
+        name: One of `POLICIES`, or words as of `pipelines.augment.policies`, such as "rotation=15,zoom=0.1,flip".
+        num_classes: Of the labels, for a policy that mixes them.
+
+    Returns:
+        (batch, keys) -> batch, which changes the images x of a batch (x, y[, weight]), or the batch where it is a
+        tensor of images; None for "none".
+
+    Raises:
+        DataError: The name is unknown; the nearest are named.
+    """
+    if name not in POLICIES and is_words(name):
+        return policy_of_words(name, num_classes)
+    if name not in POLICIES:
+        near = difflib.get_close_matches(name, (*POLICIES, *NAMED), cutoff=0.4) or list(POLICIES)
+        raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(near)}?', USAGE)
+    return on_images(*POLICIES[name]) if POLICIES[name] else None

@@ -14,9 +14,9 @@ from pathlib import Path
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
-from pipelines import images
 from pipelines.errors import DataError
-from pipelines.sources import log, write_atomic
+from pipelines.images import decoding
+from pipelines.sources.storage import log, write_atomic
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def _look(path: Path) -> list[str]:
 def _problem(content: bytes) -> str:
     """Return what the header of a file tells against it."""
     try:
-        form = images.header(content)
+        form = decoding.header(content)
     except UnidentifiedImageError:
         return "not an image" if content else "empty"
     except Image.DecompressionBombError:
-        return f"more than {images.MAX_PIXELS:,} pixels"
+        return f"more than {decoding.MAX_PIXELS:,} pixels"
     except (OSError, SyntaxError, ValueError, EOFError):
         return "damaged"
-    return "" if form in images.NATIVE else f"a {form} file; convert it to JPEG or PNG"
+    return "" if form in decoding.NATIVE else f"a {form} file; convert it to JPEG or PNG"
 
 
 def _decodable(paths: Sequence[Path]) -> set[Path]:
@@ -99,7 +99,7 @@ def _decodable(paths: Sequence[Path]) -> set[Path]:
         return set()
 
     def decode(place: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return place, tf.reduce_max(images.decode(tf.io.read_file(path), 32, 32))
+        return place, tf.reduce_max(decoding.decode(tf.io.read_file(path), 32, 32))
 
     files = tf.data.Dataset.from_tensor_slices([str(p) for p in paths]).enumerate()
     decoded = files.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False).ignore_errors()

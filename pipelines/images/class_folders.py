@@ -14,11 +14,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import picture_index, splits, stratified
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
-from pipelines.picture_index import Picture
-from pipelines.sources import cache_root, log
+from pipelines.images import index, stratified_split
+from pipelines.images.index import Picture
+from pipelines.sources.storage import cache_root, log
 
 MOST_SKIPPED = 0.1  # share of files that may be unreadable before it is the folder that is wrong
 _IGNORED = ("Thumbs.db", "desktop.ini", "__MACOSX")  # what systems leave behind; and all that begins with a dot
@@ -62,15 +63,13 @@ def load(
     policy = splits.percentages(split)
     root = Path(folder).expanduser().absolute()
     layout = find(root)
-    pictures = picture_index.read(
-        [p for c in layout.files.values() for f in c.values() for p in f], cache_root(cache_dir)
-    )
-    skipped = {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    pictures = index.read([p for c in layout.files.values() for f in c.values() for p in f], cache_root(cache_dir))
+    skipped = {stratified_split.below(root, p.path): p.problem for p in pictures.values() if p.problem}
     _check_share(root, skipped, len(pictures))
     held = {s: {c: [pictures[p] for p in files] for c, files in k.items()} for s, k in layout.files.items()}
     held = {s: {c: [p for p in files if not p.problem] for c, files in k.items()} for s, k in held.items()}
-    stratified.drop_contradictions(root, held, skipped)
-    parts = stratified.divide(root, held, policy, skipped)
+    stratified_split.drop_contradictions(root, held, skipped)
+    parts = stratified_split.divide(root, held, policy, skipped)
     for part, sentence in ((parts["train"], "training"), (parts["validation"], "validation"), (parts["test"], "test")):
         if not part:
             raise DataError(f"no {sentence} pictures are left in {root}: add some to each class", USAGE)
@@ -112,7 +111,12 @@ def find(root: Path) -> Layout:
 
 
 def _named(folders: Sequence[Path]) -> dict[str, Path]:
-    return {s: f for s, names in stratified.FOLDERS.items() for f in folders if f.name.lower() in names and _folders(f)}
+    return {
+        s: f
+        for s, names in stratified_split.FOLDERS.items()
+        for f in folders
+        if f.name.lower() in names and _folders(f)
+    }
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
@@ -190,7 +194,7 @@ def _examples(root: Path, part: Sequence[tuple[str, Picture]], names: tuple[str,
     place = {name: i for i, name in enumerate(names)}
     paths = [str(p.path) for _, p in part]
     labels = tf.constant([place[c] for c, _ in part], tf.int64)
-    files = [stratified.below(root, p.path) for _, p in part]
+    files = [stratified_split.below(root, p.path) for _, p in part]
     return tf.data.Dataset.from_tensor_slices((paths, labels, files)).map(
         lambda path, label, file: {"image": tf.io.read_file(path), "label": label, "file": file}
     )

@@ -51,14 +51,17 @@ def grid(files: Sequence[Path], augment: str, views: int, size: int, fit: str = 
     """
     import tensorflow as tf
 
-    from pipelines import augment as augmentation
-    from pipelines import images, keyed
+    from pipelines import stateless_random
+    from pipelines.augment import policies
+    from pipelines.images import decoding
 
-    changed = augmentation.policy(augment, num_classes=2) or (lambda batch, keys: batch)
-    batch = tf.constant(_read(files, lambda path: images.read(path, size, size, 3, fit)))
+    changed = policies.policy(augment, num_classes=2) or (lambda batch, keys: batch)
+    batch = tf.constant(_read(files, lambda path: decoding.read(path, size, size, 3, fit)))
     columns, index = [batch.numpy()], tf.range(len(batch), dtype=tf.int64)
     for view in range(1, views + 1):
-        columns.append(changed((batch, tf.zeros_like(index)), keyed.example_keys(seed, view, index))[0].numpy())
+        columns.append(
+            changed((batch, tf.zeros_like(index)), stateless_random.example_keys(seed, view, index))[0].numpy()
+        )
     framed = np.pad(np.stack(columns, 1), [(0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0)], constant_values=255)
     rows, many, height, width, _ = framed.shape
     return framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, many * width, 3)[:-GAP, :-GAP]
