@@ -89,7 +89,7 @@ def run(
 
 def _coarser(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
     """Return what quantised files need: training examples to calibrate on, test examples to judge by."""
-    from export.evaluation import Evaluation
+    from export.proof.evaluation import Evaluation
     from zoo import inference
 
     endpoint, info = contract["serving_default"], dataset.info

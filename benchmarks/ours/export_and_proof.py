@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from export.backend import load_tensorflow
+from export.runtime.backend import load_tensorflow
 
 load_tensorflow()
 

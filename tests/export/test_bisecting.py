@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from export import ExportFailed, export_model
-from export.bisecting import first_layer
-from export.golden import cases_for
-from export.locating import first_case
+from export.parity.golden import cases_for
+from export.proof.bisect import first_layer
+from export.proof.layer_diff import first_case
 from tests.export.conftest import make
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from export import verify_bundle
-from export.process import RUNNERS
-from export.runners.signatures import fields, read_signatures
-from export.runtimes import RUNTIMES, Runtime
+from export.runners.lib.signatures import fields, read_signatures
+from export.runtime.process import RUNNERS
+from export.runtime.runtimes import RUNTIMES, Runtime
 from tests.export.conftest import reseal
 
 PROBE = """

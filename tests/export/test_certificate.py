@@ -12,8 +12,7 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from export.certificate import Certificate, Row
-from export.junit import to_junit
+from export.proof.certificate import Certificate, Row, to_junit
 
 SCHEMA = json.loads((resources.files("export") / "parity.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -11,8 +11,8 @@ import pytest
 
 from export import compare
 from export.artifacts import describe
-from export.backend import load_tensorflow
 from export.errors import CheckFailed, ExportError
+from export.runtime.backend import load_tensorflow
 from pipelines.errors import NotHere
 from pipelines.sources import packages
 

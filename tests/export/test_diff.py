@@ -9,7 +9,7 @@ import sys
 import h5py
 import pytest
 
-from export.diffing import diff
+from export.bundle.diff import diff
 from export.errors import CheckFailed, ExportError
 from tests.export.conftest import reseal
 

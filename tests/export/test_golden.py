@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export import steps
 from export.contract import Contract, Endpoint, Tensor
-from export.drawing import EXTREMES, TEXTS
+from export.contract.sampling import EXTREMES, TEXTS
 from export.errors import ExportError
-from export.golden import cases_for
-from export.measures import spread
-from export.parity import Policy
-from export.runners.calls import in_batches, in_steps, nudge, run_endpoint, scales_of
-from export.runners.protocol import pack, unpack
+from export.parity import recurrent_steps
+from export.parity.distance import spread
+from export.parity.golden import cases_for
+from export.parity.policy import Policy
+from export.runners.lib.calls import in_batches, in_steps, nudge, run_endpoint, scales_of
+from export.runners.lib.protocol import pack, unpack
 
 TENSORS = (
     Tensor("image", "uint8", (None, 8, 8, 3), "image", 0, 255),
@@ -99,15 +99,18 @@ def test_steps_are_held_against_a_forward_call_of_a_fixed_length(length, wrong):
     step = Endpoint("step", (token, state), (Tensor("y", "float32", (1, 1)), replace(state, name="next_h")), batch=1)
     tokens = Tensor("tokens", "int32", (None, length), "token", 0, 9)
     whole = Endpoint("whole", (tokens,), (Tensor("y", "float32", (None, length, 1)),))
-    case = next((c for c in cases_for(whole) if c.name == steps.NAME), None)
+    case = next((c for c in cases_for(whole) if c.name == recurrent_steps.NAME), None)
     assert (case is None) == (wrong is None)
     if case is not None:
         one = next(c for c in cases_for(step) if c.chain).inputs["token"]
         assert case.inputs["tokens"][0, :64].tolist() == one.tolist()
         sums = np.cumsum(case.inputs["tokens"][0]).astype(np.float32)[None, :, None]
-        arrays = {"step": {f"{steps.NAME}/main/y": sums[0, :64].copy()}, "whole": {f"{steps.NAME}/main/y": sums}}
-        arrays["step"][f"{steps.NAME}/main/y"][40] += wrong
-        assert bool(steps.judge(Contract((whole, step)), arrays, Policy())) == bool(wrong)
+        arrays = {
+            "step": {f"{recurrent_steps.NAME}/main/y": sums[0, :64].copy()},
+            "whole": {f"{recurrent_steps.NAME}/main/y": sums},
+        }
+        arrays["step"][f"{recurrent_steps.NAME}/main/y"][40] += wrong
+        assert bool(recurrent_steps.judge(Contract((whole, step)), arrays, Policy())) == bool(wrong)
 
 
 def test_steps_are_a_chain_from_zero_state():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from export.contract.inference import infer_contract
 from export.errors import ExportError
-from export.inference import infer_contract
 from tests.export.conftest import make
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from export import compare
 from export.artifacts import describe, locate
-from export.backend import load_tensorflow
 from export.errors import CheckFailed, ExportError, MissingError
+from export.runtime.backend import load_tensorflow
 
 
 def save(folder, function, signature, **held):

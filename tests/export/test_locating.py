@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from export import verify_bundle
-from export.locating import compare
+from export.proof.layer_diff import compare
 from tests.export.conftest import reseal
 from tests.export.test_faults import reason_of, replace_saved_model
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from export.artifacts.calling import ForeignTensor
+from export.artifacts.matching import Pair, by_value, match, plain
 from export.errors import CheckFailed, ExportError
-from export.foreign import ForeignTensor
-from export.matching import Pair, by_value, match, plain
 
 RNG = np.random.default_rng(0)
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from export.measures import by_size, energy, measure, row_errors, spread, top1
-from export.noise import judge_noise, noise, steady, unsteady_rows
-from export.parity import Policy, judge_endpoint, judge_energy
+from export.parity.comparison import judge_endpoint, judge_energy
+from export.parity.distance import by_size, energy, measure, row_errors, spread, top1
+from export.parity.noise_floor import judge_noise, noise, steady, unsteady_rows
+from export.parity.policy import Policy
 
 POLICY = Policy()
 

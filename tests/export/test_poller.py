@@ -19,7 +19,7 @@ shutil.copytree(source, base / str(1 + max([int(p.name) for p in base.iterdir()]
 TOUCHING = """
 import json, pathlib, sys
 sys.path.insert(0, sys.argv.pop(1))
-from export.publishing import main
+from export.bundle.publisher import main
 source, base = map(pathlib.Path, sys.argv[1:])
 for folder in base.glob("1"):
     (folder / "saved_model.pb").touch()
@@ -31,14 +31,14 @@ KILLS = 10
 @pytest.fixture(scope="module")
 def version(tmp_path_factory):
     """Return a folder that looks like a version of ours, large enough to be caught half written."""
-    from export.publishing import publish_folder
+    from export.bundle.publisher import publish_folder
 
     source = tmp_path_factory.mktemp("version")
     rng = np.random.default_rng(0)
     (source / "saved_model.pb").write_bytes(rng.bytes(100_000))
     for number in range(8):
         (source / f"variables.data-{number}").write_bytes(rng.bytes(1_000_000))
-    from export.bundle import files_of, sha256
+    from export.bundle.layout import files_of, sha256
 
     promised = {name: sha256(source / name) for name in files_of(source)}
     return publish_folder(source, tmp_path_factory.mktemp("base"), promised, {"schema": 1}).path

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from export import process, running
-from export.certificate import Row
 from export.contract import Contract, Endpoint, Tensor
-from export.formats import Artifact
-from export.golden import cases_for, write_golden
-from export.parity import Policy
-from export.proof import Subject, _judge_run
-from export.running import Run
-from export.runtimes import Runtime
+from export.contract.artifact import Artifact
+from export.parity.golden import cases_for, write_golden
+from export.parity.policy import Policy
+from export.proof.certificate import Row
+from export.proof.prove import Subject, _judge_run
+from export.runtime import execution, process
+from export.runtime.execution import Run
+from export.runtime.runtimes import Runtime
 
 RUNNER = """
 import os, signal, sys
@@ -72,7 +72,7 @@ def test_the_others_run_again_after_a_crash(scripts):
     write_golden(scripts / "golden", {"e": cases_for(contract["e"])})
     artifacts = [Artifact("tflite", name, ("e",)) for name in ("good", "bad", "greedy", "fine", "cheat")]
     runtime = Runtime("test", "run.py", "numpy", "numpy", ("tflite",), True)
-    runs = running.run_all(scripts, contract, {"test": (runtime, artifacts)}, ())
+    runs = execution.run_all(scripts, contract, {"test": (runtime, artifacts)}, ())
     assert runs["test", "bad"].problem == "crashed with SIGSEGV"
     assert runs["test", "greedy"].report["memory_error"]
     assert runs["test", "fine"].report["local"] == []

@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from export import publish
+from export.bundle.publisher import STAGING, broken
 from export.errors import CheckFailed, ExportError
-from export.publishing import STAGING, broken
-from export.versions import LARGEST, choose_version, served_version
+from export.formats.saved_model_versions import LARGEST, choose_version, served_version
 from tests.export.conftest import reseal
 
 
@@ -104,7 +104,7 @@ def test_what_is_refused(damaged, tmp_path):
 
 def test_a_file_that_changes_meanwhile(damaged, tmp_path, monkeypatch):
     folder = damaged("two_by_two")
-    monkeypatch.setattr("export.bundle.damage", lambda folder: [])
+    monkeypatch.setattr("export.bundle.layout.damage", lambda folder: [])
     (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
     with pytest.raises(CheckFailed, match="changed while it was being published"):
         publish(folder, tmp_path / "m")

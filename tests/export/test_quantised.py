@@ -11,9 +11,9 @@ import pytest
 
 from export import Evaluation, ExportError, ExportFailed, export_model, verify_bundle
 from export.contract import Contract, Tensor
-from export.endpoints import tensor_endpoint
-from export.evaluation import paired_drop
-from export.quantised import BUDGETS
+from export.contract.endpoints import tensor_endpoint
+from export.parity.quantization import BUDGETS
+from export.proof.evaluation import paired_drop
 from tests.export.conftest import make
 
 ALL = ("float16", "dynamic", "int8")
@@ -22,7 +22,7 @@ ALL = ("float16", "dynamic", "int8")
 @pytest.fixture(scope="module")
 def digits():
     """Return a classifier trained on scikit-learn's digits, and (x, y) of the training and the test part."""
-    from export.backend import load_tensorflow
+    from export.runtime.backend import load_tensorflow
 
     load_tensorflow()
     import keras

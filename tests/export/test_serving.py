@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from export import check_serving, publish, verify_bundle
+from export.bundle.serving import WARMUP, models_config, write_warmup
 from export.errors import ExportError, MissingError
-from export.golden import read_golden
-from export.servecheck import LEVELS, Level, Report, newest
+from export.parity.golden import read_golden
+from export.servecheck import LEVELS, Report
 from export.servecheck.structure import check as check_structure
-from export.serving import WARMUP, models_config, write_warmup
+from export.servecheck.subject import Level, newest
 from tests.export.conftest import reseal
 
 
@@ -88,7 +89,7 @@ def test_a_record_that_expects_another_answer_fails_the_certificate(damaged, bun
 def test_damaged_records(bundles, tmp_path, change, text):
     import tensorflow as tf
 
-    from export.runners.warmup import replay
+    from export.runners.lib.warmup import replay
 
     folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
     loaded = tf.saved_model.load(str(folder))
@@ -212,7 +213,8 @@ def test_our_side_of_the_wire(base, bundles, tmp_path, monkeypatch, factor, stat
 
     import h5py
 
-    from export.servecheck import server, subject_of
+    from export.servecheck import server
+    from export.servecheck.subject import subject_of
 
     with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
@@ -234,7 +236,8 @@ def kernel_names(file):
 
 
 def test_servers_that_are_none(base, monkeypatch):
-    from export.servecheck import server, subject_of
+    from export.servecheck import server
+    from export.servecheck.subject import subject_of
 
     subject = subject_of(base, 1, base / "1")
     monkeypatch.delenv(server.VARIABLE, raising=False)
@@ -246,7 +249,8 @@ def test_servers_that_are_none(base, monkeypatch):
 
 
 def test_arrays_that_json_cannot_carry(base):
-    from export.servecheck import subject_of, wire
+    from export.servecheck import wire
+    from export.servecheck.subject import subject_of
 
     subject = subject_of(base, 1, base / "1")
     (cases,) = subject.cases.values()

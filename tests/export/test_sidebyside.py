@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import sidebyside
 from export.contract import Contract, Endpoint, Tensor
-from export.golden import Case
+from export.parity.golden import Case
+from export.proof import image_diff
 
 
 def draw(folder, value):
@@ -20,7 +20,7 @@ def draw(folder, value):
         (path, "here"): SimpleNamespace(arrays={"paint": {"real/main/image": array}})
         for path, array in (("right", reference), ("as right", reference.copy()), ("other", value))
     }
-    sidebyside.draw(folder, contract, cases, runs)
+    image_diff.draw(folder, contract, cases, runs)
     return np.asarray(Image.open(folder / "parity_paint.png"))
 
 
@@ -39,4 +39,4 @@ def test_an_image_of_another_shape_is_not_drawn(tmp_path):
 
 @pytest.mark.parametrize(("difference", "times"), [(0, 1), (1, 1), (0.5, 1), (0.05, 10), (3e-7, 1_000_000)])
 def test_a_difference_is_amplified_until_it_is_seen(difference, times):
-    assert sidebyside.loudness(difference) == times
+    assert image_diff.loudness(difference) == times

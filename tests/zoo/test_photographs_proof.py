@@ -56,7 +56,7 @@ def views(names, count, seed=0):
 
 def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
     from export import export_model
-    from export.evaluation import Evaluation
+    from export.proof.evaluation import Evaluation
 
     known = {Path(name).stem: set(classes) for name, classes in CLASSES.items()}
     others = [name for name in photographs.photographs() if name not in known]

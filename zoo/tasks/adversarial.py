@@ -75,7 +75,7 @@ class Adversarial(SizedByData):
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default`: noise (B, latent_dim) standard normal -> image (B, H, W, C) in [0, 255]."""
         from export.contract import Contract, Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract.endpoints import tensor_endpoint
 
         noise = Tensor("noise", "float32", (None, served.input_shape[-1]), "noise")
         image = Tensor("image", "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0)

@@ -102,7 +102,7 @@ class Autoencoding(ImageTask):
         `encode` returns `latent`; of a variational model `mean` and `log_variance`.
         """
         from export.contract import Contract, Endpoint, Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract.endpoints import tensor_endpoint
 
         shape, size = (None, self.height, self.width, self.channels), served.latent_dim
         image = Tensor("image", "float32", shape, "image", low=0.0, high=255.0)

@@ -65,7 +65,7 @@ class Classification(ImageTask):
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (pixels -> logits) and `bytes` (encoded images -> probabilities, labels)."""
         from export.contract import Contract, Tensor
-        from export.endpoints import bytes_endpoint, tensor_endpoint
+        from export.contract.endpoints import bytes_endpoint, tensor_endpoint
 
         shape = (None, self.height, self.width, self.channels)
         pixels = tensor_endpoint(

@@ -124,7 +124,7 @@ class LanguageModel:
         `text` (strings -> logits) reads the first `window` characters; what is left of the window holds U+FFFD.
         """
         from export.contract import Contract, Tensor
-        from export.endpoints import step_endpoint, tensor_endpoint, text_endpoint
+        from export.contract.endpoints import step_endpoint, tensor_endpoint, text_endpoint
 
         size = len(info.vocabulary)
         tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)

@@ -70,7 +70,7 @@ class Photographs(Classification):
         import keras
 
         from export.contract import Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract.endpoints import tensor_endpoint
 
         base = super().contract(served, info)
         body = keras.Model(served.input, served.get_layer("embedding").output, name="features")

@@ -107,7 +107,7 @@ class Stylisation:
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (image -> stylised, any size) and `bytes` (image files -> JPEG files)."""
         from export.contract import Contract, Endpoint, Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract.endpoints import tensor_endpoint
 
         shape = (None, None, None, 3)
         pixels = tensor_endpoint(

@@ -71,7 +71,7 @@ class TabularTask:
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (columns) and, where some are strings, `encoded`: ids, the form TFLite takes."""
         from export.contract import FORMATS, Contract, Endpoint, Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract.endpoints import tensor_endpoint
 
         columns = info.statistics["columns"]
         strings = any(column["kind"] == "category" for column in columns)

@@ -83,7 +83,7 @@ class TextClassification:
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (word ids -> logits) and `text` (strings -> logits, label, score)."""
         from export.contract import Contract, Tensor
-        from export.endpoints import tensor_endpoint, text_endpoint
+        from export.contract.endpoints import tensor_endpoint, text_endpoint
 
         tokens = Tensor("tokens", "int32", (None, self.length), "token", low=0, high=len(info.vocabulary) - 1)
         base = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, info.num_classes), "logits")])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from export.contract import Contract, Endpoint, Tensor
-from export.endpoints import tensor_endpoint, text_endpoint
+from export.contract.endpoints import tensor_endpoint, text_endpoint
 from pipelines.text import sequences
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ class PictureTranslation(SizedByData):
     def translator(self, served: keras.Model, info: Info, ends: tuple[str, str]) -> Contract:
         """Return `serving_default`, from one picture (B, H, W, C) in [0, 255] to another."""
         from export.contract import Contract, Tensor
-        from export.endpoints import tensor_endpoint
+        from export.contract.endpoints import tensor_endpoint
 
         given, made = (Tensor(end, "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0) for end in ends)
         return Contract((tensor_endpoint(served, [given], [made]),))

@@ -128,7 +128,7 @@ class WordVectors:
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (id -> vector), `text` (a word -> vector), `similarity` (vector -> cosines)."""
         from export.contract import Contract, Endpoint, Tensor
-        from export.endpoints import tensor_endpoint, text_endpoint
+        from export.contract.endpoints import tensor_endpoint, text_endpoint
 
         size, width = len(info.vocabulary), served.embedding_dim
         vector = Tensor("vector", "float32", (None, width))
