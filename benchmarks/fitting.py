@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from benchmarks import networks
-from zoo.plan import make_plan
-from zoo.speed import computing_in
+from zoo.core.environment import computing_in
+from zoo.core.plan import make_plan
 
 BATCH = 128  # with AdamW as well: as the peers train
 

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from zoo import environment
+from zoo.core import environment
 
 environment.prepare()
 

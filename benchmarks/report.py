@@ -14,8 +14,8 @@ from typing import Any
 from benchmarks import picture
 from benchmarks.work import HERE, NEVER, Score, Work, reached
 from pipelines.sources.storage import write_atomic
-from zoo import plots
-from zoo.runs import git_revision
+from zoo.core.run_folder import git_revision
+from zoo.evaluation import plots
 
 PICTURES = HERE.parent / "docs" / "benchmarks"
 README = HERE.parent / "README.md"
@@ -26,7 +26,10 @@ VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
-    from zoo.speed import has_bfloat16, processor  # starts TensorFlow
+    from zoo.training.autotune import (
+        has_bfloat16,
+        processor,  # starts TensorFlow
+    )
 
     return {
         "processor": processor(),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.sources.storage import cache_root
-from zoo.errors import ZooError
+from zoo.core.errors import ZooError
 
 HERE = Path(__file__).parent
 PEER_VENV = HERE.parent / ".venv-peers"  # what would disturb our own packages is installed here

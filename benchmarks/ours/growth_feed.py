@@ -6,7 +6,7 @@ import time
 
 import pipelines
 from benchmarks.process import peak_mb
-from zoo import environment, registry
+from zoo.core import environment, registry
 
 environment.prepare()
 

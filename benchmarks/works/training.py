@@ -5,7 +5,7 @@ cores of an AMD EPYC, which has no AMX, bfloat16 multiplies only 1.9 times as fa
 """
 
 from benchmarks.work import Contender, Goal, Work
-from zoo.speed import has_bfloat16
+from zoo.training.autotune import has_bfloat16
 
 TORCH = ("torch>=2.9", "numpy")
 NO_BFLOAT16 = "" if has_bfloat16() else "this processor has no bfloat16 arithmetic"

@@ -101,7 +101,7 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
         load_tensorflow()
     if artifact["format"] == "keras":
         for module in (manifest["code_dependency"] or {}).get("modules", ()):
-            importlib.import_module(module)
+            protocol.import_module(module)
     runner = importlib.import_module(f"export.runners.{name}")
     order = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),

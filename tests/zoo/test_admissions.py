@@ -8,7 +8,7 @@ import pytest
 import pipelines
 import zoo
 from pipelines import tabular
-from zoo.plan import make_plan
+from zoo.core.plan import make_plan
 
 ALPHA = 0.1
 

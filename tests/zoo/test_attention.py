@@ -8,8 +8,9 @@ import pytest
 import zoo
 from pipelines.text import sequences
 from tests.zoo.conftest import data_dir
-from zoo import plan, predict
-from zoo.tasks import beams
+from zoo import predict
+from zoo.core import plan
+from zoo.tasks.text import decoding
 
 
 @pytest.fixture(scope="module", params=["bahdanau", "luong"])
@@ -50,10 +51,10 @@ def test_beam_search_of_one_is_greedy_and_a_wider_one_finds_no_worse(model, sour
     for i in range(len(source)):
         memory, state = (np.asarray(x) for x in model.encode(source[i : i + 1]))
         given, ends = {"memory": memory, "source": source[i : i + 1]}, {"start": 2, "end": 3, "length": 6}
-        (one,) = beams.search(step, given, state, width=1, **ends)
+        (one,) = decoding.beam_search(step, given, state, width=1, **ends)
         assert list(one.tokens) == [t for t in tokens[i].numpy().tolist() if t]
         np.testing.assert_allclose(one.looked, looked[i, : len(one.tokens)], atol=1e-5)
-        wide = beams.search(step, given, state, width=5, **ends)
+        wide = decoding.beam_search(step, given, state, width=5, **ends)
         assert len({h.tokens for h in wide}) == 5
         assert wide[0].score >= one.score - 1e-6
 
@@ -69,7 +70,7 @@ def test_beam_search_finds_what_greed_misses():
         return {"logits": logits, "next_state": state, "attention": np.ones((1, 1))}
 
     begin = (step, {}, np.zeros((1, 3), np.float32))
-    greedy, wide = (beams.search(*begin, start=2, end=3, width=w, length=4)[0] for w in (1, 2))
+    greedy, wide = (decoding.beam_search(*begin, start=2, end=3, width=w, length=4)[0] for w in (1, 2))
     assert greedy.tokens[0] == 5
     assert wide.tokens == (4, 5, 3)
     assert wide.score == pytest.approx(np.log(0.4 * 0.95))
@@ -113,7 +114,7 @@ def test_words_are_translated_too(tmp_path):
 
 
 def test_bad_settings_are_one_sentence():
-    with pytest.raises(zoo.errors.UsageError, match=r"did you mean.*words"):
+    with pytest.raises(zoo.core.errors.UsageError, match=r"did you mean.*words"):
         plan.make_plan("attention", settings={"task.level": "word"}, data_dir=data_dir("attention"))
-    with pytest.raises(zoo.errors.UsageError, match=r"task\.beam"):
+    with pytest.raises(zoo.core.errors.UsageError, match=r"task\.beam"):
         plan.make_plan("attention", settings={"task.beam": 0})

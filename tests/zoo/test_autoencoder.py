@@ -9,8 +9,9 @@ from PIL import Image
 import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli, error
-from zoo import baselines, plan
-from zoo.similarity import compare_images
+from zoo.core import plan
+from zoo.evaluation import baselines
+from zoo.evaluation.image_similarity import compare_images
 
 KINDS = ("dense", "conv", "denoising", "variational")
 FASHION = str(DATA["fashion_mnist"])
@@ -176,5 +177,5 @@ def test_a_classifier_writes_no_picture(trained, tmp_path):
     ],
 )
 def test_unusable_arguments_are_refused(arguments, expected):
-    with pytest.raises(zoo.errors.UsageError, match=expected):
+    with pytest.raises(zoo.core.errors.UsageError, match=expected):
         zoo.build("autoencoder", **arguments)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import backbones
-from zoo.backbones import applications
+from zoo.modeling import backbones
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)).astype("float32")
 
@@ -20,9 +19,9 @@ def test_a_network_of_keras_applications_takes_pixels(monkeypatch):
     assert model.output.shape == (None, 1280)
     assert backbones.get("mobilenet_v2").build((96, 96, 3), "middle").output.shape == (None, 96)
     donor = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(96, 96, 3), pooling="avg")
-    monkeypatch.setattr(applications, "_network", lambda name, shape, weights: donor)  # as if it had been downloaded
+    monkeypatch.setattr(backbones, "_network", lambda name, shape, weights: donor)  # as if it had been downloaded
     donor._name = next(layer.name for layer in model.layers if layer.name.startswith("mobilenet"))
-    applications._pretrain("mobilenet_v2", model)
+    backbones._pretrain_application("mobilenet_v2", model)
     expected = donor(keras.applications.mobilenet_v2.preprocess_input(IMAGES.copy()), training=False)
     np.testing.assert_allclose(model(IMAGES, training=False), expected, atol=1e-4)
 
@@ -38,7 +37,7 @@ def test_without_network_the_weights_of_keras_are_one_sentence(monkeypatch):
     real = keras.applications.MobileNetV2
     monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)
     model = backbones.get("mobilenet_v2").build((96, 96, 3), "last")
-    with pytest.raises(zoo.errors.MissingError, match="--backbone efficientnet_lite0"):
+    with pytest.raises(zoo.core.errors.MissingError, match="--backbone efficientnet_lite0"):
         backbones.get("mobilenet_v2").pretrain(model)
 
 
@@ -115,5 +114,5 @@ def test_a_saved_model_is_trained_exported_and_proven(saved_model, tmp_path, mon
 
 
 def test_a_folder_that_is_no_saved_model_is_one_sentence(tmp_path):
-    with pytest.raises(zoo.errors.MissingError, match="cannot load"):
+    with pytest.raises(zoo.core.errors.MissingError, match="cannot load"):
         zoo.build("flowers", backbone=str(tmp_path))

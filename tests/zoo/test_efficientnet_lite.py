@@ -8,7 +8,7 @@ import pytest
 
 import pipelines
 import zoo
-from zoo.errors import ZooError
+from zoo.core.errors import ZooError
 from zoo.weights import efficientnet_lite0, torch_pickle
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables

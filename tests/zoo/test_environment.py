@@ -1,4 +1,4 @@
-"""What `zoo.environment` sets for the whole process."""
+"""What `zoo.core.environment` sets for the whole process."""
 
 import os
 import platform

@@ -7,9 +7,10 @@ import pytest
 
 import zoo
 from tests.zoo.conftest import data_dir
-from zoo import inference, plan, registry
-from zoo.capabilities import Begins
-from zoo.runs import Run
+from zoo.core import plan, registry
+from zoo.core.run_folder import Run
+from zoo.core.task import Begins
+from zoo.evaluation import outputs as inference
 
 VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other numbers
 MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
@@ -130,7 +131,7 @@ def test_tiny_training_ends_in_a_proven_bundle(trained, name):
 @pytest.mark.parametrize("name", MODELS)
 def test_builder_refuses_an_unknown_argument_with_the_nearest(name):
     option = registry.get_entry(name).options[-1].name
-    with pytest.raises(zoo.errors.UsageError, match=f"did you mean.*{option}"):
+    with pytest.raises(zoo.core.errors.UsageError, match=f"did you mean.*{option}"):
         zoo.build(name, **{f"{option}x": 1})
 
 

@@ -32,12 +32,12 @@ def test_a_run_gives_weights_to_every_api(trained, api):
 
 
 def test_weights_of_another_shape_are_refused(trained):
-    with pytest.raises(zoo.errors.ZooError, match="trained in another shape"):
+    with pytest.raises(zoo.core.errors.ZooError, match="trained in another shape"):
         zoo.build("fashion_mnist", weights=str(trained("fashion_mnist")), filters=(8, 24), depths=(1, 1))
 
 
 def test_weights_of_another_model_are_refused(trained):
-    with pytest.raises(zoo.errors.UsageError, match="holds weights of autoencoder"):
+    with pytest.raises(zoo.core.errors.UsageError, match="holds weights of autoencoder"):
         zoo.build("fashion_mnist", weights=str(trained("autoencoder")))
 
 

@@ -10,9 +10,13 @@ from PIL import Image
 import zoo
 from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
-from zoo import checkpoints, generative_metrics, latents, plan, sources
-from zoo.console import Console
-from zoo.runs import Run
+from zoo import predictor
+from zoo.cli.console import Console
+from zoo.core import plan
+from zoo.core.run_folder import Run
+from zoo.evaluation import generative_metrics
+from zoo.tasks.generative import gan
+from zoo.training import checkpoints, feature_extractor
 
 FASHION = str(DATA["fashion_mnist"])
 RANDOM = np.random.default_rng(0)
@@ -20,7 +24,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def judge():
-    return generative_metrics.judge_of((28, 28, 1))
+    return feature_extractor.judge_of((28, 28, 1))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("name", ["gan", "dcgan", "pix2pix", "cyclegan"])
 def test_an_interrupted_run_ends_as_one_that_was_not(name, tmp_path, monkeypatch):
-    from zoo import trainer
+    from zoo.training import trainer
 
     settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 3, "recipe.batch_size": 50}
     planned = plan.make_plan(name, settings=settings, data_dir=data_dir(name), precision="float32")
@@ -98,7 +102,7 @@ def test_each_side_only_moves_its_own_networks():
     ):
         model.compile(*optimizers, jit_compile=False)
         before = [v.numpy() for v in model.trainable_variables]
-        model.train_on_batch(latents.draw(4, 100, 0), RANDOM.integers(0, 256, (4, 28, 28, 1)))
+        model.train_on_batch(gan.draw_noise(4, 100, 0), RANDOM.integers(0, 256, (4, 28, 28, 1)))
         after = [v.numpy() for v in model.trainable_variables]
         changed = {v.path for v, a, b in zip(model.trainable_variables, before, after, strict=True) if (a != b).any()}
         assert changed == {v.path for v in moved.trainable_variables}
@@ -162,7 +166,7 @@ def test_a_collapsed_generator_is_called_collapsed(judge, real):
     without = generative_metrics.modes(judge, real, real[labels != 8])
     assert without["remarks"][0].startswith("mode collapse: 1 of 10 classes are hardly made (Bag)")
     assert without["diversity"] > 0.8
-    pixels = generative_metrics.judge_of((16, 16, 3))
+    pixels = feature_extractor.judge_of((16, 16, 3))
     colours = RANDOM.integers(0, 256, (50, 16, 16, 3))
     assert "class_shares" not in generative_metrics.modes(pixels, colours, colours)
     assert generative_metrics.modes(pixels, colours, np.repeat(colours[:1], 50, axis=0))["collapsed"]
@@ -184,7 +188,7 @@ def test_a_run_is_judged_between_floor_and_ceiling(trained):
 
 def test_only_the_generator_is_exported_and_samples_are_the_same_everywhere(trained, tmp_path):
     run = trained("dcgan")
-    contract = sources.open_source(run / "bundle").contract
+    contract = predictor.open_source(run / "bundle").contract
     (endpoint,) = contract.endpoints
     assert [t.name for t in endpoint.inputs] == ["noise"]
     assert endpoint.inputs[0].shape == (None, 4)
@@ -199,8 +203,8 @@ def test_only_the_generator_is_exported_and_samples_are_the_same_everywhere(trai
 def test_ways_between_noises_keep_their_distance_from_zero(trained):
     from zoo import sample
 
-    way = latents.walks(3, 50, seed=4)
-    lengths = np.linalg.norm(way, axis=1).reshape(3, latents.STEPS)
+    way = gan.noise_walks(3, 50, seed=4)
+    lengths = np.linalg.norm(way, axis=1).reshape(3, gan.STEPS)
     assert (lengths > 0.9 * np.minimum(lengths[:, :1], lengths[:, -1:])).all()
     shown = sample.run(trained("dcgan"), options={"interpolate": True, "count": 2}, seed=4)
-    assert shown.image.shape == (2 * 28, latents.STEPS * 28, 1)
+    assert shown.image.shape == (2 * 28, gan.STEPS * 28, 1)

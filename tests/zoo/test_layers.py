@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.layers import FusedBatchNormalization, fused
+from zoo.modeling.layers import FusedBatchNormalization, fused
 
 X = np.random.default_rng(0).normal(3, 2, (6, 5, 5, 4)).astype("float32")
 

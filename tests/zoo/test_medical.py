@@ -5,9 +5,9 @@ import pytest
 
 import pipelines
 import zoo
-from zoo.specs import Evaluation
-from zoo.tasks import medical
-from zoo.tasks.medical import Medical
+from zoo.core.task import Evaluation
+from zoo.tasks.image import medical
+from zoo.tasks.image.medical import Medical
 
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
 
@@ -62,9 +62,9 @@ def test_a_split_without_positives_leaves_out_what_is_undefined(answers):
 def test_the_positive_class_is_told_or_found():
     assert Medical().positive_class(info(("benign", "malignant"))) == 1
     assert Medical().positive_class(info(("a", "b", "c"))) == 2
-    with pytest.raises(zoo.errors.UsageError, match="did you mean melanoma"):
+    with pytest.raises(zoo.core.errors.UsageError, match="did you mean melanoma"):
         Medical(positive="melanom").positive_class(info())
-    with pytest.raises(zoo.errors.UsageError, match=r"task\.sensitivity"):
+    with pytest.raises(zoo.core.errors.UsageError, match=r"task\.sensitivity"):
         Medical(sensitivity=0)
 
 

@@ -13,10 +13,14 @@ import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import evaluate, generative_metrics, inference, networks, plan, predict, sources
-from zoo.errors import UsageError
-from zoo.runs import Run
-from zoo.similarity import compare_images
+from zoo import evaluate, predict, predictor
+from zoo.core import plan
+from zoo.core.errors import UsageError
+from zoo.core.run_folder import Run
+from zoo.evaluation import generative_metrics, outputs
+from zoo.evaluation.image_similarity import compare_images
+from zoo.modeling import blocks
+from zoo.training import feature_extractor
 
 FASHION = str(DATA["fashion_mnist"])
 RANDOM = np.random.default_rng(0)
@@ -57,7 +61,7 @@ def test_too_small_pictures_are_refused():
 
 @pytest.mark.parametrize(("side", "patch"), [(28, 16), (128, 34), (256, 70)])
 def test_a_score_sees_a_patch(side, patch):
-    critic = networks.patch_critic((side, side, 1), 1, lambda name: keras.layers.Activation("linear"))
+    critic = blocks.patch_critic((side, side, 1), 1, lambda name: keras.layers.Activation("linear"))
     image = tf.constant(RANDOM.integers(0, 256, (1, side, side, 1)).astype("float32"))
     with tf.GradientTape() as tape:
         tape.watch(image)
@@ -175,10 +179,10 @@ def test_generators_that_do_nothing_are_at_the_ceiling_and_lose_nothing():
             return images
 
     contracts = {way: planned.task.contract(Nothing(way), data.info) for way in ("a2b", "b2a")}
-    said = inference.collect_all(contracts, planned.feed(data, "test"), data.info)
+    said = outputs.collect_all(contracts, planned.feed(data, "test"), data.info)
     assert set(said.inputs) == set(said.outputs) == {"a", "b"}
     judged = dataclasses.replace(said, metrics=planned.task.metrics(said.outputs, said.truth, data.info))
-    studied = planned.task.study(judged, inference.joined(contracts), data, None).metrics
+    studied = planned.task.study(judged, outputs.joined(contracts), data, None).metrics
     for way in contracts:
         assert studied[f"cycle_error_{way}"] == 0
         assert studied[f"frechet_to_input_{way}"] == pytest.approx(1)
@@ -204,7 +208,7 @@ def test_what_comes_back_is_measured_through_both(trained):
     a = next(iter(planned.feed(data, "test").batches(200)))[0]["a"].numpy().astype("float32")
     back = model.b2a(model.a2b(a, training=False), training=False)
     assert judged.metrics["cycle_error_a2b"] == pytest.approx(np.abs(a - back).mean() / 255, rel=1e-3)
-    judge = generative_metrics.judge_of((28, 28, 1))
+    judge = feature_extractor.judge_of((28, 28, 1))
     made = generative_metrics.collect(judge.features, judged.outputs["b"])
     real = generative_metrics.collect(judge.features, judged.inputs["b"])
     expected = generative_metrics.distance_of(real, made)
@@ -224,18 +228,18 @@ def test_predict_goes_either_way_from_the_run_and_from_its_bundles(trained, garm
             np.testing.assert_allclose(picture[..., 0], expected, atol=1)
     cli("zoo.predict", run, garment, "-o", tmp_path / "out.png", "--direction", "b2a")
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
-    default = sources.open_source(run / "bundle-b2a").contract["serving_default"]
+    default = predictor.open_source(run / "bundle-b2a").contract["serving_default"]
     assert [t.name for t in (*default.inputs, *default.outputs)] == ["b", "a"]
-    lite = sources.open_source(run, "tflite", "b2a").contract["serving_default"]
+    lite = predictor.open_source(run, "tflite", "b2a").contract["serving_default"]
     assert lite.inputs[0].name == "b"
 
 
 def test_a_direction_that_there_is_not_is_one_sentence(trained):
     with pytest.raises(UsageError, match="b2a is not to be had here: this is a2b"):
-        sources.open_source(trained("cyclegan") / "bundle-a2b", served="b2a")
+        predictor.open_source(trained("cyclegan") / "bundle-a2b", served="b2a")
     for source in (trained("pix2pix"), trained("pix2pix") / "bundle"):
         with pytest.raises(UsageError, match="this model goes one way only"):
-            sources.open_source(source, served="a2b")
+            predictor.open_source(source, served="a2b")
 
 
 def test_a_second_export_leaves_the_first_alone(trained):

@@ -9,13 +9,14 @@ import pytest
 
 import zoo
 from tests.zoo.conftest import DATA
-from zoo import recipes, train
-from zoo.errors import UsageError
-from zoo.recipes import Recipe
+from zoo import train
+from zoo.core import recipe as recipes
+from zoo.core.errors import UsageError
+from zoo.core.recipe import Recipe
 
 
 def rates(steps=100, **fields):
-    from zoo.optimizers import make_optimizer
+    from zoo.training.optimizers import make_optimizer
 
     optimizer = make_optimizer(Recipe(epochs=10, learning_rate=1.0, **fields), steps)
     return np.array([float(optimizer._learning_rate(i)) for i in range(steps)])
@@ -42,7 +43,7 @@ def test_schedules_have_their_shapes():
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_weight_decay_spares_biases_and_normalisation(name):
-    from zoo.optimizers import make_optimizer
+    from zoo.training.optimizers import make_optimizer
 
     model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
     recipe = Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5, schedule="constant")
@@ -56,7 +57,7 @@ def test_weight_decay_spares_biases_and_normalisation(name):
 
 
 def test_muon_turns_the_gradient_of_a_convolution_into_an_orthogonal_step():
-    from zoo.optimizers import make_optimizer
+    from zoo.training.optimizers import make_optimizer
 
     model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
     optimizer = make_optimizer(Recipe(optimizer="muon", learning_rate=0.1, schedule="constant"), 10)
@@ -75,7 +76,7 @@ def test_muon_turns_the_gradient_of_a_convolution_into_an_orthogonal_step():
 
 @pytest.mark.parametrize("shape", [(3, 3, 8, 16), (24, 24), (16, 40)])
 def test_muon_turns_as_keras_does(shape):
-    from zoo.optimizers import Muon
+    from zoo.training.optimizers import Muon
 
     random, ours, theirs = np.random.default_rng(0), Muon(0.1), keras.optimizers.Muon(0.1)
     gradient = random.normal(size=shape).astype("float32")
@@ -88,7 +89,7 @@ def test_muon_turns_as_keras_does(shape):
 def test_adam_in_one_kernel_steps_as_keras_does(kind):
     import tensorflow as tf
 
-    from zoo import optimizers
+    from zoo.training import optimizers
 
     random, common = np.random.default_rng(0), {"global_clipnorm": 1.0, "use_ema": True, "weight_decay": 0.1}
     start = [random.normal(size=shape).astype("float32") for shape in ((7, 5), (3,))]
@@ -112,7 +113,7 @@ def test_adam_in_one_kernel_steps_as_keras_does(kind):
 
 
 def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
-    from zoo.optimizers import regularize
+    from zoo.training.optimizers import regularize
 
     model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
     assert not model.losses
@@ -124,7 +125,7 @@ def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
 
 
 def test_label_smoothing_equals_the_definition():
-    from zoo.losses import SparseCategoricalCrossentropy
+    from zoo.modeling.losses import SparseCategoricalCrossentropy
 
     logits, labels = np.random.default_rng(0).normal(size=(5, 4)).astype("float32"), np.array([0, 1, 2, 3, 0])
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -154,7 +155,7 @@ def test_unusable_values_are_refused(values, expected):
 
 
 def test_a_recipe_brings_builder_arguments_and_the_user_goes_first():
-    from zoo.plan import make_plan
+    from zoo.core.plan import make_plan
 
     settings = {"recipe.model": '{"dropout": 0.4, "filters": [8, 16]}', "model.dropout": "0.1"}
     plan = make_plan("fashion_mnist", settings=settings)
@@ -166,7 +167,7 @@ def test_a_recipe_brings_builder_arguments_and_the_user_goes_first():
 
 
 def test_dropout_is_a_field_of_the_recipe():
-    from zoo.plan import make_plan
+    from zoo.core.plan import make_plan
 
     assert make_plan("fashion_mnist", settings={"recipe.dropout": "0.4"}).asked == {"dropout": 0.4}
     plan = make_plan("fashion_mnist", settings={"recipe.dropout": "0.4", "model.dropout": "0.1"})
@@ -186,7 +187,7 @@ def competed(tmp_path_factory):
 
 
 def test_the_best_candidate_is_the_run(competed):
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     run = Run(competed)
     best = [min(r["val_loss"] for r in Run(competed / "restarts" / str(i)).history()) for i in (0, 1)]
@@ -197,7 +198,7 @@ def test_the_best_candidate_is_the_run(competed):
 
 
 def test_an_unknown_argument_of_a_candidate_is_refused():
-    from zoo.plan import make_plan
+    from zoo.core.plan import make_plan
 
     with pytest.raises(UsageError, match="did you mean filters"):
         make_plan("fashion_mnist", settings={"recipe.candidates": '[{"fliters": [8, 16]}]'})
@@ -214,7 +215,7 @@ def restarted(tmp_path_factory):
 
 
 def test_restarts_keep_the_best_by_validation(restarted):
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     best = [min(r["val_loss"] for r in Run(restarted / "restarts" / str(i)).history()) for i in (0, 1)]
     assert best[0] != best[1]
@@ -233,7 +234,7 @@ def test_compare_shows_what_differs(restarted, trained, tmp_path):
 
 
 def test_bfloat16_trains_and_saves_float32(tmp_path):
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     out, tiny = tmp_path / "run", {"filters": (8, 16), "depths": (1, 1)}
     arguments = {"asked": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
@@ -244,13 +245,14 @@ def test_bfloat16_trains_and_saves_float32(tmp_path):
 
 
 def test_a_time_budget_lowers_the_epochs(tmp_path):
-    from zoo import plan, speed
-    from zoo.console import Console
+    from zoo.cli.console import Console
+    from zoo.core import plan
+    from zoo.training import autotune
 
     tiny = {"filters": (8, 16), "depths": (1, 1)}
     settings = {"recipe.minutes": 0.001, "recipe.epochs": 500}
     planned = plan.make_plan("fashion_mnist", asked=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"]))
-    fitted = speed.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
+    fitted = autotune.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
     assert fitted.recipe.epochs == 1
 
 
@@ -264,7 +266,7 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
     ],
 )
 def test_a_plan_with_lists_comes_back_from_json_as_it_was(model, recipe, settings):
-    from zoo.plan import Plan, make_plan
+    from zoo.core.plan import Plan, make_plan
 
     plan = make_plan(model, recipe=recipe, settings=settings)
     back = Plan.from_json(json.loads(json.dumps(plan.to_json())))
@@ -274,7 +276,7 @@ def test_a_plan_with_lists_comes_back_from_json_as_it_was(model, recipe, setting
 
 def test_a_run_with_candidates_is_resumed(competed, tmp_path):
     """Killed after the first candidate: the second is trained on resume, and the same one is kept."""
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     run = tmp_path / "run"
     shutil.copytree(competed, run)

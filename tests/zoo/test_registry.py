@@ -9,8 +9,8 @@ import textwrap
 import pytest
 
 import zoo
-from zoo import plan, registry
-from zoo.errors import UsageError, ZooError
+from zoo.core import plan, registry
+from zoo.core.errors import UsageError, ZooError
 
 
 def python(code, **environment):
@@ -61,10 +61,8 @@ MODEL = '''
 """A model of somebody else."""
 import keras
 from keras import layers
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.classification import Classification
+from zoo import Card, Recipe, register
+from zoo.tasks import Classification
 
 
 @register(data="fashion_mnist", task=Classification(), recipes={"default": Recipe(epochs=1)}, tiny={"units": 4},

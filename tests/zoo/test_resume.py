@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests.zoo.conftest import DATA
-from zoo import checkpoints, registry
-from zoo.runs import Run
+from zoo.core import registry
+from zoo.core.run_folder import Run
+from zoo.training import checkpoints
 
 EPOCHS = 5
 WORDS = [

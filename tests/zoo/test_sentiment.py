@@ -96,7 +96,7 @@ def test_the_linear_model_counts_before_it_learns():
 @pytest.mark.parametrize("arguments", [{"pairs": 0}, {"parts": 1}, {"pairs": -1}])
 def test_a_linear_model_without_places_is_one_sentence(arguments):
     import zoo
-    from zoo.errors import UsageError
+    from zoo.core.errors import UsageError
 
     with pytest.raises(UsageError, match="pairs="):
         zoo.build("sentiment", **arguments)

@@ -14,8 +14,9 @@ import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import data_dir
 from tests.zoo.test_cli import cli, error
-from zoo import plan, predict, sources
-from zoo.layers import CropLike, InstanceNormalization, NearestUpsampling2D, ReflectionPadding2D
+from zoo import predict, predictor
+from zoo.core import plan
+from zoo.modeling.layers import CropLike, InstanceNormalization, NearestUpsampling2D, ReflectionPadding2D
 
 RANDOM = np.random.default_rng(0)
 NAME = "style_transfer"
@@ -83,7 +84,7 @@ def test_a_run_is_judged_beside_gatys(trained):
 
 
 def test_a_bundle_takes_jpeg_files_of_any_size_and_gives_jpeg_files(trained, tmp_path):
-    bundle = sources.open_source(trained(NAME) / "bundle", "saved_model")
+    bundle = predictor.open_source(trained(NAME) / "bundle", "saved_model")
     files = []
     for name, longest in (("chelsea", 90), ("coffee", 71)):
         picture = photographs()[name]

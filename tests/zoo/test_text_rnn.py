@@ -10,8 +10,10 @@ import pipelines
 import zoo
 from pipelines.text import words_and_characters
 from tests.zoo.conftest import FIXTURES
-from zoo import plan, sample, text_baselines
-from zoo.tasks import sampling
+from zoo import sample
+from zoo.core import plan
+from zoo.evaluation import baselines
+from zoo.tasks.text import decoding
 
 PLAY = (FIXTURES / "shakespeare.txt").read_text()
 
@@ -127,20 +129,20 @@ def test_n_grams_are_those_of_a_count_by_hand():
     # order 1: P(b|a) = (2 + 2 P(b)) / 5 with P(b) = (2 + 3/3) / 9; after b came only a: P(c|b) = (0 + P(c)) / 3
     p_b, p_c = (2 + 3 / 3) / 9, (1 + 3 / 3) / 9
     expected = -(math.log2((2 + 2 * p_b) / 5) + math.log2(p_c / 3)) / 2
-    assert text_baselines.ngram_bits(train, test, 3, 1) == pytest.approx(expected)
-    assert text_baselines.xz_bits(b"", b"abc" * 1000, 3000) < 0.5
-    assert text_baselines.xz_bits(PLAY.encode(), PLAY.encode(), len(PLAY)) < 0.1
+    assert baselines.ngram_bits(train, test, 3, 1) == pytest.approx(expected)
+    assert baselines.xz_bits(b"", b"abc" * 1000, 3000) < 0.5
+    assert baselines.xz_bits(PLAY.encode(), PLAY.encode(), len(PLAY)) < 0.1
 
 
 def test_choices_keep_to_top_p_and_to_what_may_be_written():
     logits = np.log([0.5, 0.3, 0.15, 0.05])
-    draw = sampling.chooser(0, top_p=0.75)
+    draw = decoding.chooser(0, top_p=0.75)
     assert {draw(logits) for _ in range(200)} == {0, 1}
-    assert {sampling.chooser(0, temperature=0.0, never=[0])(logits) for _ in range(3)} == {1}
+    assert {decoding.chooser(0, temperature=0.0, never=[0])(logits) for _ in range(3)} == {1}
 
 
 def test_bad_settings_are_one_sentence():
-    with pytest.raises(zoo.errors.UsageError, match=r"did you mean.*words"):
+    with pytest.raises(zoo.core.errors.UsageError, match=r"did you mean.*words"):
         plan.make_plan("text_rnn", settings={"task.level": "word"})
-    with pytest.raises(zoo.errors.UsageError, match="warm_up"):
+    with pytest.raises(zoo.core.errors.UsageError, match="warm_up"):
         plan.make_plan("text_rnn", settings={"task.warm_up": 500})

@@ -8,8 +8,8 @@ import pytest
 import export
 import zoo
 from tests.pipelines.test_words import TEXTS
-from zoo.capabilities import Tokenises
-from zoo.tasks import vocabularies
+from zoo.core.task import Tokenises
+from zoo.tasks.text import tokenizer_snippets
 
 MODELS = [name for name in zoo.list_models() if isinstance(zoo.get_spec(name).task, Tokenises)]
 
@@ -49,8 +49,8 @@ def test_words_and_spelled_rest_are_told_too(tmp_path, monkeypatch):
 
     vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
     info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=vocabulary)
-    (tmp_path / "vocabulary.json").write_bytes(vocabularies.assets(info)["vocabulary.json"])
-    tokens = _tokens(vocabularies.spelled_words(20, 3), tmp_path, monkeypatch)
+    (tmp_path / "vocabulary.json").write_bytes(tokenizer_snippets.assets(info)["vocabulary.json"])
+    tokens = _tokens(tokenizer_snippets.spelled_words(20, 3), tmp_path, monkeypatch)
     for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
         ids = words_and_characters.encode(text, vocabulary)[:20]
         assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()

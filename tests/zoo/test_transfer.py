@@ -11,10 +11,13 @@ import pipelines
 import zoo
 from tests import photographs
 from tests.zoo.conftest import DATA, data_dir
-from zoo import backbones, features, plan, train
-from zoo.console import Console
-from zoo.recipes import Recipe
-from zoo.tasks.transfer import Transfer
+from zoo import train
+from zoo.cli.console import Console
+from zoo.core import plan
+from zoo.core.recipe import Recipe
+from zoo.modeling import backbones
+from zoo.tasks.image.transfer_learning import Transfer
+from zoo.training import feature_cache
 
 TINY = {"backbone": "efficientnet_lite_tiny"}
 
@@ -47,11 +50,11 @@ def test_the_four_cases(count, similarity, case, level, phases):
 
 
 def test_wrong_policies_are_answered():
-    with pytest.raises(zoo.errors.UsageError, match="did you mean finetune"):
+    with pytest.raises(zoo.core.errors.UsageError, match="did you mean finetune"):
         Transfer(policy="fintune")
-    with pytest.raises(zoo.errors.UsageError, match=r"task\.similarity"):
+    with pytest.raises(zoo.core.errors.UsageError, match=r"task\.similarity"):
         Transfer(similarity="close")
-    with pytest.raises(zoo.errors.UsageError, match="did you mean efficientnet_lite0"):
+    with pytest.raises(zoo.core.errors.UsageError, match="did you mean efficientnet_lite0"):
         backbones.get("efficientnet_lit0")
 
 
@@ -82,7 +85,7 @@ def test_frozen_features_are_what_the_network_says_of_the_views(planned, dataset
     model = planned.build(dataset.info)
     body = keras.Model(model.input, model.get_layer("embedding").output)
     feed = planned.feed(dataset, "train", training=True).take(6)
-    held = features.compute(body, feed, 3, 7, Console(quiet=True))
+    held = feature_cache.compute(body, feed, 3, 7, Console(quiet=True))
     assert held["embedding"].shape == (6, 3, 1280)
     plain = planned.feed(dataset, "train").take(6)
     images, labels = next(iter(plain.batches(6)))
@@ -90,14 +93,14 @@ def test_frozen_features_are_what_the_network_says_of_the_views(planned, dataset
     assert (held["label"] == labels.numpy()).all()
     augmented = next(iter(feed.batches(6, seed=7, epoch=2)))[0]
     np.testing.assert_allclose(held["embedding"][:, 2], body(tf.cast(augmented, "float32")), atol=1e-4)
-    rows = features.as_feed(held)
+    rows = feature_cache.as_feed(held)
     seen = np.stack([next(iter(rows.epochs(6, seed=1, start=e, stop=e + 1)))[0][0] for e in range(12)])
     assert len(np.unique(seen[:, 0])) > 1
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e3])
 def test_features_of_any_scale_are_standardised(scale, planned, dataset):
-    from zoo import transfer
+    from zoo.training import transfer
 
     model = planned.build(dataset.info)
     embedding = scale * np.random.default_rng(0).normal(2, 1, (200, 2, 1280)).astype(np.float32)
@@ -116,16 +119,16 @@ def test_features_are_computed_once(tmp_path):
         return {"embedding": np.ones((2, 1, 3), np.float32), "label": np.arange(2)}
 
     path = tmp_path / "features" / "train.npz"
-    first, again = features.remembered(path, make), features.remembered(path, make)
+    first, again = feature_cache.remembered(path, make), feature_cache.remembered(path, make)
     assert len(calls) == 1
     assert (first["label"] == again["label"]).all()
     path.write_bytes(path.read_bytes()[:100])
-    features.remembered(path, make)
+    feature_cache.remembered(path, make)
     assert len(calls) == 2
 
 
 def test_batch_statistics_stay_where_they_are_unless_the_case_says_otherwise(planned, dataset):
-    from zoo import transfer
+    from zoo.training import transfer
 
     model = planned.build(dataset.info)
     norms = [layer for layer in model._flatten_layers() if type(layer).__name__ == "BatchNormalization"]
@@ -145,9 +148,9 @@ def test_both_phases_train_and_a_killed_one_is_taken_up(planned, tmp_path):
     rows = (tmp_path / "whole" / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3", "4", "5"]
 
-    from zoo import trainer
+    from zoo.training import fit
 
-    real = trainer.fit
+    real = fit.fit
 
     def killed(model, planned, info, training, validation, run, console):
         if run.path.name == "tune":
@@ -155,7 +158,7 @@ def test_both_phases_train_and_a_killed_one_is_taken_up(planned, tmp_path):
         return real(model, planned, info, training, validation, run, console)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "fit", killed)
+        patch.setattr(fit, "fit", killed)
         with pytest.raises(KeyboardInterrupt):
             train.run("flowers", out=str(tmp_path / "half"), **arguments)
     again = train.run("flowers", out=str(tmp_path / "half"), **arguments)
@@ -183,13 +186,13 @@ def hostile(folder):
 def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     import tensorflow as tf
 
-    from zoo import predict, sources
-    from zoo.tasks.classification import softmax
+    from zoo import predict, predictor
+    from zoo.tasks.image.classification import softmax
 
     run, files = trained("flowers"), hostile(tmp_path)
     raw = [path.read_bytes() for path in files]
     examples = tf.data.Dataset.from_tensor_slices({"image": raw, "label": tf.zeros(len(raw), tf.int64)})
-    opened = sources.open_source(run / "bundle")
+    opened = predictor.open_source(run / "bundle")
     feed = opened.task.examples(examples, opened.info, Recipe(), {}, training=False)
     pixels = next(iter(feed.batches(len(raw))))[0].numpy()
     assert len(np.unique(pixels.reshape(len(raw), -1), axis=0)) == len(raw)  # no two are read alike
@@ -227,9 +230,9 @@ def test_category_names_are_shown_and_wrong_ones_answered(trained, tmp_path):
     assert {"Eileen Collins", "chelsea"} < {row["label"] for row in rows}
     for content, message in (('{"orchid": "x"}', "names none"), ("[]", "JSON object"), ("{", "is not JSON")):
         (tmp_path / "names.json").write_text(content)
-        with pytest.raises(zoo.errors.UsageError, match=message):
+        with pytest.raises(zoo.core.errors.UsageError, match=message):
             predict.run(run, [picture], category_names=tmp_path / "names.json")
-    with pytest.raises(zoo.errors.MissingError, match="cannot read"):
+    with pytest.raises(zoo.core.errors.MissingError, match="cannot read"):
         predict.run(run, [picture], category_names=tmp_path / "none.json")
 
 

@@ -9,10 +9,12 @@ from PIL import Image
 import pipelines
 import zoo
 from tests.zoo.conftest import DATA
-from zoo import evaluate, predict, registry, weights
-from zoo.errors import UsageError, ZooError
-from zoo.plan import make_plan
-from zoo.specs import Weights, first_metrics
+from zoo import evaluate, predict, weights
+from zoo.core import registry
+from zoo.core.errors import UsageError, ZooError
+from zoo.core.plan import make_plan
+from zoo.core.spec import Weights
+from zoo.core.task import first_metrics
 from zoo.weights import __main__ as ship
 
 SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]

@@ -10,7 +10,9 @@ import pytest
 import zoo
 from pipelines.text import word_similarity, words
 from tests.zoo.conftest import FIXTURES
-from zoo import neighbours, plan, predict
+from zoo import predict
+from zoo.core import plan
+from zoo.evaluation import word_similarity as neighbours
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ import tensorflow as tf
 from keras import layers, ops
 
 from pipelines.text.sequences import END, PADDING, START
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.translation import Translation
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.text.translation import Translation
 
 # === Subclassed Model ===
 

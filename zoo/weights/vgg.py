@@ -16,7 +16,7 @@ import numpy as np
 
 from pipelines.errors import NotHere
 from pipelines.sources import packages, search, storage
-from zoo.errors import unknown
+from zoo.core.errors import unknown
 
 if TYPE_CHECKING:
     import keras

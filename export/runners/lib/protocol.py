@@ -128,11 +128,25 @@ def local_modules(before: set[str]) -> list[str]:
     return sorted(found)
 
 
+def import_module(name: str) -> None:
+    """Import a module that holds a model's classes, or the one that it has become since the model was exported.
+
+    A package whose modules moved says so in its `MOVED_MODULES`, {old name: new name}.
+    """
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        moved = getattr(importlib.import_module(name.partition(".")[0]), "MOVED_MODULES", {})
+        if name not in moved:
+            raise
+        importlib.import_module(moved[name])
+
+
 def import_modules(names: list[str]) -> str | None:
     """Import the modules that hold a model's classes; return why one cannot be imported, or None."""
     for name in names:
         try:
-            importlib.import_module(name)
+            import_module(name)
         except Exception as error:
             return f"{name} cannot be imported ({one_line(error)})"
     return None
