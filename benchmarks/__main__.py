@@ -9,7 +9,7 @@ import importlib
 import click
 
 from benchmarks import report
-from benchmarks.work import HERE, Work, measure
+from benchmarks.benchmark import HERE, Work, measure
 from zoo.cli import console as shell
 from zoo.cli.console import Console
 from zoo.core.errors import unknown

@@ -17,7 +17,7 @@ environment.prepare()
 
 from tensorflow.tsl.profiler.protobuf import xplane_pb2  # noqa: E402 - TensorFlow has no public reader of its traces
 
-from benchmarks import fitting  # noqa: E402 - Keras is configured first
+from benchmarks.timing import fitting  # noqa: E402 - Keras is configured first
 from zoo.modeling.layers import fused  # noqa: E402
 
 WARM_UP, STEPS, SHOWN = 30, 10, 16

@@ -11,8 +11,8 @@ import os
 import re
 from typing import Any
 
-from benchmarks import picture
-from benchmarks.work import HERE, NEVER, Score, Work, reached
+from benchmarks.benchmark import HERE, NEVER, Score, Work, reached
+from benchmarks.plots import draw
 from pipelines.sources.storage import write_atomic
 from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
@@ -63,7 +63,7 @@ def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
     write_atomic(path, json.dumps(held, indent=2, allow_nan=False) + "\n")
     write_atomic(HERE / "RESULTS.md", markdown(held))
     write_atomic(README, BLOCK.sub(lambda block: block[1] + table(held) + block[2], README.read_text()))
-    plots.save(picture.draw(held[name]), PICTURES / f"{name}.png")
+    plots.save(draw(held[name]), PICTURES / f"{name}.png")
 
 
 def _plain(told: Any) -> Any:

@@ -5,7 +5,7 @@ import sys
 import time
 
 import pipelines
-from benchmarks.process import peak_mb
+from benchmarks.timing.process import peak_mb
 from zoo.core import environment, registry
 
 environment.prepare()

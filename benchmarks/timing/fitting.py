@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from benchmarks import networks
+from benchmarks.timing import networks
 from zoo.core.environment import computing_in
 from zoo.core.plan import make_plan
 
@@ -13,7 +13,7 @@ BATCH = 128  # with AdamW as well: as the peers train
 
 
 def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> tuple[keras.Model, tf.data.Dataset]:
-    """Return a network of benchmarks/networks.py and an epoch of our feed in Fashion-MNIST, augmented by `policy`."""
+    """Return a network of `timing/networks.py` and an epoch of our feed in Fashion-MNIST, augmented by `policy`."""
     settings = {"recipe.augment": policy, "recipe.batch_size": batch, "recipe.optimizer": "adamw"}
     plan = make_plan("fashion_mnist", settings=settings)
     dataset = plan.load_data()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.process import peak_mb, since_start
+from benchmarks.timing.process import peak_mb, since_start
 
 BATCHES, WARM_UP, TIMES, SECONDS = (1, 32), 10, 500, 3.0
 P50, P95 = "p50 ms, batch {}", "p95 ms, batch {}"

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.work import NEVER
+from benchmarks.benchmark import NEVER
 
 WIDE = 20  # how many times the least the largest may be before bars are drawn on a logarithmic axis
 OURS, PEER = "C0", "C7"

@@ -12,14 +12,14 @@ environment.prepare()
 import numpy as np  # noqa: E402 - Keras is configured first
 
 import zoo  # noqa: E402
-from benchmarks import prepare_fashion_mnist  # noqa: E402 - writes the arrays
+from benchmarks.prepare import fashion_mnist  # noqa: E402 - writes the arrays
 from export import export_model  # noqa: E402
 from pipelines import Info  # noqa: E402
 from zoo import weights  # noqa: E402
 
 out = Path(os.environ["BENCHMARK_DATA"]) / "inference"
 shutil.rmtree(out, ignore_errors=True)
-images = np.load(prepare_fashion_mnist.target)["train_images"][:500].astype(np.float32)
+images = np.load(fashion_mnist.target)["train_images"][:500].astype(np.float32)
 model = zoo.build("fashion_mnist", weights="default")
 info = Info.from_json(weights.description("fashion_mnist")["info"])
 onnx = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from benchmarks.process import Watching
+from benchmarks.timing.process import Watching
 
 SIZE, BATCH, PASSES = 224, 32, 4
 
