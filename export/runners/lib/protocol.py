@@ -119,7 +119,7 @@ def local_modules(before: set[str]) -> list[str]:
     """Return the top-level modules loaded since `before` that are neither Python, nor installed, nor the runner."""
     homes = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     homes += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    homes = [os.path.realpath(path) + os.sep for path in [*homes, os.path.dirname(__file__)]]
+    homes = [os.path.realpath(path) + os.sep for path in [*homes, os.path.dirname(os.path.dirname(__file__))]]
     found = set()
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
