@@ -10,8 +10,7 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import augment, feeding, stateless_random
-
-from .conftest import FIXTURES
+from tests.pipelines.conftest import FIXTURES
 
 
 def digest(batches):

@@ -17,8 +17,7 @@ import pipelines
 from pipelines import DataError, images, text
 from pipelines.errors import NotHere
 from pipelines.sources import packages
-
-from .conftest import FIXTURES
+from tests.pipelines.conftest import FIXTURES
 
 FILES = FIXTURES / "fashion_mnist"
 KINDS = [("PNG", "RGB"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB")]

@@ -13,8 +13,7 @@ import pytest
 import pipelines
 from pipelines.errors import NotHere
 from pipelines.sources import mnist_family, packages, search, storage
-
-from .conftest import FIXTURES
+from tests.pipelines.conftest import FIXTURES
 
 FILES = FIXTURES / "fashion_mnist"
 DATASETS = FIXTURES.parent.parent / "pipelines" / "datasets"

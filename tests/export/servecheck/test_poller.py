@@ -68,7 +68,7 @@ def test_a_publisher_that_copies_into_place_is_caught(version, tmp_path):
 def test_a_publisher_that_touches_a_version_is_caught(version, tmp_path):
     from pathlib import Path
 
-    home = str(Path(__file__).parents[2])
+    home = str(Path(__file__).parents[3])
     reader = provoke(version, tmp_path / "base", 1, (sys.executable, "-c", TOUCHING, home))
     assert "version 1 was touched after it was seen" in reader.found
 

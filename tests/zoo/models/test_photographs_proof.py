@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 import pipelines
 import zoo
 from tests import photographs
-from tests.zoo.test_efficientnet_lite import CLASSES
+from tests.zoo.models.test_efficientnet_lite import CLASSES
 from zoo import train
 
 pytestmark = pytest.mark.proof

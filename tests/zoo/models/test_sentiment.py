@@ -7,7 +7,7 @@ import pytest
 
 import pipelines
 from pipelines.text import words
-from tests.pipelines.test_words import TEXTS
+from tests.pipelines.text.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
 

@@ -5,8 +5,7 @@ import tensorflow as tf
 import pipelines
 from pipelines import text
 from pipelines.datasets import shakespeare
-
-from .conftest import FIXTURES
+from tests.pipelines.conftest import FIXTURES
 
 PLAY = FIXTURES / "shakespeare.txt"
 HOSTILE = [

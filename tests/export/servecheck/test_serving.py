@@ -219,7 +219,7 @@ def test_our_side_of_the_wire(base, bundles, tmp_path, monkeypatch, factor, stat
     with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
     program = tmp_path / "server"
-    home = str(Path(__file__).parents[2])
+    home = str(Path(__file__).parents[3])
     program.write_text(STAND_IN.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
     program.chmod(0o755)
     monkeypatch.setenv(server.VARIABLE, str(program))

@@ -10,8 +10,7 @@ from PIL import Image
 import pipelines
 from pipelines.sources import search, tfds
 from tests.photographs import photographs
-
-from .conftest import FIXTURES
+from tests.pipelines.conftest import FIXTURES
 
 GARMENTS = FIXTURES / "fashion_mnist"
 SPLITS = ("train", "validation", "test")

@@ -10,8 +10,7 @@ import tensorflow as tf
 import pipelines
 from pipelines.datasets import dates
 from pipelines.text import sequences
-
-from .test_words import TEXTS
+from tests.pipelines.text.test_words import TEXTS
 
 PAIRS = ["It's 3 March, it's 3 March!!", "1987-03-03", "caf\u00e9 bad \U0001f642", "a a bad yes"]
 

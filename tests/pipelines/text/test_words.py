@@ -3,8 +3,7 @@ import pytest
 import tensorflow as tf
 
 from pipelines.text import words
-
-from .test_text import HOSTILE
+from tests.pipelines.text.test_text import HOSTILE
 
 TEXTS = [
     *HOSTILE,

@@ -7,7 +7,7 @@ import pytest
 
 import export
 import zoo
-from tests.pipelines.test_words import TEXTS
+from tests.pipelines.text.test_words import TEXTS
 from zoo.core.task import Tokenises
 from zoo.tasks.text import tokenizer_snippets
 
