@@ -1,6 +1,8 @@
 """Side by side with what people would use instead: `python -m benchmarks`, never a test.
 
 works/    one file per piece of work: who competes, in which unit, what is to be reached
+prepare/  the data and the models that a work needs, made once
+timing/   how time is measured
 ours/     our contenders, one script each
 peers/    the others, written as their own documentation writes them
 

@@ -9,10 +9,10 @@ import importlib
 import click
 
 from benchmarks import report
-from benchmarks.work import HERE, Work, measure
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import unknown
+from benchmarks.benchmark import HERE, Work, measure
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import unknown
 
 
 def works() -> dict[str, Work]:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from zoo import environment
+from zoo.core import environment
 
 environment.prepare()
 
 from tensorflow.tsl.profiler.protobuf import xplane_pb2  # noqa: E402 - TensorFlow has no public reader of its traces
 
-from benchmarks import fitting  # noqa: E402 - Keras is configured first
-from zoo.layers import fused  # noqa: E402
+from benchmarks.timing import fitting  # noqa: E402 - Keras is configured first
+from zoo.modeling.layers import fused  # noqa: E402
 
 WARM_UP, STEPS, SHOWN = 30, 10, 16
 

@@ -11,12 +11,12 @@ import os
 import re
 from typing import Any
 
-from benchmarks import picture
-from benchmarks.work import HERE, NEVER, Score, Work, reached
-from export import onednn
-from pipelines.sources import write_atomic
-from zoo import plots
-from zoo.runs import git_revision
+from benchmarks.benchmark import HERE, NEVER, Score, Work, reached
+from benchmarks.plots import draw
+from export.runtime import onednn
+from pipelines.sources.storage import write_atomic
+from zoo.core.run_folder import git_revision
+from zoo.evaluation import plots
 
 PICTURES = HERE.parent / "docs" / "benchmarks"
 README = HERE.parent / "README.md"
@@ -27,7 +27,10 @@ VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 def machine() -> dict[str, Any]:
     """Return what the figures depend on."""
-    from zoo.speed import has_bfloat16, processor  # starts TensorFlow
+    from zoo.training.autotune import (
+        has_bfloat16,
+        processor,  # starts TensorFlow
+    )
 
     return {
         "processor": processor(),
@@ -62,7 +65,7 @@ def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
     write_atomic(path, json.dumps(held, indent=2, allow_nan=False) + "\n")
     write_atomic(HERE / "RESULTS.md", markdown(held))
     write_atomic(README, BLOCK.sub(lambda block: block[1] + table(held) + block[2], README.read_text()))
-    plots.save(picture.draw(held[name]), PICTURES / f"{name}.png")
+    plots.save(draw(held[name]), PICTURES / f"{name}.png")
 
 
 def _plain(told: Any) -> Any:

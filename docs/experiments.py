@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.plan import make_plan
+from zoo.core.plan import make_plan
 
 MODEL, PRECISION = "mnist", "float32"
 LARGE, SMALL = [256, 256], [4]

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from docs.experiments import COMMON, EXPERIMENTS, MODEL, PRECISION, Experiment
-from pipelines.sources import write_atomic
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import unknown
-from zoo.recipes import Recipe
+from pipelines.sources.storage import write_atomic
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import unknown
+from zoo.core.recipe import Recipe
 
 if TYPE_CHECKING:
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
 HERE = Path(__file__).parent
 PICTURES = HERE / "recipes"
@@ -46,7 +46,7 @@ HEADER = (
 def train(experiment: Experiment, label: str, folder: Path) -> Run:
     """Train a variant, or return the run of an earlier experiment that trained the same."""
     from zoo import train as training
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     out = folder / hashlib.sha256(experiment.command(label).encode()).hexdigest()[:12]
     if not out.exists():
@@ -72,7 +72,7 @@ def measured(run: Run, test: Mapping[str, float] | None) -> dict[str, float]:
 
 def measure(experiment: Experiment, folder: Path, console: Console) -> dict[str, dict[str, float]]:
     """Train every variant, draw them, return their rows."""
-    from zoo import plots
+    from zoo.evaluation import plots
 
     rows, drawn, weights = {}, {}, {}
     for label in experiment.variants:
@@ -184,8 +184,8 @@ def _anchor(title: str) -> str:
 @shell.common_options
 def main(names: tuple[str, ...], console: Console) -> None:
     """Train each EXPERIMENT (all, if none is named), and write docs/recipes.md and its pictures."""
-    from zoo import environment
-    from zoo.speed import processor
+    from zoo.core import environment
+    from zoo.training.autotune import processor
 
     known = {e.name: e for e in EXPERIMENTS}
     for name in names:

@@ -6,7 +6,7 @@ import importlib
 import os
 from typing import Any
 
-from export import onednn
+from export.runtime import onednn
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL") or "3"  # TensorFlow reads it when imported
 onednn.choose()
@@ -14,16 +14,16 @@ onednn.choose()
 _HOMES = {
     "export_model": "export.exporter",
     "verify_bundle": "export.verifier",
-    "publish": "export.publishing",
-    "compare": "export.comparing",
+    "publish": "export.bundle.publisher",
+    "compare": "export.artifacts.comparison",
     "check_serving": "export.servecheck",
-    "load": "export.loading",
-    "infer_contract": "export.inference",
-    "Bundle": "export.bundle",
-    "Certificate": "export.certificate",
+    "load": "export.bundle.loader",
+    "infer_contract": "export.contract.inference",
+    "Bundle": "export.bundle.layout",
+    "Certificate": "export.proof.certificate",
     "Contract": "export.contract",
     "Endpoint": "export.contract",
-    "Evaluation": "export.evaluation",
+    "Evaluation": "export.proof.evaluation",
     "Tensor": "export.contract",
     "ExportError": "export.errors",
     "ExportFailed": "export.errors",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from export.verbs import Group, compare, diff, formats, inspect, model, publish, serve_check, verify
+from export.cli import Group, compare, diff, formats, inspect, model, publish, serve_check, verify
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})

@@ -33,7 +33,7 @@ class ExportFailed(ExportError):
 
     Attributes:
         bundle_path: Where the unproven bundle is kept for study.
-        certificate: The `export.certificate.Certificate` that says why.
+        certificate: The `export.proof.certificate.Certificate` that says why.
     """
 
     def __init__(self, message: str, bundle_path: Path, certificate: Any) -> None:
@@ -45,3 +45,9 @@ class ExportFailed(ExportError):
 
 class Unsupported(Exception):
     """A named, known impossibility: the format cannot carry this model, and why."""
+
+
+def check_present(path: Path) -> None:
+    """Raise MissingError unless a file is there."""
+    if not path.is_file():
+        raise MissingError(f"there is no file {path}; give the path of one")

@@ -12,26 +12,25 @@ from typing import Any
 
 import numpy as np
 
-from export import bisecting, bundle, serving
-from export.backend import load_tensorflow
-from export.bundle import Bundle
-from export.card import FIGURES, write_card
-from export.certificate import FAIL, PASS, UNSUPPORTED, Certificate
+from export.bundle import layout, serving
+from export.bundle.card import FIGURES, write_card
+from export.bundle.layout import Bundle, choose_place, next_to, put, withhold, write_assets
 from export.contract import FORMATS, KERAS_FORMATS, Contract
-from export.dependencies import code_dependency
+from export.contract.artifact import Artifact
+from export.contract.inference import infer_contract
 from export.errors import ExportError, ExportFailed, Unsupported
-from export.evaluation import Evaluation
-from export.formats import DEFAULT_FORMATS, Artifact, onnx, tflite, writer
-from export.golden import cases_for, write_golden
-from export.inference import infer_contract
-from export.locating import write_layers
-from export.places import choose_place, next_to, put
-from export.proof import Subject, check_names, prove
-from export.quantisation import Quantisation
-from export.reference import run_reference
-from export.requests import write_requests
-from export.runners.calls import one_line
-from export.staging import withhold, write_assets
+from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
+from export.formats.custom_code import code_dependency
+from export.parity.golden import cases_for, write_golden
+from export.parity.rest_requests import write_requests
+from export.proof.bisect import explain as explain_by_bisection
+from export.proof.certificate import FAIL, PASS, UNSUPPORTED, Certificate
+from export.proof.evaluation import Evaluation, Quantisation
+from export.proof.layer_diff import write_layers
+from export.proof.prove import Subject, check_names, prove
+from export.proof.reference import run_reference
+from export.runners.lib.calls import one_line
+from export.runtime.backend import load_tensorflow
 
 
 def export_model(
@@ -119,21 +118,21 @@ def _export(
     order: _Order, target: Path, version: int, put: Callable[[Path], Path], tell: Callable[[str], None]
 ) -> Bundle:
     """Stage, prove and publish; or keep what failed beside its place."""
-    folder = bundle.stage(target)
+    folder = layout.stage(target)
     try:
         certificate, manifest = _write_and_prove(order, folder, version, tell)
-        bundle.write_json(folder / bundle.PARITY, certificate.to_json())
+        layout.write_json(folder / layout.PARITY, certificate.to_json())
         if (folder / "saved_model").is_dir():
             (folder / serving.CONFIG).write_text(serving.models_config(target.name))
         write_card(folder, order.contract, certificate, manifest, order.card, target.name)
-        manifest = bundle.seal(folder, manifest)
+        manifest = layout.seal(folder, manifest)
         if certificate.verdict == PASS:
             tell(f"publishing {target}")
             return Bundle(put(folder), manifest, order.contract, certificate)
         mark = "failed" if certificate.verdict == FAIL else "incomplete"
-        kept = bundle.keep(folder, target, mark)
+        kept = layout.keep(folder, target, mark)
     except BaseException:
-        bundle.discard(folder)
+        layout.discard(folder)
         raise
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {kept}", kept, certificate)
 
@@ -188,7 +187,7 @@ def _write_and_prove(
     coarser = order.quantisation
     coarser.judge(subject, certificate)
     if order.bisect:
-        bisecting.explain(*(order.model, contract, cases), artifacts, certificate.artifacts, coarser.calibration)
+        explain_by_bisection(*(order.model, contract, cases), artifacts, certificate.artifacts, coarser.calibration)
     tflite.clean(folder)
     shutil.rmtree(folder / onnx.WORK, ignore_errors=True)
     withhold(folder, artifacts, certificate)
@@ -215,7 +214,7 @@ def _write(order: _Order, folder: Path, format: str, version: int, dependency: M
             raise Unsupported("a class of the model is defined in __main__, where no other process finds it")
         return writer(format)(order.model, order.contract, folder, version)
     except Unsupported as error:
-        for path in bundle.partial_files(folder, format):
+        for path in layout.partial_files(folder, format):
             path.unlink()
         return Artifact(format, format, (), state=UNSUPPORTED, reason=str(error))
     except ExportError:

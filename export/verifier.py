@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from export import bundle
-from export.certificate import FAIL, PASS, Certificate, Row
+from export.bundle import layout
 from export.contract import Contract
+from export.contract.artifact import Artifact
 from export.errors import ExportError
-from export.formats import Artifact
-from export.golden import read_golden
-from export.proof import Subject, prove
+from export.parity.golden import read_golden
+from export.proof.certificate import FAIL, PASS, Certificate, Row
+from export.proof.prove import Subject, prove
 
 
 def verify_bundle(
@@ -34,11 +34,11 @@ def verify_bundle(
     folder = Path(path)
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    found = bundle.damage(folder)
+    found = layout.damage(folder)
     row = Row("files", "bundle", None, FAIL if found else PASS, "; ".join(found[:5]) or None)
     if found:
         return Certificate([row])
-    manifest = bundle.read_manifest(folder)
+    manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
     if problem := _labels(folder, contract):
         row.state, row.reason = FAIL, problem

@@ -69,8 +69,8 @@ def preview(
     """Show what augmentation does to PICTURES (files, or folders of them): each row a picture, and views of it."""
     from PIL import Image
 
-    from pipelines import preview as previewing
-    from pipelines.sources import write_atomic
+    from pipelines.augment import preview as previewing
+    from pipelines.sources.storage import write_atomic
 
     files = previewing.choose(sources, rows)
     picture = Image.fromarray(previewing.grid(files, augment, views, size, fit, seed))

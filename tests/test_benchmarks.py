@@ -10,10 +10,11 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import latency, picture, report, work
+from benchmarks import benchmark, plots, report
 from benchmarks.__main__ import works
-from benchmarks.race import Race
-from benchmarks.work import HERE, Contender, Goal, Score, Work, measure, reached
+from benchmarks.benchmark import HERE, Contender, Goal, Score, Work, measure, reached
+from benchmarks.timing import latency
+from benchmarks.timing.time_to_accuracy import Race
 
 WORK = Work(
     title="A walk",
@@ -76,7 +77,7 @@ def test_the_readme_shows_each_goal_between_its_marks(saved):
 
 def test_a_picture_has_a_bar_for_who_ran_and_a_panel_for_what_is_judged(saved):
     result = json.loads((saved / "results.json").read_text())["walk"]
-    values, memory = picture.draw(result).axes
+    values, memory = plots.draw(result).axes
     assert [bar.get_width() for bar in values.patches] == [2, 8]
     assert [bar.get_width() for bar in memory.patches] == [100, 150]
     assert [label.get_text() for label in values.get_yticklabels()] == ["us", "them"]
@@ -91,7 +92,7 @@ def test_growth_is_drawn_as_lines_over_size():
             for who in ("us", "them") for power in (4, 6, 5)
         },
     }  # fmt: skip
-    (axes,) = picture.draw(result).axes
+    (axes,) = plots.draw(result).axes
     assert [line.get_label() for line in axes.lines] == ["us", "them"]
     assert list(axes.lines[0].get_xdata()) == [10**4, 10**5, 10**6]
 
@@ -124,7 +125,7 @@ def test_who_never_arrives_is_named_and_beaten(saved):
     assert "| lame | never | never to never, best accuracy 0.91, seconds to 94 % never |" in text
     assert "us against lame: seconds to 94 %: the peer never did (to reach 3)." in text
     assert "lame against us: **0.00, missed** (to reach 1)." in text
-    first, _ = picture.draw(json.loads((saved / "results.json").read_text())["race"]).axes
+    first, _ = plots.draw(json.loads((saved / "results.json").read_text())["race"]).axes
     assert [note.get_text() for note in first.texts] == [" 2", " 5", " never"]
 
 
@@ -150,7 +151,7 @@ def test_a_peer_that_cannot_be_installed_is_not_run(tmp_path, monkeypatch):
     python.parent.mkdir()
     python.write_text("#!/bin/sh\nexit 1\n")  # as pip does without a package index
     python.chmod(0o755)
-    monkeypatch.setattr(work, "PEER_VENV", tmp_path)
+    monkeypatch.setattr(benchmark, "PEER_VENV", tmp_path)
     lonely = Work("", "", True, (Contender("it", "ours/command.py", requirements=("torch", "numpy")),), rounds=1)
     assert measure(lonely, print, lambda rounds, scores: None)["it"].not_run == "pip could not install torch, numpy"
 

@@ -10,9 +10,9 @@ import pytest
 
 from docs import recipes
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
-from zoo.options import settings
-from zoo.plan import make_plan
-from zoo.recipes import Recipe
+from zoo.cli.options import settings
+from zoo.core.plan import make_plan
+from zoo.core.recipe import Recipe
 
 PAGE = (Path(recipes.__file__).parent / "recipes.md").read_text()
 RESULTS = json.loads((recipes.PICTURES / "results.json").read_text())

@@ -4,6 +4,7 @@
     zoo.list_models()
     model = zoo.build("fashion_mnist", api="subclassed")
     from zoo import fashion_mnist            # the builder itself
+    from zoo import Card, Recipe, register   # for models of your own; the task classes are in `zoo.tasks`
 
 Importing `zoo` and listing import no TensorFlow.
 """
@@ -13,13 +14,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import export  # noqa: F401  (sets what TensorFlow reads when it is imported: log level, oneDNN)
-from zoo.registry import get_spec, list_models, register
+from zoo.core.recipe import Recipe
+from zoo.core.registry import get_spec, list_models, register
+from zoo.core.spec import Card, Weights
 
 if TYPE_CHECKING:
     import keras
 
 __version__ = "0.1.0"
-__all__ = ["build", "get_spec", "list_models", "register"]
+__all__ = ["Card", "Recipe", "Weights", "build", "get_spec", "list_models", "register"]
+MOVED_MODULES = {  # where Keras classes were -> where they are: bundles and .keras files of before name the former
+    "zoo.backbones.hub": "zoo.modeling.backbones",
+    "zoo.layers": "zoo.modeling.layers",
+    "zoo.losses": "zoo.modeling.losses",
+    "zoo.metrics": "zoo.modeling.metrics",
+    "zoo.optimizers": "zoo.training.optimizers",
+}
 
 
 def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Model:
@@ -37,7 +47,7 @@ def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Mode
         UsageError: Unknown model, argument or weights, with the nearest names.
         MissingError: The weights are not there, or do not fit.
     """
-    from zoo import registry
+    from zoo.core import registry
 
     builder = registry.get_builder(name)
     arguments = registry.check_arguments(name, arguments)
@@ -50,7 +60,7 @@ def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Mode
 
 def __getattr__(name: str) -> Any:
     if not name.startswith("_") and name in list_models():
-        from zoo.registry import get_builder
+        from zoo.core.registry import get_builder
 
         return get_builder(name)
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

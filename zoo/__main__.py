@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from zoo import console as shell
-from zoo import registry
-from zoo.console import Console
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core import registry
 
 VERBS = {
     "train": "Train a model, judge it, export it and prove every artifact.",
@@ -39,7 +39,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Answer a mistyped verb with the nearest ones."""
         if args and args[0] not in VERBS:
-            from zoo.errors import unknown
+            from zoo.core.errors import unknown
 
             raise unknown("command", args[0], VERBS)
         return super().resolve_command(ctx, args)

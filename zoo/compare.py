@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import MissingError, UsageError
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import MissingError, UsageError
 
 SETTINGS = ("model", "recipe_name", "recipe", "task", "arguments", "data", "seed", "precision", "versions", "machine")
 
@@ -29,7 +29,7 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
         UsageError: Fewer than two, or one is no run folder.
         MissingError: A picture was asked for, and a run has not finished an epoch.
     """
-    from zoo.runs import Run, flat
+    from zoo.core.run_folder import Run, flat
 
     if len(paths) < 2:
         raise UsageError("name at least two runs to compare")
@@ -40,7 +40,7 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
     metrics = [_metrics(r) for r in runs]
     names = list(dict.fromkeys(n for m in metrics for n in m))
     if out is not None:
-        from zoo import plots
+        from zoo.evaluation import plots
 
         histories = {str(p): r.history() for p, r in zip(paths, runs, strict=True)}
         empty = [p for p, rows in histories.items() if not rows]

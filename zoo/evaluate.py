@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo import console as shell
-from zoo.capabilities import Studies
-from zoo.console import Console
-from zoo.specs import first_metrics
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.task import Studies, first_metrics
 
 if TYPE_CHECKING:
     import keras
 
     from pipelines.dataset import Dataset
-    from zoo.plan import Plan
-    from zoo.specs import Evaluation
+    from zoo.core.plan import Plan
+    from zoo.core.task import Evaluation
 
 
 READABLE = 20  # classes whose confusion matrix a terminal can show
@@ -44,11 +43,11 @@ def run(
         MissingError: No epoch was finished.
         pipelines.DataError: The data is not to be had.
     """
-    from zoo import environment
+    from zoo.core import environment
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     folder = Run.open(path)
     plan = folder.plan()
@@ -78,20 +77,20 @@ def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evalu
 
     Of a task that serves several models all are asked: their inputs and outputs are put together.
     """
-    from zoo import inference
+    from zoo.evaluation import outputs
 
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-    evaluation = inference.collect_all(contracts, plan.feed(dataset, split), dataset.info)
+    evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     if isinstance(plan.task, Studies):
-        contract = inference.joined(contracts)
+        contract = outputs.joined(contracts)
         evaluation = plan.task.study(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
     return evaluation
 
 
 def _draw(folder: Any, plan: Any, evaluation: Any) -> None:
-    from zoo import plots
+    from zoo.evaluation import plots
 
     history = folder.history()
     if history:

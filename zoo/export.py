@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo import console as shell
-from zoo.capabilities import Encodes, Phased, Ships, Tokenises
-from zoo.console import Console
-from zoo.errors import MissingError
-from zoo.options import check_quantize, quantize_option
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.cli.options import check_quantize, quantize_option
+from zoo.core.errors import MissingError
+from zoo.core.task import Encodes, Phased, Ships, Tokenises
 
 if TYPE_CHECKING:
     from export.contract import Contract
     from pipelines.dataset import Dataset, Info
-    from zoo.plan import Plan
-    from zoo.runs import Run
+    from zoo.core.plan import Plan
+    from zoo.core.run_folder import Run
 
 CALIBRATION = 256  # examples of the training split that the ranges of int8 are measured on
 GOLDEN = 32  # real examples of the test split among the golden inputs
@@ -51,13 +51,13 @@ def run(
         UsageError: It is no run folder, or the bundle exists.
         export.ExportError: An artifact failed its proof; the bundle is kept beside, marked.
     """
-    from zoo import environment
+    from zoo.core import environment
 
     console, quantize = console or Console(quiet=True), check_quantize(quantize)
     environment.prepare()
     from export import export_model
-    from zoo import inference
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
+    from zoo.evaluation import outputs as inference
 
     folder = Run.open(path)
     plan, model = folder.plan(), folder.model()
@@ -89,8 +89,8 @@ def run(
 
 def _coarser(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
     """Return what quantised files need: training examples to calibrate on, test examples to judge by."""
-    from export.evaluation import Evaluation
-    from zoo import inference
+    from export.proof.evaluation import Evaluation
+    from zoo.evaluation import outputs as inference
 
     endpoint, info = contract["serving_default"], dataset.info
     judged = inference.collect(endpoint, plan.feed(dataset, "test"), info)
@@ -114,7 +114,7 @@ def _free(path: Path, suffixes: Iterable[str]) -> Path:
 
 
 def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
-    from zoo import registry
+    from zoo.core import registry
 
     spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
     info = folder.info()

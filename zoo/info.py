@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from zoo import console as shell
-from zoo import registry
-from zoo.console import Console
-from zoo.recipes import Recipe
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core import registry
+from zoo.core.recipe import Recipe
 
 
 def run(name: str) -> dict[str, Any]:

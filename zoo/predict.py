@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import MissingError, UsageError, ZooError
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import MissingError, UsageError, ZooError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,14 +64,14 @@ def run(
         UsageError: Neither a run nor a bundle, nothing to ask about, or no such direction.
         MissingError: The task cannot predict.
     """
-    from zoo import environment
+    from zoo.core import environment
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo import sources
-    from zoo.capabilities import Explains, Predicts
+    from zoo import predictor
+    from zoo.core.task import Explains, Predicts
 
-    opened = sources.open_source(Path(source), served=direction)
+    opened = predictor.open_source(Path(source), served=direction)
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:
         info = renamed(info, Path(category_names))
@@ -179,7 +179,7 @@ def main(
 
 
 def _write_picture(out: Path, pictures: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
-    from zoo.pictures import tile, write
+    from zoo.evaluation.images import tile, write
 
     if not pictures and not problems:
         raise MissingError(f"the answers of this model are no pictures: {out} would be empty; give -o a .csv file")
@@ -191,7 +191,7 @@ def _write_picture(out: Path, pictures: dict[str, np.ndarray], problems: list[st
 def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
     import io
 
-    from pipelines.sources import write_atomic
+    from pipelines.sources.storage import write_atomic
 
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from zoo import console as shell
-from zoo import pictures
-from zoo.console import Console
-from zoo.errors import MissingError
-from zoo.specs import Shown
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import MissingError
+from zoo.core.task import Shown
+from zoo.evaluation import images
 
 RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 
@@ -34,13 +34,13 @@ def run(
     Raises:
         MissingError: The task makes nothing, or the runtime needs a bundle that is not there.
     """
-    from zoo import environment
+    from zoo.core import environment
 
     environment.prepare()
-    from zoo import sources
-    from zoo.capabilities import Samples
+    from zoo import predictor
+    from zoo.core.task import Samples
 
-    opened = sources.open_source(Path(source), runtime)
+    opened = predictor.open_source(Path(source), runtime)
     if not isinstance(opened.task, Samples):
         raise MissingError(f"a model for {opened.task.title} makes nothing new; try python -m zoo.predict")
     return opened.task.sample(opened.call, opened.contract, options or {}, seed, opened.info)
@@ -80,7 +80,7 @@ def main(
         console.say(line)
     if shown.image is not None:
         path = Path(out or "samples.png")
-        pictures.write(path, shown.image)
+        images.write(path, shown.image)
         console.say(f"written: {path}")
     console.result(list(shown.rows))
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import UsageError
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import UsageError
 from zoo.weights.vgg import CHOICES
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from zoo.gatys import Painting
+    from zoo.training.neural_style import Painting
 
 OPTIMIZERS = ("lbfgs", "adam")
 STARTS = ("content", "noise")
@@ -65,28 +65,30 @@ def run(
         pipelines.DataError: A file is no image, or the features are not to be had.
         ZooError: The loss is no longer a number.
     """
-    from zoo import environment, pictures
+    from zoo.core import environment
+    from zoo.evaluation import images
 
     console = console or Console(quiet=True)
     out = Path(out)
-    pictures.check_name(out)
+    images.check_name(out)
     environment.prepare()
     import keras
     import numpy as np
 
-    from zoo import gatys, perceptual
+    from zoo.modeling import perceptual_loss
+    from zoo.training import neural_style
     from zoo.weights.vgg import load_vgg
 
-    wanted, painted = (pictures.read(path, size) for path in (content, style))
+    wanted, painted = (images.read(path, size) for path in (content, style))
     keras.utils.set_random_seed(seed)
     vgg, source = load_vgg(features)
-    loss = perceptual.Objective(vgg, painted, perceptual.Weights(alpha, beta, variation))
+    loss = perceptual_loss.Objective(vgg, painted, perceptual_loss.Weights(alpha, beta, variation))
     noise = np.random.default_rng(seed).uniform(0, 255, wanted.shape)
     began = time.monotonic()
     with _Progress(console, steps) as tell:
-        objective = gatys.Objective(loss, wanted)
+        objective = neural_style.Objective(loss, wanted)
         first = noise if start == "noise" else wanted
-        painting = gatys.paint(objective, first, steps=steps, optimizer=optimizer, tell=tell)
+        painting = neural_style.paint(objective, first, steps=steps, optimizer=optimizer, tell=tell)
     seconds = time.monotonic() - began
     strip = out.with_name(f"{out.stem}-strip{out.suffix}")
     _write(out, strip, painting, wanted, original_colours)
@@ -106,13 +108,13 @@ def run(
 
 
 def _write(out: Path, strip: Path, painting: Painting, content: np.ndarray, original_colours: bool) -> None:
-    from zoo import pictures
+    from zoo.evaluation import images
 
     image, steps = painting.image, painting.strip
     if original_colours:
-        image, steps = (pictures.with_colours_of(content, image), [pictures.with_colours_of(content, s) for s in steps])
-    pictures.write(out, image)
-    pictures.write(strip, pictures.tile(steps, columns=len(steps)))
+        image, steps = (images.with_colours_of(content, image), [images.with_colours_of(content, s) for s in steps])
+    images.write(out, image)
+    images.write(strip, images.tile(steps, columns=len(steps)))
 
 
 class _Progress:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import UsageError
-from zoo.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
-from zoo.plan import PRECISIONS
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.cli.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
+from zoo.core.errors import UsageError
+from zoo.core.plan import PRECISIONS
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
-    from zoo.plan import Plan
-    from zoo.runs import Run
+    from zoo.core.plan import Plan
+    from zoo.core.run_folder import Run
 
 
 def run(
@@ -66,12 +66,12 @@ def run(
         ZooError: The loss became NaN.
         export.ExportError: An artifact failed its proof.
     """
-    from zoo import environment
+    from zoo.core import environment
 
     console, quantize = console or Console(quiet=True), check_quantize(quantize)
     environment.prepare()
-    from zoo import speed
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
+    from zoo.training import autotune
 
     wanted = {"recipe": recipe, "asked": asked, "settings": settings, "data_dir": data_dir, "cache_dir": cache_dir}
     wanted |= {"seed": seed, "precision": precision, "init": init}
@@ -79,8 +79,8 @@ def run(
     dataset = planned.load_data()
     if folder is None:
         requested = planned.to_json()
-        planned = speed.choose_precision(planned, dataset, console)
-        planned = speed.fit_to_budget(planned, dataset, console)
+        planned = autotune.choose_precision(planned, dataset, console)
+        planned = autotune.fit_to_budget(planned, dataset, console)
         folder = Run.create(planned.model, out)
         folder.save_config(planned, dataset.info, {"requested": requested})
     return _carry_out(planned, folder, dataset, export, quantize, console)
@@ -90,8 +90,9 @@ def _carry_out(
     planned: Plan, folder: Run, dataset: Dataset, export: bool, quantize: Sequence[str], console: Console
 ) -> dict[str, Any]:
     """Train, judge, export; return the summary, which is written last."""
-    from zoo import evaluate, trainer
+    from zoo import evaluate
     from zoo import export as exporting
+    from zoo.training import trainer
 
     began = time.monotonic()
     info = dataset.info
@@ -119,8 +120,8 @@ def _carry_out(
 
 def _begin(name: str | None, wanted: dict[str, Any], out: str | None, resume: str | None) -> tuple[Plan, Run | None]:
     """Return the plan, and the unfinished run that it goes on with, if there is one."""
-    from zoo.plan import make_plan
-    from zoo.runs import Run
+    from zoo.core.plan import make_plan
+    from zoo.core.run_folder import Run
 
     if resume is not None:
         folder = Run.open(resume)
@@ -204,7 +205,7 @@ def main(
 
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
-    from zoo import registry
+    from zoo.core import registry
 
     if name is None and resume is None:
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")

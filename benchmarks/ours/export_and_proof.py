@@ -9,13 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from export.backend import load_tensorflow
+from export.runtime.backend import load_tensorflow
 
 load_tensorflow()
 
 import export.exporter  # noqa: E402 - TensorFlow's noise is turned down first
-from benchmarks import networks  # noqa: E402
-from benchmarks.process import Watching, cpu_seconds  # noqa: E402
+from benchmarks.timing import networks  # noqa: E402
+from benchmarks.timing.process import Watching, cpu_seconds  # noqa: E402
 
 
 def main(what: str) -> dict[str, float]:

@@ -9,12 +9,12 @@ import time
 
 import keras
 
-from zoo import environment
+from zoo.core import environment
 
 environment.prepare()
 
-from benchmarks import fitting  # noqa: E402 - Keras is configured first
-from zoo.layers import fused  # noqa: E402
+from benchmarks.timing import fitting  # noqa: E402 - Keras is configured first
+from zoo.modeling.layers import fused  # noqa: E402
 
 WARM_UP, STEPS = 20, 80
 

@@ -33,10 +33,13 @@ def once(work: Path) -> float:
 
 def through(work: Path) -> float:
     """Train the same head with the frozen backbone below it in every step."""
-    from zoo import evaluate, plan, trainer, transfer
-    from zoo.callbacks import save_weights
-    from zoo.console import Console
-    from zoo.runs import Run
+    from zoo import evaluate
+    from zoo.cli.console import Console
+    from zoo.core import plan
+    from zoo.core.run_folder import Run
+    from zoo.modeling import backbones
+    from zoo.training import fit, transfer
+    from zoo.training.callbacks import save_weights
 
     console = Console(quiet=True)
     planned = plan.make_plan("flowers", data_dir=FOLDER)
@@ -45,17 +48,17 @@ def through(work: Path) -> float:
     run.save_config(planned, dataset.info, {"requested": planned.to_json()})
     model = planned.build(dataset.info)
     transfer._begin(model, planned, "efficientnet_lite0", console)
-    model.get_layer(transfer.BACKBONE).trainable = False
+    model.get_layer(backbones.BACKBONE).trainable = False
     fitted = dataclasses.replace(planned, recipe=phase.recipe)
     feeds = [fitted.feed(dataset, split, training=split == "train") for split in ("train", "validation")]
-    trainer.fit(model, fitted, dataset.info, *feeds, run, console)
+    fit.fit(model, fitted, dataset.info, *feeds, run, console)
     model.load_weights(run.weights)
     save_weights(model, run)
     return evaluate.run(run.path, dataset=dataset)["metrics"]["accuracy"]
 
 
 with tempfile.TemporaryDirectory() as work:
-    from zoo import environment
+    from zoo.core import environment
     from zoo.weights import efficientnet_lite0
 
     environment.prepare()

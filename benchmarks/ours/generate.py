@@ -11,7 +11,7 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np  # noqa: E402 - one core is chosen before any runtime starts its threads
 
 import export  # noqa: E402
-from zoo.tasks import sampling  # noqa: E402
+from zoo.tasks.text import decoding  # noqa: E402
 
 WARM_UP, LENGTH = 20, 500
 
@@ -20,11 +20,11 @@ def main(runtime: str) -> float:
     """Write greedily; return characters a second."""
     bundle = export.load(Path(os.environ["BENCHMARK_DATA"]) / "text_rnn", runtime)
     states = {t.name: np.zeros(t.shape, np.float32) for t in bundle.contract["step"].inputs if t.meaning == "state"}
-    choose = sampling.chooser(0, temperature=0.0)
+    choose = decoding.chooser(0, temperature=0.0)
     step = bundle["step"]
-    sampling.generate(lambda inputs: step(**inputs), states, [1], WARM_UP, choose)
+    decoding.generate(lambda inputs: step(**inputs), states, [1], WARM_UP, choose)
     began = time.perf_counter()
-    sampling.generate(lambda inputs: step(**inputs), states, [1], LENGTH, choose)
+    decoding.generate(lambda inputs: step(**inputs), states, [1], LENGTH, choose)
     return LENGTH / (time.perf_counter() - began)
 
 

@@ -5,8 +5,8 @@ import sys
 import time
 
 import pipelines
-from benchmarks.process import peak_mb
-from zoo import environment, registry
+from benchmarks.timing.process import peak_mb
+from zoo.core import environment, registry
 
 environment.prepare()
 

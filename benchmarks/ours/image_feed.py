@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pipelines
-from benchmarks.feeding import BATCH, PASSES, SIZE, told
+from benchmarks.timing.feeding import BATCH, PASSES, SIZE, told
 
 
 def main() -> dict[str, float]:

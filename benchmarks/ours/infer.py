@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks import latency
+from benchmarks.timing import latency
 
 BUNDLE = Path(os.environ["BENCHMARK_DATA"]) / "inference"
 

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from zoo import environment
+from zoo.core import environment
 
 environment.prepare()
 

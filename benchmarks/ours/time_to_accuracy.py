@@ -10,16 +10,16 @@ import sys
 
 import keras
 
-from zoo import environment
+from zoo.core import environment
 
 environment.prepare()
 
-from benchmarks.race import Race  # noqa: E402 - Keras is configured first
-from zoo import speed  # noqa: E402
-from zoo.console import Console  # noqa: E402
-from zoo.layers import fused  # noqa: E402
-from zoo.options import settings  # noqa: E402
-from zoo.plan import make_plan  # noqa: E402
+from benchmarks.timing.time_to_accuracy import Race  # noqa: E402 - Keras is configured first
+from zoo.cli.console import Console  # noqa: E402
+from zoo.cli.options import settings  # noqa: E402
+from zoo.core.plan import make_plan  # noqa: E402
+from zoo.modeling.layers import fused  # noqa: E402
+from zoo.training import autotune  # noqa: E402
 
 
 class Judge(keras.callbacks.Callback):
@@ -40,12 +40,12 @@ def main(targets: str, *fields: str) -> dict:
     seed = int(os.environ["BENCHMARK_TURN"])
     plan = make_plan("fashion_mnist", settings=settings(fields), seed=seed)
     dataset, recipe = plan.load_data(), plan.recipe
-    plan = speed.choose_precision(plan, dataset, Console(quiet=True))
+    plan = autotune.choose_precision(plan, dataset, Console(quiet=True))
     keras.utils.set_random_seed(seed)
     training = plan.feed(dataset, "train", training=True)
     steps, test = training.steps(recipe.batch_size), plan.feed(dataset, "test").batches(256)
     race = Race([float(target) for target in targets.split(",")])
-    with speed.computing_in(plan.precision):
+    with environment.computing_in(plan.precision):
         model = plan.build(dataset.info)
     plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
     batches = training.epochs(recipe.batch_size, seed=seed, stop=recipe.epochs)

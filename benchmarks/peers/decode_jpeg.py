@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from benchmarks.feeding import BATCH, told
+from benchmarks.timing.feeding import BATCH, told
 
 RATIO = 4
 

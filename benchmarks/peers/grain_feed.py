@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.feeding import BATCH, told
 from benchmarks.peers.torchvision_feed import TRANSFORMS
+from benchmarks.timing.feeding import BATCH, told
 
 
 def read(file: Path) -> tuple[Image.Image, int]:

@@ -11,8 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import networks
-from benchmarks.process import Watching, cpu_seconds
+from benchmarks.timing import networks
+from benchmarks.timing.process import Watching, cpu_seconds
 
 RELOADS = {
     "keras": "import keras, sys, numpy as np\n"

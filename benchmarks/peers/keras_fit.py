@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks import networks
+from benchmarks.timing import networks
 
 WARM_UP, STEPS, BATCH = 20, 80, 128
 

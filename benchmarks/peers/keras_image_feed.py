@@ -10,7 +10,7 @@ import os
 import keras
 import tensorflow as tf
 
-from benchmarks.feeding import BATCH, SIZE, told
+from benchmarks.timing.feeding import BATCH, SIZE, told
 
 
 def main() -> dict[str, float]:

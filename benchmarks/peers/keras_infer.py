@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from benchmarks import latency
+from benchmarks.timing import latency
 
 
 def load(way: str):

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.race import Race
+from benchmarks.timing.time_to_accuracy import Race
 
 
 class Judge(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ import time
 
 import tensorflow as tf
 
-from benchmarks import networks
+from benchmarks.timing import networks
 
 SIDE, SECONDS = 2048, 3.0
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn, optim
 from torch.optim.lr_scheduler import StepLR
 
-from benchmarks.race import Race
+from benchmarks.timing.time_to_accuracy import Race
 
 MEAN, DEVIATION = 0.2860, 0.3530
 

@@ -11,7 +11,7 @@ import torch
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from benchmarks.feeding import BATCH, SIZE, told
+from benchmarks.timing.feeding import BATCH, SIZE, told
 
 TRANSFORMS = v2.Compose(
     [

@@ -1,6 +1,6 @@
 """How long a person waits for an answer that needs no TensorFlow."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 OURS = {
     "zoo (the list)": ("-m", "zoo"),

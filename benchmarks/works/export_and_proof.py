@@ -1,8 +1,8 @@
 """What the proof costs: our export with its proof against Keras' own export calls and one reload of each file."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
-NAMES = ("small", "mobilenet_v2", "resnet50")  # of benchmarks/networks.py
+NAMES = ("small", "mobilenet_v2", "resnet50")  # of benchmarks/timing/networks.py
 OURS, PEER = "export and proof, {}", "Keras' export and a reload each, {}"
 
 WORK = Work(

@@ -1,6 +1,6 @@
 """What our feed, augmentation included, costs a training; the faster the arithmetic, the more it shows."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 from benchmarks.works.training import NO_BFLOAT16
 
 FED, BOUND = "our feed, {}", "one constant batch, {}"

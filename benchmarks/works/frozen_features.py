@@ -1,6 +1,6 @@
 """What it saves to compute the features of a frozen backbone once."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 ONCE, THROUGH = "frozen features once", "fit through the frozen backbone"
 
@@ -15,5 +15,5 @@ WORK = Work(
     goals=tuple(Goal(ONCE, THROUGH, ratio, of) for of, ratio in {"": 5, "seconds an epoch": 10}.items()),
     rounds=1,
     quick=False,
-    prepare="prepare_crops.py",
+    prepare="prepare/crops.py",
 )

@@ -1,6 +1,6 @@
 """What a character costs in each runtime, on one core."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 WORK = Work(
     title="Writing text one character at a time, text_rnn of the default size, one core",
@@ -13,5 +13,5 @@ WORK = Work(
         Contender("model.predict of the last 128 tokens", "peers/keras_predict_loop.py", ("window",)),
     ),
     goals=(Goal("TFLite, step", "model.predict of one token and the state", 5),),
-    prepare="prepare_generation.py",
+    prepare="prepare/generation.py",
 )

@@ -1,6 +1,6 @@
 """How export and proof grow with the parameters of a model."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 OURS, PEER = "export and proof, 10^{}", "Keras' export and a reload each, 10^{}"
 POWERS = range(4, 9)

@@ -1,6 +1,6 @@
 """How the feed grows with the examples: as fast for many as for few, and in a memory that does not grow with them."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 KEPT = {"memory": "kept in memory, 10^{}", "disk": "kept on disk, 10^{}"}
 DISK = KEPT["disk"]

@@ -1,6 +1,6 @@
 """How fast folders of photographs reach a model, augmented and with nothing cached."""
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 TORCH = ("torch>=2.9", "torchvision", "numpy", "psutil")
 
@@ -22,5 +22,5 @@ WORK = Work(
         Goal("our feed", "decode_jpeg alone, same DCT scale", 0.8),
         Goal("our feed", "torchvision, two workers", 0, of="peak MB"),
     ),
-    prepare="prepare_photographs.py",
+    prepare="prepare/photographs.py",
 )

@@ -6,8 +6,8 @@ against 0.78 (the best of 500, as all of these). One at a time on one core, the 
 98: its kernels keep the multipliers busier, and nothing beside them costs.
 """
 
-from benchmarks.latency import P50
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
+from benchmarks.timing.latency import P50
 
 INT8, ONNX, PREDICT = "LiteRT, int8", "onnxruntime", "model.predict"
 BATCH_32 = P50.format(32)
@@ -34,5 +34,5 @@ WORK = Work(
         Goal(FLOAT, ONNX, 1),
         *(Goal(ours, ONNX, 1, of=BATCH_32) for ours in (INT8, FLOAT)),
     ),
-    prepare="prepare_inference.py",
+    prepare="prepare/inference.py",
 )

@@ -1,6 +1,6 @@
 """The forms in which TensorFlow can run a recurrent layer on a CPU."""
 
-from benchmarks.work import Contender, Work
+from benchmarks.benchmark import Contender, Work
 
 FORMS = {"layer": "the layer as it is", "unroll": "unroll=True", "time_major": "time first, ops.scan"}
 

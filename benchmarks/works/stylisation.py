@@ -5,7 +5,7 @@ On one core of an AMD EPYC the TFLite file took 2.15 s of CPU time before, and 1
 What is left is convolutions; the last, with three filters, wastes most of XNNPACK's tile of 16.
 """
 
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
 
 WORK = Work(
     title="Stylising a photograph of 512x512, style_transfer of the default size",
@@ -16,6 +16,6 @@ WORK = Work(
         Contender("model.predict", "peers/keras_predict_image.py"),
     ),
     goals=(Goal("TFLite", "model.predict", 1),),
-    prepare="prepare_stylisation.py",
+    prepare="prepare/stylisation.py",
     quick=False,
 )

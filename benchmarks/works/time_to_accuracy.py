@@ -5,8 +5,8 @@ the default recipe with smaller batches and fewer epochs, as one who is in a hur
 half the channels too.
 """
 
-from benchmarks.race import SECONDS
-from benchmarks.work import Contender, Goal, Work
+from benchmarks.benchmark import Contender, Goal, Work
+from benchmarks.timing.time_to_accuracy import SECONDS
 
 HURRIED = ("recipe.batch_size=128", "recipe.learning_rate=0.005", "recipe.augment=flip")
 HALF = "model.filters=[16,32,64,128]"
@@ -29,5 +29,5 @@ WORK = Work(
         *(Goal(TO_94, peer, 3, of=SECONDS.format(0.94)) for peer in (KERAS, PYTORCH)),
     ),
     quick=False,
-    prepare="prepare_fashion_mnist.py",
+    prepare="prepare/fashion_mnist.py",
 )

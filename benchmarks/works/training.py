@@ -4,9 +4,9 @@ The bound is what the machine's large matrix multiplications would give; the REA
 cores of an AMD EPYC, which has no AMX, bfloat16 multiplies only 1.9 times as fast as float32.
 """
 
-from benchmarks.work import Contender, Goal, Work
-from export import onednn
-from zoo.speed import has_bfloat16
+from benchmarks.benchmark import Contender, Goal, Work
+from export.runtime import onednn
+from zoo.training.autotune import has_bfloat16
 
 TORCH = ("torch>=2.9", "numpy")
 NO_BFLOAT16 = "" if has_bfloat16() else "this processor has no bfloat16 arithmetic"
@@ -35,14 +35,14 @@ def _goals(precision: str, of_keras: float) -> tuple[Goal, ...]:
 
 
 def work(network: str, quick: bool) -> Work:
-    """Return the work of training a network of benchmarks/networks.py."""
+    """Return the work of training a network of benchmarks/timing/networks.py."""
     return Work(
         title=f"Training throughput, {network}, batch 128, no augmentation",
         unit="images/s",
         higher_is_better=True,
         contenders=(*_contenders(network, "float32", ""), *_contenders(network, "bfloat16", NO_BFLOAT16)),
         goals=(*_goals("float32", 1.4), *_goals("bfloat16", 2.5)),
-        prepare="prepare_fashion_mnist.py",
+        prepare="prepare/fashion_mnist.py",
         quick=quick,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import CheckFailed, ExportError, MissingError
-from export.versions import served_versions
+from export.formats.saved_model_versions import served_versions
 
 FLAGS = ("flex", "custom", "random", "stateful")
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from export.artifacts import Description, Port, Signature
-from export.backend import load_tensorflow
 from export.errors import ExportError
+from export.runtime.backend import load_tensorflow
 
 INIT = "__saved_model_init_op"
 RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|StatefulUniform|Rng")

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from export.contract import Contract
-from export.errors import Unsupported
-from export.formats import Artifact
+from export.contract.artifact import Artifact
+from export.errors import ExportError, Unsupported, check_present
+from export.runtime.backend import load_tensorflow
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -25,3 +26,20 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
         raise Unsupported(f"{type(model).__name__} cannot be saved: {' '.join(str(error).split())[:200]}") from error
     endpoints = tuple(e.name for e in contract.carried_by("keras"))
     return Artifact("keras", path.name, endpoints, producer={"keras": keras.__version__})
+
+
+def read_model(path: Path) -> Any:
+    """Return the Keras model in a .keras or .h5 file, loaded in safe mode.
+
+    Raises:
+        MissingError: If the file is not there.
+        ExportError: If Keras cannot load it.
+    """
+    check_present(path)
+    load_tensorflow()
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ExportError(f"Keras cannot load {path}: {' '.join(str(error).split())[:300]}") from error

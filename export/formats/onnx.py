@@ -8,10 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from export import process
 from export.contract import Contract
-from export.formats import Artifact
+from export.contract.artifact import Artifact
 from export.formats.saved_model import save
+from export.runtime import process
 
 OPSET = 18  # what tf2onnx 1.17 writes at most
 WORK = ".onnx-work"  # in the staging folder; the exporter removes it

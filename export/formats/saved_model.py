@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from export.contract import Contract, Endpoint
+from export.contract.artifact import Artifact
 from export.errors import ExportError
-from export.formats import Artifact
-from export.runners import protocol
+from export.runners.lib import protocol
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:

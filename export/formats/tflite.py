@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from export import process
 from export.contract import Contract, Endpoint
+from export.contract.artifact import Artifact
 from export.errors import ExportError, Unsupported
-from export.formats import Artifact
 from export.formats.saved_model import save
+from export.runtime import process
 
 QUANTIZE = ("float16", "dynamic", "int8")
 CALIBRATION_ROWS = 100  # fewer give nonsense (field note 13)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from export.contract import Contract
+from export.contract.artifact import Artifact
 from export.errors import Unsupported
-from export.formats import Artifact
-from export.formats.vocabularies import spelled_out
+from export.formats.lookup_config import spelled_out
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:

@@ -8,10 +8,10 @@ import sys
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
     import protocol
 else:
-    from export.runners import protocol
+    from export.runners.lib import protocol
 
 SIGNATURE = "serving_default"  # the only one that its front end reads
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else AMX machines compute in bfloat16

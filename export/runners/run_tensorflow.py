@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
     import protocol
     import warmup
 else:
-    from export.runners import protocol, warmup
+    from export.runners.lib import protocol, warmup
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:

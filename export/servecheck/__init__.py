@@ -4,68 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from export.artifacts import Description, describe, refuse
-from export.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
-from export.contract import Endpoint
+from export.artifacts import refuse
 from export.errors import ExportError, MissingError
-from export.foreign import check_drawable, endpoints_of, run_foreign
-from export.golden import Case, cases_for
-from export.proof import check_names
-from export.running import Run
-from export.runtimes import RUNTIMES
-from export.versions import served_versions
+from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
+from export.proof.prove import check_names
+from export.servecheck.subject import KILLS, Level, run
 
 LEVELS = ("structure", "loader", "warmup", "poller", "wire", "independent", "server")
 REQUIRED = ("structure", "loader", "poller", "wire")
-KILLS = 10
-
-
-@dataclass
-class Level:
-    """What one level found.
-
-    Attributes:
-        name: One of `LEVELS`.
-        state: pass, fail or not_run.
-        reason: What failed, or why it did not run, or None.
-        details: What was done, in a few words.
-        required: Whether the verdict is incomplete without it.
-    """
-
-    name: str
-    state: str
-    reason: str | None = None
-    details: str = ""
-    required: bool = False
-
-
-@dataclass
-class Subject:
-    """What the levels look at: the version that TF Serving would pick, and what running it gave.
-
-    Attributes:
-        base: The base path.
-        version: The number of the newest version.
-        folder: Its folder.
-        description: What its graph says.
-        endpoints: Its signatures.
-        cases: Legal inputs of each; outputs as Python's TensorFlow gave them.
-        runs: By runtime.
-        kills: How many publishes the poller level kills.
-    """
-
-    base: Path
-    version: int
-    folder: Path
-    description: Description
-    endpoints: Sequence[Endpoint]
-    cases: dict[str, list[Case]]
-    runs: dict[str, Run] = field(default_factory=dict)
-    kills: int = KILLS
 
 
 @dataclass
@@ -153,40 +103,3 @@ def check_serving(
     for level in levels:
         level.required = level.name in needed
     return Report(str(base), subject.version if subject else None, levels)
-
-
-def newest(base: Path) -> tuple[int, Path] | None:
-    """Return the version that TF Serving picks with its default policy, or None."""
-    found = served_versions(base)
-    return (max(found), base / found[max(found)][0]) if found else None
-
-
-def subject_of(base: Path, version: int, folder: Path) -> Subject:
-    """Return what is checked, before anything has run.
-
-    Raises:
-        ExportError: If the graph cannot be read, or its inputs cannot be made up.
-    """
-    description = describe(folder)
-    endpoints = endpoints_of(description)
-    for endpoint in endpoints:
-        check_drawable(endpoint, folder)
-    cases = {e.name: [case for case in cases_for(e) if case.judged] for e in endpoints}
-    return Subject(base, version, folder, description, endpoints, cases)
-
-
-def run(subject: Subject) -> None:
-    """Run the version in every runtime that there is, and put what TensorFlow gave into the cases."""
-    able = [r for r in RUNTIMES.values() if "saved_model" in r.formats and r.version]
-    subject.runs = run_foreign(subject.folder, "saved_model", subject.endpoints, subject.cases, able)
-    arrays = subject.runs["tensorflow"].arrays
-    for name, cases in subject.cases.items():
-        for case in cases:
-            prefix = f"{case.name}/main/"
-            found = arrays.get(name, {})
-            case.outputs = {key[len(prefix) :]: value for key, value in found.items() if key.startswith(prefix)}
-
-
-def problem_of(run: Run) -> str | None:
-    """Return why a run gave nothing, or None."""
-    return run.problem or run.report.get("error")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from export.servecheck import Level, Subject
 from export.servecheck.loader import judge_against_tensorflow
+from export.servecheck.subject import Level, Subject
 
 RUNTIME = "openvino"
 

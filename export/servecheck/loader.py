@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from export.certificate import FAIL, NOT_RUN, PASS
-from export.parity import judge_endpoint
-from export.servecheck import Level, Subject, problem_of
+from export.parity.comparison import judge_endpoint
+from export.proof.certificate import FAIL, NOT_RUN, PASS
+from export.servecheck.subject import Level, Subject, problem_of
 
 RUNTIME = "c_api"
 

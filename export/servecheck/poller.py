@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.certificate import FAIL, NOT_RUN, PASS
-from export.publishing import STAGING, broken
-from export.servecheck import Level, Subject
-from export.versions import served_versions
+from export.bundle.publisher import STAGING, broken
+from export.formats.saved_model_versions import served_versions
+from export.proof.certificate import FAIL, NOT_RUN, PASS
+from export.servecheck.subject import Level, Subject
 
-PUBLISHER = (sys.executable, "-m", "export.publishing")
+PUBLISHER = (sys.executable, "-m", "export.bundle.publisher")
 WHOLE_EVERY = 5  # so often a publisher is left alone, so that there is something to pick
 
 

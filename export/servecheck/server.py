@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from export.certificate import FAIL, NOT_RUN, PASS
 from export.contract import Endpoint
-from export.golden import Case
-from export.parity import Policy, judge_output
-from export.runners import rest
-from export.servecheck import Level, Subject
+from export.parity.comparison import judge_output
+from export.parity.golden import Case
+from export.parity.policy import Policy
+from export.proof.certificate import FAIL, NOT_RUN, PASS
+from export.runners.lib import rest
+from export.servecheck.subject import Level, Subject
 
 VARIABLE = "TENSORFLOW_MODEL_SERVER"
 STARTING = 120.0  # seconds until the version must be available

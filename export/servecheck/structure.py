@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export.artifacts import Description
-from export.certificate import FAIL, PASS
+from export.bundle.publisher import STAGING, VERSION_SUMS, broken
 from export.errors import CheckFailed, ExportError
-from export.publishing import STAGING, VERSION_SUMS, broken
-from export.servecheck import Level, Subject, newest, subject_of
-from export.versions import served_versions
+from export.formats.saved_model_versions import served_versions
+from export.proof.certificate import FAIL, PASS
+from export.servecheck.subject import Level, Subject, newest, subject_of
 
 
 def check(base: Path) -> tuple[Level, Subject | None]:

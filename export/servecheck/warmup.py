@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from export.certificate import FAIL, NOT_RUN, PASS
-from export.servecheck import Level, Subject, problem_of
-from export.serving import WARMUP
+from export.bundle.serving import WARMUP
+from export.proof.certificate import FAIL, NOT_RUN, PASS
+from export.servecheck.subject import Level, Subject, problem_of
 
 
 def check(subject: Subject) -> Level:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from export.certificate import FAIL, PASS
 from export.contract import Endpoint
-from export.golden import Case
-from export.runners import rest
-from export.servecheck import Level, Subject
+from export.parity.golden import Case
+from export.proof.certificate import FAIL, PASS
+from export.runners.lib import rest
+from export.servecheck.subject import Level, Subject
 
 
 def check(subject: Subject) -> Level:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import sources, splits, tabular
+from pipelines import splits, tabular
 from pipelines.dataset import Dataset
 from pipelines.datasets import breast_cancer
 from pipelines.errors import DataError
+from pipelines.sources import storage
 
 NAME = "admissions"
 COLUMNS = ("admit", "gre", "gpa", "rank")
@@ -29,13 +30,13 @@ CLASSES = ("rejected", "admitted")
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     if data_dir is None:
-        sources.log.info("%s: no CSV is named with --data-dir, so that %s takes its place", NAME, breast_cancer.NAME)
+        storage.log.info("%s: no CSV is named with --data-dir, so that %s takes its place", NAME, breast_cancer.NAME)
         return breast_cancer.load(None, cache_dir, split)
     policy = splits.percentages(split)
     path = Path(data_dir).expanduser()
     path = path / "binary.csv" if path.is_dir() else path
     source = f"your own file {path}"
-    sources.log.info("%s: %s", NAME, source)
+    storage.log.info("%s: %s", NAME, source)
     return tabular.two_classes(
         _read(path),
         TARGET,

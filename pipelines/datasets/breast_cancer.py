@@ -13,9 +13,10 @@ import os
 
 import numpy as np
 
-from pipelines import sources, splits, tabular
+from pipelines import splits, tabular
 from pipelines.dataset import Dataset
 from pipelines.errors import USAGE, DataError
+from pipelines.sources import storage
 
 NAME = "breast_cancer"
 TARGET = "malignant"
@@ -31,7 +32,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         raise DataError(f"{NAME} comes with scikit-learn and reads no folder; leave out --data-dir", USAGE)
     found = load_breast_cancer()
     source = "installed Python package scikit-learn"
-    sources.log.info("%s: %s", NAME, source)
+    storage.log.info("%s: %s", NAME, source)
     names = [name.replace(" ", "_") for name in found.feature_names]
     table = dict(zip(names, found.data.T.astype(np.float32), strict=True))
     table[TARGET] = (found.target == list(found.target_names).index(TARGET)).astype(np.float32)

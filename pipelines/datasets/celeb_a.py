@@ -13,9 +13,10 @@ import dataclasses
 import os
 from pathlib import Path
 
-from pipelines import builders, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import picture_folder
+from pipelines.sources import storage, tfds
 
 NAME = "celeb_a"
 HOST = "https://drive.google.com/"  # from where TFDS has it
@@ -27,9 +28,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         mend = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
-        source, builder = builders.downloaded(NAME, sources.cache_root(cache_dir) / NAME / "official", mend, HOST)
+        source, builder = tfds.downloaded(NAME, storage.cache_root(cache_dir) / NAME / "official", mend, HOST)
     elif (Path(data_dir).expanduser() / NAME).is_dir():
-        source, builder = f"TFDS folder {data_dir}", builders.builder_class(NAME)(data_dir=Path(data_dir).expanduser())
+        source, builder = f"TFDS folder {data_dir}", tfds.builder_class(NAME)(data_dir=Path(data_dir).expanduser())
     else:
         own = picture_folder.load(data_dir, cache_dir, split)
         return dataclasses.replace(own, info=dataclasses.replace(own.info, statistics={"image_shape": SHAPE}))
@@ -41,7 +42,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
             "validation": f"train[{first}%:{second}%]",
             "test": f"train[{second}%:]",
         }
-    parts = {ours: builders.read(builder, theirs) for ours, theirs in official.items()}
+    parts = {ours: tfds.read(builder, theirs) for ours, theirs in official.items()}
     counts = {s: int(part.cardinality()) for s, part in parts.items()}
     info = Info(
         name=NAME,

@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import builders, sources, splits, two_sides
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import unpaired
+from pipelines.images import paired
+from pipelines.sources import storage, tfds
 
 NAME, CONFIG = "cycle_gan", "horse2zebra"
 
@@ -25,19 +27,19 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         mend = f"--data-dir FOLDER {unpaired.WANTED}, or with a TFDS folder of {NAME}"
-        ready = sources.cache_root(cache_dir) / NAME / CONFIG
-        source, builder = builders.downloaded(NAME, ready, mend, config=CONFIG)
+        ready = storage.cache_root(cache_dir) / NAME / CONFIG
+        source, builder = tfds.downloaded(NAME, ready, mend, config=CONFIG)
     else:
         root = Path(data_dir).expanduser()
         held = sorted(p.name for p in (root / NAME).glob("[a-z]*") if p.is_dir())
         if not held:
             return unpaired.load(data_dir, cache_dir, split)
-        source, builder = f"TFDS folder {root}", builders.builder_class(NAME)(data_dir=root, config=held[0])
+        source, builder = f"TFDS folder {root}", tfds.builder_class(NAME)(data_dir=root, config=held[0])
     first, second = (policy[0], policy[0] + policy[1]) if policy else (90, 100)
     cuts = {"train": f"train{{}}[:{first}%]", "validation": f"train{{}}[{first}%:{second}%]"}
     cuts["test"] = f"train{{}}[{second}%:]" if policy else "test{}"
     parts = {
-        s: two_sides.beside(*(builders.read(builder, cut.format(side)).map(lambda e: e["image"]) for side in "AB"))
+        s: paired.beside(*(tfds.read(builder, cut.format(side)).map(lambda e: e["image"]) for side in "AB"))
         for s, cut in cuts.items()
     }
     counts = {s: int(part.cardinality()) for s, part in parts.items()}
@@ -46,9 +48,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source=f"{source} ({builder.builder_config.name})",
         licence="for research",
         homepage=builder.info.homepage,
-        features=two_sides.FEATURES,
+        features=paired.FEATURES,
         counts=counts,
-        statistics={"image_shape": two_sides.SHAPE},
+        statistics={"image_shape": paired.SHAPE},
         sha256={s: f"{builder.info.full_name} {n}" for s, n in counts.items()},
         split=split,
     )

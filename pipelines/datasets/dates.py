@@ -13,8 +13,8 @@ import datetime
 import hashlib
 import os
 
-from pipelines import pairs
 from pipelines.dataset import Dataset
+from pipelines.text import pairs
 
 NAME = "dates"
 FIRST, LAST = datetime.date(1900, 1, 1), datetime.date(2099, 12, 31)

@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from pipelines import sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import USAGE, DataError
-from pipelines.idx_family import measure
+from pipelines.sources import storage
+from pipelines.sources.mnist_family import measure
 
 NAME = "digits"
 OFFICIAL = (70, 15, 15)
@@ -34,7 +35,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         raise DataError(f"{NAME} comes with scikit-learn and reads no folder; leave out --data-dir", USAGE)
     found = load_digits()
     source = "installed Python package scikit-learn"
-    sources.log.info("%s: %s", NAME, source)
+    storage.log.info("%s: %s", NAME, source)
     shades = np.round(found.images * (255 / 16)).astype(np.uint8)
     pictures, labels = np.array([_png(image) for image in shades]), found.target.astype(np.int64)
     first, second = splits.bounds(policy, len(labels))

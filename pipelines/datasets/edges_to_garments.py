@@ -13,9 +13,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from pipelines import two_sides
 from pipelines.dataset import Dataset
 from pipelines.datasets import fashion_mnist
+from pipelines.images import paired
 
 NAME = "edges_to_garments"
 STEEP = 150.0  # of Sobel's gradient, which is 1020 between black and white
@@ -23,7 +23,7 @@ STEEP = 150.0  # of Sobel's gradient, which is 1020 between black and white
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    return two_sides.made(NAME, fashion_mnist.load(data_dir, cache_dir, split), _sides, (28, 28, 1))
+    return paired.made(NAME, fashion_mnist.load(data_dir, cache_dir, split), _sides, (28, 28, 1))
 
 
 def _sides(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -14,9 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipelines import packages, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.idx_family import ONCE, Family
+from pipelines.sources import packages, search, storage
+from pipelines.sources.mnist_family import ONCE, Family
 
 PACKAGE = "dataset-fashion-mnist"
 SYSTEM = Path("/usr/share/datasets/fashion-mnist")
@@ -36,31 +37,31 @@ FAMILY = Family(
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     splits.percentages(split)  # refused before anything is prepared
-    cache = sources.cache_root(cache_dir) / FAMILY.name
+    cache = storage.cache_root(cache_dir) / FAMILY.name
     if data_dir is None:
         source, builder = _search(cache)
     else:
         source, builder = FAMILY.user(Path(data_dir).expanduser().absolute(), cache)
-        sources.log.info("%s: %s", FAMILY.name, source)
+        storage.log.info("%s: %s", FAMILY.name, source)
     return FAMILY.dataset(builder, source, split, cache)
 
 
 def _search(cache: Path) -> tuple[str, Any]:
     ready = cache / "official"
 
-    def fresh() -> list[sources.Source[Any]]:
+    def fresh() -> list[search.Source[Any]]:
         return [
-            sources.Source(
+            search.Source(
                 f"installed package folder {SYSTEM}",
-                lambda: sources.there(SYSTEM),
+                lambda: search.there(SYSTEM),
                 lambda: FAMILY.prepare_official(ready, SYSTEM),
                 ONCE,
             ),
             FAMILY.download(ready),
-            sources.Source(f"Debian package {PACKAGE}", packages.has_apt, lambda: _prepare_debian(ready), ONCE),
+            search.Source(f"Debian package {PACKAGE}", packages.has_apt, lambda: _prepare_debian(ready), ONCE),
         ]
 
-    return sources.prepared_once(FAMILY.name, {ready: FAMILY.genuine}, fresh, MEND)
+    return search.prepared_once(FAMILY.name, {ready: FAMILY.genuine}, fresh, MEND)
 
 
 def _prepare_debian(target: Path) -> Any:

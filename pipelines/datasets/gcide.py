@@ -15,8 +15,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import packages, prose
 from pipelines.dataset import Dataset
+from pipelines.sources import packages
+from pipelines.text import packaged_corpus
 
 NAME = "gcide"
 FILE = "gcide.dict.dz"  # dictzip: gzip with an index that a reader may ignore
@@ -48,7 +49,7 @@ def _texts(folder: Path) -> Iterator[str]:
             yield plain(entry)
 
 
-CORPUS = prose.Prose(
+CORPUS = packaged_corpus.Prose(
     name=NAME,
     origin=packages.Debian("dict-gcide", "/usr/share/dictd"),
     texts=_texts,

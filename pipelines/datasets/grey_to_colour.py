@@ -14,9 +14,9 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from pipelines import images, two_sides
 from pipelines.dataset import Dataset
 from pipelines.datasets import picture_folder
+from pipelines.images import decoding, paired
 
 NAME = "grey_to_colour"
 ACROSS = 4  # squares in a row of a photograph
@@ -26,15 +26,15 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     base = picture_folder.load(data_dir, cache_dir, split)
     parts = {s: _squares(base[s]).map(_sides, tf.data.AUTOTUNE) for s in ("train", "validation", "test")}
-    return two_sides.described(NAME, parts, base.info, two_sides.SHAPE)
+    return paired.described(NAME, parts, base.info, paired.SHAPE)
 
 
 def _squares(photographs: tf.data.Dataset) -> tf.data.Dataset:
     """Return uint8 (128, 128, 3), `ACROSS` squared of each photograph."""
-    side, whole = two_sides.SHAPE[0], ACROSS * two_sides.SHAPE[0]
+    side, whole = paired.SHAPE[0], ACROSS * paired.SHAPE[0]
 
     def cut(example: Mapping[str, tf.Tensor]) -> tf.data.Dataset:
-        image = images.decode(example["image"], whole, whole, 3, "crop")
+        image = decoding.decode(example["image"], whole, whole, 3, "crop")
         rows = tf.reshape(image, [ACROSS, side, ACROSS, side, 3])
         squares = tf.reshape(tf.transpose(rows, [0, 2, 1, 3, 4]), [-1, side, side, 3])
         return tf.data.Dataset.from_tensor_slices(squares)
@@ -44,4 +44,4 @@ def _squares(photographs: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _sides(square: tf.Tensor) -> dict[str, tf.Tensor]:
-    return {"a": tf.io.encode_png(images.grey(square)), "b": tf.io.encode_png(square)}
+    return {"a": tf.io.encode_png(decoding.grey(square)), "b": tf.io.encode_png(square)}

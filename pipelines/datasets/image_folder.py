@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 
-from pipelines import folders
 from pipelines.dataset import Dataset
 from pipelines.errors import MISSING, DataError
+from pipelines.images import class_folders
 
 NAME = "image_folder"
 
@@ -23,4 +23,4 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         raise DataError(
             "image_folder is your own pictures: name them with --data-dir FOLDER, one sub-folder a class", MISSING
         )
-    return folders.load(NAME, data_dir, cache_dir, split)
+    return class_folders.load(NAME, data_dir, cache_dir, split)

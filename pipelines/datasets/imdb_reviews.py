@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import builders, labelled, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset
+from pipelines.sources import search, storage, tfds
+from pipelines.text import labelled
 
 NAME = "imdb_reviews"
 CLASSES = ("neg", "pos")
@@ -25,7 +27,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, held = _search(sources.cache_root(cache_dir) / NAME)
+        source, held = _search(storage.cache_root(cache_dir) / NAME)
         first, second = splits.bounds(policy, len(held["train"])) if policy else (22_500, 25_000)
         rows = held["train"]
         parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:] or held["test"]}
@@ -46,21 +48,21 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
     target = cache / "plain_text"
 
-    def fresh() -> list[sources.Source[dict[str, labelled.Rows]]]:
-        url = next(iter(builders.raw_files(NAME)))
-        look, take = lambda: sources.look_ahead(url), lambda: _prepare(target)
-        return [sources.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
+    def fresh() -> list[search.Source[dict[str, labelled.Rows]]]:
+        url = next(iter(tfds.raw_files(NAME)))
+        look, take = lambda: search.look_ahead(url), lambda: _prepare(target)
+        return [search.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
 
-    return sources.prepared_once(NAME, {target: _read}, fresh, MEND)
+    return search.prepared_once(NAME, {target: _read}, fresh, MEND)
 
 
 def _builder(folder: Path) -> object:
-    return builders.builder_class(NAME)(data_dir=folder, config="plain_text")
+    return tfds.builder_class(NAME)(data_dir=folder, config="plain_text")
 
 
 def _prepare(target: Path) -> dict[str, labelled.Rows]:
-    with sources.staged(target) as stage:
-        builders.prepare(_builder(stage), stage / "downloads")
+    with storage.staged(target) as stage:
+        tfds.prepare(_builder(stage), stage / "downloads")
     return _read(target)
 
 
@@ -69,7 +71,7 @@ def _read(folder: Path) -> dict[str, labelled.Rows]:
     return {
         part: [
             (example["text"].decode(), CLASSES[example["label"]])
-            for example in builders.read(builder, part).as_numpy_iterator()
+            for example in tfds.read(builder, part).as_numpy_iterator()
         ]
         for part in ("train", "test")
     }

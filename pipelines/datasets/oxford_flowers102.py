@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 
-from pipelines import photographs
 from pipelines.dataset import Dataset
+from pipelines.images import tfds_images
 
 NAME = "oxford_flowers102"
 
@@ -20,4 +20,4 @@ NAME = "oxford_flowers102"
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     official = {"train": "train", "validation": "validation", "test": "test"}
-    return photographs.load(NAME, data_dir, cache_dir, split, official, "not stated, for research", ("file_name",))
+    return tfds_images.load(NAME, data_dir, cache_dir, split, official, "not stated, for research", ("file_name",))

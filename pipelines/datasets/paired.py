@@ -16,9 +16,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import folders, images, splits, stratified, two_sides
+from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.errors import USAGE, DataError
+from pipelines.images import class_folders, decoding, paired, stratified_split
 
 NAME = "paired"
 WANTED = "with two sub-folders of the same file names, or of pictures whose halves are a pair"
@@ -29,49 +30,49 @@ Pairs = dict[str, list[tuple[Path, Path | None]]]  # split -> (A, B); no B where
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split)
-    root = two_sides.root(NAME, data_dir, WANTED)
+    root = paired.root(NAME, data_dir, WANTED)
     skipped: dict[str, str] = {}
-    found = two_sides.find(root)
+    found = paired.find(root)
     pairs = _halves(root) if found is None else _matched(found, skipped)
     if not any(pairs.values()):
         raise DataError(f"there are no pairs in {root}; --data-dir wants a folder {WANTED}", USAGE)
-    pictures = two_sides.look(NAME, [p for part in pairs.values() for pair in part for p in pair if p], cache_dir)
-    skipped |= {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    pictures = paired.look(NAME, [p for part in pairs.values() for pair in part for p in pair if p], cache_dir)
+    skipped |= {stratified_split.below(root, p.path): p.problem for p in pictures.values() if p.problem}
     held, partner = {}, {}
     for s, part in pairs.items():
         good = [(a, b) for a, b in part if not any(pictures[p].problem for p in (a, b) if p)]
         held[s] = {"": [pictures[a] for a, _ in good]}
         partner |= dict(good)
-    parts = two_sides.divided(root, held, policy, skipped, least=1)
+    parts = paired.divided(root, held, policy, skipped, least=1)
     examples = {s: _examples([(p.path, partner[p.path]) for _, p in part]) for s, part in parts.items()}
-    return two_sides.own(NAME, root, parts, examples, skipped, split)
+    return paired.own(NAME, root, parts, examples, skipped, split)
 
 
-def _matched(found: two_sides.Found, skipped: dict[str, str]) -> Pairs:
+def _matched(found: paired.Found, skipped: dict[str, str]) -> Pairs:
     pairs: Pairs = {}
     for split, sides in found.files.items():
         a, b = sides.get("A", {}), sides.get("B", {})
         pairs[split] = [(a[name], b[name]) for name in sorted(a.keys() & b.keys())]
         for name in sorted(a.keys() ^ b.keys()):
             lonely = a.get(name) or b.get(name)
-            skipped[stratified.below(found.root, lonely)] = "the other side has no file of this name"
+            skipped[stratified_split.below(found.root, lonely)] = "the other side has no file of this name"
     return pairs
 
 
 def _halves(root: Path) -> Pairs:
     pairs: Pairs = {}
-    for path in sorted(folders.files_below(root)):
-        pairs.setdefault(two_sides.split_of(path.relative_to(root).parts[0]), []).append((path, None))
+    for path in sorted(class_folders.files_below(root)):
+        pairs.setdefault(paired.split_of(path.relative_to(root).parts[0]), []).append((path, None))
     return pairs
 
 
 def _examples(pairs: Sequence[tuple[Path, Path | None]]) -> tf.data.Dataset:
     if pairs[0][1] is None:
-        return two_sides.files([a for a, _ in pairs]).map(_cut, num_parallel_calls=tf.data.AUTOTUNE)
-    return two_sides.beside(*(two_sides.files(side) for side in zip(*pairs, strict=True)))
+        return paired.files([a for a, _ in pairs]).map(_cut, num_parallel_calls=tf.data.AUTOTUNE)
+    return paired.beside(*(paired.files(side) for side in zip(*pairs, strict=True)))
 
 
 def _cut(encoded: tf.Tensor) -> dict[str, tf.Tensor]:
-    image = images.decode_upright(encoded)
+    image = decoding.decode_upright(encoded)
     half = tf.shape(image)[1] // 2
     return {"a": tf.io.encode_png(image[:, :half]), "b": tf.io.encode_png(image[:, half : 2 * half])}

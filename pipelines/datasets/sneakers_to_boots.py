@@ -13,9 +13,9 @@ import os
 
 import tensorflow as tf
 
-from pipelines import two_sides
 from pipelines.dataset import Dataset
 from pipelines.datasets import fashion_mnist
+from pipelines.images import paired
 
 NAME = "sneakers_to_boots"
 KINDS = ("Sneaker", "Ankle boot")
@@ -25,8 +25,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     base = fashion_mnist.load(data_dir, cache_dir, split)
     labels = [base.info.class_names.index(kind) for kind in KINDS]
-    parts = {s: two_sides.beside(*(_of(base[s], label) for label in labels)) for s in ("train", "validation", "test")}
-    return two_sides.described(NAME, parts, base.info, (28, 28, 1))
+    parts = {s: paired.beside(*(_of(base[s], label) for label in labels)) for s in ("train", "validation", "test")}
+    return paired.described(NAME, parts, base.info, (28, 28, 1))
 
 
 def _of(split: tf.data.Dataset, label: int) -> tf.data.Dataset:

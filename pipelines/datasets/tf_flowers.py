@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 
-from pipelines import photographs
 from pipelines.dataset import Dataset
+from pipelines.images import tfds_images
 
 NAME = "tf_flowers"
 
@@ -19,4 +19,4 @@ NAME = "tf_flowers"
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     official = {"train": "train[:70%]", "validation": "train[70%:85%]", "test": "train[85%:]"}
-    return photographs.load(NAME, data_dir, cache_dir, split, official, "CC-BY-2.0")
+    return tfds_images.load(NAME, data_dir, cache_dir, split, official, "CC-BY-2.0")

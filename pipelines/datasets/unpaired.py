@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 
-from pipelines import splits, stratified, two_sides
+from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.errors import USAGE, DataError
+from pipelines.images import paired, stratified_split
 
 NAME = "unpaired"
 WANTED = "with trainA, trainB, testA and testB, or with two sub-folders"
@@ -22,20 +23,20 @@ WANTED = "with trainA, trainB, testA and testB, or with two sub-folders"
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split)
-    root = two_sides.root(NAME, data_dir, WANTED)
-    found = two_sides.find(root)
+    root = paired.root(NAME, data_dir, WANTED)
+    found = paired.find(root)
     if found is None:
         raise DataError(f"{root} has no two sides; --data-dir wants a folder {WANTED}", USAGE)
     paths = [p for sides in found.files.values() for named in sides.values() for p in named.values()]
-    pictures = two_sides.look(NAME, paths, cache_dir)
-    skipped = {stratified.below(root, p.path): p.problem for p in pictures.values() if p.problem}
+    pictures = paired.look(NAME, paths, cache_dir)
+    skipped = {stratified_split.below(root, p.path): p.problem for p in pictures.values() if p.problem}
     held = {
         s: {side: [pictures[p] for p in named.values() if not pictures[p].problem] for side, named in sides.items()}
         for s, sides in found.files.items()
     }
-    parts = two_sides.divided(root, held, policy, skipped, least=2)
+    parts = paired.divided(root, held, policy, skipped, least=2)
     examples = {
-        s: two_sides.beside(*(two_sides.files([p.path for side, p in part if side == wanted]) for wanted in "AB"))
+        s: paired.beside(*(paired.files([p.path for side, p in part if side == wanted]) for wanted in "AB"))
         for s, part in parts.items()
     }
-    return two_sides.own(NAME, root, parts, examples, skipped, split)
+    return paired.own(NAME, root, parts, examples, skipped, split)

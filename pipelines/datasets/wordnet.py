@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import packages, prose
 from pipelines.dataset import Dataset
+from pipelines.sources import packages
+from pipelines.text import packaged_corpus
 
 NAME = "wordnet"
 FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
@@ -42,7 +43,7 @@ def _texts(folder: Path) -> Iterator[str]:
                 yield plain(line)
 
 
-CORPUS = prose.Prose(
+CORPUS = packaged_corpus.Prose(
     name=NAME,
     origin=packages.Debian("wordnet-base", "/usr/share/wordnet"),
     texts=_texts,

@@ -10,9 +10,9 @@ import shutil
 import pytest
 
 from export import export_model, infer_contract
-from export.backend import load_tensorflow
-from export.bundle import Bundle, read_manifest, seal
-from export.certificate import Certificate
+from export.bundle.layout import Bundle, read_manifest, seal
+from export.proof.certificate import Certificate
+from export.runtime.backend import load_tensorflow
 
 CONTRACTS = {"autoencoder": "of_autoencoder", "characters": "of_characters", "functional_cnn": "of_functional_cnn"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from export.contract import Contract, Endpoint, Tensor
-from export.endpoints import bytes_endpoint, step_endpoint, tensor_endpoint
+from export.contract.endpoints import bytes_endpoint, step_endpoint, tensor_endpoint
 
 IMAGE = Tensor("image", "float32", (None, 6, 6, 1), "image", 0, 1)
 LATENT = Tensor("latent", "float32", (None, 2), "latent")

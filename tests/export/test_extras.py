@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
-from export.certificate import FAIL, NOT_RUN, Certificate, Row
-from export.runtimes import RUNTIMES, Runtime
+from export.proof.certificate import FAIL, NOT_RUN, Certificate, Row
+from export.runtime.runtimes import RUNTIMES, Runtime
 from tests.export.conftest import make
 from tests.export.test_faults import replace_saved_model
 

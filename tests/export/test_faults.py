@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
-from export.bundle import damage
+from export.bundle.layout import damage
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import save
 from tests.export.conftest import make, reseal

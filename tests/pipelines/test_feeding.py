@@ -9,9 +9,8 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import augment, keyed, store
-
-from .conftest import FIXTURES
+from pipelines import augment, feeding, stateless_random
+from tests.pipelines.conftest import FIXTURES
 
 
 def digest(batches):
@@ -147,10 +146,10 @@ def test_unknown_cardinality_is_counted():
 def test_auto_goes_to_disk_beyond_the_budget(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     feed = pipelines.feed(tf.data.Dataset.range(1000))
-    monkeypatch.setattr(store, "MEMORY", 7999)
+    monkeypatch.setattr(feeding, "MEMORY", 7999)
     assert feed.store.place == "disk"
     assert np.concatenate(list(feed.batches(300).as_numpy_iterator())).tolist() == list(range(1000))
-    monkeypatch.setattr(store, "MEMORY", 8000)
+    monkeypatch.setattr(feeding, "MEMORY", 8000)
     assert pipelines.feed(tf.data.Dataset.range(1000)).store.place == "memory"
 
 
@@ -177,20 +176,20 @@ def test_the_hash_is_splitmix64():
     gamma = 0x9E3779B97F4A7C15
     state = mix((mix(gamma) + gamma) % 2**64)
     expected = [mix((state + step * gamma) % 2**64) for step in (1, 2, 3)]
-    assert keyed.bits(tf.zeros([1, 1], tf.int64), 0, 3).numpy()[0].tolist() == expected
+    assert stateless_random.bits(tf.zeros([1, 1], tf.int64), 0, 3).numpy()[0].tolist() == expected
 
 
 def test_random_numbers_are_uniform_normal_and_independent():
-    keys = keyed.example_keys(0, 0, tf.range(20000, dtype=tf.int64))
-    uniform = keyed.uniform(keys, 1, 2).numpy()
+    keys = stateless_random.example_keys(0, 0, tf.range(20000, dtype=tf.int64))
+    uniform = stateless_random.uniform(keys, 1, 2).numpy()
     assert uniform.min() >= 0
     assert uniform.max() < 1
     assert np.histogram(uniform, 10, (0, 1))[0] == pytest.approx(4000, rel=0.06)
     assert abs(np.corrcoef(uniform.T)[0, 1]) < 0.03
-    normal = keyed.normal(keys, 1, 5).numpy()
+    normal = stateless_random.normal(keys, 1, 5).numpy()
     assert normal.shape == (20000, 5)
     assert normal.mean() == pytest.approx(0, abs=0.01)
     assert normal.std() == pytest.approx(1, abs=0.01)
-    assert abs(np.corrcoef(keyed.uniform(keys, 2, 1).numpy()[:, 0], uniform[:, 0])[0, 1]) < 0.03
-    whole = keyed.integers(keys, 3, 1, -2, 2).numpy()
+    assert abs(np.corrcoef(stateless_random.uniform(keys, 2, 1).numpy()[:, 0], uniform[:, 0])[0, 1]) < 0.03
+    whole = stateless_random.integers(keys, 3, 1, -2, 2).numpy()
     assert np.unique(whole).tolist() == [-2, -1, 0, 1, 2]

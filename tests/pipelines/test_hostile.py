@@ -14,10 +14,10 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines import DataError, images, packages, text
+from pipelines import DataError, images, text
 from pipelines.errors import NotHere
-
-from .conftest import FIXTURES
+from pipelines.sources import packages
+from tests.pipelines.conftest import FIXTURES
 
 FILES = FIXTURES / "fashion_mnist"
 KINDS = [("PNG", "RGB"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB")]

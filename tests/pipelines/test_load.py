@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines import idx, packages, sources
 from pipelines.errors import NotHere
-
-from .conftest import FIXTURES
+from pipelines.sources import mnist_family, packages, search, storage
+from tests.pipelines.conftest import FIXTURES
 
 FILES = FIXTURES / "fashion_mnist"
 DATASETS = FIXTURES.parent.parent / "pipelines" / "datasets"
@@ -48,7 +47,10 @@ def test_features_are_those_of_tfds(fashion):
 
 
 def test_every_image_arrives_once_with_its_label(fashion, decode):
-    raw = idx.read(FILES / "t10k-images-idx3-ubyte.gz"), idx.read(FILES / "t10k-labels-idx1-ubyte.gz")
+    raw = (
+        mnist_family.read_idx(FILES / "t10k-images-idx3-ubyte.gz"),
+        mnist_family.read_idx(FILES / "t10k-labels-idx1-ubyte.gz"),
+    )
     expected = sorted((image.tobytes(), int(label)) for image, label in zip(*raw, strict=True))
     found = [(image.tobytes(), int(label)) for image, label in fashion.test.map(decode).as_numpy_iterator()]
     assert sorted(found) == expected
@@ -142,7 +144,7 @@ def test_unwritable_cache_is_one_sentence(tmp_path):
 def test_look_ahead_is_short():
     start = time.monotonic()
     with pytest.raises(NotHere):
-        sources.look_ahead("http://192.0.2.1/nowhere", seconds=0.5)  # TEST-NET-1 never answers
+        search.look_ahead("http://192.0.2.1/nowhere", seconds=0.5)  # TEST-NET-1 never answers
     assert time.monotonic() - start < 2
 
 
@@ -165,7 +167,7 @@ def test_two_processes_prepare_the_same_cache(tmp_path):
 
 
 def hang_while_staging(folder, ready):
-    with sources.locked(folder), sources.staged(folder / "prepared") as stage:
+    with storage.locked(folder), storage.staged(folder / "prepared") as stage:
         (stage / "half").write_text("half")
         ready.set()
         time.sleep(60)
@@ -181,9 +183,9 @@ def test_a_kill_leaves_nothing_half_prepared(tmp_path):
     worker.join()
     assert worker.exitcode == -signal.SIGKILL
     assert not (tmp_path / "prepared").exists()
-    with sources.locked(tmp_path), sources.staged(tmp_path / "prepared") as stage:
+    with storage.locked(tmp_path), storage.staged(tmp_path / "prepared") as stage:
         assert not list(stage.iterdir())
-    assert sources.whole(tmp_path / "prepared")
+    assert storage.whole(tmp_path / "prepared")
 
 
 def test_a_damaged_cache_is_prepared_again(tmp_path):

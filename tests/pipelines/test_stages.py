@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import augment, sources, store
+from pipelines import augment, feeding
+from pipelines.sources import storage
 
 PLACES = ["memory", "disk", "none"]
 
@@ -90,7 +91,7 @@ def test_neither_place_nor_order_depend_on_free_memory(monkeypatch):
 
 
 def test_a_small_shuffle_window_still_gives_every_example(monkeypatch):
-    monkeypatch.setattr(store, "_WINDOW", 40 * (8 + 2 * store._TENSOR))  # an index and an int64 a row
+    monkeypatch.setattr(feeding, "_WINDOW", 40 * (8 + 2 * feeding._TENSOR))  # an index and an int64 a row
     feed = pipelines.feed(tf.data.Dataset.range(1000), cache="none")
     order = np.concatenate(list(feed.epochs(10, seed=0, stop=1).as_numpy_iterator()))
     assert sorted(order) == list(range(1000))
@@ -141,12 +142,12 @@ def test_a_half_written_cache_never_survives_and_a_live_one_is_left_alone(scratc
 
 
 def test_a_prepared_folder_appears_by_one_rename(tmp_path):
-    with sources.staged(tmp_path / "prepared") as stage:
+    with storage.staged(tmp_path / "prepared") as stage:
         (stage / "file").write_text("whole")
         assert not (tmp_path / "prepared").exists()
         inode = stage.stat().st_ino
     assert (tmp_path / "prepared").stat().st_ino == inode
-    with pytest.raises(RuntimeError), sources.staged(tmp_path / "prepared") as stage:
+    with pytest.raises(RuntimeError), storage.staged(tmp_path / "prepared") as stage:
         raise RuntimeError("the preparation failed")
     assert (tmp_path / "prepared" / "file").read_text() == "whole"
     assert [path.name for path in tmp_path.iterdir()] == ["prepared"]

@@ -8,8 +8,7 @@ import pytest
 import pipelines
 from pipelines import tabular
 from pipelines.datasets import bike_sharing
-
-from .conftest import FIXTURES
+from tests.pipelines.conftest import FIXTURES
 
 BIKES = FIXTURES / "bike_sharing.csv"
 

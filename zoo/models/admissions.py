@@ -15,11 +15,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.columns import encoded_columns, looked_up_columns
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.binary import BinaryClassification
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
+from zoo.tasks.tabular.binary_classification import BinaryClassification
 
 COLUMNS = (
     {"name": "gre", "kind": "number", "mean": 587.7, "deviation": 115.4},

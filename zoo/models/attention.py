@@ -14,11 +14,11 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from pipelines.sequences import END, PADDING, START
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.translation import Translation
+from pipelines.text.sequences import END, PADDING, START
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.text.translation import Translation
 
 # === Subclassed Model ===
 

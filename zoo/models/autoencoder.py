@@ -15,12 +15,12 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from zoo.errors import UsageError
-from zoo.objectives import ObjectiveModel
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.autoencoding import Autoencoding, latent_size
+from zoo.core.errors import UsageError
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.multi_loss import ObjectiveModel
+from zoo.tasks.generative.autoencoding import Autoencoding, latent_size
 
 # === Layers ===
 

@@ -13,11 +13,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.columns import encoded_columns, looked_up_columns
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card, Weights
-from zoo.tasks.regression import Regression
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card, Weights
+from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
+from zoo.tasks.tabular.regression import Regression
 
 COLUMNS = (
     {"name": "hour", "kind": "category", "vocabulary": [f"{h:02d}" for h in range(24)]},

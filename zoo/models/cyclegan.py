@@ -14,13 +14,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.adversarial import AdversarialModel, least_squares
-from zoo.errors import UsageError
-from zoo.networks import instance_norm, patch_critic, residual_network
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.unpaired_pictures import UnpairedPictures
+from zoo.core.errors import UsageError
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.blocks import instance_norm, patch_critic, residual_network
+from zoo.modeling.gan import AdversarialModel, least_squares
+from zoo.tasks.generative.unpaired_image_translation import UnpairedPictures
 
 # === Layers ===
 

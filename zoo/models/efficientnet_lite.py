@@ -14,10 +14,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card, Weights
-from zoo.tasks.photographs import Photographs
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card, Weights
+from zoo.tasks.image.classification import Photographs
 from zoo.weights import efficientnet_lite0 as imagenet
 
 STAGES = (  # kernel, blocks, filters, expansion, stride; the first and the last stage are never made deeper

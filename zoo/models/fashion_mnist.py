@@ -13,10 +13,10 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card, Weights
-from zoo.tasks.classification import Classification
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card, Weights
+from zoo.tasks.image.classification import Classification
 
 # === Layers ===
 

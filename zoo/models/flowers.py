@@ -12,10 +12,10 @@ from typing import Literal
 
 import keras
 
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.transfer import CASES, Transfer
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.image.transfer_learning import CASES, Transfer
 
 FOUR_CASES = (
     "Four cases, chosen by size and similarity: " + "; ".join(f"{k}: {c.words}" for k, c in CASES.items()) + "."
@@ -42,6 +42,6 @@ def flowers(
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
     """
-    from zoo import transfer
+    from zoo.modeling import backbones
 
-    return transfer.classifier("flowers", num_classes, backbone, level, dropout, image_shape)
+    return backbones.classifier("flowers", num_classes, backbone, level, dropout, image_shape)

@@ -13,11 +13,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.adversarial import NoiseToImage
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.adversarial import Adversarial
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.gan import NoiseToImage
+from zoo.tasks.generative.gan import Adversarial
 
 # === Networks ===
 

@@ -12,10 +12,10 @@ from typing import Literal
 
 import keras
 
+from zoo.core.registry import register
+from zoo.core.spec import Card
 from zoo.models.flowers import FOUR_CASES, RECIPE
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.landmarks import Landmarks
+from zoo.tasks.image.transfer_learning import Landmarks
 
 
 @register(
@@ -36,6 +36,6 @@ def landmarks(
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
     """
-    from zoo import transfer
+    from zoo.modeling import backbones
 
-    return transfer.classifier("landmarks", num_classes, backbone, level, dropout, image_shape)
+    return backbones.classifier("landmarks", num_classes, backbone, level, dropout, image_shape)

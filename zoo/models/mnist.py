@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import keras
 from keras import layers
 
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.classification import Classification
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.image.classification import Classification
 
 
 @register(

@@ -16,13 +16,13 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from zoo.adversarial import AdversarialModel, cross_entropy
-from zoo.errors import UsageError
-from zoo.networks import patch_critic
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.translating_pictures import PairedPictures
+from zoo.core.errors import UsageError
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.blocks import patch_critic
+from zoo.modeling.gan import AdversarialModel, cross_entropy
+from zoo.tasks.generative.image_translation import PairedPictures
 
 # === Layers ===
 

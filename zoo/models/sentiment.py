@@ -17,11 +17,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo.errors import UsageError
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.texts import TextClassification
+from zoo.core.errors import UsageError
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.text.classification import TextClassification
 
 SIZES = range(3, 7)  # characters in a part of a word, its ends included
 MOST = 32  # parts of one word that are looked at

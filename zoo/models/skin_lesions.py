@@ -12,10 +12,10 @@ from typing import Literal
 
 import keras
 
+from zoo.core.registry import register
+from zoo.core.spec import Card
 from zoo.models.flowers import FOUR_CASES, RECIPE
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.medical import Medical
+from zoo.tasks.image.medical import Medical
 
 
 @register(
@@ -39,6 +39,6 @@ def skin_lesions(
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
     """
-    from zoo import transfer
+    from zoo.modeling import backbones
 
-    return transfer.classifier("skin_lesions", num_classes, backbone, level, dropout, image_shape)
+    return backbones.classifier("skin_lesions", num_classes, backbone, level, dropout, image_shape)

@@ -12,12 +12,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.networks import residual_network
-from zoo.objectives import ObjectiveModel
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.stylisation import Stylisation
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.blocks import residual_network
+from zoo.modeling.multi_loss import ObjectiveModel
+from zoo.tasks.generative.style_transfer import Stylisation
 
 # === Subclassed Model ===
 
@@ -46,7 +46,7 @@ class StyleTransfer(ObjectiveModel):
     # === Training ===
 
     def compile(self, optimizer: keras.optimizers.Optimizer, objective: Any, **kwargs: Any) -> None:
-        """Take an optimizer and a `zoo.perceptual.Objective`, which no artifact holds."""
+        """Take an optimizer and a `zoo.modeling.perceptual_loss.Objective`, which no artifact holds."""
         super().compile(optimizer=optimizer, **kwargs)
         self.objective = objective
 

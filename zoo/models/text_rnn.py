@@ -12,10 +12,10 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.language_model import LanguageModel
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.text.language_modeling import LanguageModel
 
 # === Step form ===
 

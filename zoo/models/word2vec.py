@@ -13,10 +13,10 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from zoo.recipes import Recipe
-from zoo.registry import register
-from zoo.specs import Card
-from zoo.tasks.word_vectors import WordVectors
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.text.word_embeddings import WordVectors
 
 # === Subclassed Model ===
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.sources import sha256
-from zoo.errors import MissingError, UsageError, ZooError, unknown
+from pipelines.sources.storage import sha256
+from zoo.core.errors import MissingError, UsageError, ZooError, unknown
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +27,7 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
         UsageError: The weights are unknown.
         ZooError: They do not fit the arguments.
     """
-    from zoo import registry
+    from zoo.core import registry
 
     file, trained = locate(name, weights)
     model = registry.get_builder(name)(**{**trained, **arguments})
@@ -37,7 +37,7 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
 
 def description(name: str, weights: str = "default") -> dict[str, Any]:
     """Return what lies beside shipped weights of a model: builder arguments, data info, command, versions."""
-    from zoo import registry
+    from zoo.core import registry
 
     file = FILES / registry.get_spec(name).weights[weights].source
     return json.loads(file.with_name(file.name.replace(".weights.h5", ".json")).read_text(encoding="utf-8"))
@@ -60,7 +60,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         UsageError: Neither the name of weights nor a run, a bundle or a weights file.
         ZooError: A shipped file is damaged.
     """
-    from zoo import registry
+    from zoo.core import registry
 
     spec = registry.get_spec(name)
     if weights in spec.weights:
@@ -75,12 +75,12 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         return file, dict(told.model or description(name, weights)["arguments"])
     path = Path(weights)
     if (path / "config.json").is_file():
-        from zoo.runs import Run
+        from zoo.core.run_folder import Run
 
         run = Run.open(path)
         return run.weights, _own(name, path, run.read("config.json"))
     if (path / "manifest.json").is_file():
-        from zoo.sources import read_bundle
+        from zoo.core.plan import read_bundle
 
         plan, info = read_bundle(path)
         config = {"model": plan.model, "arguments": plan.arguments(info)}
@@ -99,7 +99,7 @@ def _own(name: str, path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any]) -> None:
-    from zoo import registry
+    from zoo.core import registry
 
     donor = registry.get_builder(name)(**trained) if trained else model
     try:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.sources import sha256, write_atomic
-from zoo import console as shell
-from zoo.console import Console
-from zoo.errors import UsageError
+from pipelines.sources.storage import sha256, write_atomic
+from zoo.cli import console as shell
+from zoo.cli.console import Console
+from zoo.core.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -35,12 +35,12 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     Raises:
         UsageError: The run is not finished, its weights did not pass their proof, or are too large to ship.
     """
-    from zoo import environment
+    from zoo.core import environment
 
     console = console or Console(quiet=True)
     environment.prepare()
     from zoo import weights
-    from zoo.runs import Run
+    from zoo.core.run_folder import Run
 
     folder = Run.open(path)
     if not folder.finished:

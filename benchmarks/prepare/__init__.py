@@ -1,0 +1,1 @@
+"""What each benchmark needs before it is measured: arrays, files, trained models."""

@@ -1,0 +1,28 @@
+"""Writes a text_rnn of the default size as a TFLite bundle into $BENCHMARK_DATA; its weights do not matter here."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from zoo.core import environment
+
+environment.prepare()
+
+import keras  # noqa: E402 - Keras is configured first
+
+import zoo  # noqa: E402
+from export import export_model  # noqa: E402
+from pipelines import Info  # noqa: E402
+from pipelines.text import UNKNOWN  # noqa: E402
+
+CHARACTERS = (*map(chr, range(32, 96)), UNKNOWN)
+
+out = Path(os.environ["BENCHMARK_DATA"]) / "text_rnn"
+shutil.rmtree(out, ignore_errors=True)
+keras.utils.set_random_seed(0)
+model = zoo.build("text_rnn", vocabulary_size=len(CHARACTERS))
+info = Info("benchmark", "", "", "", {}, {}, vocabulary=CHARACTERS)
+contract = zoo.get_spec("text_rnn").task.contract(model, info)
+contract = dataclasses.replace(contract, endpoints=tuple(e for e in contract.endpoints if e.name == "step"))
+export_model(model, out, contract=contract, formats=("saved_model", "tflite"))

@@ -1,0 +1,1 @@
+"""How time is measured: epochs, steps, calls, fresh processes, time to an accuracy."""

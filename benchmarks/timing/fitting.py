@@ -1,0 +1,28 @@
+"""Training as `zoo.train` does, as far as the first step, for what times or profiles it."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from benchmarks.timing import networks
+from zoo.core.environment import computing_in
+from zoo.core.plan import make_plan
+
+BATCH = 128  # with AdamW as well: as the peers train
+
+
+def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> tuple[keras.Model, tf.data.Dataset]:
+    """Return a network of `timing/networks.py` and an epoch of our feed in Fashion-MNIST, augmented by `policy`."""
+    settings = {"recipe.augment": policy, "recipe.batch_size": batch, "recipe.optimizer": "adamw"}
+    plan = make_plan("fashion_mnist", settings=settings)
+    dataset = plan.load_data()
+    with computing_in(precision):
+        model = networks.build(network)
+    plan.task.compile(model, plan.recipe, dataset.info, 5000)
+    return model, plan.feed(dataset, "train", training=True).epochs(batch, seed=0, stop=1)
+
+
+def constant(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the first batch again and again: no feed can be faster."""
+    return tf.data.Dataset.from_tensors(next(iter(batches))).repeat()

@@ -1,0 +1,153 @@
+"""Call any artifact, also one that came without a contract, through the runners that the proof uses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from export.artifacts import Description, Port, Signature
+from export.contract import KERAS_FORMATS, Contract, Endpoint, Tensor
+from export.contract.artifact import Artifact
+from export.errors import ExportError, MissingError
+from export.parity.golden import Case, write_golden
+from export.runtime.execution import Run, run_all
+from export.runtime.runtimes import RUNTIMES, Runtime
+
+
+@dataclass(frozen=True)
+class ForeignTensor(Tensor):
+    """A tensor whose name and range we did not choose."""
+
+    def __post_init__(self) -> None:
+        """Take any name."""
+
+
+def endpoints_of(description: Description) -> tuple[Endpoint, ...]:
+    """Return the functions of an artifact as endpoints, with ranges where a contract beside it tells them.
+
+    Raises:
+        ExportError: If it cannot be called: weights alone, or a Keras file that does not load.
+    """
+    if description.format == "weights":
+        raise ExportError(f"{description.path} holds weights alone, which cannot run; give a whole model")
+    known = contract_beside(description.path)
+    if description.format in KERAS_FORMATS:
+        if known and known.carried_by(description.format):
+            return known.carried_by(description.format)
+        from export.contract.inference import infer_contract
+        from export.formats.keras import read_model
+
+        found = infer_contract(read_model(description.path)).endpoints
+    else:
+        found = tuple(_endpoint(signature, description.format) for signature in description.signatures)
+    return tuple(_with_ranges(endpoint, known) for endpoint in found)
+
+
+def _endpoint(signature: Signature, format: str) -> Endpoint:
+    inputs, outputs = (tuple(map(_tensor, ports)) for ports in (signature.inputs, signature.outputs))
+    sizes = {t.shape[0] for t in inputs if t.shape}
+    batch = sizes.pop() if len(sizes) == 1 else None
+    return Endpoint(signature.name, inputs, outputs, formats=(format,), batch=batch, structure="dict")
+
+
+def _tensor(port: Port) -> ForeignTensor:
+    shape = port.shape if port.shape is not None else ()
+    meaning = "image" if port.dtype != "string" and len(shape) == 4 and shape[-1] in (1, 3, 4) else "tensor"
+    low, high = (0, 255) if meaning == "image" else (None, None)
+    return ForeignTensor(port.name, port.dtype or "float32", shape, meaning, low, high)
+
+
+def contract_beside(path: Path) -> Contract | None:
+    """Return the contract of the bundle or the published version that an artifact lies in, or None."""
+    places = [folder / "manifest.json" for folder in list(path.parents)[:2]]
+    for file in (path / "assets.extra" / "published.json", *places):
+        try:
+            return Contract.from_json(json.loads(file.read_text())["contract"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return None
+
+
+def _with_ranges(endpoint: Endpoint, known: Contract | None) -> Endpoint:
+    """Return the endpoint with what a contract says of the tensors of the same names."""
+    theirs = next((e for e in known.endpoints if e.name == endpoint.name), None) if known else None
+    if theirs is None:
+        return endpoint
+    named = {t.name: t for t in (*theirs.inputs, *theirs.outputs)}
+
+    def informed(tensor: Tensor) -> Tensor:
+        told = named.get(tensor.name)
+        if told is None or told.dtype != tensor.dtype:
+            return tensor
+        facts = {key: getattr(told, key) for key in ("meaning", "low", "high", "vocabulary")}
+        return dataclasses.replace(tensor, **facts)
+
+    return dataclasses.replace(
+        endpoint, inputs=tuple(map(informed, endpoint.inputs)), outputs=tuple(map(informed, endpoint.outputs))
+    )
+
+
+def with_samples(endpoint: Endpoint, samples: Mapping[str, np.ndarray]) -> Endpoint:
+    """Return the endpoint with the range of each input read off its samples."""
+
+    def told(tensor: Tensor) -> Tensor:
+        sample = samples.get(tensor.name)
+        if sample is None or not sample.size or sample.dtype.kind not in "fiub":
+            return tensor
+        return dataclasses.replace(tensor, low=float(np.min(sample)), high=float(np.max(sample)))
+
+    return dataclasses.replace(endpoint, inputs=tuple(map(told, endpoint.inputs)))
+
+
+def check_drawable(endpoint: Endpoint, where: Path) -> None:
+    """Raise ExportError where inputs cannot be made up: integers of an unknown range, and no rows to speak of."""
+    for tensor in endpoint.inputs:
+        wide = tensor.dtype not in ("bool", "uint8", "int8", "string") and not tensor.dtype.startswith("float")
+        if wide and tensor.high is None:
+            raise ExportError(
+                f"input {tensor.name} of {where} is {tensor.dtype} and nothing says which values are legal; "
+                f"give --samples with an array {tensor.name} in it"
+            )
+        if not tensor.shape:
+            raise ExportError(f"input {tensor.name} of {where} has no batch dimension; it cannot be called row by row")
+
+
+def runtime_for(format: str) -> Runtime:
+    """Return the first runtime that runs a format.
+
+    Raises:
+        MissingError: If it is not installed.
+    """
+    able = [r for r in RUNTIMES.values() if format in r.formats]
+    for runtime in able:
+        if runtime.version:
+            return runtime
+    names = " or ".join(r.distribution for r in able) or "a runtime"
+    raise MissingError(f"nothing here runs {format}; pip install {names}")
+
+
+def run_foreign(
+    path: Path,
+    format: str,
+    endpoints: Sequence[Endpoint],
+    cases: Mapping[str, Sequence[Case]],
+    runtimes: Sequence[Runtime],
+    again_with: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, Run]:
+    """Run an artifact on cases, in a fresh process for each runtime: {runtime name: run}.
+
+    `again_with` is as of `run_all`.
+    """
+    with tempfile.TemporaryDirectory(prefix="export-") as scratch:
+        write_golden(Path(scratch) / "golden", {name: list(found) for name, found in cases.items()})
+        contract = Contract(tuple(endpoints))
+        names = tuple(endpoint.name for endpoint in endpoints)
+        plan = {r.name: (r, [Artifact(format, str(path.resolve()), names)]) for r in runtimes}
+        found = run_all(Path(scratch), contract, plan, (), again_with=again_with)
+    return {name: run for (name, _), run in found.items()}

@@ -1,0 +1,164 @@
+"""What changed between two bundles: weights, contract, labels, metrics, sizes."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.bundle import layout
+from export.errors import CheckFailed, ExportError
+
+WEIGHTS = {"weights": "model.weights.h5", "keras": "model.keras", "hdf5": "model.h5"}  # first what both may hold
+
+
+def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, list[str]]:
+    """Return what changed from one bundle to another: {section: sentences}, without the sections that are equal.
+
+    The sections are verdict, formats, contract, labels, metrics, weights, sizes and producer.
+
+    Raises:
+        ExportError: If one of them is no bundle.
+        CheckFailed: If one of them is damaged.
+    """
+    folders = [Path(one), Path(other)]
+    manifests = [_whole(folder) for folder in folders]
+    found = {
+        "verdict": list(
+            _values({"verdict": layout.read_verdict(folders[0])}, {"verdict": layout.read_verdict(folders[1])})
+        ),
+        "formats": list(_values(*map(_formats, manifests))),
+        "contract": list(_contract(*(m["contract"] for m in manifests))),
+        "labels": list(_labels(*(m["contract"]["labels"] for m in manifests))),
+        "metrics": list(_values(*(m.get("metrics", {}) for m in manifests))),
+        "weights": list(_weights(*folders)),
+        "sizes": list(_sizes(*map(_bytes, manifests))),
+        "producer": list(_values(*(m["producer"] for m in manifests))),
+    }
+    return {section: sentences for section, sentences in found.items() if sentences}
+
+
+def _whole(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a bundle: there is no such folder")
+    if found := layout.damage(folder):
+        raise CheckFailed(f"{folder} is damaged ({found[0]}); what differs would say nothing")
+    return layout.read_manifest(folder)
+
+
+def _formats(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {a["path"] if a["state"] is None else a["format"]: a["state"] or "there" for a in manifest["artifacts"]}
+
+
+def _values(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each key whose value changed."""
+    for key in dict.fromkeys([*one, *other]):
+        if key not in one:
+            yield f"{key} came: {other[key]}"
+        elif key not in other:
+            yield f"{key} went: {one[key]}"
+        elif one[key] != other[key]:
+            change = ""
+            if all(isinstance(v[key], (int, float)) and not isinstance(v[key], bool) for v in (one, other)):
+                change = f" ({other[key] - one[key]:+.4g})"
+            yield f"{key}: {one[key]} -> {other[key]}{change}"
+
+
+def _contract(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what changed of endpoints and of each tensor."""
+    flat = [dict(_facts(contract)) for contract in (one, other)]
+    yield from _values(*flat)
+
+
+def _facts(contract: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for endpoint in contract["endpoints"]:
+        name = endpoint["name"]
+        yield f"{name}, batch", endpoint["batch"]
+        yield f"{name}, formats", ", ".join(endpoint["formats"])
+        for kind in ("inputs", "outputs"):
+            for tensor in endpoint[kind]:
+                facts = {key: value for key, value in tensor.items() if key != "name" and value is not None}
+                yield f"{name}, {kind.removesuffix('s')} {tensor['name']}", facts
+
+
+def _labels(one: list[str] | None, other: list[str] | None) -> Iterator[str]:
+    if one == other:
+        return
+    one, other = one or [], other or []
+    if sorted(one) == sorted(other):
+        moved = sum(a != b for a, b in zip(one, other, strict=True))
+        yield f"the same {len(one)} labels in another order: {moved} moved"
+        return
+    yield from (f"{label} came" for label in other if label not in one)
+    yield from (f"{label} went" for label in one if label not in other)
+
+
+def _weights(one: Path, other: Path) -> Iterator[str]:
+    for name in WEIGHTS.values():
+        if (one / name).exists() and (other / name).exists():
+            yield from _arrays(_read(one / name), _read(other / name))
+            return
+    yield "the two have no Keras file in common, so that weights cannot be compared"
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    import h5py
+
+    source: Any = path
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            source = io.BytesIO(archive.read("model.weights.h5"))
+    found: dict[str, np.ndarray] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            found[name] = item[()]
+
+    with h5py.File(source, "r") as file:
+        file.visititems(visit)
+    return found
+
+
+def _arrays(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> Iterator[str]:
+    yield from (f"{name} came, {other[name].shape}" for name in other if name not in one)
+    yield from (f"{name} went, {one[name].shape}" for name in one if name not in other)
+    for name in (n for n in one if n in other):
+        a, b = np.asarray(one[name]), np.asarray(other[name])
+        if a.shape != b.shape:
+            yield f"{name}: {a.shape} -> {b.shape}"
+        elif a.dtype != b.dtype:
+            yield f"{name}: {a.dtype} -> {b.dtype}"
+        elif not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+            yield f"{name}: {_change(a, b)}"
+
+
+def _change(a: np.ndarray, b: np.ndarray) -> str:
+    if a.dtype.kind not in "fiu":
+        return "other values"
+    before, moved = a.astype(np.float64), b.astype(np.float64) - a.astype(np.float64)
+    part = np.linalg.norm(moved) / (np.linalg.norm(before) or 1.0)
+    largest = np.max(np.abs(moved))
+    return f"{int(np.sum(a != b))} of {a.size} values, by at most {largest:.3g}, {part:.2%} of its norm"
+
+
+def _bytes(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Return the bytes of each artifact, by format: its own files only."""
+    return {
+        a["format"]: sum(
+            entry["bytes"]
+            for name, entry in manifest["files"].items()
+            if name == a["path"] or name.startswith(f"{a['path']}/")
+        )
+        for a in manifest["artifacts"]
+        if a["state"] is None
+    }
+
+
+def _sizes(one: Mapping[str, int], other: Mapping[str, int]) -> Iterator[str]:
+    for format in (f for f in one if f in other and one[f] != other[f]):
+        yield f"{format}: {one[format]:,} -> {other[format]:,} bytes ({other[format] / one[format] - 1:+.1%})"

@@ -1,0 +1,111 @@
+"""Use an artifact of a bundle from Python, through the same code that the proof runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.bundle.layout import read_manifest
+from export.contract import Contract
+from export.errors import ExportError, MissingError
+from export.runners.lib import protocol
+from export.runners.lib.calls import in_batches
+from export.runtime.backend import load_tensorflow, quiet_stderr
+
+RUNNERS = {  # what may be asked for: the format that is run, and by what
+    "saved_model": ("saved_model", "run_tensorflow"),
+    "c_api": ("saved_model", "run_c_api"),
+    "tflite": ("tflite", "run_litert"),
+    "keras": ("keras", "run_keras"),
+    "onnx": ("onnx", "run_onnx"),
+}
+
+
+class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
+    """The endpoints of an artifact: `loaded["serving_default"](image=array) -> {output name: array}`.
+
+    Attributes:
+        contract: The contract of the bundle.
+    """
+
+    def __init__(self, contract: Contract, functions: Mapping[str, protocol.Function], batch: int | None) -> None:
+        self.contract = contract
+        self._functions = functions
+        self._batch = batch
+
+    def __getitem__(self, name: str) -> Callable[..., dict[str, np.ndarray]]:
+        """Return an endpoint; KeyError names those there are."""
+        if name not in self._functions:
+            raise KeyError(f"no endpoint {name!r}; there is {', '.join(self._functions)}")
+        endpoint, function = self.contract[name], self._functions[name]
+
+        def call(**inputs: Any) -> dict[str, np.ndarray]:
+            wanted = [t.name for t in endpoint.inputs]
+            if sorted(inputs) != sorted(wanted):
+                raise ExportError(f"endpoint {name} takes {', '.join(wanted)}, not {', '.join(inputs) or 'nothing'}")
+            arrays = {
+                t.name: np.asarray(inputs[t.name], object if t.dtype == "string" else t.dtype) for t in endpoint.inputs
+            }
+            return in_batches(function, arrays, endpoint.batch or self._batch)
+
+        return call
+
+    def __iter__(self) -> Any:
+        return iter(self._functions)
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+
+def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: str | None = None) -> Loaded:
+    """Load one artifact of a bundle in this process.
+
+    Args:
+        path: The bundle.
+        format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel by the loader of TF Serving.
+        quantize: Of TFLite: None for float32, or "float16", "dynamic", "int8".
+
+    Returns:
+        A mapping from endpoint names to functions of named NumPy arrays, any number of rows.
+
+    Raises:
+        ExportError: If the bundle does not hold that format.
+        MissingError: If the runtime is not installed.
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    if format not in RUNNERS:
+        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(RUNNERS)}")
+    wanted, runner = RUNNERS[format]
+    present = [a for a in manifest["artifacts"] if a["state"] is None]
+    found = [a for a in present if a["format"] == wanted and a.get("quantize") == quantize]
+    if not found:
+        missing = " ".join(filter(None, (wanted, quantize)))
+        raise ExportError(f"{folder} holds no {missing}; it has {', '.join(a['path'] for a in present)}")
+    contract, artifact = Contract.from_json(manifest["contract"]), found[0]
+    try:
+        opened = _open(folder, contract, artifact, manifest, runner)
+    except ImportError as error:
+        raise MissingError(f"{format} cannot be run here ({error}); install its runtime") from error
+    return Loaded(contract, {name: functions["main"] for name, functions in opened.items()}, artifact["batch"])
+
+
+def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], name: str) -> Any:
+    import importlib
+
+    if artifact["format"] in ("saved_model", "keras"):
+        load_tensorflow()
+    if artifact["format"] == "keras":
+        for module in (manifest["code_dependency"] or {}).get("modules", ()):
+            protocol.import_module(module)
+    runner = importlib.import_module(f"export.runners.{name}")
+    order = dict(artifact) | {
+        "path": str((folder / artifact["path"]).resolve()),
+        "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
+    }
+    with quiet_stderr():  # LiteRT tells of its delegates
+        return runner.open_artifact(order, {})

@@ -1,0 +1,72 @@
+"""What TF Serving wants beside a SavedModel: warm-up records, a model configuration, and the command that serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from export.contract import Endpoint
+from export.parity.golden import LARGEST_CASE, Case
+
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+CONFIG = "models.config"
+
+
+def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[Case]]) -> int:
+    """Write the calls that TF Serving makes before it serves a version; return how many.
+
+    Each record is a `PredictionLog` with the response of the reference, so that a record of another model is found out
+    by what it expects, not only by what it asks. TF Serving reads the request alone. One bad record makes it refuse the
+    model.
+
+    Args:
+        saved_model: The version folder.
+        endpoints: What it serves.
+        cases: Golden cases with outputs, by endpoint.
+    """
+    import tensorflow as tf
+
+    path = saved_model / WARMUP
+    path.parent.mkdir(exist_ok=True)
+    records = [record for endpoint in endpoints for record in _records(endpoint, cases[endpoint.name])]
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in records:
+            writer.write(record.SerializeToString(deterministic=True))
+    return len(records)
+
+
+def _records(endpoint: Endpoint, cases: Sequence[Case]) -> Iterator[Any]:
+    """Yield the smallest ordinary case of an endpoint, and its real samples if it has any."""
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    for case in cases:
+        rows = len(next(iter(case.inputs.values())))
+        small = sum(value.nbytes for value in case.inputs.values()) <= LARGEST_CASE
+        if case.name not in ("real", "batch_1") or not case.outputs or not small or rows % (endpoint.batch or 1):
+            continue
+        record = prediction_log_pb2.PredictionLog()
+        request, response = record.predict_log.request, record.predict_log.response
+        request.model_spec.signature_name = endpoint.name
+        size = endpoint.batch or rows
+        for tensor in endpoint.inputs:
+            value = case.inputs[tensor.name][:size]
+            request.inputs[tensor.name].CopyFrom(tf.make_tensor_proto(value, dtype=tensor.dtype))
+        for name, value in case.outputs.items():
+            response.outputs[name].CopyFrom(tf.make_tensor_proto(value[:size]))
+        yield record
+
+
+def models_config(name: str) -> str:
+    """Return a configuration for `--model_config_file`, for a base path mounted as /models/NAME."""
+    return (
+        f'model_config_list {{\n  config {{\n    name: "{name}"\n    base_path: "/models/{name}"\n'
+        f'    model_platform: "tensorflow"\n  }}\n}}\n'
+    )
+
+
+def docker_command(name: str, folder: str) -> str:
+    """Return the command line that serves a base path by REST on port 8501 and by gRPC on 8500."""
+    ports, volume = "-p 8500:8500 -p 8501:8501", f'-v "{folder}:/models/{name}"'
+    return f"docker run --rm {ports} {volume} -e MODEL_NAME={name} tensorflow/serving"

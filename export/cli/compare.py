@@ -1,0 +1,70 @@
+"""python -m export compare REFERENCE CANDIDATE: do two artifacts compute the same?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.cli import print_json, shared_options
+
+
+@click.command("compare")
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.argument("candidate", type=click.Path(path_type=Path))
+@click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
+@click.option("--match", multiple=True, metavar="OUT=OUT", help="This output is that one; may be repeated.")
+@click.option("--trust", is_flag=True, help="Run artifacts that can act on this machine.")
+@shared_options
+def command(
+    reference: Path,
+    candidate: Path,
+    samples: Path | None,
+    match: tuple[str, ...],
+    trust: bool,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Feed two artifacts of any format the same inputs, each in a fresh process. Exit code 0 same, 1 different."""
+    from export.artifacts.comparison import compare
+    from export.cli.inputs import read_samples
+
+    pairs = dict(_pair(text) for text in match)
+    given = read_samples(samples) if samples else None
+    result = compare(reference, candidate, samples=given, match=pairs, trust=trust)
+    if as_json:
+        print_json(result.to_json())
+    elif not quiet:
+        _show(result)
+    if not as_json and (not quiet or result.exit_code):
+        click.echo(f"{candidate}: {result.verdict}. Next: python -m export inspect {candidate}")
+    sys.exit(result.exit_code)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    one, equals, other = text.partition("=")
+    if not (one and equals and other):
+        raise click.BadParameter(f"{text!r} is no pair of outputs; give REFERENCE=CANDIDATE", param_hint="--match")
+    return one, other
+
+
+def _show(result: Any) -> None:
+    from export.cli.tables import print_table
+
+    rows = []
+    for endpoint in result.endpoints:
+        for pair in endpoint["outputs"]:
+            figure = endpoint["figures"].get(pair["reference"]) or {}
+            worst = f"{figure['max_error']:.1e} ({figure['tolerance']:.0e})" if figure else ""
+            name = (
+                pair["reference"]
+                if pair["reference"] == pair["candidate"]
+                else f"{pair['reference']} = {pair['candidate']}"
+            )
+            rows.append((endpoint["reference"], name, pair["how"], worst, str(figure.get("sqnr_db") or "")))
+    print_table(("signature", "output", "paired by", "largest difference (tolerance)", "SQNR dB"), rows)
+    for text in (*result.notes, *result.findings):
+        click.echo(text)

@@ -1,0 +1,39 @@
+"""Read what the command line is given: a model, samples, labels."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from export.errors import ExportError, check_present
+
+
+def read_samples(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file by name.
+
+    Raises:
+        MissingError: If the file is not there.
+        ExportError: If it holds anything but plain arrays.
+    """
+    check_present(path)
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
+        raise ExportError(f"{path} is not an .npz file of plain arrays ({error})") from error
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Return the lines of a text file.
+
+    Raises:
+        MissingError: If the file is not there.
+        ExportError: If it is not UTF-8 text.
+    """
+    check_present(path)
+    try:
+        return tuple(path.read_text(encoding="utf-8").splitlines())
+    except UnicodeDecodeError as error:
+        raise ExportError(f"{path} is not UTF-8 text; give one class name on each line") from error

@@ -1,0 +1,54 @@
+"""python -m export inspect ARTIFACT: what it is, and whether it could act. Nothing of it is run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.cli import print_json, shared_options
+
+
+@click.command("inspect")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--trust", is_flag=True, help="Exit with 0 also for an artifact that can act.")
+@shared_options
+def command(artifact: Path, trust: bool, as_json: bool, quiet: bool, debug: bool) -> None:
+    """Show what ARTIFACT is: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it could act on the machine."""
+    from export.artifacts import describe
+
+    description = describe(artifact)
+    if as_json:
+        print_json(description.to_json())
+    elif not quiet:
+        _show(description)
+    for sentence in description.acts:
+        click.echo(f"{'note' if trust else 'error'}: {sentence}", err=True)
+    if not as_json and not quiet:
+        click.echo(f"Next: python -m export compare {artifact} OTHER")
+    sys.exit(1 if description.acts and not trust else 0)
+
+
+def _show(description: Any) -> None:
+    from export.cli.tables import print_table
+
+    d = description
+    facts = [("path", str(d.path)), ("format", d.format), ("size", f"{d.size:,} bytes")]
+    facts += [("parameters", f"{d.parameters:,}")] if d.parameters is not None else []
+    facts += [("producer", ", ".join(f"{key} {value}" for key, value in d.producer.items()))]
+    facts += [(flag, ", ".join(names)) for flag, names in d.flagged.items() if names]
+    facts += [("operators", ", ".join(f"{name} {number}" for name, number in d.operations.items()))]
+    print_table(("", ""), facts)
+    rows = [
+        (signature.name, way, port.name, port.dtype or "?", _shape(port.shape))
+        for signature in d.signatures
+        for way, ports in (("takes", signature.inputs), ("returns", signature.outputs))
+        for port in ports
+    ]
+    print_table(("signature", "", "tensor", "dtype", "shape"), rows)
+
+
+def _shape(shape: tuple[int | None, ...] | None) -> str:
+    return "?" if shape is None else f"({', '.join('?' if d is None else str(d) for d in shape)})"

@@ -1,0 +1,39 @@
+"""python -m export verify BUNDLE: prove it again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from export.cli import shared_options, show_certificate
+
+
+@click.command("verify")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Run only this runtime; may be repeated.")
+@click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
+@shared_options
+def command(
+    bundle: Path,
+    runtimes: tuple[str, ...],
+    require: tuple[str, ...],
+    junit: Path | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Prove BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 something required is missing here."""
+    from export.verifier import verify_bundle
+
+    certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require)
+    if junit is not None:
+        from export.proof.certificate import to_junit
+
+        junit.write_text(to_junit(certificate, bundle.resolve().name))
+    show_certificate(certificate, as_json, quiet)
+    if not as_json and not quiet:
+        click.echo(f"{bundle}: {certificate.verdict}. Next: read {bundle / 'README.md'}")
+    sys.exit(certificate.exit_code)

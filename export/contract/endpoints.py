@@ -1,0 +1,189 @@
+"""Ready-made endpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from export.contract import FORMATS, Endpoint, Tensor
+from export.errors import ExportError
+from export.runners.lib import protocol
+
+
+def tensor_endpoint(
+    model: Any,
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    name: str = "serving_default",
+    batch: int | None = None,
+    formats: Sequence[str] = FORMATS,
+    structure: str | None = None,
+) -> Endpoint:
+    """Return the endpoint that is the model's own call, in inference mode.
+
+    Args:
+        model: A built Keras model.
+        inputs: In the order in which the model takes them.
+        outputs: In the order in which it returns them; a model that returns a dict returns it by these names.
+        name: The signature name.
+        batch: The one legal batch size, or None for any.
+        formats: The formats that carry it.
+        structure: "tensor", "dict" or "list"; None reads it off the model.
+    """
+    found = structure or structure_of(model, [t.name for t in inputs])
+    endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, tuple(formats), batch, found)
+    description = endpoint.to_json()
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        return protocol.name_outputs(description, model(protocol.arrange(description, values), training=False))
+
+    return dataclasses.replace(endpoint, call=call)
+
+
+def bytes_endpoint(
+    base: Endpoint,
+    preprocess: Callable[[Any], Any],
+    name: str = "bytes",
+    labels: Sequence[str] | None = None,
+) -> Endpoint:
+    """Return an endpoint that takes image files, for a base endpoint that takes one image.
+
+    Args:
+        base: What the pixels go into.
+        preprocess: The pure TensorFlow function that the feed uses too: scalar string -> one image.
+        name: The signature name.
+        labels: Class names in order. With them the endpoint also returns `probabilities` (float32, one for each label),
+            and `label` (string) and `score` (float32), the name and the probability of the largest.
+
+    Returns:
+        `image_bytes` (B,) string -> the outputs of `base`. Only SavedModels carry it.
+
+    Raises:
+        ExportError: If `base` takes more than one input, or labels do not fit its first output.
+    """
+    image, scores = _single(base, labels)
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        spec = tf.TensorSpec(image.shape[1:], image.dtype)
+        images = tf.map_fn(
+            lambda data: tf.ensure_shape(tf.cast(preprocess(data), image.dtype), image.shape[1:]),
+            values["image_bytes"],
+            fn_output_signature=spec,
+        )
+        return _labelled(dict(base.call({image.name: images})), scores, labels)
+
+    inputs = (Tensor("image_bytes", "string", (base.batch,), "encoded_image"),)
+    return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+
+
+def text_endpoint(
+    base: Endpoint,
+    preprocess: Callable[[Any], Any],
+    name: str = "text",
+    labels: Sequence[str] | None = None,
+) -> Endpoint:
+    """Return an endpoint that takes raw strings, for a base endpoint that takes token ids.
+
+    Args:
+        base: What the ids go into.
+        preprocess: The pure TensorFlow function that the feed uses too: strings (B,) -> ids (B, ...).
+        name: The signature name.
+        labels: Class names in order; as in `bytes_endpoint`.
+
+    Returns:
+        `text` (B,) string -> the outputs of `base`. Only SavedModels carry it.
+
+    Raises:
+        ExportError: If `base` takes more than one input, or labels do not fit its first output.
+    """
+    tokens, scores = _single(base, labels)
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        ids = tf.ensure_shape(tf.cast(preprocess(values["text"]), tokens.dtype), tokens.shape)
+        return _labelled(dict(base.call({tokens.name: ids})), scores, labels)
+
+    inputs = (Tensor("text", "string", (base.batch,), "text"),)
+    return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+
+
+def _single(base: Endpoint, labels: Sequence[str] | None) -> tuple[Tensor, Tensor]:
+    """Return the one input and the first output of a base endpoint."""
+    if len(base.inputs) != 1:
+        raise ExportError(f"endpoint {base.name} takes {len(base.inputs)} inputs; a raw endpoint feeds exactly one")
+    scores = base.outputs[0]
+    if labels is not None and scores.shape[-1] != len(labels):
+        raise ExportError(f"{len(labels)} labels for {scores.shape[-1]} outputs of {scores.name}; give one for each")
+    return base.inputs[0], scores
+
+
+def _labelled(outputs: dict[str, Any], scores: Tensor, labels: Sequence[str] | None) -> dict[str, Any]:
+    """Return outputs with the probabilities of `scores`, and the name and the probability of the largest."""
+    if labels is None:
+        return outputs
+    import tensorflow as tf
+
+    values = outputs[scores.name]
+    chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
+    label = tf.gather(tf.constant(list(labels)), tf.argmax(values, axis=-1))
+    return {**outputs, "label": label, "score": tf.reduce_max(chances, axis=-1), "probabilities": chances}
+
+
+def _extra(labels: Sequence[str] | None) -> tuple[Tensor, ...]:
+    if labels is None:
+        return ()
+    chances = Tensor("probabilities", "float32", (None, len(labels)), "probabilities")
+    return (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)), chances)
+
+
+def step_endpoint(
+    step: Callable[..., Sequence[Any]],
+    token: Tensor,
+    states: Sequence[Tensor],
+    output: Tensor,
+    name: str = "step",
+    formats: Sequence[str] = ("saved_model", "tflite"),
+) -> Endpoint:
+    """Return the endpoint that advances a recurrent model by one token, its state an explicit input and output.
+
+    Every state `s` (meaning "state") comes back as `next_s`, to be given as `s` in the next call; zeros begin. The
+    batch is one, because a fixed batch is what lets a recurrent step become TFLite.
+
+    Args:
+        step: `(token, *states) -> (output, *next states)`, in inference mode.
+        token: Such as Tensor("token", "int32", (1,), "token", 0, size - 1).
+        states: Such as [Tensor("state", "float32", (1, units), "state")].
+        output: Such as Tensor("logits", "float32", (1, size), "logits").
+        name: The signature name.
+        formats: The formats that carry it.
+    """
+    following = tuple(dataclasses.replace(state, name=f"next_{state.name}") for state in states)
+    outputs = (output, *following)
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        results = step(values[token.name], *(values[state.name] for state in states))
+        return {tensor.name: result for tensor, result in zip(outputs, results, strict=True)}
+
+    return Endpoint(name, (token, *states), outputs, call, tuple(formats), batch=1)
+
+
+def structure_of(model: Any, names: Sequence[str]) -> str:
+    """Return how a model's own call takes inputs of these names: "tensor", "dict" or "list"."""
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:
+        shapes = (model.get_build_config() or {}) if hasattr(model, "get_build_config") else {}
+        structure = shapes.get("input_shape")
+    if isinstance(structure, Mapping):
+        return "dict"
+    if len(names) > 1 or (isinstance(structure, list) and structure and not is_dimension(structure[0])):
+        return "list"
+    return "tensor"
+
+
+def is_dimension(value: Any) -> bool:
+    """Whether a value may stand in a shape."""
+    return value is None or isinstance(value, int)

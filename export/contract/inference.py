@@ -1,0 +1,164 @@
+"""Read a contract off a model that came without one: names, shapes, token ranges, pixels."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contract, Tensor
+from export.contract.endpoints import is_dimension, tensor_endpoint
+from export.contract.sampling import draw
+from export.errors import ExportError
+from export.runners.lib.protocol import arrange
+
+DRIFTING = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+")  # names that Keras counts up in a process
+ANY_INTEGER = frozenset({"IntegerLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
+PROBES = 7  # rows of the call that shows the outputs
+
+
+def infer_contract(
+    model: Any, samples: Mapping[str, np.ndarray] | None = None, labels: Sequence[str] | None = None
+) -> Contract:
+    """Return a contract with one endpoint, the model's own call.
+
+    Args:
+        model: A built Keras model. A subclassed model that does not tell its inputs needs `samples`.
+        samples: Real inputs (N, ...) by name; they say what a subclassed model takes and where images lie.
+        labels: Class names, in order.
+
+    Raises:
+        ExportError: If the inputs cannot be known, or the model does not run on them.
+    """
+    if not model.built:
+        raise ExportError(f"model {model.name} is not built; call it once on real input before exporting it")
+    declared = getattr(model, "inputs", None)
+    inputs = _declared(model, declared, samples or {}) if declared else _sampled(model, samples or {})
+    outputs = _outputs(model, inputs)
+    endpoint = tensor_endpoint(model, inputs, outputs)
+    return Contract((endpoint,), tuple(labels) if labels is not None else None)
+
+
+def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
+    """Return the inputs of a functional or Sequential model."""
+    structure = getattr(model, "_inputs_struct", None)
+    keys = list(structure) if isinstance(structure, Mapping) else [None] * len(declared)
+    tensors = []
+    for index, (tensor, key) in enumerate(zip(declared, keys, strict=True)):
+        plain = "input" if len(declared) == 1 else f"input_{index + 1}"
+        name = key or _identifier(tensor.name, plain)
+        if DRIFTING.match(name):
+            name = next(iter(samples)) if len(samples) == len(declared) == 1 else plain
+        tensors.append(_tensor(name, tensor.dtype, tuple(tensor.shape), _consumers(model, tensor), samples.get(name)))
+    return tensors
+
+
+def _sampled(model: Any, samples: Mapping[str, np.ndarray]) -> list[Tensor]:
+    """Return the inputs of a subclassed model."""
+    if samples:
+        arrays = {name: np.asarray(value) for name, value in samples.items()}
+        layers = list(model._flatten_layers())
+        return [_tensor(n, a.dtype.name, (None, *a.shape[1:]), layers, a) for n, a in arrays.items()]
+    shape = (model.get_build_config() or {}).get("input_shape")
+    if isinstance(shape, (tuple, list)) and all(map(is_dimension, shape)):
+        return [_tensor("input", model.input_dtype, (None, *shape[1:]), list(model._flatten_layers()), None)]
+    raise ExportError(f"model {model.name} is a subclass that does not tell its inputs; give samples= or contract=")
+
+
+def _tensor(
+    name: str, dtype: str, shape: tuple[int | None, ...], layers: Sequence[Any], sample: np.ndarray | None
+) -> Tensor:
+    """Return an input with the meaning that its consumers give it."""
+    kinds = {type(layer).__name__ for layer in layers}
+    shape = (None, *shape[1:])
+    integer = dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
+    sizes = [size for layer in layers if (size := _table(layer)) is not None]
+    if sizes and (integer or len(shape) <= 2):
+        return Tensor(name, dtype, shape, "token", 0, min(sizes) - 1)
+    if dtype == "string":
+        return Tensor(name, dtype, shape, "text")
+    if len(shape) == 4 and shape[-1] in (1, 3, 4):
+        low, high = 0.0, 255.0
+        if sample is not None and sample.size and "Rescaling" not in kinds:
+            low, high = min(0.0, float(np.min(sample))), max(1.0, float(np.max(sample)))
+        return Tensor(name, dtype, shape, "image", low, high)
+    if sample is not None and sample.size:
+        return Tensor(name, dtype, shape, low=float(np.min(sample)), high=float(np.max(sample)))
+    if integer and not kinds & ANY_INTEGER:
+        raise ExportError(
+            f"input {name} is {dtype} and no layer says which values are legal; give real ones: "
+            f"samples={{{name!r}: ...}}, or --samples x.npz with an array {name}"
+        )
+    return Tensor(name, dtype, shape)
+
+
+def _table(layer: Any) -> int | None:
+    """Return how many integers a layer knows, counted from 0, if it looks them up in a table."""
+    size = {"Embedding": "input_dim", "CategoryEncoding": "num_tokens"}.get(type(layer).__name__)
+    return int(getattr(layer, size)) if size else None
+
+
+def _consumers(model: Any, tensor: Any) -> list[Any]:
+    """Return the layers that take an input of a functional model, those inside nested models included."""
+    return list(_following(model, tensor, 0))
+
+
+def _following(model: Any, tensor: Any, depth: int) -> Iterator[Any]:
+    """Yield the first layers behind a tensor, looking through layers that keep the values."""
+    if depth > 4:
+        return
+    for layer in model._flatten_layers(include_self=False, recursive=False):
+        for node in getattr(layer, "_inbound_nodes", ()):
+            if any(tensor is given for given in node.input_tensors):
+                yield from layer._flatten_layers()
+                if type(layer).__name__.startswith("Random"):
+                    for output in node.output_tensors:
+                        yield from _following(model, output, depth + 1)
+
+
+def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the outputs, from one call on smallest inputs."""
+    import keras
+
+    endpoint = tensor_endpoint(model, inputs, ())
+    rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
+    values = {t.name: keras.ops.convert_to_tensor(draw(t, PROBES, rng), t.dtype) for t in inputs}
+    try:
+        result = model(arrange(endpoint.to_json(), values), training=False)
+    except Exception as error:
+        text = " ".join(str(error).split())[:200]
+        raise ExportError(
+            f"model {model.name} does not run on the inputs read off it ({text}); give contract="
+        ) from error
+    if isinstance(result, Mapping):
+        named = dict(result)
+    else:
+        values = list(result) if isinstance(result, (list, tuple)) else [result]
+        given = [_identifier(n, "") for n in getattr(model, "output_names", None) or []]
+        clear = len(values) > 1 and len(given) == len(set(given)) == len(values) and all(given)
+        names = given if clear else ["output"] if len(values) == 1 else [f"output_{i + 1}" for i in range(len(values))]
+        named = dict(zip(names, values, strict=True))
+    likely = _is_softmax(model) and len(named) == 1
+    return [_output(name, value, "probabilities" if likely else "tensor", inputs) for name, value in named.items()]
+
+
+def _output(name: str, value: Any, meaning: str, inputs: Sequence[Tensor]) -> Tensor:
+    """Return an output; its inner dimensions are fixed only where those of every input are."""
+    fixed = all(d is not None for t in inputs for d in t.shape[1:])
+    shape = tuple(value.shape)
+    inner = shape[1:] if fixed else (*(None for _ in shape[1:-1]), *shape[-1:])
+    return Tensor(name, str(value.dtype if isinstance(value.dtype, str) else value.dtype.name), (None, *inner), meaning)
+
+
+def _is_softmax(model: Any) -> bool:
+    layers = getattr(model, "layers", None) or [None]
+    activation = getattr(layers[-1], "activation", None)
+    return getattr(activation, "__name__", "") == "softmax" or type(layers[-1]).__name__ == "Softmax"
+
+
+def _identifier(name: str, otherwise: str) -> str:
+    cleaned = re.sub(r"\W", "_", name)
+    return cleaned if cleaned.isidentifier() else otherwise

@@ -1,0 +1,78 @@
+"""Recurrent steps: 64 of them from zero state must say what one forward call over the 64 tokens says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contract, Endpoint, Tensor
+from export.parity.distance import spread
+from export.parity.policy import Policy
+
+STEPS = 64
+NAME = f"steps_{STEPS}"  # of the golden case, in the step endpoint and in the forward one
+
+
+def inputs_for(endpoint: Endpoint) -> Iterator[tuple[dict[str, np.ndarray], dict[str, str]]]:
+    """Yield (inputs, chain) of a case of 64 steps for a step endpoint, and of the same tokens for a forward one."""
+    token = _token(endpoint)
+    if token is None:
+        return
+    ids = np.random.default_rng(STEPS).integers(int(token.low or 0), int(token.high) + 1, STEPS).astype(token.dtype)
+    if chain := chain_of(endpoint):
+        states = [t for t in endpoint.inputs if t.name in chain]
+        zeros = {t.name: np.zeros((1, *t.shape[1:]), t.dtype) for t in states}
+        yield {token.name: ids.reshape(STEPS, *token.shape[1:])} | zeros, chain
+    elif len(token.shape) == 2 and len(endpoint.inputs) == 1 and endpoint.batch in (None, 1):
+        length = token.shape[1] or STEPS
+        if length >= STEPS:  # what stands behind cannot change what was said before
+            yield {token.name: np.pad(ids, (0, length - STEPS), mode="wrap")[None]}, {}
+
+
+def chain_of(endpoint: Endpoint) -> dict[str, str]:
+    """Return {state: next state} of a step endpoint of batch one whose every state comes back, else nothing."""
+    states = [t.name for t in endpoint.inputs if t.meaning == "state"]
+    outputs = {t.name for t in endpoint.outputs}
+    token = _token(endpoint)
+    if token is None or endpoint.batch != 1 or any(d != 1 for d in token.shape):
+        return {}
+    if len(states) + 1 != len(endpoint.inputs) or not {f"next_{name}" for name in states} <= outputs:
+        return {}
+    return {name: f"next_{name}" for name in states}
+
+
+def _token(endpoint: Endpoint) -> Tensor | None:
+    tokens = [t for t in endpoint.inputs if t.meaning == "token"]
+    return tokens[0] if len(tokens) == 1 else None
+
+
+def judge(contract: Contract, arrays: Mapping[str, Mapping[str, Any]], policy: Policy) -> list[str]:
+    """Say where the steps of an artifact and its forward call over the same tokens differ.
+
+    Args:
+        contract: Of the bundle.
+        arrays: What ran, by endpoint and then "<case>/<variant>/<output>".
+        policy: Its ceiling is the largest difference: the two are different graphs.
+    """
+    found = []
+    chained = [e for e in contract.endpoints if chain_of(e)]
+    for step in chained:
+        for forward in (e for e in contract.endpoints if e not in chained and _same_tokens(step, e)):
+            for name in {t.name for t in step.outputs} & {t.name for t in forward.outputs}:
+                a = arrays.get(step.name, {}).get(f"{NAME}/main/{name}")
+                b = arrays.get(forward.name, {}).get(f"{NAME}/main/{name}")
+                if a is None or b is None or b.shape[2:] != a.shape[1:] or b.ndim < 2 or b.shape[1] < STEPS:
+                    continue
+                if not (difference := spread(b[0, :STEPS], a)) <= policy.ceiling:
+                    found.append(
+                        f"{STEPS} steps of {step.name} and one call of {forward.name} differ by {difference:.2g} in "
+                        f"{name} (ceiling {policy.ceiling:g})"
+                    )
+    return found
+
+
+def _same_tokens(step: Endpoint, forward: Endpoint) -> bool:
+    a, b = _token(step), _token(forward)
+    return a is not None and b is not None and (a.dtype, a.low, a.high) == (b.dtype, b.low, b.high)

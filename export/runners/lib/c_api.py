@@ -1,0 +1,236 @@
+"""The C API of TensorFlow by ctypes: the loader that TF Serving calls, without Python TensorFlow in the process.
+
+Only NumPy and the two shared libraries of the wheel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+from collections.abc import Mapping, Sequence
+from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if __package__:
+    from export.runners.lib.signatures import DTYPES, Signature, read_signatures
+else:
+    from signatures import DTYPES, Signature, read_signatures
+
+LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")  # the second needs the first
+STRING, STRING_BYTES = 7, 24  # sizeof(TF_TString)
+CODES = {name: code for code, name in DTYPES.items()}
+STATUS = {2: "Unknown", 3: "InvalidArgument", 5: "NotFound", 8: "ResourceExhausted", 9: "FailedPrecondition"}
+STATUS |= {11: "OutOfRange", 12: "Unimplemented", 13: "Internal", 15: "DataLoss"}
+
+
+class _Output(ctypes.Structure):
+    _fields_ = (("operation", c_void_p), ("index", c_int))
+
+
+class _Buffer(ctypes.Structure):
+    _fields_ = (("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p))
+
+
+_LIST = (POINTER(_Output), POINTER(c_void_p), c_int)  # places, tensors, how many
+
+FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, tf_tstring.h, tf_status.h
+    "TF_Version": (c_char_p, ()),
+    "TF_NewStatus": (c_void_p, ()),
+    "TF_DeleteStatus": (None, (c_void_p,)),
+    "TF_GetCode": (c_int, (c_void_p,)),
+    "TF_Message": (c_char_p, (c_void_p,)),
+    "TF_NewBuffer": (POINTER(_Buffer), ()),
+    "TF_DeleteBuffer": (None, (POINTER(_Buffer),)),
+    "TF_NewGraph": (c_void_p, ()),
+    "TF_DeleteGraph": (None, (c_void_p,)),
+    "TF_NewSessionOptions": (c_void_p, ()),
+    "TF_DeleteSessionOptions": (None, (c_void_p,)),
+    "TF_LoadSessionFromSavedModel": (
+        c_void_p,
+        (c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(_Buffer), c_void_p),
+    ),
+    "TF_CloseSession": (None, (c_void_p, c_void_p)),
+    "TF_DeleteSession": (None, (c_void_p, c_void_p)),
+    "TF_GraphOperationByName": (c_void_p, (c_void_p, c_char_p)),
+    "TF_SessionRun": (
+        None,
+        (c_void_p, c_void_p, *_LIST, *_LIST, POINTER(c_void_p), c_int, c_void_p, c_void_p),
+    ),
+    "TF_AllocateTensor": (c_void_p, (c_int, POINTER(c_int64), c_int, c_size_t)),
+    "TF_DeleteTensor": (None, (c_void_p,)),
+    "TF_TensorType": (c_int, (c_void_p,)),
+    "TF_NumDims": (c_int, (c_void_p,)),
+    "TF_Dim": (c_int64, (c_void_p, c_int)),
+    "TF_TensorByteSize": (c_size_t, (c_void_p,)),
+    "TF_TensorData": (c_void_p, (c_void_p,)),
+    "TF_StringInit": (None, (c_void_p,)),
+    "TF_StringCopy": (None, (c_void_p, c_char_p, c_size_t)),
+    "TF_StringGetDataPointer": (c_void_p, (c_void_p,)),
+    "TF_StringGetSize": (c_size_t, (c_void_p,)),
+    "TF_StringDealloc": (None, (c_void_p,)),
+}
+
+
+@cache
+def library() -> Any:
+    """Return the C API with the types of its functions declared.
+
+    Raises:
+        ImportError: If the installed TensorFlow does not bring it.
+    """
+    spec = importlib.util.find_spec("tensorflow")  # finds the folder, imports nothing
+    places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
+    folder = next((p for p in places if all((p / name).is_file() for name in LIBRARIES)), None)
+    if folder is None:
+        raise ImportError(f"the installed TensorFlow does not bring {LIBRARIES[1]}")
+    ctypes.CDLL(str(folder / LIBRARIES[0]), mode=ctypes.RTLD_GLOBAL)
+    found = ctypes.CDLL(str(folder / LIBRARIES[1]))
+    for name, (result, arguments) in FUNCTIONS.items():
+        function = getattr(found, name)
+        function.restype, function.argtypes = result, arguments
+    return found
+
+
+def version() -> str:
+    """Return the version of the library."""
+    return library().TF_Version().decode()
+
+
+class TensorFlowError(RuntimeError):
+    """What TensorFlow said, with the name of its status code in front."""
+
+
+class _Status:
+    """A TF_Status that raises what it holds when it is left."""
+
+    def __enter__(self) -> int:
+        self._status = library().TF_NewStatus()
+        return self._status
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        code, message = library().TF_GetCode(self._status), library().TF_Message(self._status)
+        library().TF_DeleteStatus(self._status)
+        if code and kind is None:
+            raise TensorFlowError(f"{STATUS.get(code, f'status {code}')}: {message.decode(errors='replace')}")
+
+
+class Session:
+    """A SavedModel, loaded.
+
+    Attributes:
+        signatures: By name.
+    """
+
+    def __init__(self, folder: Path, tags: Sequence[str] = ("serve",)) -> None:
+        """Load the meta graph with these tags: restores the variables and runs the initialisers.
+
+        Raises:
+            TensorFlowError: If TensorFlow does not take it.
+        """
+        tf = library()
+        self._graph, options, buffer = tf.TF_NewGraph(), tf.TF_NewSessionOptions(), tf.TF_NewBuffer()
+        names = (c_char_p * len(tags))(*(tag.encode() for tag in tags))
+        try:
+            with _Status() as status:
+                self._session = tf.TF_LoadSessionFromSavedModel(
+                    options, None, str(folder).encode(), names, len(tags), self._graph, buffer, status
+                )
+            self.signatures = read_signatures(ctypes.string_at(buffer.contents.data, buffer.contents.length))
+        finally:
+            tf.TF_DeleteSessionOptions(options)
+            tf.TF_DeleteBuffer(buffer)
+
+    def run(self, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return the outputs of a signature by name.
+
+        Raises:
+            ValueError: If the inputs are not those of the signature.
+            TensorFlowError: If TensorFlow raises.
+        """
+        if set(inputs) != set(signature.inputs):
+            raise ValueError(f"takes {sorted(signature.inputs)}, not {sorted(inputs)}")
+        tf, names = library(), list(signature.outputs)
+        feeds = (_Output * len(inputs))(*(self._place(signature.inputs[name]) for name in inputs))
+        fetches = (_Output * len(names))(*(self._place(signature.outputs[name]) for name in names))
+        results = (c_void_p * len(names))()
+        given = (c_void_p * len(inputs))(
+            *(_to_tensor(value, signature.inputs[name][2]) for name, value in inputs.items())
+        )
+        try:
+            with _Status() as status:
+                tf.TF_SessionRun(
+                    *(self._session, None, feeds, given, len(inputs)),
+                    *(fetches, results, len(names), None, 0, None, status),
+                )
+            return {name: _to_array(tensor) for name, tensor in zip(names, results, strict=True)}
+        finally:
+            for tensor in given:
+                _free(tensor)
+            for tensor in filter(None, results):
+                tf.TF_DeleteTensor(tensor)
+
+    def close(self) -> None:
+        """Give everything back."""
+        for function in (library().TF_CloseSession, library().TF_DeleteSession):
+            with _Status() as status:
+                function(self._session, status)
+        library().TF_DeleteGraph(self._graph)
+
+    def _place(self, tensor: tuple[str, int, str]) -> _Output:
+        operation = library().TF_GraphOperationByName(self._graph, tensor[0].encode())
+        if not operation:
+            raise ValueError(f"the graph has no operation {tensor[0]!r}, which a signature names")
+        return _Output(operation, tensor[1])
+
+
+def _strings(tensor: int, count: int) -> list[int]:
+    """Return the addresses of the strings of a tensor."""
+    start = library().TF_TensorData(tensor)
+    return [start + i * STRING_BYTES for i in range(count)]
+
+
+def _to_tensor(value: np.ndarray, dtype: str) -> int:
+    """Return a TF_Tensor with a copy of an array."""
+    tf, code = library(), CODES[dtype]
+    array = np.ascontiguousarray(value, object if code == STRING else dtype).reshape(np.shape(value))
+    shape = (c_int64 * array.ndim)(*array.shape)
+    size = array.size * STRING_BYTES if code == STRING else array.nbytes
+    tensor = tf.TF_AllocateTensor(code, shape, array.ndim, size)
+    if code != STRING:
+        ctypes.memmove(tf.TF_TensorData(tensor), array.ctypes.data, size)
+        return tensor
+    for address, item in zip(_strings(tensor, array.size), array.reshape(-1), strict=True):
+        data = item.encode() if isinstance(item, str) else bytes(item)
+        tf.TF_StringInit(address)
+        tf.TF_StringCopy(address, data, len(data))
+    return tensor
+
+
+def _free(tensor: int) -> None:
+    """Delete a tensor of ours: the strings in it are ours too, for TensorFlow did not make them."""
+    tf = library()
+    if tf.TF_TensorType(tensor) == STRING:
+        for address in _strings(tensor, tf.TF_TensorByteSize(tensor) // STRING_BYTES):
+            tf.TF_StringDealloc(address)
+    tf.TF_DeleteTensor(tensor)
+
+
+def _to_array(tensor: int) -> np.ndarray:
+    """Return a copy of a TF_Tensor as an array, strings as objects of bytes."""
+    tf, code = library(), library().TF_TensorType(tensor)
+    shape = tuple(tf.TF_Dim(tensor, i) for i in range(tf.TF_NumDims(tensor)))
+    if code == STRING:
+        items = np.empty(int(np.prod(shape)), object)
+        items[:] = [
+            ctypes.string_at(tf.TF_StringGetDataPointer(address), tf.TF_StringGetSize(address))
+            for address in _strings(tensor, items.size)
+        ]
+        return items.reshape(shape)
+    if code not in DTYPES:
+        raise ValueError(f"an output has TensorFlow dtype {code}, which NumPy does not know")
+    data = ctypes.string_at(tf.TF_TensorData(tensor), tf.TF_TensorByteSize(tensor))
+    return np.frombuffer(data, DTYPES[code]).reshape(shape).copy()

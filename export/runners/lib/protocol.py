@@ -1,0 +1,205 @@
+"""What every runner shares: golden files, running the cases, writing what came out.
+
+Only NumPy and the standard library, because a runner must not bring more than its own runtime into its process.
+
+A job is a JSON file:
+    {"golden": folder, "results": folder, "memory": bytes or null, "modules": [names that may be imported],
+     "artifacts": [{"id", "format", "path", "batch", "measure_noise", "endpoints": [endpoint as in the contract]}]}
+For every artifact a runner writes `results/<id>.npz` with arrays "<endpoint>/<case>/<variant>/<output>", then
+`results/<id>.json`. No JSON file means that the process died in that artifact.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import json
+import os
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if __package__:
+    from export.runners.lib import rest
+    from export.runners.lib.calls import Arrays, Function, one_line, run_endpoint
+else:
+    import rest
+    from calls import Arrays, Function, one_line, run_endpoint
+
+__all__ = ["Arrays", "Function"]
+
+
+def pack(arrays: Mapping[str, np.ndarray]) -> Arrays:
+    """Return plain arrays: strings become bytes and offsets, for NumPy would drop trailing NULs or need pickle."""
+    packed: Arrays = {}
+    for key, array in arrays.items():
+        array = np.asarray(array)
+        if array.dtype.kind not in "OSU":
+            packed[key] = array
+            continue
+        items = [v.encode() if isinstance(v, str) else bytes(v) for v in array.reshape(-1)]
+        packed[f"{key}#bytes"] = np.frombuffer(b"".join(items), np.uint8)
+        packed[f"{key}#offsets"] = np.cumsum([0, *map(len, items)], dtype=np.int64)
+        packed[f"{key}#shape"] = np.array(array.shape, np.int64)
+    return packed
+
+
+def unpack(packed: Mapping[str, np.ndarray]) -> Arrays:
+    """Return what `pack` was given, strings as object arrays of bytes."""
+    arrays: Arrays = {}
+    for key in packed:
+        name, _, part = key.partition("#")
+        if not part:
+            arrays[name] = packed[key]
+        elif part == "bytes":
+            data, offsets = packed[key].tobytes(), packed[f"{name}#offsets"]
+            items = np.empty(len(offsets) - 1, object)
+            items[:] = [data[a:b] for a, b in itertools.pairwise(offsets)]
+            arrays[name] = items.reshape(packed[f"{name}#shape"])
+    return arrays
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays of any plain dtype, strings included, as .npz without pickle."""
+    np.savez(path, allow_pickle=False, **pack(arrays))
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read what `save_arrays` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        return unpack(stored)
+
+
+def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
+    """Return the cases of an endpoint, as `cases.json` has them, with "inputs": {name: array}."""
+    cases = json.loads((golden / "cases.json").read_text())[endpoint]
+    arrays = read_arrays(golden / f"{endpoint}.inputs.npz")
+    for case in cases:
+        prefix = f"{case['name']}/"
+        case["inputs"] = {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+    return cases
+
+
+def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
+    """Return named inputs in the structure in which the model's own call takes them."""
+    values = {t["name"]: inputs[t["name"]] for t in endpoint["inputs"]}
+    if endpoint["structure"] == "dict":
+        return values
+    if endpoint["structure"] == "list":
+        return list(values.values())
+    (value,) = values.values()
+    return value
+
+
+def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
+    """Return what a model's call returned (tensor, list or dict) under the names of the contract.
+
+    Raises:
+        ValueError: If the result does not match the outputs of the contract.
+    """
+    names = [t["name"] for t in endpoint["outputs"]]
+    if isinstance(result, Mapping):
+        if set(result) != set(names):
+            raise ValueError(
+                f"endpoint {endpoint['name']} returned {sorted(result)}, the contract says {sorted(names)}"
+            )
+        return {name: result[name] for name in names}
+    values = list(result) if isinstance(result, (list, tuple)) else [result]
+    if len(values) != len(names):
+        raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract says {names}")
+    return dict(zip(names, values, strict=True))
+
+
+def local_modules(before: set[str]) -> list[str]:
+    """Return the top-level modules loaded since `before` that are neither Python, nor installed, nor the runner."""
+    homes = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    homes += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    homes = [os.path.realpath(path) + os.sep for path in [*homes, os.path.dirname(os.path.dirname(__file__))]]
+    found = set()
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and not os.path.realpath(file).startswith(tuple(homes)):
+            found.add(name.partition(".")[0])
+    return sorted(found)
+
+
+def import_module(name: str) -> None:
+    """Import a module that holds a model's classes, or the one that it has become since the model was exported.
+
+    A package whose modules moved says so in its `MOVED_MODULES`, {old name: new name}.
+    """
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        moved = getattr(importlib.import_module(name.partition(".")[0]), "MOVED_MODULES", {})
+        if name not in moved:
+            raise
+        importlib.import_module(moved[name])
+
+
+def import_modules(names: list[str]) -> str | None:
+    """Import the modules that hold a model's classes; return why one cannot be imported, or None."""
+    for name in names:
+        try:
+            import_module(name)
+        except Exception as error:
+            return f"{name} cannot be imported ({one_line(error)})"
+    return None
+
+
+def main(
+    open_artifact: Callable[..., dict[str, dict[str, Function]]],
+    versions: Callable[[], dict[str, str]],
+    check: Callable[..., list[str]] | None = None,
+    serves: bool = False,
+) -> None:
+    """Run the job named on the command line with this runtime.
+
+    Args:
+        open_artifact: `(artifact, examples) -> {endpoint name: {"main": function, other variant: function}}`, where
+            `examples` holds inputs of each endpoint, for models that must be called before they have weights. An
+            extra may leave out endpoints that it cannot run.
+        versions: `() -> {library: version}`.
+        check: `(artifact, what was opened) -> sentences`: what else must hold of an artifact, once its cases have run.
+        serves: Whether REST requests are answered, too.
+    """
+    before = set(sys.modules)
+    job = json.loads(Path(sys.argv[1]).read_text())
+    if job["memory"]:
+        import resource  # not there on Windows
+
+        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    golden, results = Path(job["golden"]), Path(job["results"])
+    for artifact in job["artifacts"]:
+        report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}
+        report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}}
+        described = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
+        arrays: Arrays = {}
+        started = time.perf_counter()
+        try:
+            report["missing"] = import_modules(job["modules"])
+            cases = {e["name"]: read_cases(golden, e["name"]) for e in artifact["endpoints"]}
+            batches = {e["name"]: e["batch"] or artifact["batch"] for e in artifact["endpoints"]}
+            opened = open_artifact(artifact, {name: c[0]["inputs"] for name, c in cases.items() if c})
+            report["skipped"] = [name for name in cases if name not in opened]
+            for name in opened:
+                got, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])
+                arrays |= {f"{name}/{key}": value for key, value in got.items()}
+                report["errors"] |= {f"{name}/{key}": value for key, value in errors.items()}
+                if serves:
+                    report["replies"][name] = rest.replies(golden, described[name], opened[name]["main"])
+            report["findings"] = check(artifact, opened) if check else []
+        except Exception as error:
+            report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
+        report["seconds"] = round(time.perf_counter() - started, 3)
+        report["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
+        report["local"] = local_modules(before)
+        save_arrays(results / f"{artifact['id']}.npz", arrays)
+        partial = results / f"{artifact['id']}.json.partial"
+        partial.write_text(json.dumps(report))
+        os.replace(partial, results / f"{artifact['id']}.json")

@@ -1,0 +1,157 @@
+"""Run the artifacts of a bundle, one process per runtime, and again without the artifact that brought it down."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import KERAS_FORMATS, Contract
+from export.contract.artifact import Artifact
+from export.runners.lib import protocol
+from export.runtime import process
+from export.runtime.runtimes import Runtime
+
+
+@dataclass
+class Run:
+    """What came of one artifact in one runtime.
+
+    Attributes:
+        problem: How its process ended if it did not end well, else None.
+        timed_out: Whether it was stopped for taking too long.
+        report: What the runner wrote about it; empty if the process died.
+        arrays: What ran, by endpoint and then "<case>/<variant>/<output>".
+        errors: What raised, by endpoint and then "<case>/<variant>".
+    """
+
+    problem: str | None = None
+    timed_out: bool = False
+    report: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    errors: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def run_all(
+    folder: Path,
+    contract: Contract,
+    plan: Mapping[str, tuple[Runtime, Sequence[Artifact]]],
+    modules: Sequence[str],
+    golden: Path | None = None,
+    again_with: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[tuple[str, str], Run]:
+    """Run every artifact in every runtime that the plan names, in parallel up to the cores.
+
+    Args:
+        folder: The bundle.
+        contract: Its contract.
+        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, each beside other work.
+        modules: Modules that hold classes of the model, which Keras files may need.
+        golden: The inputs; None for those of the bundle.
+        again_with: {runtime name: environment} of what runs a second time with other kernels. Its outputs are the
+            variant "kernels" of the first run.
+
+    Returns:
+        {(runtime name, artifact path): run}.
+    """
+    found: dict[tuple[str, str], Run] = {}
+    others: dict[tuple[str, str], Run] = {}
+    golden, again_with = golden or folder / "golden", again_with or {}
+
+    def work(name: str, unfinished: Sequence[Future[None]], environment: Mapping[str, str] | None = None) -> None:
+        wait(unfinished)
+        runtime, artifacts = plan[name]
+        left = [artifact for artifact in artifacts if artifact.state is None]
+        needed = modules if set(runtime.formats) & set(KERAS_FORMATS) else ()
+        for path, run in _run_runtime(folder, contract, runtime, left, needed, golden, environment).items():
+            (found if environment is None else others)[name, path] = run
+
+    with ThreadPoolExecutor(process.cores()) as pool:
+        # conversions first, for they are the longest, and what waits for them must stand behind them in the queue
+        unfinished = {a.path: a for _, artifacts in plan.values() for a in artifacts if a.finish}
+        finishing = {path: pool.submit(artifact.finish) for path, artifact in unfinished.items()}
+        for artifact in unfinished.values():
+            artifact.finish = None
+        behind = {name: [finishing[a.path] for a in plan[name][1] if a.path in finishing] for name in plan}
+        working = [pool.submit(work, name, behind[name]) for name in sorted(plan, key=lambda name: len(behind[name]))]
+        working += [pool.submit(work, name, behind[name], again_with[name]) for name in plan if name in again_with]
+    for future in [*finishing.values(), *working]:
+        future.result()
+    for key, run in others.items():
+        _add_kernels(found[key], run)
+    return found
+
+
+def _add_kernels(run: Run, other: Run) -> None:
+    """Add what other kernels made of the judged inputs to a run."""
+    for endpoint, arrays in other.arrays.items():
+        for key, value in arrays.items():
+            case, variant, output = key.split("/", 2)
+            if variant == "main":
+                run.arrays.setdefault(endpoint, {})[f"{case}/kernels/{output}"] = value
+
+
+def _run_runtime(
+    folder: Path,
+    contract: Contract,
+    runtime: Runtime,
+    artifacts: Sequence[Artifact],
+    modules: Iterable[str],
+    golden: Path,
+    environment: Mapping[str, str] | None,
+) -> dict[str, Run]:
+    runs: dict[str, Run] = {}
+    while left := [artifact for artifact in artifacts if artifact.path not in runs]:
+        with tempfile.TemporaryDirectory(prefix=f"{runtime.name}-") as scratch:
+            results = Path(scratch) / "results"
+            results.mkdir()
+            job = {
+                "golden": str(golden.resolve()),
+                "results": str(results),
+                "modules": list(modules),
+                "artifacts": [_order(folder, contract, runtime, artifact) for artifact in left],
+            }
+            packages = sorted({name.partition(".")[0] for name in modules})
+            ended = process.run_script(runtime.script, job, Path(scratch), packages, environment)
+            for artifact in left:
+                if (run := _collect(results, artifact)) is not None:
+                    runs[artifact.path] = run
+        blamed = next((artifact for artifact in left if artifact.path not in runs), None)
+        if blamed is not None:
+            runs[blamed.path] = Run(ended.problem or "ended without a result", ended.timed_out)
+    return runs
+
+
+def _id(artifact: Artifact) -> str:
+    return artifact.path.replace("/", "-")
+
+
+def _order(folder: Path, contract: Contract, runtime: Runtime, artifact: Artifact) -> dict[str, Any]:
+    return {
+        "id": _id(artifact),
+        "format": artifact.format,
+        "path": str((folder / artifact.path).resolve()),
+        "batch": artifact.batch,
+        "measure_noise": artifact.format in runtime.measures_noise,
+        "endpoints": [contract[name].to_json() for name in artifact.endpoints],
+    }
+
+
+def _collect(results: Path, artifact: Artifact) -> Run | None:
+    report_file = results / f"{_id(artifact)}.json"
+    if not report_file.exists():
+        return None
+    report = json.loads(report_file.read_text())
+    run = Run(report=report)
+    arrays = protocol.read_arrays(results / f"{_id(artifact)}.npz")
+    for found, target in ((arrays, run.arrays), (report["errors"], run.errors)):
+        for key, value in found.items():
+            endpoint, _, rest = key.partition("/")
+            target.setdefault(endpoint, {})[rest] = value
+    return run

@@ -1,0 +1,119 @@
+"""Run a script in a fresh process that cannot take more time or memory than it is given, nor take us down with it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.runtime import onednn
+
+RUNNERS = Path(__file__).parent.parent / "runners"
+TIMEOUT = 900.0  # seconds for one process; a model that needs longer can be given more by EXPORT_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        problem: None if it ended well, else one clause, such as "crashed with SIGSEGV".
+        timed_out: Whether it was stopped for taking too long.
+        seconds: Wall time.
+    """
+
+    problem: str | None
+    timed_out: bool
+    seconds: float
+
+
+def cores() -> int:
+    """Return how many processes can run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bound() -> int | None:
+    """Return the memory in bytes that one process may take: nine tenths of the machine."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def run_script(
+    script: str,
+    job: dict[str, Any],
+    folder: Path,
+    packages: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run `runners/<script>` on a job in a fresh process and wait for it.
+
+    Args:
+        script: File name in the runners folder.
+        job: The job, written to `folder` as JSON together with a "memory" bound.
+        folder: An empty or shared scratch folder; the log stays there.
+        packages: Top-level packages that the process may import from where this process would find them.
+        environment: Variables that the process has beside or instead of those of this process.
+    """
+    job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
+    job_file.write_text(json.dumps(job | {"memory": memory_bound()}))
+    timeout = float(os.environ.get("EXPORT_TIMEOUT", TIMEOUT))
+    started = time.monotonic()
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(RUNNERS / script), str(job_file)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=folder,
+            env=_environment(packages) | dict(environment or {}),
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout)
+        except BaseException as error:  # also on Ctrl-C: leave no process behind
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            return Ended(f"stopped after {timeout:g} s", True, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    if code == 0:
+        return Ended(None, False, seconds)
+    how = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    lines = log_file.read_text(errors="replace").strip().splitlines()
+    return Ended(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
+
+
+def _environment(packages: Iterable[str]) -> dict[str, str]:
+    environment = onednn.DEFAULT | dict(os.environ)
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONHASHSEED": "0"}
+    paths = [path for path in map(_home, packages) if path]
+    if paths:
+        inherited = environment.get("PYTHONPATH")
+        environment["PYTHONPATH"] = os.pathsep.join([*paths, *([inherited] if inherited else [])])
+    return environment
+
+
+def _home(package: str) -> str | None:
+    """Return the folder from which this process would import a top-level package."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return str(Path(next(iter(spec.submodule_search_locations))).resolve().parent)
+    return str(Path(spec.origin).resolve().parent) if spec.origin and os.path.exists(spec.origin) else None

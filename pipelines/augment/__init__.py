@@ -1,0 +1,31 @@
+"""Augmentation on whole batches, keyed by example, and policies of it. Importing this imports no TensorFlow."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.augment.ops import FILLS, Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
+    from pipelines.augment.policies import POLICIES, policy
+
+__all__ = [
+    "FILLS",
+    "POLICIES",
+    "Op",
+    "compose",
+    "cutout",
+    "flip_horizontal",
+    "gaussian_noise",
+    "on_images",
+    "policy",
+    "shift",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs TensorFlow when it is first asked for (PEP 562)."""
+    if name in __all__:
+        home = "policies" if name in ("POLICIES", "policy") else "ops"
+        return getattr(importlib.import_module(f"pipelines.augment.{home}"), name)
+    raise AttributeError(f"module 'pipelines.augment' has no attribute {name!r}")

@@ -1,0 +1,146 @@
+"""Augmentation on whole batches, keyed by example: (images, keys) -> images of the same shape and type.
+
+The same key gives an example the same augmentation in any batch and on any number of threads (see
+`pipelines.stateless_random`). Pixels are moved by gathers, never by a loop over examples. Pixel values are taken to lie
+in [0, 255].
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from pipelines import stateless_random
+from pipelines.errors import USAGE, DataError
+
+Op = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+FILLS = ("constant", "nearest", "reflect", "wrap")
+_FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # salts: each operation has its own stream of an example's numbers
+
+
+def flip_horizontal(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """Mirror half of the images left to right: images (B, H, W, C), keys integer (B, K)."""
+    mirrored = stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
+    return tf.where(mirrored[:, None, None, None], tf.reverse(images, [2]), images)
+
+
+def shift(
+    images: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.1, fill: str = "constant", value: float = 0
+) -> tf.Tensor:
+    """Move each image by whole pixels, at most a fraction of its height and width.
+
+    Args:
+        images: (B, H, W, C), any numeric type.
+        keys: Integer (B, K).
+        fraction: Largest shift, of the height and of the width.
+        fill: What comes in from outside: "constant" (`value`), "nearest", "reflect" (no repeated edge) or "wrap".
+        value: The constant.
+
+    Returns:
+        Images of the same shape and type.
+
+    Raises:
+        DataError: The fill is unknown.
+    """
+    if fill not in FILLS:
+        raise DataError(f'fill "{fill}" is not one of {", ".join(FILLS)}', USAGE)
+    most = tf.cast(tf.cast(tf.shape(images)[1:3], tf.float32) * fraction, tf.int32)
+    down, right = tf.unstack(stateless_random.integers(keys, _SHIFT, 2, -most, most)[..., None], axis=1)  # (B, 1) each
+    height, width = tf.shape(images)[1], tf.shape(images)[2]
+    rows = _within(tf.range(height) - down, height, fill)
+    columns = _within(tf.range(width) - right, width, fill)
+    return _pick(images, rows, columns, value)
+
+
+def _pick(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, value: float) -> tf.Tensor:
+    """Gather pixels: rows (B, H) and columns (B, W) of the image they come from, negative where `value` comes in.
+
+    One gather from the flat batch, which has one pixel of `value` in front, is faster than one an axis.
+    """
+    batch, height, width, channels = tf.unstack(tf.shape(images))
+    outside = -2 * batch * height * width
+    start = tf.range(batch)[:, None] * (height * width)
+    rows = tf.where(rows < 0, outside, start + rows * width)
+    columns = tf.where(columns < 0, outside, columns)
+    places = tf.maximum(rows[:, :, None] + columns[:, None, :], -1) + 1
+    filling = tf.cast(tf.fill([1, channels], value), images.dtype)
+    pixels = tf.concat([filling, tf.reshape(images, [-1, channels])], 0)
+    return tf.ensure_shape(tf.reshape(tf.gather(pixels, tf.reshape(places, [-1])), tf.shape(images)), images.shape)
+
+
+def _within(places: tf.Tensor, length: tf.Tensor, fill: str) -> tf.Tensor:
+    """Bring coordinates outside 0..length-1 back inside, or mark them by -1 for a constant fill."""
+    if fill == "constant":
+        return tf.where((places >= 0) & (places < length), places, -1)
+    if fill == "wrap":
+        return tf.math.floormod(places, length)
+    if fill == "reflect":
+        period = tf.maximum(2 * length - 2, 1)
+        places = tf.math.floormod(places, period)
+        return tf.minimum(places, period - places)
+    return tf.clip_by_value(places, 0, length - 1)
+
+
+def cutout(images: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.3, value: float = 0) -> tf.Tensor:
+    """Blank a rectangle at a random centre, which may reach over the edge.
+
+    Reference: DeVries, Taylor 2017, "Improved regularization of CNNs with Cutout", arXiv:1708.04552.
+
+    Args:
+        images: (B, H, W, C), any numeric type.
+        keys: Integer (B, K).
+        fraction: Side of the rectangle, of the height and of the width.
+        value: What is put there.
+
+    Returns:
+        Images of the same shape and type.
+    """
+    size = tf.shape(images)[1:3]
+    side = tf.cast(tf.round(tf.cast(size, tf.float32) * fraction), tf.int32)
+    first = stateless_random.integers(keys, _CUTOUT, 2, 0, size - 1) - side // 2  # (B, 2)
+    masks = []
+    for axis in (0, 1):
+        places = tf.range(size[axis])[None, :]
+        masks.append((places >= first[:, axis, None]) & (places < (first + side)[:, axis, None]))
+    hole = (masks[0][:, :, None] & masks[1][:, None, :])[..., None]
+    return tf.where(hole, tf.cast(value, images.dtype), images)
+
+
+def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, *, stddev: float = 8.0) -> tf.Tensor:
+    """Add normal noise to every value; uint8 images are rounded and clipped, float images are not.
+
+    Args:
+        images: (B, H, W, C), uint8 or float.
+        keys: Integer (B, K).
+        stddev: Standard deviation, in the units of the pixels.
+
+    Returns:
+        Images of the same shape and type.
+    """
+    shape = tf.shape(images)
+    noise = tf.reshape(stateless_random.normal(keys, _NOISE, tf.reduce_prod(shape[1:])), shape)
+    if images.dtype.is_floating:
+        return images + tf.cast(stddev * noise, images.dtype)
+    noisy = tf.round(tf.cast(images, tf.float32) + stddev * noise)
+    return tf.cast(tf.clip_by_value(noisy, 0, 255), images.dtype)
+
+
+def compose(*ops: Op) -> Op:
+    """Return one operation that applies the given ones from left to right."""
+    return lambda images, keys: functools.reduce(lambda done, op: op(done, keys), ops, images)
+
+
+def on_images(*ops: Op) -> Callable[[Any, tf.Tensor], Any]:
+    """Return what `feed(augment=...)` takes for some operations: they change the x of a batch (x, y[, weight]).
+
+    Args:
+        *ops: Operations on images, applied from left to right.
+
+    Returns:
+        (batch, keys) -> batch; a batch that is one tensor is taken for the images.
+    """
+    op = compose(*ops)
+    return lambda batch, keys: (op(batch[0], keys), *batch[1:]) if isinstance(batch, tuple) else op(batch, keys)

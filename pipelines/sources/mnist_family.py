@@ -1,0 +1,231 @@
+"""The MNIST family: four gzip-compressed idx files of 28x28 grey pictures in ten classes, read by TFDS's own builders.
+
+A dataset of the family says what is its own (`Family`). How the user's files are recognised and checked, and how they
+become records, splits and statistics, is the same for all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import splits
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import MISSING, DataError
+from pipelines.sources import search, storage, tfds
+
+FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+ONCE = ", preparing it once takes about half a minute"
+
+_FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is one dataset's own.
+
+    Attributes:
+        name: Of the dataset, here and in TFDS.
+        licence: SPDX identifier or a short phrase.
+        mtimes: File name -> the time in the publisher's gzip header, where copies without it go about.
+    """
+
+    name: str
+    licence: str
+    mtimes: Mapping[str, int] = field(default_factory=dict)
+
+    def genuine(self, folder: Path) -> Any:
+        """Return TFDS's builder of the official data in a folder."""
+        return tfds.builder_class(self.name)(data_dir=folder)
+
+    def prepare_official(self, target: Path, files: Path | None) -> Any:
+        """Have TFDS's builder prepare `target` from the four files, or from its own download; TFDS checks the sums."""
+        with tempfile.TemporaryDirectory() as manual, storage.staged(target) as stage:
+            for name in FILES if files else ():
+                (Path(manual) / name).write_bytes(self._publisher(files, name))
+            tfds.prepare(self.genuine(stage), stage / "downloads", Path(manual))
+        return self.genuine(target)
+
+    def download(self, target: Path) -> search.Source[Any]:
+        """Return TFDS's own download as a source."""
+        url = next(iter(tfds.raw_files(self.name)))
+        return search.Source(
+            "TFDS download", lambda: search.look_ahead(url), lambda: self.prepare_official(target, None), ONCE
+        )
+
+    def user(self, folder: Path, cache: Path) -> tuple[str, Any]:
+        """Read the user's folder: official files are recognised by their checksums, others are the user's own data.
+
+        Raises:
+            DataError: Files are missing, damaged, or not of this family.
+        """
+        if (folder / self.name).is_dir():
+            builder = self.genuine(folder)
+            if builder.data_path.exists():
+                return f"TFDS folder {folder}", builder
+        if missing := [name for name in FILES if not (folder / name).is_file()]:
+            wanted = f"{', '.join(FILES)}, or a TFDS folder with {self.name}"
+            raise DataError(f"{folder} has no {missing[0]}; --data-dir wants {wanted}", MISSING)
+        digests = {name: hashlib.sha256(self._publisher(folder, name)).hexdigest() for name in FILES}
+        genuine = digests == self._official()
+        own = "own-" + hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+        target = cache / ("official" if genuine else own)
+        if not storage.whole(target):
+            with storage.locked(cache):
+                if not storage.whole(target):
+                    self.prepare_official(target, folder) if genuine else self._prepare_own(target, folder)
+        if genuine:
+            return f"official files in {folder}", self.genuine(target)
+        return f"your own files in {folder}", self._own(folder)(data_dir=target)
+
+    def dataset(self, builder: Any, source: str, split: str, cache: Path) -> Dataset:
+        """Return the splits of a prepared builder: see `pipelines.load`."""
+        policy = splits.percentages(split)
+        count = {name: info.num_examples for name, info in builder.info.splits.items()}
+        first, second = (
+            splits.bounds(policy, count["train"]) if policy else (count["train"] - count["train"] // 12,) * 2
+        )
+        ranges = {"train": f"train[:{first}]", "validation": f"train[{first}:]", "test": "test"}
+        if policy:
+            ranges |= {"validation": f"train[{first}:{second}]", "test": f"train[{second}:]"}
+        parts = {name: tfds.read(builder, taken) for name, taken in ranges.items()}
+        info = Info(
+            name=self.name,
+            source=source,
+            licence=self.licence,
+            homepage=builder.info.homepage,
+            features={"image": "uint8 (28, 28, 1), PNG bytes", "label": "int64, 0 to 9"},
+            counts={name: int(part.cardinality()) for name, part in parts.items()},
+            class_names=tuple(builder.info.features["label"].names),
+            statistics=_statistics(Path(builder.data_path), cache, first, parts["train"]),
+            sha256=self._official() if "own" not in source else {},
+            split=split,
+        )
+        return Dataset(**parts, info=info)
+
+    def _official(self) -> dict[str, str]:
+        return {info.filename: info.checksum for info in tfds.raw_files(self.name).values()}
+
+    def _publisher(self, folder: Path, name: str) -> bytes:
+        raw = (folder / name).read_bytes()
+        return with_header(raw, name.removesuffix(".gz"), self.mtimes[name]) if name in self.mtimes else raw
+
+    def _prepare_own(self, target: Path, files: Path) -> None:
+        with storage.staged(target) as stage:
+            tfds.prepare(self._own(files)(data_dir=stage), stage / "downloads")
+
+    def _own(self, files: Path) -> type[Any]:
+        """Return the genuine builder with one change: it reads the user's files, however many examples they have."""
+
+        def split_generators(builder: Any, _: Any) -> dict[str, Iterator]:
+            return {"train": _examples(files, "train"), "test": _examples(files, "t10k")}
+
+        parent = tfds.builder_class(self.name)
+        return tfds.derived(parent, f"{parent.__name__}Files", {"_split_generators": split_generators})
+
+
+def _examples(files: Path, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    images = read_idx(files / f"{part}-images-idx3-ubyte.gz")
+    labels = read_idx(files / f"{part}-labels-idx1-ubyte.gz")
+    if images.shape[1:] != (28, 28):
+        raise DataError(f"{part}-images in {files} has the shape {images.shape}, but it must be (N, 28, 28)")
+    if labels.shape != images.shape[:1] or not len(labels):
+        raise DataError(f"{files} has {len(images)} {part} images but labels of the shape {labels.shape}")
+    if labels.max() > 9:
+        raise DataError(f"{part}-labels in {files} has the label {labels.max()}, but the classes are 0 to 9")
+    for index, (image, label) in enumerate(zip(images[..., None], labels, strict=True)):
+        yield index, {"image": image, "label": int(label)}
+
+
+def _statistics(records: Path, cache: Path, first: int, train: tf.data.Dataset) -> dict[str, float]:
+    """Mean and deviation of the train pixels in [0, 1], computed once per prepared data and split."""
+    if not records.is_relative_to(cache):
+        return measure(train)  # a folder of the user's own, which may change under us: not remembered
+    path = records / f"statistics-{first}.json"
+    if not path.exists():
+        storage.write_atomic(path, json.dumps(measure(train)))
+    return json.loads(path.read_text())
+
+
+def measure(train: tf.data.Dataset) -> dict[str, float]:
+    """Return mean and deviation, in [0, 1], of the pixels of grey PNG images."""
+    pixels = train.map(_pixels, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
+    count, total, squares = 0, 0, 0
+    for batch in pixels:
+        count += batch.shape[0] * batch.shape[1]
+        total += int(tf.reduce_sum(batch))
+        squares += int(tf.reduce_sum(batch * batch))
+    mean = total / count
+    return {"mean": mean / 255, "std": (squares / count - mean**2) ** 0.5 / 255}
+
+
+def _pixels(example: dict[str, Any]) -> tf.Tensor:
+    return tf.cast(tf.reshape(tf.io.decode_png(example["image"], channels=1), [-1]), tf.int64)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Read a gzip-compressed idx file of bytes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 array, (N,) for labels and (N, H, W) for images.
+
+    Raises:
+        DataError: The file is not gzip, is damaged or cut short, or is not idx of unsigned bytes.
+    """
+    try:
+        raw = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged or not a gzip file ({error}); fetch it again") from error
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
+        raise DataError(f"{path} is not an idx file of unsigned bytes; is it the right file?")
+    start = 4 + 4 * raw[3]
+    shape = struct.unpack(f">{raw[3]}I", raw[4:start]) if len(raw) >= start else (-1,)
+    if len(raw) - start != int(np.prod(shape)):
+        raise DataError(f"{path} states the shape {shape} but holds {len(raw) - start} bytes; fetch it again")
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+
+
+def with_header(raw: bytes, name: str, mtime: int) -> bytes:
+    """Give a gzip file another header; the compressed payload stays as it is.
+
+    Debian repacks the files without name and time, so that their checksums differ from the publisher's.
+
+    Args:
+        raw: The gzip file.
+        name: File name to store, without .gz.
+        mtime: Time to store, in seconds since 1970.
+
+    Returns:
+        The gzip file with that name and time.
+
+    Raises:
+        DataError: `raw` is not a gzip file.
+    """
+    try:
+        if raw[:3] != b"\x1f\x8b\x08":
+            raise ValueError("no gzip magic")
+        flags, end = raw[3], 10
+        if flags & _FEXTRA:
+            end += 2 + int.from_bytes(raw[end : end + 2], "little")
+        for flag in (_FNAME, _FCOMMENT):
+            if flags & flag:
+                end = raw.index(b"\0", end) + 1
+        if flags & _FHCRC:
+            end += 2
+    except ValueError as error:
+        raise DataError(f"{name}.gz is damaged or not a gzip file; fetch it again") from error
+    return raw[:3] + bytes([_FNAME]) + struct.pack("<I", mtime) + raw[8:10] + name.encode() + b"\0" + raw[end:]

@@ -1,0 +1,90 @@
+"""Running text: a user's .txt files, and how one long text is divided."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines import splits
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
+from pipelines.text import characters
+
+Texts = dict[str, list[str]]  # split -> texts
+
+
+def read(path: Path) -> str:
+    """Read the user's .txt file, or all of a folder in the order of their paths.
+
+    Raises:
+        DataError: There is none, or it is not UTF-8.
+    """
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise DataError(f"{path} is no .txt file and no folder of them; point --data-dir at one", MISSING)
+    try:
+        return "\n".join(file.read_text(encoding="utf-8-sig") for file in files)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"the text in {path} is not UTF-8 ({error.reason} at byte {error.start}); convert it"
+        ) from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
+
+
+def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, Texts]:
+    """Return what the source is called, and the user's text by split.
+
+    Raises:
+        DataError: As of `read` and `divide`.
+    """
+    source = f"your own text in {data_dir}"
+    texts = divide(read(Path(data_dir).expanduser()), policy)
+    storage.log.info("%s: %s", name, source)
+    return source, texts
+
+
+def divide(whole: str, policy: tuple[int, int, int]) -> Texts:
+    """Divide a text by percentages of its characters, at the line ends before the cuts where there are any.
+
+    Raises:
+        DataError: A part would be empty.
+    """
+    first, second = splits.bounds(policy, len(whole))
+    first = whole.rfind("\n", 0, first) + 1 or first
+    second = max(whole.rfind("\n", first, second) + 1, first) if "\n" in whole[first : second - 1] else second
+    parts = whole[:first], whole[first:second], whole[second:]
+    if not all(parts):
+        raise DataError(f"{len(whole)} characters are too few to be divided {'/'.join(map(str, policy))}", USAGE)
+    return dict(zip(("train", "validation", "test"), ([part] for part in parts), strict=True))
+
+
+def dataset(
+    texts: Texts,
+    *,
+    name: str,
+    source: str,
+    licence: str,
+    homepage: str,
+    split: str,
+    sha256: dict[str, str] | None = None,
+) -> Dataset:
+    """Return {"text": UTF-8 string} examples, with the characters of the training texts as vocabulary."""
+    info = Info(
+        name=name,
+        source=source,
+        licence=licence,
+        homepage=homepage,
+        features={"text": "string, UTF-8"},
+        counts={part: len(held) for part, held in texts.items()},
+        vocabulary=characters.vocabulary(texts["train"]),
+        statistics={f"{part}_characters": sum(map(len, held)) for part, held in texts.items()},
+        sha256=sha256 or {},
+        split=split,
+    )
+    return Dataset(
+        **{part: tf.data.Dataset.from_tensor_slices({"text": held}) for part, held in texts.items()}, info=info
+    )

@@ -1,0 +1,134 @@
+"""Texts with a label each: a user's table or folders, and how rows become a dataset."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines import splits
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
+
+Rows = list[tuple[str, str]]  # (text, name of the class)
+PARTS = ("train", "validation", "test")
+
+
+def read(path: Path) -> Rows:
+    """Read the user's texts.
+
+    Args:
+        path: A .csv or .tsv file with the columns `text` and `label`, or a folder that has a folder of .txt files for
+            each class.
+
+    Raises:
+        DataError: It is neither, or it is not UTF-8.
+    """
+    with _readable(path):
+        if path.is_dir():
+            files = sorted(path.glob("*/*.txt"))
+            rows = [(file.read_text(encoding="utf-8-sig"), file.parent.name) for file in files]
+        else:
+            rows = read_table(path, ("text", "label")) if path.suffix.lower() in (".csv", ".tsv") else []
+    if len({label for _, label in rows}) < 2:
+        raise DataError(
+            f"{path} has no texts of two classes: give a .csv with the columns text and label, or a folder that has "
+            "a folder of .txt files for each class",
+            MISSING,
+        )
+    return rows
+
+
+def read_table(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
+    """Read two columns of a .csv or .tsv file.
+
+    Raises:
+        DataError: A column is not there, or the file cannot be read as UTF-8.
+    """
+    with _readable(path), path.open(encoding="utf-8-sig", newline="") as table:
+        found = csv.DictReader(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        if absent := set(columns) - set(found.fieldnames or ()):
+            raise DataError(
+                f"{path} has no column {sorted(absent)[0]!r}; it needs the columns {' and '.join(columns)}", USAGE
+            )
+        return [tuple(row[column] or "" for column in columns) for row in found]
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in reading a file into one sentence."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
+
+
+def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows], list[str]]:
+    """Return what the source is called, the user's texts by split, and their classes in label order.
+
+    Raises:
+        DataError: As of `read` and `divide`.
+    """
+    source = f"your own texts in {data_dir}"
+    rows = read(Path(data_dir).expanduser())
+    parts = divide(rows, policy)
+    storage.log.info("%s: %s", name, source)
+    return source, parts, sorted({label for _, label in rows})
+
+
+def divide(rows: Sequence[tuple[str, ...]], policy: tuple[int, int, int], key: int = 0) -> dict[str, list]:
+    """Divide rows by the hash of one of their fields, so that equal keys never lie on two sides.
+
+    Raises:
+        DataError: A part would be empty.
+    """
+    first, second = policy[0], policy[0] + policy[1]
+    parts: dict[str, list] = {name: [] for name in PARTS}
+    for row in rows:
+        place = int(hashlib.sha256(row[key].encode("utf-8", "replace")).hexdigest(), 16) % 100
+        parts[PARTS[(place >= first) + (place >= second)]].append(row)
+    if not all(parts.values()):
+        splits.bounds(policy, 0)  # raises
+    return parts
+
+
+def write(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
+    """Write rows as JSON lines."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+
+
+def read_back(path: Path) -> list[tuple[str, ...]]:
+    """Read what `write` wrote."""
+    with path.open(encoding="utf-8", newline="\n") as lines:  # U+2028 and the like end no line here
+        return [tuple(json.loads(line)) for line in lines]
+
+
+def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: object) -> Dataset:
+    """Return {"text": UTF-8 string, "label": int64} examples.
+
+    Args:
+        parts: (text, name of the class) by split.
+        class_names: In label order.
+        **about: The fields of `Info` that say where it comes from: name, source, licence, homepage, sha256, split.
+    """
+    label = {name: i for i, name in enumerate(class_names)}
+    info = Info(
+        features={"text": "string, UTF-8", "label": "int64"},
+        counts={name: len(rows) for name, rows in parts.items()},
+        class_names=tuple(class_names),
+        **about,
+    )
+    tensors = {
+        name: {"text": [row[0] for row in rows], "label": tf.constant([label[row[1]] for row in rows], tf.int64)}
+        for name, rows in parts.items()
+    }
+    return Dataset(**{name: tf.data.Dataset.from_tensor_slices(held) for name, held in tensors.items()}, info=info)

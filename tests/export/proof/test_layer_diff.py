@@ -1,0 +1,93 @@
+"""A failed row names the first layer that is wrong, in Keras files and in SavedModels."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from export import verify_bundle
+from export.proof.layer_diff import compare
+from tests.export.conftest import reseal
+from tests.export.test_faults import reason_of, replace_saved_model
+
+
+@pytest.mark.parametrize("layer", ["conv", "logits"])
+def test_a_wrong_weight_in_a_keras_file(damaged, layer):
+    folder = damaged("functional_cnn")
+    with h5py.File(folder / "model.weights.h5", "r+") as file:
+        found = []
+        file.visititems(
+            lambda name, item: found.append(name) if getattr(item, "ndim", 0) == (4 if layer == "conv" else 2) else None
+        )
+        file[found[0]][...] += 0.05
+    reseal(folder)
+    certificate = verify_bundle(folder, runtimes=["keras"])
+    reason = reason_of(certificate, "weights")
+    assert "logits in case batch_7 differs by" in reason
+    assert f"the first layer that differs is {layer}, by" in reason
+    assert reason_of(certificate, "keras") is None
+
+
+def test_a_wrong_weight_in_a_saved_model(damaged, bundles):
+    import keras
+
+    folder = damaged("sequential_cnn")
+    model = keras.saving.load_model(folder / "model.keras")
+    kernel = model.layers[-1].kernel
+    kernel.assign(kernel + 0.05 * np.eye(*kernel.shape))
+    call = lambda x: {"output": model(x["input"], training=False)}  # noqa: E731
+    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    assert f"the first layer that differs is {model.layers[-1].name}, by" in reason_of(certificate, "saved_model")
+
+
+def test_wrong_normalisation_is_seen_in_the_first_layer(damaged, bundles):
+    import keras
+
+    folder = damaged("sequential_cnn")
+    model = keras.saving.load_model(folder / "model.keras")
+    call = lambda x: {"output": model(x["input"] / 255, training=False)}  # noqa: E731
+    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
+    reason = reason_of(verify_bundle(folder, runtimes=["tensorflow"]), "saved_model")
+    assert f"the first layer that differs is {model.layers[2].name}, by" in reason  # the random layers do nothing
+    assert "its values are 0.00392 times the reference's, as another normalisation makes them" in reason
+
+
+def test_swapped_outputs_have_no_wrong_layer(damaged, bundles):
+    import keras
+
+    folder = damaged("two_by_two")
+    model = keras.saving.load_model(folder / "model.keras")
+
+    def call(x):
+        mean, spread = model([x["left"], x["right"]], training=False)
+        return {"mean": spread, "spread": mean}
+
+    replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
+    reason = reason_of(verify_bundle(folder, runtimes=["tensorflow"]), "saved_model")
+    assert "outputs are swapped" in reason
+    assert reason.endswith("every layer agrees: what is before or after the model differs")
+
+
+def test_compare_names_the_first_and_skips_what_was_not_found():
+    values = {f"{i:04d}/{name}": np.array([0.0, 0.0, 2.0, 1.0, float(i)]) for i, name in enumerate("abc")}
+    wrong = values | {"0001/b": values["0001/b"] + [0, 0, 0, 0, 0.5], "0002/c": values["0002/c"] * 0}
+    assert compare(values, wrong).startswith("the first layer that differs is b, by 0.5")
+    assert compare(values, {"0000/a": values["0000/a"]}).startswith("every layer agrees")
+    assert compare(values, {}) is None
+    other_size = {"0000/a": np.array([0.0, 0.0, 3.0, 1.0, 0.0])}
+    assert compare(values, other_size) is None
+
+
+def test_another_scale_is_called_one_and_another_weight_is_not():
+    rng = np.random.default_rng(0)
+    values = np.concatenate([[0, 0, 40], rng.normal(size=40)])
+    scaled = np.concatenate([[0, 0, 40], values[3:] * 2 - 1])
+    assert compare({"0/a": values}, {"0/a": scaled}).endswith(
+        "2 times the reference's -1, as another normalisation makes them"
+    )
+    other = scaled.copy()
+    other[5] += 0.05
+    assert "normalisation" not in compare({"0/a": values}, {"0/a": other})
+    assert "normalisation" not in compare({"0/a": values[:10]}, {"0/a": scaled[:10]})

@@ -1,0 +1,199 @@
+"""Quantised TFLite: real training, real conversion, real LiteRT, and a loss measured on data that was held out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from export import Evaluation, ExportError, ExportFailed, export_model, verify_bundle
+from export.contract import Contract, Tensor
+from export.contract.endpoints import tensor_endpoint
+from export.parity.quantization import BUDGETS
+from export.proof.evaluation import paired_drop
+from tests.export.conftest import make
+
+ALL = ("float16", "dynamic", "int8")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Return a classifier trained on scikit-learn's digits, and (x, y) of the training and the test part."""
+    from export.runtime.backend import load_tensorflow
+
+    load_tensorflow()
+    import keras
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    x, y = x.reshape(-1, 8, 8, 1).astype("float32"), y.astype("int32")
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    z = keras.layers.Conv2D(16, 3, activation="relu")(keras.layers.Rescaling(1 / 16)(image))
+    z = keras.layers.Flatten()(keras.layers.Conv2D(16, 3, activation="relu")(z))
+    model = keras.Model(image, keras.layers.Dense(10, name="logits")(z))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x[:1297], y[:1297], epochs=12, batch_size=64, verbose=0)
+    return model, (x[:1297], y[:1297]), (x[1297:], y[1297:])
+
+
+def contract_of(model):
+    """Return the contract that says that pixels are 0 to 16, and outputs logits."""
+    image = Tensor("image", "float32", (None, 8, 8, 1), "image", 0, 16)
+    return Contract((tensor_endpoint(model, [image], [Tensor("logits", "float32", (None, 10), "logits")]),))
+
+
+def rows_of(certificate):
+    return {
+        row.artifact.partition("/")[2].partition(".")[0]: row for row in certificate.artifacts if "/" in row.artifact
+    }
+
+
+def test_every_precision_is_judged_by_what_is_lost(digits, tmp_path):
+    model, train, test = digits
+    options = {
+        "contract": contract_of(model),
+        "calibration": {"image": train[0][:200]},
+        "evaluation": Evaluation({"image": test[0]}, test[1]),
+        "max_drop": 0.02,
+    }
+    bundle = export_model(model, tmp_path / "b", formats=("tflite",), quantize=ALL, **options)
+    rows = rows_of(bundle.certificate)
+    sizes = {name: (bundle.path / f"tflite/{name}.tflite").stat().st_size for name in ("float32", *ALL)}
+    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+    for name in ALL:
+        endpoint = rows[name].endpoints["serving_default"]
+        figures, drop = endpoint["quantised"]["logits"], endpoint["evaluation"]
+        assert figures["rows"] == 64
+        assert figures["sqnr_db"] >= BUDGETS[name].sqnr_db
+        assert figures["top1"][0] / figures["top1"][1] >= BUDGETS[name].top1
+        assert drop["metric"] == "accuracy"
+        assert drop["examples"] == 500
+        assert drop["reference"] > 0.85
+        assert drop["low"] <= drop["drop"] <= drop["high"] <= 0.02
+    assert "accuracy" in (bundle.path / "README.md").read_text()
+    assert json.loads((bundle.path / "parity.json").read_text())["verdict"] == "pass"
+    again = rows_of(verify_bundle(bundle.path))
+    assert {name: again[name].state for name in ALL} == dict.fromkeys(ALL, "pass")
+    assert (
+        again["int8"].endpoints["serving_default"]["quantised"]
+        == rows["int8"].endpoints["serving_default"]["quantised"]
+    )
+
+
+def test_calibration_that_is_not_the_data_fails_the_budget(digits, tmp_path):
+    """Ranges measured on black images say nothing about digits."""
+    model, _, test = digits
+    options = {"calibration": {"image": np.zeros((100, 8, 8, 1))}, "samples": {"image": test[0]}}
+    options["contract"] = contract_of(model)
+    with pytest.raises(ExportFailed, match=r"tflite/int8.tflite in litert: .* SQNR on typical inputs") as failure:
+        export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
+    (row,) = (row for row in failure.value.certificate.artifacts if row.format == "tflite")
+    agree, clear = row.endpoints["serving_default"]["quantised"]["logits"]["top1"]
+    assert agree / clear < 0.95
+
+
+def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
+    """A metric on which the reference is perfect, and which any change of the outputs spoils."""
+    model, train, test = digits
+    exact = model.predict(test[0], verbose=0)
+    metrics = lambda outputs, truth: {"equal": float(np.mean(np.abs(outputs["output"] - truth) < 1e-6))}  # noqa: E731
+    options = {"calibration": {"image": train[0][:100]}, "evaluation": Evaluation({"image": test[0]}, exact, metrics)}
+    with pytest.raises(ExportFailed, match=r"equal .* -> .*, drop .* which may be more than the budget of 0.01"):
+        export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
+
+
+def test_refusals(digits, tmp_path):
+    model, train, _ = digits
+    for options, text in (
+        ({"quantize": ("int8",)}, "int8 needs calibration rows of image"),
+        ({"quantize": ("int8",), "calibration": {"image": train[0][:99]}}, "at least 100 calibration rows .* not 99"),
+        ({"quantize": ("int4",)}, "unknown precision 'int4'; did you mean int8"),
+        ({"calibration": {"image": train[0]}}, "are for quantised files"),
+    ):
+        with pytest.raises(ExportError, match=text):
+            export_model(model, tmp_path / "b", formats=("tflite",), **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_from_the_command_line(digits, tmp_path):
+    model, train, test = digits
+    model.save(tmp_path / "m.keras")
+    np.savez(tmp_path / "c.npz", image=train[0][:100])
+    np.savez(tmp_path / "e.npz", image=test[0], y=test[1])
+    np.savez(tmp_path / "bad.npz", image=test[0], y=test[1][:9])
+    command = [
+        sys.executable,
+        "-m",
+        "export",
+        "model",
+        "m.keras",
+        "-o",
+        "b",
+        "--formats",
+        "tflite",
+        "--quantize",
+        "int8",
+    ]
+
+    def run(*more):
+        import os
+
+        env = os.environ | {"PYTHONPATH": os.getcwd()}
+        return subprocess.run([*command, *more], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env)
+
+    refused = run("--calibration", "c.npz", "--eval", "bad.npz")
+    assert refused.returncode == 2
+    assert "different or no length" in refused.stderr
+    ended = run("--calibration", "c.npz", "--eval", "e.npz", "--max-drop", "0.03", "--json")
+    assert ended.returncode == 0, ended.stderr
+    row = rows_of_json(json.loads(ended.stdout))["tflite/int8.tflite"]
+    assert row["endpoints"]["serving_default"]["evaluation"]["max_drop"] == 0.03
+
+
+def rows_of_json(certificate):
+    return {row["artifact"]: row for row in certificate["artifacts"]}
+
+
+def test_recurrent_models_are_one_row_each(tmp_path):
+    """A looping GRU: what the converter cannot do, or dies of, is a row and no dead export."""
+    model, contract = make("characters")
+    calibration = {"tokens": np.random.default_rng(0).integers(0, 11, (100, 8))}
+    named = model(calibration["tokens"]).numpy().argmax(-1)
+    evaluation = Evaluation(calibration, named)  # of one endpoint; the file has another, `step`
+    options = {"formats": ("tflite",), "quantize": ("float16", "int8"), "calibration": calibration}
+    options |= {"evaluation": evaluation, "max_drop": 0.2}
+    with pytest.raises(ExportFailed) as failure:
+        export_model(model, tmp_path / "b", contract=contract, **options)
+    rows = rows_of(failure.value.certificate)
+    assert rows["float32"].state == rows["float16"].state == "pass"
+    assert rows["float16"].endpoints["serving_default"]["evaluation"]["value"] > 0.9
+    assert rows["int8"].state == "fail"
+    assert "the converter" in rows["int8"].reason
+
+
+def test_the_interval_covers_what_it_says():
+    """500 paired experiments with a known drop of 0.02: the interval holds it about 95 times in 100."""
+    rng = np.random.default_rng(0)
+    metrics = lambda outputs, truth: {"accuracy": float(np.mean(outputs["y"] == truth))}  # noqa: E731
+    held = 0
+    for _ in range(500):
+        truth = np.zeros(800)
+        before = rng.random(800) < 0.1  # wrong in a tenth
+        flip = rng.random(800)
+        after = np.where(before, flip > 0.10, flip < 0.10 * 0.1 / 0.9 + 0.02 / 0.9)
+        found = paired_drop(metrics, {"y": before.astype(float)}, {"y": after.astype(float)}, truth)
+        held += found["low"] <= 0.02 <= found["high"]
+    assert 0.92 <= held / 500 <= 0.98
+
+
+def test_the_drop_of_errors_is_relative_and_of_nothing_is_three_over_n():
+    metrics = lambda outputs, truth: {"mse": float(np.mean((outputs["y"] - truth) ** 2))}  # noqa: E731
+    truth, ones = np.zeros(90), np.ones(90)
+    found = paired_drop(metrics, {"y": ones}, {"y": ones * 1.1}, truth)
+    assert found["drop"] == pytest.approx(0.21)
+    same = paired_drop(metrics, {"y": ones}, {"y": ones}, truth)
+    assert (same["low"], same["high"]) == (-3 / 90, 3 / 90)

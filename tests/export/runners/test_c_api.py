@@ -1,0 +1,103 @@
+"""The loader that TF Serving calls, by ctypes: no Python TensorFlow, strings included."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from export import verify_bundle
+from export.runners.lib.signatures import fields, read_signatures
+from export.runtime.process import RUNNERS
+from export.runtime.runtimes import RUNTIMES, Runtime
+from tests.export.conftest import reseal
+
+PROBE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import json, numpy as np, c_api
+session = c_api.Session(sys.argv[2])
+signature = session.signatures["bytes"]
+for wrong in ({"picture": np.array([b""], object)}, {"image_bytes": np.array([b"no image"], object)}):
+    try:
+        session.run(signature, wrong)
+    except Exception as error:
+        print(type(error).__name__, str(error)[:60])
+session.close()
+print(json.dumps([sorted(session.signatures), signature.inputs["image_bytes"][2], "tensorflow" in sys.modules]))
+"""
+
+
+def c_api_row(certificate):
+    return next(row for row in certificate.artifacts if row.runtime == "c_api")
+
+
+@pytest.mark.parametrize("name", ["functional_cnn", "text", "category", "autoencoder", "characters"])
+def test_every_endpoint_runs(bundles, name):
+    bundle = bundles(name)
+    row = c_api_row(bundle.certificate)
+    assert (row.state, row.required) == ("pass", True)
+    assert set(row.endpoints) == {e.name for e in bundle.contract.carried_by("saved_model")}
+    assert list(row.versions) == ["tensorflow C API"]
+
+
+def test_strings_errors_and_signatures(bundles):
+    path = bundles("functional_cnn").path / "saved_model" / "1"
+    command = [sys.executable, "-P", "-c", PROBE, str(RUNNERS), str(path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    unknown, damaged, facts = ended.stdout.splitlines()
+    assert unknown == "ValueError takes ['image_bytes'], not ['picture']"
+    assert damaged.startswith("TensorFlowError InvalidArgument: ")
+    assert json.loads(facts) == [["bytes", "serving_default"], "string", False]
+
+
+def test_a_folder_without_variables(damaged):
+    """TensorFlow loads such a folder and raises at the first request only."""
+    folder = damaged("two_by_two")
+    shutil.rmtree(folder / "saved_model/1/variables")
+    reseal(folder)
+    row = c_api_row(verify_bundle(folder, runtimes=["c_api"]))
+    assert row.state == "fail"
+    assert "variables/variables.index is missing" in row.reason
+
+
+def test_required_only_where_the_wheel_brings_it(bundles, monkeypatch):
+    gone = Runtime("c_api", "run_c_api.py", "tensorflow", "tensorflow", ("saved_model",), True, library="no.so")
+    monkeypatch.setitem(RUNTIMES, "c_api", gone)
+    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["c_api"])
+    row = c_api_row(certificate)
+    assert (row.state, row.required, certificate.verdict) == ("not_run", False, "pass")
+    assert row.reason == "the installed tensorflow does not bring no.so"
+
+
+def test_another_framework_in_the_process_is_a_failure(bundles, monkeypatch):
+    """A runner of the C API that brought Python TensorFlow would prove something else."""
+    cheat = Runtime("c_api", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True)
+    monkeypatch.setitem(RUNTIMES, "c_api", cheat)
+    row = c_api_row(verify_bundle(bundles("two_by_two").path, runtimes=["c_api"]))
+    assert row.state == "fail"
+    assert "tensorflow, which is not its runtime" in row.reason
+
+
+def test_signatures_are_those_that_tensorflow_reads(bundles):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    proto = saved_model_pb2.SavedModel()
+    data = (bundles("characters").path / "saved_model/1/saved_model.pb").read_bytes()
+    proto.ParseFromString(data)
+    ours = read_signatures(next(value for number, value in fields(data) if number == 2))
+    theirs = {k: v for k, v in proto.meta_graphs[0].signature_def.items() if not k.startswith("__")}
+    assert set(ours) == set(theirs)
+    for name, signature in theirs.items():
+        for kind in ("inputs", "outputs"):
+            given = {k: f"{o}:{i}" for k, (o, i, _) in getattr(ours[name], kind).items()}
+            assert given == {k: v.name for k, v in getattr(signature, kind).items()}
+    assert ours["step"].inputs["token"][2] == "int32"
+    rng = np.random.default_rng(0)
+    for size in rng.integers(1, len(data), 20):
+        with pytest.raises(ValueError, match="cut off or damaged"):
+            list(fields(data[: -int(size)]))

@@ -1,0 +1,167 @@
+"""The fused warp against its definition, drawn with scipy; the words that stand for it; mixing; the preview."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import pipelines
+from pipelines import augment, stateless_random
+from pipelines.augment import affine, mixup, policies
+
+
+@pytest.fixture(scope="module")
+def images(fashion, decode):
+    grey = next(iter(fashion.train.map(decode).batch(48)))[0]
+    return tf.concat([grey, 255 - grey, tf.roll(grey, 3, 1)], -1)[:, :, :24]
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return stateless_random.example_keys(3, 1, tf.range(48, dtype=tf.int64))
+
+
+WHOLE = {"rotation": 30, "width_shift": 0.2, "height_shift": 0.1, "shear": 10, "zoom": 0.3, "flip": True}
+OPS = [
+    lambda images, keys: affine.warp(images, keys, **WHOLE),
+    lambda images, keys: affine.light(images, keys, brightness=0.2, contrast=0.3),
+]
+
+
+@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
+def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
+    images = tf.cast(images, dtype)
+    whole = op(images, keys)
+    assert (whole.dtype, whole.shape) == (dtype, images.shape)
+    order = np.random.default_rng(0).permutation(48)[:29]
+    part = tf.function(op)(tf.gather(images, order), tf.gather(keys, order))
+    assert (part.numpy() == whole.numpy()[order]).all()
+    assert not (op(images, stateless_random.example_keys(3, 2, keys[:, 2])).numpy() == whole.numpy()).all()
+
+
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
+def test_each_channel_moves_as_it_would_alone(dtype, images, keys):
+    images = tf.cast(images, dtype)
+    alone = [affine.warp(channel, keys, fill="constant", value=9, **WHOLE) for channel in tf.split(images, 3, axis=-1)]
+    together = affine.warp(images, keys, fill="constant", value=9, **WHOLE)
+    np.testing.assert_allclose(together.numpy().astype(float), tf.concat(alone, -1).numpy().astype(float), atol=1)
+
+
+def test_nothing_asked_is_nothing_changed(images, keys):
+    assert (affine.warp(images, keys).numpy() == images.numpy()).all()
+    assert (affine.light(images, keys).numpy() == images.numpy()).all()
+
+
+@pytest.mark.parametrize(
+    ("fill", "mode"), [("constant", 0), ("nearest", "edge"), ("reflect", "symmetric"), ("wrap", "wrap")]
+)
+def test_what_comes_in_from_outside(fill, mode, images, keys):
+    shifted = affine.warp(images, keys, width_shift=0.25, fill=fill, value=9).numpy().astype(float)
+    places = stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 2]
+    for image, moved, place in zip(images.numpy().astype(float), shifted, places, strict=True):
+        shift = 24 * np.linspace(-0.25, 0.25, 1024)[place]
+        whole, part = int(np.floor(shift)), shift - np.floor(shift)
+        options = {"mode": "constant", "constant_values": 9} if mode == 0 else {"mode": mode}
+        padded = np.pad(image, ((0, 0), (8, 8), (0, 0)), **options)
+        start = 8 - whole
+        expected = (1 - part) * padded[:, start : start + 24] + part * padded[:, start - 1 : start + 23]
+        assert np.abs(moved - expected).max() <= 1
+
+
+def test_rotation_turns_by_the_angle_and_flip_mirrors(keys):
+    dot = np.zeros((48, 41, 41, 1), np.float32)
+    dot[:, 20, 35] = 255  # right of the centre
+    turned = affine.warp(tf.constant(dot), keys, rotation=90, fill="constant").numpy()[..., 0]
+    angles = np.linspace(-90, 90, 1024)[stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 0]]
+    for picture, angle in zip(turned, angles, strict=True):
+        total = picture.sum()
+        y, x = (picture.sum(1) @ np.arange(41) / total - 20, picture.sum(0) @ np.arange(41) / total - 20)
+        assert np.hypot(x, y) == pytest.approx(15, abs=0.5)
+        assert abs((np.rad2deg(np.arctan2(-y, x)) - angle + 180) % 360 - 180) < 2
+    mirrored = affine.warp(tf.constant(dot), keys, flip=True).numpy()
+    assert ((mirrored == dot).all((1, 2, 3)) | (mirrored == dot[:, :, ::-1]).all((1, 2, 3))).all()
+    assert 8 < (mirrored == dot).all((1, 2, 3)).sum() < 40
+
+
+def test_zoom_grows_about_the_centre(keys):
+    box = np.zeros((48, 61, 61, 1), np.float32)
+    box[:, 20:41, 20:41] = 1
+    sizes = affine.warp(tf.constant(box), keys, zoom=0.5, fill="constant").numpy().sum((1, 2, 3)) ** 0.5
+    expected = 21 * (
+        1 + np.linspace(-0.5, 0.5, 1024)[stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 4]]
+    )
+    assert np.abs(sizes - expected).max() < 1
+
+
+def test_mixup_mixes_pictures_and_labels_alike(images, keys):
+    labels = tf.range(48, dtype=tf.int64) % 5
+    mixed, shares = mixup.mixup((images, labels), keys, num_classes=5, alpha=0.4)
+    assert mixed.dtype == images.dtype
+    np.testing.assert_allclose(shares.numpy().sum(-1), 1, atol=1e-6)
+    one = tf.one_hot(labels, 5).numpy()
+    for i in range(48):
+        if one[i].argmax() != one[i - 1].argmax():
+            share = shares.numpy()[i, one[i].argmax()]
+            expected = share * images[i].numpy().astype(float) + (1 - share) * images[i - 1].numpy()
+            assert np.abs(mixed[i].numpy() - expected).max() <= 0.51
+
+
+def test_words_are_what_they_say(images, keys):
+    batch = (images, tf.range(48), tf.ones(48))
+    told = augment.policy(
+        "rotation=30,width_shift=0.2,height_shift=0.1,shear=10,zoom=0.3,flip,brightness=0.2,contrast=0.3"
+    )
+    changed = told(batch, keys)
+    assert (changed[0].numpy() == OPS[1](OPS[0](images, keys), keys).numpy()).all()
+    assert changed[1] is batch[1]
+    for name in policies.NAMED:
+        assert augment.policy(name)(batch, keys)[0].shape == images.shape
+    assert augment.policy("mixup=0.2,flip", 48)(batch, keys)[1].shape == (48, 48)
+    assert policies.without_mixup("mixup=0.2,flip") == "flip"
+    assert policies.without_mixup("mixup=0.2") == "none"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("rotatoin=3,flip", "did you mean rotation"),
+        ("rotation=a lot", "wants a number"),
+        ("zoom=2", "outside 0 to 0.9"),
+        ("flip,fill=mirror", "constant, nearest, reflect, wrap"),
+        ("mixup=0.2", "labels"),
+        ("flowerz", "did you mean flowers"),
+    ],
+)
+def test_wrong_words_are_one_sentence(words, message):
+    with pytest.raises(pipelines.DataError, match=message) as caught:
+        augment.policy(words)
+    assert caught.value.exit_code == 2
+
+
+def test_the_preview_is_a_picture_and_the_same_one_again(tmp_path, images):
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    for i in range(3):
+        Image.fromarray(images[i].numpy()).save(tmp_path / "photos" / "a" / f"{i}.png")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
+
+    def run(*words, code=0):
+        command = [sys.executable, "-m", "pipelines", "preview", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == code, done.stderr
+        return done
+
+    wanted = ["--augment", "flowers", "--views", 2, "--size", 32, "-o", tmp_path / "grid.png"]
+    assert "3 pictures" not in run(tmp_path / "photos", *wanted).stdout  # four files were chosen, one is none
+    grid = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert grid.shape == (3 * 36 - 4, 3 * 36 - 4, 3)
+    assert (grid[:32, :32] != grid[:32, 36:68]).any()
+    assert "no pictures" in run(_void(tmp_path), code=3).stderr
+
+
+def _void(folder):
+    (folder / "void").mkdir()
+    return folder / "void"

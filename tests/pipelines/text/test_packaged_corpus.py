@@ -1,0 +1,112 @@
+"""Corpora out of packages: what is read of a line or an entry, and how many texts become a dataset."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+import pipelines
+from pipelines.datasets import all_texts, gcide, wordnet
+from pipelines.errors import MISSING, DataError
+from pipelines.sources import packages, search
+from pipelines.text import corpus as corpora
+
+CAR = (
+    "02958343 06 n 05 car 0 auto 0 automobile 0 machine 6 motor_car 0 001 @ 03791235 n 0000 | a motor vehicle with "
+    'four wheels; "he needs a car to get to work"  '
+)
+SPEECHES = "FIRST WITCH:\nWhen: I said.\nROSS: No.\n"
+ENTRY = """Affect \\Af*fect"\\, v. t. [imp. & p. p. {Affected}; p. pr. & vb.
+   n. {Affecting}.] [L. affectus, p. p. of afficere.]
+   1. To act upon; to produce an effect or change upon.
+      [1913 Webster]
+
+            As might affect the earth with cold heat. --Milton.
+      [1913 Webster]
+"""
+
+
+def test_a_line_of_wordnet_is_the_words_and_what_they_mean():
+    meaning = 'a motor vehicle with four wheels; "he needs a car to get to work"'
+    assert wordnet.plain(CAR) == f"car, auto, automobile, machine, motor car: {meaning}"
+    assert wordnet.plain("00003553 00 s 01 extant(p) 0 000 | still there") == "extant: still there"
+
+
+def test_an_entry_loses_what_is_no_running_text():
+    plain = "Affect 1. To act upon; to produce an effect or change upon. As might affect the earth with cold heat."
+    assert gcide.plain(ENTRY) == plain
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """WordNet's file format in a package folder of our own: 200 glosses, each twice."""
+    folder = tmp_path / "package"
+    folder.mkdir()
+    lines = [f"0000{i:04d} 03 n 01 word{i} 0 000 | meaning {i}" for i in range(200)]
+    for file in wordnet.FILES:
+        (folder / file).write_text("  1 a licence | of two words\n" + "\n".join(lines) + "\n")
+    return dataclasses.replace(wordnet.CORPUS, name="glosses", origin=packages.Debian("no-such-package", str(folder)))
+
+
+def _texts(data):
+    names = ("train", "validation", "test")
+    return {name: [e["text"].decode() for e in data[name].as_numpy_iterator()] for name in names}
+
+
+def test_texts_are_kept_once_divided_and_prepared_once(corpus, tmp_path):
+    data = corpus.load(None, tmp_path / "cache", "official")
+    parts = _texts(data)
+    assert sorted(itertools.chain(*parts.values())) == sorted(f"word{i}: meaning {i}" for i in range(200))
+    assert len(parts["train"]) == pytest.approx(188, abs=8)
+    assert parts["train"] == sorted(parts["train"], key=lambda text: int(text.split()[-1]))
+    assert data.info.source.startswith("installed package folder")
+    (tmp_path / "package" / "data.noun").unlink()
+    again = corpus.load(None, tmp_path / "cache", "official")
+    assert again.info.source.startswith("prepared cache")
+    assert _texts(again) == parts
+    inner = _texts(corpus.load(None, tmp_path / "cache", "60/20/20"))
+    assert sorted(itertools.chain(*inner.values())) == sorted(parts["train"])
+    assert len(inner["train"]) == pytest.approx(0.6 * len(parts["train"]), abs=20)
+
+
+def test_all_texts_joins_what_is_there_and_names_what_is_not(corpus, tmp_path, monkeypatch):
+    class Here:
+        NAME, load = "glosses", corpus.load
+
+    class Absent:
+        NAME = "absent"
+
+        @staticmethod
+        def load(*_):
+            raise DataError("nowhere", MISSING)
+
+    monkeypatch.setattr(all_texts, "PARTS", (Here, Absent))
+    data = pipelines.load("all_texts", cache_dir=tmp_path / "cache")
+    assert data.info.source.endswith("without absent")
+    assert data.info.licence == f"glosses: {wordnet.CORPUS.licence}"
+    assert sum(data.info.counts.values()) == 200
+    monkeypatch.setattr(all_texts, "PARTS", (Absent,))
+    with pytest.raises(DataError, match="none of absent is here"):
+        pipelines.load("all_texts", cache_dir=tmp_path / "cache")
+
+
+def test_all_texts_leaves_out_who_speaks(monkeypatch):
+    class Play:
+        NAME = "play"
+
+        @staticmethod
+        def load(*_):
+            texts = {name: [SPEECHES] for name in ("train", "validation", "test")}
+            return corpora.dataset(texts, name="play", source="here", licence="none", homepage="", split="official")
+
+    monkeypatch.setattr(all_texts, "PARTS", (Play,))
+    for spoken, expected in (((Play,), "\nWhen: I said.\n No.\n"), ((), SPEECHES)):
+        monkeypatch.setattr(all_texts, "SPOKEN", spoken)
+        assert _texts(pipelines.load("all_texts"))["train"] == [expected]
+
+
+def test_a_package_that_is_nowhere_is_named(tmp_path, offline, monkeypatch):
+    monkeypatch.setattr(packages, "fetch_debian", lambda *_: (_ for _ in ()).throw(search.NotHere("no network")))
+    corpus = dataclasses.replace(wordnet.CORPUS, origin=packages.Debian("no-such-package", str(tmp_path / "none")))
+    with pytest.raises(DataError, match=r"none \(not there\).*no-such-package.*Try: sudo apt-get install wordnet-base"):
+        corpus.load(None, tmp_path / "cache", "official")

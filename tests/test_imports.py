@@ -1,0 +1,200 @@
+"""The house: imports run one way, between packages, between rooms and between files; a room holds a dozen files.
+
+Every import counts, those inside functions and under TYPE_CHECKING too. `python -m tests.test_imports` prints what the
+graph has.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# What each package may import of the others.
+PACKAGES = {"pipelines": set(), "export": set(), "zoo": {"pipelines", "export"}}
+
+# The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
+# the root of a package is a room of its own, and there is no other loose file than these.
+ROOMS = {
+    "pipelines": [
+        "__main__",
+        "__init__",
+        "datasets",
+        "augment",
+        "images",
+        "text",
+        "feeding",
+        "tabular",
+        "sources",
+        "splits",
+        "dataset",
+        "stateless_random",
+        "errors",
+    ],
+    "export": [
+        "__main__",
+        "__init__",
+        "cli",
+        "exporter",
+        "verifier",
+        "servecheck",
+        "bundle",
+        "proof",
+        "artifacts",
+        "parity",
+        "formats",
+        "runtime",
+        "contract",
+        "runners",
+        "errors",
+    ],
+    "zoo": [
+        "__main__",
+        "train",
+        "evaluate",
+        "predict",
+        "sample",
+        "stylize",
+        "export",
+        "compare",
+        "info",
+        "__init__",
+        "predictor",
+        "models",
+        "tasks",
+        "training",
+        "evaluation",
+        "modeling",
+        "weights",
+        "cli",
+        "core",
+    ],
+}
+
+CATALOGUES = {"zoo/models", "pipelines/datasets"}
+MOST = 14  # files of a room
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path, modules: set[str]) -> set[str]:
+    """Return the modules of ours that a file names, whether it means a module or a name in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            found |= {name} if name else set()
+    return found - {module_of(path)}
+
+
+def read_graph() -> dict[str, set[str]]:
+    """Return {module: modules that it imports} of the three packages."""
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    modules = {module_of(path) for path in files}
+    return {module_of(path): imported(path, modules) for path in files}
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected components of more than one module (Tarjan 1972)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in sorted(graph[module]):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            component = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for module in sorted(graph):
+        if module not in index:
+            visit(module)
+    return found
+
+
+def levels(graph: dict[str, set[str]], package: str) -> int:
+    """Return the number of modules in the longest chain of imports inside a package without circles."""
+    known: dict[str, int] = {}
+
+    def level(module: str) -> int:
+        if module not in known:
+            inside = [other for other in graph[module] if other.partition(".")[0] == package]
+            known[module] = 1 + max(map(level, inside), default=0)
+        return known[module]
+
+    return max(level(module) for module in graph if module.partition(".")[0] == package)
+
+
+def room_of(module: str) -> str:
+    return [*module.split("."), "__init__"][1]
+
+
+GRAPH = read_graph()
+
+
+def test_no_circle():
+    assert circles(GRAPH) == []
+
+
+def test_packages_import_one_way():
+    wrong = [
+        f"{module} imports {other}"
+        for module, others in GRAPH.items()
+        for other in sorted(others)
+        if (ours := module.partition(".")[0]) != (theirs := other.partition(".")[0]) and theirs not in PACKAGES[ours]
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_rooms_import_downwards(package):
+    place = {room: i for i, room in enumerate(ROOMS[package])}
+    wrong = [
+        f"{module} imports {other}"
+        for module, others in GRAPH.items()
+        for other in sorted(others)
+        if module.partition(".")[0] == other.partition(".")[0] == package
+        and place[room_of(other)] < place[room_of(module)]
+    ]
+    assert wrong == []
+
+
+def test_a_room_holds_a_dozen_files():
+    folders = {path.parent for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    counts = {str(folder.relative_to(ROOT)): len(list(folder.glob("*.py"))) for folder in folders}
+    assert {name: count for name, count in counts.items() if count > MOST and name not in CATALOGUES} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_loose_file_is_a_command_or_a_public_entry(package):
+    loose = {path.stem for path in (ROOT / package).glob("*.py")}
+    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert loose | rooms == set(ROOMS[package])
+
+
+if __name__ == "__main__":
+    for name in PACKAGES:
+        inside = {m: {o for o in others if o.partition(".")[0] == name} for m, others in GRAPH.items()}
+        inside = {m: others for m, others in inside.items() if m.partition(".")[0] == name}
+        knots = circles(inside)
+        height = f"{levels(GRAPH, name)} levels" if not knots else f"circles {knots}"
+        print(f"{name}: {len(inside)} modules, {sum(map(len, inside.values()))} imports, {height}")

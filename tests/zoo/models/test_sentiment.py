@@ -1,0 +1,102 @@
+"""Texts with a label: raw strings in, the words that weighed, and a simple method beside the figure."""
+
+import json
+
+import numpy as np
+import pytest
+
+import pipelines
+from pipelines.text import words
+from tests.pipelines.text.test_words import TEXTS
+from tests.zoo.conftest import FIXTURES
+from zoo import predict
+
+SPEECHES = FIXTURES / "speeches.csv"
+
+
+@pytest.fixture(scope="module")
+def bundle(trained):
+    return trained("sentiment") / "bundle"
+
+
+def test_raw_strings_and_token_ids_give_the_same_answer(bundle):
+    import tensorflow as tf
+
+    vocabulary = json.loads((bundle / "vocabulary.json").read_text())
+    served = tf.saved_model.load(str(bundle / "saved_model" / "1"))
+    length = served.signatures["serving_default"].structured_input_signature[1]["tokens"].shape[1]
+    raw = served.signatures["text"](text=tf.constant(TEXTS))
+    ids = np.stack([words.encode(text, words.index(vocabulary), length) for text in TEXTS])
+    told = served.signatures["serving_default"](tokens=tf.constant(ids))
+    np.testing.assert_allclose(raw["logits"], told["logits"], atol=1e-5)
+    labels = (bundle / "labels.txt").read_text().split()
+    assert [w.decode() for w in raw["label"].numpy()] == [labels[i] for i in told["logits"].numpy().argmax(-1)]
+
+
+def test_predict_says_which_words_weighed_most(trained):
+    rows = predict.run(trained("sentiment"), ["Come, you spirits, unsex me here", ""], top_k=2)[0]
+    assert len(rows) == 4
+    told = rows[0]["words"]
+    assert {w["word"] for w in told} <= {"come", "you", "spirits", "unsex", "me", "here"}
+    assert abs(told[0]["weight"]) >= abs(told[1]["weight"])
+
+
+def test_the_simple_method_stands_beside(trained):
+    compared = json.loads((trained("sentiment") / "evaluation.json").read_text())["compared"]
+    assert set(compared) == {"this model", "TF-IDF logistic regression"}
+
+
+def test_what_is_after_the_end_of_a_text_changes_nothing():
+    import zoo
+
+    model = zoo.build("sentiment", vocabulary_size=50, encoder="gru", units=4, embedding_dim=8, pairs=100, parts=100)
+    short = np.array([[3, 4, 5]])
+    longer = np.pad(short, ((0, 0), (0, 20)))
+    np.testing.assert_allclose(model(short), model(longer), atol=1e-6)
+
+
+def test_labels_of_ones_own(tmp_path):
+    for label in ("good", "bad"):
+        (tmp_path / label).mkdir()
+        for i in range(30):
+            (tmp_path / label / f"{i}.txt").write_text(f"{label} {i}")
+    data = pipelines.load("movie_reviews", data_dir=tmp_path)
+    assert data.info.class_names == ("bad", "good")
+    assert sum(data.info.counts.values()) == 60
+    assert pipelines.load("movie_reviews", data_dir=SPEECHES).info.class_names == ("lady", "macbeth")
+    (tmp_path / "x.csv").write_text("text,kind\na,b\n")
+    with pytest.raises(pipelines.DataError, match="no column 'label'"):
+        pipelines.load("movie_reviews", data_dir=tmp_path / "x.csv")
+    with pytest.raises(pipelines.DataError, match="two classes"):
+        pipelines.load("movie_reviews", data_dir=tmp_path / "good")
+
+
+def test_the_linear_model_counts_before_it_learns():
+    import zoo
+
+    vocabulary = ("", "[UNK]", "good", "goodness", "bad", "film")
+    model = zoo.build("sentiment", vocabulary_size=6, pairs=1009, parts=1009)
+    linear = model.get_layer("linear")
+    tokens = np.array([[2, 5, 0], [2, 2, 0], [4, 5, 0], [4, 0, 0]], np.int32)
+    linear.observe(tokens, np.array([1, 1, 0, 0]), vocabulary)
+
+    ratios = linear.word_ratios.numpy()
+    seen = np.array([[1, 1, 1, 1, 3, 2], [1, 1, 3, 1, 1, 2]])  # texts with each word, and one more
+    shares = seen / seen.sum(1, keepdims=True)
+    np.testing.assert_allclose(ratios[:, 1], np.log(shares[1] / shares[0]), rtol=1e-6)
+    assert ratios[5, 1] == 0
+    assert linear.neighbour_ratios.numpy()[(2 * 7919 + 5) % 1009, 1] > 0
+
+    linear.pieces.assign(np.tile([[0.0, 1.0]], (1009, 1)))  # "goodness" was never seen, but it begins as "good" does
+    logits = model(np.array([[3], [4], [1]], np.int32)).numpy()
+    assert logits[0, 1] > 0 > logits[1, 1]
+    assert logits[2, 1] == 0
+
+
+@pytest.mark.parametrize("arguments", [{"pairs": 0}, {"parts": 1}, {"pairs": -1}])
+def test_a_linear_model_without_places_is_one_sentence(arguments):
+    import zoo
+    from zoo.core.errors import UsageError
+
+    with pytest.raises(UsageError, match="pairs="):
+        zoo.build("sentiment", **arguments)

@@ -1,0 +1,74 @@
+"""The lines of Python in a card give the ids that the graph of the SavedModel makes of a text, whatever it is."""
+
+import re
+
+import numpy as np
+import pytest
+
+import export
+import zoo
+from tests.pipelines.text.test_words import TEXTS
+from zoo.core.task import Tokenises
+from zoo.tasks.text import tokenizer_snippets
+
+MODELS = [name for name in zoo.list_models() if isinstance(zoo.get_spec(name).task, Tokenises)]
+
+
+def _tokens(code, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = {}
+    exec(code, names)
+    return names["tokens"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_lines_of_the_card_are_the_graph_of_the_text_endpoint(trained, name, monkeypatch):
+    bundle = trained(name) / "bundle"
+    (code,) = re.findall(
+        r"## Token ids of a text\n\n```python\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL
+    )
+    tokens = _tokens(code, bundle, monkeypatch)
+    served = export.load(bundle, "saved_model")
+    outputs = {t.name for t in served.contract["text"].outputs}
+    base = next(
+        e
+        for e in served.contract.endpoints
+        if e.name != "text" and len(e.inputs) == 1 and {t.name for t in e.outputs} <= outputs and e.batch is None
+    )
+    for text in TEXTS:
+        ids = tokens(text)[None] if len(base.inputs[0].shape) == 2 else tokens(text)
+        told, raw = served[base.name](**{base.inputs[0].name: ids}), served["text"](text=np.array([text], object))
+        assert ids.dtype == np.int32
+        for output in told:
+            np.testing.assert_allclose(raw[output], told[output], atol=1e-5)
+
+
+def test_words_and_spelled_rest_are_told_too(tmp_path, monkeypatch):
+    import pipelines
+    from pipelines.text import words_and_characters
+
+    vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
+    info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=vocabulary)
+    (tmp_path / "vocabulary.json").write_bytes(tokenizer_snippets.assets(info)["vocabulary.json"])
+    tokens = _tokens(tokenizer_snippets.spelled_words(20, 3), tmp_path, monkeypatch)
+    for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
+        ids = words_and_characters.encode(text, vocabulary)[:20]
+        assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
+
+
+def test_the_lines_of_the_card_are_the_lookups_of_a_table(trained, monkeypatch):
+    bundle = trained("bike_sharing") / "bundle"
+    card = (bundle / "README.md").read_text()
+    assert "TFLite takes no strings, hence not `serving_default` (season, " in card
+    assert "this file has `encoded`, of numbers" in card
+    (code,) = re.findall(r"## Ids of a row\n\n```python\n(.*?)```", card, re.DOTALL)
+    monkeypatch.chdir(bundle)
+    names = {}
+    exec(code, names)
+    row = {c["name"]: c["vocabulary"][1] if c["dtype"] == "string" else 0.5 for c in names["columns"]}
+    arrays = {k: np.array([v.encode()], object) if isinstance(v, str) else np.float32([v]) for k, v in row.items()}
+    served, lite = (export.load(bundle, runtime) for runtime in ("saved_model", "tflite"))
+    for hour in (row["hour"], "25"):
+        told = served["serving_default"](**(arrays | {"hour": np.array([hour.encode()], object)}))
+        got = lite["encoded"](**names["encoded"](row | {"hour": hour}))
+        np.testing.assert_allclose(got["prediction"], told["prediction"], rtol=1e-4)

@@ -1,0 +1,154 @@
+"""Killed with -9 at any moment and resumed: bitwise the run that was never killed, with dropout, augmentation, EMA."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.zoo.conftest import DATA
+from zoo.core import registry
+from zoo.core.run_folder import Run
+from zoo.training import checkpoints
+
+EPOCHS = 5
+WORDS = [
+    *("zoo.train", "fashion_mnist", "--no-export", "--epochs", str(EPOCHS), "--batch-size", "10"),
+    *("--data-dir", str(DATA["fashion_mnist"]), "--filters", "[8, 16]", "--depths", "[1, 1]"),
+    *("--set", "recipe.ema=0.9", "--set", "recipe.augment=flip_shift", "--set", "model.dropout=0.5"),
+]
+
+
+def start(out):
+    return subprocess.Popen(
+        [sys.executable, "-m", *WORDS, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(out):
+    process = start(out)
+    printed = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, printed
+    return printed
+
+
+def killed(out, epoch, delay):
+    """Start a run, and kill it `delay` seconds after the state of `epoch` was written."""
+    process = start(out)
+    deadline = time.monotonic() + 200
+    while not list((out / "checkpoints").glob(f"state-{epoch:05d}.npz")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.01)
+    time.sleep(delay)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "summary.json").exists()
+
+
+def last_state(out):
+    (path, arrays), *_ = checkpoints.read(out / "checkpoints")
+    state = json.loads(arrays.pop("state.json").tobytes())
+    assert state["epoch"] == EPOCHS, path
+    for row in state["rows"]:
+        row.pop("seconds")
+    return arrays, state
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "run"
+    finish(out)
+    return out
+
+
+def assert_same(one, other):
+    arrays, state = last_state(one)
+    expected, expected_state = last_state(other)
+    assert set(arrays) == set(expected)
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+    assert state == expected_state
+    with Run(one).weights.open("rb") as a, Run(other).weights.open("rb") as b:
+        assert a.read() == b.read()
+
+
+def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
+    finish(tmp_path / "again")
+    assert_same(tmp_path / "again", whole)
+
+
+def test_a_killed_run_ends_as_if_it_had_not_been(whole, tmp_path):
+    out = tmp_path / "killed"
+    killed(out, epoch=2, delay=0.05)
+    assert "resuming after epoch" in finish(out)
+    assert_same(out, whole)
+
+
+def test_a_damaged_state_is_noticed_and_the_one_before_it_taken(whole, tmp_path):
+    out = tmp_path / "damaged"
+    killed(out, epoch=3, delay=0.0)
+    newest = checkpoints.states(out / "checkpoints")[0]
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    assert "is damaged; taking the state before it" in finish(out)
+    assert_same(out, whole)
+
+
+@pytest.mark.proof
+def test_a_hundred_kills_at_random_moments(whole, tmp_path):
+    """Each run is killed again and again until it ends in spite of that; every one must end in the same bits."""
+    began = time.monotonic()
+    finish(tmp_path / "measured")
+    seconds, kills, ended = time.monotonic() - began, 0, 0
+    moments = random.Random(0)
+    while kills < 100:
+        out = tmp_path / str(ended)
+        while not (out / "summary.json").exists():
+            process = start(out)
+            try:
+                printed = process.communicate(timeout=moments.uniform(0, seconds))[0]
+                assert process.returncode == 0, printed
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        assert_same(out, whole)
+        ended += 1
+    assert ended > 1
+
+
+def test_a_finished_run_is_refused(whole):
+    process = start(whole)
+    assert "holds a finished run already" in process.communicate(timeout=200)[0]
+    assert process.returncode == 2
+
+
+def test_conflicting_settings_are_refused_by_name(tmp_path):
+    out = tmp_path / "killed"
+    killed(out, epoch=1, delay=0.0)
+    words = [
+        sys.executable,
+        "-m",
+        *WORDS,
+        "--resume",
+        str(out),
+        "--learning-rate",
+        "0.5",
+        "--seed",
+        "3",
+        "--init",
+        "elsewhere",
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2
+    rate = registry.get_spec("fashion_mnist").recipe("default").learning_rate
+    assert f"recipe.learning_rate: {rate:g} here, 0.5 asked" in done.stderr
+    assert "seed: 0 here, 3 asked" in done.stderr
+    assert "init: None here, 'elsewhere' asked" in done.stderr
+    assert "recipe.epochs" not in done.stderr

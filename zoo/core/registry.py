@@ -1,0 +1,229 @@
+"""Which models there are, and how a name becomes one.
+
+Names, signatures and summaries are read from the source files without running them, so that listing, `--help` and a
+mistyped name need no TensorFlow. A file is imported when its model is built.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.core.errors import UsageError, ZooError, unknown
+from zoo.core.recipe import Recipe, convert
+from zoo.core.spec import Card, Spec, Weights
+from zoo.core.task import Task
+
+if TYPE_CHECKING:
+    import keras
+
+Builder = Callable[..., "keras.Model"]
+
+DECIDED_BY_DATA = frozenset(
+    {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
+)  # builder arguments nobody sets by hand
+ENTRY_POINTS = "zoo.models"  # packages of others: `[zoo.models] anything = their_package.their_module`
+
+
+@dataclass(frozen=True)
+class Option:
+    """One argument of a builder, as its source shows it: default None means that it has none or it is None."""
+
+    name: str
+    default: Any
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the source of a builder tells without running it."""
+
+    name: str
+    module: str
+    summary: str
+    data: str
+    task: str
+    options: tuple[Option, ...]
+    flags: Mapping[str, str]
+
+
+_registered: dict[str, tuple[Builder, Spec]] = {}
+
+
+def register(
+    *,
+    data: str,
+    task: Task,
+    recipes: Mapping[str, Recipe],
+    tiny: Mapping[str, Any],
+    card: Card,
+    weights: Mapping[str, Weights] | None = None,
+    flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
+) -> Callable[[Builder], Builder]:
+    """Enter a builder under its function's name.
+
+    Args:
+        data: Its dataset.
+        task: What makes its kind of problem different.
+        recipes: How it is trained; "default" must be there.
+        tiny: Builder arguments of a test-sized model.
+        card: What a person should know.
+        weights: That `zoo.build` can load.
+        flags: Short names on the command line: {"style": "task.style"} makes `--style X` of `--set task.style=X`, and
+            "data_dir" as a target stands for `--data-dir`.
+
+    Raises:
+        ZooError: Another module has registered the name.
+    """
+
+    def enter(builder: Builder) -> Builder:
+        name = builder.__name__
+        held = _registered.get(name)
+        if held is not None and held[0].__module__ != builder.__module__:
+            raise ZooError(f"model {name!r} is registered twice: by {held[0].__module__} and {builder.__module__}")
+        if "default" not in recipes:
+            raise ZooError(f"model {name!r} has no recipe named 'default'")
+        _registered[name] = (builder, Spec(name, data, task, recipes, tiny, card, weights or {}))
+        return builder
+
+    return enter
+
+
+def entries() -> dict[str, Entry]:
+    """Return every model by name, in alphabetical order, without importing any of them.
+
+    Raises:
+        ZooError: Two files register the same name, or a file is not valid Python.
+    """
+    found: dict[str, Entry] = {}
+    for module, path in _sources():
+        for entry in _read(module, path, path.stat().st_mtime_ns):
+            if entry.name in found:
+                raise ZooError(f"model {entry.name!r} is registered twice: by {found[entry.name].module} and {module}")
+            found[entry.name] = entry
+    return dict(sorted(found.items()))
+
+
+def get_entry(name: str) -> Entry:
+    """Return what the source tells of a model; UsageError with the nearest names for an unknown one."""
+    known = entries()
+    if name not in known:
+        raise unknown("model", name, known)
+    return known[name]
+
+
+def list_models() -> list[str]:
+    """Return the names of all models, sorted."""
+    return list(entries())
+
+
+def get_spec(name: str) -> Spec:
+    """Return the spec of a model (imports Keras); UsageError with the nearest names for an unknown one."""
+    return _load(name)[1]
+
+
+def get_builder(name: str) -> Builder:
+    """Return the builder function of a model (imports Keras); UsageError for an unknown one."""
+    return _load(name)[0]
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return builder arguments converted to the types of their defaults.
+
+    Raises:
+        UsageError: An unknown argument (with the nearest names), or a value that is not among the choices.
+    """
+    options = {o.name: o for o in get_entry(name).options}
+    checked = {}
+    for key, value in arguments.items():
+        if key not in options:
+            raise unknown(f"argument of {name}", key, options)
+        option = options[key]
+        value = convert(value, option.default, f"model.{key}")
+        if option.choices and value not in option.choices:
+            raise unknown(f"model.{key}", str(value), option.choices)
+        checked[key] = value
+    return checked
+
+
+def _load(name: str) -> tuple[Builder, Spec]:
+    entry = get_entry(name)
+    if name not in _registered:
+        from zoo.core import environment
+
+        environment.prepare()
+        importlib.import_module(entry.module)
+    return _registered[name]
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    models = importlib.import_module("zoo.models")  # `from zoo import models` would ask `zoo.__getattr__`, that is us
+
+    for folder in models.__path__:
+        for path in sorted(Path(folder).glob("*.py")):
+            if path.stem != "__init__":
+                yield f"{models.__name__}.{path.stem}", path
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        spec = importlib.util.find_spec(point.module)
+        if spec is None or spec.origin is None:
+            raise UsageError(f"entry point {point.name!r} names module {point.module!r}, which cannot be found")
+        yield point.module, Path(spec.origin)
+
+
+@functools.lru_cache(maxsize=512)
+def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime_ns: a changed file is read again
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as e:
+        raise ZooError(f"model file {path} is not valid Python: {e.msg} (line {e.lineno})") from None
+    entries = []
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "register":
+                arguments = {k.arg: k.value for k in decorator.keywords}
+                doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
+                entries.append(
+                    Entry(
+                        name=node.name,
+                        module=module,
+                        summary=doc.strip().split("\n")[0],
+                        data=_literal(arguments.get("data"), "?"),
+                        task=_called(arguments.get("task")),
+                        options=tuple(_options(node.args)),
+                        flags=_literal(arguments.get("flags"), {}),
+                    )
+                )
+    return tuple(entries)
+
+
+def _options(arguments: ast.arguments) -> Iterator[Option]:
+    positional = arguments.args
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    pairs = [*zip(positional, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    for argument, default in pairs:
+        choices = ()
+        annotation = argument.annotation
+        if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Literal"):
+            value = _literal(annotation.slice, ())
+            choices = value if isinstance(value, tuple) else (value,)
+        yield Option(argument.arg, _literal(default, None), choices)
+
+
+def _literal(node: ast.AST | None, default: Any) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else default
+    except ValueError:
+        return default
+
+
+def _called(node: ast.AST | None) -> str:
+    return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else "?"

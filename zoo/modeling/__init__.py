@@ -1,0 +1,1 @@
+"""What models are built of: layers, losses, metrics, blocks, backbones."""

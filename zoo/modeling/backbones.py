@@ -1,0 +1,224 @@
+"""Pretrained networks that others are built on: pixels in [0, 255] in, one embedding an image out.
+
+A backbone is a name: `efficientnet_lite0` (ours), one of `keras.applications`, or the place of a SavedModel that
+`tensorflow_hub` reads (a handle, or a folder).
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from zoo.core import registry
+from zoo.core.errors import MissingError, UsageError, unknown
+
+LEVELS = ("last", "middle")
+BACKBONE, EMBEDDING, STANDARDISE = "backbone", "embedding", "standardise"  # layers of a classifier on a backbone
+HEAD = (STANDARDISE, "dropout", "logits")
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_UNIT = ([1 / 127.5] * 3, [-1.0] * 3)  # to [-1, 1]
+_TORCH = ([1 / (255 * s) for s in _STD], [-m / s for m, s in zip(_MEAN, _STD, strict=True)])
+_NETWORKS: dict[str, tuple[str, Any, str]] = {  # name -> class, scale and offset or None, layer of the middle level
+    "mobilenet_v2": ("MobileNetV2", _UNIT, "block_12_add"),
+    "resnet50_v2": ("ResNet50V2", _UNIT, "conv4_block5_out"),
+    "xception": ("Xception", _UNIT, "add_10"),
+    "inception_v3": ("InceptionV3", _UNIT, "mixed7"),
+    "densenet121": ("DenseNet121", _TORCH, "pool4_pool"),
+    "efficientnet_v2_b0": ("EfficientNetV2B0", None, "block5e_add"),
+}
+APPLICATIONS = tuple(_NETWORKS)
+TINY = "efficientnet_lite_tiny"  # for tests: seconds instead of minutes, no pretrained weights
+LITE = (*(f"efficientnet_lite{i}" for i in range(5)), TINY)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network.
+
+    Attributes:
+        build: (image shape, level) -> model of fresh weights: image (B, H, W, 3) in [0, 255] -> embedding (B, D).
+        pretrain: Puts pretrained weights into such a model; None where `build` has done so, or there are none.
+        origin: Where the pretrained weights come from, in words; "" where there are none.
+    """
+
+    build: Callable[[Sequence[int], str], keras.Model]
+    pretrain: Callable[[keras.Model], None] | None
+    origin: str
+
+
+def get(name: str) -> Backbone:
+    """Return a backbone by name; UsageError with the nearest for an unknown one."""
+    if name in LITE:
+        return _lite(name)
+    if name in APPLICATIONS:
+        return _application(name)
+    if name.startswith("https://") or Path(name).is_dir():
+        return _saved_model(name)
+    raise unknown("backbone", name, (*LITE, *APPLICATIONS))
+
+
+def _application(name: str) -> Backbone:
+    """Return a network of `keras.applications`, with the ImageNet weights that Keras downloads."""
+    return Backbone(
+        functools.partial(_build_application, name),
+        functools.partial(_pretrain_application, name),
+        "ImageNet, by Keras",
+    )
+
+
+def _network(name: str, image_shape: Sequence[int], weights: str | None) -> keras.Model:
+    make = getattr(keras.applications, _NETWORKS[name][0])
+    return make(include_top=False, weights=weights, input_shape=tuple(image_shape))
+
+
+def _build_application(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
+    _, scaling, middle = _NETWORKS[name]
+    body = _network(name, image_shape, None)
+    if level == "middle":
+        if middle not in {layer.name for layer in body.layers}:
+            raise UsageError(f"{name} has no earlier level here; use --set task.policy=head, or another --backbone")
+        body = keras.Model(body.input, body.get_layer(middle).output, name=name)
+    image = keras.Input(tuple(image_shape), name="image")
+    x = image if scaling is None else keras.layers.Rescaling(*scaling, name="rescale")(image)
+    embedding = keras.layers.GlobalAveragePooling2D(name="embedding")(body(x))
+    return keras.Model(image, embedding, name="backbone")
+
+
+def _pretrain_application(name: str, model: keras.Model) -> None:
+    try:
+        donor = _network(name, model.input.shape[1:], "imagenet")
+    except Exception as error:  # Keras raises plain Exception for a failed download
+        raise MissingError(
+            f"the ImageNet weights of {name} cannot be downloaded here; use --backbone efficientnet_lite0, "
+            "whose weights are in a Python package, or --set task.pretrained=false"
+        ) from error
+    held = {v.path: v for v in donor.weights}
+    body = next(layer for layer in model.layers if layer.name == donor.name)
+    for variable in body.weights:
+        variable.assign(held[variable.path])
+
+
+@keras.saving.register_keras_serializable("zoo")
+class SavedModel(keras.layers.Layer):
+    """A SavedModel as a layer: images (B, H, W, 3) in [0, 1], as TF Hub has them, -> embedding (B, D)."""
+
+    def __init__(self, handle: str, **kwargs: Any) -> None:
+        """Load `handle`, a URL of TF Hub or a folder."""
+        super().__init__(**kwargs)
+        self.handle = handle
+        self.loaded = _load(handle)
+        held = {v.ref(): v for v in getattr(self.loaded, "variables", ())}
+        trainable = {v.ref() for v in getattr(self.loaded, "trainable_variables", ())}
+        self.adopted = []
+        for ref, variable in held.items():
+            mine = keras.Variable(
+                initializer=variable, trainable=ref in trainable, name=variable.name.split(":")[0].replace("/", "_")
+            )
+            self._track_variable(mine)
+            self.adopted.append(mine)
+
+    def call(self, images: Any, training: bool | None = None) -> Any:
+        """Return the embedding; frozen batch statistics stay where they are."""
+        try:
+            return self.loaded(images, training=bool(training) and self.trainable)
+        except (TypeError, ValueError):
+            return self.loaded(images)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "handle": self.handle}
+
+
+def _saved_model(name: str) -> Backbone:
+    """Return the backbone of a handle of TF Hub or a folder; its weights come with it.
+
+    `hub.KerasLayer` is a tf_keras layer, which Keras 3 refuses; so the loaded object is wrapped in a layer of our own
+    that adopts each of its variables. A saved model needs that folder, or handle, again when it is read.
+    """
+    return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
+
+
+def _load(handle: str) -> Any:
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(_folder(handle))
+    except Exception as error:  # whatever hub, its resolvers and the network raise
+        raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
+    if not callable(loaded):
+        raise UsageError(f"{handle} is a SavedModel without a call; give one of TF Hub's reusable form (TF2)")
+    return loaded
+
+
+def _folder(handle: str) -> str:
+    """Return where a SavedModel lies: tensorflow_hub downloads, and keeps each handle under its SHA-1.
+
+    Only a download imports it: it brings the legacy tf_keras along, and a proof refuses what was not asked for.
+    """
+    kept = Path(os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules")
+    for folder in (Path(handle), kept / hashlib.sha1(handle.encode()).hexdigest()):
+        if (folder / "saved_model.pb").is_file():
+            return str(folder)
+    import tensorflow_hub as hub
+
+    return hub.resolve(handle)
+
+
+def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
+    if level == "middle":
+        raise UsageError(f"{name} has no earlier level; use --set task.policy=head")
+    image = keras.Input(tuple(image_shape), name="image")
+    scaled = keras.layers.Rescaling(1 / 255, name="rescale")(image)
+    embedding = SavedModel(name, name="saved_model")(scaled)
+    if len(embedding.shape) == 4:
+        embedding = keras.layers.GlobalAveragePooling2D(name="pool")(embedding)
+    if len(embedding.shape) != 2 or embedding.shape[-1] is None:
+        raise UsageError(f"{name} gives {tuple(embedding.shape)}, but a backbone gives one embedding an image (B, D)")
+    return keras.Model(image, embedding, name="backbone")
+
+
+def _lite(name: str) -> Backbone:
+    """Return EfficientNet-Lite, our own, with ImageNet weights for Lite0 from its package."""
+    pretrain = _pretrain_lite if name == "efficientnet_lite0" else None
+    return Backbone(functools.partial(_build_lite, name), pretrain, "ImageNet" if pretrain else "")
+
+
+def _build_lite(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
+    family = sys.modules[registry.get_builder("efficientnet_lite0").__module__]
+    width, depth = (0.25, 0.3) if name == TINY else family.VARIANTS[name][:2]
+    return family.features("backbone", image_shape, width, depth, level)
+
+
+def _pretrain_lite(model: keras.Model) -> None:
+    from zoo.weights import efficientnet_lite0
+
+    whole = registry.get_builder("efficientnet_lite0")()
+    whole.load_weights(efficientnet_lite0.fetch())
+    held = {v.path: v for v in whole.weights}
+    for variable in model.weights:
+        variable.assign(held[variable.path])
+
+
+def classifier(
+    name: str, num_classes: int, backbone: str, level: str, dropout: float, image_shape: tuple[int, ...]
+) -> keras.Model:
+    """Return a classifier on a backbone of fresh weights (a SavedModel of others brings its own).
+
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
+    """
+    body = get(backbone).build(image_shape, level)
+    image = keras.Input(tuple(image_shape), name="image")
+    x = keras.layers.Identity(name=EMBEDDING)(body(image))
+    x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
+    x = keras.layers.Dropout(dropout, name="dropout")(x)
+    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name=name)

@@ -1,0 +1,110 @@
+"""Networks that more than one model is made of: from images to images, and from images to scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo.modeling.layers import CropLike, InstanceNormalization, NearestUpsampling2D, ReflectionPadding2D
+
+
+def instance_norm(name: str) -> layers.Layer:
+    """Return instance normalisation: one group a channel."""
+    return InstanceNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")
+
+
+def _conv(x: Any, filters: int, size: int, name: str, strides: int = 1, bias: bool = False) -> Any:  # (B, H', W', f)
+    x = ReflectionPadding2D(size // 2, name=f"{name}_pad")(x)
+    return layers.Conv2D(filters, size, strides, use_bias=bias, name=f"{name}_conv")(x)
+
+
+def _block(x: Any, filters: int, size: int, name: str, strides: int = 1) -> Any:
+    return layers.ReLU(name=f"{name}_relu")(instance_norm(name)(_conv(x, filters, size, name, strides)))
+
+
+def _residual(x: Any, filters: int, name: str) -> Any:  # (B, H, W, filters) -> the same shape
+    y = instance_norm(f"{name}_1")(_conv(_block(x, filters, 3, f"{name}_0"), filters, 3, f"{name}_1"))
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def residual_network(
+    filters: Sequence[int],
+    depth: int,
+    shape: Sequence[int | None] = (None, None, 3),
+    size: int = 9,
+    name: str = "network",
+    ends: tuple[str, str] = ("image", "stylised"),
+) -> keras.Model:
+    """Return the network of Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155, which Zhu 2017 took over.
+
+    Upsampling is by nearest pixels and a convolution, as in Johnson's later code, for it leaves no checkerboards.
+
+    Args:
+        filters: Of the convolutions, from the image inwards; each after the first halves height and width.
+        depth: Residual blocks at the smallest size.
+        shape: (H, W, C) of the images.
+        size: Of the first and the last kernel.
+        name: Of the network.
+        ends: Names of input and output.
+
+    Returns:
+        (B, H, W, C) in [0, 255] -> the same shape, float32 in [0, 255].
+    """
+    image = keras.Input(tuple(shape), name=ends[0])
+    x = layers.Rescaling(1 / 127.5, -1, name="rescale")(image)
+    x = _block(x, filters[0], size, "in")
+    for i, f in enumerate(filters[1:]):
+        x = _block(x, f, 3, f"down{i}", strides=2)
+    for i in range(depth):
+        x = _residual(x, filters[-1], f"residual{i}")
+    for i, f in enumerate(reversed(filters[:-1])):
+        x = _block(NearestUpsampling2D(name=f"up{i}_larger")(x), f, 3, f"up{i}")
+    x = layers.Activation("sigmoid", dtype="float32", name="colours")(_conv(x, shape[-1], size, "out", bias=True))
+    x = layers.Rescaling(255.0, dtype="float32", name="pixels")(x)
+    return keras.Model(image, CropLike(dtype="float32", name=ends[1])([x, image]), name=name)
+
+
+def patch_critic(
+    shape: Sequence[int],
+    filters: int,
+    norm: Callable[[str], layers.Layer],
+    images: Sequence[str] = ("image",),
+    name: str = "critic",
+) -> keras.Model:
+    """Return the critic of Isola 2017, arXiv:1611.07004, which scores patches rather than the whole.
+
+    A score sees 70x70 pixels of images of 256, 34x34 of 128, and 16x16 of smaller ones.
+
+    Args:
+        shape: (H, W, C) of each image.
+        filters: Of the first convolution.
+        norm: Name -> the normalisation of all but the first.
+        images: Names of what it looks at together, one on the other.
+        name: Of the network.
+
+    Returns:
+        Images (B, H, W, C) in [0, 255] -> scores (B, h, w, 1).
+    """
+    inputs = [keras.Input(tuple(shape), name=image) for image in images]
+    x = layers.Concatenate(dtype="float32", name="together")(inputs) if len(inputs) > 1 else inputs[0]
+    x = layers.Rescaling(1 / 127.5, -1, dtype="float32", name="rescale")(x)
+    halvings = min(3, max(1, round(math.log2(max(shape[:2]))) - 5))
+    for i in range(halvings + 1):
+        x = layers.Conv2D(
+            min(2**i, 8) * filters,
+            4,
+            strides=2 if i < halvings else 1,
+            padding="same",
+            use_bias=not i,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            name=f"down{i}",
+        )(x)
+        x = layers.LeakyReLU(0.2, name=f"down{i}_leak")(norm(f"down{i}")(x) if i else x)
+    scores = layers.Conv2D(
+        1, 4, padding="same", kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), name="score"
+    )(x)
+    return keras.Model(inputs, scores, name=name)

@@ -1,0 +1,111 @@
+"""What `predict` and `sample` are pointed at: a run, a bundle or a model with shipped weights, opened in a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.core import registry
+from zoo.core.errors import MissingError, UsageError
+from zoo.core.plan import read_bundle, zoo_metadata
+
+if TYPE_CHECKING:
+    import keras
+
+    from export.contract import Contract
+    from pipelines.dataset import Info
+    from zoo.core.task import Task
+
+Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model that answers.
+
+    Attributes:
+        task: Of the model.
+        info: Of the data that it was trained on.
+        contract: Its endpoints.
+        call: (endpoint name, inputs by name) -> outputs by name.
+    """
+
+    task: Task
+    info: Info
+    contract: Contract
+    call: Call
+
+
+def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Source:
+    """Open a run, a bundle, or a model of the zoo with the weights that ship with it.
+
+    Args:
+        path: The folder; or the model's name, where no folder has that name.
+        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. A
+            run is asked for its own bundle where the runtime needs one.
+        served: Which of the models that the task serves, such as "a2b"; None is the first, or the one of the bundle.
+
+    Raises:
+        UsageError: Neither a run, a bundle of this zoo nor a model with weights; or it serves no such model.
+        MissingError: A run without a bundle.
+    """
+    if not path.exists() and str(path) in registry.list_models():
+        return _shipped(str(path), runtime, served)
+    if (path / "manifest.json").is_file():
+        return _bundle(path, runtime or "saved_model", served)
+    from zoo.core.run_folder import Run
+
+    run = Run.open(path)
+    if runtime in (None, "keras"):
+        return _live(run.plan().task, run.model(), run.info(), served)
+    bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
+    if not bundles:
+        raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
+    return _bundle(next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0]), runtime, served)
+
+
+def _shipped(name: str, runtime: str | None, served: str | None) -> Source:
+    from pipelines.dataset import Info
+    from zoo import weights
+    from zoo.core.plan import make_plan
+
+    if "default" not in registry.get_spec(name).weights:
+        raise UsageError(f"{name} ships without weights: python -m zoo.train {name}, then name its run folder")
+    if runtime not in (None, "keras"):
+        raise UsageError(f"the weights that ship with {name} run in keras; for {runtime}, name a run or a bundle")
+    info = Info.from_json(weights.description(name)["info"])
+    return _live(make_plan(name).task, weights.build_with_weights(name, "default", {}), info, served)
+
+
+def _live(task: Task, model: keras.Model, info: Info, served: str | None) -> Source:
+    from zoo.evaluation import outputs
+
+    every = task.served(model)
+    _check(served, every)
+    contract = task.contract(every[served or next(iter(every))], info)
+    return Source(task, info, contract, outputs.caller(contract))
+
+
+def _check(served: str | None, known: Iterable[str]) -> None:
+    names = [name for name in known if name]
+    if served is not None and served not in names:
+        has = f"this is {' and '.join(names)}" if names else "this model goes one way only"
+        raise UsageError(f"{served} is not to be had here: {has}")
+
+
+def _bundle(path: Path, runtime: str, served: str | None) -> Source:
+    import export
+    from zoo.evaluation.outputs import typed
+
+    plan, info = read_bundle(path)
+    _check(served, [zoo_metadata(path)["served"]])
+    loaded = export.load(path, runtime)
+
+    def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return loaded[endpoint](**typed(loaded.contract[endpoint], inputs))
+
+    return Source(plan.task, info, loaded.contract, call)

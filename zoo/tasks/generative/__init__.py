@@ -1,0 +1,1 @@
+"""Tasks whose models make images."""

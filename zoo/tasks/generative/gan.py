@@ -1,0 +1,175 @@
+"""Images out of noise, by a generator whose critic has been its teacher."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import pipelines
+from zoo.core.recipe import Recipe
+from zoo.core.task import Evaluation, Shown
+from zoo.tasks.image.base import SizedByData
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract, Endpoint
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+NOISE = 0x6A  # the stream of random numbers, next to those of the augmentations
+WATCHED = 64  # images of the grid that is drawn after every epoch
+SHOWN = 10  # images of a row in a figure
+STEPS = 8  # images of a way from one point to another
+
+
+@dataclass(frozen=True)
+class Adversarial(SizedByData):
+    """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
+
+    title = "image generation"
+    monitor = "val_frechet_distance"
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (noise float32 (latent_dim,), keyed by example and epoch; image uint8 (H, W, C))."""
+        from pipelines import stateless_random
+
+        shape, size = self.shape(info), arguments["latent_dim"]
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor]:
+            return (pipelines.images.decode(example["image"], *shape, self.fit),)
+
+        def with_noise(batch: tuple, keys: tf.Tensor) -> tuple:
+            return stateless_random.normal(keys, NOISE, size), batch[0]
+
+        return pipelines.feed(split, decode=decode, augment=with_noise)
+
+    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
+        """Give each side an optimizer of the recipe, and the model the distance that validation shows."""
+        from zoo.evaluation.generative_metrics import FrechetDistance
+        from zoo.training.feature_extractor import judge_of
+        from zoo.training.optimizers import make_optimizer, regularize
+
+        regularize(model, recipe)
+        sides = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        model.compile(*sides, distances=[FrechetDistance(judge_of(self.shape(info)))], jit_compile=False)
+
+    def watch(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
+        """Return what draws the same noise as images, whenever it is called."""
+        from zoo.evaluation.images import tile, to_uint8
+
+        noise = draw_noise(WATCHED, model.generator.input_shape[-1], seed=0)
+        return lambda: tile(list(to_uint8(np.asarray(model.generator(noise, training=False)))))
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the generator alone."""
+        return {"": model.generator}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default`: noise (B, latent_dim) standard normal -> image (B, H, W, C) in [0, 255]."""
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import tensor_endpoint
+
+        noise = Tensor("noise", "float32", (None, served.input_shape[-1]), "noise")
+        image = Tensor("image", "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0)
+        return Contract((tensor_endpoint(served, [noise], [image]),))
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return the Frechet distance of what was made from what is real."""
+        from zoo.evaluation.generative_metrics import collect, distance_of
+        from zoo.training.feature_extractor import judge_of
+
+        judge = judge_of(self.shape(info))
+        return {
+            "frechet_distance": distance_of(collect(judge.features, truth), collect(judge.features, outputs["image"]))
+        }
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Put the distance between floor and ceiling in one table, and tell whether anything is never made.
+
+        The metrics get `precision`, `recall`, `frechet_to_noise` (a share of the ceiling), `diversity`, `compared`,
+        `class_shares` where the judge knows classes, `collapsed`, and a sentence in `remarks`.
+        """
+        from zoo.evaluation import outputs as inference
+        from zoo.evaluation.generative_metrics import compare_sets, modes
+        from zoo.training.feature_extractor import judge_of
+
+        judge, real, made = judge_of(self.shape(dataset.info)), evaluation.truth, evaluation.outputs["image"]
+        compared = compare_sets(judge, real, made)
+        ours, ceiling = compared["this model"], compared["noise"]["frechet_distance"]
+        extra = {
+            "precision": ours["precision"],
+            "recall": ours["recall"],
+            "frechet_to_noise": ours["frechet_distance"] / ceiling,
+            "judge": judge.name,
+            "compared": compared,
+            **modes(judge, real, made),
+        }
+        call = inference.caller(contract)
+        between = images_of_noise(call, noise_walks(5, evaluation.inputs["noise"].shape[-1], seed=0))
+        found = {"between": np.stack(between).reshape(5, -1, *real.shape[1:])}
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, found=found)
+
+    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield made images above real ones, and what lies between two."""
+        from zoo.evaluation import plots
+
+        n, made = SHOWN, evaluation.outputs["image"]
+        rows = {f"made {i + 1}": made[i * n : (i + 1) * n] for i in range(4) if len(made) > i * n}
+        yield "samples", plots.image_rows({**rows, "real": evaluation.truth[:n]}, "Made of noise; and real, below")
+        if "between" in evaluation.found:
+            between = {f"{i + 1}": row for i, row in enumerate(evaluation.found["between"])}
+            yield "interpolations", plots.image_rows(between, "From one noise to another")
+
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+        """Return a grid of `count` images; with `interpolate`, each row leads from one noise to another."""
+        from zoo.evaluation.images import tile
+
+        endpoint: Endpoint = contract["serving_default"]
+        size, count = endpoint.inputs[0].shape[-1], options.get("count")
+        if options.get("interpolate"):
+            noise, columns = noise_walks(count or 8, size, seed), STEPS
+        else:
+            noise, columns = draw_noise(count or 16, size, seed), None
+        return Shown(image=tile(images_of_noise(call, noise), columns))
+
+
+def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
+    """Return standard normal noise, float32 (count, size)."""
+    return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
+
+
+def noise_walks(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
+    """Return `count` ways of `steps` points, float32 (count * steps, size).
+
+    They go round and not straight (White 2016, arXiv:1609.04468): the middle of a straight line is nearer to zero than
+    any noise that the generator was taught with.
+    """
+    ends = draw_noise(2 * count, size, seed).astype(np.float64)
+    return np.concatenate([_arc(a, b, steps) for a, b in zip(ends[::2], ends[1::2], strict=True)]).astype(np.float32)
+
+
+def _arc(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
+    cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+    angle = max(np.arccos(np.clip(cosine, -1, 1)), 1e-6)
+    share = np.linspace(0, 1, steps)[:, None]
+    return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
+
+
+def images_of_noise(
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]], noise: np.ndarray
+) -> list:
+    """Return an image uint8 (H, W, C) for each row of noise; one at a time, as a TFLite file takes them."""
+    from zoo.evaluation.images import to_uint8
+
+    return [to_uint8(call("serving_default", {"noise": row[None]})["image"][0]) for row in noise]

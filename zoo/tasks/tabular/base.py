@@ -1,0 +1,135 @@
+"""What tasks on tables share: named columns in, one number out, encoded for runtimes that know no strings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import pipelines
+from pipelines import tabular
+from zoo.core.errors import UsageError
+from zoo.core.recipe import Recipe
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from export.contract import Contract, Tensor
+    from pipelines.dataset import Info
+    from pipelines.feeding import Feed
+
+
+ENCODER = """import json
+import numpy as np
+
+contract = json.load(open("manifest.json"))["contract"]
+columns = next(e for e in contract["endpoints"] if e["name"] == "serving_default")["inputs"]
+
+
+def encoded(row):  # {column: string or number} -> the inputs of the endpoint `encoded`, which TFLite has
+    inputs = {}
+    for column in columns:
+        name, words, value = column["name"], column["vocabulary"], row[column["name"]]
+        if column["dtype"] == "string":  # 0 is a word that training has not seen
+            inputs[f"{name}_id"] = np.array([words.index(value) + 1 if value in words else 0], np.int64)
+        else:
+            inputs[name] = np.array([value], np.float32)
+    return inputs
+"""
+
+
+class TabularTask:
+    """Rows of named columns; the model takes them as a dict, and has a `core` that takes the encoded ones."""
+
+    accepts = "texts"
+    output: str  # name of the model's output
+    output_meaning: str  # of that output, as in `export.contract.MEANINGS`
+
+    def target(self, info: Info) -> str:
+        """Return the column that is predicted."""
+        return info.statistics["target"]["name"]
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the columns, as the training rows describe them."""
+        return {"columns": list(info.statistics["columns"])}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return ({column: scalar string or float32}, target float32)."""
+        names = [c["name"] for c in info.statistics["columns"]]
+        target = self.target(info)
+        return pipelines.feed(split, decode=lambda row: ({name: row[name] for name in names}, row[target]))
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the model itself."""
+        return {"": model}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (columns) and, where some are strings, `encoded`: ids, the form TFLite takes."""
+        from export.contract import FORMATS, Contract, Endpoint, Tensor
+        from export.contract.endpoints import tensor_endpoint
+
+        columns = info.statistics["columns"]
+        strings = any(column["kind"] == "category" for column in columns)
+        answer = [Tensor(self.output, "float32", (None,), self.output_meaning)]
+        whole = tensor_endpoint(
+            served,
+            [_tensor(column, encoded=False) for column in columns],
+            answer,
+            formats=("keras", "hdf5", "weights", "saved_model") if strings else FORMATS,
+            structure="dict",
+        )
+        if not strings:
+            return Contract((whole,))
+        core = served.get_layer("core")
+        encoded = Endpoint(
+            "encoded",
+            tuple(_tensor(column, encoded=True) for column in columns),
+            tuple(answer),
+            call=lambda row: {self.output: core({k.removesuffix("_id"): v for k, v in row.items()}, training=False)},
+            formats=("saved_model", "tflite", "onnx"),
+        )
+        return Contract((whole, encoded))
+
+    def encoder(self, info: Info) -> str:
+        """Return Python that does to a row what the lookups of the SavedModel do."""
+        return ENCODER if any(c["kind"] == "category" for c in info.statistics["columns"]) else ""
+
+    def parse(self, argument: str, endpoint: Any, info: Info) -> Mapping[str, np.ndarray]:
+        """Return one row of `{"hour": "08", "temperature": 21}`; a number that is left out is the training mean."""
+        try:
+            given = json.loads(argument)
+        except ValueError:
+            given = None
+        if not isinstance(given, dict):
+            names = ", ".join(c["name"] for c in info.statistics["columns"])
+            raise UsageError(f'{argument!r} is not a row: give JSON such as {{"column": value}}; columns: {names}')
+        return tabular.row(info.statistics["columns"], given)
+
+
+def arrays(table: tabular.Table, info: Info, target: str) -> tuple[np.ndarray, np.ndarray, list[bool]]:
+    """Return what scikit-learn takes: (rows, columns) with categories as ids, the target, and which are categories."""
+    columns = info.statistics["columns"]
+    found = []
+    for column in columns:
+        values = table[column["name"]]
+        if column["kind"] == "category":
+            ids = {word: i for i, word in enumerate(column["vocabulary"])}
+            values = np.array([ids.get(value, np.nan) for value in values])
+        found.append(values.astype(np.float64))
+    return np.stack(found, 1), table[target].astype(np.float64), [c["kind"] == "category" for c in columns]
+
+
+def _tensor(column: Mapping[str, Any], encoded: bool) -> Tensor:
+    from export.contract import Tensor
+
+    if column["kind"] == "number":
+        return Tensor(column["name"], "float32", (None,), "tensor", low=column["low"], high=column["high"])
+    words = tuple(column["vocabulary"])
+    if encoded:  # id 0 is a word that training has not seen
+        return Tensor(f"{column['name']}_id", "int64", (None,), "token", low=0, high=len(words))
+    return Tensor(column["name"], "string", (None,), "category", vocabulary=words)

@@ -1,0 +1,173 @@
+"""One label out of several for each text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import pipelines
+from pipelines.text import words
+from zoo.core.recipe import Recipe
+from zoo.core.task import Evaluation, Shown
+from zoo.tasks.image.classification import Classification, softmax
+from zoo.tasks.text import tokenizer_snippets
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract, Endpoint
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+
+@dataclass(frozen=True)
+class TextClassification:
+    """Text classification with integer labels; the model takes word ids and returns logits.
+
+    Attributes:
+        length: Words that are read; the rest of a longer text is not.
+        tokens: Size of the vocabulary.
+    """
+
+    length: int = 48
+    tokens: int = 20_000
+
+    title = "text classification"
+    accepts = "texts"
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with the vocabulary of its training texts."""
+        texts = (example["text"] for example in dataset.train.as_numpy_iterator())
+        vocabulary = words.vocabulary(texts, self.tokens)
+        return dataclasses.replace(dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary))
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the sizes of the vocabulary and of the answer."""
+        return {"vocabulary_size": len(info.vocabulary), "num_classes": info.num_classes}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (word ids int32 (length,), label int64)."""
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            return words.encode_tensor(example["text"][None], info.vocabulary, self.length)[0], example["label"]
+
+        return pipelines.feed(split, decode=decode)
+
+    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
+        """Compile with cross-entropy on logits, smoothed by the recipe, and accuracy."""
+        Classification.compile(self, model, recipe, info, steps)
+
+    def begin(self, model: keras.Model, dataset: Dataset) -> None:
+        """Let the layers that count (`observe`) see the training texts once."""
+        counting = [layer for layer in model.layers if hasattr(layer, "observe")]
+        if not counting:
+            return
+        info, found = dataset.info, list(dataset.train.as_numpy_iterator())
+        known, labels = words.index(info.vocabulary), np.array([int(example["label"]) for example in found])
+        tokens = np.stack([words.encode(example["text"], known, self.length) for example in found])
+        for layer in counting:
+            layer.observe(tokens, labels, info.vocabulary)
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the model itself."""
+        return {"": model}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (word ids -> logits) and `text` (strings -> logits, label, score)."""
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import tensor_endpoint, text_endpoint
+
+        tokens = Tensor("tokens", "int32", (None, self.length), "token", low=0, high=len(info.vocabulary) - 1)
+        base = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, info.num_classes), "logits")])
+        text = text_endpoint(
+            base, lambda t: words.encode_tensor(t, info.vocabulary, self.length), labels=info.class_names
+        )
+        return Contract((base, text), labels=info.class_names)
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return what is told of any classification."""
+        return Classification.metrics(self, outputs, truth, info)
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with a TF-IDF logistic regression in one table."""
+        compared = {"this model": {"accuracy": evaluation.metrics["accuracy"]}} | self.baselines(
+            dataset, evaluation.split
+        )
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+
+    def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
+        """Return the accuracy of a TF-IDF logistic regression of scikit-learn on the same texts, at its defaults."""
+        from zoo.evaluation import baselines as text_baselines
+
+        parts = []
+        for name in ("train", split):
+            examples = list(dataset[name].as_numpy_iterator())
+            texts = [example["text"].decode("utf-8", "replace") for example in examples]
+            parts.append((texts, [int(example["label"]) for example in examples]))
+        return {"TF-IDF logistic regression": {"accuracy": text_baselines.tfidf_accuracy(*parts)}}
+
+    def assets(self, info: Info) -> dict[str, bytes]:
+        """Return the vocabulary: a JSON list whose index is the id of a word."""
+        return tokenizer_snippets.assets(info)
+
+    def tokeniser(self, info: Info) -> str:
+        """Return Python that does what the `text` endpoint does to a text."""
+        return tokenizer_snippets.whole_words(self.length)
+
+    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield the confusion matrix."""
+        from zoo.evaluation import plots
+
+        matrix = np.array(evaluation.metrics["confusion_matrix"])
+        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names)
+
+    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
+        """Return the word ids of a text."""
+        return {endpoint.inputs[0].name: words.encode(argument, words.index(info.vocabulary), self.length)}
+
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+        """Return the `top_k` classes with their probabilities."""
+        return Classification.show(self, question, outputs, info, top_k)
+
+    def explain(
+        self,
+        question: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Shown:
+        """Return what `show` does, and the words without which the answer would be least likely.
+
+        Args:
+            question: The text.
+            inputs: What `parse` made of it.
+            outputs: The answer.
+            call: (endpoint, inputs) -> outputs.
+            info: Of the data.
+            top_k: How many classes, and words.
+        """
+        shown = self.show(question, outputs, info, top_k)
+        (name, ids), read = next(iter(inputs.items())), words.split(question)[: self.length]
+        if not read:
+            return shown
+        without = np.stack([np.append(np.delete(ids, i), ids.dtype.type(0)) for i in range(len(read))])
+        label = int(np.argmax(outputs["logits"]))
+        lost = softmax(outputs["logits"])[label] - softmax(call("serving_default", {name: without})["logits"])[:, label]
+        known = set(info.vocabulary)
+        order = [int(i) for i in np.argsort(-np.abs(lost), kind="stable")[: max(1, top_k)]]
+        told = ", ".join(f"{read[i]}{'' if read[i] in known else ' (unknown)'} {lost[i]:+.1%}" for i in order)
+        weights = [{"word": read[i], "weight": round(float(lost[i]), 6)} for i in order]
+        rows = tuple({**row, "words": weights} for row in shown.rows)
+        return Shown(lines=(*shown.lines, f"weighed most: {told}"), rows=rows)

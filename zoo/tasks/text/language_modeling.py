@@ -1,0 +1,274 @@
+"""The next token of a text."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import pipelines
+from pipelines.text import words_and_characters
+from zoo.core.errors import UsageError, unknown
+from zoo.core.recipe import Recipe
+from zoo.core.task import Evaluation, Shown
+from zoo.tasks.text import decoding, tokenizer_snippets
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+LEVELS = ("characters", "words")
+IGNORED = -1  # the target of a token that is only there to warm the state up
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """Next-token prediction over windows of a text; the model returns logits at every position.
+
+    Attributes:
+        advance: (model, tokens (B,) or (B, T), states, training) -> (logits, next states).
+        state_widths: Model -> {name of a state: width}.
+        window: Tokens in an example.
+        warm_up: Tokens at the head of an example that validation and test read but do not count, for they were counted
+            as the tail of the example before: no token but the first ones is judged without having been told a past.
+        carry: Train with truncated back-propagation through time: a batch goes on with the states of the batch before.
+        level: "characters", or "words": the frequent ones whole, the rest spelled.
+        tokens: Size of the vocabulary of words.
+    """
+
+    advance: Callable[..., tuple[Any, list[Any]]]
+    state_widths: Callable[[keras.Model], dict[str, int]]
+    window: int = 128
+    warm_up: int = 64
+    carry: bool = False
+    level: str = "characters"
+    tokens: int = 2000
+
+    title = "language modelling"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for settings that no model could use."""
+        if self.level not in LEVELS:
+            raise unknown("task.level", self.level, LEVELS)
+        if not 0 <= self.warm_up < self.window:
+            raise UsageError(f"task.warm_up={self.warm_up} must be below task.window={self.window}, and not negative")
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with a vocabulary of this level."""
+        if self.level == "characters":
+            return dataset
+        vocabulary = words_and_characters.vocabulary(_texts(dataset.train), self.tokens)
+        return dataclasses.replace(dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary))
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the size of the vocabulary."""
+        return {"vocabulary_size": len(info.vocabulary)}
+
+    def encode(self, text: str, info: Info) -> np.ndarray:
+        """Return the ids of a text, int32."""
+        return (pipelines.text if self.level == "characters" else words_and_characters).encode(text, info.vocabulary)
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (tokens int32 (window,), the tokens that follow each int32 (window,)).
+
+        Outside of training windows overlap by `warm_up`, and what was counted before has the target -1.
+        """
+        ids = np.concatenate([self.encode(text, info) for text in _texts(split)])
+        if training and self.carry:
+            return pipelines.feed(pipelines.text.streams(ids, self.window, recipe.batch_size), ordered=True)
+        if training:
+            return pipelines.feed(pipelines.text.windows(ids, self.window))
+        pairs = pipelines.text.windows(ids, self.window, self.window - self.warm_up)
+        counted = np.arange(self.window) >= self.warm_up
+
+        def judge(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            import tensorflow as tf
+
+            return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), counted), pair[1], IGNORED)
+
+        return pipelines.feed(pairs.enumerate(), decode=judge)
+
+    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
+        """Compile with cross-entropy on logits, in nats per token."""
+        import keras
+
+        from zoo.training.optimizers import make_optimizer, regularize
+
+        if recipe.label_smoothing:
+            raise UsageError("recipe.label_smoothing is not for language models: their probabilities are what counts")
+        regularize(model, recipe)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
+        model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
+        if self.carry:
+            carry_states(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the model itself."""
+        return {"": model}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`.
+
+        `text` (strings -> logits) reads the first `window` characters; what is left of the window holds U+FFFD.
+        """
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import step_endpoint, tensor_endpoint, text_endpoint
+
+        size = len(info.vocabulary)
+        tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
+        whole = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, self.window, size), "logits")])
+        widths = self.state_widths(served)
+
+        def call(token: Any, *states: Any) -> list[Any]:
+            logits, after = self.advance(served, token, states)
+            return [logits, *after]
+
+        one = step_endpoint(
+            call,
+            Tensor("token", "int32", (1,), "token", low=0, high=size - 1),
+            [Tensor(name, "float32", (1, width), "state") for name, width in widths.items()],
+            Tensor("logits", "float32", (1, size), "logits"),
+            formats=("saved_model", "tflite", "onnx"),
+        )
+        if self.level != "characters":  # no graph divides a text into words as Python does
+            return Contract((whole, one))
+        unknown_id = info.vocabulary.index(pipelines.text.UNKNOWN)
+
+        def read(texts: tf.Tensor) -> tf.Tensor:
+            ids = pipelines.text.encode_tensor(texts, info.vocabulary)
+            return ids.to_tensor(unknown_id, shape=(None, self.window))
+
+        return Contract((whole, one, text_endpoint(whole, read)))
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return bits per character, perplexity and accuracy per token, and bits by what was read before."""
+        bits = _bits(outputs["logits"], truth)
+        counted = truth != IGNORED
+        widths = np.array([len(token) for token in info.vocabulary])[truth[counted]]
+        return {
+            "bits_per_character": float(bits[counted].sum() / widths.sum()),
+            "perplexity": float(2 ** bits[counted].mean()),
+            "accuracy": float((outputs["logits"].argmax(-1) == truth)[counted].mean()),
+        }
+
+    def study(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with an n-gram model and xz in one table."""
+        compared = {"this model": {"bits_per_character": evaluation.metrics["bits_per_character"]}} | self.baselines(
+            dataset, evaluation.split
+        )
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+
+    def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
+        """Return the bits per character of an n-gram model and of xz."""
+        from zoo.evaluation import baselines as text_baselines
+
+        train, test = ("".join(_texts(dataset[name])) for name in ("train", split))
+        vocabulary = pipelines.text.vocabulary([train])
+        ids = [pipelines.text.encode(text, vocabulary) for text in (train, test)]
+        order = min(5, int(63 / math.log2(max(2, len(vocabulary)))) - 1, len(test) - 1)
+        bits = {
+            f"order-{order} n-gram": text_baselines.ngram_bits(*ids, len(vocabulary), order),
+            "xz": text_baselines.xz_bits(b"", test.encode(), len(test)),
+            "xz after the training text": text_baselines.xz_bits(train.encode(), test.encode(), len(test)),
+        }
+        return {method: {"bits_per_character": value} for method, value in bits.items()}
+
+    def assets(self, info: Info) -> dict[str, bytes]:
+        """Return the vocabulary: a JSON list whose index is the token id."""
+        return tokenizer_snippets.assets(info)
+
+    def tokeniser(self, info: Info) -> str:
+        """Return Python that does what `encode` does; what is left of a window holds the unknown character."""
+        lines = tokenizer_snippets.characters if self.level == "characters" else tokenizer_snippets.spelled_words
+        return lines(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))
+
+    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield how the surprise falls along the window, as the model has read more."""
+        from zoo.evaluation import plots
+
+        truth = np.where(evaluation.truth == IGNORED, 0, evaluation.truth)
+        truth[:, :-1] = evaluation.inputs["tokens"][:, 1:]  # every target but the last is the next input
+        by_place = _bits(evaluation.outputs["logits"], truth).mean(axis=0)
+        yield "context", plots.line(by_place, "tokens read before", "bits per token", "What a longer past is worth")
+
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+        """Return a text: the prompt, and what the `step` endpoint goes on with.
+
+        Options: prompt, length (200 tokens), temperature (1; 0 is greedy), top_p (1).
+        """
+        prompt = options.get("prompt") or "\n"
+        states = {t.name: np.zeros(t.shape, np.float32) for t in contract["step"].inputs if t.meaning == "state"}
+        choose = decoding.chooser(
+            seed, never=[info.vocabulary.index(pipelines.text.UNKNOWN)], **decoding.options_of(options)
+        )
+        written = decoding.generate(
+            lambda inputs: call("step", inputs), states, self.encode(prompt, info), options.get("length", 200), choose
+        )
+        text = pipelines.text.decode(written, info.vocabulary)
+        return Shown(lines=tuple((prompt + text).split("\n")), rows=({"prompt": prompt, "text": text},))
+
+
+def _texts(split: tf.data.Dataset) -> Iterator[str]:
+    return (example["text"].decode("utf-8", "replace") for example in split.as_numpy_iterator())
+
+
+def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the surprise of each token in bits, float64 (N, L), a slice at a time; what is ignored counts as id 0."""
+    found = np.empty(truth.shape)
+    for i in range(0, len(truth), 512):
+        part = logits[i : i + 512].astype(np.float64)
+        part -= part.max(axis=-1, keepdims=True)
+        part -= np.log(np.exp(part).sum(axis=-1, keepdims=True))
+        wanted = np.maximum(truth[i : i + 512], 0)[..., None].astype(np.int64)
+        found[i : i + 512] = -np.take_along_axis(part, wanted, axis=-1)[..., 0] / np.log(2)
+    return found
+
+
+def carry_states(model: keras.Model, advance: Callable, widths: Mapping[str, int], steps_per_epoch: int) -> None:
+    """Let a compiled model train with states that go on from batch to batch within an epoch.
+
+    What is saved stays the plain model: the states are no part of it, and zeros begin each epoch, so that a resumed
+    training is the same as one that was never stopped.
+
+    Args:
+        model: Compiled, tokens (B, T) -> logits.
+        advance: (model, tokens, states, training) -> (logits, next states).
+        widths: State name -> width.
+        steps_per_epoch: Optimizer steps of an epoch.
+    """
+    held = [tf.Variable(tf.zeros((0, w)), shape=(None, w), trainable=False, name=n) for n, w in widths.items()]
+
+    def before(state: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+        begins = tf.equal(tf.cast(model.optimizer.iterations, tf.int64) % steps_per_epoch, 0)
+        fresh = tf.logical_or(begins, tf.not_equal(tf.shape(state)[0], rows))
+        return tf.cond(fresh, lambda: tf.zeros((rows, state.shape[1])), lambda: tf.identity(state))
+
+    def train_step(data: Any) -> dict[str, Any]:
+        tokens, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        rows = tf.shape(tokens)[0]
+        states = [before(state, rows) for state in held]
+        with tf.GradientTape() as tape:
+            logits, states = advance(model, tokens, states, training=True)
+            loss = model.compute_loss(tokens, targets, logits, weights, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        variables = model.trainable_variables
+        model.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
+        for variable, state in zip(held, states, strict=True):
+            variable.assign(tf.cast(state, tf.float32))
+        model._loss_tracker.update_state(loss, sample_weight=rows)
+        return model.compute_metrics(tokens, targets, logits, weights)
+
+    model.train_step = train_step

@@ -1,0 +1,75 @@
+"""Fit a model that is built to two feeds; the run folder is the whole state, and what it holds is taken up."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import keras
+
+from zoo.cli.console import Console
+from zoo.core.plan import Plan
+from zoo.core.run_folder import Run
+from zoo.core.task import Watches
+from zoo.modeling.layers import fused
+from zoo.training import checkpoints
+from zoo.training.callbacks import Averaged, DrawEpochs, Keep, ShowProgress, StopOnNaN, ValidateAverage
+
+if TYPE_CHECKING:
+    from pipelines.dataset import Info
+    from pipelines.feeding import Feed
+
+
+def fit(
+    model: keras.Model, plan: Plan, info: Info, training: Feed, validation: Feed, run: Run, console: Console
+) -> Keep:
+    """Fit a model that is built to two feeds by the plan's recipe; result and raises as of `train`."""
+    recipe = plan.recipe
+    steps = training.steps(recipe.batch_size)
+    plan.task.compile(model, recipe, info, steps * recipe.epochs)
+
+    averaged = Averaged(model)
+    deadline = time.monotonic() + 60 * recipe.minutes if recipe.minutes else None
+    watched = isinstance(plan.task, Watches)
+    keep = Keep(run, averaged, recipe.patience, deadline, plan.task.monitor if watched else "val_loss")
+    start = _resume(model, run, keep, console)
+    if start >= recipe.epochs or keep.stopped:
+        return keep
+    progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
+    callbacks = [StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress]
+    if watched:  # before `keep`: a state on disk never speaks of an epoch whose picture is not there yet
+        callbacks.insert(0, DrawEpochs(run.path / "progress", plan.task.watch(model, validation, info)))
+    try:
+        with fused(model):
+            model.fit(
+                training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs),
+                validation_data=validation.batches(max(recipe.batch_size, 256)),
+                initial_epoch=start,
+                epochs=recipe.epochs,
+                steps_per_epoch=steps,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+    finally:
+        progress.close()
+    return keep
+
+
+def _resume(model: keras.Model, run: Run, keep: Keep, console: Console) -> int:
+    """Restore the newest whole state; return the number of epochs that are done."""
+    if getattr(model, "optimizer", None) is not None:
+        model.optimizer.build(model.trainable_variables)
+    for path, arrays in checkpoints.read(run.path / "checkpoints"):
+        if arrays is None:
+            console.say(f"{path} is damaged; taking the state before it")
+            continue
+        state = checkpoints.restore(model, arrays, path)
+        keep.restore(state)
+        console.say(f"resuming after epoch {state['epoch']} from {path}")
+        return state["epoch"]
+    return 0
+
+
+def _tensorboard(run: Run) -> keras.callbacks.Callback:
+    return keras.callbacks.TensorBoard(str(run.path / "logs"), write_graph=False)

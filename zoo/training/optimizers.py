@@ -1,0 +1,193 @@
+"""From the fields of a recipe to a Keras optimizer."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from zoo.core.recipe import Recipe
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up, then one of the course's schedules over the remaining steps.
+
+    Args:
+        kind: constant, step, exponential, cosine (Loshchilov, Hutter 2017, arXiv:1608.03983, one period) or one_cycle
+            (Smith 2018, arXiv:1803.09820: up for 30 % of the steps, then down by a cosine to 1/10,000).
+        peak: The largest learning rate.
+        steps: Optimizer steps in all.
+        warmup_steps: Steps of the linear climb from zero.
+        decay: Factor of step and exponential.
+        decay_steps: Steps between two applications of `decay`.
+    """
+
+    def __init__(
+        self, kind: str, peak: float, steps: int, warmup_steps: int = 0, decay: float = 0.5, decay_steps: int = 1
+    ) -> None:
+        """See the class."""
+        self.kind, self.peak, self.steps = kind, peak, steps
+        self.warmup_steps, self.decay, self.decay_steps = warmup_steps, decay, decay_steps
+
+    def __call__(self, step: Any) -> Any:
+        """Return the learning rate of `step`, a scalar."""
+        step = ops.cast(step, "float32")
+        after = ops.maximum(step - self.warmup_steps, 0.0)
+        share = ops.minimum(after / max(self.steps - self.warmup_steps, 1), 1.0)
+        rate = self.peak * self._shape(after, share)
+        if self.warmup_steps:
+            rate = ops.where(step < self.warmup_steps, self.peak * (step + 1.0) / self.warmup_steps, rate)
+        return rate
+
+    def _shape(self, after: Any, share: Any) -> Any:
+        if self.kind == "cosine":
+            return 0.5 * (1.0 + ops.cos(math.pi * share))
+        if self.kind == "step":
+            return ops.power(self.decay, ops.floor(after / self.decay_steps))
+        if self.kind == "exponential":
+            return ops.power(self.decay, after / self.decay_steps)
+        if self.kind == "one_cycle":
+            up = 0.04 + 0.96 * 0.5 * (1.0 - ops.cos(math.pi * share / 0.3))
+            down = 1e-4 + (1.0 - 1e-4) * 0.5 * (1.0 + ops.cos(math.pi * (share - 0.3) / 0.7))
+            return ops.where(share < 0.3, up, down)
+        return ops.ones_like(share)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "kind": self.kind,
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "decay": self.decay,
+            "decay_steps": self.decay_steps,
+        }
+
+
+class _OneKernel:
+    """Takes Adam's step in one kernel of TensorFlow, where Keras' own runs fourteen: same variables, same maths."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update `variable` and its two moments in place; sparse gradients and several replicas are left to Keras."""
+        if self.amsgrad or isinstance(gradient, tf.IndexedSlices) or tf.distribute.has_strategy():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index, step = self._get_variable_index(variable), ops.cast(self.iterations + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=ops.power(ops.cast(self.beta_1, variable.dtype), step),
+            beta2_power=ops.power(ops.cast(self.beta_2, variable.dtype), step),
+            lr=ops.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=ops.cast(gradient, variable.dtype),
+        )
+
+
+def _handle(variable: Any) -> Any:
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Adam(_OneKernel, keras.optimizers.Adam):
+    """Keras' Adam (Kingma 2014, arXiv:1412.6980), each step one kernel."""
+
+
+@keras.saving.register_keras_serializable("zoo")
+class AdamW(_OneKernel, keras.optimizers.AdamW):
+    """Keras' AdamW (Loshchilov, Hutter 2019, arXiv:1711.05101), each step one kernel."""
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Muon(keras.optimizers.Muon):
+    """Keras' Muon, whose orthogonal steps kernels of convolutions take too: as matrices (height * width * in, out).
+
+    Reference: Jordan 2024, https://kellerjordan.github.io/posts/muon (convolutions); Liu 2025, arXiv:2502.16982 (steps
+    of the length of Adam's, so that a rate for Adam will do). Thin matrices, biases, embeddings and logits are left
+    to Adam.
+    """
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        left = len(variable.shape) < 2 or any(part in variable.path for part in ("embedding", "logits"))
+        return left or min(_matrix(variable.shape)) < 8
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """Return about the nearest orthogonal matrix to `x`, in the shape of `x`.
+
+        Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied with
+        one another, and `x` once by all of them: the same, at a third of the cost where `x` is long and narrow.
+        """
+        rows, columns = _matrix(x.shape)
+        matrix = ops.reshape(x, (rows, columns))
+        matrix = matrix if rows > columns else ops.transpose(matrix)
+        matrix = matrix / (ops.norm(matrix) + 1e-7)
+        gram = ops.matmul(ops.transpose(matrix), matrix)
+        identity, factors = ops.eye(min(rows, columns), dtype=gram.dtype), []
+        for _ in range(steps):
+            factor = self.muon_a * identity + self.muon_b * gram + self.muon_c * ops.matmul(gram, gram)
+            gram = ops.matmul(factor, ops.matmul(gram, factor))
+            factors.append(factor)
+        matrix = ops.matmul(matrix, functools.reduce(ops.matmul, factors))
+        return ops.reshape(matrix if rows > columns else ops.transpose(matrix), x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        """Return a step at the length that Adam's would have."""
+        return x * (self.rms_rate * math.sqrt(max(_matrix(x.shape))))
+
+
+def _matrix(shape: Sequence[int]) -> tuple[int, int]:
+    return math.prod(shape[:-1]), shape[-1]
+
+
+def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """Return the optimizer of a recipe for `steps` steps in all. Biases and normalisation do not decay."""
+    schedule = Schedule(
+        recipe.schedule,
+        recipe.learning_rate,
+        steps,
+        warmup_steps=round(recipe.warmup * steps),
+        decay=recipe.decay,
+        decay_steps=max(1, round(recipe.decay_epochs * steps / recipe.epochs)),
+    )
+    common = {
+        "name": recipe.optimizer,  # Keras would number it, and a state would not fit the next training of the process
+        "learning_rate": schedule,
+        "weight_decay": recipe.weight_decay or None,
+        "global_clipnorm": recipe.clip_norm or None,
+        "use_ema": recipe.ema > 0,
+        "ema_momentum": recipe.ema or 0.99,
+    }
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
+    elif recipe.optimizer == "rmsprop":
+        optimizer = keras.optimizers.RMSprop(momentum=recipe.momentum, **common)
+    elif recipe.optimizer == "adagrad":
+        optimizer = keras.optimizers.Adagrad(**common)
+    elif recipe.optimizer == "muon":
+        optimizer = Muon(adam_beta_1=recipe.momentum, adam_weight_decay=recipe.weight_decay or None, **common)
+    elif recipe.optimizer == "adam":
+        optimizer = Adam(beta_1=recipe.momentum, **common)
+    else:
+        optimizer = AdamW(beta_1=recipe.momentum, **{**common, "weight_decay": recipe.weight_decay})
+    if recipe.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def regularize(model: keras.Model, recipe: Recipe) -> None:
+    """Put the recipe's L1 and L2 penalties on all kernels. They live in the loss only, never in a saved config."""
+    if not (recipe.l1 or recipe.l2):
+        return
+    penalty = keras.regularizers.L1L2(l1=recipe.l1, l2=recipe.l2)
+    for variable in model.trainable_variables:
+        if variable.name.endswith("kernel"):
+            variable.regularizer = penalty
