@@ -9,7 +9,7 @@ import pytest
 
 _ARENAS = """
 import ctypes, os, sys, threading
-from zoo import environment
+from zoo.core import environment
 environment.prepare()
 libc = ctypes.CDLL("libc.so.6")
 libc.malloc.restype, libc.fopen.restype, libc.fopen.argtypes = ctypes.c_void_p, ctypes.c_void_p, [ctypes.c_char_p] * 2
