@@ -2,6 +2,8 @@
 
 The same seed gives the same bytes whatever the parallelism: the order of an epoch is a function of (seed, epoch), and
 augmentation of (seed, epoch, example index). An epoch can therefore be entered anywhere, which is what a resume needs.
+
+Decoded examples are kept between epochs in memory as whole tensors, else on disk, else nowhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judge what a runtime returned against what the reference model returned. NumPy only, no files, no clocks."""
+"""Judge what a runtime returned against the reference, the contract and the other runs. NumPy only, no clocks."""
 
 from __future__ import annotations
 

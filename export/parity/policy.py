@@ -14,7 +14,7 @@ class Policy:
     """What counts as equal. Nobody widens it to turn a red green: find the layer.
 
     Attributes:
-        relative: Largest difference, in units of the row (see the module).
+        relative: Largest difference, in units of the row (see `parity.distance`).
         multiple: A measured noise floor may raise `relative` to this many times itself...
         ceiling: ...but a floor above this is no noise: the outputs depend on the batch, or eager and graph disagree.
         rms: Largest root-mean-square difference, as a part of the reference's root mean square (1e-3 is 60 dB). This

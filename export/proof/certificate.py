@@ -1,4 +1,4 @@
-"""What the proof of a bundle says: one row for every artifact in every runtime, and a verdict."""
+"""What the proof of a bundle says: one row for every artifact in every runtime, and a verdict; as JUnit XML too."""
 
 from __future__ import annotations
 

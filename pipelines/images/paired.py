@@ -21,7 +21,7 @@ from pipelines.sources import storage
 
 SHAPE = [128, 128, 3]  # to which photographs are brought unless the task says otherwise; 256 takes four times as long
 FEATURES = {"a": "image file bytes", "b": "image file bytes"}
-Parts = dict[str, list[tuple[str, Picture]]]  # split -> (side or "", picture), as of `stratified.divide`
+Parts = dict[str, list[tuple[str, Picture]]]  # split -> (side or "", picture), as of `stratified_split.divide`
 
 
 def beside(a: tf.data.Dataset, b: tf.data.Dataset) -> tf.data.Dataset:

@@ -2,6 +2,8 @@
 
 A dataset of the family says what is its own (`Family`). How the user's files are recognised and checked, and how they
 become records, splits and statistics, is the same for all.
+
+Format: http://yann.lecun.com/exdb/mnist/ and RFC 1952 (gzip).
 """
 
 from __future__ import annotations

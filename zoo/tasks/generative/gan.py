@@ -1,4 +1,4 @@
-"""Images out of noise, by a generator whose critic has been its teacher."""
+"""Images out of noise, by a generator whose critic has been its teacher, and ways between points of the noise."""
 
 from __future__ import annotations
 

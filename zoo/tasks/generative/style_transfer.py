@@ -1,4 +1,4 @@
-"""Photographs into paintings, by a network that learns one style."""
+"""Photographs into paintings, by a network that learns one style from crops, from near and from afar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One label out of several for each image."""
+"""One label out of several for each image; photographs too: RGB, any size and aspect, classes of unequal size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Classification of photographs by a network that was trained on others: the course's four cases as a policy."""
+"""Classification of photographs by a network that was trained on others: the course's four cases as a policy.
+
+Landmarks are answered with the most likely few, and the tags that a picture gets.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing the next token of a text from its logits."""
+"""Text from the logits of a model: the next token drawn or chosen, and the likeliest sequence by beam search."""
 
 from __future__ import annotations
 

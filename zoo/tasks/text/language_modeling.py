@@ -1,4 +1,7 @@
-"""The next token of a text."""
+"""The next token of a text, and truncated back-propagation through time: each batch begins where the one before ended.
+
+Reference: Williams, Peng 1990, doi:10.1162/neco.1990.2.4.490.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One text made of another."""
+"""One text made of another, and the endpoints of a model that makes it."""
 
 from __future__ import annotations
 
