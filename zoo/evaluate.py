@@ -11,7 +11,7 @@ import click
 
 from zoo.cli import console as shell
 from zoo.cli.console import Console
-from zoo.core.task import Studies, first_metrics
+from zoo.core.task import first_metrics
 
 if TYPE_CHECKING:
     import keras
@@ -83,10 +83,8 @@ def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evalu
     evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
-    if isinstance(plan.task, Studies):
-        contract = outputs.joined(contracts)
-        evaluation = plan.task.study(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
-    return evaluation
+    contract = outputs.joined(contracts)
+    return plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
 
 
 def _draw(folder: Any, plan: Any, evaluation: Any) -> None:

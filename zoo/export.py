@@ -12,11 +12,10 @@ from zoo.cli import console as shell
 from zoo.cli.console import Console
 from zoo.cli.options import check_quantize, quantize_option
 from zoo.core.errors import MissingError
-from zoo.core.task import Encodes, Phased, Ships, Tokenises
 
 if TYPE_CHECKING:
     from export.contract import Contract
-    from pipelines.dataset import Dataset, Info
+    from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
     from zoo.core.run_folder import Run
 
@@ -76,7 +75,7 @@ def run(
             contract=contract,
             samples=inference.samples(contract["serving_default"], test, GOLDEN),
             card=_card(folder, plan, suffix),
-            assets=plan.task.assets(info) if isinstance(plan.task, Ships) else None,
+            assets=plan.task.bundle_assets(info),
             **(_coarser(plan, dataset, contract, quantize) | {"max_drop": max_drop} if quantize else {}),
             metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.say,
@@ -122,7 +121,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         metrics = folder.read("evaluation.json")["metrics"]
     except MissingError:  # never evaluated
         metrics = {}
-    case = plan.task.describe_case(info, plan.arguments(info)) if isinstance(plan.task, Phased) else ""
+    case = plan.task.describe_case(info, plan.arguments(info))
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
@@ -131,17 +130,9 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         "metrics": metrics,
         "command": plan.command(),
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
-        "code": _code(plan.task, info),
+        "code": dict(plan.task.code_snippets(info)),
         "images": sorted((folder.path / "figures").glob("*.png")),
     }
-
-
-def _code(task: Any, info: Info) -> dict[str, str]:
-    """Return what a card says of ids, by heading."""
-    if isinstance(task, Tokenises):
-        return {"Token ids of a text": task.tokeniser(info)}
-    lines = task.encoder(info) if isinstance(task, Encodes) else ""
-    return {"Ids of a row": lines} if lines else {}
 
 
 def summary(row: Mapping[str, Any], bundle: Path) -> dict[str, Any]:

@@ -69,13 +69,12 @@ def run(
     console = console or Console(quiet=True)
     environment.prepare()
     from zoo import predictor
-    from zoo.core.task import Explains, Predicts
 
     opened = predictor.open_source(Path(source), served=direction)
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:
         info = renamed(info, Path(category_names))
-    if not isinstance(task, Predicts | Explains):
+    if not task.accepts:
         raise MissingError(
             f"a model for {task.title} does not answer questions about one input; try python -m zoo.sample"
         )
@@ -92,10 +91,7 @@ def run(
             problems.append(str(e))
             continue
         outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
-        if isinstance(task, Explains):
-            shown = task.explain(question, parsed, outputs, opened.call, info, top_k)
-        else:
-            shown = task.show(question, outputs, info, top_k)
+        shown = task.explain(question, parsed, outputs, opened.call, info, top_k)
         console.say(question)
         for line in shown.lines:
             console.say(f"  {line}")

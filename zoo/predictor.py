@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from export.contract import Contract
     from pipelines.dataset import Info
-    from zoo.core.task import Task
+    from zoo.core.task import BaseTask
 
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -34,7 +34,7 @@ class Source:
         call: (endpoint name, inputs by name) -> outputs by name.
     """
 
-    task: Task
+    task: BaseTask
     info: Info
     contract: Contract
     call: Call
@@ -81,7 +81,7 @@ def _shipped(name: str, runtime: str | None, served: str | None) -> Source:
     return _live(make_plan(name).task, weights.build_with_weights(name, "default", {}), info, served)
 
 
-def _live(task: Task, model: keras.Model, info: Info, served: str | None) -> Source:
+def _live(task: BaseTask, model: keras.Model, info: Info, served: str | None) -> Source:
     from zoo.evaluation import outputs
 
     every = task.served(model)

@@ -10,7 +10,7 @@ import click
 from zoo.cli import console as shell
 from zoo.cli.console import Console
 from zoo.core.errors import MissingError
-from zoo.core.task import Shown
+from zoo.core.task import Prediction
 from zoo.evaluation import images
 
 RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
@@ -18,7 +18,7 @@ RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 
 def run(
     source: str | Path, *, options: dict[str, Any] | None = None, seed: int = 0, runtime: str | None = None
-) -> Shown:
+) -> Prediction:
     """Make something new.
 
     Args:
@@ -38,10 +38,9 @@ def run(
 
     environment.prepare()
     from zoo import predictor
-    from zoo.core.task import Samples
 
     opened = predictor.open_source(Path(source), runtime)
-    if not isinstance(opened.task, Samples):
+    if not opened.task.generates:
         raise MissingError(f"a model for {opened.task.title} makes nothing new; try python -m zoo.predict")
     return opened.task.sample(opened.call, opened.contract, options or {}, seed, opened.info)
 

@@ -15,7 +15,7 @@ from zoo.core import registry
 from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
-from zoo.core.task import Prepares, Task
+from zoo.core.task import BaseTask
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +44,7 @@ class Plan:
     """
 
     model: str
-    task: Task
+    task: BaseTask
     recipe: Recipe
     recipe_name: str = "default"
     asked: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +56,7 @@ class Plan:
 
     def load_data(self) -> Dataset:
         """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
-        dataset = pipelines.load(**self.data, split=self.recipe.split)
-        return self.task.prepare(dataset) if isinstance(self.task, Prepares) else dataset
+        return self.task.prepare(pipelines.load(**self.data, split=self.recipe.split))
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, what the data decides, the candidate's, what the user asked for."""

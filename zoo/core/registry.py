@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.core.errors import UsageError, ZooError, unknown
 from zoo.core.recipe import Recipe, convert
 from zoo.core.spec import Card, Spec, Weights
-from zoo.core.task import Task
+from zoo.core.task import BaseTask
 
 if TYPE_CHECKING:
     import keras
@@ -60,7 +60,7 @@ _registered: dict[str, tuple[Builder, Spec]] = {}
 def register(
     *,
     data: str,
-    task: Task,
+    task: BaseTask,
     recipes: Mapping[str, Recipe],
     tiny: Mapping[str, Any],
     card: Card,

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
-from zoo.core.task import Task
+from zoo.core.task import BaseTask
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Spec:
 
     name: str
     data: str
-    task: Task
+    task: BaseTask
     recipes: Mapping[str, Recipe]
     tiny: Mapping[str, Any]
     card: Card

@@ -1,13 +1,10 @@
-"""What makes one kind of problem different from another: what every task does, and what a task may also be able to do.
-
-A verb that needs what is not there says so in one sentence.
-"""
+"""The base class of tasks, and what its methods take and return."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 from zoo.core.recipe import Recipe
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model said about a split, in memory, for metrics and figures.
+    """What a model returned for a split, in memory, for metrics and figures.
 
     Attributes:
         inputs: Input name -> array (N, ...).
@@ -33,7 +30,7 @@ class Evaluation:
         info: Of the dataset.
         metrics: Once computed.
         split: Its name.
-        found: What the task's `study` found, by name, for its figures.
+        arrays: What the task's `evaluate_extra` leaves for its `figures`, by name.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -42,11 +39,11 @@ class Evaluation:
     info: Info
     metrics: Mapping[str, Any] = field(default_factory=dict)
     split: str = "test"
-    found: Mapping[str, np.ndarray] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Shown:
+class Prediction:
     """An answer in the forms a person may want it: text lines, table rows, an image.
 
     Attributes:
@@ -77,13 +74,30 @@ class Phase:
     statistics: bool = False
 
 
-class Task(Protocol):
-    """What makes one kind of problem different from another; `train`, `evaluate` and `export` know nothing of it."""
+class BaseTask:
+    """What makes one kind of problem different from another; no verb of the zoo knows more of a problem than this.
+
+    A task fills the eight methods of the first part. The hooks of the second part do nothing by default. Tasks are
+    frozen dataclasses: their fields are the settings `task.FIELD` of the command line.
+
+    Attributes:
+        title: The problem in the words of the field, such as "image classification".
+        accepts: What `predict` takes: "images" (files, or folders of them) or "texts"; empty where a model answers no
+            questions about one input. A task that sets it fills `parse` and `show`.
+        generates: Whether models make something new, by `sample`.
+        monitor: The validation quantity by which the best epoch is chosen, as the logs call it; less is better.
+    """
 
     title: str
+    accepts = ""
+    generates = False
+    monitor = "val_loss"
+
+    # === What every task fills ===
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the JSON-able builder arguments that the data decides."""
+        raise NotImplementedError
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
@@ -92,62 +106,75 @@ class Task(Protocol):
 
         `arguments` are all of the builder's, defaults included: noise, for one, has the model's size.
         """
+        raise NotImplementedError
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
         """Compile for `steps` optimizer steps in all."""
+        raise NotImplementedError
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return what is exported, by the suffix of its bundle; usually `{"": model}`."""
+        """Return what is exported, by the suffix of its bundle."""
+        return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return the contract of one served model."""
+        raise NotImplementedError
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Judge outputs of any runtime; the first value is the headline."""
+        """Return the metrics of outputs of any runtime; the first value is the headline."""
+        raise NotImplementedError
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield (file name without ending, figure)."""
-
-
-def first_metrics(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
-    """Yield the scalar metrics in order, headline first."""
-    return ((k, v) for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool))
-
-
-@runtime_checkable
-class Studies(Protocol):
-    """A task that judges by more than outputs and truth: baselines of the training split, probes, other endpoints."""
-
-    def study(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
-        """Return the evaluation with more metrics and with what was `found`; `feed` gives the feed of a split.
-
-        Where several models are served, the endpoints of the contract are called as these are.
-
-        A metric that is a mapping of mappings is shown as a table: {row: {column: number}}.
-        """
-
-
-@runtime_checkable
-class Predicts(Protocol):
-    """A task whose models answer questions about one input."""
-
-    accepts: str  # what an argument is: "images" (files or folders of them), "texts"
+        raise NotImplementedError
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> Mapping[str, np.ndarray]:
         """Return the inputs of one question, without batch dimension."""
+        raise NotImplementedError
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the answer; outputs come without batch dimension."""
+        raise NotImplementedError
 
+    # === Hooks ===
 
-@runtime_checkable
-class Explains(Protocol):
-    """A task whose answer takes more than one call: the reasons of it, or a search. `predict` then shows what it says.
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with what is learned from its training split before a model is built in its `info`.
 
-    It has `accepts` and `parse` too, as of `Predicts`.
-    """
+        Such as a vocabulary.
+        """
+        return dataset
+
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Set weights of a fresh model that can be counted in the training split.
+
+        It is called again before a resumed run restores its state.
+        """
+
+    def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
+        """Return the phases of a training from a pretrained backbone, in order (`zoo.training.transfer`); else none."""
+        return ()
+
+    def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray] | None:
+        """Return what draws uint8 (H, W, 1 or 3) after each epoch: the same questions, answered by the model then."""
+        return None
+
+    def evaluate_extra(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Return the evaluation with metrics that take more than outputs and truth, and what `figures` needs of them.
+
+        Baselines of the training split, for one, or other endpoints. Where several models are served, the endpoints of
+        the contract are called as these are. A metric that is a mapping of mappings is shown as a table:
+        {row: {column: number}}.
+
+        Args:
+            evaluation: With the metrics of `metrics`.
+            contract: Of what was evaluated.
+            dataset: The splits.
+            feed: The name of a split -> its feed.
+        """
+        return evaluation
 
     def explain(
         self,
@@ -157,83 +184,36 @@ class Explains(Protocol):
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
-    ) -> Shown:
-        """Return the answer.
+    ) -> Prediction:
+        """Return the answer where it takes more than one call: its reasons, or a search. By default what `show` gives.
 
         Args:
             question: What was asked.
             inputs: What `parse` made of it.
-            outputs: What `serving_default` said, without batch dimension.
+            outputs: What `serving_default` returned, without batch dimension.
             call: (endpoint, inputs with batch dimension) -> outputs.
             info: Of the data.
             top_k: How many answers, where answers are ranked.
         """
+        return self.show(question, outputs, info, top_k)
 
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
+        """Generate something with `call(endpoint, inputs)`, in whatever runtime `call` runs."""
+        raise NotImplementedError
 
-@runtime_checkable
-class Phased(Protocol):
-    """A task whose models are trained in phases, from a pretrained backbone: see `zoo.training.transfer`."""
+    def bundle_assets(self, info: Info) -> Mapping[str, bytes]:
+        """Return what a bundle holds beside artifacts, such as a vocabulary: {file name: content}."""
+        return {}
 
-    def phases(self, recipe: Recipe, info: Info) -> tuple[Any, ...]:
-        """Return the phases, in order."""
+    def code_snippets(self, info: Info) -> Mapping[str, str]:
+        """Return Python for the model card, by heading: how a client makes the ids that artifacts take."""
+        return {}
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
-        """Return one sentence: how the backbone is used for this data, why, and how to have it otherwise."""
+        """Return one sentence about how a pretrained backbone is used for this data; empty where there is none."""
+        return ""
 
 
-@runtime_checkable
-class Samples(Protocol):
-    """A task whose models make something new."""
-
-    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
-        """Make something with `call(endpoint, inputs)`, in whatever runtime `call` runs."""
-
-
-@runtime_checkable
-class Prepares(Protocol):
-    """A task that learns something of its own from the training split before a model is built, such as a vocabulary."""
-
-    def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with what was learned in its `info`."""
-
-
-@runtime_checkable
-class Begins(Protocol):
-    """A task that gives a fresh model what can be counted in the training split before the first step."""
-
-    def begin(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set weights of the model. It is called again before a resumed run takes up its state."""
-
-
-@runtime_checkable
-class Ships(Protocol):
-    """A task whose bundles hold more than artifacts, such as a vocabulary."""
-
-    def assets(self, info: Info) -> Mapping[str, bytes]:
-        """Return {file name: content}."""
-
-
-@runtime_checkable
-class Tokenises(Protocol):
-    """A task whose artifacts take token ids where a person has a text."""
-
-    def tokeniser(self, info: Info) -> str:
-        """Return ten lines of Python or so for the card: `tokens(UTF-8 bytes) -> int32 ids` by vocabulary.json."""
-
-
-@runtime_checkable
-class Encodes(Protocol):
-    """A task whose TFLite file takes ids where a SavedModel takes strings."""
-
-    def encoder(self, info: Info) -> str:
-        """Return lines of Python for the card: `encoded(row)` by manifest.json; empty where no column is a string."""
-
-
-@runtime_checkable
-class Watches(Protocol):
-    """A task whose training is judged by more than its loss: by looking, and by the validation quantity `monitor`."""
-
-    monitor: str  # as the logs of an epoch call it; less is better
-
-    def watch(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
-        """Return what draws uint8 (H, W, 1 or 3): the same questions, answered by the model as it is at that moment."""
+def first_metrics(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
+    """Yield the scalar metrics in order, headline first."""
+    return ((k, v) for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool))

@@ -1,4 +1,4 @@
-"""One file per kind of problem; `zoo.core.task.Task` is the protocol that each of them fills.
+"""One file per kind of problem, each a subclass of `BaseTask`.
 
 The task classes, for models of your own: `from zoo.tasks import Classification`.
 """

@@ -17,7 +17,6 @@ from zoo.cli.console import Console
 from zoo.core.environment import computing_in
 from zoo.core.errors import ZooError
 from zoo.core.plan import Plan
-from zoo.core.task import Phased
 from zoo.modeling.layers import fused
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     """
     if plan.precision != "auto":
         return plan
-    if not has_bfloat16() or isinstance(plan.task, Phased):
+    if not has_bfloat16() or plan.task.phases(plan.recipe, dataset.info):
         return dataclasses.replace(plan, precision="float32")
     arguments = plan.arguments(dataset.info)
     told = [plan.model, arguments, plan.recipe.batch_size, processor(), keras.__version__]
@@ -78,7 +77,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     The speed is measured on a throw-away model: some steps, and a validation batch. At least one epoch remains.
     """
     recipe = plan.recipe
-    if not recipe.minutes or isinstance(plan.task, Phased):  # whose phases differ in speed: each stops in time
+    if not recipe.minutes or plan.task.phases(recipe, dataset.info):  # phases differ in speed: each stops in time
         return plan
     seconds = max(_seconds(one, dataset) for one in plan.trainings()[:: recipe.restarts])  # of the slowest candidate
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))

@@ -10,7 +10,6 @@ import keras
 from zoo.cli.console import Console
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
-from zoo.core.task import Watches
 from zoo.modeling.layers import fused
 from zoo.training import checkpoints
 from zoo.training.callbacks import Averaged, DrawEpochs, Keep, ShowProgress, StopOnNaN, ValidateAverage
@@ -30,15 +29,14 @@ def fit(
 
     averaged = Averaged(model)
     deadline = time.monotonic() + 60 * recipe.minutes if recipe.minutes else None
-    watched = isinstance(plan.task, Watches)
-    keep = Keep(run, averaged, recipe.patience, deadline, plan.task.monitor if watched else "val_loss")
+    keep = Keep(run, averaged, recipe.patience, deadline, plan.task.monitor)
     start = _resume(model, run, keep, console)
     if start >= recipe.epochs or keep.stopped:
         return keep
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
     callbacks = [StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress]
-    if watched:  # before `keep`: a state on disk never speaks of an epoch whose picture is not there yet
-        callbacks.insert(0, DrawEpochs(run.path / "progress", plan.task.watch(model, validation, info)))
+    if preview := plan.task.preview(model, validation, info):  # before `keep`: a state on disk has its image
+        callbacks.insert(0, DrawEpochs(run.path / "progress", preview))
     try:
         with fused(model):
             model.fit(

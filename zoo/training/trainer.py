@@ -13,7 +13,6 @@ from zoo.cli.console import Console
 from zoo.core.environment import computing_in
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
-from zoo.core.task import Begins, Phased
 from zoo.training.callbacks import Keep
 from zoo.training.fit import fit
 
@@ -63,7 +62,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     Raises:
         ZooError: The loss is no longer a number, or a state does not fit.
     """
-    if isinstance(plan.task, Phased):
+    if plan.task.phases(plan.recipe, dataset.info):
         from zoo.training import transfer
 
         return transfer.train(plan, dataset, run, console)
@@ -72,8 +71,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     keras.utils.set_random_seed(plan.seed)
     with computing_in(plan.precision):
         model = plan.build(info)
-    if isinstance(plan.task, Begins):
-        plan.task.begin(model, dataset)
+    plan.task.initialize(model, dataset)
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     return fit(model, plan, info, training, validation, run, console)

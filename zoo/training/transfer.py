@@ -26,7 +26,7 @@ from zoo.training.callbacks import Keep, save_weights
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
-    from zoo.core.task import Phase, Phased
+    from zoo.core.task import BaseTask, Phase
 
 FITTED = ("train", "validation")
 
@@ -72,7 +72,7 @@ def _begin(model: keras.Model, plan: Plan, name: str, console: Console) -> None:
 
 def _features(model: keras.Model, plan: Plan, dataset: Dataset, console: Console) -> dict[str, dict[str, np.ndarray]]:
     """Return the frozen features of each split, from the cache where they were computed before."""
-    task: Phased = plan.task
+    task: BaseTask = plan.task
     body = keras.Model(model.input, model.get_layer(EMBEDDING).output)
     words = policies.without_mixup(plan.recipe.augment)
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=words))

@@ -9,7 +9,6 @@ import zoo
 from tests.zoo.conftest import data_dir
 from zoo.core import plan, registry
 from zoo.core.run_folder import Run
-from zoo.core.task import Begins
 from zoo.evaluation import outputs as inference
 
 VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other numbers
@@ -33,8 +32,7 @@ def entry(request):
 def fresh(entry, eager=False):
     planned, dataset, _ = entry
     model = planned.build(dataset.info)
-    if isinstance(planned.task, Begins):  # as the trainer does
-        planned.task.begin(model, dataset)
+    planned.task.initialize(model, dataset)  # as the trainer does
     planned.task.compile(model, planned.recipe, dataset.info, steps=1000)
     model.run_eagerly = eager
     return model

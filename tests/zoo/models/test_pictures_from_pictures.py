@@ -182,7 +182,7 @@ def test_generators_that_do_nothing_are_at_the_ceiling_and_lose_nothing():
     said = outputs.collect_all(contracts, planned.feed(data, "test"), data.info)
     assert set(said.inputs) == set(said.outputs) == {"a", "b"}
     judged = dataclasses.replace(said, metrics=planned.task.metrics(said.outputs, said.truth, data.info))
-    studied = planned.task.study(judged, outputs.joined(contracts), data, None).metrics
+    studied = planned.task.evaluate_extra(judged, outputs.joined(contracts), data, None).metrics
     for way in contracts:
         assert studied[f"cycle_error_{way}"] == 0
         assert studied[f"frechet_to_input_{way}"] == pytest.approx(1)

@@ -187,7 +187,7 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     import tensorflow as tf
 
     from zoo import predict, predictor
-    from zoo.tasks.image.classification import softmax
+    from zoo.tasks.classifier import softmax
 
     run, files = trained("flowers"), hostile(tmp_path)
     raw = [path.read_bytes() for path in files]

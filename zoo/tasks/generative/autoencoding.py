@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from zoo.core.errors import MissingError, UsageError
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import Evaluation, Prediction
 from zoo.evaluation.image_similarity import compare_images
 from zoo.tasks.image.base import ImageTask
 
@@ -51,6 +51,7 @@ class Autoencoding(ImageTask):
     sigma: float = 0.3
 
     title = "autoencoding"
+    generates = True
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the shape of the images."""
@@ -91,10 +92,6 @@ class Autoencoding(ImageTask):
 
         regularize(model, recipe)
         model.compile(optimizer=make_optimizer(recipe, steps), jit_compile=False)
-
-    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return the model itself."""
-        return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` and `reconstruct` (image[, noise] -> reconstruction), `encode` and `decode`.
@@ -142,7 +139,7 @@ class Autoencoding(ImageTask):
         """Return mean squared error of pixels in [0, 1], PSNR and SSIM."""
         return compare_images(truth, outputs["reconstruction"])
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with PCA of the same size in one table, probe the codes, and look between them.
@@ -179,13 +176,13 @@ class Autoencoding(ImageTask):
             ):
                 compared[row]["linear_probe_accuracy"] = baselines.linear_probe(train_codes, known, test_codes, labels)
             extra["linear_probe_accuracy"] = compared["autoencoder"]["linear_probe_accuracy"]
-        return dataclasses.replace(evaluation, metrics={**ours, **extra, "compared": compared}, found=found)
+        return dataclasses.replace(evaluation, metrics={**ours, **extra, "compared": compared}, arrays=found)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield reconstructions (also those of PCA), the codes in two dimensions, and interpolations."""
         from zoo.evaluation import plots
 
-        n, found = min(SHOWN, len(evaluation.truth)), evaluation.found
+        n, found = min(SHOWN, len(evaluation.truth)), evaluation.arrays
         rows = {"true": evaluation.truth[:n], "reconstructed": evaluation.outputs["reconstruction"][:n]}
         if "linear" in found:
             rows["PCA of the same size"] = found["linear"][:n]
@@ -210,7 +207,7 @@ class Autoencoding(ImageTask):
         noise = {"noise": np.zeros(sizes["noise"], np.float32)} if "noise" in sizes else {}
         return {"image": self.read(argument), **noise}
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return how good the reconstruction is, and a picture: the image on the left, its reconstruction right."""
         from zoo.evaluation.images import to_uint8
 
@@ -218,9 +215,9 @@ class Autoencoding(ImageTask):
         quality = compare_images(image[None], picture[None])
         row = {"input": question, **{name: round(value, 6) for name, value in quality.items()}}
         text = "reconstructed: " + ", ".join(f"{name} {value:.4g}" for name, value in quality.items())
-        return Shown(lines=(text,), rows=(row,), image=np.concatenate([image, picture], axis=1))
+        return Prediction(lines=(text,), rows=(row,), image=np.concatenate([image, picture], axis=1))
 
-    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
         """Return a grid of images decoded from standard normal codes; MissingError if the codes are not made so."""
         from zoo.evaluation.images import tile, to_uint8
 
@@ -229,7 +226,7 @@ class Autoencoding(ImageTask):
         size = contract["decode"].inputs[0].shape[-1]
         codes = np.random.default_rng(seed).standard_normal((options.get("count", 16), size)).astype(np.float32)
         images = [to_uint8(call("decode", {"latent": code[None]})["reconstruction"][0]) for code in codes]
-        return Shown(image=tile(images))
+        return Prediction(image=tile(images))
 
 
 def _labels(split: tf.data.Dataset) -> np.ndarray:

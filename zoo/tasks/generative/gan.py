@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.image.base import SizedByData
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Adversarial(SizedByData):
     """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
 
     title = "image generation"
+    accepts = ""  # noise is no question
+    generates = True
     monitor = "val_frechet_distance"
 
     def examples(
@@ -62,7 +64,7 @@ class Adversarial(SizedByData):
         sides = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
         model.compile(*sides, distances=[FrechetDistance(judge_of(self.shape(info)))], jit_compile=False)
 
-    def watch(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
+    def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return what draws the same noise as images, whenever it is called."""
         from zoo.evaluation.images import tile, to_uint8
 
@@ -92,7 +94,7 @@ class Adversarial(SizedByData):
             "frechet_distance": distance_of(collect(judge.features, truth), collect(judge.features, outputs["image"]))
         }
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Put the distance between floor and ceiling in one table, and tell whether anything is never made.
@@ -118,7 +120,7 @@ class Adversarial(SizedByData):
         call = inference.caller(contract)
         between = images_of_noise(call, noise_walks(5, evaluation.inputs["noise"].shape[-1], seed=0))
         found = {"between": np.stack(between).reshape(5, -1, *real.shape[1:])}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, found=found)
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=found)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield made images above real ones, and what lies between two."""
@@ -127,11 +129,11 @@ class Adversarial(SizedByData):
         n, made = SHOWN, evaluation.outputs["image"]
         rows = {f"made {i + 1}": made[i * n : (i + 1) * n] for i in range(4) if len(made) > i * n}
         yield "samples", plots.image_rows({**rows, "real": evaluation.truth[:n]}, "Made of noise; and real, below")
-        if "between" in evaluation.found:
-            between = {f"{i + 1}": row for i, row in enumerate(evaluation.found["between"])}
+        if "between" in evaluation.arrays:
+            between = {f"{i + 1}": row for i, row in enumerate(evaluation.arrays["between"])}
             yield "interpolations", plots.image_rows(between, "From one noise to another")
 
-    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
         """Return a grid of `count` images; with `interpolate`, each row leads from one noise to another."""
         from zoo.evaluation.images import tile
 
@@ -141,7 +143,7 @@ class Adversarial(SizedByData):
             noise, columns = noise_walks(count or 8, size, seed), STEPS
         else:
             noise, columns = draw_noise(count or 16, size, seed), None
-        return Shown(image=tile(images_of_noise(call, noise), columns))
+        return Prediction(image=tile(images_of_noise(call, noise), columns))
 
 
 def draw_noise(count: int, size: int, seed: int) -> np.ndarray:

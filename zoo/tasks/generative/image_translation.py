@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import Evaluation, Prediction
 from zoo.evaluation.image_similarity import compare_images
 from zoo.tasks.image.base import SizedByData
 
@@ -88,13 +88,13 @@ class PictureTranslation(SizedByData):
         (tensor,) = endpoint.inputs
         return {tensor.name: pipelines.images.read(argument, *tensor.shape[1:], self.fit)}
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the picture that became of it."""
         from zoo.evaluation.images import to_uint8
 
         image = to_uint8(next(iter(outputs.values())))
         row = {"input": question, "height": image.shape[0], "width": image.shape[1]}
-        return Shown(lines=(f"translated, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
+        return Prediction(lines=(f"translated, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class PairedPictures(PictureTranslation):
         there = self.direction == "a2b"
         return self.both(split, info, recipe, training, lambda a, b: (a, b) if there else (b, a))
 
-    def watch(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
+    def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return what draws rows of given, made and wanted."""
         given, wanted = (x.numpy() for x in next(iter(validation.take(WATCHED).batches(WATCHED))))
         return lambda: rows_of(given, model.generator(given, training=False), wanted)
@@ -138,7 +138,7 @@ class PairedPictures(PictureTranslation):
         """Return mean squared error of pixels in [0, 1], PSNR and SSIM."""
         return compare_images(truth, outputs["translated"])
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with what costs nothing, in one table: the input as it is, and the mean of all targets.

@@ -15,7 +15,7 @@ import pipelines
 from pipelines import augment, stateless_random
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import BaseTask, Evaluation, Prediction
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +34,7 @@ JUDGED = 2  # sides of a crop that a judged one sees
 
 
 @dataclass(frozen=True)
-class Stylisation:
+class Stylisation(BaseTask):
     """Style transfer by a feed-forward network.
 
     Attributes:
@@ -130,7 +130,7 @@ class Stylisation:
         """Return the losses of stylised crops: total, content, style and variation, means over the crops."""
         return _judge(self.objective(), outputs["stylised"], truth)
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with `gatys_steps` of Gatys on some held-out crops, and with the crops as they are, in one table.
@@ -155,7 +155,7 @@ class Stylisation:
         behind = np.mean([_best_so_far(painting, self.gatys_steps) for painting in paintings], axis=0) > ours
         figures = {"total_to_gatys": ours / theirs, "gatys_steps_to_match": int(behind.sum()) + 1}
         metrics = {**evaluation.metrics, **figures, "compared": compared}
-        return dataclasses.replace(evaluation, metrics=metrics, found={"gatys": painted})
+        return dataclasses.replace(evaluation, metrics=metrics, arrays={"gatys": painted})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out photographs, what became of them, and what Gatys makes of them."""
@@ -163,8 +163,8 @@ class Stylisation:
 
         n = min(SHOWN, len(evaluation.truth))
         rows = {"photograph": evaluation.truth[:n], "stylised": evaluation.outputs["stylised"][:n]}
-        if "gatys" in evaluation.found:
-            rows[f"Gatys, {self.gatys_steps} steps"] = evaluation.found["gatys"][:n]
+        if "gatys" in evaluation.arrays:
+            rows[f"Gatys, {self.gatys_steps} steps"] = evaluation.arrays["gatys"][:n]
         yield "stylised", plots.image_rows(rows, "Held-out photographs")
         yield "style", plots.image_grid(_style(self.style, 256)[None], None, "The style")
 
@@ -174,13 +174,13 @@ class Stylisation:
 
         return {"image": pictures.read(argument).astype(np.float32)}
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the painting."""
         from zoo.evaluation.images import to_uint8
 
         image = to_uint8(outputs["stylised"])
         row = {"input": question, "height": image.shape[0], "width": image.shape[1]}
-        return Shown(lines=(f"stylised, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
+        return Prediction(lines=(f"stylised, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
 
 
 def _style(path: str, side: int) -> np.ndarray:

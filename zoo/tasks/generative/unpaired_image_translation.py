@@ -47,7 +47,7 @@ class UnpairedPictures(PictureTranslation):
         judge = judge_of(self.shape(info))
         return [FrechetDistance(judge, name=f"frechet_{way}") for way in WAYS]
 
-    def watch(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
+    def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return what draws rows of given, made and what comes back, from a on the left and from b on the right."""
         sides = {k: v.numpy() for k, v in next(iter(validation.take(WATCHED).batches(WATCHED)))[0].items()}
 
@@ -80,7 +80,7 @@ class UnpairedPictures(PictureTranslation):
             if made in outputs
         }
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Put the distances between floor and ceiling in one table, and see what comes back of a picture.
@@ -114,7 +114,7 @@ class UnpairedPictures(PictureTranslation):
                 f"cycle_error_{way}": float(np.abs(found[way] - inputs).mean() / 255),
             }
         metrics = {**evaluation.metrics, **extra, "judge": judge.name, "compared": compared}
-        return dataclasses.replace(evaluation, metrics=metrics, found=found)
+        return dataclasses.replace(evaluation, metrics=metrics, arrays=found)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out pictures, what they became, and what came back, for each way."""
@@ -122,5 +122,5 @@ class UnpairedPictures(PictureTranslation):
 
         for way, (given, made) in WAYS.items():
             rows = {"given": evaluation.inputs[given], "made": evaluation.outputs[made]}
-            rows |= {"back again": evaluation.found[way]} if way in evaluation.found else {}
+            rows |= {"back again": evaluation.arrays[way]} if way in evaluation.arrays else {}
             yield way, plots.image_rows({k: v[:SHOWN] for k, v in rows.items()}, f"Held-out pictures, {way}")

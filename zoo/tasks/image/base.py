@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
+from zoo.core.task import BaseTask
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ImageTask:
+class ImageTask(BaseTask):
     """Images of one size.
 
     Attributes:

@@ -13,7 +13,7 @@ import numpy as np
 
 from zoo.core.errors import UsageError, unknown
 from zoo.core.task import Evaluation
-from zoo.tasks.image.classification import softmax
+from zoo.tasks.classifier import softmax
 from zoo.tasks.image.transfer_learning import Transfer
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 
 from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
-from zoo.core.task import Phase, Shown
+from zoo.core.task import Phase, Prediction
 from zoo.tasks.image.classification import Photographs
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Landmarks(Transfer):
 
     title = "landmark classification and tagging"
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the `top_k` classes, those that are tags marked."""
         shown = super().show(question, outputs, info, top_k)
         rows = tuple({**row, "tag": row["probability"] >= self.tag} for row in shown.rows)

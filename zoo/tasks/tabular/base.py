@@ -12,6 +12,7 @@ import pipelines
 from pipelines import tabular
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
+from zoo.core.task import BaseTask
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +42,7 @@ def encoded(row):  # {column: string or number} -> the inputs of the endpoint `e
 """
 
 
-class TabularTask:
+class TabularTask(BaseTask):
     """Rows of named columns; the model takes them as a dict, and has a `core` that takes the encoded ones."""
 
     accepts = "texts"
@@ -63,10 +64,6 @@ class TabularTask:
         names = [c["name"] for c in info.statistics["columns"]]
         target = self.target(info)
         return pipelines.feed(split, decode=lambda row: ({name: row[name] for name in names}, row[target]))
-
-    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return the model itself."""
-        return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (columns) and, where some are strings, `encoded`: ids, the form TFLite takes."""
@@ -95,9 +92,9 @@ class TabularTask:
         )
         return Contract((whole, encoded))
 
-    def encoder(self, info: Info) -> str:
-        """Return Python that does to a row what the lookups of the SavedModel do."""
-        return ENCODER if any(c["kind"] == "category" for c in info.statistics["columns"]) else ""
+    def code_snippets(self, info: Info) -> dict[str, str]:
+        """Return Python that does to a row what the lookups of the SavedModel do; none where no column is a string."""
+        return {"Ids of a row": ENCODER} if any(c["kind"] == "category" for c in info.statistics["columns"]) else {}
 
     def parse(self, argument: str, endpoint: Any, info: Info) -> Mapping[str, np.ndarray]:
         """Return one row of `{"hour": "08", "temperature": 21}`; a number that is left out is the training mean."""

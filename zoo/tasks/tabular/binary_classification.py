@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines import tabular
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.tabular.base import TabularTask
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class BinaryClassification(TabularTask):
             "confusion_matrix": judge.confusion_matrix(truth, chosen, labels=[0, 1]).tolist(),
         }
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with logistic regression and with the share of each class, in one table."""
@@ -84,11 +84,11 @@ class BinaryClassification(TabularTask):
         yield "roc", plots.roc(truth, probabilities, names, positive=1)
         yield "precision_recall", plots.precision_recall(truth, probabilities, names, positive=1)
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the likelier class and the probability of the second."""
         chance = float(outputs[self.output])
         label = info.class_names[int(chance > 0.5)]
-        return Shown(
+        return Prediction(
             lines=(f"{label}; {info.class_names[1]}: {chance:.1%}",),
             rows=({"input": question, "label": label, self.output: round(chance, 6)},),
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines import tabular
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.tabular.base import TabularTask, arrays
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Regression(TabularTask):
         """Return the mean absolute error, the coefficient of determination, and the root of the mean squared error."""
         return _judge(outputs[self.output].astype(np.float64), truth)
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with gradient boosting and with the season's last value, in one table."""
@@ -94,11 +94,11 @@ class Regression(TabularTask):
         label = f"{name} ({self.unit})" if self.unit else name
         yield "predicted_and_actual", plots.over_time(evaluation.truth, predicted, label)
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
+    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the number."""
         value = float(outputs[self.output])
         name = info.statistics["target"]["name"]
-        return Shown(
+        return Prediction(
             lines=(f"{name}: {value:.1f} {self.unit}".rstrip(),), rows=({"input": question, name: round(value, 4)},)
         )
 

@@ -12,8 +12,8 @@ import numpy as np
 import pipelines
 from pipelines.text import words
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
-from zoo.tasks.image.classification import Classification, softmax
+from zoo.core.task import Evaluation, Prediction
+from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.text import tokenizer_snippets
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TextClassification:
+class TextClassification(ClassifierTask):
     """Text classification with integer labels; the model takes word ids and returns logits.
 
     Attributes:
@@ -61,11 +61,7 @@ class TextClassification:
 
         return pipelines.feed(split, decode=decode)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits, smoothed by the recipe, and accuracy."""
-        Classification.compile(self, model, recipe, info, steps)
-
-    def begin(self, model: keras.Model, dataset: Dataset) -> None:
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
         """Let the layers that count (`observe`) see the training texts once."""
         counting = [layer for layer in model.layers if hasattr(layer, "observe")]
         if not counting:
@@ -75,10 +71,6 @@ class TextClassification:
         tokens = np.stack([words.encode(example["text"], known, self.length) for example in found])
         for layer in counting:
             layer.observe(tokens, labels, info.vocabulary)
-
-    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return the model itself."""
-        return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (word ids -> logits) and `text` (strings -> logits, label, score)."""
@@ -92,11 +84,7 @@ class TextClassification:
         )
         return Contract((base, text), labels=info.class_names)
 
-    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return what is told of any classification."""
-        return Classification.metrics(self, outputs, truth, info)
-
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with a TF-IDF logistic regression in one table."""
@@ -116,13 +104,13 @@ class TextClassification:
             parts.append((texts, [int(example["label"]) for example in examples]))
         return {"TF-IDF logistic regression": {"accuracy": text_baselines.tfidf_accuracy(*parts)}}
 
-    def assets(self, info: Info) -> dict[str, bytes]:
+    def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
         return tokenizer_snippets.assets(info)
 
-    def tokeniser(self, info: Info) -> str:
+    def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that does what the `text` endpoint does to a text."""
-        return tokenizer_snippets.whole_words(self.length)
+        return {"Token ids of a text": tokenizer_snippets.whole_words(self.length)}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix."""
@@ -135,10 +123,6 @@ class TextClassification:
         """Return the word ids of a text."""
         return {endpoint.inputs[0].name: words.encode(argument, words.index(info.vocabulary), self.length)}
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Shown:
-        """Return the `top_k` classes with their probabilities."""
-        return Classification.show(self, question, outputs, info, top_k)
-
     def explain(
         self,
         question: str,
@@ -147,7 +131,7 @@ class TextClassification:
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
-    ) -> Shown:
+    ) -> Prediction:
         """Return what `show` does, and the words without which the answer would be least likely.
 
         Args:
@@ -170,4 +154,4 @@ class TextClassification:
         told = ", ".join(f"{read[i]}{'' if read[i] in known else ' (unknown)'} {lost[i]:+.1%}" for i in order)
         weights = [{"word": read[i], "weight": round(float(lost[i]), 6)} for i in order]
         rows = tuple({**row, "words": weights} for row in shown.rows)
-        return Shown(lines=(*shown.lines, f"weighed most: {told}"), rows=rows)
+        return Prediction(lines=(*shown.lines, f"weighed most: {told}"), rows=rows)

@@ -19,7 +19,7 @@ import pipelines
 from pipelines.text import words_and_characters
 from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.tasks.text import decoding, tokenizer_snippets
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ IGNORED = -1  # the target of a token that is only there to warm the state up
 
 
 @dataclass(frozen=True)
-class LanguageModel:
+class LanguageModel(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
     Attributes:
@@ -57,6 +57,7 @@ class LanguageModel:
     tokens: int = 2000
 
     title = "language modelling"
+    generates = True
 
     def __post_init__(self) -> None:
         """Raise UsageError for settings that no model could use."""
@@ -116,10 +117,6 @@ class LanguageModel:
         if self.carry:
             carry_states(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 
-    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return the model itself."""
-        return {"": model}
-
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`.
 
@@ -165,7 +162,7 @@ class LanguageModel:
             "accuracy": float((outputs["logits"].argmax(-1) == truth)[counted].mean()),
         }
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Compare with an n-gram model and xz in one table."""
@@ -189,7 +186,7 @@ class LanguageModel:
         }
         return {method: {"bits_per_character": value} for method, value in bits.items()}
 
-    def assets(self, info: Info) -> dict[str, bytes]:
+    def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
         return tokenizer_snippets.assets(info)
 
@@ -207,7 +204,7 @@ class LanguageModel:
         by_place = _bits(evaluation.outputs["logits"], truth).mean(axis=0)
         yield "context", plots.line(by_place, "tokens read before", "bits per token", "What a longer past is worth")
 
-    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Shown:
+    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
         """Return a text: the prompt, and what the `step` endpoint goes on with.
 
         Options: prompt, length (200 tokens), temperature (1; 0 is greedy), top_p (1).
@@ -221,7 +218,7 @@ class LanguageModel:
             lambda inputs: call("step", inputs), states, self.encode(prompt, info), options.get("length", 200), choose
         )
         text = pipelines.text.decode(written, info.vocabulary)
-        return Shown(lines=tuple((prompt + text).split("\n")), rows=({"prompt": prompt, "text": text},))
+        return Prediction(lines=tuple((prompt + text).split("\n")), rows=({"prompt": prompt, "text": text},))
 
 
 def _texts(split: tf.data.Dataset) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pipelines.text import sequences, words
 from pipelines.text.sequences import END, LEVELS, PADDING, START
 from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.tasks.text import decoding, tokenizer_snippets
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ BESIDE_KERAS = ("saved_model", "tflite", "onnx")  # a Keras file holds the model
 
 
 @dataclass(frozen=True)
-class Translation:
+class Translation(BaseTask):
     """Sequence to sequence; the model has `encode`, `step` and `greedy`, and returns logits under teacher forcing.
 
     Attributes:
@@ -106,10 +106,6 @@ class Translation:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
 
-    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return the model itself."""
-        return {"": model}
-
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.
 
@@ -122,7 +118,7 @@ class Translation:
         counted = truth != PADDING
         return {"token_accuracy": float((outputs["logits"].argmax(-1) == truth)[counted].mean())}
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Write without being told: the share of targets that come out exactly, greedily and by beam search."""
@@ -145,10 +141,10 @@ class Translation:
         ]
         found = {"tokens": written["tokens"][:SHOWN], "attention": written["attention"][:SHOWN]}
         return dataclasses.replace(
-            evaluation, metrics={**exact, **evaluation.metrics, "mistakes": wrong[:20]}, found=found
+            evaluation, metrics={**exact, **evaluation.metrics, "mistakes": wrong[:20]}, arrays=found
         )
 
-    def assets(self, info: Info) -> dict[str, bytes]:
+    def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
         return tokenizer_snippets.assets(info)
 
@@ -161,7 +157,7 @@ class Translation:
         """Yield where the model looked as it wrote."""
         from zoo.evaluation import plots
 
-        names, found = evaluation.info.vocabulary, evaluation.found
+        names, found = evaluation.info.vocabulary, evaluation.arrays
         maps = [
             _map(source, tokens, looked, names)
             for source, tokens, looked in zip(
@@ -185,7 +181,7 @@ class Translation:
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
-    ) -> Shown:
+    ) -> Prediction:
         """Return the likeliest texts by beam search, and a picture of where the model looked for the first."""
         from zoo.evaluation import plots
 
@@ -202,7 +198,7 @@ class Translation:
         )
         drawn = [_map(source, best[0].tokens, np.array(best[0].looked), info.vocabulary)]
         image = plots.pixels(plots.alignments(drawn, question))
-        return Shown(tuple(f"{r['probability']:7.2%}  {r['output']}" for r in rows), rows, image)
+        return Prediction(tuple(f"{r['probability']:7.2%}  {r['output']}" for r in rows), rows, image)
 
     def _search(self, call: Callable, source: np.ndarray, info: Info, width: int | None = None) -> list[Any]:
         """Return the hypotheses for one source (1, S)."""

@@ -15,7 +15,7 @@ import pipelines
 from pipelines.text import words
 from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Shown
+from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.evaluation import word_similarity
 from zoo.tasks.text import tokenizer_snippets
 
@@ -37,7 +37,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class WordVectors:
+class WordVectors(BaseTask):
     """Skip-gram over running text; the model has `similarity` and its own `train_step`.
 
     Attributes:
@@ -121,10 +121,6 @@ class WordVectors:
         regularize(model, recipe)
         model.compile(optimizer=make_optimizer(recipe, steps), jit_compile=False)
 
-    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return the model itself."""
-        return {"": model}
-
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (id -> vector), `text` (a word -> vector), `similarity` (vector -> cosines)."""
         from export.contract import Contract, Endpoint, Tensor
@@ -149,7 +145,7 @@ class WordVectors:
         """Return how often a word is more like one that stands beside it than like a word of the noise."""
         return {"neighbour_auc": word_similarity.auc(outputs["vector"], truth)}
 
-    def study(
+    def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
         """Find the nearest words of those that are to be shown, and hold the vectors against what people say."""
@@ -167,15 +163,15 @@ class WordVectors:
         places = [index[word] for word in shown]
         places += [i for found in near.values() for i in found[:3] if i not in places]
         found = {"vectors": table[places], "ids": np.array(places), "stated": np.array(len(shown))}
-        return dataclasses.replace(evaluation, metrics=metrics, found=found)
+        return dataclasses.replace(evaluation, metrics=metrics, arrays=found)
 
-    def assets(self, info: Info) -> dict[str, bytes]:
+    def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
         return tokenizer_snippets.assets(info)
 
-    def tokeniser(self, info: Info) -> str:
+    def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that does what the `text` endpoint does to a word."""
-        return tokenizer_snippets.whole_words(1)
+        return {"Token ids of a text": tokenizer_snippets.whole_words(1)}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the stated words and their nearest in the plane in which they vary most."""
@@ -183,10 +179,10 @@ class WordVectors:
 
         from zoo.evaluation import plots
 
-        if len(evaluation.found["ids"]) > 2:
-            names = [evaluation.info.vocabulary[i] for i in evaluation.found["ids"]]
-            points = PCA(2).fit_transform(evaluation.found["vectors"])
-            stated = int(evaluation.found["stated"])
+        if len(evaluation.arrays["ids"]) > 2:
+            names = [evaluation.info.vocabulary[i] for i in evaluation.arrays["ids"]]
+            points = PCA(2).fit_transform(evaluation.arrays["vectors"])
+            stated = int(evaluation.arrays["stated"])
             yield "words", plots.words(points, names, stated, "Stated words (bold) and the three nearest of each")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
@@ -201,7 +197,7 @@ class WordVectors:
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
-    ) -> Shown:
+    ) -> Prediction:
         """Return the words nearest to a word, or to the sum of several, those of the question left out."""
         terms = _terms(question, info.vocabulary)
         vectors = [call("serving_default", {"word": np.array([i], np.int32)})["vector"] for _, i in terms]
@@ -212,7 +208,7 @@ class WordVectors:
             {"input": question, "rank": n, "word": info.vocabulary[i], "similarity": round(float(cosines[i]), 6)}
             for n, i in enumerate(best, start=1)
         )
-        return Shown(lines=tuple(f"{r['similarity']:6.3f}  {r['word']}" for r in rows), rows=rows)
+        return Prediction(lines=tuple(f"{r['similarity']:6.3f}  {r['word']}" for r in rows), rows=rows)
 
 
 def _terms(question: str, vocabulary: Sequence[str]) -> list[tuple[int, int]]:
