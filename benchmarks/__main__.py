@@ -10,8 +10,8 @@ import click
 
 from benchmarks import report
 from benchmarks.benchmark import HERE, Work, measure
-from zoo.cli import console as shell
-from zoo.cli.console import Console
+from commandline import console as shell
+from commandline.console import Console
 from zoo.core.errors import unknown
 
 

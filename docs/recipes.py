@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from commandline import console as shell
+from commandline.console import Console
 from docs.experiments import COMMON, EXPERIMENTS, MODEL, PRECISION, Experiment
 from pipelines.sources.storage import write_atomic
-from zoo.cli import console as shell
-from zoo.cli.console import Console
 from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
 

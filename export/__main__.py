@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import click
 
-from export.cli import Group, compare, diff, formats, inspect, model, publish, serve_check, verify
+from commandline import run
+from export.cli import compare, diff, formats, inspect, model, publish, serve_check, verify
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
+def verbs() -> None:
     """Any Keras model to artifacts, each proven in a fresh process."""
 
 
 for verb in (model, verify, compare, inspect, diff, publish, serve_check, formats):
-    main.add_command(verb.command)
+    verbs.add_command(verb.command)
+
+
+def main() -> None:
+    """Run the command line; the console script `zoo-export`."""
+    run(verbs, prog="python -m export")
+
 
 if __name__ == "__main__":
-    main(prog_name="python -m export")
+    main()

@@ -7,7 +7,6 @@ model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), ep
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import platform
@@ -15,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commandline import suggestion
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import USAGE, DataError
 
@@ -55,8 +55,7 @@ def load(
         DataError: The name or the split is unknown, no source has the data, or the data is damaged.
     """
     if name not in list_datasets():
-        near = difflib.get_close_matches(name, list_datasets(), cutoff=0.4) or list_datasets()
-        raise DataError(f'there is no dataset "{name}"; did you mean {" or ".join(near)}?', USAGE)
+        raise DataError(f"unknown dataset {name!r}; {suggestion(name, list_datasets())}", USAGE)
     return importlib.import_module(f"pipelines.datasets.{name}").load(data_dir, cache_dir, split)
 
 

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import io
-import json
-import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from pipelines.errors import DataError
+from commandline import Console, common_options, run
 
 
-class _Group(click.Group):
-    """Commands whose errors are one sentence and an exit code, unless --debug asks for the traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (DataError, OSError) as error:
-            if "--debug" in sys.argv:
-                raise
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(getattr(error, "exit_code", 1))
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-def main() -> None:
+@click.group("pipelines", context_settings={"help_option_names": ["-h", "--help"]})
+def verbs() -> None:
     """Data: where it comes from and how it is fed."""
 
 
-@main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def datasets(as_json: bool) -> None:
+@verbs.command()
+@common_options
+def datasets(console: Console) -> None:
     """List the datasets that there are."""
     import pipelines
 
     names = pipelines.list_datasets()
-    click.echo(json.dumps(names) if as_json else "\n".join(names))
+    for name in names if not console.json else ():
+        console.say(name)
+    console.result(names)
 
 
-@main.command()
+@verbs.command()
 @click.argument("sources", metavar="PICTURES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--augment", default="photographs", show_default=True, help='A policy, or "rotation=20,zoom=0.1,flip".')
 @click.option("-o", "--out", default="grid.png", show_default=True, type=click.Path(path_type=Path))
@@ -50,9 +36,7 @@ def datasets(as_json: bool) -> None:
 @click.option("--size", default=160, show_default=True, type=click.IntRange(8, 2000), help="Side, in pixels.")
 @click.option("--fit", default="crop", show_default=True, help="crop, stretch or pad.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--quiet", is_flag=True, help="Say only what went wrong.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@common_options
 def preview(
     sources: tuple[Path, ...],
     augment: str,
@@ -62,9 +46,7 @@ def preview(
     size: int,
     fit: str,
     seed: int,
-    quiet: bool,
-    as_json: bool,
-    debug: bool,
+    console: Console,
 ) -> None:
     """Show what augmentation does to PICTURES (files, or folders of them): each row a picture, and views of it."""
     from PIL import Image
@@ -77,11 +59,9 @@ def preview(
     content = io.BytesIO()
     picture.save(content, "JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
     write_atomic(out, content.getvalue())
-    if as_json:
-        click.echo(json.dumps({"out": str(out), "files": [str(f) for f in files], "size": picture.size}))
-    elif not quiet:
-        click.echo(f"written: {out}, {len(files)} pictures, each with {views} views by {augment!r}")
+    console.say(f"written: {out}, {len(files)} pictures, each with {views} views by {augment!r}")
+    console.result({"out": str(out), "files": [str(f) for f in files], "size": picture.size})
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m pipelines")
+    run(verbs, prog="python -m pipelines")

@@ -12,11 +12,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 # What each package may import of the others.
-PACKAGES = {"pipelines": set(), "export": set(), "zoo": {"pipelines", "export"}}
+PACKAGES = {
+    "commandline": set(),
+    "pipelines": {"commandline"},
+    "export": {"commandline"},
+    "zoo": {"commandline", "pipelines", "export"},
+}
 
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
+    "commandline": ["__init__", "console", "names"],
     "pipelines": [
         "__main__",
         "__init__",

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from zoo.cli import console as shell
-from zoo.cli.console import Console
+from commandline import console as shell
+from commandline.console import Console
 from zoo.core.errors import MissingError, UsageError
 
 SETTINGS = ("model", "recipe_name", "recipe", "task", "arguments", "data", "seed", "precision", "versions", "machine")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from zoo.cli import console as shell
-from zoo.cli.console import Console
+from commandline import console as shell
+from commandline.console import Console
 from zoo.core.errors import MissingError, UsageError, ZooError
 
 if TYPE_CHECKING:

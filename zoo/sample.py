@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from zoo.cli import console as shell
-from zoo.cli.console import Console
+from commandline import console as shell
+from commandline.console import Console
 from zoo.core.errors import MissingError
 from zoo.core.task import Prediction
 from zoo.evaluation import images

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli import console as shell
-from zoo.cli.console import Console
+from commandline import console as shell
+from commandline.console import Console
 from zoo.cli.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
 from zoo.core.errors import UsageError
 from zoo.core.plan import PRECISIONS

@@ -33,8 +33,8 @@ def once(work: Path) -> float:
 
 def through(work: Path) -> float:
     """Train the same head with the frozen backbone below it in every step."""
+    from commandline.console import Console
     from zoo import evaluate
-    from zoo.cli.console import Console
     from zoo.core import plan
     from zoo.core.run_folder import Run
     from zoo.modeling import backbones

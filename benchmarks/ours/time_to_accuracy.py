@@ -15,7 +15,7 @@ from zoo.core import environment
 environment.prepare()
 
 from benchmarks.timing.time_to_accuracy import Race  # noqa: E402 - Keras is configured first
-from zoo.cli.console import Console  # noqa: E402
+from commandline.console import Console  # noqa: E402
 from zoo.cli.options import settings  # noqa: E402
 from zoo.core.plan import make_plan  # noqa: E402
 from zoo.modeling.layers import fused  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from export.cli import print_json, shared_options
+from commandline import Console, common_options
 
 
 @click.command("compare")
@@ -17,16 +17,14 @@ from export.cli import print_json, shared_options
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--match", multiple=True, metavar="OUT=OUT", help="This output is that one; may be repeated.")
 @click.option("--trust", is_flag=True, help="Run artifacts that can act on this machine.")
-@shared_options
+@common_options
 def command(
     reference: Path,
     candidate: Path,
     samples: Path | None,
     match: tuple[str, ...],
     trust: bool,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
+    console: Console,
 ) -> None:
     """Feed two artifacts of any format the same inputs, each in a fresh process. Exit code 0 same, 1 different."""
     from export.artifacts.comparison import compare
@@ -35,11 +33,11 @@ def command(
     pairs = dict(_pair(text) for text in match)
     given = read_samples(samples) if samples else None
     result = compare(reference, candidate, samples=given, match=pairs, trust=trust)
-    if as_json:
-        print_json(result.to_json())
-    elif not quiet:
+    if console.json:
+        console.result(result.to_json())
+    elif not console.quiet:
         _show(result)
-    if not as_json and (not quiet or result.exit_code):
+    if not console.json and (not console.quiet or result.exit_code):
         click.echo(f"{candidate}: {result.verdict}. Next: python -m export inspect {candidate}")
     sys.exit(result.exit_code)
 

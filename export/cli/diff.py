@@ -7,22 +7,22 @@ from pathlib import Path
 
 import click
 
-from export.cli import print_json, shared_options
+from commandline import Console, common_options
 
 
 @click.command("diff")
 @click.argument("bundle_a", type=click.Path(path_type=Path))
 @click.argument("bundle_b", type=click.Path(path_type=Path))
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything changed, as git diff does.")
-@shared_options
-def command(bundle_a: Path, bundle_b: Path, exit_code: bool, as_json: bool, quiet: bool, debug: bool) -> None:
+@common_options
+def command(bundle_a: Path, bundle_b: Path, exit_code: bool, console: Console) -> None:
     """Show what changed from BUNDLE_A to BUNDLE_B: verdict, formats, contract, labels, metrics, weights, sizes."""
     from export.bundle.diff import diff
 
     found = diff(bundle_a, bundle_b)
-    if as_json:
-        print_json({"same": not found, "changes": found})
-    elif not quiet:
+    if console.json:
+        console.result({"same": not found, "changes": found})
+    elif not console.quiet:
         from export.cli.tables import print_table
 
         rows = [(section if i == 0 else "", text) for section, texts in found.items() for i, text in enumerate(texts)]

@@ -8,25 +8,25 @@ from typing import Any
 
 import click
 
-from export.cli import print_json, shared_options
+from commandline import Console, common_options
 
 
 @click.command("inspect")
 @click.argument("artifact", type=click.Path(path_type=Path))
 @click.option("--trust", is_flag=True, help="Exit with 0 also for an artifact that can act.")
-@shared_options
-def command(artifact: Path, trust: bool, as_json: bool, quiet: bool, debug: bool) -> None:
+@common_options
+def command(artifact: Path, trust: bool, console: Console) -> None:
     """Show what ARTIFACT is: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it could act on the machine."""
     from export.artifacts import describe
 
     description = describe(artifact)
-    if as_json:
-        print_json(description.to_json())
-    elif not quiet:
+    if console.json:
+        console.result(description.to_json())
+    elif not console.quiet:
         _show(description)
     for sentence in description.acts:
         click.echo(f"{'note' if trust else 'error'}: {sentence}", err=True)
-    if not as_json and not quiet:
+    if not console.json and not console.quiet:
         click.echo(f"Next: python -m export compare {artifact} OTHER")
     sys.exit(1 if description.acts and not trust else 0)
 

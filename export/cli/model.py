@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from commandline import Console, common_options
 from export.bundle.layout import IF_EXISTS
-from export.cli import shared_options, show_certificate
+from export.cli import show_certificate
 from export.formats import DEFAULT_FORMATS
 from export.formats.tflite import QUANTIZE
 
@@ -28,7 +29,7 @@ from export.formats.tflite import QUANTIZE
 @click.option("--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name, and their truth, as .npz.")
 @click.option("--max-drop", default=0.01, show_default=True, help="How much of the metric a quantised file may lose.")
 @click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
-@shared_options
+@common_options
 def command(
     file: Path,
     out: Path,
@@ -43,9 +44,7 @@ def command(
     evaluation: Path | None,
     max_drop: float,
     bisect: bool,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
+    console: Console,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
     from export.bundle.layout import choose_place
@@ -56,7 +55,7 @@ def command(
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
 
-    tell = None if quiet or as_json else lambda text: click.echo(text, err=True)
+    tell = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
     choose_place(out.absolute(), if_exists)  # before the model is loaded
     given = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
@@ -80,8 +79,8 @@ def command(
     try:
         bundle = export_model(loaded, out, contract=contract, progress=tell, **options)
     except ExportFailed as failure:
-        show_certificate(failure.certificate, as_json, quiet)
+        show_certificate(failure.certificate, console)
         raise
-    show_certificate(bundle.certificate, as_json, quiet)
-    if not as_json:
+    show_certificate(bundle.certificate, console)
+    if not console.json:
         click.echo(f"{bundle.path}: pass. Next: python -m export verify {bundle.path}")

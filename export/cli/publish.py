@@ -6,20 +6,20 @@ from pathlib import Path
 
 import click
 
-from export.cli import print_json, shared_options
+from commandline import Console, common_options
 
 
 @click.command("publish")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("base_path", type=click.Path(path_type=Path))
 @click.option("--version", default="next", show_default=True, metavar="next|N|time", help="The version to publish as.")
-@shared_options
-def command(bundle: Path, base_path: Path, version: str, as_json: bool, quiet: bool, debug: bool) -> None:
+@common_options
+def command(bundle: Path, base_path: Path, version: str, console: Console) -> None:
     """Publish the SavedModel of BUNDLE under BASE_PATH, whole or not at all; no version there is ever touched."""
     from export.bundle.publisher import publish
 
     published = publish(bundle, base_path, version=version)
-    if as_json:
-        print_json({"path": str(published.path), "version": published.version})
-    elif not quiet:
+    if console.json:
+        console.result({"path": str(published.path), "version": published.version})
+    elif not console.quiet:
         click.echo(f"{published.path}: published. Next: python -m export serve-check {base_path}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from export.cli import print_json, shared_options
+from commandline import Console, common_options
 
 
 @click.command("serve-check")
@@ -15,10 +15,8 @@ from export.cli import print_json, shared_options
 @click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
 @click.option("--kills", default=10, show_default=True, help="Publishers that are killed while a reader polls.")
 @click.option("--trust", is_flag=True, help="Run a model that can act on this machine.")
-@shared_options
-def command(
-    base_path: Path, require: tuple[str, ...], kills: int, trust: bool, as_json: bool, quiet: bool, debug: bool
-) -> None:
+@common_options
+def command(base_path: Path, require: tuple[str, ...], kills: int, trust: bool, console: Console) -> None:
     """Check, level by level, whether TF Serving would take what lies under BASE_PATH.
 
     The last level runs tensorflow_model_server, if TENSORFLOW_MODEL_SERVER holds its path. Exit code 0 pass, 1 fail,
@@ -26,11 +24,11 @@ def command(
     """
     from export.servecheck import check_serving
 
-    tell = None if quiet or as_json else lambda text: click.echo(text, err=True)
+    tell = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
     report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=tell)
-    if as_json:
-        print_json(report.to_json())
-    elif not quiet:
+    if console.json:
+        console.result(report.to_json())
+    elif not console.quiet:
         from export.cli.tables import COLOURS, print_table
 
         rows = [
@@ -38,10 +36,10 @@ def command(
             for level in report.levels
         ]
         print_table(("level", "state", ""), rows)
-    if not as_json and (not quiet or report.exit_code):
+    if not console.json and (not console.quiet or report.exit_code):
         from export.bundle.serving import docker_command
 
         click.echo(f"{base_path}: {report.sentence()}")
-        if not quiet:
+        if not console.quiet:
             click.echo(f"Next: {docker_command(base_path.resolve().name, str(base_path.resolve()))}")
     sys.exit(report.exit_code)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from export.cli import shared_options, show_certificate
+from commandline import Console, common_options
+from export.cli import show_certificate
 
 
 @click.command("verify")
@@ -15,15 +16,13 @@ from export.cli import shared_options, show_certificate
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Run only this runtime; may be repeated.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
-@shared_options
+@common_options
 def command(
     bundle: Path,
     runtimes: tuple[str, ...],
     require: tuple[str, ...],
     junit: Path | None,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
+    console: Console,
 ) -> None:
     """Prove BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 something required is missing here."""
     from export.verifier import verify_bundle
@@ -33,7 +32,7 @@ def command(
         from export.proof.certificate import to_junit
 
         junit.write_text(to_junit(certificate, bundle.resolve().name))
-    show_certificate(certificate, as_json, quiet)
-    if not as_json and not quiet:
+    show_certificate(certificate, console)
+    if not console.json and not console.quiet:
         click.echo(f"{bundle}: {certificate.verdict}. Next: read {bundle / 'README.md'}")
     sys.exit(certificate.exit_code)

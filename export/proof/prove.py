@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from commandline import suggestion
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.sampling import legal_range
@@ -63,9 +63,7 @@ def check_names(names: Sequence[str], known: Sequence[str], what: str) -> None:
     """Raise ExportError for a name that is not known, with the nearest ones."""
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 3, 0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(known)}"
-            raise ExportError(f"unknown {what} {name!r}; {hint}")
+            raise ExportError(f"unknown {what} {name!r}; {suggestion(name, known)}")
 
 
 def prove(

@@ -5,8 +5,9 @@ Exit codes: 1 a check failed, 2 wrong usage, 3 something required is missing her
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from commandline import suggestion
 
 
 class ZooError(Exception):
@@ -29,7 +30,4 @@ class MissingError(ZooError):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error for a mistyped name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
-    return UsageError(f"unknown {kind} {name!r}; {hint}")
+    return UsageError(f"unknown {kind} {name!r}; {suggestion(name, known)}")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from commandline.console import Console
 from pipelines.sources.storage import cache_root, write_atomic
-from zoo.cli.console import Console
 from zoo.core.environment import computing_in
 from zoo.core.errors import ZooError
 from zoo.core.plan import Plan

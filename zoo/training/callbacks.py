@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from commandline.console import Console
 from pipelines.sources.storage import write_atomic
-from zoo.cli.console import Console
 from zoo.core.errors import ZooError
 from zoo.core.run_folder import Run
 from zoo.evaluation import images as pictures

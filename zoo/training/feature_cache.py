@@ -22,8 +22,8 @@ from pipelines.sources.storage import locked, write_atomic
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from commandline.console import Console
     from pipelines.feeding import Feed
-    from zoo.cli.console import Console
 
 BATCH = 32
 KEPT = 8  # data sets whose features stay in the cache

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from zoo.cli.console import Console
+from commandline.console import Console
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.modeling.layers import fused

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo import weights
-from zoo.cli.console import Console
 from zoo.core.environment import computing_in
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from commandline.console import Console
 from pipelines.augment import policies
 from pipelines.sources.storage import cache_root
 from zoo import weights
-from zoo.cli.console import Console
 from zoo.core.environment import computing_in
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run

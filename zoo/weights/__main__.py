@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from commandline import console as shell
+from commandline.console import Console
 from pipelines.sources.storage import sha256, write_atomic
-from zoo.cli import console as shell
-from zoo.cli.console import Console
 from zoo.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -248,7 +248,7 @@ def test_bfloat16_trains_and_saves_float32(tmp_path):
 
 
 def test_a_time_budget_lowers_the_epochs(tmp_path):
-    from zoo.cli.console import Console
+    from commandline.console import Console
     from zoo.core import plan
     from zoo.training import autotune
 

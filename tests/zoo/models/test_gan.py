@@ -8,10 +8,10 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
+from commandline.console import Console
 from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
 from zoo import predictor
-from zoo.cli.console import Console
 from zoo.core import plan
 from zoo.core.run_folder import Run
 from zoo.evaluation import generative_metrics

@@ -9,10 +9,10 @@ from PIL import Image
 
 import pipelines
 import zoo
+from commandline.console import Console
 from tests import photographs
 from tests.zoo.conftest import DATA, data_dir
 from zoo import train
-from zoo.cli.console import Console
 from zoo.core import plan
 from zoo.core.recipe import Recipe
 from zoo.modeling import backbones

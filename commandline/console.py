@@ -75,13 +75,15 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def wrapped(*args: Any, quiet: bool, as_json: bool, debug: bool, **kwargs: Any) -> Any:
         console = Console(quiet, as_json)
-        _show_log_of_pipelines(console)
+        _show_log(console)
         return command(*args, console=console, **kwargs)
 
     return wrapped
 
 
-def _show_log_of_pipelines(console: Console) -> None:
+def _show_log(console: Console) -> None:
+    """Print what `pipelines` logs, such as where data comes from."""
+
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             console.say(f"data: {record.getMessage()}")
