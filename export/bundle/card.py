@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import string
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -175,18 +176,16 @@ def _serving(contract: Contract, name: str) -> list[str]:
         f"`{CONFIG}` is the same for `--model_config_file`; `python -m export publish . BASE_PATH` adds a version to a "
         f"base path, and `python -m export serve-check BASE_PATH` says whether TF Serving would take it.",
         "REST (replace the zeros by a real input):",
-        f'    python -c \'import json; print(json.dumps({{"signature_name": "{endpoint.name}", "instances": '
-        f"[{{{instance}}}]}}))' \\\n"
-        f"        | curl -s -d @- http://localhost:8501/v1/models/{name}:predict",
+        _template("rest.sh", endpoint=endpoint.name, instance=instance, name=name).rstrip(),
         "gRPC (`pip install tensorflow-serving-api`):",
-        "```python\nimport grpc, numpy as np, tensorflow as tf\n"
-        "from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc\n\n"
-        'service = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel("localhost:8500"))\n'
-        "request = predict_pb2.PredictRequest()\n"
-        f'request.model_spec.name, request.model_spec.signature_name = "{name}", "{endpoint.name}"\n'
-        f"{inputs}\n"
-        "print({k: tf.make_ndarray(v) for k, v in service.Predict(request, 10).outputs.items()})\n```",
+        f"```python\n{_template('grpc.py', endpoint=endpoint.name, inputs=inputs, name=name)}```",
     ]
+
+
+def _template(name: str, **values: str) -> str:
+    """Return the lines of `templates/NAME.txt` with `$key` replaced."""
+    file = Path(__file__).parent / "templates" / f"{name}.txt"
+    return string.Template(file.read_text(encoding="utf-8")).substitute(values)
 
 
 def _sizes(tensor: Tensor) -> tuple[int, ...]:
@@ -218,9 +217,5 @@ def _litert(contract: Contract, names: Sequence[str]) -> list[str]:
         "## Run it with LiteRT",
         f"TFLite takes no strings, hence not {told}: this file has {numbers}, of numbers." if told else "",
         "`pip install ai-edge-litert`, then, one example at a time:",
-        "```python\nimport numpy as np\nfrom ai_edge_litert.interpreter import Interpreter\n\n"
-        'interpreter = Interpreter("tflite/float32.tflite")\n'
-        f'run = interpreter.get_signature_runner("{endpoint.name}")\n'
-        f"outputs = run({arguments})\n"
-        "print({name: value.shape for name, value in outputs.items()})\n```",
+        f"```python\n{_template('litert.py', endpoint=endpoint.name, arguments=arguments)}```",
     ]

@@ -57,7 +57,13 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class Averaged:
-    """The exponential moving average that the optimizer keeps, put in the place of the weights for a while."""
+    """The exponential moving average that the optimizer keeps, put in the place of the weights for a while.
+
+    `keras.callbacks.SwapEMAWeights` swaps for the whole validation only, or for the rest of the training. Here the best
+    weights, too, are saved from the average, after validation and before the state from which a run resumes, which
+    needs the plain weights: two more swaps in the same epoch. The averages have no public name in Keras 3.15; that
+    callback reads the same attribute.
+    """
 
     def __init__(self, model: keras.Model) -> None:
         """Find the average, if the recipe keeps one."""
@@ -244,7 +250,7 @@ class ShowProgress(keras.callbacks.Callback):
 
     def _learning_rate(self) -> str:
         rate = learning_rate(self.model)
-        return "" if rate is None else f"rate {rate:.2g}  "
+        return "" if rate is None else f"learning rate {rate:.1e}  "
 
     def close(self) -> None:
         """Take the bar away; also after an error."""

@@ -13,6 +13,7 @@ from pipelines import tabular
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask
+from zoo.tasks.templates import template
 
 if TYPE_CHECKING:
     import keras
@@ -21,25 +22,6 @@ if TYPE_CHECKING:
     from export.contract import Contract, Tensor
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
-
-
-ENCODER = """import json
-import numpy as np
-
-contract = json.load(open("manifest.json"))["contract"]
-columns = next(e for e in contract["endpoints"] if e["name"] == "serving_default")["inputs"]
-
-
-def encoded(row):  # {column: string or number} -> the inputs of the endpoint `encoded`, which TFLite has
-    inputs = {}
-    for column in columns:
-        name, words, value = column["name"], column["vocabulary"], row[column["name"]]
-        if column["dtype"] == "string":  # 0 is a word that training has not seen
-            inputs[f"{name}_id"] = np.array([words.index(value) + 1 if value in words else 0], np.int64)
-        else:
-            inputs[name] = np.array([value], np.float32)
-    return inputs
-"""
 
 
 class TabularTask(BaseTask):
@@ -94,7 +76,8 @@ class TabularTask(BaseTask):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that does to a row what the lookups of the SavedModel do; none where no column is a string."""
-        return {"Ids of a row": ENCODER} if any(c["kind"] == "category" for c in info.statistics["columns"]) else {}
+        categories = any(c["kind"] == "category" for c in info.statistics["columns"])
+        return {"Ids of a row": template(__file__, "encoder.py")} if categories else {}
 
     def parse(self, argument: str, endpoint: Any, info: Info) -> Mapping[str, np.ndarray]:
         """Return one row of `{"hour": "08", "temperature": 21}`; a number that is left out is the training mean."""

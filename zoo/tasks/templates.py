@@ -1,0 +1,12 @@
+"""Lines of code that a model card shows, from template files beside the task that shows them."""
+
+from __future__ import annotations
+
+import string
+from pathlib import Path
+
+
+def template(module_file: str, name: str, **values: object) -> str:
+    """Return `templates/NAME.txt` beside a module, with every `$key` replaced by its value."""
+    file = Path(module_file).parent / "templates" / f"{name}.txt"
+    return string.Template(file.read_text(encoding="utf-8")).substitute(values)
