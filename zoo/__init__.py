@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zoo.recipes import Recipe
 from zoo.registry import get_spec, list_models, register
+from zoo.specs import Card, Weights
 
 if TYPE_CHECKING:
     import keras
 
 __version__ = "0.1.0"
-__all__ = ["build", "get_spec", "list_models", "register"]
+__all__ = ["Card", "Recipe", "Weights", "build", "get_spec", "list_models", "register"]
 
 
 def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Model:
