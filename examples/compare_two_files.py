@@ -1,7 +1,7 @@
 """Compare two model files of any format: do they compute the same function?
 
 python examples/compare_two_files.py REFERENCE CANDIDATE
-Without arguments it compares a .keras file with a TFLite file of the same model, and with one whose weights differ.
+Without arguments it compares a .keras file with the TFLite file of the same model, and with a model of other weights.
 """
 
 import sys
@@ -25,10 +25,10 @@ if len(sys.argv) == 3:
     pairs = [tuple(sys.argv[1:])]
 else:
     folder = Path(tempfile.mkdtemp())
-    for name, seed in (("one", 1), ("two", 2)):
-        export_model(convolution(seed), folder / name, formats=("keras", "tflite"))
+    export_model(convolution(seed=1), folder / "one", formats=("keras", "tflite"))
+    convolution(seed=2).save(folder / "two.keras")
     reference = folder / "one" / "model.keras"
-    pairs = [(reference, folder / name / "tflite" / "float32.tflite") for name in ("one", "two")]
+    pairs = [(reference, folder / "one" / "tflite" / "float32.tflite"), (reference, folder / "two.keras")]
 
 for reference, candidate in pairs:
     comparison = compare(reference, candidate)

@@ -36,4 +36,4 @@ for step, (images, labels) in enumerate(feed.epochs(64, seed=0, stop=options.epo
     if step % steps == 0:
         print(f"epoch {step // steps}: loss {float(loss):.4f}")
 
-print(export_model(model, options.out, formats=("keras", "saved_model", "tflite")).certificate.verdict)
+print(export_model(model, options.out, formats=("keras", "tflite")).certificate.verdict)

@@ -5,6 +5,9 @@ python examples/replace_the_head.py --out out/footwear
 
 import argparse
 
+import keras
+import tensorflow as tf
+
 import pipelines
 import zoo
 from export import export_model
@@ -16,24 +19,22 @@ parser.add_argument("--out", default="out/footwear")
 parser.add_argument("--data-dir", help="the four idx files of Fashion-MNIST; by default they are downloaded")
 options = parser.parse_args()
 
-# Every layer but the last, "logits", keeps the weights that ship with the package.
-model = zoo.build("fashion_mnist", weights="default", num_classes=len(FOOTWEAR))
-for layer in model.layers:
-    layer.trainable = layer.name == "logits"
-
-import tensorflow as tf  # after zoo.build, which prepares the environment of TensorFlow  # noqa: E402
-
 data = pipelines.load("fashion_mnist", data_dir=options.data_dir)
 old_labels = tf.constant([data.info.class_names.index(name) for name in FOOTWEAR], tf.int64)
 
 
-def footwear(split: tf.data.Dataset) -> tf.data.Dataset:
-    """Return batches of (pixels, new label) of the three classes."""
+def footwear(split: tf.data.Dataset) -> pipelines.Feed:
+    """Return the feed of (pixels, new label) of the three classes."""
     chosen = split.filter(lambda example: tf.reduce_any(example["label"] == old_labels))
-    return chosen.map(lambda e: (tf.io.decode_png(e["image"]), tf.argmax(e["label"] == old_labels))).batch(64)
+    return pipelines.feed(chosen, decode=lambda e: (tf.io.decode_png(e["image"]), tf.argmax(e["label"] == old_labels)))
 
 
-model.compile("adam", tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-model.fit(footwear(data.train).cache(), epochs=5, verbose=0)
-print("test accuracy:", model.evaluate(footwear(data.test), verbose=0)[1])
-print(export_model(model, options.out, formats=("keras", "saved_model", "tflite")).certificate.verdict)
+# Every layer but the last, "logits", keeps the weights that ship with the package.
+model = zoo.build("fashion_mnist", weights="default", num_classes=len(FOOTWEAR))
+for layer in model.layers:
+    layer.trainable = layer.name == "logits"
+model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+train = footwear(data.train)
+model.fit(train.epochs(64, seed=0, stop=5), steps_per_epoch=train.steps(64), epochs=5, verbose=0)
+print("test accuracy:", model.evaluate(footwear(data.test).batches(64), verbose=0)[1])
+print(export_model(model, options.out, formats=("keras", "tflite")).certificate.verdict)

@@ -1,11 +1,10 @@
-"""Train a model of the zoo, export it and verify the bundle.
+"""Train a model of the zoo and export it: a run folder with metrics, figures and a bundle with its certificate.
 
 python examples/train_and_export.py --out runs/example
 """
 
 import argparse
 
-from export import verify_bundle
 from zoo import train
 
 parser = argparse.ArgumentParser()
@@ -23,6 +22,8 @@ summary = train.run(
 )
 print("test accuracy:", summary["metrics"]["accuracy"])
 
-bundle = summary["bundles"][0]["path"]
-certificate = verify_bundle(bundle)  # checks the checksums and runs every artifact again in a fresh process
-print(bundle, certificate.verdict)
+for bundle in summary["bundles"]:
+    print(bundle["path"], bundle["verdict"])
+    for row in bundle["artifacts"]:
+        print(f"  {row['artifact']:24} {row['runtime']:12} {row['state']}")
+    print("next: python -m export verify", bundle["path"])
