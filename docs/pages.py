@@ -8,11 +8,12 @@ Both folders are generated and are not under version control.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def models_index() -> str:
 
 
 def reference_page(package: str) -> str:
-    """Return the page of the public names of a package, by the places where they are defined."""
+    """Return the page of the public names of a package, by the modules in which they are defined."""
     module = importlib.import_module(package)
     names = [n for n in module.__all__ if not n.startswith("_")]
     parts = [f"# {package}", (inspect.getdoc(module) or "").split("\n")[0]]
@@ -156,24 +157,28 @@ def command(module: str) -> click.Command:
     return commands[0]
 
 
-def pages() -> Iterator[tuple[Path, str]]:
-    """Yield every generated page: (file, text)."""
-    yield MODELS / "index.md", models_index()
-    for name in zoo.list_models():
-        yield MODELS / f"{name}.md", model_page(name)
-    for package in PACKAGES:
-        yield REFERENCE / f"{package.replace('.', '_')}.md", reference_page(package)
-    yield REFERENCE / "commands.md", commands_page()
-    results = (HERE.parent / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
-    yield (
-        REFERENCE / "benchmark_results.md",
-        results.replace("# Benchmarks", "# Benchmark results", 1).replace("../docs/benchmarks/", "../benchmarks/"),
-    )
-    datasets = "\n".join(f"- `{name}`: {_first_line(name)}" for name in pipelines.list_datasets())
-    yield (
-        REFERENCE / "datasets.md",
-        f"# Datasets\n\nWhat `pipelines.load(NAME)` and `--set data=NAME` take.\n\n{datasets}\n",
-    )
+def pages() -> dict[Path, Callable[[], str]]:
+    """Return every generated page: {file: function that returns its text}."""
+    return {
+        MODELS / "index.md": models_index,
+        **{MODELS / f"{name}.md": functools.partial(model_page, name) for name in zoo.list_models()},
+        **{REFERENCE / f"{p.replace('.', '_')}.md": functools.partial(reference_page, p) for p in PACKAGES},
+        REFERENCE / "commands.md": commands_page,
+        REFERENCE / "datasets.md": datasets_page,
+        REFERENCE / "benchmark_results.md": results_page,
+    }
+
+
+def datasets_page() -> str:
+    """Return the list of datasets."""
+    lines = "\n".join(f"- `{name}`: {_first_line(name)}" for name in pipelines.list_datasets())
+    return f"# Datasets\n\nThe names that `pipelines.load(NAME)` and `--set data=NAME` take.\n\n{lines}\n"
+
+
+def results_page() -> str:
+    """Return benchmarks/RESULTS.md with the links of the site."""
+    text = (HERE.parent / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    return text.replace("# Benchmarks", "# Benchmark results", 1).replace("../docs/benchmarks/", "../benchmarks/")
 
 
 def _first_line(dataset: str) -> str:
@@ -187,8 +192,8 @@ def main() -> None:
     for folder in (MODELS, REFERENCE):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-    for path, text in pages():
-        path.write_text(text, encoding="utf-8")
+    for path, text in pages().items():
+        path.write_text(text(), encoding="utf-8")
     click.echo(f"written: {MODELS} and {REFERENCE}")
 
 

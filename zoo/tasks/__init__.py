@@ -1,6 +1,6 @@
-"""One file per kind of problem; `zoo.specs.Task` is the protocol that each of them fills.
+"""Task classes: what makes one kind of problem different from another.
 
-The task classes are imported from here: `from zoo.tasks import Classification`.
+The classes are imported from here: `from zoo.tasks import Classification`.
 """
 
 from __future__ import annotations
