@@ -50,7 +50,7 @@ def draw() -> str:
         _text(815, 243, "bundle", 'font-weight="bold" font-size="17"'),
         *(_text(815, 266 + 20 * i, line, 'font-size="13"') for i, line in enumerate(ARTIFACTS)),
         _arrow(815, 170, 815, 220),
-        _text(822, 199, "only if the certificate passes", 'font-size="12" text-anchor="start"', anchor=False),
+        _text(822, 199, "if the verdict is pass", 'font-size="12" text-anchor="start"', anchor=False),
         '<rect x="355" y="220" width="250" height="120" rx="8" fill="#f1f5f9" stroke="#475569"/>',
         _text(480, 243, "run folder", 'font-weight="bold" font-size="17"'),
         _text(480, 266, "config.json, history.csv", 'font-size="13"'),

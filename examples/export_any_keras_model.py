@@ -20,7 +20,7 @@ x = keras.layers.Dense(32, activation="relu")(inputs)
 outputs = keras.layers.Dense(3, activation="softmax", name="probabilities")(x)
 model = keras.Model(inputs, outputs)
 
-# Real inputs by name: they are used as golden inputs beside the generated edge cases.
+# Real inputs by name: they are used as golden inputs, in addition to the generated edge cases.
 samples = {"measurements": np.random.default_rng(0).normal(size=(64, 16)).astype("float32")}
 contract = infer_contract(model, samples, labels=["setosa", "versicolor", "virginica"])
 
