@@ -3,13 +3,15 @@ PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 8
 
-.PHONY: setup demo test test-without-onednn check format tables proof bench bench-full clean
+.PHONY: setup demo test test-without-onednn check format tables docs proof bench bench-full clean
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make demo    set up, get the data, train fashion_mnist for at most $(MINUTES) minutes, export, prove"
 	@echo "make test    set up and run the tests"
 	@echo "make check   lint and format check, as CI does"
+	@echo "make docs    build the documentation into site/; broken links are errors"
+	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv"
@@ -42,9 +44,16 @@ format: setup
 	$(BIN)/ruff format .
 
 tables: setup
-	$(BIN)/python -c "import re, zoo.info; t = open('README.md').read(); \
-	    new = re.sub(r'(<!-- models:[^\n]*\n).*(<!-- /models)', lambda m: m[1] + zoo.info.markdown_table() + m[2], t, flags=re.S); \
-	    open('README.md', 'w').write(new)"
+	$(BIN)/python -m docs.tables
+	$(BIN)/python -m docs.architecture
+
+docs: .venv/.installed-docs
+	$(BIN)/python -m docs.pages
+	$(BIN)/zensical build --clean --strict
+
+.venv/.installed-docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@
 
 proof: setup
 	$(BIN)/python -m pytest -m proof --timeout 0
@@ -56,4 +65,4 @@ bench-full: setup
 	$(BIN)/python -m benchmarks --full
 
 clean:
-	rm -rf .venv .venv-peers build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers site docs/models docs/reference build *.egg-info .pytest_cache .ruff_cache

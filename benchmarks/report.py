@@ -1,4 +1,4 @@
-"""What the measurements say: results.json for programs; RESULTS.md, pictures and a table in the README for people."""
+"""Results: results.json for programs; RESULTS.md, images and the table in docs/benchmarks.md for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
 
 PICTURES = HERE.parent / "docs" / "benchmarks"
-README = HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "benchmarks.md"
 BLOCK = re.compile(r"(<!-- benchmarks:[^\n]*\n).*(<!-- /benchmarks -->)", re.DOTALL)
 LOAD = os.getloadavg()[0]  # before anything of ours runs
 VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
@@ -45,7 +45,7 @@ def machine() -> dict[str, Any]:
 
 
 def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
-    """Keep the scores of one work after some rounds: results.json, RESULTS.md, its picture, the README's block."""
+    """Keep the scores of one work after some rounds: results.json, RESULTS.md, image, docs/benchmarks.md."""
     path = HERE / "results.json"
     held = json.loads(path.read_text()) if path.is_file() else {}
     found = {
@@ -64,7 +64,7 @@ def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
     held[name] = _plain(found)
     write_atomic(path, json.dumps(held, indent=2, allow_nan=False) + "\n")
     write_atomic(HERE / "RESULTS.md", markdown(held))
-    write_atomic(README, BLOCK.sub(lambda block: block[1] + table(held) + block[2], README.read_text()))
+    write_atomic(PAGE, BLOCK.sub(lambda block: block[1] + table(held) + block[2], PAGE.read_text()))
     plots.save(draw(held[name]), PICTURES / f"{name}.png")
 
 
@@ -78,13 +78,13 @@ def _plain(told: Any) -> Any:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return what the README shows: a row a goal, and the pictures in pairs."""
-    lines = ["| work | who, and against whom | to reach | reached | measured on |", "|---|---|---:|---:|---|"]
+    """Return what docs/benchmarks.md shows: a row per goal, and the images in pairs."""
+    lines = ["| benchmark | comparison | target | ratio | measured on |", "|---|---|---:|---:|---|"]
     for name, work in sorted(results.items()):
         here = work["machine"]
         where = f"{here['processor'].split(' (')[0]}{_instructions(here)}, load {here.get('load', 0):g}"
         lines += [f"| `{name}` | {_pair(goal)} | {_aim(goal)} | {_times(goal)} | {where} |" for goal in work["goals"]]
-    pictures = [f"![{name}](docs/benchmarks/{name}.png)" for name in sorted(results)]
+    pictures = [f"![{name}](benchmarks/{name}.png)" for name in sorted(results)]
     pairs = [f"| {' | '.join(pictures[i : i + 2])} |" for i in range(0, len(pictures), 2)]
     return "\n".join([*lines, "", "| | |", "|---|---|", *pairs, ""])
 
@@ -94,7 +94,7 @@ def _pair(goal: dict[str, Any]) -> str:
 
 
 def _aim(goal: dict[str, Any]) -> str:
-    return f"{goal['to_reach']:.3g}" if goal["to_reach"] else "tell"
+    return f"{goal['to_reach']:.3g}" if goal["to_reach"] else "report only"
 
 
 def _times(goal: dict[str, Any]) -> str:
@@ -102,7 +102,7 @@ def _times(goal: dict[str, Any]) -> str:
     if found is None:
         return "no figure"
     if found == NEVER:
-        return "the peer never did"
+        return "target not reached by the peer"
     return (
         f"{found:,.0f}" if found >= 100 else f"{found:.2f}" if found >= goal["to_reach"] else f"**{found:.2f}, missed**"
     )

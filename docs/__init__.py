@@ -1,1 +1,1 @@
-"""Pages whose numbers and pictures are made by code: `python -m docs.recipes`."""
+"""Pages and tables made by code: `python -m docs.pages`, `docs.tables`, `docs.recipes`, `docs.architecture`."""

@@ -63,10 +63,9 @@ EXPERIMENTS = (
     Experiment(
         "capacity",
         "Underfitting and overfitting",
-        "Four units cannot tell ten digits apart: both losses stay high and close together, which is *underfitting*. "
-        "Two layers of 256 learn the 359 digits by heart: the training loss goes to zero while the validation loss "
-        "turns and rises, which is *overfitting*. The distance between the two lines is what the sections below work "
-        "on.",
+        "Four units cannot separate ten digits: both losses stay high and close together, which is *underfitting*. "
+        "Two layers of 256 memorise the 359 digits: the training loss goes to zero while the validation loss rises "
+        "after its minimum, which is *overfitting*. The sections below are about the gap between the two lines.",
         {"4 units": {"model.units": SMALL}, "32 units": {"model.units": [32]}, "256, 256 units": {}},
     ),
     Experiment(
@@ -81,17 +80,19 @@ EXPERIMENTS = (
     Experiment(
         "momentum",
         "Momentum",
-        "`recipe.momentum` (Nesterov's, with `optimizer=sgd`; beta1 with adam) lets steps add up where they agree: at"
-        " a small rate 0.9 travels about ten times as far as none. Too near to one it overshoots and swings.",
+        "`recipe.momentum` (Nesterov's, with `optimizer=sgd`; beta1 with adam) accumulates gradients of the same "
+        "sign: with a small learning rate, 0.9 moves about ten times as far as 0. Too close to one it overshoots "
+        "and oscillates.",
         {f"momentum {m}": SGD | {"recipe.momentum": m} for m in (0.0, 0.5, 0.9, 0.98)},
     ),
     Experiment(
         "schedule",
         "Step decay and other schedules",
-        "All begin with a rate that is too high to settle at (0.3, gradients clipped to a norm of 1). `schedule=step`"
-        " multiplies it by `decay` every `decay_epochs` epochs, `exponential` does the same smoothly, `cosine` ends "
-        "at zero, `one_cycle` climbs first. `warmup` puts a linear climb before any of them. Look how quiet the lines "
-        "become as the rate falls, and at the column `at the end`: with so few images the best epoch is early.",
+        "All start with a learning rate that is too high to converge (0.3, gradients clipped to a norm of 1). "
+        "`schedule=step` multiplies it by `decay` every `decay_epochs` epochs, `exponential` does the same "
+        "smoothly, `cosine` ends at zero, `one_cycle` rises first. `warmup` puts a linear rise before any of them. "
+        "The lines become smoother as the learning rate falls; see the column `at the end`: with so few images the "
+        "best epoch is early.",
         {
             "constant": HOT,
             "step, halved every 8": HOT | {"recipe.schedule": "step", "recipe.decay": 0.5, "recipe.decay_epochs": 8},
@@ -105,10 +106,11 @@ EXPERIMENTS = (
     Experiment(
         "penalties",
         "L1, L2 and weight decay",
-        "`l1` and `l2` add a penalty on kernels to the loss, so their losses in the picture and in the first columns "
-        "hold the penalty and are not comparable between variants; the test loss does not hold it. L1 pulls every "
-        "weight towards zero at the same pace and leaves few that matter; L2 and `weight_decay` (decoupled from the "
-        "gradient, with `optimizer=adamw`; a step takes off rate times it) shrink each in proportion to its size.",
+        "`l1` and `l2` add a penalty on kernels to the loss, so their losses in the image and in the first columns "
+        "include the penalty and are not comparable between variants; the test loss does not include it. L1 moves "
+        "every weight towards zero at the same rate, so that few large ones remain; L2 and `weight_decay` "
+        "(decoupled from the gradient, with `optimizer=adamw`; a step subtracts the learning rate times it) shrink "
+        "each in proportion to its size.",
         {
             "none": {},
             "L1 0.0003": {"recipe.l1": 3e-4},
@@ -120,16 +122,15 @@ EXPERIMENTS = (
     Experiment(
         "dropout",
         "Dropout",
-        "`recipe.dropout` silences that share of the units in every training step, in builders that have the "
-        "argument. No unit can rely on one other, learning by heart gets slow, and the training loss (which is taken "
-        "with dropout on) stays higher.",
+        "`recipe.dropout` sets that share of the units to zero in every training step, in builders that have the "
+        "argument. Memorising becomes slower, and the training loss (which is computed with dropout) stays higher.",
         {f"dropout {d}": {"recipe.dropout": d} if d else {} for d in (0.0, 0.3, 0.6)},
     ),
     Experiment(
         "augmentation",
         "Augmentation",
-        "`recipe.augment` turns, shifts and scales every training image anew in every epoch, so that no image is seen"
-        " twice and there is nothing to learn by heart.",
+        "`recipe.augment` rotates, shifts and scales every training image differently in every epoch, so that no "
+        "image is seen twice.",
         {
             "none": {},
             "rotation, shift, zoom": {"recipe.augment": "rotation=10,width_shift=0.1,height_shift=0.1,zoom=0.1"},
@@ -138,9 +139,9 @@ EXPERIMENTS = (
     Experiment(
         "smoothing",
         "Label smoothing, averaged weights, batch size",
-        "`label_smoothing` asks for a little less than certainty and keeps logits small (its losses have a floor "
-        "above zero). `ema` validates and keeps the moving average of the weights. A larger `batch_size` takes fewer "
-        "and steadier steps.",
+        "`label_smoothing` replaces hard targets by slightly softer ones and keeps logits small (its losses have a "
+        "minimum above zero). `ema` validates and keeps the moving average of the weights. A larger `batch_size` "
+        "takes fewer steps with less noise.",
         {
             "none": {},
             "label smoothing 0.1": {"recipe.label_smoothing": 0.1},
@@ -151,8 +152,8 @@ EXPERIMENTS = (
     Experiment(
         "restarts",
         "Random restarts",
-        "Where a training ends depends on where it begins, most of all in a small network. `recipe.restarts` trains "
-        "from that many seeds and keeps the one with the least validation loss, never looking at the test split.",
+        "The result of a training depends on the initial weights, most of all in a small network. `recipe.restarts` "
+        "trains from that many seeds and keeps the one with the lowest validation loss; the test split is not used.",
         {"one training": NARROW, "the best of 4": NARROW | {"recipe.restarts": 4}},
     ),
 )

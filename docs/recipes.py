@@ -133,11 +133,11 @@ def page(results: Mapping[str, Any]) -> str:
     cpu = sum(one["cpu_seconds"] for one in held)
     where = "; ".join(dict.fromkeys(f"{one['machine']}, {one['date']}" for one in held))
     parts = [
-        "# What a recipe does to a training",
-        "Written by `python -m docs.recipes`, figures and pictures included, in "
-        f"{cpu / 60:.1f} minutes of CPU time on {where}. Each section changes one thing in one small training, "
+        "# What the fields of a recipe do",
+        "Written by `python -m docs.recipes`, figures and images included, in "
+        f"{cpu / 60:.1f} minutes of CPU time on {where}. Each section changes one setting of one small training, "
         f"the model `{MODEL}` on 359 of scikit-learn's 8x8 digits (539 for validation, 899 for test). One seed: a "
-        "difference in the third decimal may be chance. Losses are cross-entropies. The command of every row stands "
+        "difference in the third decimal may be chance. Losses are cross-entropies. The command of every row is "
         "below its table.",
     ]
     for experiment in EXPERIMENTS:
@@ -154,7 +154,9 @@ def _section(experiment: Experiment, rows: Mapping[str, Mapping[str, float]]) ->
     commands = [f"    # {label}\n    {experiment.command(label)}" for label in experiment.variants]
     tested = {label: row["test_loss"] for label, row in rows.items() if "test_loss" in row}
     least, most = min(tested, key=tested.get), max(tested, key=tested.get)
-    said = f"Least test loss: {least} ({tested[least]:g}); most: {most} ({tested[most]:g})." if least != most else ""
+    said = (
+        f"Lowest test loss: {least} ({tested[least]:g}); highest: {most} ({tested[most]:g})." if least != most else ""
+    )
     return [
         f"## {experiment.title}",
         experiment.text,
@@ -183,7 +185,7 @@ def _anchor(title: str) -> str:
 @click.argument("names", metavar="[EXPERIMENT]...", nargs=-1)
 @shell.common_options
 def main(names: tuple[str, ...], console: Console) -> None:
-    """Train each EXPERIMENT (all, if none is named), and write docs/recipes.md and its pictures."""
+    """Train each EXPERIMENT (all, if none is named), and write docs/recipes.md and its images."""
     from zoo.core import environment
     from zoo.training.autotune import processor
 

@@ -39,8 +39,8 @@ SCORES = {
 def saved(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "HERE", tmp_path)
     monkeypatch.setattr(report, "PICTURES", tmp_path / "pictures")
-    monkeypatch.setattr(report, "README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text("Before.\n<!-- benchmarks: x -->\nold\n<!-- /benchmarks -->\nAfter.\n")
+    monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
+    (tmp_path / "page.md").write_text("Before.\n<!-- benchmarks: x -->\nold\n<!-- /benchmarks -->\nAfter.\n")
     monkeypatch.setattr(report, "LOAD", 7.25)
     report.save("walk", WORK, 3, SCORES)
     return tmp_path
@@ -63,16 +63,16 @@ def test_results_say_what_was_reached_missed_and_not_run(saved):
     assert (saved / "pictures" / "walk.png").stat().st_size > 5000
 
 
-def test_the_readme_shows_each_goal_between_its_marks(saved):
-    before, mark, *rows, end, after = (saved / "README.md").read_text().splitlines()
+def test_the_page_shows_each_goal_between_its_marks(saved):
+    before, mark, *rows, end, after = (saved / "page.md").read_text().splitlines()
     assert (before, mark, end, after) == ("Before.", "<!-- benchmarks: x -->", "<!-- /benchmarks -->", "After.")
     assert [[cell.strip() for cell in row.split("|")][2:5] for row in rows[2:6]] == [
         ["us against them", "3", "4.00"],
         ["us against them: peak MB", "2", "**1.50, missed**"],
         ["us against lame", "1", "no figure"],
-        ["them against us", "tell", "0.25"],
+        ["them against us", "report only", "0.25"],
     ]
-    assert "| ![walk](docs/benchmarks/walk.png) |" in rows
+    assert "| ![walk](benchmarks/walk.png) |" in rows
 
 
 def test_a_picture_has_a_bar_for_who_ran_and_a_panel_for_what_is_judged(saved):
@@ -123,7 +123,7 @@ def test_who_never_arrives_is_named_and_beaten(saved):
     text = (saved / "RESULTS.md").read_text()
     assert "| them | 5 | 4 to never |" in text
     assert "| lame | never | never to never, best accuracy 0.91, seconds to 94 % never |" in text
-    assert "us against lame: seconds to 94 %: the peer never did (to reach 3)." in text
+    assert "us against lame: seconds to 94 %: target not reached by the peer (to reach 3)." in text
     assert "lame against us: **0.00, missed** (to reach 1)." in text
     first, _ = plots.draw(json.loads((saved / "results.json").read_text())["race"]).axes
     assert [note.get_text() for note in first.texts] == [" 2", " 5", " never"]

@@ -1,14 +1,23 @@
-"""The page of recipes says what was measured, by commands that exist, and of every field of a recipe."""
+"""Links of the documentation resolve, commands parse, snippets run; the page of recipes says what was measured."""
 
+import copy
 import dataclasses
+import functools
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from docs import recipes
+import pipelines
+import zoo
+import zoo.models
+from docs import architecture, pages, recipes
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from zoo.cli.options import settings
 from zoo.core.plan import make_plan
@@ -48,3 +57,141 @@ def test_the_page_names_every_field_and_shows_those_of_the_course():
 def test_links_within_the_page_lead_to_headings():
     anchors = {recipes._anchor(title) for title in re.findall(r"^## (.+)$", PAGE, re.MULTILINE)}
     assert set(re.findall(r"\(#([^)]+)\)", PAGE)) <= anchors
+
+
+ROOT = Path(recipes.__file__).parent.parent
+WRITTEN = sorted(p for p in (ROOT / "docs").rglob("*.md") if not {"models", "reference"} & set(p.parts))
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *WRITTEN]
+MODELS_PATH = list(zoo.models.__path__)
+PLACEHOLDERS = {"S": "0"}  # of options that take a number
+
+
+def text_of(path):
+    """The text of a page, written or generated."""
+    generated = {page.resolve(): text for page, text in pages.pages().items()}
+    return generated[path]() if path in generated else path.read_text()
+
+
+def without_code(text):
+    return re.sub(r"```.*?```|`[^`\n]+`", "", text, flags=re.DOTALL)
+
+
+@functools.cache
+def anchors(path):
+    """The anchors of the headings of a page, as Python-Markdown and GitHub make them."""
+    titles = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text_of(path), flags=re.DOTALL), re.MULTILINE)
+    return {recipes._anchor(title.replace("`", "")) for title in titles}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_images_resolve(path):
+    generated = {page.resolve() for page in pages.pages()}
+    folder = pages.MODELS if path.parent == pages.NOTES else path.parent  # notes become part of a model page
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text())):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        found = Path(os.path.normpath(folder / file)) if file else path
+        assert found in generated or found.exists(), f"{path.name}: {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{path.name}: {target}"
+
+
+def test_navigation_has_every_page_once():
+    navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
+    listed = [ROOT / "docs" / name for name in re.findall(r"([\w/-]+\.md)", navigation)]
+    expected = {p.resolve() for p in pages.pages()} | {p for p in WRITTEN if p.parent != pages.NOTES}
+    assert len(listed) == len(set(listed))
+    assert set(listed) == expected
+
+
+def test_notes_belong_to_models():
+    assert {p.stem for p in pages.NOTES.glob("*.md")} <= set(zoo.list_models())
+
+
+def commands(path):
+    """Command lines of a page: those in blocks and those in running text."""
+    text = path.read_text()
+    lines = re.findall(r"^(?:    )?((?:[A-Z_]+=\S+ )?python -m .+)$", text, re.MULTILINE)
+    lines += re.findall(r"`((?:[A-Z_]+=\S+ )?python -m [^`]+)`", text)
+    return [line for line in lines if "pytest" not in line]
+
+
+def parse(command, words, name):
+    """Parse a command line without running it; a usage error is raised."""
+    verbs = [word for word in words if not word.startswith("-")]
+    if isinstance(command, click.Group) and verbs:
+        with click.Context(command, info_name=name) as context:
+            verb = command.get_command(context, verbs[0])
+        assert verb is not None, f"{name} has no command {verbs[0]}"
+        return parse(verb, words[words.index(verbs[0]) + 1 :], f"{name} {verbs[0]}")
+    command = copy.copy(command)  # a command that takes a model adds the options of the model to itself
+    if "--help" in words:
+        with pytest.raises(click.exceptions.Exit):
+            command.make_context(name, list(words))
+        return {}
+    return command.make_context(name, list(words)).params
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "examples").glob("*.py"))], ids=lambda p: p.name)
+def test_commands_parse(path, monkeypatch, capsys):
+    for line in commands(path):
+        words = [PLACEHOLDERS.get(word, word) for word in shlex.split(line, comments=True)]
+        while "=" in words[0]:
+            name, _, value = words.pop(0).partition("=")
+            assert name == "ZOO_MODELS_PATH"
+            monkeypatch.setattr(zoo.models, "__path__", [*MODELS_PATH, str(ROOT / value)])
+        module, arguments = words[2], words[3:]
+        try:
+            command = pages.command(module)
+        except LookupError:  # a plain script
+            continue
+        params = parse(command, arguments, module)
+        if module == "zoo.train" and params.get("name") in zoo.list_models():
+            check_settings(line, params)
+
+
+def check_settings(line, params):
+    """`--recipe` and `--set` name what the model has."""
+    spec = zoo.get_spec(params["name"])
+    recipe = spec.recipe(params["recipe"])
+    for pair in params["pairs"]:
+        kind, _, field = pair.partition("=")[0].partition(".")
+        if kind == "data":
+            assert pair.partition("=")[2] in (*pipelines.list_datasets(), "NAME"), line
+        elif kind != "model":
+            owner = {"recipe": recipe, "task": spec.task}[kind]
+            assert field in (*(f.name for f in dataclasses.fields(owner)), "FIELD"), line
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_python_blocks_are_python(path):
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
+        if included := re.fullmatch(r'--8<-- "(.+)"\n', block):
+            block = (ROOT / included[1]).read_text()
+        compile(block, str(path), "exec")
+
+
+def python(code, **environment):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def block(page, number=0):
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)[number]
+
+
+def test_snippet_of_the_feed(tmp_path):
+    assert python(block("concepts/feed.md"), ZOO_CACHE=str(tmp_path)) == "1257 10\n"
+
+
+def test_snippet_of_a_task(tmp_path):
+    (tmp_path / "balanced.py").write_text(block("how-to/add-a-task.md"))
+    code = "import zoo; print(zoo.build('balanced').count_params(), zoo.get_spec('balanced').task.title)"
+    assert python(code, ZOO_MODELS_PATH=str(tmp_path)) == "101770 balanced image classification\n"
+
+
+def test_drawing_is_current():
+    assert architecture.FILE.read_text() == architecture.draw(), "run `make tables`"

@@ -51,7 +51,7 @@ class Verbs(click.Group):
 
 
 @click.group("zoo", cls=Verbs, invoke_without_command=True)
-@click.option("--markdown", is_flag=True, help="Print the README's table, with parameter counts (imports TensorFlow).")
+@click.option("--markdown", is_flag=True, help="Print the table of models that the README holds (imports TensorFlow).")
 @click.pass_context
 @shell.common_options
 def main_command(ctx: click.Context, markdown: bool, console: Console) -> None:

@@ -35,6 +35,7 @@ def run(name: str) -> dict[str, Any]:
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
         "command": card.command or f"python -m zoo.train {name}",
+        "test_data": test_data(name),
         "measured_on": card.measured_on,
         "paper": card.paper,
         "licence": card.licence,
@@ -60,15 +61,28 @@ def _changed(recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def test_data(name: str) -> str:
+    """Return the data that the figures of a model's card were measured on; empty where it has none."""
+    spec = registry.get_spec(name)
+    return (spec.card.test_data or spec.data) if spec.card.expect else ""
+
+
+def shipped_weights(name: str) -> str:
+    """Return which trained weights a model has, in words: those in the package, and those that are downloaded."""
+    weights = registry.get_spec(name).weights
+    shipped = ["shipped"] if "default" in weights and weights["default"].fetch is None else []
+    downloaded = [f"{key}, downloaded" for key, value in weights.items() if value.fetch is not None]
+    return ", ".join(shipped + downloaded) or "no"
+
+
 def markdown_table() -> str:
     """Return the table of models that the README holds; a test compares them."""
-    lines = ["| model | task | data | parameters | expect | reference |", "|---|---|---|---|---|---|"]
+    lines = ["| model | task | headline metric | measured on | weights |", "|---|---|---|---|---|"]
     for name in registry.list_models():
-        card = run(name)
-        expect = ", ".join(f"{k} {v:g}" for k, v in card["expect"].items())
-        lines.append(
-            f"| `{name}` | {card['task']} | {card['data']} | {card['parameters']:,} | {expect} | {card['paper']} |"
-        )
+        spec = registry.get_spec(name)
+        headline = next((f"{key} {value:g}" for key, value in spec.card.expect.items()), "")
+        cells = (f"`{name}`", spec.task.title, headline, test_data(name), shipped_weights(name))
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 
 

@@ -27,6 +27,7 @@ from zoo.tasks.image.classification import Classification
         paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791",
         expect={"accuracy": 0.8963},
         command="python -m zoo.train mnist --set data=digits --precision float32",
+        test_data="digits (scikit-learn)",
         measured_on="2 cores of an Intel Xeon, shared with much other work: 1.2 minutes; on the last 270 digits of "
         "scikit-learn's file, in which digits of one hand stand together. MNIST was not within reach",
         notes="Knows digits, centred, light on black.",

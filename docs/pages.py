@@ -1,0 +1,201 @@
+"""python -m docs.pages: write the pages that are made from code, before the site is built.
+
+docs/models/      a page per model, from its spec, its card and docs/model_notes/NAME.md
+docs/reference/   the public names of `zoo`, `export` and `pipelines` for mkdocstrings, and the help of every command
+
+Both folders are generated and are not under version control.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pipelines
+import zoo
+
+HERE = Path(__file__).parent
+MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
+PACKAGES = ("zoo", "zoo.tasks", "export", "pipelines")
+COMMANDS = ("zoo", "export", "pipelines")
+
+
+def model_page(name: str) -> str:
+    """Return the page of a model."""
+    from zoo.info import run, shipped_weights
+
+    card = run(name)
+    builder = getattr(zoo, name)
+    docstring = inspect.getdoc(builder) or card["summary"]
+    summary, _, details = docstring.partition("\n")
+    facts = {
+        "task": card["task"],
+        "default dataset": f"`{card['data']}`",
+        "parameters": f"{card['parameters']:,}",
+        "weights": shipped_weights(name),
+        "licence": card["licence"],
+        "reference": card["paper"],
+    }
+    parts = [f"# {name}", summary]
+    parts += [details.strip().replace("->", "→")] if details.strip() else []
+    parts += ["\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])]
+    parts += ["## Figures", *_figures(card)]
+    parts += ["## Train", f"    {card['command']}", _recipes(card["recipes"])]
+    parts += ["## Builder arguments", _arguments(card["arguments"])]
+    parts += ["## Build", _build(name, card["weights"])]
+    parts += [f"!!! note\n\n    {card['notes']}"] if card["notes"] else []
+    notes = NOTES / f"{name}.md"
+    parts += [notes.read_text(encoding="utf-8").strip()] if notes.is_file() else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _figures(card: Mapping[str, Any]) -> Iterator[str]:
+    if not card["expect"]:
+        yield "No figure has been measured for this model on its default data."
+        return
+    rows = [f"| `{metric}` | {value:g} |" for metric, value in card["expect"].items()]
+    yield "\n".join([f"| metric on {card['test_data']} | |", "|---|---:|", *rows])
+    yield f"Measured by `{card['command']}` on {card['measured_on']}."
+
+
+def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
+    blocks = []
+    for recipe, fields in recipes.items():
+        settings = ", ".join(f"`{key}={json.dumps(value)}`" for key, value in fields.items())
+        blocks.append(f"- Recipe `{recipe}`: {settings}.")
+    return "\n".join([*blocks, "", "Every field is described in [recipes](../recipes.md#every-field)."])
+
+
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    rows = []
+    for name, value in arguments.items():
+        default = (
+            "or ".join(f"`{choice}` " for choice in value) if isinstance(value, list) else f"`{json.dumps(value)}`"
+        )
+        rows.append(f"| `{name}` | {default.strip() if len(default) < 200 else 'see the source'} |")
+    return "\n".join(["| argument | default, or choices |", "|---|---|", *rows])
+
+
+def _build(name: str, weights: list[str]) -> str:
+    argument = f', weights="{weights[0]}"' if weights else ""
+    return f'```python\nimport zoo\n\nmodel = zoo.build("{name}"{argument})\n```'
+
+
+def models_index() -> str:
+    """Return the page that lists the models."""
+    from zoo.info import markdown_table
+
+    table = markdown_table()
+    for name in zoo.list_models():
+        table = table.replace(f"| `{name}` |", f"| [`{name}`]({name}.md) |")
+    return (
+        "# Models\n\nThe same table is printed by `python -m zoo --markdown`. *Measured on* names the data on "
+        "whose test split the figure was measured; it is empty where nothing was measured.\n\n" + table
+    )
+
+
+def reference_page(package: str) -> str:
+    """Return the page of the public names of a package, by the modules in which they are defined."""
+    module = importlib.import_module(package)
+    names = [n for n in module.__all__ if not n.startswith("_")]
+    parts = [f"# {package}", (inspect.getdoc(module) or "").split("\n")[0]]
+    for name in sorted(names, key=lambda n: (n[0].isupper(), n)):
+        value = getattr(module, name)
+        if inspect.ismodule(value):
+            parts.append(f"## {package}.{name}\n\n{(inspect.getdoc(value) or '').splitlines()[0]}")
+            parts += [_entry(f"{package}.{name}.{n}", v, 3) for n, v in _members(value)]
+        else:
+            parts.append(_entry(f"{package}.{name}", value, 2))
+    return "\n\n".join(parts) + "\n"
+
+
+def _members(module: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the public functions and classes of a module of ours, those that it imports from others left out."""
+    for name in getattr(module, "__all__", None) or sorted(vars(module)):
+        value = getattr(module, name)
+        own = getattr(value, "__module__", "").startswith(module.__name__)
+        if not name.startswith("_") and own and (inspect.isfunction(value) or inspect.isclass(value)):
+            yield name, value
+
+
+def _entry(name: str, value: Any, level: int) -> str:
+    place = f"{value.__module__}.{value.__qualname__}"
+    return f'::: {place}\n    options:\n      heading: "{name}"\n      heading_level: {level}'
+
+
+def commands_page() -> str:
+    """Return the help of every command."""
+    parts = ["# Command line", "Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 something required is missing."]
+    for package in COMMANDS:
+        group = command(package)
+        parts += [f"## python -m {package}", (group.help or "").split("\n")[0]]
+        with click.Context(group, info_name=f"python -m {package}") as context:
+            for verb in group.list_commands(context):
+                one = group.get_command(context, verb)
+                line = f"python -m {package}.{verb}" if package == "zoo" else f"python -m {package} {verb}"
+                help = one.get_help(click.Context(one, info_name=line))
+                parts += [f"### {line}", f"```text\n{help}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def command(module: str) -> click.Command:
+    """Return the click command that `python -m MODULE` runs."""
+    found = importlib.import_module(module)
+    if hasattr(found, "__path__"):
+        found = importlib.import_module(f"{module}.__main__")
+    commands = [v for n in ("main_command", "main") if isinstance(v := getattr(found, n, None), click.Command)]
+    if not commands:
+        raise LookupError(f"python -m {module} is no click command")
+    return commands[0]
+
+
+def pages() -> dict[Path, Callable[[], str]]:
+    """Return every generated page: {file: function that returns its text}."""
+    return {
+        MODELS / "index.md": models_index,
+        **{MODELS / f"{name}.md": functools.partial(model_page, name) for name in zoo.list_models()},
+        **{REFERENCE / f"{p.replace('.', '_')}.md": functools.partial(reference_page, p) for p in PACKAGES},
+        REFERENCE / "commands.md": commands_page,
+        REFERENCE / "datasets.md": datasets_page,
+        REFERENCE / "benchmark_results.md": results_page,
+    }
+
+
+def datasets_page() -> str:
+    """Return the list of datasets."""
+    lines = "\n".join(f"- `{name}`: {_first_line(name)}" for name in pipelines.list_datasets())
+    return f"# Datasets\n\nThe names that `pipelines.load(NAME)` and `--set data=NAME` take.\n\n{lines}\n"
+
+
+def results_page() -> str:
+    """Return benchmarks/RESULTS.md with the links of the site."""
+    text = (HERE.parent / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    return text.replace("# Benchmarks", "# Benchmark results", 1).replace("../docs/benchmarks/", "../benchmarks/")
+
+
+def _first_line(dataset: str) -> str:
+    module = importlib.import_module(f"pipelines.datasets.{dataset}")
+    return (inspect.getdoc(module) or "").split("\n")[0]
+
+
+@click.command("pages")
+def main() -> None:
+    """Write docs/models and docs/reference."""
+    for folder in (MODELS, REFERENCE):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    for path, text in pages().items():
+        path.write_text(text(), encoding="utf-8")
+    click.echo(f"written: {MODELS} and {REFERENCE}")
+
+
+if __name__ == "__main__":
+    main()

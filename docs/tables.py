@@ -1,0 +1,48 @@
+"""python -m docs.tables: write again what the README, mkdocs.yml and docs/benchmarks.md take from the code."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import zoo
+
+ROOT = Path(__file__).parent.parent
+
+
+def blocks() -> Iterator[tuple[Path, str, str]]:
+    """Yield every generated block: (file, name of the block, text between its marks)."""
+    from benchmarks import report
+    from zoo.info import markdown_table
+
+    yield ROOT / "README.md", "models", markdown_table()
+    navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
+    yield ROOT / "mkdocs.yml", "models", navigation
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
+
+
+def current(path: Path, name: str) -> str:
+    """Return what stands between the marks of a block."""
+    return _pattern(name).search(path.read_text(encoding="utf-8"))[2]
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"((?:<!--|#) {name}:[^\n]*\n)(.*?)( *(?:<!--|#) /{name})", re.DOTALL)
+
+
+@click.command("tables")
+def main() -> None:
+    """Write the generated blocks."""
+    for path, name, text in blocks():
+        old = path.read_text(encoding="utf-8")
+        path.write_text(_pattern(name).sub(lambda m, text=text: m[1] + text + m[3], old), encoding="utf-8")
+        click.echo(f"written: {name} in {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Each script in examples/ is short, is in the list below, and runs."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "examples"
+FASHION_MNIST = str(ROOT / "tests" / "fixtures" / "fashion_mnist")
+SHORT = ["--data-dir", FASHION_MNIST, "--epochs", "1"]
+RUNS = {  # script -> arguments, the lines that must be printed
+    "train_and_export": (["--out", "run", *SHORT], ["test accuracy: ", "run/bundle pass", "tflite/float32.tflite"]),
+    "export_any_keras_model": (["--out", "bundle"], ["saved_model/1            c_api        pass", "\npass\n"]),
+    "compare_two_files": ([], ["same\n", "different: serving_default: output in case "]),
+    "replace_the_head": (["--out", "bundle", "--data-dir", FASHION_MNIST], ["test accuracy: 0.9", "\npass\n"]),
+    "own_dataset": (["--out", "run"], ["test accuracy: 0.9"]),
+    "own_training_loop": (["--out", "bundle", *SHORT], ["epoch 1: loss ", "\npass\n"]),
+    "serve_and_ask": (
+        ["--out", "served"],
+        ["published version 1", "saved_model class 0", "c_api class 0", "tflite class 0"],
+    ),
+}
+
+
+def python(*words, cwd, **environment):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZOO_CACHE": str(cwd / "cache"), **environment}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=cwd, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_script(name, tmp_path):
+    arguments, wanted = RUNS[name]
+    out = python(str(FOLDER / f"{name}.py"), *arguments, cwd=tmp_path)
+    for line in wanted:
+        assert line in out
+
+
+def test_own_model_is_listed_and_trained(tmp_path):
+    out = python("-m", "zoo", cwd=tmp_path, ZOO_MODELS_PATH=str(FOLDER))
+    assert "two_convolutions" in out
+    words = ["-m", "zoo.train", "two_convolutions", "--filters", "[4,8]", *SHORT, "--out", "run"]
+    assert "run/bundle: pass" in python(*words, cwd=tmp_path, ZOO_MODELS_PATH=str(FOLDER))
+
+
+def test_readme_example(tmp_path):
+    """The Python of the README, as it stands there."""
+    code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert len(code.strip().splitlines()) <= 7
+    assert python("-c", code, cwd=tmp_path).endswith("pass\n")
+
+
+def test_there_are_eight_scripts_of_at_most_forty_lines():
+    scripts = sorted(FOLDER.glob("*.py"))
+    assert [path.stem for path in scripts] == sorted([*RUNS, "own_model"])
+    for path in scripts:
+        text = path.read_text()
+        assert len(text.splitlines()) <= 40, path.name
+        assert f"examples/{path.name}" in ast.get_docstring(ast.parse(text)) or path.stem == "own_model"
