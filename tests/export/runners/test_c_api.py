@@ -47,7 +47,7 @@ def test_every_endpoint_runs(bundles, name):
 
 def test_strings_errors_and_signatures(bundles):
     path = bundles("functional_cnn").path / "saved_model" / "1"
-    command = [sys.executable, "-P", "-c", PROBE, str(RUNNERS), str(path)]
+    command = [sys.executable, "-P", "-c", PROBE, str(RUNNERS / "lib"), str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     unknown, damaged, facts = ended.stdout.splitlines()
     assert unknown == "ValueError takes ['image_bytes'], not ['picture']"

@@ -36,7 +36,7 @@ protocol.main(open_artifact, dict)
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
     """Put our own scripts where runners are looked for."""
-    (tmp_path / "run.py").write_text(RUNNER.format(folder=str(process.RUNNERS), local=str(tmp_path / "ours")))
+    (tmp_path / "run.py").write_text(RUNNER.format(folder=str(process.RUNNERS / "lib"), local=str(tmp_path / "ours")))
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "our_secret_model.py").write_text("")
     monkeypatch.setattr(process, "RUNNERS", tmp_path)
