@@ -21,6 +21,7 @@ class Card:
         licence: Of the code and of our weights.
         expect: Metric name -> the figure that `command` gives.
         command: The command that gives it.
+        test_data: The data that it was measured on, where that is not the test split of the model's default dataset.
         measured_on: Machine and time of that measurement.
         notes: What it is not good for.
     """
@@ -29,6 +30,7 @@ class Card:
     licence: str = "Apache-2.0"
     expect: Mapping[str, float] = field(default_factory=dict)
     command: str = ""
+    test_data: str = ""
     measured_on: str = ""
     notes: str = ""
 
