@@ -41,15 +41,33 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; the first column is a name, numbers are set right."""
+        from rich.markup import escape
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+        table = Table(title=escape(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
         rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
         for i, column in enumerate(columns):
             numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))  # class names and file names are data
+        self.rich.print(table)
+
+    def lines(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table of one line a row, 80 columns at most: what is too long is cut at the end of its column."""
+        from rich import box
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        widths = [max(len(text) for text in column) for column in zip(head, *rows, strict=True)]
+        while sum(widths) + 2 * (len(widths) - 1) > 80:  # names are never cut
+            longest = max(range(1, len(widths)), key=lambda i: widths[i])
+            widths[longest] -= 1
+        for name, width in zip(head, widths, strict=True):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
+        for row in rows:
+            table.add_row(*map(escape, row))
         self.rich.print(table)
 
     def result(self, value: Mapping[str, Any] | Sequence[Any]) -> None:

@@ -34,6 +34,13 @@ class Verbs(click.Group):
         """Import a verb."""
         return importlib.import_module(f"zoo.{name}").main if name in VERBS else None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take a name with wildcards as `--match`."""
+        words = [w for i, w in enumerate(args) if set(w) & set("*?[") and (i == 0 or args[i - 1] != "--match")]
+        if words and not set(args) & set(VERBS):
+            args = [w for w in args if w not in words] + ["--match", words[0]]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -52,22 +59,30 @@ class Verbs(click.Group):
 
 @click.group("zoo", cls=Verbs, invoke_without_command=True)
 @click.option("--markdown", is_flag=True, help="Print the table of models that the README holds (imports TensorFlow).")
+@click.option("--task", help='Only models of a task, such as "classification" or "text classification".')
+@click.option("--pretrained", is_flag=True, help="Only models that have trained weights.")
+@click.option("--match", default="*", show_default=True, metavar="PATTERN", help='Only names such as "*flow*".')
 @click.pass_context
 @shell.common_options
-def main_command(ctx: click.Context, markdown: bool, console: Console) -> None:
+def main_command(
+    ctx: click.Context, markdown: bool, task: str | None, pretrained: bool, match: str, console: Console
+) -> None:
     """Models that are proven after export. Without a command: the table of models."""
     if ctx.invoked_subcommand is not None:
         return
-    entries = registry.entries().values()
+    every = registry.entries()
+    entries = [every[name] for name in registry.list_models(match, task=task, pretrained=pretrained or None)]
     if markdown:
         from zoo.info import markdown_table
 
         click.echo(markdown_table(), nl=False)
         return
-    rows = [{"name": e.name, "task": e.task, "data": e.data, "summary": e.summary} for e in entries]
+    keys = ("name", "task", "data", "summary", "expect", "weights")
+    rows = [{key: getattr(e, key) for key in keys} | {"weights": list(e.weights)} for e in entries]
     if not console.json:
-        console.table("", ["model", "task", "data", "what it is"], [tuple(r.values()) for r in rows])
-        console.say("next: python -m zoo info NAME, or python -m zoo.train NAME")
+        lines = [(e.name, e.task_words, e.headline, e.weights[0] if e.weights else "") for e in entries]
+        console.lines(("model", "what it is", "figure", "weights"), lines)
+        console.say("next: python -m zoo info NAME" if lines else "no model is like that; python -m zoo lists all")
     console.result(rows)
 
 

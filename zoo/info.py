@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from commandline import console as shell
 from commandline.console import Console
 from zoo.core import registry
 from zoo.core.recipe import Recipe
+from zoo.core.task import BaseTask
 
 
 def run(name: str) -> dict[str, Any]:
@@ -27,8 +29,8 @@ def run(name: str) -> dict[str, Any]:
         "summary": entry.summary,
         "task": spec.task.title,
         "data": spec.data,
-        "inputs": _shapes(model.input),
-        "outputs": _shapes(model.output),
+        "inputs": _of_served(spec.task, model, "input"),
+        "outputs": _of_served(spec.task, model, "output"),
         "parameters": model.count_params(),
         "arguments": {o.name: list(o.choices) or o.default for o in entry.options},
         "recipes": {k: _changed(r) for k, r in spec.recipes.items()},
@@ -44,10 +46,25 @@ def run(name: str) -> dict[str, Any]:
     }
 
 
-def _shapes(tensors: Any) -> dict[str, str]:
+def _of_served(task: BaseTask, model: Any, side: str) -> dict[str, str]:
+    """Return dtype and shape of each input or output, named as in the artifacts, of every model that is exported."""
+    found = {}
+    for suffix, served in task.served(model).items():
+        names = [task.output] if side == "output" and task.output else getattr(served, f"{side}_names", ())
+        shapes = _shapes(getattr(served, side), names)
+        found |= {f"{suffix}: {name}" if suffix else name: shape for name, shape in shapes.items()}
+    return found
+
+
+def _shapes(tensors: Any, names: Sequence[str] = ()) -> dict[str, str]:
+    """Return dtype and shape by name: keys of a structure, else `names`, else the names of the tensors."""
     import keras
 
-    named = tensors if isinstance(tensors, dict) else {t.name: t for t in keras.tree.flatten(tensors)}
+    paths = keras.tree.flatten_with_path(tensors)
+    named = {}
+    for i, (path, tensor) in enumerate(paths):
+        key = "/".join(map(str, path)) if path and isinstance(path[0], str) else ""
+        named[key or (names[i] if len(names) == len(paths) else tensor.name)] = tensor
     return {k: f"{t.dtype} {tuple(t.shape)}".replace("None", "B", 1) for k, t in named.items()}
 
 
@@ -86,6 +103,15 @@ def markdown_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _plain(value: Any) -> str:
+    """Return a value as a person types it: `epochs=12 batch_size=512`, `32, 64`."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}={_plain(v).replace(', ', ',')}" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(f"[{_plain(v)}]" if isinstance(v, Mapping | list | tuple) else str(v) for v in value)
+    return str(value)
+
+
 @click.command("info")
 @click.argument("name")
 @shell.common_options
@@ -96,9 +122,7 @@ def main(name: str, console: Console) -> None:
         rows = []
         for key, value in card.items():
             if isinstance(value, dict):
-                value = "\n".join(
-                    f"{k}: {', '.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()
-                )
+                value = "\n".join(f"{k}: {_plain(v)}" for k, v in value.items())
             elif isinstance(value, list):
                 value = ", ".join(value)
             elif key == "parameters":

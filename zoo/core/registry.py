@@ -7,10 +7,13 @@ mistyped name need no TensorFlow. A file is imported when its model is built.
 from __future__ import annotations
 
 import ast
+import dataclasses
+import fnmatch
 import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +55,18 @@ class Entry:
     task: str
     options: tuple[Option, ...]
     flags: Mapping[str, str]
+    expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    weights: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The first figure of the card, such as "accuracy 0.9427"; empty where the card has none."""
+        return next((f"{name} {value:g}" for name, value in self.expect.items()), "")
+
+    @property
+    def task_words(self) -> str:
+        """The task's class name as words, such as "text classification"."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.task).lower()
 
 
 _registered: dict[str, tuple[Builder, Spec]] = {}
@@ -119,9 +134,35 @@ def get_entry(name: str) -> Entry:
     return known[name]
 
 
-def list_models() -> list[str]:
-    """Return the names of all models, sorted."""
-    return list(entries())
+def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None) -> list[str]:
+    """Return the names of models, sorted. Imports no TensorFlow.
+
+    Args:
+        pattern: A name with wildcards, as of `fnmatch`.
+        task: Words of the task, such as "classification" or "text classification".
+        pretrained: True for those that have trained weights, False for the others; None for all.
+
+    Raises:
+        UsageError: There is no such task; the tasks are named.
+
+    Example:
+        >>> list_models("*flow*")
+        ['flowers']
+        >>> list_models(task="text classification")
+        ['sentiment']
+    """
+    found = entries()
+    if task is not None:
+        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", task).lower()
+        tasks = sorted({entry.task_words for entry in found.values()})
+        if not any(words in known for known in tasks):
+            raise unknown("task", task, tasks)
+        found = {name: entry for name, entry in found.items() if words in entry.task_words}
+    return [
+        name
+        for name, entry in found.items()
+        if fnmatch.fnmatchcase(name, pattern) and pretrained in (None, bool(entry.weights))
+    ]
 
 
 def get_spec(name: str) -> Spec:
@@ -200,6 +241,8 @@ def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime
                         task=_called(arguments.get("task")),
                         options=tuple(_options(node.args)),
                         flags=_literal(arguments.get("flags"), {}),
+                        expect=_literal(_keyword(arguments.get("card"), "expect"), {}),
+                        weights=tuple(_keys(arguments.get("weights"))),
                     )
                 )
     return tuple(entries)
@@ -223,6 +266,18 @@ def _literal(node: ast.AST | None, default: Any) -> Any:
         return ast.literal_eval(node) if node is not None else default
     except ValueError:
         return default
+
+
+def _keyword(node: ast.AST | None, name: str) -> ast.AST | None:
+    """Return the value of a keyword of a call."""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((keyword.value for keyword in keywords if keyword.arg == name), None)
+
+
+def _keys(node: ast.AST | None) -> list[str]:
+    """Return the literal keys of a dictionary."""
+    keys = node.keys if isinstance(node, ast.Dict) else []
+    return [key.value for key in keys if isinstance(key, ast.Constant)]
 
 
 def _called(node: ast.AST | None) -> str:

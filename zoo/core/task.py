@@ -85,12 +85,14 @@ class BaseTask:
         accepts: What `predict` takes: "images" (files, or folders of them) or "texts"; empty where a model answers no
             questions about one input. A task that sets it fills `parse` and `show`.
         generates: Whether models make something new, by `sample`.
+        output: The name of the output, where the model has one and its layer is called otherwise; else empty.
         monitor: The validation quantity by which the best epoch is chosen, as the logs call it; less is better.
     """
 
     title: str
     accepts = ""
     generates = False
+    output = ""
     monitor = "val_loss"
 
     # === What every task fills ===

@@ -20,7 +20,7 @@ from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.blocks import instance_norm, patch_critic, residual_network
 from zoo.modeling.gan import AdversarialModel, least_squares
-from zoo.tasks.generative.unpaired_image_translation import UnpairedPictures
+from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
 
 # === Layers ===
 
@@ -165,7 +165,7 @@ _PAPER = dataclasses.replace(
 
 @register(
     data="sneakers_to_boots",
-    task=UnpairedPictures(),
+    task=UnpairedImageTranslation(),
     recipes={"default": _PLAIN, "full": _PAPER},
     tiny={"filters": (4, 8), "depth": 1, "pool": 20},
     card=Card(

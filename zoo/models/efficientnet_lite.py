@@ -17,7 +17,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
-from zoo.tasks.image.classification import Photographs
+from zoo.tasks.image.classification import PhotoClassification
 from zoo.weights import efficientnet_lite0 as imagenet
 
 STAGES = (  # kernel, blocks, filters, expansion, stride; the first and the last stage are never made deeper
@@ -148,7 +148,7 @@ CARD = Card(
 
 @register(
     data="image_folder",
-    task=Photographs(height=224, width=224),
+    task=PhotoClassification(height=224, width=224),
     recipes=RECIPES,
     tiny=TINY,
     card=CARD,
@@ -170,7 +170,7 @@ def efficientnet_lite0(
     return _build("efficientnet_lite0", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=240, width=240), recipes=RECIPES, tiny=TINY, card=CARD)
+@register(data="image_folder", task=PhotoClassification(height=240, width=240), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite1(
     num_classes: int = 1000,
     include_top: bool = True,
@@ -185,7 +185,7 @@ def efficientnet_lite1(
     return _build("efficientnet_lite1", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=260, width=260), recipes=RECIPES, tiny=TINY, card=CARD)
+@register(data="image_folder", task=PhotoClassification(height=260, width=260), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite2(
     num_classes: int = 1000,
     include_top: bool = True,
@@ -200,7 +200,7 @@ def efficientnet_lite2(
     return _build("efficientnet_lite2", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=280, width=280), recipes=RECIPES, tiny=TINY, card=CARD)
+@register(data="image_folder", task=PhotoClassification(height=280, width=280), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite3(
     num_classes: int = 1000,
     include_top: bool = True,
@@ -215,7 +215,7 @@ def efficientnet_lite3(
     return _build("efficientnet_lite3", num_classes, include_top, image_shape, width, depth)
 
 
-@register(data="image_folder", task=Photographs(height=300, width=300), recipes=RECIPES, tiny=TINY, card=CARD)
+@register(data="image_folder", task=PhotoClassification(height=300, width=300), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite4(
     num_classes: int = 1000,
     include_top: bool = True,

@@ -15,7 +15,7 @@ import keras
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.tasks.image.transfer_learning import CASES, Transfer
+from zoo.tasks.image.transfer_learning import CASES, TransferLearning
 
 FOUR_CASES = (
     "Four cases, chosen by size and similarity: " + "; ".join(f"{k}: {c.words}" for k, c in CASES.items()) + "."
@@ -26,7 +26,7 @@ RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2,
 
 @register(
     data="oxford_flowers102",
-    task=Transfer(),
+    task=TransferLearning(),
     recipes={"default": RECIPE},
     tiny={"backbone": "efficientnet_lite_tiny"},
     card=Card(paper="Nilsback, Zisserman 2008", notes=FOUR_CASES),

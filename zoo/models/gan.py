@@ -17,7 +17,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.gan import NoiseToImage
-from zoo.tasks.generative.gan import Adversarial
+from zoo.tasks.generative.gan import ImageGeneration
 
 # === Networks ===
 
@@ -63,7 +63,7 @@ class GAN(NoiseToImage):
 
 @register(
     data="fashion_mnist",
-    task=Adversarial(),
+    task=ImageGeneration(),
     recipes={
         "default": Recipe(
             epochs=60,

@@ -15,12 +15,12 @@ import keras
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.models.flowers import FOUR_CASES, RECIPE
-from zoo.tasks.image.transfer_learning import Landmarks
+from zoo.tasks.image.transfer_learning import LandmarkClassification
 
 
 @register(
     data="image_folder",
-    task=Landmarks(),
+    task=LandmarkClassification(),
     recipes={"default": dataclasses.replace(RECIPE, augment="landmarks")},
     tiny={"backbone": "efficientnet_lite_tiny"},
     card=Card(paper="Weyand 2020, arXiv:2004.01804", notes=FOUR_CASES),

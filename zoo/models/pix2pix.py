@@ -22,7 +22,7 @@ from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.blocks import patch_critic
 from zoo.modeling.gan import AdversarialModel, cross_entropy
-from zoo.tasks.generative.image_translation import PairedPictures
+from zoo.tasks.generative.image_translation import PairedImageTranslation
 
 # === Layers ===
 
@@ -126,7 +126,7 @@ _PAPER = dataclasses.replace(_PLAIN, epochs=200, batch_size=1, augment="flip_shi
 
 @register(
     data="edges_to_garments",
-    task=PairedPictures(),
+    task=PairedImageTranslation(),
     recipes={"default": _PLAIN, "full": _PAPER},
     tiny={"filters": 8},
     card=Card(

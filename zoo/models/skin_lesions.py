@@ -15,12 +15,12 @@ import keras
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.models.flowers import FOUR_CASES, RECIPE
-from zoo.tasks.image.medical import Medical
+from zoo.tasks.image.medical import MedicalClassification
 
 
 @register(
     data="image_folder",
-    task=Medical(),
+    task=MedicalClassification(),
     recipes={"default": dataclasses.replace(RECIPE, augment="skin_lesions")},
     tiny={"backbone": "efficientnet_lite_tiny"},
     card=Card(

@@ -17,7 +17,7 @@ from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.blocks import residual_network
 from zoo.modeling.multi_loss import ObjectiveModel
-from zoo.tasks.generative.style_transfer import Stylisation
+from zoo.tasks.generative import style_transfer as task
 
 # === Subclassed Model ===
 
@@ -65,7 +65,7 @@ class StyleTransfer(ObjectiveModel):
 
 @register(
     data="picture_folder",
-    task=Stylisation(),
+    task=task.StyleTransfer(),
     recipes={
         "default": Recipe(epochs=16, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02, minutes=20),
     },

@@ -15,7 +15,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.tasks.text.language_modeling import LanguageModel
+from zoo.tasks.text.language_modeling import LanguageModeling
 
 # === Step form ===
 
@@ -58,7 +58,7 @@ def _listed(value: Any) -> list[Any]:
 
 @register(
     data="shakespeare",
-    task=LanguageModel(advance=advance, state_widths=state_widths),
+    task=LanguageModeling(advance=advance, state_widths=state_widths),
     recipes={
         "default": Recipe(epochs=5, batch_size=64, learning_rate=4e-3, optimizer="adam", clip_norm=1.0),
         "full": Recipe(

@@ -16,7 +16,7 @@ from keras import layers, ops
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.tasks.text.word_embeddings import WordVectors
+from zoo.tasks.text.word_embeddings import WordEmbeddings
 
 # === Subclassed Model ===
 
@@ -105,7 +105,7 @@ class SkipGram(keras.Model):
 
 @register(
     data="all_texts",
-    task=WordVectors(),
+    task=WordEmbeddings(),
     recipes={"default": Recipe(epochs=4, batch_size=4096, learning_rate=0.2, optimizer="adagrad")},
     tiny={"embedding_dim": 64, "pool": 16},
     card=Card(

@@ -10,56 +10,56 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.tasks.generative.autoencoding import Autoencoding
-    from zoo.tasks.generative.gan import Adversarial
-    from zoo.tasks.generative.image_translation import PairedPictures
-    from zoo.tasks.generative.style_transfer import Stylisation
-    from zoo.tasks.generative.unpaired_image_translation import UnpairedPictures
-    from zoo.tasks.image.classification import Classification, Photographs
-    from zoo.tasks.image.medical import Medical
-    from zoo.tasks.image.transfer_learning import Landmarks, Transfer
+    from zoo.tasks.generative.gan import ImageGeneration
+    from zoo.tasks.generative.image_translation import PairedImageTranslation
+    from zoo.tasks.generative.style_transfer import StyleTransfer
+    from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
+    from zoo.tasks.image.classification import Classification, PhotoClassification
+    from zoo.tasks.image.medical import MedicalClassification
+    from zoo.tasks.image.transfer_learning import LandmarkClassification, TransferLearning
     from zoo.tasks.tabular.binary_classification import BinaryClassification
     from zoo.tasks.tabular.regression import Regression
     from zoo.tasks.text.classification import TextClassification
-    from zoo.tasks.text.language_modeling import LanguageModel
+    from zoo.tasks.text.language_modeling import LanguageModeling
     from zoo.tasks.text.translation import Translation
-    from zoo.tasks.text.word_embeddings import WordVectors
+    from zoo.tasks.text.word_embeddings import WordEmbeddings
 
 _HOMES = {
-    "Adversarial": "generative.gan",
+    "ImageGeneration": "generative.gan",
     "Autoencoding": "generative.autoencoding",
     "BinaryClassification": "tabular.binary_classification",
     "Classification": "image.classification",
-    "Landmarks": "image.transfer_learning",
-    "LanguageModel": "text.language_modeling",
-    "Medical": "image.medical",
-    "PairedPictures": "generative.image_translation",
-    "Photographs": "image.classification",
+    "LandmarkClassification": "image.transfer_learning",
+    "LanguageModeling": "text.language_modeling",
+    "MedicalClassification": "image.medical",
+    "PairedImageTranslation": "generative.image_translation",
+    "PhotoClassification": "image.classification",
     "Regression": "tabular.regression",
-    "Stylisation": "generative.style_transfer",
+    "StyleTransfer": "generative.style_transfer",
     "TextClassification": "text.classification",
-    "Transfer": "image.transfer_learning",
+    "TransferLearning": "image.transfer_learning",
     "Translation": "text.translation",
-    "UnpairedPictures": "generative.unpaired_image_translation",
-    "WordVectors": "text.word_embeddings",
+    "UnpairedImageTranslation": "generative.unpaired_image_translation",
+    "WordEmbeddings": "text.word_embeddings",
 }
 
 __all__ = [
-    "Adversarial",
     "Autoencoding",
     "BinaryClassification",
     "Classification",
-    "Landmarks",
-    "LanguageModel",
-    "Medical",
-    "PairedPictures",
-    "Photographs",
+    "ImageGeneration",
+    "LandmarkClassification",
+    "LanguageModeling",
+    "MedicalClassification",
+    "PairedImageTranslation",
+    "PhotoClassification",
     "Regression",
-    "Stylisation",
+    "StyleTransfer",
     "TextClassification",
-    "Transfer",
+    "TransferLearning",
     "Translation",
-    "UnpairedPictures",
-    "WordVectors",
+    "UnpairedImageTranslation",
+    "WordEmbeddings",
 ]
 
 

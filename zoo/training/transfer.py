@@ -32,7 +32,7 @@ FITTED = ("train", "validation")
 
 
 def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
-    """Train the phases of a `Transfer` task; arguments and result as of `trainer.train`, the best phase is kept."""
+    """Train the phases of a task; arguments and result as of `trainer.train`, and the best phase is kept."""
     task, info = plan.task, dataset.info
     keras.utils.set_random_seed(plan.seed)
     with computing_in(plan.precision):

@@ -7,7 +7,7 @@ import pipelines
 import zoo
 from zoo.core.task import Evaluation
 from zoo.tasks.image import medical
-from zoo.tasks.image.medical import Medical
+from zoo.tasks.image.medical import MedicalClassification
 
 NAMES = ("melanoma", "nevus", "seborrheic_keratosis")
 
@@ -40,7 +40,7 @@ def test_thresholds_count_what_is_missed_and_raised():
 
 def test_metrics_have_the_positive_class_and_every_other(answers):
     outputs, truth = answers
-    told = Medical(sensitivity=0.9).metrics(outputs, truth, info())
+    told = MedicalClassification(sensitivity=0.9).metrics(outputs, truth, info())
     assert next(iter(told)) == "accuracy"
     assert told["positive_class"] == "melanoma"
     assert [row["threshold"] for row in told["thresholds"][:3]] == [0.2, 0.5, 0.8]
@@ -49,28 +49,28 @@ def test_metrics_have_the_positive_class_and_every_other(answers):
     assert told["per_class"]["melanoma"]["auc"] == pytest.approx(told["auc"])
     assert told["per_class"]["nevus"]["sensitivity"] == told["per_class"]["nevus"]["recall"]
     assert len(told["errors"]) == 4
-    assert Medical(positive="nevus").metrics(outputs, truth, info())["positive_class"] == "nevus"
+    assert MedicalClassification(positive="nevus").metrics(outputs, truth, info())["positive_class"] == "nevus"
 
 
 def test_a_split_without_positives_leaves_out_what_is_undefined(answers):
     outputs, truth = answers
-    told = Medical().metrics({"logits": outputs["logits"][truth > 0]}, truth[truth > 0], info())
+    told = MedicalClassification().metrics({"logits": outputs["logits"][truth > 0]}, truth[truth > 0], info())
     assert "auc" not in told
     assert len(told["thresholds"]) == 3
 
 
 def test_the_positive_class_is_told_or_found():
-    assert Medical().positive_class(info(("benign", "malignant"))) == 1
-    assert Medical().positive_class(info(("a", "b", "c"))) == 2
+    assert MedicalClassification().positive_class(info(("benign", "malignant"))) == 1
+    assert MedicalClassification().positive_class(info(("a", "b", "c"))) == 2
     with pytest.raises(zoo.core.errors.UsageError, match="did you mean melanoma"):
-        Medical(positive="melanom").positive_class(info())
+        MedicalClassification(positive="melanom").positive_class(info())
     with pytest.raises(zoo.core.errors.UsageError, match=r"task\.sensitivity"):
-        Medical(sensitivity=0)
+        MedicalClassification(sensitivity=0)
 
 
 def test_figures_are_drawn(answers):
     outputs, truth = answers
-    task = Medical()
+    task = MedicalClassification()
     pictures = {"image": np.zeros((60, 8, 8, 3), np.uint8)}
     evaluation = Evaluation(pictures, outputs, truth, info(), task.metrics(outputs, truth, info()))
     names = [name for name, _ in task.figures(evaluation)]

@@ -16,7 +16,7 @@ from zoo import train
 from zoo.core import plan
 from zoo.core.recipe import Recipe
 from zoo.modeling import backbones
-from zoo.tasks.image.transfer_learning import Transfer
+from zoo.tasks.image.transfer_learning import TransferLearning
 from zoo.training import feature_cache
 
 TINY = {"backbone": "efficientnet_lite_tiny"}
@@ -39,33 +39,33 @@ def info(count, class_counts=None):
     ],
 )
 def test_the_four_cases(count, similarity, case, level, phases):
-    task = Transfer(similarity=similarity)
+    task = TransferLearning(similarity=similarity)
     assert task.case(info(count)) == case
     assert task.model_args(info(count))["level"] == level
     found = task.phases(Recipe(), info(count))
     assert [phase.name for phase in found] == phases
     assert [phase.frozen for phase in found] == [True, False][: len(phases)]
     assert found[-1].statistics == (case == "full")
-    assert Transfer(policy="full").case(info(count)) == "full"
+    assert TransferLearning(policy="full").case(info(count)) == "full"
 
 
 def test_wrong_policies_are_answered():
     with pytest.raises(zoo.core.errors.UsageError, match="did you mean finetune"):
-        Transfer(policy="fintune")
+        TransferLearning(policy="fintune")
     with pytest.raises(zoo.core.errors.UsageError, match=r"task\.similarity"):
-        Transfer(similarity="close")
+        TransferLearning(similarity="close")
     with pytest.raises(zoo.core.errors.UsageError, match="did you mean efficientnet_lite0"):
         backbones.get("efficientnet_lit0")
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
     told = info(110, {"rare": 10, "frequent": 100})
-    half, whole = (Transfer(balance=b).class_weights(told) for b in (0.5, 1.0))
+    half, whole = (TransferLearning(balance=b).class_weights(told) for b in (0.5, 1.0))
     assert half[0] / half[1] == pytest.approx(10**0.5)
     assert whole[0] / whole[1] == pytest.approx(10)
     for weights in (half, whole):
         assert (weights * [10, 100]).sum() / 110 == pytest.approx(1)
-    assert Transfer().class_weights(info(20, {"a": 10, "b": 10})) is None
+    assert TransferLearning().class_weights(info(20, {"a": 10, "b": 10})) is None
 
 
 @pytest.fixture(scope="module")

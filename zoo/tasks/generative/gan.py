@@ -30,7 +30,7 @@ STEPS = 8  # images of a way from one point to another
 
 
 @dataclass(frozen=True)
-class Adversarial(SizedByData):
+class ImageGeneration(SizedByData):
     """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
 
     title = "image generation"

@@ -31,7 +31,7 @@ SHOWN = 10  # pictures of a row in a figure
 
 
 @dataclass(frozen=True)
-class PictureTranslation(SizedByData):
+class ImageTranslation(SizedByData):
     """What both kinds share: their sizes, one picture in, one picture out."""
 
     title = "image to image translation"
@@ -98,7 +98,7 @@ class PictureTranslation(SizedByData):
 
 
 @dataclass(frozen=True)
-class PairedPictures(PictureTranslation):
+class PairedImageTranslation(ImageTranslation):
     """Translation learned from pairs.
 
     Attributes:

@@ -34,7 +34,7 @@ JUDGED = 2  # sides of a crop that a judged one sees
 
 
 @dataclass(frozen=True)
-class Stylisation(BaseTask):
+class StyleTransfer(BaseTask):
     """Style transfer by a feed-forward network.
 
     Attributes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation
-from zoo.tasks.generative.image_translation import SHOWN, WATCHED, PictureTranslation, rows_of
+from zoo.tasks.generative.image_translation import SHOWN, WATCHED, ImageTranslation, rows_of
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +26,7 @@ WAYS = {"a2b": ("a", "b"), "b2a": ("b", "a")}  # direction -> what is given, wha
 
 
 @dataclass(frozen=True)
-class UnpairedPictures(PictureTranslation):
+class UnpairedImageTranslation(ImageTranslation):
     """Translation both ways; two models are served, `a2b` and `b2a`, and each gets a bundle."""
 
     monitor = "val_frechet_distance"

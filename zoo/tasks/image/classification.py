@@ -82,7 +82,7 @@ class Classification(ImageTask, ClassifierTask):
 
 
 @dataclass(frozen=True)
-class Photographs(Classification):
+class PhotoClassification(Classification):
     """Classification of photographs; the contract also has `features`, the embedding before the classifier.
 
     Attributes:

@@ -14,7 +14,7 @@ import numpy as np
 from zoo.core.errors import UsageError, unknown
 from zoo.core.task import Evaluation
 from zoo.tasks.classifier import softmax
-from zoo.tasks.image.transfer_learning import Transfer
+from zoo.tasks.image.transfer_learning import TransferLearning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ THRESHOLDS = (0.2, 0.5, 0.8)
 
 
 @dataclass(frozen=True)
-class Medical(Transfer):
+class MedicalClassification(TransferLearning):
     """Classification with a stated positive class.
 
     Attributes:

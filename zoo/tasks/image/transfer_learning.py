@@ -15,7 +15,7 @@ import numpy as np
 from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import Phase, Prediction
-from zoo.tasks.image.classification import Photographs
+from zoo.tasks.image.classification import PhotoClassification
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
@@ -53,7 +53,7 @@ SIMILARITIES = ("similar", "different")
 
 
 @dataclass(frozen=True)
-class Transfer(Photographs):
+class TransferLearning(PhotoClassification):
     """Photographs, from a pretrained backbone in one or two phases.
 
     Attributes:
@@ -122,7 +122,7 @@ class Transfer(Photographs):
 
 
 @dataclass(frozen=True)
-class Landmarks(Transfer):
+class LandmarkClassification(TransferLearning):
     """Classification that answers with tags.
 
     Attributes:

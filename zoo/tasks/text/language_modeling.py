@@ -34,7 +34,7 @@ IGNORED = -1  # the target of a token that is only there to warm the state up
 
 
 @dataclass(frozen=True)
-class LanguageModel(BaseTask):
+class LanguageModeling(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
     Attributes:

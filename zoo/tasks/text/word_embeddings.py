@@ -37,7 +37,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class WordVectors(BaseTask):
+class WordEmbeddings(BaseTask):
     """Skip-gram over running text; the model has `similarity` and its own `train_step`.
 
     Attributes:
