@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 8
 
-.PHONY: setup demo test check format tables proof bench bench-full clean
+.PHONY: setup demo test test-without-onednn check format tables proof bench bench-full clean
 .DEFAULT_GOAL = help
 
 help:
@@ -27,6 +27,11 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# the proof with TensorFlow's own kernels, as on a processor where oneDNN is off
+test-without-onednn: setup
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 --dist loadscope tests/export -k "faults or onednn or compare or test_parity"
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 tests/zoo -k "proven_bundle and (cyclegan or style_transfer) or muon_turns"
 
 check: setup
 	$(BIN)/ruff format --check .

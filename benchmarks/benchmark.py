@@ -9,11 +9,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export.runtime import onednn
 from pipelines.sources.storage import cache_root
 from zoo.core.errors import ZooError
 
@@ -31,6 +32,8 @@ class Contender:
         script: Below `benchmarks/`.
         arguments: Of the script.
         requirements: Packages that it needs beside ours; they get a venv of their own.
+        environment: Variables that it gets. Whether TensorFlow uses oneDNN is left to it otherwise: a peer runs as its
+            users have it.
         missing: Why it cannot run here; empty if it can.
     """
 
@@ -39,6 +42,7 @@ class Contender:
     arguments: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ()
     missing: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,15 +156,18 @@ def _once(contender: Contender, turn: int) -> dict[str, Any]:
         python = _python(contender.requirements)
     except subprocess.CalledProcessError:
         return {"not_run": f"pip could not install {', '.join(contender.requirements)}"}
-    done = _start(python, contender.script, *contender.arguments, turn=turn)
+    done = _start(python, contender.script, *contender.arguments, turn=turn, environment=contender.environment)
     if done.returncode != 0 or not done.stdout.strip():
         return {"not_run": f"exit code {done.returncode}: {_last(done.stderr)}"}
     return json.loads(_last(done.stdout))
 
 
-def _start(python: str, script: str, *arguments: str, turn: int = 0) -> subprocess.CompletedProcess[str]:
+def _start(
+    python: str, script: str, *arguments: str, turn: int = 0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if k != onednn.VARIABLE},
+        **(environment or {}),
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": str(HERE.parent),
         "BENCHMARK_DATA": str(cache_root() / "benchmarks"),

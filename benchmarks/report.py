@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.benchmark import HERE, NEVER, Score, Work, reached
 from benchmarks.plots import draw
+from export.runtime import onednn
 from pipelines.sources.storage import write_atomic
 from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
@@ -35,6 +36,7 @@ def machine() -> dict[str, Any]:
         "processor": processor(),
         "cores": os.cpu_count(),
         "bfloat16": has_bfloat16(),
+        **onednn.describe(),
         "load": round(LOAD, 1),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
         "git": git_revision(),
@@ -80,7 +82,7 @@ def table(results: dict[str, Any]) -> str:
     lines = ["| work | who, and against whom | to reach | reached | measured on |", "|---|---|---:|---:|---|"]
     for name, work in sorted(results.items()):
         here = work["machine"]
-        where = f"{here['processor'].split(' (')[0]}, load {here.get('load', 0):g}"
+        where = f"{here['processor'].split(' (')[0]}{_instructions(here)}, load {here.get('load', 0):g}"
         lines += [f"| `{name}` | {_pair(goal)} | {_aim(goal)} | {_times(goal)} | {where} |" for goal in work["goals"]]
     pictures = [f"![{name}](docs/benchmarks/{name}.png)" for name in sorted(results)]
     pairs = [f"| {' | '.join(pictures[i : i + 2])} |" for i in range(0, len(pictures), 2)]
@@ -117,7 +119,7 @@ def markdown(results: dict[str, Any]) -> str:
     for name, work in sorted(results.items()):
         here = work["machine"]
         what = "higher is better" if work["higher_is_better"] else "lower is better"
-        where = f"{here['cores']} cores of {here['processor']}, {here['date']}{_shared(here)}"
+        where = f"{here['cores']} cores of {here['processor']}{_instructions(here)}, {here['date']}{_shared(here)}"
         lines += [f"## {work['title']}", "", f"`python -m benchmarks {name}`, {work['unit']}, {what}; medians of "]
         lines[-1] += f"{work['rounds']} rounds in turn, {where}."
         lines += ["", f"| contender | {work['unit']} | spread, and what else was told |", "|---|---:|---:|"]
@@ -127,6 +129,13 @@ def markdown(results: dict[str, Any]) -> str:
         lines += ["", f"![{name}](../docs/benchmarks/{name}.png)"]
         lines.append("")
     return "\n".join(lines)
+
+
+def _instructions(machine: dict[str, Any]) -> str:
+    """Return which instruction set was there and whether our side used oneDNN; nothing for older results."""
+    if "onednn" not in machine:
+        return ""
+    return f" with {machine['instruction_set']}, oneDNN {'on' if machine['onednn'] else 'off'}"
 
 
 def _shared(machine: dict[str, Any]) -> str:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
+
+from export.runtime import onednn
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL") or "3"  # TensorFlow reads it when imported
+onednn.choose()
 
 _HOMES = {
     "export_model": "export.exporter",

@@ -10,13 +10,17 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import USAGE, DataError
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported, which is later
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads both when it is imported, which is later
+if platform.machine().lower() in ("x86_64", "amd64") and "tensorflow" not in sys.modules:
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # where off is the default, it is half as fast
 
 if TYPE_CHECKING:
     from pipelines import augment, images, text

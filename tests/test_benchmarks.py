@@ -233,3 +233,14 @@ def test_a_race_that_reaches_nothing_lasts_for_ever():
     race.judge(0.5)
     assert race.told()["value"] == math.inf
     assert race.told()["best accuracy"] == 0.5
+
+
+def test_peers_run_as_their_users_have_them(tmp_path, monkeypatch):
+    """We turn oneDNN on for ourselves; whoever is compared with us is not given it unless the benchmark says so."""
+    monkeypatch.setattr(benchmark, "HERE", tmp_path)
+    (tmp_path / "peer.py").write_text(
+        "import json, os; print(json.dumps({'value': int(os.environ.get('TF_ENABLE_ONEDNN_OPTS', -1))}))"
+    )
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
+    assert benchmark._once(Contender("peer", "peer.py"), 0)["value"] == -1
+    assert benchmark._once(Contender("peer", "peer.py", environment={"TF_ENABLE_ONEDNN_OPTS": "0"}), 0)["value"] == 0

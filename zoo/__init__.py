@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import export  # noqa: F401  (sets what TensorFlow reads when it is imported: log level, oneDNN)
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Weights

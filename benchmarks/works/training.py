@@ -5,11 +5,15 @@ cores of an AMD EPYC, which has no AMX, bfloat16 multiplies only 1.9 times as fa
 """
 
 from benchmarks.benchmark import Contender, Goal, Work
+from export.runtime import onednn
 from zoo.training.autotune import has_bfloat16
 
 TORCH = ("torch>=2.9", "numpy")
 NO_BFLOAT16 = "" if has_bfloat16() else "this processor has no bfloat16 arithmetic"
 OURS, KERAS, PYTORCH = "zoo, {}", "Keras fit, {}", "PyTorch channels_last, {}"
+OURS_OFF, KERAS_ON = "zoo without oneDNN, {}", "Keras fit with oneDNN, {}"
+ON, OFF = ({onednn.VARIABLE: value} for value in "10")
+IS_DEFAULT = "TensorFlow turns oneDNN on by itself on this processor" if onednn.is_default() else ""
 BOUND = "matrix multiplications alone, {}"
 
 
@@ -17,7 +21,9 @@ def _contenders(network: str, precision: str, missing: str) -> tuple[Contender, 
     words = (network, precision)
     return (
         Contender(OURS.format(precision), "ours/fit.py", (*words, "none"), missing=missing),
+        Contender(OURS_OFF.format(precision), "ours/fit.py", (*words, "none"), (), missing, OFF),
         Contender(KERAS.format(precision), "peers/keras_fit.py", words, missing=missing),
+        Contender(KERAS_ON.format(precision), "peers/keras_fit.py", words, (), missing or IS_DEFAULT, ON),
         Contender(PYTORCH.format(precision), "peers/pytorch_fit.py", words, TORCH, missing=missing),
         Contender(BOUND.format(precision), "peers/matmul.py", words, missing=missing),
     )

@@ -138,12 +138,16 @@ def run_foreign(
     endpoints: Sequence[Endpoint],
     cases: Mapping[str, Sequence[Case]],
     runtimes: Sequence[Runtime],
+    again_with: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Run]:
-    """Run an artifact on cases, in a fresh process for each runtime: {runtime name: run}."""
+    """Run an artifact on cases, in a fresh process for each runtime: {runtime name: run}.
+
+    `again_with` is as of `run_all`.
+    """
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         write_golden(Path(scratch) / "golden", {name: list(found) for name, found in cases.items()})
         contract = Contract(tuple(endpoints))
         names = tuple(endpoint.name for endpoint in endpoints)
         plan = {r.name: (r, [Artifact(format, str(path.resolve()), names)]) for r in runtimes}
-        found = run_all(Path(scratch), contract, plan, ())
+        found = run_all(Path(scratch), contract, plan, (), again_with=again_with)
     return {name: run for (name, _), run in found.items()}

@@ -21,8 +21,9 @@ from export.errors import CheckFailed, ExportError
 from export.parity.comparison import judge_energy, judge_output
 from export.parity.distance import is_real, measure
 from export.parity.golden import Case, cases_for
-from export.parity.noise_floor import noise, steady, unsteady_rows
+from export.parity.noise_floor import noise, row_noise, steady, unsteady_rows
 from export.parity.policy import Policy
+from export.runtime import onednn
 from export.runtime.execution import Run
 
 WAYS = 24  # orders of inputs that are tried where only values can tell
@@ -126,15 +127,31 @@ def _conclude(
     cases = _with_outputs(cases, values)
     for case in cases:
         case.unsteady = unsteady_rows(case, runs[0].arrays[one.name], Policy())
+        case.row_noise = row_noise(case, runs[0].arrays[one.name], Policy())
     pairs = _pair_outputs(one, other, asked)
     scored = []
     for number, way in enumerate(meeting.ways):
         got = _values([_renamed(c, other, way, number) for c in cases], runs[1].arrays[other.name])
         outputs = by_value(pairs, values, got)
-        scored.append((_score(values, got, outputs), way, got, outputs))
-    _, way, got, outputs = min(scored, key=lambda entry: entry[0])
+        scored.append((_score(values, got, outputs), number, way, got, outputs))
+    _, number, way, got, outputs = min(scored, key=lambda entry: entry[0])
     floor = noise(cases, runs[0].arrays[one.name])
+    floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[other.name])
     judge(result, one, other, (way, outputs), cases, values, got, floor)
+
+
+def _kernels(
+    cases: Sequence[Case], number: int, outputs: Sequence[Pair], arrays: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """Return how far the candidate's kernels differ from each other, by the names of the reference."""
+    renamed = {
+        f"{case.name}/{variant}/{pair.reference}": value
+        for case in cases
+        for pair in outputs
+        for variant in ("main", "kernels")
+        if (value := arrays.get(f"{case.name}@{number}/{variant}/{pair.candidate}")) is not None
+    }
+    return noise(cases, renamed).get("kernels", {})
 
 
 def _pair_outputs(one: Endpoint, other: Endpoint, asked: Mapping[str, str]) -> list[Pair]:
@@ -168,9 +185,9 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
 
 
 def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
-    runtime = runtime_for(description.format)
-    runs = run_foreign(description.path, description.format, endpoints, cases, [runtime])
-    return runs[runtime.name]
+    runtime, environment = runtime_for(description.format), onednn.other_kernels()
+    again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
+    return run_foreign(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
 
 
 def _must_have_run(description: Description, run: Run, endpoint: Endpoint) -> None:
@@ -244,8 +261,8 @@ def judge(
     policy, figures = Policy(), {}
     classes = {t.name for t in (*one.outputs, *other.outputs) if t.meaning in ("logits", "probabilities")}
     for pair in pairs[1]:
-        noisy = max((outputs.get(pair.reference, 0.0) for outputs in floor.values()), default=0.0)
-        noisy = noisy if noisy <= policy.ceiling else 0.0
+        measured = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
+        noisy = max((value for value in measured if value <= policy.ceiling), default=0.0)
         found, figure = _judge_pair(pair, cases, values, got, noisy, policy, bool({*classes} & {pair.reference}))
         figures[pair.reference] = figure
         result.findings += [f"{one.name or 'the model'}: {text}" for text in found[:3]]

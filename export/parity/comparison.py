@@ -25,19 +25,23 @@ def judge_output(case: Judged, output: str, value: np.ndarray, floor: float, pol
         return [f"{where} has shape {value.shape} instead of {reference.shape}"]
     if value.dtype != reference.dtype:
         return [f"{where} has dtype {value.dtype} instead of {reference.dtype}"]
+    allowed = (
+        policy.tolerances(floor, case.row_noise.get(output), reference.dtype, len(reference))
+        if is_real(reference)
+        else None
+    )
     reference, value = steady(case, reference), steady(case, value)
-    if not is_real(reference):
+    if allowed is None:
         wrong = int(np.sum(reference != value))
         return [f"{where} differs in {wrong} of {reference.size} values"] if wrong else []
     if not np.array_equal(np.isfinite(reference), np.isfinite(value)):
         return [f"{where} is not finite in other places than the reference"]
-    errors = row_errors(reference, value)
-    tolerance = policy.tolerance(floor, reference.dtype)
-    if np.any(errors > tolerance):
-        worst = int(np.argmax(errors))
+    errors, allowed = row_errors(reference, value), steady(case, allowed)
+    if np.any(errors > allowed):
+        worst = int(np.argmax(errors / allowed))
         place = int(steady(case, np.arange(len(case.outputs[output])))[worst])
         name = f"row {place}" + (f" ({case.rows[place]})" if case.rows else "")
-        return [f"{where} differs by {errors[worst]:.2g} in {name} (tolerance {tolerance:.2g})"]
+        return [f"{where} differs by {errors[worst]:.2g} in {name} (tolerance {allowed[worst]:.2g})"]
     return []
 
 

@@ -41,6 +41,7 @@ class Case:
         chain: {state input: output that is its next value} where the rows are steps of one sequence, else empty.
         outputs: Arrays by output name, filled in by the reference; empty if it raised.
         unsteady: Named rows at which the reference itself jumps, filled in by it too: no runtime is judged there.
+        row_noise: By how much each named row of an output moves by itself; measured in every proof anew.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Case:
     chain: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     unsteady: tuple[int, ...] = ()
+    row_noise: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def cases_for(

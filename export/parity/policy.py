@@ -34,6 +34,11 @@ class Policy:
         """Return the largest allowed difference in units of the row: policy, or a multiple of the noise floor."""
         return max(self.relative, 4 * float(np.finfo(dtype).eps), self.multiple * floor)
 
+    def tolerances(self, floor: float, noise: np.ndarray | None, dtype: np.dtype, rows: int) -> np.ndarray:
+        """Return what each row is allowed, (rows,): a named row that moves by itself a multiple of that, too."""
+        common = np.full(rows, self.tolerance(floor, dtype))
+        return common if noise is None or len(noise) != rows else np.maximum(common, self.multiple * noise)
+
     def to_json(self) -> dict[str, float]:
         """Return the plain form that certificates hold."""
         return asdict(self)
@@ -48,3 +53,4 @@ class Judged(Protocol):
     may_raise: bool
     outputs: Mapping[str, np.ndarray]
     unsteady: tuple[int, ...]
+    row_noise: Mapping[str, np.ndarray]

@@ -58,6 +58,7 @@ class Certificate:
         noise_floor: {endpoint: {output: largest difference of an artifact from itself}}, as measured in this proof.
         environment: Where the proof ran.
         between: {endpoint: the largest difference of any two artifacts from each other}.
+        jumps: {endpoint: {case: named rows at which the reference itself jumps, so that nothing is judged there}}.
     """
 
     artifacts: list[Row]
@@ -65,6 +66,7 @@ class Certificate:
     noise_floor: dict[str, dict[str, float]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     between: dict[str, Any] = field(default_factory=dict)
+    jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -100,13 +102,15 @@ class Certificate:
             "noise_floor": self.noise_floor,
             "environment": self.environment,
             "between": self.between,
+            "jumps": self.jumps,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
-        return cls(rows, data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
+        found = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
+        return cls(rows, *found, data.get("jumps", {}))
 
 
 def _sentence(row: Row) -> str:

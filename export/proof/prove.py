@@ -19,12 +19,13 @@ from export.formats import hdf5
 from export.parity import recurrent_steps
 from export.parity.comparison import Verdict, between, broken_promises, constant_outputs, judge_endpoint
 from export.parity.golden import Case
-from export.parity.noise_floor import noise
+from export.parity.noise_floor import EXCUSES, noise, row_noise, unsteady_rows
 from export.parity.policy import Policy
 from export.parity.quantization import judge_quantised
 from export.parity.rest_requests import judge_replies
 from export.proof import image_diff, layer_diff
 from export.proof.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
+from export.runtime import onednn
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 
@@ -86,7 +87,9 @@ def prove(
     policy = policy or Policy()
     chosen = {name: r for name, r in RUNTIMES.items() if (runtimes is None or name in runtimes) and r.version}
     plan = {name: (r, found) for name, r in chosen.items() if (found := _artifacts_of(subject, r))}
-    runs = run_all(subject.folder, subject.contract, plan, (subject.dependency or {}).get("modules", ()))
+    modules = (subject.dependency or {}).get("modules", ())
+    runs = run_all(subject.folder, subject.contract, plan, modules, again_with=_again_with(plan))
+    jumps = _find_jumps(subject, [*runs.values(), *([subject.live] if subject.live else [])], policy)
     floor = _floor([*runs.values(), *([subject.live] if subject.live else [])], subject.cases, policy)
     rows = [_judge_live(subject, floor, policy)] if subject.live else []
     for artifact in subject.artifacts:
@@ -104,6 +107,7 @@ def prove(
             rows.append(row)
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
     exact = {
         (a.path, r): run
         for (r, path), run in runs.items()
@@ -112,7 +116,30 @@ def prove(
     }
     if subject.pictures:
         image_diff.draw(subject.pictures, subject.contract, subject.cases, exact)
-    return Certificate(rows, policy.to_json(), floor, environment, between(exact, subject.live, subject.cases))
+    return Certificate(rows, policy.to_json(), floor, environment, between(exact, subject.live, subject.cases), jumps)
+
+
+def _again_with(plan: Mapping[str, object]) -> dict[str, Mapping[str, str]]:
+    """Return which runtime runs a second time with TensorFlow's other kernels: the one whose process starts fastest."""
+    name = next((name for name in ("c_api", "tensorflow") if name in plan), None)
+    environment = onednn.other_kernels()
+    return {name: environment} if name and environment else {}
+
+
+def _find_jumps(subject: Subject, runs: Sequence[Run], policy: Policy) -> dict[str, dict[str, list[str]]]:
+    """Measure how steady each named row is, and mark those that jump; return all that are marked, the recorded too."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for endpoint, cases in subject.cases.items():
+        for case in cases:
+            rows = set(case.unsteady)
+            for arrays in (run.arrays.get(endpoint, {}) for run in runs):
+                rows |= set(unsteady_rows(case, arrays, policy, EXCUSES))
+                for output, moved in row_noise(case, arrays, policy).items():
+                    case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), moved)
+            case.unsteady = tuple(sorted(rows))
+            if rows:
+                found.setdefault(endpoint, {})[case.name] = [case.rows[i] for i in case.unsteady]
+    return found
 
 
 def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:

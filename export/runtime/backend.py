@@ -35,7 +35,6 @@ def load_tensorflow() -> Any:
         ExportError: If Keras runs on another backend.
     """
     if "tensorflow" not in sys.modules or "keras" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             with quiet_stderr():
                 import keras

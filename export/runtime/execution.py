@@ -44,6 +44,7 @@ def run_all(
     plan: Mapping[str, tuple[Runtime, Sequence[Artifact]]],
     modules: Sequence[str],
     golden: Path | None = None,
+    again_with: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[tuple[str, str], Run]:
     """Run every artifact in every runtime that the plan names, in parallel up to the cores.
 
@@ -53,20 +54,23 @@ def run_all(
         plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, each beside other work.
         modules: Modules that hold classes of the model, which Keras files may need.
         golden: The inputs; None for those of the bundle.
+        again_with: {runtime name: environment} of what runs a second time with other kernels. Its outputs are the
+            variant "kernels" of the first run.
 
     Returns:
         {(runtime name, artifact path): run}.
     """
     found: dict[tuple[str, str], Run] = {}
-    golden = golden or folder / "golden"
+    others: dict[tuple[str, str], Run] = {}
+    golden, again_with = golden or folder / "golden", again_with or {}
 
-    def work(name: str, unfinished: Sequence[Future[None]]) -> None:
+    def work(name: str, unfinished: Sequence[Future[None]], environment: Mapping[str, str] | None = None) -> None:
         wait(unfinished)
         runtime, artifacts = plan[name]
         left = [artifact for artifact in artifacts if artifact.state is None]
         needed = modules if set(runtime.formats) & set(KERAS_FORMATS) else ()
-        for path, run in _run_runtime(folder, contract, runtime, left, needed, golden).items():
-            found[name, path] = run
+        for path, run in _run_runtime(folder, contract, runtime, left, needed, golden, environment).items():
+            (found if environment is None else others)[name, path] = run
 
     with ThreadPoolExecutor(process.cores()) as pool:
         # conversions first, for they are the longest, and what waits for them must stand behind them in the queue
@@ -76,9 +80,21 @@ def run_all(
             artifact.finish = None
         behind = {name: [finishing[a.path] for a in plan[name][1] if a.path in finishing] for name in plan}
         working = [pool.submit(work, name, behind[name]) for name in sorted(plan, key=lambda name: len(behind[name]))]
+        working += [pool.submit(work, name, behind[name], again_with[name]) for name in plan if name in again_with]
     for future in [*finishing.values(), *working]:
         future.result()
+    for key, run in others.items():
+        _add_kernels(found[key], run)
     return found
+
+
+def _add_kernels(run: Run, other: Run) -> None:
+    """Add what other kernels made of the judged inputs to a run."""
+    for endpoint, arrays in other.arrays.items():
+        for key, value in arrays.items():
+            case, variant, output = key.split("/", 2)
+            if variant == "main":
+                run.arrays.setdefault(endpoint, {})[f"{case}/kernels/{output}"] = value
 
 
 def _run_runtime(
@@ -88,6 +104,7 @@ def _run_runtime(
     artifacts: Sequence[Artifact],
     modules: Iterable[str],
     golden: Path,
+    environment: Mapping[str, str] | None,
 ) -> dict[str, Run]:
     runs: dict[str, Run] = {}
     while left := [artifact for artifact in artifacts if artifact.path not in runs]:
@@ -101,7 +118,7 @@ def _run_runtime(
                 "artifacts": [_order(folder, contract, runtime, artifact) for artifact in left],
             }
             packages = sorted({name.partition(".")[0] for name in modules})
-            ended = process.run_script(runtime.script, job, Path(scratch), packages)
+            ended = process.run_script(runtime.script, job, Path(scratch), packages, environment)
             for artifact in left:
                 if (run := _collect(results, artifact)) is not None:
                     runs[artifact.path] = run

@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from export.runtime import onednn
 
 RUNNERS = Path(__file__).parent.parent / "runners"
 TIMEOUT = 900.0  # seconds for one process; a model that needs longer can be given more by EXPORT_TIMEOUT
@@ -47,7 +49,13 @@ def memory_bound() -> int | None:
         return None
 
 
-def run_script(script: str, job: dict[str, Any], folder: Path, packages: Iterable[str] = ()) -> Ended:
+def run_script(
+    script: str,
+    job: dict[str, Any],
+    folder: Path,
+    packages: Iterable[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Ended:
     """Run `runners/<script>` on a job in a fresh process and wait for it.
 
     Args:
@@ -55,6 +63,7 @@ def run_script(script: str, job: dict[str, Any], folder: Path, packages: Iterabl
         job: The job, written to `folder` as JSON together with a "memory" bound.
         folder: An empty or shared scratch folder; the log stays there.
         packages: Top-level packages that the process may import from where this process would find them.
+        environment: Variables that the process has beside or instead of those of this process.
     """
     job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
     job_file.write_text(json.dumps(job | {"memory": memory_bound()}))
@@ -67,7 +76,7 @@ def run_script(script: str, job: dict[str, Any], folder: Path, packages: Iterabl
             stdout=log,
             stderr=log,
             cwd=folder,
-            env=_environment(packages),
+            env=_environment(packages) | dict(environment or {}),
             start_new_session=True,
         )
         try:
@@ -88,7 +97,8 @@ def run_script(script: str, job: dict[str, Any], folder: Path, packages: Iterabl
 
 
 def _environment(packages: Iterable[str]) -> dict[str, str]:
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONHASHSEED": "0"}
+    environment = onednn.DEFAULT | dict(os.environ)
+    environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONHASHSEED": "0"}
     paths = [path for path in map(_home, packages) if path]
     if paths:
         inherited = environment.get("PYTHONPATH")

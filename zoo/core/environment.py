@@ -28,7 +28,6 @@ def prepare() -> None:
         raise UsageError("TF_USE_LEGACY_KERAS is set, and this zoo needs Keras 3: unset it and run again")
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise _other_backend(os.environ["KERAS_BACKEND"])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _share_arenas()
     try:
         with _quiet_stderr():

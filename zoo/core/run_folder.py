@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import MissingError, UsageError, ZooError
@@ -143,7 +144,10 @@ class Run:
                 "info": info.to_json(),
                 "versions": versions(),
                 "git": git_revision(),
-                "machine": {"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
+                "machine": {
+                    **{"python": platform.python_version(), "cpus": os.cpu_count(), "system": platform.platform()},
+                    **onednn.describe(),
+                },
                 "command": sys.argv,
                 **extra,
             },

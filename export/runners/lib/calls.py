@@ -50,8 +50,9 @@ def run_endpoint(
     """Run every case of an endpoint.
 
     The variants of a case are "main", which is judged; "again", an identical second call of the first judged case; and
-    where noise is measured, "rows" (one row at a time), "nudged" (every real input moved by two steps of its dtype) and
-    what else `functions` holds (such as "graph").
+    where noise is measured, "rows" (one row at a time), "company" (the same rows in a batch of twice the size),
+    "nudged" and "nudged_own" (every real input moved by two steps of its dtype at the scale of its feature, and at its
+    own) and what else `functions` holds (such as "graph").
 
     Returns:
         Arrays by "<case>/<variant>/<output>", and errors by "<case>/<variant>".
@@ -67,22 +68,34 @@ def run_endpoint(
         if measure_noise and case["judged"]:
             plan |= {name: (name, batch) for name in functions if name != "main"}
             rows = len(next(iter(case["inputs"].values())))
-            if batch is None and not case.get("chain") and 1 < rows <= ROWS:
-                plan["rows"] = ("graph" if "graph" in functions else "main", 1)
+            if batch is None and not case.get("chain") and 0 < rows <= ROWS:
+                compiled = "graph" if "graph" in functions else "main"
+                plan |= {"rows": (compiled, 1)} if rows > 1 else {}
+                plan["company"] = (compiled, None)
             if rows <= ROWS and not case.get("chain") and any(v.dtype.kind == "f" for v in case["inputs"].values()):
-                plan["nudged"] = ("main", batch)
+                plan |= {"nudged": ("main", batch), "nudged_own": ("main", batch)}
         for variant, (name, size) in plan.items():
-            inputs = nudge(case["inputs"], scales) if variant == "nudged" else case["inputs"]
+            inputs = _inputs_of(variant, case["inputs"], scales)
             try:
                 if chain := case.get("chain"):
                     outputs = in_steps(functions[name], inputs, chain)
                 else:
                     outputs = in_batches(functions[name], inputs, size)
+                if variant == "company":
+                    outputs = {key: value[:rows] for key, value in outputs.items()}
             except Exception as error:  # whatever a runtime raises is a result, not a crash
                 errors[f"{case['name']}/{variant}"] = one_line(error)
                 continue
             arrays |= {f"{case['name']}/{variant}/{key}": np.asarray(value) for key, value in outputs.items()}
     return arrays, errors
+
+
+def _inputs_of(variant: str, inputs: Arrays, scales: Mapping[str, np.ndarray]) -> Arrays:
+    if variant == "company":
+        return {name: np.concatenate([value, value[::-1]]) for name, value in inputs.items()}
+    if variant == "nudged":
+        return nudge(inputs, scales)
+    return nudge(inputs, {}, seed=1) if variant == "nudged_own" else inputs
 
 
 def scales_of(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -101,7 +114,7 @@ def scales_of(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     return found
 
 
-def nudge(inputs: Arrays, scales: Mapping[str, np.ndarray]) -> Arrays:
+def nudge(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Arrays:
     """Return inputs with every real value moved up or down by `NUDGE` steps of its dtype at the scale of its feature.
 
     No program in that dtype can be asked to say more of a model than what a few such steps leave of it: a
@@ -109,9 +122,11 @@ def nudge(inputs: Arrays, scales: Mapping[str, np.ndarray]) -> Arrays:
 
     Args:
         inputs: Arrays by input name.
-        scales: The largest ordinary values of each real input, as `scales_of` returns them.
+        scales: The largest ordinary values of each real input, as `scales_of` returns them; without one the scale of
+            a value is its own.
+        seed: Of the directions.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
 
     def moved(value: np.ndarray, scale: np.ndarray) -> np.ndarray:
         if value.dtype.kind != "f":

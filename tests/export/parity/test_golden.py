@@ -217,3 +217,23 @@ def test_the_noise_of_a_sum_that_cancels_covers_another_order_of_summation():
     floor = spread(arrays["a/main/y"], arrays["a/nudged/y"])
     assert 0 < apart < Policy().multiple * floor < 1e-4
     assert not any("nudged" in key for key in run_endpoint(functions, cases, None, measure_noise=False)[0])
+
+
+def test_rows_are_run_alone_in_company_and_nudged_at_two_scales():
+    """A function that depends on its batch is seen, one row by itself too."""
+    calls = []
+
+    def function(inputs):
+        calls.append(inputs["x"].copy())
+        return {"y": inputs["x"] + len(inputs["x"])}
+
+    x = np.array([[1.0, 1000.0]], np.float32)
+    cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
+    arrays, _ = run_endpoint({"main": function}, cases, None, measure_noise=True)
+    assert {key.split("/")[1] for key in arrays} == {"main", "again", "company", "nudged", "nudged_own"}
+    assert arrays["a/company/y"].shape == x.shape
+    assert spread(arrays["a/main/y"], arrays["a/company/y"]) > 9e-4
+    np.testing.assert_array_equal(next(c for c in calls if len(c) == 2), np.concatenate([x, x]))
+    own = nudge({"x": np.array([[1e-3, 0.0]], np.float32)}, {}, seed=1)["x"]
+    assert 0 < abs(own[0, 0] - np.float32(1e-3)) < 1e-9
+    assert own[0, 1] == 0

@@ -9,7 +9,7 @@ import pytest
 
 from export.parity.comparison import judge_endpoint, judge_energy
 from export.parity.distance import by_size, energy, measure, row_errors, spread, top1
-from export.parity.noise_floor import judge_noise, noise, steady, unsteady_rows
+from export.parity.noise_floor import EXCUSES, VARIANTS, judge_noise, noise, row_noise, steady, unsteady_rows
 from export.parity.policy import Policy
 
 POLICY = Policy()
@@ -23,6 +23,7 @@ class Case:
     may_raise: bool = False
     outputs: dict = field(default_factory=dict)
     unsteady: tuple = ()
+    row_noise: dict = field(default_factory=dict)
 
 
 def real(*values):
@@ -262,6 +263,58 @@ def test_nudged_noise_is_measured_on_ordinary_rows_and_is_no_fault():
     assert noise([Case(outputs={"y": y})], arrays) == {"rows": {"y": 0.0}, "nudged": {"y": 0.25}}
     assert noise([Case(outputs={"y": y}, rows=("low", "high"))], arrays) == {"rows": {"y": 0.0}}
     assert judge_noise({"nudged": {"y": 0.2}}, POLICY) == []
+
+
+def test_rows_that_jump_are_no_noise_and_any_small_change_finds_them():
+    """A row of one colour through instance normalisation is all rounding: in another batch it is another image."""
+    y, apart = real([1.0], [2.0], [3.0]), real([1.0], [3.0], [3.0])
+    case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
+    for variant in VARIANTS:
+        assert unsteady_rows(case, {"a/main/y": y, f"a/{variant}/y": apart}, POLICY) == (1,), variant
+    arrays = {"a/main/y": y, "a/rows/y": apart, "a/company/y": y + real([0.0], [0.0], [1e-3])}
+    assert judge_noise(noise([case], arrays), POLICY) == [
+        "outputs depend on the batch: y differs by 0.5, batch 1 against batch N (ceiling 0.0001)",
+        "outputs depend on the batch: y differs by 0.00033, batch N against batch 2 N (ceiling 0.0001)",
+    ]
+    case.unsteady = (1,)
+    assert noise([case], arrays)["rows"] == {"y": 0.0}
+    (finding,) = judge_noise(noise([case], arrays), POLICY)  # other named rows still are judged
+    assert finding.startswith("outputs depend on the batch: y differs by 0.00033")
+
+
+def test_an_artifact_that_depends_on_its_batch_excuses_nothing():
+    y, apart = real([1.0], [2.0]), real([1.0], [3.0])
+    case = Case(outputs={"y": y}, rows=("zeros", "ones"))
+    for variant in ("rows", "company", "graph"):
+        assert unsteady_rows(case, {"a/main/y": y, f"a/{variant}/y": apart}, POLICY, EXCUSES) == ()
+    for variant in EXCUSES:
+        assert unsteady_rows(case, {"a/main/y": y, f"a/{variant}/y": apart}, POLICY, EXCUSES) == (1,)
+
+
+def test_a_steep_named_row_is_allowed_what_it_moves_by_and_no_other_row_is():
+    y = real([1.0], [2.0], [3.0])
+    case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
+    arrays = {"a/main/y": y, "a/nudged/y": y + real([0], [2e-3], [0]), "a/kernels/y": y + real([0], [0], [0.3])}
+    case.row_noise = row_noise(case, arrays, POLICY)
+    np.testing.assert_allclose(case.row_noise["y"], [0, 1e-3, 0], rtol=1e-3)  # a jump widens nothing
+    assert noise([case], arrays) == {}
+    assert judge_endpoint([case], {"a/main/y": y + real([0], [7e-3], [0])}, {}, {}).findings == []
+    (finding,) = judge_endpoint([case], {"a/main/y": y + real([0], [9e-3], [0])}, {}, {}).findings
+    assert "in row 1 (ones) (tolerance 0.004)" in finding
+    (finding,) = judge_endpoint([case], {"a/main/y": y + real([5e-5], [7e-3], [0])}, {}, {}).findings
+    assert "in row 0 (zeros) (tolerance 1e-05)" in finding
+    case.unsteady = (2,)
+    (finding,) = judge_endpoint([case], {"a/main/y": y + real([0], [9e-3], [9])}, {}, {}).findings
+    assert "in row 1 (ones)" in finding
+    assert row_noise(Case(outputs={"y": y}), arrays, POLICY) == {}  # ordinary rows have the floor of all
+
+
+def test_other_kernels_raise_the_floor_and_are_no_fault():
+    y = real([1.0], [2.0])
+    arrays = {"a/main/y": y, "a/kernels/y": y + np.float32(5e-5)}
+    measured = noise([Case(outputs={"y": y})], arrays)
+    assert measured["kernels"]["y"] == pytest.approx(5e-5, rel=0.01)
+    assert judge_noise({"kernels": {"y": 0.5}}, POLICY) == []
 
 
 def test_rows_at_which_the_reference_jumps_are_not_judged():

@@ -82,7 +82,10 @@ def test_muon_turns_as_keras_does(shape):
     gradient = random.normal(size=shape).astype("float32")
     gradient[..., 0] *= 1e-4  # directions of little weight are turned, too
     turned = theirs.zeropower_via_newtonschulz5(gradient.reshape(-1, shape[-1]), 5)
-    np.testing.assert_allclose(ours.zeropower_via_newtonschulz5(gradient, 5), np.reshape(turned, shape), atol=1e-5)
+    # in directions of little weight each of the five steps multiplies by muon_a, rounding errors included: kernels that
+    # add in another order end that far apart
+    atol = ours.muon_a**5 * np.finfo("float32").eps
+    np.testing.assert_allclose(ours.zeropower_via_newtonschulz5(gradient, 5), np.reshape(turned, shape), atol=atol)
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
