@@ -32,7 +32,7 @@ test: setup
 
 # the proof with TensorFlow's own kernels, as on a processor where oneDNN is off
 test-without-onednn: setup
-	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 --dist loadscope tests/export -k "faults or onednn or compare or parity"
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 --dist loadscope tests/export -k "faults or onednn or compare or test_parity"
 	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 tests/zoo -k "proven_bundle and (cyclegan or style_transfer) or muon_turns"
 
 check: setup
