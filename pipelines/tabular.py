@@ -166,3 +166,21 @@ def row(columns: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[
         else:
             values[name] = np.array(str(given[name]).encode(), object)
     return values
+
+
+def times(table: Table) -> np.ndarray | None:
+    """Return datetime64[h] (rows,) of the columns `date` (ISO 8601) and, if it is there, `hour`; None without a date.
+
+    Example:
+        >>> times({"date": np.array(["2011-01-31"], object), "hour": np.array(["05"], object)})
+        array(['2011-01-31T05'], dtype='datetime64[h]')
+    """
+    if "date" not in table:
+        return None
+    days = np.array([_text(cell) for cell in table["date"]], "datetime64[h]")
+    hours = [int(_text(cell)) for cell in table["hour"]] if "hour" in table else [0] * len(days)
+    return days + np.array(hours, "timedelta64[h]")
+
+
+def _text(cell: str | bytes) -> str:
+    return cell.decode() if isinstance(cell, bytes) else str(cell)

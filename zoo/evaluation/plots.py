@@ -7,23 +7,40 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
 
 def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Plot every quantity that is validated against epochs, training and validation in one panel."""
+    """Plot training and validation of every quantity that is validated, and the learning rate, against epochs.
+
+    One epoch is no curve: its values are shown as bars.
+    """
     names = [n.removeprefix("val_") for n in history[0] if n.startswith("val_")]
-    figure = Figure(figsize=(5 * max(len(names), 1), 3.6), layout="constrained")
-    epochs = [row["epoch"] for row in history]
+    names += ["learning_rate"] if "learning_rate" in history[0] else []
+    figure = Figure(figsize=(4.5 * max(len(names), 1), 3.6), layout="constrained")
     for axes, name in zip(np.atleast_1d(figure.subplots(1, max(len(names), 1))), names, strict=False):
-        for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            if key in history[0]:
-                axes.plot(epochs, [row[key] for row in history], label=label, marker=".")
-        axes.set(xlabel="epoch", title=name.replace("_", " "))
+        series = {label: key for label, key in (("training", name), ("validation", f"val_{name}")) if key in history[0]}
+        series = {"learning rate": name} if name == "learning_rate" else series
+        axes.set(title=name.replace("_", " "))
+        if len(history) == 1:
+            axes.bar_label(axes.bar(list(series), [history[0][key] for key in series.values()]), fmt="{:.3g}")
+            axes.margins(y=0.15)
+            continue
+        for label, key in series.items():
+            axes.plot([row["epoch"] for row in history], [row[key] for row in history], label=label, marker=".")
+        axes.set(xlabel="epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend()
+        if len(series) > 1:
+            axes.legend()
     figure.suptitle(title)
+    return figure
+
+
+def caption(figure: Figure, text: str) -> Figure:
+    """Write a line below a figure, such as which model it shows on which data."""
+    figure.supxlabel(text, fontsize=8, color="grey")
     return figure
 
 
@@ -75,13 +92,17 @@ def calibration(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> 
 
 
 def roc(truth: np.ndarray, probabilities: np.ndarray, names: Sequence[str], positive: int) -> Figure:
-    """Plot sensitivity against 1 - specificity of each class against the rest, the positive one in front."""
+    """Plot sensitivity against 1 - specificity of each class against the rest, the positive one in front.
+
+    Of two classes only the positive one: the curve of the other is the same, mirrored.
+    """
     from sklearn.metrics import auc, roc_curve
 
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linestyle=":")
-    for label in sorted(range(len(names)), key=lambda i: i != positive):
+    shown_classes = [positive] if len(names) == 2 else sorted(range(len(names)), key=lambda i: i != positive)
+    for label in shown_classes:
         if 0 < (truth == label).sum() < len(truth):
             raised, found, _ = roc_curve(truth == label, probabilities[:, label])
             shown = f"{names[label]}{' (positive)' if label == positive else ''}: AUC {auc(raised, found):.3f}"
@@ -110,13 +131,23 @@ def precision_recall(truth: np.ndarray, probabilities: np.ndarray, names: Sequen
     return figure
 
 
-def over_time(truth: np.ndarray, predicted: np.ndarray, label: str) -> Figure:
-    """Plot what was and what was predicted, in the order of the rows, and one against the other."""
+def over_time(truth: np.ndarray, predicted: np.ndarray, label: str, times: np.ndarray | None = None) -> Figure:
+    """Plot actual and predicted values in the order of the rows, and one against the other.
+
+    Args:
+        truth: (N,).
+        predicted: (N,).
+        label: Name and unit.
+        times: datetime64 (N,) of the rows, or None where they have none.
+    """
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     line, cloud = figure.subplots(1, 2, width_ratios=(3, 1))
-    line.plot(truth, label="actual", linewidth=1)
-    line.plot(predicted, label="predicted", linewidth=1)
-    line.set(xlabel="row of the test split", ylabel=label, title="Predicted and actual")
+    x = np.arange(len(truth)) if times is None else times
+    line.plot(x, truth, label="actual", linewidth=1)
+    line.plot(x, predicted, label="predicted", linewidth=1)
+    line.set(xlabel="row of the test split" if times is None else "", ylabel=label, title="Predicted and actual")
+    if times is not None:
+        line.xaxis.set_major_formatter(ConciseDateFormatter(line.xaxis.get_major_locator()))
     line.legend()
     ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
     cloud.plot(ends, ends, color="grey", linewidth=0.8)

@@ -69,7 +69,14 @@ class StyleTransfer(ObjectiveModel):
     recipes={
         "default": Recipe(epochs=16, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02, minutes=20),
     },
-    tiny={"filters": (4, 8, 8), "depth": 1, "task.side": 32, "task.crops": 2, "task.gatys_steps": 6, "recipe.minutes": 0},
+    tiny={
+        "filters": (4, 8, 8),
+        "depth": 1,
+        "task.side": 32,
+        "task.crops": 2,
+        "task.gatys_steps": 6,
+        "recipe.minutes": 0,
+    },
     card=Card(
         paper="Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155",
         notes="One network knows one style; text and faces suffer. Made for images from 64x64 up.",

@@ -65,7 +65,9 @@ class Regression(TabularTask):
     ) -> Evaluation:
         """Compare with gradient boosting and with the season's last value, in one table."""
         compared = {"this model": dict(evaluation.metrics)} | self._baselines(dataset, evaluation.split)
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+        times = tabular.times(tabular.collect(dataset[evaluation.split]))
+        dated = {} if times is None else {"times": times}
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=dated)
 
     def _baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
         """Return what gradient boosting (scikit-learn's defaults) and the season's last value reach."""
@@ -92,7 +94,10 @@ class Regression(TabularTask):
         predicted = evaluation.outputs[self.output]
         name = evaluation.info.statistics["target"]["name"]
         label = f"{name} ({self.unit})" if self.unit else name
-        yield "predicted_and_actual", plots.over_time(evaluation.truth, predicted, label)
+        yield (
+            "predicted_and_actual",
+            plots.over_time(evaluation.truth, predicted, label, evaluation.arrays.get("times")),
+        )
 
     def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the number."""
