@@ -31,7 +31,9 @@ def test_importing_and_listing_needs_no_tensorflow():
 
 
 def test_unknown_dataset_is_answered_with_the_nearest_name():
-    with pytest.raises(pipelines.DataError, match='"fashion_minst"; did you mean fashion_mnist') as caught:
+    with pytest.raises(
+        pipelines.DataError, match="unknown dataset 'fashion_minst'; did you mean fashion_mnist"
+    ) as caught:
         pipelines.load("fashion_minst")
     assert caught.value.exit_code == 2
 
