@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
-from export.contract import Contract
+from export.bundle.gate import code_refusal, refusal
+from export.contract import KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
 from export.parity.golden import read_golden
-from export.proof.certificate import FAIL, PASS, Certificate, Row
+from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
 from export.proof.prove import Subject, prove
 
 
 def verify_bundle(
-    path: str | os.PathLike[str], *, runtimes: Sequence[str] | None = None, require: Sequence[str] = ()
+    path: str | os.PathLike[str],
+    *,
+    runtimes: Sequence[str] | None = None,
+    require: Sequence[str] = (),
+    trust: Collection[str] = (),
 ) -> Certificate:
     """Check every file of a bundle, and run every artifact again in fresh processes.
 
@@ -24,9 +29,11 @@ def verify_bundle(
         path: The bundle.
         runtimes: Run only these; None for all.
         require: Runtimes and formats without which the certificate is incomplete.
+        trust: Packages, installed here, whose code the Keras files may import; and operators of a SavedModel that may
+            be run although they are not on the list of inference operators.
 
     Returns:
-        The new certificate. Damaged files are not run.
+        The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
         ExportError: If `path` is no bundle, or a runtime is unknown.
@@ -42,10 +49,17 @@ def verify_bundle(
     contract = Contract.from_json(manifest["contract"])
     if problem := _labels(folder, contract):
         row.state, row.reason = FAIL, problem
+    artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
+    code = code_refusal(folder, manifest["code_dependency"], trust)
+    for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
+        if artifact.state is None and code and artifact.format in KERAS_FORMATS:
+            artifact.state, artifact.reason = NOT_RUN, code
+        elif artifact.state is None and (reason := refusal(folder, data, trust)):
+            artifact.state, artifact.reason = FAIL, reason
     subject = Subject(
         folder,
         contract,
-        [Artifact.from_json(data) for data in manifest["artifacts"]],
+        artifacts,
         read_golden(folder / "golden", contract),
         manifest["code_dependency"],
         demanded=frozenset(manifest["demanded"]),

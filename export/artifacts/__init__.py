@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import zipfile
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Description:
         flagged: {"flex", "custom", "random", "stateful": names}: what keeps an artifact from running everywhere, or
             from giving the same answer twice.
         acts: What in it could act on the machine that runs it, a sentence each.
+        unlisted: Operators that are not on the list of inference operators; `acts` speaks of them too.
     """
 
     path: Path
@@ -58,6 +60,7 @@ class Description:
     operations: dict[str, int] = field(default_factory=dict)
     flagged: dict[str, list[str]] = field(default_factory=dict)
     acts: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
@@ -144,7 +147,25 @@ def describe(path: Path) -> Description:
     return description
 
 
-def refuse(description: Description, trust: bool) -> None:
-    """Raise CheckFailed for an artifact that can act, unless it is trusted."""
-    if description.acts and not trust:
-        raise CheckFailed(f"{description.path} is refused: {description.acts[0]}; --trust lets it be tried")
+ANY = "any"  # in `trust`: whatever an artifact holds
+
+
+def refuse(description: Description, trust: Collection[str]) -> None:
+    """Raise CheckFailed for an artifact that can act, unless it is trusted.
+
+    Args:
+        description: The artifact.
+        trust: Names of operators that may be run although they are not on the list of inference operators; `ANY`
+            trusts the whole artifact.
+    """
+    if is_trusted(description, trust):
+        return
+    names = [name for name in description.unlisted if name not in trust] if len(description.acts) == 1 else []
+    words = " ".join(f"--trust {name}" for name in names) or f"--trust {ANY}"
+    raise CheckFailed(f"{description.path} is refused: {description.acts[0]}; {words} lets it be run")
+
+
+def is_trusted(description: Description, trust: Collection[str]) -> bool:
+    """Return whether an artifact holds nothing that could act on the machine but what is trusted; see `refuse`."""
+    only_unlisted = len(description.acts) == 1 and bool(description.unlisted)
+    return ANY in trust or not description.acts or (only_unlisted and set(description.unlisted) <= set(trust))

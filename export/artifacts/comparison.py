@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +36,7 @@ def compare(
     *,
     samples: Mapping[str, np.ndarray] | None = None,
     match: Mapping[str, str] | None = None,
-    trust: bool = False,
+    trust: Collection[str] = (),
 ) -> Comparison:
     """Compare two artifacts of any format, ours or a stranger's.
 
@@ -48,7 +48,7 @@ def compare(
         candidate: Another.
         samples: Real inputs (N, ...) by the names of the reference; drawn where they are not given.
         match: {output of the reference: output of the candidate}, not to be guessed.
-        trust: Run artifacts that can act on this machine.
+        trust: Operators that may be run although they are not on the list of inference operators; "any" runs anything.
 
     Raises:
         MissingError: If an artifact or what runs it is not there.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,15 +20,10 @@ RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|S
 STATEFUL = re.compile(
     "^Assign|^(Resource)?(Scatter|Sparse)?Apply|^ResourceScatter|Enqueue|^LookupTableInsert|^StackPush"
 )
-# These read or write files, open connections or call Python. SaveV2 and its kin are at home in a saver only.
-ACTING = re.compile(
-    "^(ReadFile|WriteFile|MatchingFiles|WholeFileReader.*|TextLineReader.*|TFRecordReader.*|.*FixedLengthRecordReader.*"
-    "|.*(TFRecord|TextLine|FixedLengthRecord|Sql|Csv|Save|Load|Snapshot|Python|Service).*Dataset.*|PyFunc.*|EagerPyFunc"
-    "|PrintV2|.*Summary.*Writer.*|Write.*Summary.*|DebugIdentity.*|DebugNumericSummary.*|RpcCall.*|RpcServer.*|Rpc.*"
-    "|Save|SaveV2|SaveSlices|Restore|RestoreV2|RestoreSlice|MergeV2Checkpoints|GenerateVocabRemapping"
-    "|LoadAndRemapMatrix|CheckpointExists|Experimental.*Dataset|.*DataServiceDataset.*)$"
-)
 SAVING = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
+TABLE_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
+STRING = 7  # DT_STRING of types.proto
+ALLOWED = Path(__file__).with_name("inference_operators.txt")
 
 
 def read(description: Description) -> None:
@@ -57,7 +54,8 @@ def read(description: Description) -> None:
         "random": [op for op in description.operations if RANDOM.search(op)],
         "stateful": [op for op in description.operations if STATEFUL.search(op)],
     }
-    description.acts = list(_acts(graph, served))
+    description.unlisted = _unlisted(graph, served)
+    description.acts = list(_acts(graph, description.unlisted))
     description.parameters = _parameters(description)
 
 
@@ -94,6 +92,7 @@ class _Graph:
         self.saver = [
             name for name in (saver.save_tensor_name, saver.restore_op_name, saver.filename_tensor_name) if name
         ]
+        self.assets = {_node_name(asset.tensor_info.name): asset.filename for asset in meta.asset_file_def}
 
     def reached(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
         """Return {(function or "", node name): operator} behind some tensors, inside called functions included."""
@@ -117,6 +116,48 @@ class _Graph:
                 for inner in self.functions[name].node_def:
                     found[name, inner.name] = inner.op
                     self._enter(inner, called, found)
+
+    def tables_are_assets(self) -> bool:
+        """Return whether every table that is read from a file is read from an asset of the artifact."""
+        scopes = {"": list(self.nodes.values())} | {name: list(f.node_def) for name, f in self.functions.items()}
+        return all(
+            self._is_asset(scope, node.input[1], set())
+            for scope, nodes in scopes.items()
+            for node in nodes
+            if node.op in TABLE_FILES
+        )
+
+    def _is_asset(self, scope: str, tensor: str, seen: set[tuple[str, str]]) -> bool:
+        """Follow a tensor to where it comes from, out of functions through every call of them."""
+        name = _node_name(tensor)
+        if (scope, name) in seen:
+            return False
+        seen.add((scope, name))
+        nodes = {n.name: n for n in self.functions[scope].node_def} if scope else self.nodes
+        if name in nodes:
+            node = nodes[name]
+            if node.op in ("Identity", "StopGradient"):
+                return self._is_asset(scope, node.input[0], seen)
+            if node.op == "ReadVariableOp" and not scope:
+                return self._holds_asset(_node_name(node.input[0]), seen)
+            return not scope and name in self.assets
+        arguments = [a.name for a in self.functions[scope].signature.input_arg] if scope else []
+        if name not in arguments:
+            return False
+        position, everywhere = arguments.index(name), {"": self.nodes.values()}
+        everywhere |= {f: function.node_def for f, function in self.functions.items()}
+        calls = [(f, node) for f, inner in everywhere.items() for node in inner if scope in _called(node)]
+        return bool(calls) and all(
+            position < len(node.input) and self._is_asset(f, node.input[position], seen) for f, node in calls
+        )
+
+    def _holds_asset(self, variable: str, seen: set[tuple[str, str]]) -> bool:
+        """Return whether all that is ever assigned to a variable of strings is an asset."""
+        inside = [node for f in self.functions.values() for node in f.node_def]
+        if any(node.op == "AssignVariableOp" and node.attr["dtype"].type == STRING for node in inside):
+            return False  # which variable a function assigns to is not followed
+        assigned = [n for n in self.nodes.values() if n.op == "AssignVariableOp" and _node_name(n.input[0]) == variable]
+        return bool(assigned) and all(self._is_asset("", node.input[1], seen) for node in assigned)
 
     def everything(self) -> dict[tuple[str, str], str]:
         """Return every node, those inside functions included."""
@@ -143,12 +184,38 @@ def _unknown(operations: Iterable[str]) -> Iterator[str]:
     return (op for op in operations if op_def_registry.get(op) is None)
 
 
-def _acts(graph: _Graph, served: Mapping[tuple[str, str], str]) -> Iterator[str]:
-    """Say which operators could act. Saving belongs to the saver; anywhere else it writes or reads files."""
+def _unlisted(graph: _Graph, served: Mapping[tuple[str, str], str]) -> list[str]:
+    """Return the operators that are not on the list of inference operators.
+
+    Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else these
+    read or write files.
+    """
     saver = set(graph.reached(graph.saver)) - set(served)
-    found = {op for key, op in graph.everything().items() if ACTING.match(op) and not (op in SAVING and key in saver)}
-    if found:
-        yield f"its graph holds {', '.join(sorted(found))}, which can reach files, the network or Python"
+    operators = {op for key, op in graph.everything().items() if not (op in SAVING and key in saver)}
+    return sorted(operators - allowed_operators() - set(graph.functions) - set(TABLE_FILES))
+
+
+def _acts(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
+    if unlisted:
+        yield (
+            f"its graph holds {', '.join(unlisted)}, not on the list of inference operators: it may reach "
+            f"files, the network or Python"
+        )
+    if not graph.tables_are_assets():
+        yield "its graph reads a table from a file that is not among its assets"
+    if names := [name for name in graph.assets.values() if not _is_plain(name)]:
+        yield f"its asset {names[0]} lies outside its folder"
+
+
+@functools.cache
+def allowed_operators() -> frozenset[str]:
+    """Return the operators that a graph may hold without being trusted."""
+    lines = ALLOWED.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
 def _parameters(description: Description) -> int | None:

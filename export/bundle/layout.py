@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.bundle.gate import check_manifest
 from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
@@ -130,9 +131,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ExportError: If there is none that can be read.
     """
     try:
-        return json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ExportError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error})") from error
+    return check_manifest(folder, manifest)
 
 
 def read_verdict(folder: Path) -> str:
@@ -160,7 +162,7 @@ def damage(folder: Path) -> list[str]:
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
     found = differences(folder)
     if not found:
-        listed = json.loads((folder / MANIFEST).read_text())["files"]
+        listed = read_manifest(folder)["files"]
         now = {name: digest for name, digest in _promised(folder, SUMS).items() if name != MANIFEST}
         if {name: entry["sha256"] for name, entry in listed.items()} != now:
             found.append(f"{MANIFEST} lists other files than {SUMS}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from export.bundle.gate import code_refusal, refusal
 from export.bundle.layout import read_manifest
 from export.contract import Contract
-from export.errors import ExportError, MissingError
+from export.errors import CheckFailed, ExportError, MissingError
 from export.runners.lib import protocol
 from export.runners.lib.calls import in_batches
 from export.runtime.backend import load_tensorflow, quiet_stderr
@@ -61,19 +62,27 @@ class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
         return len(self._functions)
 
 
-def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: str | None = None) -> Loaded:
+def load(
+    path: str | os.PathLike[str],
+    format: str = "saved_model",
+    quantize: str | None = None,
+    trust: Collection[str] = (),
+) -> Loaded:
     """Load one artifact of a bundle in this process.
 
     Args:
         path: The bundle.
         format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel by the loader of TF Serving.
         quantize: Of TFLite: None for float32, or "float16", "dynamic", "int8".
+        trust: Packages whose code a Keras file may import, and operators of a SavedModel that may be run although they
+            are not on the list of inference operators.
 
     Returns:
         A mapping from endpoint names to functions of named NumPy arrays, any number of rows.
 
     Raises:
         ExportError: If the bundle does not hold that format.
+        CheckFailed: If the artifact could execute code that is not trusted.
         MissingError: If the runtime is not installed.
     """
     folder = Path(path)
@@ -87,6 +96,9 @@ def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: st
         missing = " ".join(filter(None, (wanted, quantize)))
         raise ExportError(f"{folder} holds no {missing}; it has {', '.join(a['path'] for a in present)}")
     contract, artifact = Contract.from_json(manifest["contract"]), found[0]
+    code = code_refusal(folder, manifest["code_dependency"], trust) if artifact["format"] == "keras" else None
+    if reason := code or refusal(folder, artifact, trust):
+        raise CheckFailed(f"{artifact['path']} of {folder} is not loaded: {reason}")
     try:
         opened = _open(folder, contract, artifact, manifest, runner)
     except ImportError as error:

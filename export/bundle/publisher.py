@@ -10,12 +10,13 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
+from export.bundle.gate import refusal
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
 
@@ -40,7 +41,11 @@ class Published:
 
 
 def publish(
-    source: str | os.PathLike[str], base_path: str | os.PathLike[str], *, version: int | str = "next"
+    source: str | os.PathLike[str],
+    base_path: str | os.PathLike[str],
+    *,
+    version: int | str = "next",
+    trust: Collection[str] = (),
 ) -> Published:
     """Publish the SavedModel of a bundle as a version under a TF Serving base path.
 
@@ -51,10 +56,11 @@ def publish(
         source: A proven bundle.
         base_path: The folder of one model's versions; made if it is not there.
         version: "next", "time" (seconds since 1970), or a positive int64.
+        trust: Operators that may be served although they are not on the list of inference operators.
 
     Raises:
         ExportError: If `source` holds no SavedModel, or the version is taken or no version.
-        CheckFailed: If the bundle is damaged or its proof does not hold.
+        CheckFailed: If the bundle is damaged, its proof does not hold, or its SavedModel could act on the server.
     """
     folder, base = Path(source), Path(base_path).absolute()
     if not folder.is_dir():
@@ -65,14 +71,19 @@ def publish(
     verdict = layout.read_verdict(folder)
     if verdict != "pass":
         raise CheckFailed(f"the proof of {folder} says {verdict}; only a bundle that passed is published")
-    paths = [a["path"] for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
-    if not paths:
+    saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
+    if not saved_models:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")
+    if reason := refusal(folder, saved_models[0], trust):
+        raise CheckFailed(reason)
+    paths = [artifact["path"] for artifact in saved_models]
     promised = {
         name.removeprefix(f"{paths[0]}/"): entry["sha256"]
         for name, entry in manifest["files"].items()
         if name.startswith(f"{paths[0]}/")
     }
+    if not {"saved_model.pb", "variables/variables.index"} <= set(promised):
+        raise CheckFailed(f"{folder} does not list the files of {paths[0]}; export it again")
     record = {"schema": 1, "bundle": folder.resolve().name, "verdict": verdict}
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
     return publish_folder(folder / paths[0], base, promised, record, version)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from commandline import Console, common_options
+from export.cli.options import trust_option
 
 
 @click.command("compare")
@@ -16,14 +17,14 @@ from commandline import Console, common_options
 @click.argument("candidate", type=click.Path(path_type=Path))
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--match", multiple=True, metavar="OUT=OUT", help="This output is that one; may be repeated.")
-@click.option("--trust", is_flag=True, help="Run artifacts that can act on this machine.")
+@trust_option
 @common_options
 def command(
     reference: Path,
     candidate: Path,
     samples: Path | None,
     match: tuple[str, ...],
-    trust: bool,
+    trust: tuple[str, ...],
     console: Console,
 ) -> None:
     """Feed two artifacts of any format the same inputs, each in a fresh process. Exit code 0 same, 1 different."""

@@ -9,26 +9,28 @@ from typing import Any
 import click
 
 from commandline import Console, common_options
+from export.cli.options import trust_option
 
 
 @click.command("inspect")
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--trust", is_flag=True, help="Exit with 0 also for an artifact that can act.")
+@trust_option
 @common_options
-def command(artifact: Path, trust: bool, console: Console) -> None:
+def command(artifact: Path, trust: tuple[str, ...], console: Console) -> None:
     """Show what ARTIFACT is: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it could act on the machine."""
-    from export.artifacts import describe
+    from export.artifacts import describe, is_trusted
 
     description = describe(artifact)
     if console.json:
         console.result(description.to_json())
     elif not console.quiet:
         _show(description)
+    trusted = is_trusted(description, trust)
     for sentence in description.acts:
-        click.echo(f"{'note' if trust else 'error'}: {sentence}", err=True)
+        click.echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)
     if not console.json and not console.quiet:
         click.echo(f"Next: python -m export compare {artifact} OTHER")
-    sys.exit(1 if description.acts and not trust else 0)
+    sys.exit(0 if trusted else 1)
 
 
 def _show(description: Any) -> None:

@@ -7,18 +7,20 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from export.cli.options import trust_option
 
 
 @click.command("publish")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("base_path", type=click.Path(path_type=Path))
 @click.option("--version", default="next", show_default=True, metavar="next|N|time", help="The version to publish as.")
+@trust_option
 @common_options
-def command(bundle: Path, base_path: Path, version: str, console: Console) -> None:
+def command(bundle: Path, base_path: Path, version: str, trust: tuple[str, ...], console: Console) -> None:
     """Publish the SavedModel of BUNDLE under BASE_PATH, whole or not at all; no version there is ever touched."""
     from export.bundle.publisher import publish
 
-    published = publish(bundle, base_path, version=version)
+    published = publish(bundle, base_path, version=version, trust=trust)
     if console.json:
         console.result({"path": str(published.path), "version": published.version})
     elif not console.quiet:

@@ -8,15 +8,16 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from export.cli.options import trust_option
 
 
 @click.command("serve-check")
 @click.argument("base_path", type=click.Path(path_type=Path))
 @click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
 @click.option("--kills", default=10, show_default=True, help="Publishers that are killed while a reader polls.")
-@click.option("--trust", is_flag=True, help="Run a model that can act on this machine.")
+@trust_option
 @common_options
-def command(base_path: Path, require: tuple[str, ...], kills: int, trust: bool, console: Console) -> None:
+def command(base_path: Path, require: tuple[str, ...], kills: int, trust: tuple[str, ...], console: Console) -> None:
     """Check, level by level, whether TF Serving would take what lies under BASE_PATH.
 
     The last level runs tensorflow_model_server, if TENSORFLOW_MODEL_SERVER holds its path. Exit code 0 pass, 1 fail,

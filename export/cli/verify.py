@@ -9,6 +9,7 @@ import click
 
 from commandline import Console, common_options
 from export.cli import show_certificate
+from export.cli.options import trust_option
 
 
 @click.command("verify")
@@ -16,18 +17,20 @@ from export.cli import show_certificate
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Run only this runtime; may be repeated.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
+@trust_option
 @common_options
 def command(
     bundle: Path,
     runtimes: tuple[str, ...],
     require: tuple[str, ...],
     junit: Path | None,
+    trust: tuple[str, ...],
     console: Console,
 ) -> None:
     """Prove BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 something required is missing here."""
     from export.verifier import verify_bundle
 
-    certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require)
+    certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require, trust=trust)
     if junit is not None:
         from export.proof.certificate import to_junit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import importlib.machinery
 import json
 import os
 import signal
@@ -99,19 +99,25 @@ def run_script(
 def _environment(packages: Iterable[str]) -> dict[str, str]:
     environment = onednn.DEFAULT | dict(os.environ)
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONHASHSEED": "0"}
-    paths = [path for path in map(_home, packages) if path]
+    paths = [path for path in map(home_of, packages) if path]
     if paths:
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([*paths, *([inherited] if inherited else [])])
     return environment
 
 
-def _home(package: str) -> str | None:
-    """Return the folder from which this process would import a top-level package."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError):
-        return None
+def home_of(package: str) -> str | None:
+    """Return the folder that an installed package is imported from; what only the current folder holds is not one."""
+    loaded = getattr(sys.modules.get(package), "__path__", None)
+    if loaded:
+        return str(Path(next(iter(loaded))).resolve().parent)
+    here = os.path.realpath(os.getcwd())
+    named = {os.path.realpath(p) for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p}
+    path = [p for p in sys.path if p and (os.path.realpath(p) != here or here in named)]
+    spec = importlib.machinery.PathFinder.find_spec(package, path)
+    for finder in sys.meta_path:  # such as that of an editable install
+        if spec is None and finder is not importlib.machinery.PathFinder and hasattr(finder, "find_spec"):
+            spec = finder.find_spec(package, None)
     if spec is None:
         return None
     if spec.submodule_search_locations:

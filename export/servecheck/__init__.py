@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def check_serving(
     *,
     require: Sequence[str] = (),
     kills: int = KILLS,
-    trust: bool = False,
+    trust: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Check the version that TF Serving would pick from a base path, level by level.
@@ -70,7 +70,7 @@ def check_serving(
         base_path: The folder of one model's versions, ours or a stranger's.
         require: More levels without which the verdict is incomplete.
         kills: How many publishes are killed in the poller level.
-        trust: Run a model that can act on this machine.
+        trust: Operators that may be run although they are not on the list of inference operators.
         progress: Told of each stage.
 
     Raises:

@@ -1,0 +1,113 @@
+"""What a bundle that came from elsewhere may make this machine do: nothing, unless the user trusts it by name.
+
+Checksums find damage, not malice: whoever can write the folder can write the sums. So every reader of a bundle comes
+through here before it loads anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from export.artifacts import describe, refuse
+from export.errors import ExportError
+from export.runtime.process import home_of
+
+SCHEMA = Path(__file__).with_name("manifest.schema.json")
+TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may need
+EXECUTABLE = ("saved_model", "keras", "hdf5")  # formats that can hold code or operators that act on the machine
+
+
+def check_manifest(folder: Path, manifest: Any) -> dict[str, Any]:
+    """Return the manifest of a bundle if it is one, and if everything that it names lies inside the bundle.
+
+    Raises:
+        ExportError: If it is not valid against `manifest.schema.json`, or a path leads out of the bundle.
+    """
+    from jsonschema.exceptions import best_match
+
+    version = manifest.get("schema") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > 1:
+        raise ExportError(f"{folder} has manifest schema {version}, which this version does not know: upgrade it")
+    problem = best_match(_validator().iter_errors(manifest))
+    if problem is not None:
+        where = ".".join(map(str, problem.absolute_path)) or "manifest.json"
+        raise ExportError(f"{folder} is not a bundle: manifest.json is malformed at {where}: {problem.message[:200]}")
+    for artifact in manifest["artifacts"]:
+        check_path(folder, artifact["path"])
+    for name in manifest["files"]:
+        check_path(folder, name)
+    return manifest
+
+
+@functools.cache
+def _validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def check_path(folder: Path, name: str) -> None:
+    """Raise ExportError for a path that is absolute or leads out of the bundle.
+
+    Example:
+        >>> check_path(Path("bundle"), "saved_model/1")
+        >>> check_path(Path("bundle"), "../elsewhere")
+        Traceback (most recent call last):
+        export.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
+    """
+    path = PurePosixPath(name)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or "\\" in name
+        or "\0" in name
+        or not path.parts
+        or ":" in path.parts[0]
+    ):
+        raise ExportError(f"{folder} names {name!r}, which is not a path inside it")
+
+
+def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -> str | None:
+    """Return why an artifact is not loaded, or None. It is read, and nothing of it is run.
+
+    Args:
+        folder: The bundle.
+        artifact: As in the manifest.
+        trust: Operators of a SavedModel that may be run all the same.
+    """
+    if artifact["format"] not in EXECUTABLE:
+        return None
+    try:
+        refuse(describe(folder / artifact["path"]), trust)
+    except ExportError as error:
+        return str(error)
+    return None
+
+
+def code_refusal(folder: Path, dependency: Mapping[str, Any] | None, trust: Collection[str]) -> str | None:
+    """Return why the code that Keras files of a bundle need is not imported, or None.
+
+    Only installed packages are: ours, or those that the user trusts by name; never from the bundle or the current
+    folder.
+
+    Args:
+        folder: The bundle.
+        dependency: {"package", "modules"} of the manifest, or None.
+        trust: Names of packages.
+    """
+    packages = sorted({name.partition(".")[0] for name in (dependency or {}).get("modules", ())})
+    unknown = [name for name in packages if name not in TRUSTED and name not in trust]
+    if unknown:
+        words = " ".join(f"--trust {name}" for name in unknown)
+        return f"needs the code of {', '.join(unknown)}, which is not trusted; {words} lets it be imported"
+    for name in packages:
+        home = home_of(name)
+        if home is None:
+            return f"needs the code of {name}, which is not installed; install it"
+        if Path(home).is_relative_to(folder.resolve()):
+            return f"needs the code of {name}, which lies in the bundle itself; it is never imported from there"
+    return None
