@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+import sys
+
+# `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    if os.path.realpath(sys.path[0] or ".") != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+        del sys.path[0]
+
+import importlib
 from typing import Any
 
 from export.runtime import onednn

@@ -7,10 +7,16 @@ model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), ep
 
 from __future__ import annotations
 
-import importlib
 import os
-import platform
 import sys
+
+# `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    if os.path.realpath(sys.path[0] or ".") != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+        del sys.path[0]
+
+import importlib
+import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 

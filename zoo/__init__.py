@@ -11,6 +11,14 @@ Importing `zoo` and listing import no TensorFlow.
 
 from __future__ import annotations
 
+import os
+import sys
+
+# `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
+    if os.path.realpath(sys.path[0] or ".") != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+        del sys.path[0]
+
 from typing import TYPE_CHECKING, Any
 
 import export as _export  # noqa: F401  (sets what TensorFlow reads when it is imported: log level, oneDNN)
