@@ -1,0 +1,249 @@
+"""Attacks: a bundle or an artifact from elsewhere makes this machine do nothing that the user has not trusted by name.
+
+Every attack is built here; none is shipped as a file.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import export
+from export.artifacts import ANY, describe, is_trusted
+from export.artifacts.saved_model import allowed_operators
+from export.bundle import gate
+from export.errors import CheckFailed, ExportError
+from export.runtime.backend import load_tensorflow
+from tests.export.conftest import reseal
+
+INSTALLED = dict(os.environ) | {"PYTHONPATH": str(Path(export.__file__).parent.parent)}
+
+
+def run(*words, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", *map(str, words)], cwd=cwd, env=INSTALLED, capture_output=True, text=True
+    )
+
+
+def saved_model(folder, function, dtype="float32", shape=(None, 2), **tracked):
+    """Write a SavedModel whose signature x -> y is `function(module, x)`."""
+    tf = load_tensorflow()
+
+    class Module(tf.Module):
+        pass
+
+    module = Module()
+    for name, make in tracked.items():
+        setattr(module, name, make(tf))
+    call = tf.function(lambda x: {"y": function(tf, module, x)}, [tf.TensorSpec(shape, dtype, name="x")])
+    module.call = call
+    tf.saved_model.save(module, folder, signatures=call.get_concrete_function())
+    return folder
+
+
+def write_file(mark):
+    def call(tf, module, x):
+        with tf.control_dependencies([tf.io.write_file(str(mark), "x")]):
+            return tf.identity(x)
+
+    return call
+
+
+def cache_dataset(mark):
+    def call(tf, module, x):
+        cached = tf.data.Dataset.range(3).cache(str(mark))
+        return x * tf.cast(cached.reduce(tf.constant(0, tf.int64), lambda a, b: a + b), tf.float32)
+
+    return call
+
+
+# === Code of a Keras file ===
+
+
+def test_a_module_in_the_bundle_is_never_imported(damaged, tmp_path):
+    """The attack of the issue: the manifest names a module that lies in the bundle, which is the current folder."""
+    folder = damaged("functional_cnn")
+    mark = tmp_path / "mark"
+    (folder / "payload.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    reseal(folder, code_dependency={"package": "payload", "modules": ["payload"]})
+    plain = run("export", "verify", ".", "--runtime", "keras", "--json", cwd=folder)
+    rows = {row["artifact"]: row for row in json.loads(plain.stdout)["artifacts"]}
+    assert plain.returncode == 3
+    assert rows["model.keras"]["state"] == "not_run"
+    assert "needs the code of payload, which is not trusted; --trust payload" in rows["model.keras"]["reason"]
+    trusted = run("export", "verify", ".", "--runtime", "keras", "--trust", "payload", "--json", cwd=folder)
+    assert "payload, which is not installed" in trusted.stdout
+    assert not mark.exists()
+
+
+def test_a_package_that_is_trusted_and_installed_is_imported(damaged, tmp_path):
+    folder, packages = damaged("functional_cnn"), tmp_path / "packages"
+    packages.mkdir()
+    mark = tmp_path / "mark"
+    (packages / "classes_of_theirs.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    reseal(folder, code_dependency={"package": "classes_of_theirs", "modules": ["classes_of_theirs"]})
+    environment = INSTALLED | {"PYTHONPATH": os.pathsep.join([INSTALLED["PYTHONPATH"], str(packages)])}
+    command = [sys.executable, "-m", "export", "verify", folder, "--runtime", "keras", "--trust", "classes_of_theirs"]
+    assert subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True).returncode == 0
+    assert mark.exists()
+
+
+def test_load_imports_nothing_untrusted(damaged):
+    folder = damaged("functional_cnn")
+    reseal(folder, code_dependency={"package": "antigravity", "modules": ["antigravity"]})
+    with pytest.raises(CheckFailed, match="needs the code of antigravity, which is not trusted"):
+        export.load(folder, "keras")
+    assert "antigravity" not in sys.modules
+
+
+@pytest.mark.parametrize("words", [("zoo",), ("export", "formats"), ("pipelines", "datasets"), ("zoo.train", "--help")])
+def test_a_module_of_the_current_folder_does_not_shadow_ours(words, tmp_path):
+    for name in ("numpy", "click", "rich", "commandline"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('code of the current folder')\n")
+    assert run(*words, cwd=tmp_path).returncode == 0
+
+
+# === SavedModels that act ===
+
+
+@pytest.mark.parametrize(("attack", "operator"), [(write_file, "WriteFile"), (cache_dataset, "CacheDatasetV2")])
+def test_a_saved_model_that_acts_is_run_by_no_verb(damaged, tmp_path, attack, operator):
+    mark = tmp_path / "mark"
+    evil = saved_model(tmp_path / "evil", attack(mark))
+    mark.unlink(missing_ok=True)
+    description = describe(evil)
+    assert operator in description.unlisted
+    assert is_trusted(description, description.unlisted)
+    assert is_trusted(description, [ANY])
+    assert not is_trusted(description, ["PartitionedCall"])
+    folder = damaged("functional_cnn")
+    shutil.rmtree(folder / "saved_model" / "1")
+    shutil.copytree(evil, folder / "saved_model" / "1")
+    reseal(folder)
+    certificate = export.verify_bundle(folder)
+    (reason,) = {row.reason for row in certificate.artifacts if row.format == "saved_model"}
+    assert certificate.verdict == "fail"
+    assert f"--trust {description.unlisted[0]}" in reason
+    with pytest.raises(CheckFailed, match=operator):
+        export.load(folder)
+    with pytest.raises(CheckFailed, match=operator):
+        export.publish(folder, tmp_path / "base")
+    with pytest.raises(CheckFailed, match=operator):
+        export.compare(evil, folder / "tflite" / "float32.tflite")
+    assert not list(tmp_path.glob("mark*"))
+
+
+def test_a_table_comes_from_the_assets_of_the_artifact_only(tmp_path):
+    tf = load_tensorflow()
+    words = tmp_path / "words.txt"
+    words.write_text("a\nb\n")
+
+    def table(tf):
+        files = tf.lookup.TextFileIndex
+        reader = tf.lookup.TextFileInitializer(str(words), tf.string, files.WHOLE_LINE, tf.int64, files.LINE_NUMBER)
+        return tf.lookup.StaticHashTable(reader, -1)
+
+    folder = saved_model(tmp_path / "table", lambda tf, m, x: m.table.lookup(x), "string", (None,), table=table)
+    assert describe(folder).acts == []
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    file = folder / "saved_model.pb"
+    whole, model = file.read_bytes(), saved_model_pb2.SavedModel()
+    model.ParseFromString(whole)
+    model.meta_graphs[0].asset_file_def[0].filename = "../../secret"
+    file.write_bytes(model.SerializeToString())
+    assert describe(folder).acts == ["its asset ../../secret lies outside its folder"]
+    model.ParseFromString(whole)
+    graph = model.meta_graphs[0]
+    asset = graph.asset_file_def[0].tensor_info.name.partition(":")[0]
+    for node in graph.graph_def.node:
+        if node.name == asset:
+            node.op = "Const"
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b"/etc/hostname"))
+    del graph.asset_file_def[:]
+    file.write_bytes(model.SerializeToString())
+    assert describe(folder).acts == ["its graph reads a table from a file that is not among its assets"]
+
+
+def test_the_list_of_operators_holds_none_that_reaches_files_or_code():
+    reaching = (
+        *("ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "EagerPyFunc", "SaveV2", "RestoreV2", "CacheDataset"),
+        *("CacheDatasetV2", "CSVDataset", "CSVDatasetV2", "DatasetToTFRecord", "RecordInput", "RegisterDatasetV2"),
+        *("LMDBReader", "TextLineDataset", "TFRecordDataset", "FixedLengthRecordDataset", "SqlDataset", "PrintV2"),
+        *("InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "DebugIdentity", "DebugIdentityV2"),
+        *("DebugNanCount", "DebugNumericSummaryV2", "WriteSummary", "RpcCall", "RpcClient", "DecodeProtoV2"),
+        *("EncodeProto", "GenerateVocabRemapping", "LoadAndRemapMatrix", "ModelDataset", "SnapshotDatasetV2"),
+        *("DataServiceDatasetV4", "MergeV2Checkpoints", "FileSystemSetConfiguration", "CopyHost", "IteratorV2"),
+    )
+    assert allowed_operators().isdisjoint(reaching)
+    assert {"Conv2D", "MatMul", "LookupTableFindV2", "StatefulPartitionedCall", "DecodeJpeg"} <= allowed_operators()
+
+
+# === Paths and manifests ===
+
+
+@pytest.mark.parametrize("path", ["/etc", "../elsewhere", "saved_model/../../elsewhere", "a\\b", "C:/x", ""])
+def test_paths_of_a_manifest_stay_in_the_bundle(damaged, path):
+    folder = damaged("functional_cnn")
+    artifacts = json.loads((folder / "manifest.json").read_text())["artifacts"]
+    artifacts[0]["path"] = path
+    reseal(folder, artifacts=artifacts)
+    with pytest.raises(
+        ExportError, match=r"which is not a path inside it|manifest.json is malformed at artifacts.0.path"
+    ):
+        export.verify_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"schema": 2}, "manifest schema 2, which this version does not know"),
+        ({"schema": "1"}, "malformed at schema"),
+        ({"contract": {}}, "malformed at contract"),
+        ({"contract": {"endpoints": [{"name": 3}]}}, "malformed at contract.endpoints.0"),
+        ({"artifacts": {}}, "malformed at artifacts"),
+        ({"artifacts": [{"format": "pickle"}]}, "malformed at artifacts.0"),
+        ({"code_dependency": {"package": "x", "modules": ["a b; import os"]}}, "malformed at code_dependency"),
+        ({"demanded": None}, "malformed at demanded"),
+    ],
+)
+def test_a_malformed_manifest_is_one_sentence(damaged, change, sentence):
+    folder = damaged("functional_cnn")
+    reseal(folder, **change)
+    for call in (export.verify_bundle, export.load, lambda bundle: export.publish(bundle, bundle.parent / "base")):
+        with pytest.raises(ExportError, match=sentence):
+            call(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", "{", "", "[" * 100_000])
+def test_a_manifest_that_is_none_is_one_sentence(damaged, content):
+    folder = damaged("functional_cnn")
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(ExportError, match=r"is not a bundle: manifest\.json"):
+        export.load(folder)
+
+
+def test_publish_needs_the_files_of_the_saved_model(damaged, tmp_path):
+    folder = damaged("functional_cnn")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for artifact in manifest["artifacts"]:
+        if artifact["format"] == "saved_model":
+            artifact["path"] = "saved_model"  # a folder that holds no SavedModel itself
+    reseal(folder, artifacts=manifest["artifacts"])
+    with pytest.raises(ExportError):
+        export.publish(folder, tmp_path / "base")
+    assert not list(tmp_path.glob("base/[0-9]*"))
+
+
+def test_what_the_current_folder_holds_is_not_installed(tmp_path, monkeypatch):
+    (tmp_path / "only_here.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), *sys.path])
+    assert gate.home_of("only_here") is None
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # who names it there means it
+    assert gate.home_of("only_here") == str(tmp_path.resolve())
+    assert gate.home_of("numpy")
