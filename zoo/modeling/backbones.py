@@ -10,7 +10,6 @@ import functools
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,9 @@ from typing import Any
 
 import keras
 
+from pipelines.sources.storage import cache_root
 from zoo.core import registry
-from zoo.core.errors import MissingError, UsageError, unknown
+from zoo.core.errors import MissingError, UsageError, ZooError, unknown
 
 LEVELS = ("last", "middle")
 BACKBONE, EMBEDDING, STANDARDISE = "backbone", "embedding", "standardise"  # layers of a classifier on a backbone
@@ -150,9 +150,16 @@ def _saved_model(name: str) -> Backbone:
 def _load(handle: str) -> Any:
     import tensorflow as tf
 
+    from export.artifacts import describe, refuse
+
     try:
-        loaded = tf.saved_model.load(_folder(handle))
+        folder = _folder(handle)
     except Exception as error:  # whatever hub, its resolvers and the network raise
+        raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
+    refuse(describe(Path(folder)), ())  # before it is loaded: a backbone computes, and does nothing else
+    try:
+        loaded = tf.saved_model.load(folder)
+    except Exception as error:
         raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
     if not callable(loaded):
         raise UsageError(f"{handle} is a SavedModel without a call; give one of TF Hub's reusable form (TF2)")
@@ -164,13 +171,31 @@ def _folder(handle: str) -> str:
 
     Only a download imports it: it brings the legacy tf_keras along, and a proof refuses what was not asked for.
     """
-    kept = Path(os.environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir()) / "tfhub_modules")
-    for folder in (Path(handle), kept / hashlib.sha1(handle.encode()).hexdigest()):
-        if (folder / "saved_model.pb").is_file():
-            return str(folder)
+    if (Path(handle) / "saved_model.pb").is_file():
+        return handle
+    cache = _hub_cache()
+    folder = cache / hashlib.sha1(handle.encode()).hexdigest()
+    if (folder / "saved_model.pb").is_file():
+        return str(folder)
     import tensorflow_hub as hub
 
+    os.environ["TFHUB_CACHE_DIR"] = str(cache)
     return hub.resolve(handle)
+
+
+def _hub_cache() -> Path:
+    """Return the folder of downloaded modules: $TFHUB_CACHE_DIR, else one of our own that others cannot write to.
+
+    TensorFlow Hub's default lies in the common temporary folder, where another user could have put anything.
+
+    Raises:
+        ZooError: The folder belongs to another user.
+    """
+    cache = Path(os.environ.get("TFHUB_CACHE_DIR") or cache_root() / "tfhub")
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and cache.stat().st_uid != os.getuid():
+        raise ZooError(f"{cache} belongs to another user: set TFHUB_CACHE_DIR to a folder of your own")
+    return cache
 
 
 def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> keras.Model:

@@ -116,3 +116,39 @@ def test_a_saved_model_is_trained_exported_and_proven(saved_model, tmp_path, mon
 def test_a_folder_that_is_no_saved_model_is_one_sentence(tmp_path):
     with pytest.raises(zoo.core.errors.MissingError, match="cannot load"):
         zoo.build("flowers", backbone=str(tmp_path))
+
+
+def test_a_saved_model_that_acts_is_no_backbone(tmp_path):
+    import tensorflow as tf
+
+    from export.errors import CheckFailed
+    from zoo.modeling import backbones
+
+    mark = tmp_path / "mark"
+
+    class Evil(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((None, 32, 32, 3), tf.float32)])
+        def __call__(self, images):
+            with tf.control_dependencies([tf.io.write_file(str(mark), "x")]):
+                return tf.reduce_mean(images, (1, 2))
+
+    module = Evil()
+    tf.saved_model.save(module, tmp_path / "evil")
+    with pytest.raises(CheckFailed, match="WriteFile, not on the list of inference operators"):
+        backbones._load(str(tmp_path / "evil"))
+    assert not mark.exists()
+
+
+def test_the_cache_of_downloaded_modules_is_our_own(tmp_path, monkeypatch):
+    import os
+
+    from zoo.core.errors import ZooError
+    from zoo.modeling import backbones
+
+    monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    assert backbones._hub_cache() == tmp_path / "tfhub"
+    assert (tmp_path / "tfhub").stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    with pytest.raises(ZooError, match="belongs to another user"):
+        backbones._hub_cache()
