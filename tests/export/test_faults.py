@@ -220,10 +220,13 @@ def test_a_dependency_that_the_manifest_hides(damaged):
 def test_missing_code_is_not_run(damaged):
     folder = damaged("built")
     reseal(folder, code_dependency={"package": "gone", "modules": ["gone.models"]})
-    certificate = verify_bundle(folder, runtimes=["keras"])
-    assert certificate.verdict == "incomplete"
-    assert certificate.exit_code == 3
-    assert "gone.models cannot be imported" in reason_of(certificate, "keras")
+    for trust, sentence in (
+        ((), "gone, which is not trusted; --trust gone"),
+        (("gone",), "gone, which is not installed"),
+    ):
+        certificate = verify_bundle(folder, runtimes=["keras"], trust=trust)
+        assert (certificate.verdict, certificate.exit_code) == ("incomplete", 3)
+        assert sentence in reason_of(certificate, "keras")
 
 
 def test_out_of_time_is_not_run(bundles, monkeypatch):

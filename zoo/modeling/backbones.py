@@ -151,15 +151,15 @@ def _load(handle: str) -> Any:
     import tensorflow as tf
 
     from export.artifacts import describe, refuse
+    from export.errors import CheckFailed
 
     try:
         folder = _folder(handle)
-    except Exception as error:  # whatever hub, its resolvers and the network raise
-        raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
-    refuse(describe(Path(folder)), ())  # before it is loaded: a backbone computes, and does nothing else
-    try:
+        refuse(describe(Path(folder)), ())  # before it is loaded: a backbone computes, and does nothing else
         loaded = tf.saved_model.load(folder)
-    except Exception as error:
+    except CheckFailed:
+        raise
+    except Exception as error:  # whatever hub, its resolvers and the network raise
         raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
     if not callable(loaded):
         raise UsageError(f"{handle} is a SavedModel without a call; give one of TF Hub's reusable form (TF2)")
