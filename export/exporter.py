@@ -14,7 +14,7 @@ import numpy as np
 
 from export.bundle import layout, serving
 from export.bundle.card import FIGURES, write_card
-from export.bundle.layout import Bundle, choose_place, next_to, put, withhold, write_assets
+from export.bundle.layout import Bundle, choose_path, next_to, put, withhold, write_assets
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.inference import infer_contract
@@ -87,7 +87,7 @@ def export_model(
     check_names(formats, FORMATS, "format")
     out = Path(out).absolute()
     number = next_to(out, version)
-    place = choose_place(out, if_exists)
+    place = choose_path(out, if_exists)
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
     coarser = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
@@ -130,7 +130,7 @@ def _export(
             tell(f"publishing {target}")
             return Bundle(put(folder), manifest, order.contract, certificate)
         mark = "failed" if certificate.verdict == FAIL else "incomplete"
-        kept = layout.keep(folder, target, mark)
+        kept = layout.publish_marked(folder, target, mark)
     except BaseException:
         layout.discard(folder)
         raise

@@ -34,7 +34,7 @@ def verify_bundle(
     folder = Path(path)
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    found = layout.damage(folder)
+    found = layout.find_damage(folder)
     row = Row("files", "bundle", None, FAIL if found else PASS, "; ".join(found[:5]) or None)
     if found:
         return Certificate([row])

@@ -21,7 +21,7 @@ from export.runtime.runtimes import RUNTIMES, Runtime
 
 
 @dataclass(frozen=True)
-class ForeignTensor(Tensor):
+class ThirdPartyTensor(Tensor):
     """A tensor whose name and range we did not choose."""
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ def endpoints_of(description: Description) -> tuple[Endpoint, ...]:
     """
     if description.format == "weights":
         raise ExportError(f"{description.path} holds weights alone, which cannot run; give a whole model")
-    known = contract_beside(description.path)
+    known = adjacent_contract(description.path)
     if description.format in KERAS_FORMATS:
         if known and known.carried_by(description.format):
             return known.carried_by(description.format)
@@ -56,14 +56,14 @@ def _endpoint(signature: Signature, format: str) -> Endpoint:
     return Endpoint(signature.name, inputs, outputs, formats=(format,), batch=batch, structure="dict")
 
 
-def _tensor(port: Port) -> ForeignTensor:
+def _tensor(port: Port) -> ThirdPartyTensor:
     shape = port.shape if port.shape is not None else ()
     meaning = "image" if port.dtype != "string" and len(shape) == 4 and shape[-1] in (1, 3, 4) else "tensor"
     low, high = (0, 255) if meaning == "image" else (None, None)
-    return ForeignTensor(port.name, port.dtype or "float32", shape, meaning, low, high)
+    return ThirdPartyTensor(port.name, port.dtype or "float32", shape, meaning, low, high)
 
 
-def contract_beside(path: Path) -> Contract | None:
+def adjacent_contract(path: Path) -> Contract | None:
     """Return the contract of the bundle or the published version that an artifact lies in, or None."""
     places = [folder / "manifest.json" for folder in list(path.parents)[:2]]
     for file in (path / "assets.extra" / "published.json", *places):
@@ -105,7 +105,7 @@ def with_samples(endpoint: Endpoint, samples: Mapping[str, np.ndarray]) -> Endpo
     return dataclasses.replace(endpoint, inputs=tuple(map(told, endpoint.inputs)))
 
 
-def check_drawable(endpoint: Endpoint, where: Path) -> None:
+def check_samplable(endpoint: Endpoint, where: Path) -> None:
     """Raise ExportError where inputs cannot be made up: integers of an unknown range, and no rows to speak of."""
     for tensor in endpoint.inputs:
         wide = tensor.dtype not in ("bool", "uint8", "int8", "string") and not tensor.dtype.startswith("float")
@@ -132,7 +132,7 @@ def runtime_for(format: str) -> Runtime:
     raise MissingError(f"nothing here runs {format}; pip install {names}")
 
 
-def run_foreign(
+def run_artifact(
     path: Path,
     format: str,
     endpoints: Sequence[Endpoint],

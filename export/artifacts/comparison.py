@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from export.artifacts import Description, describe, refuse
-from export.artifacts.calling import check_drawable, endpoints_of, run_foreign, runtime_for, with_samples
+from export.artifacts.calling import check_samplable, endpoints_of, run_artifact, runtime_for, with_samples
 from export.artifacts.matching import Pair, by_value, distance, match
 from export.contract import Endpoint
 from export.errors import CheckFailed, ExportError
-from export.parity.comparison import judge_energy, judge_output
-from export.parity.distance import is_real, measure
+from export.parity.comparison import compare_output, compare_rms
+from export.parity.distance import difference_figures, is_real
 from export.parity.golden import Case, cases_for
-from export.parity.noise_floor import noise, row_noise, steady, unsteady_rows
+from export.parity.noise_floor import find_unstable_rows, measure_noise_floor, measure_row_noise, stable_rows
 from export.parity.policy import Policy
 from export.runtime import onednn
 from export.runtime.execution import Run
@@ -102,10 +102,10 @@ def _prepare(
     """Return what two endpoints are fed: the same values in every way in which their inputs can be paired."""
     ways = match(one.inputs, other.inputs)[:WAYS]
     one = with_samples(_informed(one, other, ways[0]), samples)
-    check_drawable(one, sides[0].path)
+    check_samplable(one, sides[0].path)
     size = math.lcm(one.batch or 1, other.batch or 1)
     drawn = dataclasses.replace(one, batch=size if size > 1 else None)
-    cases = [case for case in cases_for(drawn, samples) if case.judged]
+    cases = [case for case in cases_for(drawn, samples) if case.compared]
     fed = [_renamed(case, other, way, number) for number, way in enumerate(ways) for case in cases]
     return _Meeting(one, other, ways, cases, fed)
 
@@ -126,8 +126,8 @@ def _conclude(
     values = _values(cases, runs[0].arrays[one.name])
     cases = _with_outputs(cases, values)
     for case in cases:
-        case.unsteady = unsteady_rows(case, runs[0].arrays[one.name], Policy())
-        case.row_noise = row_noise(case, runs[0].arrays[one.name], Policy())
+        case.unstable_rows = find_unstable_rows(case, runs[0].arrays[one.name], Policy())
+        case.row_noise = measure_row_noise(case, runs[0].arrays[one.name], Policy())
     pairs = _pair_outputs(one, other, asked)
     scored = []
     for number, way in enumerate(meeting.ways):
@@ -135,7 +135,7 @@ def _conclude(
         outputs = by_value(pairs, values, got)
         scored.append((_score(values, got, outputs), number, way, got, outputs))
     _, number, way, got, outputs = min(scored, key=lambda entry: entry[0])
-    floor = noise(cases, runs[0].arrays[one.name])
+    floor = measure_noise_floor(cases, runs[0].arrays[one.name])
     floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[other.name])
     judge(result, one, other, (way, outputs), cases, values, got, floor)
 
@@ -151,7 +151,7 @@ def _kernels(
         for variant in ("main", "kernels")
         if (value := arrays.get(f"{case.name}@{number}/{variant}/{pair.candidate}")) is not None
     }
-    return noise(cases, renamed).get("kernels", {})
+    return measure_noise_floor(cases, renamed).get("kernels", {})
 
 
 def _pair_outputs(one: Endpoint, other: Endpoint, asked: Mapping[str, str]) -> list[Pair]:
@@ -187,7 +187,7 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
 def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
     runtime, environment = runtime_for(description.format), onednn.other_kernels()
     again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
-    return run_foreign(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
+    return run_artifact(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
 
 
 def _must_have_run(description: Description, run: Run, endpoint: Endpoint) -> None:
@@ -263,7 +263,7 @@ def judge(
     for pair in pairs[1]:
         measured = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
         noisy = max((value for value in measured if value <= policy.ceiling), default=0.0)
-        found, figure = _judge_pair(pair, cases, values, got, noisy, policy, bool({*classes} & {pair.reference}))
+        found, figure = _compare_pair(pair, cases, values, got, noisy, policy, bool({*classes} & {pair.reference}))
         figures[pair.reference] = figure
         result.findings += [f"{one.name or 'the model'}: {text}" for text in found[:3]]
     for kind, matched in (("input", pairs[0]), ("output", pairs[1])):
@@ -272,7 +272,7 @@ def judge(
             for p in matched
             if p.reference != p.candidate or p.how == "value"
         ]
-    if jumps := [case.rows[i] for case in cases for i in case.unsteady]:
+    if jumps := [case.rows[i] for case in cases for i in case.unstable_rows]:
         result.notes.append(f"the reference itself jumps at {', '.join(jumps)}, which is not compared")
     left_over = [name for name in got if name not in {p.candidate for p in pairs[1]}]
     if left_over:
@@ -290,7 +290,7 @@ def judge(
     )
 
 
-def _judge_pair(
+def _compare_pair(
     pair: Pair,
     cases: Sequence[Case],
     values: Mapping[str, Sequence[np.ndarray]],
@@ -310,12 +310,12 @@ def _judge_pair(
             a, b = a.astype(coarser), b.astype(coarser)
         elif a.dtype.kind in "iu" and b.dtype.kind in "iu":
             b = b.astype(a.dtype)
-        found += judge_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
+        found += compare_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
         if a.shape == b.shape and is_real(a) and is_real(b):
-            pairs.append((steady(case, a), steady(case, b)))
+            pairs.append((stable_rows(case, a), stable_rows(case, b)))
             ordinary += [] if case.rows else pairs[-1:]
-    if ordinary and not found and (problem := judge_energy(ordinary, floor, policy)):
+    if ordinary and not found and (problem := compare_rms(ordinary, floor, policy)):
         found.append(f"{name} {problem}")
     if not pairs:
         return found, {}
-    return found, measure(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes)
+    return found, difference_figures(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from export.contract import Tensor
 from export.errors import CheckFailed, ExportError
-from export.parity.distance import is_real, spread
+from export.parity.distance import is_real, max_row_error
 
 MOST = 720  # orders that are tried
 CLEARLY = 10  # by this factor must another pairing be closer before values overrule names
@@ -140,4 +140,4 @@ def distance(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> float:
     """Return the largest difference over all cases, in units of the row; infinite where shapes or kinds differ."""
     if len(one) != len(other) or any(is_real(a) != is_real(b) for a, b in zip(one, other, strict=False)):
         return float("inf")
-    return max((spread(a, b) for a, b in zip(one, other, strict=True)), default=0.0)
+    return max((max_row_error(a, b) for a, b in zip(one, other, strict=True)), default=0.0)

@@ -46,7 +46,7 @@ def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str
 def _whole(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    if found := layout.damage(folder):
+    if found := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({found[0]}); what differs would say nothing")
     return layout.read_manifest(folder)
 

@@ -43,7 +43,7 @@ class Bundle:
     certificate: Certificate
 
 
-class PlaceTaken(ExportError):
+class PathTaken(ExportError):
     """Something else has taken the place meanwhile."""
 
 
@@ -171,7 +171,7 @@ def publish(folder: Path, target: Path) -> Path:
     """Flush a staged folder to disk and give it its name.
 
     Raises:
-        PlaceTaken: If something has taken the place meanwhile.
+        PathTaken: If something has taken the place meanwhile.
         ExportError: If the place cannot be written.
     """
     flush(folder)
@@ -179,7 +179,7 @@ def publish(folder: Path, target: Path) -> Path:
         os.rename(folder, target)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            raise PlaceTaken(f"cannot publish to {target}: something else has taken the place") from error
+            raise PathTaken(f"cannot publish to {target}: something else has taken the place") from error
         raise ExportError(f"cannot publish to {target}: {error.strerror}") from error
     flush(target.parent, deep=False)
     return target
@@ -214,7 +214,7 @@ def flush(folder: Path, deep: bool = True) -> None:
             os.close(descriptor)
 
 
-def choose_place(out: Path, if_exists: str) -> Path:
+def choose_path(out: Path, if_exists: str) -> Path:
     """Return the folder that a new bundle shall be.
 
     Args:
@@ -255,15 +255,15 @@ def put(folder: Path, out: Path, if_exists: str) -> Path:
     """Publish a staged bundle to its place, and return the place.
 
     Raises:
-        PlaceTaken: If another was faster and nothing may be replaced.
+        PathTaken: If another was faster and nothing may be replaced.
     """
     while True:
-        place = choose_place(out, if_exists)
+        place = choose_path(out, if_exists)
         try:
             if os.path.lexists(place):
                 return _replace(folder, place)
             return publish(folder, place)
-        except PlaceTaken:
+        except PathTaken:
             if if_exists == "error":
                 raise
 

@@ -60,7 +60,7 @@ def publish(
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
     manifest = layout.read_manifest(folder)
-    if found := layout.damage(folder):
+    if found := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({found[0]}); export it again")
     verdict = layout.read_verdict(folder)
     if verdict != "pass":
@@ -110,7 +110,7 @@ def publish_folder(
             number = choose_version(version, base)
             target = base / str(number)
             if not os.path.lexists(target):
-                with contextlib.suppress(layout.PlaceTaken):  # another publisher was faster
+                with contextlib.suppress(layout.PathTaken):  # another publisher was faster
                     return Published(layout.publish(content, target), number)
             if version not in ("next", "time"):
                 raise ExportError(f"version {number} exists already in {base}; versions are never replaced: use next")

@@ -47,7 +47,7 @@ def command(
     console: Console,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
-    from export.bundle.layout import choose_place
+    from export.bundle.layout import choose_path
     from export.cli.inputs import read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.errors import ExportFailed
@@ -56,7 +56,7 @@ def command(
     from export.proof.evaluation import read_evaluation
 
     tell = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
-    choose_place(out.absolute(), if_exists)  # before the model is loaded
+    choose_path(out.absolute(), if_exists)  # before the model is loaded
     given = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)

@@ -11,7 +11,7 @@ import numpy as np
 
 from export.contract import Contract, Tensor
 from export.contract.endpoints import is_dimension, tensor_endpoint
-from export.contract.sampling import draw
+from export.contract.sampling import sample_values
 from export.errors import ExportError
 from export.runners.lib.protocol import arrange
 
@@ -125,7 +125,7 @@ def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
 
     endpoint = tensor_endpoint(model, inputs, ())
     rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
-    values = {t.name: keras.ops.convert_to_tensor(draw(t, PROBES, rng), t.dtype) for t in inputs}
+    values = {t.name: keras.ops.convert_to_tensor(sample_values(t, PROBES, rng), t.dtype) for t in inputs}
     try:
         result = model(arrange(endpoint.to_json(), values), training=False)
     except Exception as error:

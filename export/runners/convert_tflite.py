@@ -43,7 +43,7 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quantise(converter: Any, job: dict[str, Any]) -> None:
-    """Set the converter to the precision of the job; inputs and outputs stay float, so that the contract holds."""
+    """Set the converter to the precision of the job; inputs and outputs stay float, as the contract declares them."""
     import tensorflow as tf
 
     if not job.get("quantize"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.parity.comparison import judge_endpoint
+from export.parity.comparison import compare_endpoint
 from export.proof.certificate import FAIL, NOT_RUN, PASS
 from export.servecheck.subject import Level, Subject, problem_of
 
@@ -11,10 +11,10 @@ RUNTIME = "c_api"
 
 def check(subject: Subject) -> Level:
     """Judge what the C API returned against what Python's TensorFlow returned."""
-    return judge_against_tensorflow(subject, "loader", RUNTIME, "the C API of TensorFlow is not to be had here")
+    return compare_with_tensorflow(subject, "loader", RUNTIME, "the C API of TensorFlow is not to be had here")
 
 
-def judge_against_tensorflow(subject: Subject, level: str, runtime: str, absent: str) -> Level:
+def compare_with_tensorflow(subject: Subject, level: str, runtime: str, absent: str) -> Level:
     """Return a level that passes if a runtime gives what Python's TensorFlow gives."""
     reference = problem_of(subject.runs["tensorflow"])
     if reference:
@@ -27,7 +27,7 @@ def judge_against_tensorflow(subject: Subject, level: str, runtime: str, absent:
     found = [
         f"endpoint {e.name}: {text}"
         for e in subject.endpoints
-        for text in judge_endpoint(
+        for text in compare_endpoint(
             [case for case in subject.cases[e.name] if case.outputs],
             run.arrays.get(e.name, {}),
             run.errors.get(e.name, {}),

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from export.contract import Endpoint
-from export.parity.comparison import judge_output
+from export.parity.comparison import compare_output
 from export.parity.golden import Case
 from export.parity.policy import Policy
 from export.proof.certificate import FAIL, NOT_RUN, PASS
@@ -109,7 +109,7 @@ def _ask(url: str, endpoint: Endpoint, case: Case) -> list[str]:
     except (OSError, rest.NotJson, KeyError, ValueError) as error:
         return [f"case {case.name}: {error}"]
     policy = Policy()
-    return [text for name in dtypes for text in judge_output(case, name, outputs[name], 0.0, policy)]
+    return [text for name in dtypes for text in compare_output(case, name, outputs[name], 0.0, policy)]
 
 
 def _http(url: str, body: str | None = None) -> str:

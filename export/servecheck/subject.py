@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.artifacts import Description, describe
-from export.artifacts.calling import check_drawable, endpoints_of, run_foreign
+from export.artifacts.calling import check_samplable, endpoints_of, run_artifact
 from export.contract import Endpoint
 from export.formats.saved_model_versions import served_versions
 from export.parity.golden import Case, cases_for
@@ -76,15 +76,15 @@ def subject_of(base: Path, version: int, folder: Path) -> Subject:
     description = describe(folder)
     endpoints = endpoints_of(description)
     for endpoint in endpoints:
-        check_drawable(endpoint, folder)
-    cases = {e.name: [case for case in cases_for(e) if case.judged] for e in endpoints}
+        check_samplable(endpoint, folder)
+    cases = {e.name: [case for case in cases_for(e) if case.compared] for e in endpoints}
     return Subject(base, version, folder, description, endpoints, cases)
 
 
 def run(subject: Subject) -> None:
     """Run the version in every runtime that there is, and put what TensorFlow gave into the cases."""
     able = [r for r in RUNTIMES.values() if "saved_model" in r.formats and r.version]
-    subject.runs = run_foreign(subject.folder, "saved_model", subject.endpoints, subject.cases, able)
+    subject.runs = run_artifact(subject.folder, "saved_model", subject.endpoints, subject.cases, able)
     arrays = subject.runs["tensorflow"].arrays
     for name, cases in subject.cases.items():
         for case in cases:

@@ -255,7 +255,7 @@ def test_outputs_that_say_nothing_are_noted(tmp_path):
     model.set_weights([weight * 0 for weight in model.get_weights()])
     bundle = export_model(model, tmp_path / "b", formats=("tflite",))
     assert "mean, spread of serving_default is the same for every input" in bundle.certificate.artifacts[0].note
-    assert "this proof says little" in (bundle.path / "README.md").read_text()
+    assert "this proof is weak" in (bundle.path / "README.md").read_text()
 
 
 def test_a_call_that_returns_other_names(tmp_path):

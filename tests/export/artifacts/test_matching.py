@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from export.artifacts.calling import ForeignTensor
+from export.artifacts.calling import ThirdPartyTensor
 from export.artifacts.matching import Pair, by_value, match, plain
 from export.errors import CheckFailed, ExportError
 
@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 
 def tensors(*names, dtype="float32", shape=(None, 3)):
-    return [ForeignTensor(name, dtype, shape) for name in names]
+    return [ThirdPartyTensor(name, dtype, shape) for name in names]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_failed_bundles_are_numbered(tmp_path):
     for wanted in ("b.failed", "b.failed-2", "b.failed-3"):
         folder = layout.stage(tmp_path / "b")
         (folder / "x").write_text("x")
-        assert layout.keep(folder, tmp_path / "b", "failed") == tmp_path / wanted
+        assert layout.publish_marked(folder, tmp_path / "b", "failed") == tmp_path / wanted
 
 
 def test_two_that_publish_to_one_place(tmp_path):
@@ -60,25 +60,25 @@ def a_bundle(folder, text):
 def test_a_bundle_is_replaced_by_another_and_by_nothing_else(tmp_path, monkeypatch):
     out = a_bundle(tmp_path / "b", "old")
     with pytest.raises(ExportError, match="exists already"):
-        layout.put(a_bundle(tmp_path / ".1", "new"), out, "error")
-    assert layout.put(a_bundle(tmp_path / ".2", "new"), out, "replace") == out
-    assert ((out / "x").read_text(), layout.damage(out)) == ("new", [])
+        layout.publish_bundle(a_bundle(tmp_path / ".1", "new"), out, "error")
+    assert layout.publish_bundle(a_bundle(tmp_path / ".2", "new"), out, "replace") == out
+    assert ((out / "x").read_text(), layout.find_damage(out)) == ("new", [])
     monkeypatch.setattr("ctypes.CDLL", lambda *a, **k: object())  # a system without renameat2
-    layout.put(a_bundle(tmp_path / ".3", "newer"), out, "replace")
-    assert ((out / "x").read_text(), layout.damage(out)) == ("newer", [])
+    layout.publish_bundle(a_bundle(tmp_path / ".3", "newer"), out, "replace")
+    assert ((out / "x").read_text(), layout.find_damage(out)) == ("newer", [])
     assert sorted(p.name for p in tmp_path.iterdir()) == [".1", "b"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(ExportError, match="only a bundle is replaced"):
-        layout.choose_place(tmp_path / "mine", "replace")
+        layout.choose_path(tmp_path / "mine", "replace")
 
 
 def test_new_versions_stand_beside(tmp_path):
     out = a_bundle(tmp_path / "b", "first")
-    assert layout.put(a_bundle(tmp_path / ".1", "second"), out, "new-version") == tmp_path / "b-2"
-    assert layout.put(a_bundle(tmp_path / ".2", "third"), out, "new-version") == tmp_path / "b-3"
+    assert layout.publish_bundle(a_bundle(tmp_path / ".1", "second"), out, "new-version") == tmp_path / "b-2"
+    assert layout.publish_bundle(a_bundle(tmp_path / ".2", "third"), out, "new-version") == tmp_path / "b-3"
     (tmp_path / "b-2" / "saved_model" / "5").mkdir(parents=True)
-    assert layout.next_to(out, "next") == 6
-    assert layout.next_to(tmp_path / "c", "next") == 1
+    assert layout.choose_saved_model_version(out, "next") == 6
+    assert layout.choose_saved_model_version(tmp_path / "c", "next") == 1
     assert (out / "x").read_text() == "first"
 
 

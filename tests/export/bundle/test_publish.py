@@ -104,7 +104,7 @@ def test_what_is_refused(damaged, tmp_path):
 
 def test_a_file_that_changes_meanwhile(damaged, tmp_path, monkeypatch):
     folder = damaged("two_by_two")
-    monkeypatch.setattr("export.bundle.layout.damage", lambda folder: [])
+    monkeypatch.setattr("export.bundle.layout.find_damage", lambda folder: [])
     (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
     with pytest.raises(CheckFailed, match="changed while it was being published"):
         publish(folder, tmp_path / "m")
