@@ -1,4 +1,4 @@
-"""What is in a SavedModel, of any TensorFlow since 1.x."""
+"""Read the contents of a SavedModel of any TensorFlow version since 1.x."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|S
 STATEFUL = re.compile(
     "^Assign|^(Resource)?(Scatter|Sparse)?Apply|^ResourceScatter|Enqueue|^LookupTableInsert|^StackPush"
 )
-# These read or write files, open connections or call Python. SaveV2 and its kin are at home in a saver only.
-ACTING = re.compile(
+# Operators that read or write files, open connections or call Python. Save and restore belong in a saver only.
+UNSAFE_OPERATORS = re.compile(
     "^(ReadFile|WriteFile|MatchingFiles|WholeFileReader.*|TextLineReader.*|TFRecordReader.*|.*FixedLengthRecordReader.*"
     "|.*(TFRecord|TextLine|FixedLengthRecord|Sql|Csv|Save|Load|Snapshot|Python|Service).*Dataset.*|PyFunc.*|EagerPyFunc"
     "|PrintV2|.*Summary.*Writer.*|Write.*Summary.*|DebugIdentity.*|DebugNumericSummary.*|RpcCall.*|RpcServer.*|Rpc.*"
     "|Save|SaveV2|SaveSlices|Restore|RestoreV2|RestoreSlice|MergeV2Checkpoints|GenerateVocabRemapping"
     "|LoadAndRemapMatrix|CheckpointExists|Experimental.*Dataset|.*DataServiceDataset.*)$"
 )
-SAVING = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
+SAVER_OPERATORS = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
 
 
 def read(description: Description) -> None:
     """Fill in signatures, operators, flags, parameters and producer.
 
     Raises:
-        ExportError: If it has no graph to serve.
+        ExportError: If it has no graph for serving.
     """
     load_tensorflow()
     from tensorflow.core.protobuf import saved_model_pb2
@@ -48,16 +48,16 @@ def read(description: Description) -> None:
     description.producer = {"tensorflow": meta.meta_info_def.tensorflow_version}
     description.signatures = tuple(_signatures(meta))
     graph = _Graph(meta)
-    served = graph.reached(_outputs(meta))
-    used = Counter(op for op in served.values() if op not in graph.functions)
-    description.operations = dict(sorted(used.items()))
+    served = graph.reachable(_outputs(meta))
+    counts = Counter(op for op in served.values() if op not in graph.functions)
+    description.operations = dict(sorted(counts.items()))
     description.flagged = {
         "flex": [],
         "custom": sorted(_unknown(description.operations)),
         "random": [op for op in description.operations if RANDOM.search(op)],
         "stateful": [op for op in description.operations if STATEFUL.search(op)],
     }
-    description.acts = list(_acts(graph, served))
+    description.risks = list(_risks(graph, served))
     description.parameters = _parameters(description)
 
 
@@ -95,28 +95,28 @@ class _Graph:
             name for name in (saver.save_tensor_name, saver.restore_op_name, saver.filename_tensor_name) if name
         ]
 
-    def reached(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
-        """Return {(function or "", node name): operator} behind some tensors, inside called functions included."""
-        found: dict[tuple[str, str], str] = {}
+    def reachable(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
+        """Return {(function or "", node name): operator} that tensors depend on, including called functions."""
+        operators: dict[tuple[str, str], str] = {}
         called: set[str] = set()
         pending = [_node_name(tensor) for tensor in tensors]
         while pending:
             name = pending.pop()
-            if ("", name) in found or name not in self.nodes:
+            if ("", name) in operators or name not in self.nodes:
                 continue
             node = self.nodes[name]
-            found["", name] = node.op
+            operators["", name] = node.op
             pending += map(_node_name, node.input)
-            self._enter(node, called, found)
-        return found
+            self._enter(node, called, operators)
+        return operators
 
-    def _enter(self, node: Any, called: set[str], found: dict[tuple[str, str], str]) -> None:
+    def _enter(self, node: Any, called: set[str], operators: dict[tuple[str, str], str]) -> None:
         for name in _called(node):
             if name in self.functions and name not in called:
                 called.add(name)
                 for inner in self.functions[name].node_def:
-                    found[name, inner.name] = inner.op
-                    self._enter(inner, called, found)
+                    operators[name, inner.name] = inner.op
+                    self._enter(inner, called, operators)
 
     def everything(self) -> dict[tuple[str, str], str]:
         """Return every node, those inside functions included."""
@@ -137,18 +137,22 @@ def _called(node: Any) -> Iterator[str]:
 
 
 def _unknown(operations: Iterable[str]) -> Iterator[str]:
-    """Yield operators that stock TensorFlow does not know."""
+    """Yield operators that are not registered in TensorFlow."""
     from tensorflow.python.framework import op_def_registry
 
     return (op for op in operations if op_def_registry.get(op) is None)
 
 
-def _acts(graph: _Graph, served: Mapping[tuple[str, str], str]) -> Iterator[str]:
-    """Say which operators could act. Saving belongs to the saver; anywhere else it writes or reads files."""
-    saver = set(graph.reached(graph.saver)) - set(served)
-    found = {op for key, op in graph.everything().items() if ACTING.match(op) and not (op in SAVING and key in saver)}
-    if found:
-        yield f"its graph holds {', '.join(sorted(found))}, which can reach files, the network or Python"
+def _risks(graph: _Graph, served: Mapping[tuple[str, str], str]) -> Iterator[str]:
+    """Report unsafe operators. Save and restore operators are safe in the saver only."""
+    saver = set(graph.reachable(graph.saver)) - set(served)
+    operators = {
+        op
+        for key, op in graph.everything().items()
+        if UNSAFE_OPERATORS.match(op) and not (op in SAVER_OPERATORS and key in saver)
+    }
+    if operators:
+        yield f"its graph contains {', '.join(sorted(operators))}, which can access files, the network or Python"
 
 
 def _parameters(description: Description) -> int | None:
@@ -159,6 +163,6 @@ def _parameters(description: Description) -> int | None:
         return None
     try:
         shapes = tf.train.load_checkpoint(str(index)).get_variable_to_shape_map()
-    except Exception:  # damaged variables are found by whoever loads them; here the count is unknown
+    except Exception:  # damaged variables: the count is unknown
         return None
     return int(sum(np.prod(shape) for name, shape in shapes.items() if not name.startswith("_CHECKPOINTABLE")))

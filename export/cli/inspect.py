@@ -1,4 +1,4 @@
-"""python -m export inspect ARTIFACT: what it is, and whether it could act. Nothing of it is run."""
+"""python -m export inspect ARTIFACT: show its contents and whether it can execute code, without running it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from commandline import Console, common_options
 
 @click.command("inspect")
 @click.argument("artifact", type=click.Path(path_type=Path))
-@click.option("--trust", is_flag=True, help="Exit with 0 also for an artifact that can act.")
+@click.option("--trust", is_flag=True, help="Exit with 0 also for an artifact that can execute code.")
 @common_options
 def command(artifact: Path, trust: bool, console: Console) -> None:
-    """Show what ARTIFACT is: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it could act on the machine."""
+    """Show the contents of ARTIFACT: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it can execute code."""
     from export.artifacts import describe
 
     description = describe(artifact)
@@ -24,11 +24,11 @@ def command(artifact: Path, trust: bool, console: Console) -> None:
         console.result(description.to_json())
     elif not console.quiet:
         _show(description)
-    for sentence in description.acts:
+    for sentence in description.risks:
         click.echo(f"{'note' if trust else 'error'}: {sentence}", err=True)
     if not console.json and not console.quiet:
         click.echo(f"Next: python -m export compare {artifact} OTHER")
-    sys.exit(1 if description.acts and not trust else 0)
+    sys.exit(1 if description.risks and not trust else 0)
 
 
 def _show(description: Any) -> None:
@@ -42,9 +42,9 @@ def _show(description: Any) -> None:
     facts += [("operators", ", ".join(f"{name} {number}" for name, number in d.operations.items()))]
     print_table(("", ""), facts)
     rows = [
-        (signature.name, way, port.name, port.dtype or "?", _shape(port.shape))
+        (signature.name, direction, port.name, port.dtype or "?", _shape(port.shape))
         for signature in d.signatures
-        for way, ports in (("takes", signature.inputs), ("returns", signature.outputs))
+        for direction, ports in (("takes", signature.inputs), ("returns", signature.outputs))
         for port in ports
     ]
     print_table(("signature", "", "tensor", "dtype", "shape"), rows)

@@ -45,7 +45,7 @@ def unknown(file: str) -> list[str]:
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     Path(job["result"]).write_text(json.dumps(convert(job)))

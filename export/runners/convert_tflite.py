@@ -69,7 +69,7 @@ def _rows(calibration: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     Path(job["result"]).write_text(json.dumps(convert(job)))

@@ -67,7 +67,7 @@ def main() -> None:
     """Run the job given on the command line."""
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     protocol.import_modules(job["modules"])

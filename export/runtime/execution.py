@@ -73,7 +73,7 @@ def run_all(
             (runs if environment is None else other_runs)[name, path] = run
 
     with ThreadPoolExecutor(process.cores()) as pool:
-        # conversions first, for they are the longest, and what waits for them must stand behind them in the queue
+        # conversions first: they take longest, and the work that waits for them must follow them in the queue
         unfinished = {a.path: a for _, artifacts in plan.values() for a in artifacts if a.finish}
         finishing = {path: pool.submit(artifact.finish) for path, artifact in unfinished.items()}
         for artifact in unfinished.values():

@@ -71,7 +71,7 @@ def is_default() -> bool:
 
 
 def instruction_set() -> str:
-    """Return the best instruction set that oneDNN may use, such as "AVX2" or "AMX"; the architecture if it is unknown."""
+    """Return the best instruction set that oneDNN may use, such as "AVX2" or "AMX"; the architecture if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -9,5 +9,5 @@ RUNTIME = "openvino"
 
 
 def check(subject: Subject) -> Level:
-    """Judge what OpenVINO returned against what TensorFlow returned."""
+    """Compare the outputs of OpenVINO with those of TensorFlow."""
     return compare_with_tensorflow(subject, "independent", RUNTIME, "openvino is not installed; pip install openvino")

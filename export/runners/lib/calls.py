@@ -49,10 +49,10 @@ def run_endpoint(
 ) -> tuple[Arrays, dict[str, str]]:
     """Run every case of an endpoint.
 
-    The variants of a case are "main", which is compared with the reference; "again", an identical second call of the
-    first compared case; and where noise is measured, "batch_1" (one row at a time), "batch_2n" (the same rows in batches
-    of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two steps of its dtype at the
-    scale of its feature, and at its own scale) and the other keys of `functions` (such as "graph").
+    The variants of a case are "main", which is compared with the reference, and "again", an identical second call of
+    the first compared case. Where noise is measured there are also "batch_1" (one row at a time), "batch_2n" (the same
+    rows in batches of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two steps of
+    its dtype, at the scale of its feature and at its own scale), and the other keys of `functions` (such as "graph").
 
     Returns:
         Arrays by "<case>/<variant>/<output>", and errors by "<case>/<variant>".
@@ -123,14 +123,13 @@ def feature_scales(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 def perturb(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Arrays:
     """Return inputs with every real value perturbed by `PERTURBATION_STEPS` steps of its dtype at its feature's scale.
 
-        A result that is exact for inputs that close is as accurate as a program in that dtype can be (backward stability;
-        Higham 2002, section 1.5).
+    A result that is exact for inputs that close is as accurate as a program in that dtype can be (backward stability;
+    Higham 2002, section 1.5).
 
     Args:
-            inputs: Arrays by input name.
-            scales: The result of `feature_scales`; without a scale the absolute value of each element is
-    without a scale the absolute
-            seed: Seed of the directions.
+        inputs: Arrays by input name.
+        scales: The result of `feature_scales`; without a scale the absolute value of each element is used.
+        seed: Seed of the directions.
     """
     rng = np.random.default_rng(seed)
 

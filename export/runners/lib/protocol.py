@@ -171,7 +171,7 @@ def main(
     before = set(sys.modules)
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     golden, results = Path(job["golden"]), Path(job["results"])
