@@ -29,7 +29,7 @@ def create(name, **options):
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
-    """Return a function from a model's name to its bundle. Workers of pytest-xdist share them: each is exported once."""
+    """Return a function from a model's name to its bundle. Workers of pytest-xdist share them."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "export-bundles"
     shared.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
-from export.bundle.layout import damage
+from export.bundle.layout import find_damage
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import save
 from tests.export.conftest import create, reseal
@@ -44,7 +44,7 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
 
 def test_any_flipped_byte_in_any_file_is_found(damaged):
     folder = damaged("functional_cnn")
-    assert damage(folder) == []
+    assert find_damage(folder) == []
     rng = np.random.default_rng(0)
     for path in (p for p in folder.rglob("*") if p.is_file()):
         whole = path.read_bytes()
@@ -52,9 +52,9 @@ def test_any_flipped_byte_in_any_file_is_found(damaged):
             broken = bytearray(whole)
             broken[position] ^= 1 << int(rng.integers(8))
             path.write_bytes(broken)
-            assert damage(folder), f"{path.name} byte {position}"
+            assert find_damage(folder), f"{path.name} byte {position}"
         path.write_bytes(whole)
-    assert damage(folder) == []
+    assert find_damage(folder) == []
 
 
 KINDS = (
@@ -93,7 +93,7 @@ def test_added_removed_and_damaged_files_are_named(damaged):
     assert "assets.extra/more was added" in certificate.problems()[0]
     (folder / "saved_model/1/assets.extra/more").unlink()
     (folder / "labels.txt").unlink()
-    assert damage(folder) == ["labels.txt is missing"]
+    assert find_damage(folder) == ["labels.txt is missing"]
 
 
 def test_swapped_labels(damaged):
@@ -246,7 +246,7 @@ def test_parity_json_says_what_failed(tmp_path):
     folder = failure.value.bundle_path
     assert json.loads((folder / "parity.json").read_text())["verdict"] == "fail"
     assert "Proof: fail" in (folder / "README.md").read_text()
-    assert damage(folder) == []
+    assert find_damage(folder) == []
 
 
 def test_constant_outputs_are_noted(tmp_path):
