@@ -13,7 +13,7 @@ from export import compare
 from export.artifacts import describe
 from export.errors import CheckFailed, ExportError
 from export.runtime.backend import load_tensorflow
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages
 
 
@@ -149,7 +149,7 @@ def basic_pitch(tmp_path_factory):
         wheel = packages.fetch_wheel(
             "basic-pitch==0.4.0", "738adb503aae7fdfc7d1e1511aa0ce35052315f260a19531ef4c356708425db0", folder
         )
-    except NotHere as reason:
+    except SourceUnavailable as reason:
         pytest.skip(str(reason))
     packages.unzip(wheel, folder, inside)
     return folder / inside
