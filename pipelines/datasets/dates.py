@@ -1,6 +1,6 @@
 """Dates in common formats and in ISO 8601: a generated text-to-text task.
 
-Sources:   data_dir (a .csv or .tsv with the columns source and target), else generated: the same pairs on every machine.
+Sources:   data_dir (a .csv or .tsv with the columns source and target), else generated, equally on every machine.
 Features:  {"source": "Tuesday, March 3, 1987", "target": "1987-03-03"}, UTF-8 strings.
 Splits:    "official": 30,000 / 2,000 / 2,000 days of the years 1900 to 2099; no day is in two of them. Percentages
            divide the 30,000, or all of the user's pairs (90/5/5 by default).

@@ -1,4 +1,4 @@
-"""WordNet 3.0: glosses of 117,659 synonym sets of English words, with examples (Miller 1995, doi:10.1145/219717.219748).
+"""WordNet 3.0: glosses of 117,659 English synonym sets, with examples (Miller 1995, doi:10.1145/219717.219748).
 
 Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the Debian package wordnet-base, installed
            or downloaded without root.

@@ -105,8 +105,8 @@ def find(root: Path) -> Layout:
     split_folders = _split_folders(folders)
     if split_folders and "train" not in split_folders and len(split_folders) == len(folders):
         raise DataError(
-            f"{root} has {' and '.join(f.name for f in split_folders.values())}, but no train: add it, or put the images of "
-            "each class into one sub-folder",
+            f"{root} has {' and '.join(f.name for f in split_folders.values())}, but no train: add it, or put the images "
+            "of each class into one sub-folder",
             USAGE,
         )
     parts = split_folders if "train" in split_folders else {"": root}

@@ -74,7 +74,7 @@ def _drop_leaks(root: Path, files: FilesByClass, skipped: dict[str, str]) -> Non
 
 
 def _divide_classes(by_class: dict[str, list[ImageFile]], shares: tuple[int, int, int]) -> dict[str, list]:
-    """Divide each class by shares, in the order of the digests of the contents, so that equal contents stay together."""
+    """Divide each class by shares in the order of the digests of contents, so that equal contents stay together."""
     parts: dict[str, list] = {s: [] for s in FOLDERS}
     for name, images in sorted(by_class.items()):
         contents = sorted({p.sha256 for p in images})

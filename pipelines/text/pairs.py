@@ -86,4 +86,6 @@ def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
     tensors = {
         name: {"source": [row[0] for row in rows], "target": [row[1] for row in rows]} for name, rows in parts.items()
     }
-    return Dataset(**{name: tf.data.Dataset.from_tensor_slices(held) for name, held in tensors.items()}, info=info)
+    return Dataset(
+        **{name: tf.data.Dataset.from_tensor_slices(columns) for name, columns in tensors.items()}, info=info
+    )
