@@ -85,7 +85,16 @@ def _is_number(cell: str) -> bool:
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --quiet, --json and --debug to a command, and pass it a `console`."""
+    """Add --quiet, --json and --debug to a command, and pass it a `console`.
+
+    Example:
+        >>> @click.command()
+        ... @common_options
+        ... def hello(console):
+        ...     console.say("hello")
+        >>> [option.name for option in hello.params]
+        ['quiet', 'as_json', 'debug']
+    """
 
     @click.option("--quiet", is_flag=True, help="Print nothing unless it fails.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
@@ -112,7 +121,22 @@ def _show_log(console: Console) -> None:
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Run a command and exit: an error is one line and an exit code, with a traceback only with --debug."""
+    """Run a command and exit: an error is one line and an exit code, with a traceback only with --debug.
+
+    Args:
+        command: The command.
+        arguments: Its arguments; None for those of the process.
+        prog: Name of the program in the help text.
+
+    Example:
+        >>> @click.command()
+        ... def fail():
+        ...     raise click.UsageError("give a file")
+        >>> run(fail, [])
+        Traceback (most recent call last):
+            ...
+        SystemExit: 2
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if debug:

@@ -81,6 +81,9 @@ def export_model(
     Raises:
         ExportError: If the arguments are inconsistent, or `out` exists.
         ExportFailed: If the proof fails; the bundle is kept beside `out` with a suffix.
+
+    Example:
+        See examples/export_any_keras_model.py.
     """
     load_tensorflow()
     formats = FORMATS if formats == "all" else tuple(formats)

@@ -30,6 +30,11 @@ def verify_bundle(
 
     Raises:
         ExportError: If `path` is not a bundle, or a runtime is unknown.
+
+    Example:
+        >>> certificate = verify_bundle("bundle", runtimes=["tensorflow"])
+        >>> certificate.verdict
+        'pass'
     """
     folder = Path(path)
     if not folder.is_dir():

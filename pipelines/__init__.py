@@ -30,7 +30,12 @@ __all__ = ["DataError", "Dataset", "Feed", "Info", "augment", "feed", "images", 
 
 
 def list_datasets() -> list[str]:
-    """Return the names of all datasets in alphabetical order."""
+    """Return the names of all datasets in alphabetical order.
+
+    Example:
+        >>> "fashion_mnist" in list_datasets()
+        True
+    """
     return sorted(path.stem for path in (Path(__file__).parent / "datasets").glob("[a-z]*.py"))
 
 
@@ -53,6 +58,13 @@ def load(
 
     Raises:
         DataError: The name or the split is unknown, no source has the data, or the data is damaged.
+
+    Example:
+        >>> data = load("digits")
+        >>> data.info.counts
+        {'train': 1257, 'validation': 270, 'test': 270}
+        >>> sorted(data.train.element_spec)
+        ['image', 'label']
     """
     if name not in list_datasets():
         raise DataError(f"unknown dataset {name!r}; {suggestion(name, list_datasets())}", USAGE)

@@ -16,6 +16,10 @@ def percentages(policy: str) -> tuple[int, int, int] | None:
 
     Raises:
         DataError: The policy is neither.
+
+    Example:
+        >>> percentages("60/20/20")
+        (60, 20, 20)
     """
     if policy == "official":
         return None

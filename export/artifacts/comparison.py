@@ -54,6 +54,9 @@ def compare(
         MissingError: If an artifact or its runtime is not available.
         CheckFailed: If an artifact can execute code and is not trusted, or if it does not run.
         ExportError: If the two cannot take the same inputs.
+
+    Example:
+        See examples/compare_two_files.py.
     """
     descriptions = [describe(Path(path)) for path in (reference, candidate)]
     for description in descriptions:

@@ -189,9 +189,9 @@ def _serving(contract: Contract, name: str) -> list[str]:
     ]
 
 
-def _template(name: str, **values: str) -> str:
-    """Return the lines of `templates/NAME.txt` with `$key` replaced."""
-    file = Path(__file__).parent / "templates" / f"{name}.txt"
+def _template(file_name: str, **values: str) -> str:
+    """Return the lines of `templates/FILE_NAME.txt` with `$key` replaced."""
+    file = Path(__file__).parent / "templates" / f"{file_name}.txt"
     return string.Template(file.read_text(encoding="utf-8")).substitute(values)
 
 

@@ -75,6 +75,11 @@ def load(path: str | os.PathLike[str], format: str = "saved_model", quantize: st
     Raises:
         ExportError: If the bundle does not contain that format.
         MissingError: If the runtime is not installed.
+
+    Example:
+        >>> net = load("bundle")
+        >>> net["serving_default"](x=np.zeros((3, 4)))["output"].shape
+        (3, 2)
     """
     folder = Path(path)
     manifest = read_manifest(folder)

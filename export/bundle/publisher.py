@@ -55,6 +55,12 @@ def publish(
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
         CheckFailed: If the bundle is damaged or its proof did not pass.
+
+    Example:
+        >>> publish("bundle", "models/net").version
+        1
+        >>> publish("bundle", "models/net").path.name
+        '2'
     """
     folder, base = Path(source), Path(base_path).absolute()
     if not folder.is_dir():

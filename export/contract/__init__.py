@@ -40,6 +40,15 @@ class Tensor:
         low: The smallest legal value, or None.
         high: The largest legal value (for tokens: vocabulary size - 1), or None.
         vocabulary: The legal strings of a category, or None.
+
+    Example:
+        >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
+        >>> Tensor.from_json(image.to_json()) == image
+        True
+        >>> Tensor("tokens", "int32", (None, None), "token")
+        Traceback (most recent call last):
+            ...
+        ValueError: tensor tokens: token ids need `high`; an id outside the table crashes runtimes
     """
 
     name: str
@@ -99,6 +108,12 @@ class Endpoint:
         formats: The formats that carry it. A Keras format may be named only where `call` is the model's own call.
         batch: The only legal batch size, or None if any is.
         structure: How the model's own call takes its inputs: "tensor", "dict" (by input name) or "list".
+
+    Example:
+        >>> x = Tensor("x", "float32", (None, 4))
+        >>> double = Endpoint("double", (x,), (x,), lambda inputs: {"x": 2 * inputs["x"]}, formats=("saved_model",))
+        >>> double.call({"x": 3.0})
+        {'x': 6.0}
     """
 
     name: str
@@ -145,7 +160,20 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Contract:
-    """All endpoints of a model, and the labels of its classes if it has any."""
+    """All endpoints of a model, and the labels of its classes if it has any.
+
+    Attributes:
+        endpoints: The endpoints; the first one is the model's own call.
+        labels: Class names in the order of the outputs, or None.
+
+    Example:
+        >>> x, logits = Tensor("x", "float32", (None, 4)), Tensor("logits", "float32", (None, 2), "logits")
+        >>> contract = Contract((Endpoint("serving_default", (x,), (logits,)),), labels=("cat", "dog"))
+        >>> contract["serving_default"].inputs[0].name
+        'x'
+        >>> [endpoint.name for endpoint in contract.carried_by("tflite")]
+        ['serving_default']
+    """
 
     endpoints: tuple[Endpoint, ...]
     labels: tuple[str, ...] | None = None

@@ -34,6 +34,16 @@ def infer_contract(
 
     Raises:
         ExportError: If the inputs cannot be inferred, or the model does not run on them.
+
+    Example:
+        >>> import keras
+        >>> tokens = keras.Input((None,), dtype="int32", name="tokens")
+        >>> x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(100, 8)(tokens))
+        >>> (endpoint,) = infer_contract(keras.Model(tokens, keras.layers.Dense(3)(x))).endpoints
+        >>> endpoint.inputs[0].meaning, endpoint.inputs[0].high
+        ('token', 99)
+        >>> endpoint.outputs[0].shape
+        (None, 3)
     """
     if not model.built:
         raise ExportError(f"model {model.name} is not built; call it once on real input before exporting it")

@@ -39,6 +39,11 @@ class Evaluation:
         metrics: (outputs by name, truth) -> {metric: number, ...}; the first number is compared. None: accuracy for
             integer truth, mean squared error for the rest, of the first output.
         endpoint: Name of the endpoint to evaluate.
+
+    Example:
+        >>> evaluation = Evaluation({"x": np.zeros((200, 4))}, truth=np.zeros(200, int))
+        >>> evaluation.endpoint
+        'serving_default'
     """
 
     inputs: Mapping[str, np.ndarray]

@@ -77,6 +77,13 @@ def check_serving(
         MissingError: If `base_path` does not exist.
         ExportError: If it is a version instead of the folder of versions, or a level is unknown.
         CheckFailed: If the model can execute code and is not trusted.
+
+    Example:
+        >>> report = check_serving("served", kills=1)
+        >>> report.levels[0].name, report.levels[0].state
+        ('structure', 'pass')
+        >>> report.verdict
+        'pass'
     """
     from export.servecheck import independent, loader, poller, server, structure, warmup, wire
 

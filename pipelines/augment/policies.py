@@ -115,6 +115,12 @@ def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
 
     Raises:
         DataError: The name is unknown; the message suggests the nearest names.
+
+    Example:
+        >>> augment = policy("rotation=15,zoom=0.1,flip")
+        >>> images, keys = tf.zeros((2, 8, 8, 3)), tf.constant([[0, 0, 0], [0, 0, 1]])
+        >>> augment(images, keys).shape
+        TensorShape([2, 8, 8, 3])
     """
     if name not in POLICIES and is_settings(name):
         return policy_from_settings(name, num_classes)

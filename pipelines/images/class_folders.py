@@ -105,7 +105,7 @@ def find(root: Path) -> Layout:
     split_folders = _split_folders(folders)
     if split_folders and "train" not in split_folders and len(split_folders) == len(folders):
         raise DataError(
-            f"{root} has {' and '.join(f.name for f in split_folders.values())}, but no train: add it, or put the images "
+            f"{root} has {' and '.join(f.name for f in split_folders.values())}, but no train: add it, or put images "
             "of each class into one sub-folder",
             USAGE,
         )

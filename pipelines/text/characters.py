@@ -30,6 +30,10 @@ def encode(text: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
 
     Returns:
         int32 (number of characters,), in 0..len(vocabulary)-1.
+
+    Example:
+        >>> encode("cab", vocabulary(["abc"])).tolist()
+        [2, 0, 1]
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")

@@ -67,6 +67,10 @@ def encode(text: str | bytes, index: Mapping[str, int], length: int | None = Non
 
     Returns:
         int32 (length or number of words,).
+
+    Example:
+        >>> encode("good film", index(("", "[UNK]", "film")), length=4).tolist()
+        [1, 2, 0, 0]
     """
     ids = [index.get(word, 1) for word in split(text)][:length]
     return np.array(ids + [0] * ((length or 0) - len(ids)), np.int32)
