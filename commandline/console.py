@@ -1,4 +1,4 @@
-"""What a person sees: lines, tables, progress and errors. Machines get --json on standard output and nothing else."""
+"""Output for the terminal: lines, tables, progress and errors. With --json, standard output is JSON only."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
 
 
 class Console:
-    """Where a verb speaks. With `json`, human lines go to standard error; with `quiet`, nowhere."""
+    """Output of a command. With `json`, text goes to standard error; with `quiet`, it is suppressed."""
 
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
-        """Choose what is shown."""
+        """Set the output mode."""
         self.quiet, self.json = quiet, json
 
     @functools.cached_property
     def rich(self) -> Any:
-        """The rich console behind it."""
+        """The underlying rich console."""
         from rich.console import Console as Rich
 
         return Rich(stderr=self.json, quiet=self.quiet, highlight=False, soft_wrap=True)
 
     @property
     def live(self) -> bool:
-        """Whether a progress bar can be drawn: a terminal, and somebody looking."""
+        """Whether a progress bar can be shown: a terminal, and not quiet."""
         return not self.quiet and self.rich.is_terminal
 
     def say(self, line: str) -> None:
@@ -40,7 +40,7 @@ class Console:
         self.rich.print(line, markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print a table; the first column is a name, numbers are set right."""
+        """Print a table; the first column is a name, numbers are aligned right."""
         from rich.markup import escape
         from rich.table import Table
 
@@ -54,14 +54,14 @@ class Console:
         self.rich.print(table)
 
     def lines(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table of one line a row, 80 columns at most: what is too long is cut at the end of its column."""
+        """Print a table with one line per row of at most 80 characters; long cells are truncated."""
         from rich import box
         from rich.markup import escape
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         widths = [max(len(text) for text in column) for column in zip(head, *rows, strict=True)]
-        while sum(widths) + 2 * (len(widths) - 1) > 80:  # names are never cut
+        while sum(widths) + 2 * (len(widths) - 1) > 80:  # names are never truncated
             longest = max(range(1, len(widths)), key=lambda i: widths[i])
             widths[longest] -= 1
         for name, width in zip(head, widths, strict=True):
@@ -71,7 +71,7 @@ class Console:
         self.rich.print(table)
 
     def result(self, value: Mapping[str, Any] | Sequence[Any]) -> None:
-        """Print the machine's answer, if it was asked for."""
+        """Print the result as JSON, if `json` is set."""
         if self.json:
             click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -85,9 +85,18 @@ def _is_number(cell: str) -> bool:
 
 
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb --quiet, --json and --debug, and hand it a `console`."""
+    """Add --quiet, --json and --debug to a command, and pass it a `console`.
 
-    @click.option("--quiet", is_flag=True, help="Say nothing unless it fails.")
+    Example:
+        >>> @click.command()
+        ... @common_options
+        ... def hello(console):
+        ...     console.say("hello")
+        >>> [option.name for option in hello.params]
+        ['quiet', 'as_json', 'debug']
+    """
+
+    @click.option("--quiet", is_flag=True, help="Print nothing unless it fails.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on standard output.")
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(command)
@@ -100,7 +109,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _show_log(console: Console) -> None:
-    """Print what `pipelines` logs, such as where data comes from."""
+    """Print the log of `pipelines`, such as the source of the data."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -112,7 +121,22 @@ def _show_log(console: Console) -> None:
 
 
 def run(command: click.Command, arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Run a verb and exit: one line for an error, its exit code, no traceback without --debug."""
+    """Run a command and exit: an error is one line and an exit code, with a traceback only with --debug.
+
+    Args:
+        command: The command.
+        arguments: Its arguments; None for those of the process.
+        prog: Name of the program in the help text.
+
+    Example:
+        >>> @click.command()
+        ... def fail():
+        ...     raise click.UsageError("give a file")
+        >>> run(fail, [])
+        Traceback (most recent call last):
+            ...
+        SystemExit: 2
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     if debug:
@@ -127,7 +151,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     except KeyboardInterrupt:
         _fail("stopped", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader closed the pipe, as `| head` does
         sys.exit(0)
     except Exception as e:
         if debug:
@@ -138,7 +162,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         if isinstance(e, OSError):
             where = f"{e.filename}: " if e.filename else ""
             _fail(f"{where}{e.strerror or e}", EXIT_FAILED)
-        last = (str(e).strip().splitlines() or [""])[-1].strip()  # TensorFlow puts the cause last
+        last = (str(e).strip().splitlines() or [""])[-1].strip()  # TensorFlow puts the cause in the last line
         _fail(f"{type(e).__name__}: {last} (run again with --debug for the traceback)", EXIT_FAILED)
 
 

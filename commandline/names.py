@@ -1,4 +1,4 @@
-"""The nearest names for a mistyped one."""
+"""Suggestions for a mistyped name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
-    """Return the hint for an unknown name.
+    """Return a hint for an unknown name.
 
     Example:
         >>> suggestion("fashon", ["fashion_mnist", "mnist"])
@@ -16,5 +16,5 @@ def suggestion(name: str, names: Iterable[str]) -> str:
         'one of a, b'
     """
     names = sorted(names)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names) or 'none'}"
+    matches = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(matches)}?" if matches else f"one of {', '.join(names) or 'none'}"

@@ -1,4 +1,4 @@
-"""Any Keras model -> artifacts -> proof. Importing this imports no TensorFlow."""
+"""Export any Keras model and prove the artifacts. Importing this package does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from export.runtime import onednn
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL") or "3"  # TensorFlow reads it when imported
 onednn.choose()
 
-_HOMES = {
+_MODULES = {
     "export_model": "export.exporter",
     "verify_bundle": "export.verifier",
     "publish": "export.bundle.publisher",
@@ -36,15 +36,15 @@ _HOMES = {
     "ExportFailed": "export.errors",
 }
 
-__all__ = list(_HOMES)
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    """Import public names on first access."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module 'export' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(_HOMES)
+    return sorted(_MODULES)

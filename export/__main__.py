@@ -1,4 +1,4 @@
-"""`python -m export`: export any Keras model with a proof, prove a bundle again, and use what was proven."""
+"""`python -m export`: export any Keras model with a proof, verify bundles, compare and publish artifacts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from export.cli import compare, diff, formats, inspect, model, publish, serve_ch
 
 @click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
 def verbs() -> None:
-    """Any Keras model to artifacts, each proven in a fresh process."""
+    """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
 for verb in (model, verify, compare, inspect, diff, publish, serve_check, formats):

@@ -1,4 +1,4 @@
-"""What can go wrong in an export, as one sentence with an exit code."""
+"""Exceptions of `export`: a message of one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ExportError(Exception):
-    """Something was asked for that cannot be done; the message says what, where, and what to do.
+    """An invalid request; the message states the problem, where it is, and what to do.
 
     Attributes:
         exit_code: 1 a check failed, 2 wrong usage, 3 something required is missing here.
@@ -17,13 +17,13 @@ class ExportError(Exception):
 
 
 class MissingError(ExportError):
-    """Something that this needs is not installed or not there."""
+    """A required file, package or runtime is not available."""
 
     exit_code = 3
 
 
 class CheckFailed(ExportError):
-    """A check of something that was given here did not hold."""
+    """A check of an input failed."""
 
     exit_code = 1
 
@@ -32,8 +32,8 @@ class ExportFailed(ExportError):
     """The bundle was written but not proven, so it was not published.
 
     Attributes:
-        bundle_path: Where the unproven bundle is kept for study.
-        certificate: The `export.proof.certificate.Certificate` that says why.
+        bundle_path: Where the failed bundle is kept for inspection.
+        certificate: The `export.proof.certificate.Certificate` with the reasons.
     """
 
     def __init__(self, message: str, bundle_path: Path, certificate: Any) -> None:
@@ -44,10 +44,10 @@ class ExportFailed(ExportError):
 
 
 class Unsupported(Exception):
-    """A named, known impossibility: the format cannot carry this model, and why."""
+    """A known limitation: the format cannot represent this model; the message states why."""
 
 
 def check_present(path: Path) -> None:
-    """Raise MissingError unless a file is there."""
+    """Raise MissingError unless a file exists."""
     if not path.is_file():
         raise MissingError(f"there is no file {path}; give the path of one")

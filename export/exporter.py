@@ -1,4 +1,4 @@
-"""Export a model: write every format, prove it, and publish the bundle only if it holds."""
+"""Export a model: write every format, prove it, and publish the bundle only if the proof passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from export.bundle import layout, serving
 from export.bundle.card import FIGURES, write_card
-from export.bundle.layout import Bundle, choose_place, next_to, put, withhold, write_assets
+from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.inference import infer_contract
@@ -57,50 +57,53 @@ def export_model(
 
     Args:
         model: A built Keras 3 model.
-        out: The folder that the bundle will be; it must not exist.
-        contract: What the artifacts promise; None reads it off the model.
+        out: The folder of the bundle; it must not exist.
+        contract: Endpoints with their tensors; None infers them from the model.
         samples: Real examples (N, ...) by input name, used in golden inputs.
-        formats: What to write, or "all". Any other list asks for its formats by name: one
-            that cannot carry the model is then a failure.
+        formats: Formats to write, or "all". Formats other than the default are requested by name: one that cannot
+            represent the model is then a failure.
         card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files), code
             ({heading: Python}).
-        assets: More files of the bundle, {name: bytes or path}.
-        metadata: JSON-able, kept in the manifest.
+        assets: Additional files of the bundle, {name: bytes or path}.
+        metadata: JSON-serializable values for the manifest.
         require: Runtimes and formats without which the proof is incomplete.
         version: The version folder of the SavedModel: a positive int64, "time" (seconds since 1970), or "next" (one
-            more than in the bundles OUT, OUT-2, ... that are there).
-        if_exists: What to do if `out` is there: "error"; "new-version" leaves it and makes OUT-2, OUT-3, ...;
-            "replace" exchanges it, if it is a bundle, for the new one once that is proven.
-        quantize: Coarser TFLite files to write too: "float16", "dynamic", "int8". Each must stay in its budget.
+            more than in the existing bundles OUT, OUT-2, ...).
+        if_exists: What to do if `out` exists: "error"; "new-version" keeps it and creates OUT-2, OUT-3, ...;
+            "replace" replaces it, if it is a bundle, once the new one is proven.
+        quantize: Quantised TFLite files to write too: "float16", "dynamic", "int8". Each must stay within its budget.
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
-        evaluation: Real data with its truth, on which the drop of quantised files is measured.
-        max_drop: How much of the metric they may lose.
-        bisect: Whether to find the first layer that a failed TFLite file gets wrong; takes a conversion for each try.
-        progress: Told of each stage in a few words.
+        evaluation: Real data with labels, on which the metric drop of quantised files is measured.
+        max_drop: Largest allowed drop of the metric.
+        bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
+        progress: Called with a short description of each stage.
 
     Raises:
-        ExportError: If the arguments do not fit together, or `out` exists.
-        ExportFailed: If the proof does not hold; the bundle is kept beside `out`, marked.
+        ExportError: If the arguments are inconsistent, or `out` exists.
+        ExportFailed: If the proof fails; the bundle is kept beside `out` with a suffix.
+
+    Example:
+        See examples/export_any_keras_model.py.
     """
     load_tensorflow()
     formats = FORMATS if formats == "all" else tuple(formats)
     check_names(formats, FORMATS, "format")
     out = Path(out).absolute()
-    number = next_to(out, version)
-    place = choose_place(out, if_exists)
+    number = choose_saved_model_version(out, version)
+    target = choose_path(out, if_exists)
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
-    coarser = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
-    coarser.check(contract)
-    told = (card or {}, assets or {}, metadata or {})
-    order = _Order(model, contract, samples, formats, *told, tuple(require), coarser, bisect)
-    tell = progress or (lambda text: None)
-    return _export(order, place, number, lambda folder: put(folder, out, if_exists), tell)
+    quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
+    quantisation.check(contract)
+    extras = (card or {}, assets or {}, metadata or {})
+    request = ExportRequest(model, contract, samples, formats, *extras, tuple(require), quantisation, bisect)
+    progress = progress or (lambda text: None)
+    return _export(request, target, number, lambda folder: publish_bundle(folder, out, if_exists), progress)
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What `export_model` was asked for."""
+class ExportRequest:
+    """The arguments of `export_model`."""
 
     model: Any
     contract: Contract
@@ -115,26 +118,26 @@ class _Order:
 
 
 def _export(
-    order: _Order, target: Path, version: int, put: Callable[[Path], Path], tell: Callable[[str], None]
+    request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
 ) -> Bundle:
-    """Stage, prove and publish; or keep what failed beside its place."""
+    """Stage, prove and publish a bundle; keep a failed one beside its target."""
     folder = layout.stage(target)
     try:
-        certificate, manifest = _write_and_prove(order, folder, version, tell)
+        certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if (folder / "saved_model").is_dir():
             (folder / serving.CONFIG).write_text(serving.models_config(target.name))
-        write_card(folder, order.contract, certificate, manifest, order.card, target.name)
+        write_card(folder, request.contract, certificate, manifest, request.card, target.name)
         manifest = layout.seal(folder, manifest)
         if certificate.verdict == PASS:
-            tell(f"publishing {target}")
-            return Bundle(put(folder), manifest, order.contract, certificate)
-        mark = "failed" if certificate.verdict == FAIL else "incomplete"
-        kept = layout.keep(folder, target, mark)
+            progress(f"publishing {target}")
+            return Bundle(publish(folder), manifest, request.contract, certificate)
+        suffix = "failed" if certificate.verdict == FAIL else "incomplete"
+        path = layout.publish_marked(folder, target, suffix)
     except BaseException:
         layout.discard(folder)
         raise
-    raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {kept}", kept, certificate)
+    raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
 
 
 def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
@@ -145,51 +148,53 @@ def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
             raise ExportError(
                 f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
             )
-    heads = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
-    sizes = {t.shape[-1] for t in heads if t.shape[-1] is not None}
+    scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
+    sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
     if contract.labels is not None and sizes and len(contract.labels) not in sizes:
         raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")
 
 
 def _write_and_prove(
-    order: _Order, folder: Path, version: int, tell: Callable[[str], None]
+    request: ExportRequest, folder: Path, version: int, progress: Callable[[str], None]
 ) -> tuple[Certificate, dict[str, Any]]:
-    """Fill the staging folder; return the certificate and the manifest without its hashes."""
-    contract = order.contract
-    tell("running the live model on golden inputs")
-    typical = order.quantisation.typical(order.samples)
-    cases = {endpoint.name: cases_for(endpoint, order.samples, typical) for endpoint in contract.endpoints}
+    """Write all files to the staging folder; return the certificate and the manifest without its hashes."""
+    contract = request.contract
+    progress("running the live model on golden inputs")
+    typical = request.quantisation.typical(request.samples)
+    cases = {endpoint.name: cases_for(endpoint, request.samples, typical) for endpoint in contract.endpoints}
     live = run_reference(contract, cases)
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
-    write_layers(folder / "golden", order.model, contract, cases)
-    dependency = code_dependency(order.model)
+    write_layers(folder / "golden", request.model, contract, cases)
+    dependency = code_dependency(request.model)
     artifacts = []
-    for format in order.formats:
-        tell(f"writing {format}")
-        artifacts.append(_write(order, folder, format, version, dependency))
+    for format in request.formats:
+        progress(f"writing {format}")
+        artifacts.append(_write(request, folder, format, version, dependency))
     for artifact in artifacts:
         if artifact.format == "saved_model" and artifact.state is None:
             serving.write_warmup(folder / artifact.path, contract.carried_by("saved_model"), cases)
-    for quantize in order.quantisation.kinds:
-        tell(f"writing tflite {quantize}")
-        artifacts.append(_write_quantised(order, folder, quantize))
-    write_assets(folder, contract, order.assets)
-    demanded = frozenset() if order.formats in (DEFAULT_FORMATS, FORMATS) else frozenset(order.formats)
-    tell("proving every artifact in fresh processes")
+    for quantize in request.quantisation.kinds:
+        progress(f"writing tflite {quantize}")
+        artifacts.append(_write_quantised(request, folder, quantize))
+    write_assets(folder, contract, request.assets)
+    demanded = frozenset() if request.formats in (DEFAULT_FORMATS, FORMATS) else frozenset(request.formats)
+    progress("proving every artifact in fresh processes")
     subject = Subject(
         *(folder, contract, artifacts, cases, dependency, live),
         probing=True,
         demanded=demanded,
-        pictures=folder / FIGURES,
+        images=folder / FIGURES,
     )
-    certificate = prove(subject, require=order.require)
-    coarser = order.quantisation
-    coarser.judge(subject, certificate)
-    if order.bisect:
-        explain_by_bisection(*(order.model, contract, cases), artifacts, certificate.artifacts, coarser.calibration)
+    certificate = prove(subject, require=request.require)
+    quantisation = request.quantisation
+    quantisation.evaluate(subject, certificate)
+    if request.bisect:
+        explain_by_bisection(
+            *(request.model, contract, cases), artifacts, certificate.artifacts, quantisation.calibration
+        )
     tflite.clean(folder)
-    shutil.rmtree(folder / onnx.WORK, ignore_errors=True)
+    shutil.rmtree(folder / onnx.SCRATCH, ignore_errors=True)
     withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,
@@ -199,35 +204,39 @@ def _write_and_prove(
         "code_dependency": dependency,
         "artifacts": [artifact.to_json() for artifact in artifacts],
         "demanded": sorted(demanded),
-        "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in order.card.get("metrics", {}).items()},
-        "metadata": dict(order.metadata),
+        "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in request.card.get("metrics", {}).items()},
+        "metadata": dict(request.metadata),
     }
     return certificate, manifest
 
 
-def _write(order: _Order, folder: Path, format: str, version: int, dependency: Mapping[str, Any] | None) -> Artifact:
-    """Write one format; what cannot be is an artifact that says why."""
+def _write(
+    request: ExportRequest, folder: Path, format: str, version: int, dependency: Mapping[str, Any] | None
+) -> Artifact:
+    """Write one format; return an artifact with the reason if it cannot be written."""
     try:
-        if not order.contract.carried_by(format):
+        if not request.contract.carried_by(format):
             raise Unsupported(f"no endpoint of the contract is carried by {format}")
         if dependency and "__main__" in dependency["modules"] and format in KERAS_FORMATS:
             raise Unsupported("a class of the model is defined in __main__, where no other process finds it")
-        return writer(format)(order.model, order.contract, folder, version)
+        return writer(format)(request.model, request.contract, folder, version)
     except Unsupported as error:
         for path in layout.partial_files(folder, format):
             path.unlink()
         return Artifact(format, format, (), state=UNSUPPORTED, reason=str(error))
     except ExportError:
         raise
-    except Exception as error:  # whatever a writer raises is a failed row that names it
+    except Exception as error:  # any error of a writer becomes a failed row
         return Artifact(format, format, (), state=FAIL, reason=f"cannot be written: {one_line(error)}")
 
 
-def _write_quantised(order: _Order, folder: Path, quantize: str) -> Artifact:
-    """Write one TFLite file of lower precision; what cannot be is an artifact that says why."""
+def _write_quantised(request: ExportRequest, folder: Path, quantize: str) -> Artifact:
+    """Write one quantised TFLite file; return an artifact with the reason if it cannot be written."""
     path = f"tflite/{quantize}.tflite"
     try:
-        return tflite.write_quantised(order.model, order.contract, folder, quantize, order.quantisation.calibration)
+        return tflite.write_quantised(
+            request.model, request.contract, folder, quantize, request.quantisation.calibration
+        )
     except Unsupported as error:
         return Artifact("tflite", path, (), state=UNSUPPORTED, reason=str(error), quantize=quantize)
     except ExportError:

@@ -1,4 +1,4 @@
-"""Prove a published bundle again, from its files alone."""
+"""Verify a published bundle from its files alone."""
 
 from __future__ import annotations
 
@@ -36,18 +36,23 @@ def verify_bundle(
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
-        ExportError: If `path` is no bundle, or a runtime is unknown.
+        ExportError: If `path` is not a bundle, or a runtime is unknown.
+
+    Example:
+        >>> certificate = verify_bundle("bundle", runtimes=["tensorflow"])
+        >>> certificate.verdict
+        'pass'
     """
     folder = Path(path)
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    found = layout.damage(folder)
-    row = Row("files", "bundle", None, FAIL if found else PASS, "; ".join(found[:5]) or None)
-    if found:
+    damage = layout.find_damage(folder)
+    row = Row("files", "bundle", None, FAIL if damage else PASS, "; ".join(damage[:5]) or None)
+    if damage:
         return Certificate([row])
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
-    if problem := _labels(folder, contract):
+    if problem := _label_difference(folder, contract):
         row.state, row.reason = FAIL, problem
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)
@@ -69,13 +74,13 @@ def verify_bundle(
     return certificate
 
 
-def _labels(folder: Path, contract: Contract) -> str | None:
+def _label_difference(folder: Path, contract: Contract) -> str | None:
     if contract.labels is None:
         return None
     lines = (folder / "labels.txt").read_text().splitlines()
     for number, (line, label) in enumerate(zip(lines, contract.labels, strict=False)):
         if line != label:
-            return f"labels.txt names class {number} {line!r} where the contract says {label!r}"
+            return f"labels.txt names class {number} {line!r} where the contract declares {label!r}"
     if len(lines) != len(contract.labels):
         return f"labels.txt has {len(lines)} lines for {len(contract.labels)} classes"
     return None

@@ -1,4 +1,4 @@
-"""Where data comes from and how it is fed. Importing this package, and listing datasets, imports no TensorFlow.
+"""Datasets and input pipelines. Importing this package, and listing datasets, does not import TensorFlow.
 
 data = pipelines.load("fashion_mnist")
 feed = pipelines.feed(data.train, decode=decode, augment=pipelines.augment.policy("flip_shift"))
@@ -26,7 +26,7 @@ from pipelines.errors import USAGE, DataError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads both when it is imported, which is later
 if platform.machine().lower() in ("x86_64", "amd64") and "tensorflow" not in sys.modules:
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # where off is the default, it is half as fast
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # half as fast where TensorFlow disables it by default
 
 if TYPE_CHECKING:
     from pipelines import augment, images, text
@@ -36,7 +36,12 @@ __all__ = ["DataError", "Dataset", "Feed", "Info", "augment", "feed", "images", 
 
 
 def list_datasets() -> list[str]:
-    """Return the names that `load` takes: those of the files in pipelines/datasets, in alphabetical order."""
+    """Return the names of all datasets in alphabetical order.
+
+    Example:
+        >>> "fashion_mnist" in list_datasets()
+        True
+    """
     return sorted(path.stem for path in (Path(__file__).parent / "datasets").glob("[a-z]*.py"))
 
 
@@ -50,15 +55,22 @@ def load(
 
     Args:
         name: One of `list_datasets()`.
-        data_dir: The user's own data, in a form that the dataset's file states; no other source is then looked at.
-        cache_dir: Where prepared data lies; by default $ZOO_CACHE, else keras-proof-zoo in the user's cache.
+        data_dir: The user's own data, in a format that the dataset's file documents; no other source is then tried.
+        cache_dir: Folder of prepared data; by default $ZOO_CACHE, else keras-proof-zoo in the user's cache.
         split: "official", or percentages of the official training set for train, validation and test: "60/20/20".
 
     Returns:
-        Finite, ordered, deterministic splits of feature dicts, and what is known about them.
+        Finite, ordered, deterministic splits of feature dicts, with their metadata.
 
     Raises:
         DataError: The name or the split is unknown, no source has the data, or the data is damaged.
+
+    Example:
+        >>> data = load("digits")
+        >>> data.info.counts
+        {'train': 1257, 'validation': 270, 'test': 270}
+        >>> sorted(data.train.element_spec)
+        ['image', 'label']
     """
     if name not in list_datasets():
         raise DataError(f"unknown dataset {name!r}; {suggestion(name, list_datasets())}", USAGE)
@@ -66,7 +78,7 @@ def load(
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs TensorFlow when it is first asked for (PEP 562)."""
+    """Import names that need TensorFlow on first access (PEP 562)."""
     if name in ("feed", "Feed"):
         return getattr(importlib.import_module("pipelines.feeding"), name)
     if name in ("augment", "images", "text"):

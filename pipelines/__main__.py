@@ -1,4 +1,4 @@
-"""`python -m pipelines`: look at data before training on it."""
+"""`python -m pipelines`: inspect data before training on it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from commandline import Console, common_options, run
 
 @click.group("pipelines", context_settings={"help_option_names": ["-h", "--help"]})
 def verbs() -> None:
-    """Data: where it comes from and how it is fed."""
+    """Datasets and input pipelines."""
 
 
 @verbs.command()
 @common_options
 def datasets(console: Console) -> None:
-    """List the datasets that there are."""
+    """List the datasets."""
     import pipelines
 
     names = pipelines.list_datasets()
@@ -28,12 +28,14 @@ def datasets(console: Console) -> None:
 
 
 @verbs.command()
-@click.argument("sources", metavar="PICTURES...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="IMAGES...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--augment", default="photographs", show_default=True, help='A policy, or "rotation=20,zoom=0.1,flip".')
 @click.option("-o", "--out", default="grid.png", show_default=True, type=click.Path(path_type=Path))
-@click.option("--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Pictures.")
-@click.option("--views", default=6, show_default=True, type=click.IntRange(1, 50), help="Augmented ones of each.")
-@click.option("--size", default=160, show_default=True, type=click.IntRange(8, 2000), help="Side, in pixels.")
+@click.option("--rows", default=6, show_default=True, type=click.IntRange(1, 100), help="Number of images.")
+@click.option(
+    "--views", default=6, show_default=True, type=click.IntRange(1, 50), help="Number of augmented views of each."
+)
+@click.option("--size", default=160, show_default=True, type=click.IntRange(8, 2000), help="Side length in pixels.")
 @click.option("--fit", default="crop", show_default=True, help="crop, stretch or pad.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
 @common_options
@@ -48,19 +50,19 @@ def preview(
     seed: int,
     console: Console,
 ) -> None:
-    """Show what augmentation does to PICTURES (files, or folders of them): each row a picture, and views of it."""
+    """Write a grid of augmented IMAGES (files, or folders of them): each row is an image and its augmented views."""
     from PIL import Image
 
     from pipelines.augment import preview as previewing
     from pipelines.sources.storage import write_atomic
 
     files = previewing.choose(sources, rows)
-    picture = Image.fromarray(previewing.grid(files, augment, views, size, fit, seed))
+    image = Image.fromarray(previewing.grid(files, augment, views, size, fit, seed))
     content = io.BytesIO()
-    picture.save(content, "JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
+    image.save(content, "JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
     write_atomic(out, content.getvalue())
-    console.say(f"written: {out}, {len(files)} pictures, each with {views} views by {augment!r}")
-    console.result({"out": str(out), "files": [str(f) for f in files], "size": picture.size})
+    console.say(f"written: {out}, {len(files)} images, each with {views} views by {augment!r}")
+    console.result({"out": str(out), "files": [str(f) for f in files], "size": image.size})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a dataset is: ordered, finite, deterministic splits of feature dicts, and what is known about them."""
+"""Datasets: ordered, finite, deterministic splits of feature dicts, and their metadata."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Info:
-    """What is known about a dataset, computed from the training split only where it is computed at all.
+    """The metadata of a dataset; statistics are computed from the training split only.
 
     Attributes:
         name: The dataset's name, as in `pipelines.load(name)`.
-        source: Which source was used, in words: "prepared cache /home/...", "Debian package dataset-fashion-mnist 0.0".
+        source: The source that was used, such as "prepared cache /home/..." or "Debian package dataset-fashion-mnist".
         licence: SPDX identifier or a short phrase.
-        homepage: Where it comes from.
+        homepage: URL of the dataset.
         features: Feature name -> short description with dtype and shape, such as "uint8 (28, 28, 1), PNG bytes".
         counts: Split name -> number of examples.
         class_names: Names in label order, or None.
         vocabulary: Tokens in id order, or None.
         statistics: JSON-able numbers such as {"mean": 0.286, "std": 0.353}.
-        sha256: File name -> digest of the raw files, where they are known.
-        split: The split policy in force, such as "official" or "60/20/20".
-        skipped: File -> why it is left out, for files of the user's own.
+        sha256: File name -> digest of the raw files, if known.
+        split: The split policy, such as "official" or "60/20/20".
+        skipped: File -> why it was skipped, for the user's own files.
     """
 
     name: str
@@ -49,15 +49,15 @@ class Info:
         return len(self.class_names) if self.class_names is not None else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that run folders and bundles hold."""
+        """Return the JSON form used in run folders and bundles."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Info:
-        """Rebuild from `to_json`, also after a trip through JSON, which knows no tuples."""
+        """Rebuild from `to_json`, also after JSON has turned tuples into lists."""
         names = {f.name for f in dataclasses.fields(cls)}
-        known = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
-        return cls(**known)
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in names}
+        return cls(**values)
 
 
 @dataclass(frozen=True)

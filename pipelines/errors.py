@@ -1,4 +1,4 @@
-"""The one exception that `pipelines` raises on purpose."""
+"""Exceptions of `pipelines`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ USAGE, MISSING, DAMAGED = 2, 3, 1
 
 
 class DataError(Exception):
-    """One sentence that says what is wrong, where, and what to do.
+    """An error in data or its use; the message states the problem, where it is, and what to do.
 
     Attributes:
-        exit_code: What a command line should exit with: 1 for damaged data, 2 for wrong usage, 3 when something
-            required is missing here.
+        exit_code: Exit code of the command line: 1 for damaged data, 2 for wrong usage, 3 if a requirement is not
+            available.
     """
 
     def __init__(self, message: str, exit_code: int = DAMAGED) -> None:
@@ -18,5 +18,5 @@ class DataError(Exception):
         self.exit_code = exit_code
 
 
-class NotHere(Exception):
-    """A source that does not have the data, with the reason; the search goes on to the next one."""
+class SourceUnavailable(Exception):
+    """A source does not have the data, with the reason; the search continues with the next source."""

@@ -1,9 +1,9 @@
-"""How examples reach a model: decode > cache > shuffle by epoch > batch > augment > prefetch.
+"""Input pipeline: decode > cache > shuffle by epoch > batch > augment > prefetch.
 
-The same seed gives the same bytes whatever the parallelism: the order of an epoch is a function of (seed, epoch), and
-augmentation of (seed, epoch, example index). An epoch can therefore be entered anywhere, which is what a resume needs.
+The output depends on the seed only, not on the parallelism: the order of an epoch is a function of (seed, epoch), and
+augmentation of (seed, epoch, example index). Training can therefore resume at any epoch.
 
-Decoded examples are kept between epochs in memory as whole tensors, else on disk, else nowhere.
+Decoded examples are cached between epochs in memory as whole tensors, or on disk, or not at all.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pipelines import stateless_random
 from pipelines.errors import USAGE, DataError
 from pipelines.sources import storage
 
-Batch = Any  # what `decode` returns: a tensor or a (nested) tuple of tensors, with a leading batch dimension here
+Batch = Any  # the result of `decode`: a tensor or a (nested) tuple of tensors, with a leading batch dimension
 Augment = Callable[[Batch, tf.Tensor], Batch]
-PLACES = ("auto", "memory", "disk", "none")
+CACHES = ("auto", "memory", "disk", "none")
 _SAMPLE = 64  # examples measured to estimate the size of all
 _CHUNK = 1024
-MEMORY = 2**30  # bytes that "auto" keeps in memory; a share of what is free would give another order elsewhere
+MEMORY = 2**30  # bytes that "auto" caches in memory; constant, so that the order does not depend on free memory
 _WINDOW = 2**28  # bytes of a shuffle buffer; constant for the same reason
-_TENSOR = 128  # bytes that holding a tensor costs beside its values: 3 a row, so half as much again for 28x28 pixels
+_TENSOR = 128  # overhead of a tensor in bytes: with 3 per row, half the size of 28x28 pixels
 
 
 def feed(
@@ -43,43 +43,50 @@ def feed(
     cache: str = "auto",
     ordered: bool = False,
 ) -> Feed:
-    """Turn a split into something that can be fed to a model, epoch after epoch.
+    """Return an input pipeline for a split.
 
     Args:
         examples: Finite ordered dataset, such as a split of a `Dataset`.
         decode: One example -> (x, y) or (x, y, weight); a pure TensorFlow function without randomness. All examples
-            must come out with the same shapes.
-        count: Number of examples, where `examples.cardinality()` does not know it.
+            must be decoded to the same shapes.
+        count: Number of examples, if `examples.cardinality()` is unknown.
         augment: (batch, keys int64 (B, 3)) -> batch; keyed by example, see `pipelines.augment`.
-        cache: Where decoded examples are kept: "memory", "disk", "none", or "auto": in memory up to 1 GiB, else on
+        cache: Where decoded examples are cached: "memory", "disk", "none", or "auto": in memory up to 1 GiB, else on
             disk. The order of an epoch is not the same in memory and on disk.
-        ordered: Never shuffle, where the order means something: a state that is carried from batch to batch.
+        ordered: Never shuffle, for models whose state is carried from batch to batch.
 
     Returns:
-        The feed; nothing is read before its first batch is asked for.
+        The feed; nothing is read before its first batch.
 
     Raises:
         DataError: There are no examples, or infinitely many.
+
+    Example:
+        >>> numbers = feed(tf.data.Dataset.range(10))
+        >>> numbers.steps(4)
+        3
+        >>> [batch.tolist() for batch in numbers.batches(4).as_numpy_iterator()]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
-    if cache not in PLACES:
-        raise DataError(f'cache "{cache}" is not one of {", ".join(PLACES)}', USAGE)
+    if cache not in CACHES:
+        raise DataError(f'cache "{cache}" is not one of {", ".join(CACHES)}', USAGE)
     if count is None:
         count = int(examples.cardinality())
         if count == tf.data.UNKNOWN_CARDINALITY:
             count = int(examples.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
     if count <= 0:
-        raise DataError("there is nothing to feed: the dataset is empty or infinite", USAGE)
+        raise DataError("the dataset is empty or infinite", USAGE)
     decoded = examples if decode is None else examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     return Feed(count, Store(decoded, count, cache), augment, ordered)
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Decoded examples in a fixed order, with what turns them into batches. Made by `feed`.
+    """Decoded examples in a fixed order, and methods that batch them. Created by `feed`.
 
     Attributes:
         count: Number of examples.
-        store: Where the decoded examples are kept.
+        store: The cache of decoded examples.
         augment: Applied to whole batches, or None.
         ordered: Whether epochs keep the order of the examples.
     """
@@ -90,19 +97,19 @@ class Feed:
     ordered: bool = False
 
     def steps(self, batch_size: int, drop_remainder: bool = False) -> int:
-        """Return the number of batches in one pass."""
+        """Return the number of batches per epoch."""
         return self.count // batch_size if drop_remainder else -(-self.count // batch_size)
 
     def take(self, n: int) -> Feed:
-        """Return a feed of the first n examples (of all, if there are fewer), which shares the cache of this one."""
+        """Return a feed of the first n examples (or all, if there are fewer) that shares the cache of this one."""
         return replace(self, count=min(n, self.count))
 
     def batches(self, batch_size: int, *, seed: int = 0, epoch: int = 0, augmented: bool = True) -> tf.data.Dataset:
-        """Return one pass in order.
+        """Return one pass over the examples in order.
 
         Args:
             batch_size: Examples per batch.
-            seed: Decides, with the epoch, the augmentation.
+            seed: Determines, with the epoch, the augmentation.
             epoch: See `seed`; `augment` gets the keys (seed, epoch, index).
             augmented: Whether the feed's augmentation is applied.
         """
@@ -113,17 +120,17 @@ class Feed:
     def epochs(
         self, batch_size: int, *, seed: int, start: int = 0, stop: int, drop_remainder: bool = False
     ) -> tf.data.Dataset:
-        """Return the epochs start..stop-1 back to back, each in its own order.
+        """Return the epochs start..stop-1 one after the other, each in its own order.
 
         Args:
             batch_size: Examples per batch; the last batch of an epoch may be smaller.
-            seed: Decides, with the epoch, the order and the augmentation.
-            start: First epoch; epoch 3 is the same whether or not epochs 0 to 2 came before it.
+            seed: Determines, with the epoch, the order and the augmentation.
+            start: First epoch; epoch 3 does not depend on epochs 0 to 2.
             stop: One past the last epoch.
             drop_remainder: Drop the smaller last batch of each epoch.
 
         Returns:
-            `steps(batch_size, drop_remainder)` batches an epoch.
+            `steps(batch_size, drop_remainder)` batches per epoch.
         """
         total = (stop - start) * self.steps(batch_size, drop_remainder)
         passes = tf.data.Dataset.range(start, stop).flat_map(
@@ -134,7 +141,7 @@ class Feed:
     def _pass(
         self, batch_size: int, seed: int, epoch: int | tf.Tensor, *, shuffled: bool, drop_remainder: bool
     ) -> tf.data.Dataset:
-        """One pass over the first `count` examples: batches of indices and examples, then augmented by their keys."""
+        """Return one pass over the first `count` examples: indexed, batched, and augmented by their keys."""
 
         def finish(index: tf.Tensor, batch: Batch) -> Batch:
             return self.augment(batch, stateless_random.example_keys(seed, epoch, index)) if self.augment else batch
@@ -146,25 +153,25 @@ class Feed:
 
 
 class Store:
-    """Decoded examples, kept at first use.
+    """The cache of decoded examples, filled at first use.
 
     In memory an example is a row of a tensor and a batch is a gather, which costs microseconds; a shuffle is then a
-    perfect permutation. On disk (or kept nowhere) examples stream through a shuffle buffer.
+    perfect permutation. From disk, or without a cache, examples stream through a shuffle buffer.
     """
 
-    def __init__(self, decoded: tf.data.Dataset, count: int, place: str) -> None:
-        self._decoded, self._count, self._place = decoded, count, place
+    def __init__(self, decoded: tf.data.Dataset, count: int, location: str) -> None:
+        self._decoded, self._count, self._location = decoded, count, location
 
     def fill(self) -> None:
-        """Read the examples now, outside of any function that is being traced: inside, a dataset never ends."""
+        """Read the examples now, outside of any function that is being traced, in which a dataset never ends."""
         with tf.init_scope():
-            _ = self._table if self.place == "memory" else (self._stream, self._example_bytes)
+            _ = self._table if self.location == "memory" else (self._stream, self._example_bytes)
 
     @functools.cached_property
-    def place(self) -> str:
-        """Where examples are kept: "memory", "disk" or "none"."""
-        if self._place != "auto":
-            return self._place
+    def location(self) -> str:
+        """Where examples are cached: "memory", "disk" or "none"."""
+        if self._location != "auto":
+            return self._location
         return "memory" if self._example_bytes * self._count <= MEMORY else "disk"
 
     @functools.cached_property
@@ -180,15 +187,15 @@ class Store:
         """All examples as tensors (count, ...)."""
         chunks = list(self._decoded.batch(_CHUNK).prefetch(2))
         table = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *chunks)
-        held = tf.nest.flatten(table)[0].shape[0]
-        if held != self._count:
-            raise DataError(f"the feed was told of {self._count} examples, but the dataset has {held}", USAGE)
+        actual = tf.nest.flatten(table)[0].shape[0]
+        if actual != self._count:
+            raise DataError(f"count is {self._count}, but the dataset has {actual} examples", USAGE)
         return table
 
     @functools.cached_property
     def _stream(self) -> tf.data.Dataset:
-        """All examples one by one, from disk if that is the place."""
-        if self.place != "disk":
+        """All examples one by one, from disk if they are cached there."""
+        if self.location != "disk":
             return self._decoded
         folder = _scratch(self)
         self._decoded.save(str(folder / "examples"))
@@ -200,16 +207,16 @@ class Store:
         """Batch the first `count` examples.
 
         Args:
-            count: How many of the examples.
+            count: Number of examples.
             batch_size: Examples per batch.
-            shuffle: (seed, epoch) that decides the order; None keeps it.
+            shuffle: (seed, epoch) that determines the order; None keeps it.
             drop_remainder: Drop the smaller last batch.
 
         Returns:
             Dataset of (index int64 (B,), batch).
         """
         self.fill()
-        if self.place == "memory":
+        if self.location == "memory":
             table = self._table
             order = (
                 tf.range(count, dtype=tf.int64) if shuffle is None else stateless_random.permutation(count, *shuffle)
@@ -217,17 +224,17 @@ class Store:
             return (
                 tf.data.Dataset.from_tensor_slices(order)
                 .batch(batch_size, drop_remainder)
-                .map(lambda index: (index, tf.nest.map_structure(lambda whole: tf.gather(whole, index), table)))
+                .map(lambda index: (index, tf.nest.map_structure(lambda values: tf.gather(values, index), table)))
             )
         rows = self._stream.take(count).enumerate()
         if shuffle is not None:
-            held = self._example_bytes + _TENSOR * len(tf.nest.flatten(rows.element_spec))
-            window = min(count, max(batch_size, _WINDOW // held))
+            row_bytes = self._example_bytes + _TENSOR * len(tf.nest.flatten(rows.element_spec))
+            window = min(count, max(batch_size, _WINDOW // row_bytes))
             seed = tf.bitcast(
                 stateless_random.bits(stateless_random.example_keys(*shuffle, tf.zeros([1], tf.int64)), 0x0D15C, 1),
                 tf.int64,
             )
-            if not tf.executing_eagerly():  # beside a global seed of 0, TensorFlow compares ours with 0 in Python
+            if not tf.executing_eagerly():  # with a global seed of 0, TensorFlow compares our seed with 0 in Python
                 tf.compat.v1.set_random_seed(1)  # of this graph only
             rows = rows.shuffle(window, seed=seed[0, 0], reshuffle_each_iteration=False)
         return rows.batch(batch_size, drop_remainder)
@@ -240,22 +247,22 @@ def _bytes(leaf: tf.Tensor) -> int:
 
 
 def _scratch(owner: object) -> Path:
-    """Make a folder that lives as long as `owner`; those of processes that were killed are swept away first.
+    """Create a folder that exists as long as `owner`; folders of killed processes are removed first.
 
-    A half-written cache is never read: its folder is new, and nobody but this process knows its name.
+    A partial cache is never read: its folder is new, and only this process knows its name.
     """
     root = storage.cache_root() / "feeds"
-    with storage.locked(root.parent):  # or another process would sweep our folder before we hold its lock
+    with storage.locked(root.parent):  # otherwise another process could remove our folder before we lock it
         root.mkdir(exist_ok=True)
         for old in root.iterdir():
             with open(old / ".lock", "w") as handle:
                 try:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except OSError:
-                    continue  # its process is alive
+                    continue  # its process is running
                 shutil.rmtree(old, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(dir=root))
-        handle = open(folder / ".lock", "w")  # noqa: SIM115 - held open, and thereby locked, until the owner goes
+        handle = open(folder / ".lock", "w")  # noqa: SIM115 - open, and thereby locked, until the owner is deleted
         fcntl.flock(handle, fcntl.LOCK_EX)
 
     def drop() -> None:

@@ -1,4 +1,4 @@
-"""How a training set is divided: by the official rule, or by percentages as in the course."""
+"""Split policies: the official split of a dataset, or percentages of its training set."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ def percentages(policy: str) -> tuple[int, int, int] | None:
 
     Raises:
         DataError: The policy is neither.
+
+    Example:
+        >>> percentages("60/20/20")
+        (60, 20, 20)
     """
     if policy == "official":
         return None
     parts = policy.split("/")
     if len(parts) == 3 and all(part.isdecimal() and int(part) > 0 for part in parts) and sum(map(int, parts)) == 100:
         return tuple(map(int, parts))
-    raise DataError(f'split "{policy}" is not "official" or three percentages that make 100, such as "60/20/20"', USAGE)
+    raise DataError(
+        f'split "{policy}" is not "official" or three percentages that sum to 100, such as "60/20/20"', USAGE
+    )
 
 
 def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:
-    """Return where validation and test begin when `count` examples are divided in order.
+    """Return the start of validation and test if `count` examples are divided in order.
 
     Raises:
         DataError: A part would be empty.

@@ -1,9 +1,9 @@
-"""Random numbers that belong to an example: functions of its key alone, never of its batch, thread or neighbours.
+"""Stateless random numbers: functions of the key of an example alone, not of its batch or thread.
 
 A key is a row of integers, such as (seed, epoch, example index). Keys are absorbed by SplitMix64 (Steele, Lea, Flood
 2014, "Fast splittable pseudorandom number generators", doi:10.1145/2660193.2660195; the finaliser is Stafford's Mix13),
-which then gives one stream a key. Everything is integer arithmetic and table look-up, hence the same bits everywhere:
-`tf.random.stateless_*` would give an example other numbers in another batch.
+which then gives one stream per key. Integer arithmetic and table look-up give the same bits on every machine;
+`tf.random.stateless_*` would give an example different numbers in another batch.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ import tensorflow as tf
 _GAMMA = 0x9E3779B97F4A7C15
 
 
-def bits(keys: tf.Tensor, salt: int, count: int | tf.Tensor) -> tf.Tensor:
+def bits(keys: tf.Tensor, stream: int, count: int | tf.Tensor) -> tf.Tensor:
     """Return random 64-bit words.
 
     Args:
         keys: int32 or int64 (B, K).
-        salt: Which of an example's independent streams; give each use its own.
+        stream: Id of one of an example's independent streams; each use has its own.
         count: Words per example.
 
     Returns:
         uint64 (B, count).
     """
     keys = tf.bitcast(tf.cast(keys, tf.int64), tf.uint64)
-    state = tf.fill(tf.shape(keys)[:1], _u64(salt))
+    state = tf.fill(tf.shape(keys)[:1], _u64(stream))
     for column in tf.unstack(keys, axis=1):
         state = _mix(state + _u64(_GAMMA)) ^ column
     state = _mix(state + _u64(_GAMMA))
-    steps = tf.bitcast(tf.range(1, tf.cast(count, tf.int64) + 1), tf.uint64) * _u64(_GAMMA)
-    return _mix(state[:, None] + steps)
+    offsets = tf.bitcast(tf.range(1, tf.cast(count, tf.int64) + 1), tf.uint64) * _u64(_GAMMA)
+    return _mix(state[:, None] + offsets)
 
 
 def _mix(z: tf.Tensor) -> tf.Tensor:
@@ -47,23 +47,23 @@ def _u64(value: int) -> tf.Tensor:
     return tf.constant(value, tf.uint64)
 
 
-def uniform(keys: tf.Tensor, salt: int, count: int | tf.Tensor) -> tf.Tensor:
+def uniform(keys: tf.Tensor, stream: int, count: int | tf.Tensor) -> tf.Tensor:
     """Return uniform numbers in [0, 1): float32 (B, count), multiples of 2**-24. Arguments as in `bits`."""
-    return tf.cast(tf.bitwise.right_shift(bits(keys, salt, count), _u64(40)), tf.float32) * 2.0**-24
+    return tf.cast(tf.bitwise.right_shift(bits(keys, stream, count), _u64(40)), tf.float32) * 2.0**-24
 
 
-def integers(keys: tf.Tensor, salt: int, count: int, low: int | tf.Tensor, high: int | tf.Tensor) -> tf.Tensor:
+def integers(keys: tf.Tensor, stream: int, count: int, low: int | tf.Tensor, high: int | tf.Tensor) -> tf.Tensor:
     """Return integers from low to high (both included, each a number or (count,)): int32 (B, count); else as `bits`."""
-    words = tf.bitcast(tf.bitwise.right_shift(bits(keys, salt, count), _u64(33)), tf.int64)
+    words = tf.bitcast(tf.bitwise.right_shift(bits(keys, stream, count), _u64(33)), tf.int64)
     return low + tf.cast(words % tf.cast(high - low + 1, tf.int64), tf.int32)  # 31 bits: the bias is below 1e-6
 
 
-def normal(keys: tf.Tensor, salt: int, count: int | tf.Tensor) -> tf.Tensor:
+def normal(keys: tf.Tensor, stream: int, count: int | tf.Tensor) -> tf.Tensor:
     """Return standard normal numbers: float32 (B, count), of 65,536 equally likely quantiles.
 
-    A table rather than logarithms and cosines, whose last bits depend on how a batch is cut into vector registers.
+    A table is used because the last bits of logarithms and cosines depend on the vectorisation of a batch.
     """
-    words = tf.bitcast(bits(keys, salt, -(-count // 4)), tf.uint16)  # (B, ceil(count / 4), 4)
+    words = tf.bitcast(bits(keys, stream, -(-count // 4)), tf.uint16)  # (B, ceil(count / 4), 4)
     ranks = tf.cast(tf.reshape(words, [tf.shape(words)[0], -1])[:, :count], tf.int32)
     return tf.gather(_quantiles(), ranks)
 
@@ -75,7 +75,7 @@ def _quantiles() -> np.ndarray:
 
 
 def permutation(count: int, seed: int | tf.Tensor, epoch: int | tf.Tensor) -> tf.Tensor:
-    """Return the order of an epoch: int64 (count,), a permutation of 0..count-1 that (seed, epoch) decides."""
+    """Return the order of an epoch: int64 (count,), a permutation of 0..count-1 determined by (seed, epoch)."""
     index = tf.range(count, dtype=tf.int64)
     keys = example_keys(seed, epoch, index)
     return tf.cast(tf.argsort(tf.bitcast(bits(keys, 0x5EED, 1)[:, 0], tf.int64), direction="DESCENDING"), tf.int64)

@@ -1,6 +1,6 @@
-"""Tables with named columns: read from CSV files, described by the training rows.
+"""Tables with named columns: read from CSV files, with statistics of the training rows.
 
-A column is described by a JSON-able dictionary, which is also what model builders take:
+A column is described by a JSON-serializable dictionary, which is also an argument of model builders:
 
     {"name": "weather", "kind": "category", "vocabulary": ["Clear", "Mist"]}
     {"name": "humidity", "kind": "number", "mean": 62.7, "deviation": 19.3, "low": 0.0, "high": 100.0}
@@ -20,7 +20,7 @@ from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
 
-OFFICIAL = (60, 20, 20)  # percentages, of tables that have no division of their own
+OFFICIAL = (60, 20, 20)  # percentages, for tables without official splits
 
 Table = dict[str, np.ndarray]  # column name -> (rows,), float32 or object (str)
 
@@ -29,14 +29,14 @@ def read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
     """Return the named columns of a CSV file with a header, as strings.
 
     Raises:
-        DataError: There is no such file, it is not UTF-8, has no rows or not these columns, or a row is short.
+        DataError: The file does not exist, is not UTF-8, has no rows or lacks a column, or a row is short.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
             if missing := [name for name in columns if name not in (rows.fieldnames or [])]:
-                there = ", ".join(rows.fieldnames or ["nothing"])
-                raise DataError(f"{path} has no column {', '.join(missing)}; it has {there}")
+                available = ", ".join(rows.fieldnames or ["nothing"])
+                raise DataError(f"{path} has no column {', '.join(missing)}; it has {available}")
             table: dict[str, list[str]] = {name: [] for name in columns}
             for row in rows:
                 for name, cells in table.items():
@@ -44,7 +44,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
                         raise DataError(f"{path}, line {rows.line_num}: the row ends before column {name}")
                     cells.append(row[name].strip())
     except FileNotFoundError as error:
-        raise DataError(f"{path} is not there; point --data-dir at a CSV file", MISSING) from error
+        raise DataError(f"{path} does not exist; set --data-dir to a CSV file", MISSING) from error
     except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8 ({error})") from error
     if not table[columns[0]]:
@@ -56,7 +56,7 @@ def numbers(cells: Sequence[str], name: str, where: object) -> np.ndarray:
     """Return cells as float32 (rows,).
 
     Raises:
-        DataError: A cell is no finite number; the message says which.
+        DataError: A cell is not a finite number; the message names it.
     """
     values = np.empty(len(cells), np.float32)
     for i, cell in enumerate(cells):
@@ -65,30 +65,30 @@ def numbers(cells: Sequence[str], name: str, where: object) -> np.ndarray:
         except ValueError:
             values[i] = np.nan
         if not np.isfinite(values[i]):
-            raise DataError(f"{where}, row {i + 1}: {name} is {cell!r}, not a number; mend or remove the row")
+            raise DataError(f"{where}, row {i + 1}: {name} is {cell!r}, not a number; fix or remove the row")
     return values
 
 
 def describe(train: Table, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Describe columns by the rows of the training split: vocabularies, means and deviations."""
-    found = []
+    """Return the descriptions of columns, from the rows of the training split."""
+    columns = []
     for name in names:
         values = train[name]
         if values.dtype == object:
-            found.append({"name": name, "kind": "category", "vocabulary": sorted(set(values.tolist()))})
+            columns.append({"name": name, "kind": "category", "vocabulary": sorted(set(values.tolist()))})
             continue
         deviation = float(values.std(dtype=np.float64))
-        found.append(
+        columns.append(
             {
                 "name": name,
                 "kind": "number",
                 "mean": float(values.mean(dtype=np.float64)),
-                "deviation": deviation or 1.0,  # a constant column says nothing, and must not divide by zero
+                "deviation": deviation or 1.0,  # a constant column must not divide by zero
                 "low": float(values.min()),
                 "high": float(values.max()),
             }
         )
-    return found
+    return columns
 
 
 def dataset(table: Table) -> tf.data.Dataset:
@@ -98,32 +98,32 @@ def dataset(table: Table) -> tf.data.Dataset:
 
 
 def two_classes(
-    table: Table, target: str, classes: tuple[str, str], policy: tuple[int, int, int] | None, **told: Any
+    table: Table, target: str, classes: tuple[str, str], policy: tuple[int, int, int] | None, **about: Any
 ) -> Dataset:
     """Return a table whose target is 0 or 1 as a dataset, divided by a fixed shuffle of each class.
 
     Args:
         table: All rows.
-        target: The column that is predicted.
+        target: The column to predict.
         classes: Names of 0 and 1.
         policy: Percentages of train, validation and test; None for `OFFICIAL`.
-        told: What else `Info` holds: name, source, licence, homepage, split.
+        **about: Other fields of `Info`: name, source, licence, homepage, split.
 
     Raises:
-        DataError: A class has too few rows to be on every side.
+        DataError: A class has too few rows for three splits.
     """
-    held: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
-    shuffle = np.random.default_rng(0)
+    indices: dict[str, list[np.ndarray]] = {"train": [], "validation": [], "test": []}
+    rng = np.random.default_rng(0)
     for value in (0, 1):
-        rows = shuffle.permutation(np.flatnonzero(table[target] == value))
-        for part, found in zip(
-            held.values(), np.split(rows, splits.bounds(policy or OFFICIAL, len(rows))), strict=True
+        rows = rng.permutation(np.flatnonzero(table[target] == value))
+        for part, part_indices in zip(
+            indices.values(), np.split(rows, splits.bounds(policy or OFFICIAL, len(rows))), strict=True
         ):
-            part.append(found)
-    parts = {name: take(table, np.sort(np.concatenate(rows))) for name, rows in held.items()}
+            part.append(part_indices)
+    parts = {name: take(table, np.sort(np.concatenate(rows))) for name, rows in indices.items()}
     inputs = [name for name in table if name != target]
     info = Info(
-        **told,
+        **about,
         features={name: "string" if column.dtype == object else "float32" for name, column in table.items()},
         counts={name: len(part[target]) for name, part in parts.items()},
         class_names=classes,
@@ -138,33 +138,33 @@ def take(table: Table, rows: Any) -> Table:
 
 
 def collect(examples: tf.data.Dataset) -> Table:
-    """Return the rows of a split as columns again."""
+    """Return the rows of a split as columns."""
     columns = next(iter(examples.batch(int(examples.cardinality())).as_numpy_iterator()))
     return {k: np.array([c.decode() for c in v], object) if v.dtype == object else v for k, v in columns.items()}
 
 
-def row(columns: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return one row as a model takes it; a number that is left out is the mean of the training rows.
+def row(columns: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return one row as model inputs; a missing number is replaced by the mean of the training rows.
 
     Args:
-        columns: As of `describe`.
-        given: Column name -> value.
+        columns: The result of `describe`.
+        inputs: Column name -> value.
 
     Raises:
-        DataError: An unknown column, a category that is left out, or no number where one must be.
+        DataError: A column is unknown, a category is missing, or a value is not a number.
     """
     names = {c["name"] for c in columns}
-    if unknown := sorted(set(given) - names):
-        raise DataError(f"there is no column {', '.join(unknown)}; there are {', '.join(sorted(names))}", USAGE)
+    if unknown := sorted(set(inputs) - names):
+        raise DataError(f"there is no column {', '.join(unknown)}; available: {', '.join(sorted(names))}", USAGE)
     values: dict[str, np.ndarray] = {}
     for column in columns:
         name = column["name"]
         if column["kind"] == "number":
-            values[name] = numbers([str(given.get(name, column["mean"]))], name, "the question")[0]
-        elif name not in given:
-            raise DataError(f"{name} is left out; it is one of {', '.join(column['vocabulary'])}", USAGE)
+            values[name] = numbers([str(inputs.get(name, column["mean"]))], name, "the input")[0]
+        elif name not in inputs:
+            raise DataError(f"{name} is missing; it is one of {', '.join(column['vocabulary'])}", USAGE)
         else:
-            values[name] = np.array(str(given[name]).encode(), object)
+            values[name] = np.array(str(inputs[name]).encode(), object)
     return values
 
 

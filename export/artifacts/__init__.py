@@ -1,4 +1,4 @@
-"""What is in an artifact, ours or a stranger's, read without running any of it: one file per format."""
+"""Read the contents of an artifact, also of a third party, without running it: one file per format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLAGS = ("flex", "custom", "random", "stateful")
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: its name, NumPy dtype name or "string", and shape (None where unknown), if it is known."""
+    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown."""
 
     name: str
     dtype: str | None
@@ -35,20 +35,19 @@ class Signature:
 
 @dataclass
 class Description:
-    """What an artifact is.
+    """The contents of an artifact.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         format: keras, hdf5, weights, saved_model, tflite or onnx.
         size: Bytes on disk, all files.
-        producer: {library: version} of what wrote it, as far as it says.
+        producer: {library: version} of the program that wrote it, as far as recorded.
         signatures: Its functions.
-        parameters: How many numbers it has learnt, if that can be read.
-        operations: {operator or layer class: how often}, what a signature can reach.
-        flagged: {"flex", "custom", "random", "stateful": names}: what keeps an artifact from running everywhere, or
-            from giving the same answer twice.
-        acts: What in it could act on the machine that runs it, a sentence each.
-        unlisted: Operators that are not on the list of inference operators; `acts` speaks of them too.
+        parameters: Number of learnt parameters, or None.
+        operations: {operator or layer class: count} reachable from the signatures.
+        flagged: {"flex", "custom", "random", "stateful": names}: operators that limit portability or repeatability.
+        risks: Contents that can execute code or access files or the network, a message each ("acts" in JSON).
+        unlisted: Operators that are not on the list of inference operators; `risks` names them too.
     """
 
     path: Path
@@ -59,24 +58,25 @@ class Description:
     parameters: int | None = None
     operations: dict[str, int] = field(default_factory=dict)
     flagged: dict[str, list[str]] = field(default_factory=dict)
-    acts: list[str] = field(default_factory=list)
+    risks: list[str] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
-        return asdict(self) | {"path": str(self.path)}
+        data = asdict(self)
+        return data | {"path": str(self.path), "acts": data.pop("risks")}
 
 
 def locate(path: Path) -> tuple[Path, str]:
-    """Return where the artifact itself is, and its format, told from its content.
+    """Return the path of the artifact itself, and its format, detected from its content.
 
     Args:
-        path: A file, a SavedModel, or a base path, whose newest version is taken.
+        path: A file, a SavedModel, or a base path, of which the newest version is used.
 
     Raises:
-        MissingError: If there is nothing.
-        ExportError: If it is none of the formats.
-        CheckFailed: If it is a pickle, which runs code when it is read.
+        MissingError: If the path does not exist.
+        ExportError: If the format is unknown.
+        CheckFailed: If it is a pickle, which executes code when it is read.
     """
     if path.is_dir():
         return _folder(path), "saved_model"
@@ -91,7 +91,7 @@ def locate(path: Path) -> tuple[Path, str]:
     if zipfile.is_zipfile(path):
         return path, _zip(path)
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        raise CheckFailed(f"{path} is a pickle, which runs whatever code it holds when it is read; it is never opened")
+        raise CheckFailed(f"{path} is a pickle, which executes the code in it when it is read; it is never opened")
     if path.suffix == ".onnx":
         return path, "onnx"
     raise ExportError(f"{path} is not a .keras, .h5, .tflite or .onnx file, nor a SavedModel folder")
@@ -101,14 +101,14 @@ def _folder(path: Path) -> Path:
     if (path / "saved_model.pb").is_file():
         return path
     if (path / "manifest.json").is_file():
-        inside = sorted(p.relative_to(path).as_posix() for p in path.glob("saved_model/*"))
+        artifact_paths = sorted(p.relative_to(path).as_posix() for p in path.glob("saved_model/*"))
         raise ExportError(
-            f"{path} is a bundle; give one of its artifacts, such as {path / (inside or ['model.keras'])[0]}"
+            f"{path} is a bundle; give one of its artifacts, such as {path / (artifact_paths or ['model.keras'])[0]}"
         )
-    names = [name for found in served_versions(path).values() for name in found]
+    names = [name for folders in served_versions(path).values() for name in folders]
     if names and (path / names[-1] / "saved_model.pb").is_file():
         return path / names[-1]
-    raise ExportError(f"{path} is no SavedModel: it has no saved_model.pb, and no version that has one")
+    raise ExportError(f"{path} is not a SavedModel: it has no saved_model.pb, and no version that has one")
 
 
 def _zip(path: Path) -> str:
@@ -116,29 +116,29 @@ def _zip(path: Path) -> str:
         names = archive.namelist()
     if any(name.endswith((".pkl", ".pickle")) for name in names):
         raise CheckFailed(
-            f"{path} holds a pickle, which runs whatever code it holds when it is read; it is never opened"
+            f"{path} contains a pickle, which executes the code in it when it is read; it is never opened"
         )
     if "config.json" in names:
         return "keras"
-    raise ExportError(f"{path} is a zip file but no .keras file: it has no config.json")
+    raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
 
 
 def describe(path: Path) -> Description:
-    """Return what an artifact is.
+    """Return the contents of an artifact.
 
     Raises:
-        MissingError: If there is nothing, or the library that reads it is not installed.
+        MissingError: If the path does not exist, or the library that reads it is not installed.
         ExportError: If it cannot be read.
         CheckFailed: If it is a pickle.
     """
-    place, format = locate(path)
-    files = [place] if place.is_file() else [p for p in place.rglob("*") if p.is_file()]
-    description = Description(place, format, sum(p.stat().st_size for p in files))
+    artifact, format = locate(path)
+    files = [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
+    description = Description(artifact, format, sum(p.stat().st_size for p in files))
     try:
         reader = importlib.import_module(f"export.artifacts.{'hdf5' if format == 'weights' else format}")
         reader.read(description)
     except ImportError as error:
-        raise MissingError(f"{path} cannot be read here ({error}); install what is missing") from error
+        raise MissingError(f"{path} cannot be read here ({error}); install the missing package") from error
     except ExportError:
         raise
     except Exception as error:  # a damaged file may raise anything
@@ -150,8 +150,8 @@ def describe(path: Path) -> Description:
 ANY = "any"  # in `trust`: whatever an artifact holds
 
 
-def refuse(description: Description, trust: Collection[str]) -> None:
-    """Raise CheckFailed for an artifact that can act, unless it is trusted.
+def check_trusted(description: Description, trust: Collection[str]) -> None:
+    """Raise CheckFailed for an artifact that can execute code or act on the machine, unless it is trusted.
 
     Args:
         description: The artifact.
@@ -160,12 +160,12 @@ def refuse(description: Description, trust: Collection[str]) -> None:
     """
     if is_trusted(description, trust):
         return
-    names = [name for name in description.unlisted if name not in trust] if len(description.acts) == 1 else []
+    names = [name for name in description.unlisted if name not in trust] if len(description.risks) == 1 else []
     words = " ".join(f"--trust {name}" for name in names) or f"--trust {ANY}"
-    raise CheckFailed(f"{description.path} is refused: {description.acts[0]}; {words} lets it be run")
+    raise CheckFailed(f"{description.path} is refused: {description.risks[0]}; {words} lets it be run")
 
 
 def is_trusted(description: Description, trust: Collection[str]) -> bool:
-    """Return whether an artifact holds nothing that could act on the machine but what is trusted; see `refuse`."""
-    only_unlisted = len(description.acts) == 1 and bool(description.unlisted)
-    return ANY in trust or not description.acts or (only_unlisted and set(description.unlisted) <= set(trust))
+    """Return whether all risks of an artifact are trusted by name; see `check_trusted`."""
+    only_unlisted = len(description.risks) == 1 and bool(description.unlisted)
+    return ANY in trust or not description.risks or (only_unlisted and set(description.unlisted) <= set(trust))

@@ -1,4 +1,4 @@
-"""Compare any two artifacts: the same inputs into both, each in its own fresh process, and what comes out."""
+"""Compare any two artifacts: run both on the same inputs, each in its own fresh process, and compare the outputs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts import Description, describe, refuse
-from export.artifacts.calling import check_drawable, endpoints_of, run_foreign, runtime_for, with_samples
+from export.artifacts import Description, check_trusted, describe
+from export.artifacts.calling import check_samplable, endpoints_of, run_artifact, runtime_for, with_samples
 from export.artifacts.matching import Pair, by_value, distance, match
 from export.contract import Endpoint
 from export.errors import CheckFailed, ExportError
-from export.parity.comparison import judge_energy, judge_output
-from export.parity.distance import is_real, measure
+from export.parity.comparison import compare_output, compare_rms
+from export.parity.distance import difference_figures, is_real
 from export.parity.golden import Case, cases_for
-from export.parity.noise_floor import noise, row_noise, steady, unsteady_rows
+from export.parity.noise_floor import find_unstable_rows, measure_noise_floor, measure_row_noise, stable_rows
 from export.parity.policy import Policy
 from export.runtime import onednn
 from export.runtime.execution import Run
 
-WAYS = 24  # orders of inputs that are tried where only values can tell
+MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
 SAME, RENAMED, DIFFERENT = "same", "same, renamed", "different"
 
 
@@ -38,134 +38,149 @@ def compare(
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
 ) -> Comparison:
-    """Compare two artifacts of any format, ours or a stranger's.
+    """Compare two artifacts of any format, also of third parties.
 
-    Inputs and outputs are paired by name, then by dtype and shape, and by value where several could be meant or where
-    other names fit far better; the result says how each pair was found.
+    Inputs and outputs are paired by name, then by dtype and shape, and by value where this is ambiguous or where the
+    values contradict the names; the result reports how each pair was matched.
 
     Args:
         reference: A .keras, .h5, .tflite or .onnx file, a SavedModel, or a base path of versions.
-        candidate: Another.
-        samples: Real inputs (N, ...) by the names of the reference; drawn where they are not given.
-        match: {output of the reference: output of the candidate}, not to be guessed.
-        trust: Operators that may be run although they are not on the list of inference operators; "any" runs anything.
+        candidate: Another artifact.
+        samples: Real inputs (N, ...) by the names of the reference; generated where they are not given.
+        match: {output of the reference: output of the candidate}, which takes precedence.
+        trust: Operators that may run although they are not on the list of inference operators; "any" runs any artifact.
 
     Raises:
-        MissingError: If an artifact or what runs it is not there.
-        CheckFailed: If an artifact can act and is not trusted, or does not run at all.
-        ExportError: If the two cannot be fed the same inputs.
+        MissingError: If an artifact or its runtime is not available.
+        CheckFailed: If an artifact can execute code and is not trusted, or if it does not run.
+        ExportError: If the two cannot take the same inputs.
+
+    Example:
+        See examples/compare_two_files.py.
     """
-    sides = [describe(Path(path)) for path in (reference, candidate)]
-    for description in sides:
-        refuse(description, trust)
-    runtime_for(sides[0].format), runtime_for(sides[1].format)
+    descriptions = [describe(Path(path)) for path in (reference, candidate)]
+    for description in descriptions:
+        check_trusted(description, trust)
+    for description in descriptions:
+        runtime_for(description.format)  # raises if it is not installed
     result = Comparison(str(reference), str(candidate), SAME)
-    meetings = [_prepare(sides, one, other, samples or {}) for one, other in _pair_endpoints(*map(endpoints_of, sides))]
-    fed = ({m.one.name: m.cases for m in meetings}, {m.other.name: m.fed for m in meetings})
+    endpoints = _pair_endpoints(*map(endpoints_of, descriptions))
+    pairs = [_prepare(descriptions, *pair, samples or {}) for pair in endpoints]
+    inputs = ({p.reference.name: p.cases for p in pairs}, {p.candidate.name: p.candidate_cases for p in pairs})
     with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(_run, sides, ([m.one for m in meetings], [m.other for m in meetings]), fed))
-    for meeting in meetings:
-        _conclude(meeting, sides, runs, match or {}, result)
+        runs = list(pool.map(_run, descriptions, ([p.reference for p in pairs], [p.candidate for p in pairs]), inputs))
+    for pair in pairs:
+        _compare_endpoints(pair, descriptions, runs, match or {}, result)
     result.verdict = DIFFERENT if result.findings else result.verdict
     return result
 
 
 @dataclass(frozen=True)
-class _Meeting:
-    """Two endpoints, the ways in which their inputs can be paired, and what each is fed."""
+class EndpointPair:
+    """Two endpoints with the inputs of each.
 
-    one: Endpoint
-    other: Endpoint
-    ways: Sequence[Sequence[Pair]]
+    Attributes:
+        reference: Endpoint of the reference.
+        candidate: Endpoint of the candidate.
+        pairings: Possible pairings of their inputs.
+        cases: Inputs of the reference.
+        candidate_cases: The same inputs under the names of the candidate, once for each pairing.
+    """
+
+    reference: Endpoint
+    candidate: Endpoint
+    pairings: Sequence[Sequence[Pair]]
     cases: Sequence[Case]
-    fed: Sequence[Case]
+    candidate_cases: Sequence[Case]
 
 
-def _pair_endpoints(ones: Sequence[Endpoint], others: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
-    """Return endpoints of one name; else the default ones, or the only ones."""
-    named = {e.name: e for e in others}
-    if both := [(e, named[e.name]) for e in ones if e.name in named]:
-        return both
+def _pair_endpoints(reference: Sequence[Endpoint], candidate: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
+    """Return pairs of endpoints with the same name; else the default endpoints, or the only ones."""
+    named = {e.name: e for e in candidate}
+    if pairs := [(e, named[e.name]) for e in reference if e.name in named]:
+        return pairs
     chosen = []
-    for endpoints in (ones, others):
+    for endpoints in (reference, candidate):
         default = [e for e in endpoints if e.name == "serving_default"]
         if not default and len(endpoints) != 1:
             names = ", ".join(e.name for e in endpoints) or "none"
-            raise ExportError(f"no signature to compare: one side has {names}, and none of them is serving_default")
+            raise ExportError(f"no signature to compare: one artifact has {names}, none of which is serving_default")
         chosen.append((default or list(endpoints))[0])
     return [(chosen[0], chosen[1])]
 
 
 def _prepare(
-    sides: Sequence[Description], one: Endpoint, other: Endpoint, samples: Mapping[str, np.ndarray]
-) -> _Meeting:
-    """Return what two endpoints are fed: the same values in every way in which their inputs can be paired."""
-    ways = match(one.inputs, other.inputs)[:WAYS]
-    one = with_samples(_informed(one, other, ways[0]), samples)
-    check_drawable(one, sides[0].path)
-    size = math.lcm(one.batch or 1, other.batch or 1)
-    drawn = dataclasses.replace(one, batch=size if size > 1 else None)
-    cases = [case for case in cases_for(drawn, samples) if case.judged]
-    fed = [_renamed(case, other, way, number) for number, way in enumerate(ways) for case in cases]
-    return _Meeting(one, other, ways, cases, fed)
+    descriptions: Sequence[Description], reference: Endpoint, candidate: Endpoint, samples: Mapping[str, np.ndarray]
+) -> EndpointPair:
+    """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
+    pairings = match(reference.inputs, candidate.inputs)[:MAX_INPUT_PAIRINGS]
+    reference = with_samples(_with_candidate_ranges(reference, candidate, pairings[0]), samples)
+    check_samplable(reference, descriptions[0].path)
+    size = math.lcm(reference.batch or 1, candidate.batch or 1)
+    common = dataclasses.replace(reference, batch=size if size > 1 else None)
+    cases = [case for case in cases_for(common, samples) if case.compared]
+    candidate_cases = [_renamed(case, candidate, pairs, n) for n, pairs in enumerate(pairings) for case in cases]
+    return EndpointPair(reference, candidate, pairings, cases, candidate_cases)
 
 
-def _conclude(
-    meeting: _Meeting,
-    sides: Sequence[Description],
+def _compare_endpoints(
+    endpoints: EndpointPair,
+    descriptions: Sequence[Description],
     runs: Sequence[Run],
-    asked: Mapping[str, str],
+    requested: Mapping[str, str],
     result: Comparison,
 ) -> None:
-    """Find out which output is which, and judge them."""
-    one, other, cases = meeting.one, meeting.other, meeting.cases
-    for description, run, endpoint in zip(sides, runs, (one, other), strict=True):
-        _must_have_run(description, run, endpoint)
-    raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(other.name, {}).items()]
-    result.findings += [f"{one.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
-    values = _values(cases, runs[0].arrays[one.name])
+    """Match the outputs of two endpoints and compare them."""
+    reference, candidate, cases = endpoints.reference, endpoints.candidate, endpoints.cases
+    for description, run, endpoint in zip(descriptions, runs, (reference, candidate), strict=True):
+        _check_ran(description, run, endpoint)
+    raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(candidate.name, {}).items()]
+    result.findings += [f"{reference.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
+    values = _values(cases, runs[0].arrays[reference.name])
     cases = _with_outputs(cases, values)
     for case in cases:
-        case.unsteady = unsteady_rows(case, runs[0].arrays[one.name], Policy())
-        case.row_noise = row_noise(case, runs[0].arrays[one.name], Policy())
-    pairs = _pair_outputs(one, other, asked)
+        case.unstable_rows = find_unstable_rows(case, runs[0].arrays[reference.name], Policy())
+        case.row_noise = measure_row_noise(case, runs[0].arrays[reference.name], Policy())
+    pairs = _pair_outputs(reference, candidate, requested)
     scored = []
-    for number, way in enumerate(meeting.ways):
-        got = _values([_renamed(c, other, way, number) for c in cases], runs[1].arrays[other.name])
-        outputs = by_value(pairs, values, got)
-        scored.append((_score(values, got, outputs), number, way, got, outputs))
-    _, number, way, got, outputs = min(scored, key=lambda entry: entry[0])
-    floor = noise(cases, runs[0].arrays[one.name])
-    floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[other.name])
-    judge(result, one, other, (way, outputs), cases, values, got, floor)
+    for number, inputs in enumerate(endpoints.pairings):
+        candidate_values = _values(
+            [_renamed(c, candidate, inputs, number) for c in cases], runs[1].arrays[candidate.name]
+        )
+        outputs = by_value(pairs, values, candidate_values)
+        scored.append((_score(values, candidate_values, outputs), number, inputs, candidate_values, outputs))
+    _, number, inputs, candidate_values, outputs = min(scored, key=lambda entry: entry[0])
+    floor = measure_noise_floor(cases, runs[0].arrays[reference.name])
+    floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[candidate.name])
+    add_endpoints(result, reference, candidate, (inputs, outputs), cases, values, candidate_values, floor)
 
 
 def _kernels(
-    cases: Sequence[Case], number: int, outputs: Sequence[Pair], arrays: Mapping[str, np.ndarray]
+    cases: Sequence[Case], pairing: int, outputs: Sequence[Pair], arrays: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    """Return how far the candidate's kernels differ from each other, by the names of the reference."""
+    """Return the differences between the candidate's kernels, by the names of the reference."""
     renamed = {
         f"{case.name}/{variant}/{pair.reference}": value
         for case in cases
         for pair in outputs
         for variant in ("main", "kernels")
-        if (value := arrays.get(f"{case.name}@{number}/{variant}/{pair.candidate}")) is not None
+        if (value := arrays.get(f"{case.name}@{pairing}/{variant}/{pair.candidate}")) is not None
     }
-    return noise(cases, renamed).get("kernels", {})
+    return measure_noise_floor(cases, renamed).get("kernels", {})
 
 
-def _pair_outputs(one: Endpoint, other: Endpoint, asked: Mapping[str, str]) -> list[Pair]:
-    """Return the outputs as names, dtypes and shapes pair them; what a Keras file does not tell matches anything."""
-    asked = {a: b for a, b in asked.items() if a in {t.name for t in one.outputs}}
-    return match(one.outputs, other.outputs, asked)[0]
+def _pair_outputs(reference: Endpoint, candidate: Endpoint, requested: Mapping[str, str]) -> list[Pair]:
+    """Return the pairing of outputs by names, dtypes and shapes; unknown shapes of Keras files match any."""
+    requested = {a: b for a, b in requested.items() if a in {t.name for t in reference.outputs}}
+    return match(reference.outputs, candidate.outputs, requested)[0]
 
 
-def _informed(one: Endpoint, other: Endpoint, pairs: Sequence[Pair]) -> Endpoint:
-    """Return the reference's endpoint with the ranges and sizes that only the candidate knows."""
-    theirs = {pair.reference: next(t for t in other.inputs if t.name == pair.candidate) for pair in pairs}
+def _with_candidate_ranges(reference: Endpoint, candidate: Endpoint, pairs: Sequence[Pair]) -> Endpoint:
+    """Return the reference's endpoint with ranges and sizes that only the candidate declares."""
+    partners = {pair.reference: next(t for t in candidate.inputs if t.name == pair.candidate) for pair in pairs}
 
-    def told(tensor: Any) -> Any:
-        partner = theirs[tensor.name]
+    def completed(tensor: Any) -> Any:
+        partner = partners[tensor.name]
         if partner.high is not None and (tensor.high is None or tensor.meaning == "tensor"):
             facts = {key: getattr(partner, key) for key in ("meaning", "low", "high", "vocabulary")}
             tensor = dataclasses.replace(tensor, **facts)
@@ -174,7 +189,7 @@ def _informed(one: Endpoint, other: Endpoint, pairs: Sequence[Pair]) -> Endpoint
             tensor = dataclasses.replace(tensor, shape=(tensor.shape[0], *sizes))
         return tensor
 
-    return dataclasses.replace(one, inputs=tuple(map(told, one.inputs)))
+    return dataclasses.replace(reference, inputs=tuple(map(completed, reference.inputs)))
 
 
 def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int) -> Case:
@@ -187,13 +202,13 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
 def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
     runtime, environment = runtime_for(description.format), onednn.other_kernels()
     again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
-    return run_foreign(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
+    return run_artifact(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
 
 
-def _must_have_run(description: Description, run: Run, endpoint: Endpoint) -> None:
+def _check_ran(description: Description, run: Run, endpoint: Endpoint) -> None:
     problem = run.problem or run.report.get("error")
     if problem is None and not run.arrays.get(endpoint.name):
-        problem = next(iter(run.errors.get(endpoint.name, {}).values()), "nothing came out")
+        problem = next(iter(run.errors.get(endpoint.name, {}).values()), "no outputs")
     if problem:
         raise CheckFailed(f"{description.path} does not run: {problem}")
 
@@ -205,29 +220,29 @@ def _values(cases: Sequence[Case], arrays: Mapping[str, np.ndarray]) -> dict[str
 
 
 def _score(
-    values: Mapping[str, Sequence[np.ndarray]], got: Mapping[str, Sequence[np.ndarray]], pairs: Sequence[Pair]
+    values: Mapping[str, Sequence[np.ndarray]], others: Mapping[str, Sequence[np.ndarray]], pairs: Sequence[Pair]
 ) -> float:
-    return max((distance(values[p.reference], got.get(p.candidate, ())) for p in pairs), default=0.0)
+    return max((distance(values[p.reference], others.get(p.candidate, ())) for p in pairs), default=0.0)
 
 
 def _with_outputs(cases: Sequence[Case], values: Mapping[str, Sequence[np.ndarray]]) -> list[Case]:
     return [
-        dataclasses.replace(case, outputs={name: found[number] for name, found in values.items()})
+        dataclasses.replace(case, outputs={name: arrays[number] for name, arrays in values.items()})
         for number, case in enumerate(cases)
     ]
 
 
 @dataclass
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         reference: Path of the reference.
         candidate: Path of the candidate.
         verdict: "same"; "same, renamed": the same values under other names; or "different".
-        endpoints: For each pair of endpoints: names, pairs of inputs and outputs with how they were found, figures.
-        notes: What a person should know, a sentence each.
-        findings: What differs, a sentence each.
+        endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
+        notes: Remarks.
+        findings: Differences.
     """
 
     reference: str
@@ -239,7 +254,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for the same values, 1 for others."""
+        """Return 0 for equal values, 1 for different ones."""
         return int(self.verdict == DIFFERENT)
 
     def to_json(self) -> dict[str, Any]:
@@ -247,42 +262,44 @@ class Comparison:
         return asdict(self)
 
 
-def judge(
+def add_endpoints(
     result: Comparison,
-    one: Endpoint,
-    other: Endpoint,
+    reference: Endpoint,
+    candidate: Endpoint,
     pairs: tuple[Sequence[Pair], Sequence[Pair]],
     cases: Sequence[Case],
     values: Mapping[str, Sequence[np.ndarray]],
-    got: Mapping[str, Sequence[np.ndarray]],
+    candidate_values: Mapping[str, Sequence[np.ndarray]],
     floor: Mapping[str, Mapping[str, float]],
 ) -> None:
     """Add one pair of endpoints to the result."""
     policy, figures = Policy(), {}
-    classes = {t.name for t in (*one.outputs, *other.outputs) if t.meaning in ("logits", "probabilities")}
+    classes = {t.name for t in (*reference.outputs, *candidate.outputs) if t.meaning in ("logits", "probabilities")}
     for pair in pairs[1]:
-        measured = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
-        noisy = max((value for value in measured if value <= policy.ceiling), default=0.0)
-        found, figure = _judge_pair(pair, cases, values, got, noisy, policy, bool({*classes} & {pair.reference}))
+        noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
+        output_floor = max((value for value in noise if value <= policy.ceiling), default=0.0)
+        messages, figure = _compare_pair(
+            pair, cases, values, candidate_values, output_floor, policy, bool({*classes} & {pair.reference})
+        )
         figures[pair.reference] = figure
-        result.findings += [f"{one.name or 'the model'}: {text}" for text in found[:3]]
+        result.findings += [f"{reference.name or 'the model'}: {text}" for text in messages[:3]]
     for kind, matched in (("input", pairs[0]), ("output", pairs[1])):
         result.notes += [
             f"{kind} {p.reference} of the reference is {p.candidate} of the candidate (by {p.how})"
             for p in matched
             if p.reference != p.candidate or p.how == "value"
         ]
-    if jumps := [case.rows[i] for case in cases for i in case.unsteady]:
-        result.notes.append(f"the reference itself jumps at {', '.join(jumps)}, which is not compared")
-    left_over = [name for name in got if name not in {p.candidate for p in pairs[1]}]
-    if left_over:
-        result.notes.append(f"the candidate also returns {', '.join(left_over)}")
+    if unstable := [case.rows[i] for case in cases for i in case.unstable_rows]:
+        result.notes.append(f"the reference is discontinuous at {', '.join(unstable)}, which is not compared")
+    unpaired = [name for name in candidate_values if name not in {p.candidate for p in pairs[1]}]
+    if unpaired:
+        result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
     if any(p.reference != p.candidate for p in pairs[1]):
         result.verdict = RENAMED
     result.endpoints.append(
         {
-            "reference": one.name,
-            "candidate": other.name,
+            "reference": reference.name,
+            "candidate": candidate.name,
             "inputs": [asdict(p) for p in pairs[0]],
             "outputs": [asdict(p) for p in pairs[1]],
             "figures": figures,
@@ -290,32 +307,32 @@ def judge(
     )
 
 
-def _judge_pair(
+def _compare_pair(
     pair: Pair,
     cases: Sequence[Case],
     values: Mapping[str, Sequence[np.ndarray]],
-    got: Mapping[str, Sequence[np.ndarray]],
+    candidate_values: Mapping[str, Sequence[np.ndarray]],
     floor: float,
     policy: Policy,
     classes: bool,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return what is wrong with one output, and its figures."""
+    """Return the differences of one output, and its figures."""
     name = pair.reference
-    if pair.candidate not in got:
+    if pair.candidate not in candidate_values:
         return [f"the candidate does not return {pair.candidate}"], {}
-    found, pairs, ordinary = [], [], []
-    for case, a, b in zip(cases, values[name], got[pair.candidate], strict=True):
-        if is_real(a) and is_real(b) and a.dtype != b.dtype:  # a half float is judged as one
+    messages, pairs, ordinary = [], [], []
+    for case, a, b in zip(cases, values[name], candidate_values[pair.candidate], strict=True):
+        if is_real(a) and is_real(b) and a.dtype != b.dtype:  # compared in the lower precision
             coarser = min((a.dtype, b.dtype), key=lambda dtype: dtype.itemsize)
             a, b = a.astype(coarser), b.astype(coarser)
         elif a.dtype.kind in "iu" and b.dtype.kind in "iu":
             b = b.astype(a.dtype)
-        found += judge_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
+        messages += compare_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
         if a.shape == b.shape and is_real(a) and is_real(b):
-            pairs.append((steady(case, a), steady(case, b)))
+            pairs.append((stable_rows(case, a), stable_rows(case, b)))
             ordinary += [] if case.rows else pairs[-1:]
-    if ordinary and not found and (problem := judge_energy(ordinary, floor, policy)):
-        found.append(f"{name} {problem}")
+    if ordinary and not messages and (problem := compare_rms(ordinary, floor, policy)):
+        messages.append(f"{name} {problem}")
     if not pairs:
-        return found, {}
-    return found, measure(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes)
+        return messages, {}
+    return messages, difference_figures(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes)

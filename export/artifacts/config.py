@@ -1,4 +1,4 @@
-"""What the JSON configuration of a Keras model says, read without Keras."""
+"""Read the JSON configuration of a Keras model without Keras."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def read_config(description: Description, config: Mapping[str, Any]) -> None:
         "stateful": sorted({str(layer["class_name"]) for layer in layers if layer["config"].get("stateful")}),
     }
     if "Lambda" in description.operations:
-        description.acts.append("a Lambda layer holds Python code")
-    if found := sorted(set(_functions(config))):
-        description.acts.append(f"its configuration holds Python code ({', '.join(found)})")
+        description.risks.append("a Lambda layer contains Python code")
+    if functions := sorted(set(_functions(config))):
+        description.risks.append(f"its configuration contains Python code ({', '.join(functions)})")
     inner = config.get("config", {})
     inputs = tuple(_inputs(inner, layers))
-    outputs = tuple(Port(name, None, None) for name in _ends(inner.get("output_layers")))
+    outputs = tuple(Port(name, None, None) for name in _node_names(inner.get("output_layers")))
     description.signatures = (Signature("", inputs, outputs),)
 
 
@@ -38,7 +38,7 @@ def _layers(config: Any) -> Iterator[Mapping[str, Any]]:
         if "class_name" in config and isinstance(inner, Mapping) and "dtype" in inner and "layers" not in inner:
             yield config
         for key, value in config.items():
-            if key != "compile_config":  # training is not served
+            if key != "compile_config":  # not used for serving
                 yield from _layers(value)
     elif isinstance(config, list):
         for value in config:
@@ -46,7 +46,7 @@ def _layers(config: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _functions(config: Any) -> Iterator[str]:
-    """Yield the kinds of marshalled code."""
+    """Yield the kinds of marshalled code in a configuration."""
     if isinstance(config, Mapping):
         if config.get("class_name") in ("__lambda__", "function_type") or config.get("function_type") == "lambda":
             yield str(config.get("class_name") or "lambda")
@@ -64,20 +64,20 @@ def _is_custom(layer: Mapping[str, Any]) -> bool:
 
 
 def _inputs(inner: Mapping[str, Any], layers: list[Mapping[str, Any]]) -> Iterator[Port]:
-    wanted = _ends(inner.get("input_layers"))
+    names = _node_names(inner.get("input_layers"))
     for layer in layers:
         config = layer["config"]
-        if layer["class_name"] == "InputLayer" and (not wanted or config["name"] in wanted):
+        if layer["class_name"] == "InputLayer" and (not names or config["name"] in names):
             shape = config.get("batch_shape") or config.get("batch_input_shape")
             dtype = config.get("dtype")
             name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
             yield Port(config["name"], name, tuple(shape) if shape else None)
 
 
-def _ends(nodes: Any) -> list[str]:
+def _node_names(nodes: Any) -> list[str]:
     """Return the names in `input_layers` or `output_layers`: [name, node, tensor], a list or a dict of them."""
     if isinstance(nodes, Mapping):
-        return [name for value in nodes.values() for name in _ends(value)]
+        return [name for value in nodes.values() for name in _node_names(value)]
     if isinstance(nodes, list) and nodes:
-        return [nodes[0]] if isinstance(nodes[0], str) else [name for value in nodes for name in _ends(value)]
+        return [nodes[0]] if isinstance(nodes[0], str) else [name for value in nodes for name in _node_names(value)]
     return []

@@ -1,4 +1,4 @@
-"""What is in an .h5 file, a whole model or weights."""
+"""Read the contents of an .h5 file, a whole model or weights."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from export.artifacts import Description
 from export.artifacts.config import read_config
 
-NOT_LEARNT = ("optimizer", "seed_generator")
+NON_PARAMETERS = ("optimizer", "seed_generator")
 
 
 def read(description: Description) -> None:
-    """Fill in what the file says: signatures, layers and flags only where it holds a whole model."""
+    """Fill in the description; signatures, layers and flags only if the file holds a whole model."""
     import h5py
 
     with h5py.File(description.path, "r") as file:
@@ -31,14 +31,14 @@ def _text(value: Any) -> str:
 
 
 def count(file: Any) -> int:
-    """Return how many numbers an HDF5 file holds, without those of an optimizer."""
+    """Return the number of parameters in an HDF5 file, without those of an optimizer."""
     import h5py
 
     sizes: list[int] = []
 
     def visit(name: str, item: Any) -> None:
-        learnt = isinstance(item, h5py.Dataset) and not any(word in name for word in NOT_LEARNT)
-        if learnt and item.dtype.kind in "fiu":
+        is_parameter = isinstance(item, h5py.Dataset) and not any(word in name for word in NON_PARAMETERS)
+        if is_parameter and item.dtype.kind in "fiu":
             sizes.append(int(np.prod(item.shape)))
 
     with h5py.File(file, "r") as opened:

@@ -1,4 +1,4 @@
-"""What is in a .keras file."""
+"""Read the contents of a .keras file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from export.artifacts import Description
 from export.artifacts.config import read_config
 from export.artifacts.hdf5 import count
 
-KNOWN = ("config.json", "metadata.json", "model.weights.h5", "model.weights.json", "assets/")
+EXPECTED = ("config.json", "metadata.json", "model.weights.h5", "model.weights.json", "assets/")
 
 
 def read(description: Description) -> None:
@@ -21,6 +21,6 @@ def read(description: Description) -> None:
         read_config(description, json.loads(archive.read("config.json")))
         if "model.weights.h5" in archive.namelist():
             description.parameters = count(io.BytesIO(archive.read("model.weights.h5")))
-        strange = sorted(name for name in archive.namelist() if not name.startswith(KNOWN))
-    if strange:
-        description.acts.append(f"it holds {', '.join(strange[:3])}, which is no part of a .keras file")
+        unexpected = sorted(name for name in archive.namelist() if not name.startswith(EXPECTED))
+    if unexpected:
+        description.risks.append(f"it contains {', '.join(unexpected[:3])}, which is not part of a .keras file")

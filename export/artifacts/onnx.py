@@ -1,4 +1,4 @@
-"""What is in an ONNX file."""
+"""Read the contents of an ONNX file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def read(description: Description) -> None:
     description.signatures = (Signature("", _ports(inputs), _ports(model.graph.output)),)
     description.parameters = sum(int(np.prod(tensor.dims)) for tensor in weights.values())
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in weights.values()):
-        description.acts.append("its weights lie in other files, whose paths it chooses")
+        description.risks.append("its weights are in external files at paths of its choice")
 
 
 def _nodes(graph: Any) -> Iterator[Any]:

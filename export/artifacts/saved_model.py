@@ -1,4 +1,4 @@
-"""What is in a SavedModel, of any TensorFlow since 1.x."""
+"""Read the contents of a SavedModel of any TensorFlow version since 1.x."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|S
 STATEFUL = re.compile(
     "^Assign|^(Resource)?(Scatter|Sparse)?Apply|^ResourceScatter|Enqueue|^LookupTableInsert|^StackPush"
 )
-SAVING = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
+SAVER_OPERATORS = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
 TABLE_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STRING = 7  # DT_STRING of types.proto
 ALLOWED = Path(__file__).with_name("inference_operators.txt")
@@ -30,7 +30,7 @@ def read(description: Description) -> None:
     """Fill in signatures, operators, flags, parameters and producer.
 
     Raises:
-        ExportError: If it has no graph to serve.
+        ExportError: If it has no graph for serving.
     """
     load_tensorflow()
     from tensorflow.core.protobuf import saved_model_pb2
@@ -45,9 +45,9 @@ def read(description: Description) -> None:
     description.producer = {"tensorflow": meta.meta_info_def.tensorflow_version}
     description.signatures = tuple(_signatures(meta))
     graph = _Graph(meta)
-    served = graph.reached(_outputs(meta))
-    used = Counter(op for op in served.values() if op not in graph.functions)
-    description.operations = dict(sorted(used.items()))
+    served = graph.reachable(_outputs(meta))
+    counts = Counter(op for op in served.values() if op not in graph.functions)
+    description.operations = dict(sorted(counts.items()))
     description.flagged = {
         "flex": [],
         "custom": sorted(_unknown(description.operations)),
@@ -55,7 +55,7 @@ def read(description: Description) -> None:
         "stateful": [op for op in description.operations if STATEFUL.search(op)],
     }
     description.unlisted = _unlisted(graph, served)
-    description.acts = list(_acts(graph, description.unlisted))
+    description.risks = list(_risks(graph, description.unlisted))
     description.parameters = _parameters(description)
 
 
@@ -94,28 +94,28 @@ class _Graph:
         ]
         self.assets = {_node_name(asset.tensor_info.name): asset.filename for asset in meta.asset_file_def}
 
-    def reached(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
-        """Return {(function or "", node name): operator} behind some tensors, inside called functions included."""
-        found: dict[tuple[str, str], str] = {}
+    def reachable(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
+        """Return {(function or "", node name): operator} that tensors depend on, including called functions."""
+        operators: dict[tuple[str, str], str] = {}
         called: set[str] = set()
         pending = [_node_name(tensor) for tensor in tensors]
         while pending:
             name = pending.pop()
-            if ("", name) in found or name not in self.nodes:
+            if ("", name) in operators or name not in self.nodes:
                 continue
             node = self.nodes[name]
-            found["", name] = node.op
+            operators["", name] = node.op
             pending += map(_node_name, node.input)
-            self._enter(node, called, found)
-        return found
+            self._enter(node, called, operators)
+        return operators
 
-    def _enter(self, node: Any, called: set[str], found: dict[tuple[str, str], str]) -> None:
+    def _enter(self, node: Any, called: set[str], operators: dict[tuple[str, str], str]) -> None:
         for name in _called(node):
             if name in self.functions and name not in called:
                 called.add(name)
                 for inner in self.functions[name].node_def:
-                    found[name, inner.name] = inner.op
-                    self._enter(inner, called, found)
+                    operators[name, inner.name] = inner.op
+                    self._enter(inner, called, operators)
 
     def tables_are_assets(self) -> bool:
         """Return whether every table that is read from a file is read from an asset of the artifact."""
@@ -178,7 +178,7 @@ def _called(node: Any) -> Iterator[str]:
 
 
 def _unknown(operations: Iterable[str]) -> Iterator[str]:
-    """Yield operators that stock TensorFlow does not know."""
+    """Yield operators that are not registered in TensorFlow."""
     from tensorflow.python.framework import op_def_registry
 
     return (op for op in operations if op_def_registry.get(op) is None)
@@ -190,12 +190,12 @@ def _unlisted(graph: _Graph, served: Mapping[tuple[str, str], str]) -> list[str]
     Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else these
     read or write files.
     """
-    saver = set(graph.reached(graph.saver)) - set(served)
-    operators = {op for key, op in graph.everything().items() if not (op in SAVING and key in saver)}
+    saver = set(graph.reachable(graph.saver)) - set(served)
+    operators = {op for key, op in graph.everything().items() if not (op in SAVER_OPERATORS and key in saver)}
     return sorted(operators - allowed_operators() - set(graph.functions) - set(TABLE_FILES))
 
 
-def _acts(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
+def _risks(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
     if unlisted:
         yield (
             f"its graph holds {', '.join(unlisted)}, not on the list of inference operators: it may reach "
@@ -226,6 +226,6 @@ def _parameters(description: Description) -> int | None:
         return None
     try:
         shapes = tf.train.load_checkpoint(str(index)).get_variable_to_shape_map()
-    except Exception:  # damaged variables are found by whoever loads them; here the count is unknown
+    except Exception:  # damaged variables: the count is unknown
         return None
     return int(sum(np.prod(shape) for name, shape in shapes.items() if not name.startswith("_CHECKPOINTABLE")))

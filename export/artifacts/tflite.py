@@ -1,4 +1,4 @@
-"""What is in a TFLite file, with or without signatures."""
+"""Read the contents of a TFLite file, with or without signatures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def read(description: Description) -> None:
     """Fill in signatures, operators, flags, parameters and producer.
 
     Raises:
-        ImportError: If ai-edge-litert, which brings the schema, is not installed.
+        ImportError: If ai-edge-litert, which contains the schema, is not installed.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -64,13 +64,15 @@ def _signatures(model: Any, types: dict[int, str]) -> Iterator[Signature]:
     for signature in model.signatureDefs or []:
         graph = model.subgraphs[signature.subgraphIndex]
         ports = [
-            tuple(port(graph, entry.name, entry.tensorIndex) for entry in found or [])
-            for found in (signature.inputs, signature.outputs)
+            tuple(port(graph, entry.name, entry.tensorIndex) for entry in entries or [])
+            for entries in (signature.inputs, signature.outputs)
         ]
         yield Signature(_text(signature.signatureKey), *ports)
     if not model.signatureDefs:
         graph = model.subgraphs[0]
-        yield Signature("", *(tuple(port(graph, None, i) for i in found) for found in (graph.inputs, graph.outputs)))
+        yield Signature(
+            "", *(tuple(port(graph, None, i) for i in entries) for entries in (graph.inputs, graph.outputs))
+        )
 
 
 def _metadata(model: Any) -> Iterator[tuple[str, str]]:
@@ -81,7 +83,7 @@ def _metadata(model: Any) -> Iterator[tuple[str, str]]:
 
 
 def _parameters(model: Any) -> int:
-    """Return how many numbers of at least four bits are constants of two or more elements."""
+    """Return the number of elements of all constant tensors that are not scalars."""
     constants = {}
     for graph in model.subgraphs:
         for tensor in graph.tensors:

@@ -1,1 +1,1 @@
-"""A bundle on disk: its layout, its card, serving files; how it is published, loaded and compared with another."""
+"""Bundles on disk: layout, card, serving files, publishing, loading and comparison."""

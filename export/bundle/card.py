@@ -1,4 +1,4 @@
-"""The README.md of a bundle: what it is, what was proven, how to serve it and how to run it."""
+"""The README.md of a bundle: description, proof, and how to serve and run it."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ def write_card(
     card: Mapping[str, Any],
     name: str,
 ) -> None:
-    """Write `README.md`, and copy its pictures to `figures/`.
+    """Write `README.md`, and copy its images to `figures/`.
 
     Args:
         folder: The staged bundle.
         contract: Its contract.
         certificate: Its proof.
         manifest: Its manifest.
-        card: What the caller knows: title, description, licence, data, metrics, command, notes, images, and code:
+        card: Facts from the caller: title, description, licence, data, metrics, command, notes, images, and code:
             {heading: Python}.
         name: The name of the bundle, for commands.
 
     Raises:
-        ExportError: If an image is not there.
+        ExportError: If an image does not exist.
     """
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
     parts = [f"# {card.get('title', name)}", card.get("description")]
     parts += _facts(card)
-    parts += _pictures(folder, card.get("images", ()))
-    parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts), _images(certificate.artifacts)]
-    parts += [_picture(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
+    parts += _copied_images(folder, card.get("images", ()))
+    parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts), _image_table(certificate.artifacts)]
+    parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
-            f"The Keras files hold classes of {code['package']}: `import {', '.join(code['modules'])}` before "
+            f"The Keras files contain classes of {code['package']}: `import {', '.join(code['modules'])}` before "
             f"`keras.saving.load_model`. The SavedModel and TFLite files need no code."
         )
     parts += [
-        "Prove it again, here and now: `python -m export verify .`",
+        "Verify it on this machine: `python -m export verify .`",
         "## Endpoints",
         _endpoints(contract, formats),
     ]
@@ -63,7 +63,7 @@ def write_card(
     parts += [f"## {title}\n\n```python\n{code}```" for title, code in card.get("code", {}).items()]
     parts += [f"## Notes\n\n{card['notes']}"] if card.get("notes") else []
     parts.append(
-        "`sha256sum -c SHA256SUMS` finds damaged files. It cannot find malice: who can write files can write sums."
+        "`sha256sum -c SHA256SUMS` detects damage, not manipulation: whoever can change files can change the sums."
     )
     (folder / "README.md").write_text("\n\n".join(part for part in parts if part) + "\n")
 
@@ -74,26 +74,26 @@ def _facts(card: Mapping[str, Any]) -> list[str]:
         (name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in card.get("metrics", {}).items()
     ]
     facts = [_table(("", ""), rows)] if rows else []
-    return facts + ([f"Made by\n\n    {card['command']}"] if card.get("command") else [])
+    return facts + ([f"Created by\n\n    {card['command']}"] if card.get("command") else [])
 
 
-def _pictures(folder: Path, images: Iterable[Any]) -> list[str]:
-    shown = []
+def _copied_images(folder: Path, images: Iterable[Any]) -> list[str]:
+    links = []
     for image in map(Path, images):
         if not image.is_file():
-            raise ExportError(f"card image {image} is not there; give the path of a PNG file")
+            raise ExportError(f"card image {image} does not exist; give the path of a PNG file")
         (folder / FIGURES).mkdir(exist_ok=True)
-        shown.append(_picture(Path(shutil.copyfile(image, folder / FIGURES / image.name))))
-    return shown
+        links.append(_image_link(Path(shutil.copyfile(image, folder / FIGURES / image.name))))
+    return links
 
 
-def _picture(path: Path) -> str:
+def _image_link(path: Path) -> str:
     return f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})"
 
 
-def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
+def _table(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    titles = list(titles)
+    lines = [titles, ["---"] * len(titles), *rows]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
@@ -103,46 +103,53 @@ def _proof(rows: Iterable[Row]) -> str:
     for row in rows:
         ran = ", ".join(f"{k} {v}" for k, v in row.versions.items()) or row.runtime or ""
         code = f"needs the code of {row.code_dependency}" if row.code_dependency else ""
-        lines.append((f"`{row.artifact}`", ran, row.state, worst(row), row.reason or row.note or code))
+        lines.append((f"`{row.artifact}`", ran, row.state, worst_difference(row), row.reason or row.note or code))
     return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
 
 
-def _images(rows: Iterable[Row]) -> str:
-    """Return how near the images of each artifact come to the reference, by their size; empty where none is."""
+def _image_table(rows: Iterable[Row]) -> str:
+    """Return a table of the PSNR of images by artifact and size; empty if there are no images."""
     lines = [
-        (f"`{row.artifact}`", row.runtime, name, size, _decibels(found["psnr_db"]), f"{found['max_difference']:.2g}")
+        (
+            f"`{row.artifact}`",
+            row.runtime,
+            name,
+            size,
+            _decibels(figures["psnr_db"]),
+            f"{figures['max_difference']:.2g}",
+        )
         for row in rows
         for name, endpoint in row.endpoints.items()
         for output in endpoint.get("outputs", {}).values()
-        for size, found in output.get("images", {}).items()
+        for size, figures in output.get("images", {}).items()
     ]
-    head = ("artifact", "ran in", "endpoint", "size", "PSNR", "largest difference of a pixel")
-    return _table(head, lines) if lines else ""
+    titles = ("artifact", "ran in", "endpoint", "size", "PSNR", "largest difference of a pixel")
+    return _table(titles, lines) if lines else ""
 
 
 def _decibels(psnr: float | None) -> str:
     return "equal" if psnr is None else f"{psnr:.0f} dB"
 
 
-def worst(row: Row) -> str:
-    """Return the largest difference of a row and its tolerance, in units of the reference, as text.
+def worst_difference(row: Row) -> str:
+    """Return the largest difference of a row and its tolerance, in units of the row, as text.
 
-    A quantised file is told by its worst signal-to-quantisation-noise ratio and the drop of the metric.
+    For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
     """
     if any("quantised" in endpoint for endpoint in row.endpoints.values()):
-        return _loss(row)
+        return _quantisation_loss(row)
     figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]
     if not figures:
         return ""
-    found = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
-    return f"{found['max_error']:.1e} ({found['tolerance']:.0e})"
+    largest = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
+    return f"{largest['max_error']:.1e} ({largest['tolerance']:.0e})"
 
 
-def _loss(row: Row) -> str:
-    found = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
-    ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in found if f["sqnr_db"] is not None]
+def _quantisation_loss(row: Row) -> str:
+    outputs = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
+    ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in outputs if f["sqnr_db"] is not None]
     parts = ["SQNR {:.0f} dB (at least {:.0f})".format(*min(ratios))] if ratios else []
-    counts = [f["top1"] for f, _ in found if "top1" in f]
+    counts = [f["top1"] for f, _ in outputs if "top1" in f]
     parts += ["top-1 {}/{}".format(*min(counts, key=lambda c: c[0] / max(c[1], 1)))] if counts else []
     parts += [describe(e["evaluation"]) for e in row.endpoints.values() if "evaluation" in e]
     return "; ".join(parts)
@@ -174,7 +181,7 @@ def _serving(contract: Contract, name: str) -> list[str]:
         "## Serve it with TF Serving",
         f"    {docker_command(name, '$PWD/saved_model')}",
         f"`{CONFIG}` is the same for `--model_config_file`; `python -m export publish . BASE_PATH` adds a version to a "
-        f"base path, and `python -m export serve-check BASE_PATH` says whether TF Serving would take it.",
+        f"base path, and `python -m export serve-check BASE_PATH` checks whether TF Serving can serve it.",
         "REST (replace the zeros by a real input):",
         _template("rest.sh", endpoint=endpoint.name, instance=instance, name=name).rstrip(),
         "gRPC (`pip install tensorflow-serving-api`):",
@@ -197,7 +204,7 @@ def _array(tensor: Tensor) -> str:
 
 
 def _json(tensor: Tensor) -> str:
-    """Return a Python expression for one instance of a tensor, as REST wants it."""
+    """Return a Python expression for one instance of a tensor in a REST request."""
     if tensor.dtype == "string":
         return '{"b64": ""}' if tensor.meaning == "encoded_image" else '""'
     expression = "0.0" if tensor.dtype.startswith("float") else "0"
@@ -207,15 +214,19 @@ def _json(tensor: Tensor) -> str:
 
 
 def _litert(contract: Contract, names: Sequence[str]) -> list[str]:
-    """Return how to run the TFLite file, and which endpoints it does not have because they take strings."""
+    """Return how to run the TFLite file, and which endpoints it lacks because they take strings."""
     endpoint = contract[names[0]]
-    strings = [e for e in contract.endpoints if any(t.dtype == "string" for t in e.inputs) and e.name not in names]
-    told = ", ".join(f"`{e.name}` ({', '.join(t.name for t in e.inputs if t.dtype == 'string')})" for e in strings)
+    string_endpoints = [
+        e for e in contract.endpoints if any(t.dtype == "string" for t in e.inputs) and e.name not in names
+    ]
+    missing = ", ".join(
+        f"`{e.name}` ({', '.join(t.name for t in e.inputs if t.dtype == 'string')})" for e in string_endpoints
+    )
     numbers = ", ".join(f"`{name}`" for name in names)
     arguments = ", ".join(f"{t.name}={_array(t)}" for t in endpoint.inputs)
     return [
         "## Run it with LiteRT",
-        f"TFLite takes no strings, hence not {told}: this file has {numbers}, of numbers." if told else "",
+        f"TFLite takes no strings, so {missing} is not available: this file has {numbers}." if missing else "",
         "`pip install ai-edge-litert`, then, one example at a time:",
         f"```python\n{_template('litert.py', endpoint=endpoint.name, arguments=arguments)}```",
     ]

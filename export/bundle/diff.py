@@ -1,4 +1,4 @@
-"""What changed between two bundles: weights, contract, labels, metrics, sizes."""
+"""The differences between two bundles: weights, contract, labels, metrics, sizes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy as np
 from export.bundle import layout
 from export.errors import CheckFailed, ExportError
 
-WEIGHTS = {"weights": "model.weights.h5", "keras": "model.keras", "hdf5": "model.h5"}  # first what both may hold
+WEIGHTS = {"weights": "model.weights.h5", "keras": "model.keras", "hdf5": "model.h5"}  # in order of preference
 
 
 def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Return what changed from one bundle to another: {section: sentences}, without the sections that are equal.
+    """Return the changes from one bundle to another: {section: messages}, without equal sections.
 
     The sections are verdict, formats, contract, labels, metrics, weights, sizes and producer.
 
     Raises:
-        ExportError: If one of them is no bundle.
+        ExportError: If one of them is not a bundle.
         CheckFailed: If one of them is damaged.
     """
     folders = [Path(one), Path(other)]
-    manifests = [_whole(folder) for folder in folders]
-    found = {
+    manifests = [_checked_manifest(folder) for folder in folders]
+    changes = {
         "verdict": list(
             _values({"verdict": layout.read_verdict(folders[0])}, {"verdict": layout.read_verdict(folders[1])})
         ),
@@ -40,28 +40,28 @@ def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str
         "sizes": list(_sizes(*map(_bytes, manifests))),
         "producer": list(_values(*(m["producer"] for m in manifests))),
     }
-    return {section: sentences for section, sentences in found.items() if sentences}
+    return {section: messages for section, messages in changes.items() if messages}
 
 
-def _whole(folder: Path) -> dict[str, Any]:
+def _checked_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    if found := layout.damage(folder):
-        raise CheckFailed(f"{folder} is damaged ({found[0]}); what differs would say nothing")
+    if damage := layout.find_damage(folder):
+        raise CheckFailed(f"{folder} is damaged ({damage[0]}); its differences would be meaningless")
     return layout.read_manifest(folder)
 
 
 def _formats(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {a["path"] if a["state"] is None else a["format"]: a["state"] or "there" for a in manifest["artifacts"]}
+    return {a["path"] if a["state"] is None else a["format"]: a["state"] or "written" for a in manifest["artifacts"]}
 
 
 def _values(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each key whose value changed."""
+    """Yield a message for each key whose value changed."""
     for key in dict.fromkeys([*one, *other]):
         if key not in one:
-            yield f"{key} came: {other[key]}"
+            yield f"{key} added: {other[key]}"
         elif key not in other:
-            yield f"{key} went: {one[key]}"
+            yield f"{key} removed: {one[key]}"
         elif one[key] != other[key]:
             change = ""
             if all(isinstance(v[key], (int, float)) and not isinstance(v[key], bool) for v in (one, other)):
@@ -70,7 +70,7 @@ def _values(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _contract(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what changed of endpoints and of each tensor."""
+    """Yield the changes of endpoints and tensors."""
     flat = [dict(_facts(contract)) for contract in (one, other)]
     yield from _values(*flat)
 
@@ -94,8 +94,8 @@ def _labels(one: list[str] | None, other: list[str] | None) -> Iterator[str]:
         moved = sum(a != b for a, b in zip(one, other, strict=True))
         yield f"the same {len(one)} labels in another order: {moved} moved"
         return
-    yield from (f"{label} came" for label in other if label not in one)
-    yield from (f"{label} went" for label in one if label not in other)
+    yield from (f"{label} added" for label in other if label not in one)
+    yield from (f"{label} removed" for label in one if label not in other)
 
 
 def _weights(one: Path, other: Path) -> Iterator[str]:
@@ -113,20 +113,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
-            found[name] = item[()]
+            arrays[name] = item[()]
 
     with h5py.File(source, "r") as file:
         file.visititems(visit)
-    return found
+    return arrays
 
 
 def _arrays(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> Iterator[str]:
-    yield from (f"{name} came, {other[name].shape}" for name in other if name not in one)
-    yield from (f"{name} went, {one[name].shape}" for name in one if name not in other)
+    yield from (f"{name} added, {other[name].shape}" for name in other if name not in one)
+    yield from (f"{name} removed, {one[name].shape}" for name in one if name not in other)
     for name in (n for n in one if n in other):
         a, b = np.asarray(one[name]), np.asarray(other[name])
         if a.shape != b.shape:
@@ -140,10 +140,10 @@ def _arrays(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> I
 def _change(a: np.ndarray, b: np.ndarray) -> str:
     if a.dtype.kind not in "fiu":
         return "other values"
-    before, moved = a.astype(np.float64), b.astype(np.float64) - a.astype(np.float64)
-    part = np.linalg.norm(moved) / (np.linalg.norm(before) or 1.0)
-    largest = np.max(np.abs(moved))
-    return f"{int(np.sum(a != b))} of {a.size} values, by at most {largest:.3g}, {part:.2%} of its norm"
+    original, change = a.astype(np.float64), b.astype(np.float64) - a.astype(np.float64)
+    relative = np.linalg.norm(change) / (np.linalg.norm(original) or 1.0)
+    largest = np.max(np.abs(change))
+    return f"{int(np.sum(a != b))} of {a.size} values, by at most {largest:.3g}, {relative:.2%} of its norm"
 
 
 def _bytes(manifest: Mapping[str, Any]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from export.artifacts import describe, refuse
+from export.artifacts import check_trusted, describe
 from export.errors import ExportError
 from export.runtime.process import home_of
 
@@ -82,7 +82,7 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
     if artifact["format"] not in EXECUTABLE:
         return None
     try:
-        refuse(describe(folder / artifact["path"]), trust)
+        check_trusted(describe(folder / artifact["path"]), trust)
     except ExportError as error:
         return str(error)
     return None

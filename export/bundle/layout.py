@@ -1,4 +1,4 @@
-"""A bundle on disk: staged beside its place, hashed, flushed, and renamed into it, so that it is whole or absent."""
+"""The files of a bundle: staged, hashed, flushed to disk and renamed to the target, so that it is whole or absent."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Bundle:
 
     Attributes:
         path: Its folder.
-        manifest: What `manifest.json` holds.
-        contract: What its artifacts promise.
-        certificate: The proof.
+        manifest: The content of `manifest.json`.
+        contract: The endpoints of its artifacts.
+        certificate: The certificate of its proof.
     """
 
     path: Path
@@ -44,12 +44,12 @@ class Bundle:
     certificate: Certificate
 
 
-class PlaceTaken(ExportError):
-    """Something else has taken the place meanwhile."""
+class PathTaken(ExportError):
+    """The target path was created by another process meanwhile."""
 
 
 def stage(target: Path) -> Path:
-    """Make a staging folder beside `target`, on the same file system."""
+    """Create a staging folder beside `target`, on the same file system."""
     target.parent.mkdir(parents=True, exist_ok=True)
     folder = target.parent / f".{target.name}.staging-{secrets.token_hex(4)}"
     folder.mkdir()
@@ -60,7 +60,7 @@ def files_of(folder: Path) -> Iterator[str]:
     """Yield the relative path of every file, sorted.
 
     Raises:
-        ExportError: If there is a link or a device: a bundle holds plain files only.
+        ExportError: If there is a link or a device: a bundle contains plain files only.
     """
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
@@ -91,7 +91,7 @@ def seal(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_sums(folder: Path, sums: str = SUMS) -> None:
-    """Write the sums of every other file to the file `sums` of a folder, as coreutils read them."""
+    """Write the sums of every other file to the file `sums` of a folder, in the format of coreutils."""
     (folder / sums).write_text(_text(_hashes(folder, sums)))
 
 
@@ -103,24 +103,24 @@ def _text(hashes: Mapping[str, str]) -> str:
     return "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
 
 
-def _promised(folder: Path, sums: str) -> dict[str, str]:
+def _recorded_hashes(folder: Path, sums: str) -> dict[str, str]:
     lines = (folder / sums).read_bytes().decode("utf-8", "replace").splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def differences(folder: Path, sums: str = SUMS) -> list[str]:
-    """Return a sentence for every file of a folder that is not as its sums say."""
-    promised, actual = _promised(folder, sums), _hashes(folder, sums)
-    found = [f"{name} was changed" for name in actual if name in promised and promised[name] != actual[name]]
-    found += [f"{name} was added" for name in actual if name not in promised]
-    found += [f"{name} is missing" for name in promised if name not in actual]
-    if not found and (folder / sums).read_bytes() != _text(actual).encode():
-        found.append(f"{sums} was changed")
-    return found
+    """Return a message for every file of a folder that differs from its recorded sum."""
+    recorded, actual = _recorded_hashes(folder, sums), _hashes(folder, sums)
+    messages = [f"{name} was changed" for name in actual if name in recorded and recorded[name] != actual[name]]
+    messages += [f"{name} was added" for name in actual if name not in recorded]
+    messages += [f"{name} is missing" for name in recorded if name not in actual]
+    if not messages and (folder / sums).read_bytes() != _text(actual).encode():
+        messages.append(f"{sums} was changed")
+    return messages
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON that people can read."""
+    """Write indented JSON."""
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a bundle.
 
     Raises:
-        ExportError: If there is none that can be read.
+        ExportError: If it does not exist or cannot be read.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -138,10 +138,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_verdict(folder: Path) -> str:
-    """Return what `parity.json` of a bundle says: pass, fail or incomplete.
+    """Return the verdict in `parity.json` of a bundle: pass, fail or incomplete.
 
     Raises:
-        ExportError: If there is none that can be read.
+        ExportError: If it does not exist or cannot be read.
     """
     try:
         return json.loads((folder / PARITY).read_text())["verdict"]
@@ -149,10 +149,10 @@ def read_verdict(folder: Path) -> str:
         raise ExportError(f"{folder} is not a bundle: {PARITY} cannot be read ({error})") from error
 
 
-def damage(folder: Path) -> list[str]:
-    """Return a sentence for every file that is not as it was published; empty for a whole bundle.
+def find_damage(folder: Path) -> list[str]:
+    """Return a message for every file that differs from the published one; empty for a whole bundle.
 
-    Checksums find damage, not malice: whoever can write the folder can write the sums.
+    Checksums detect damage, not manipulation: whoever can change the folder can change the sums.
 
     Raises:
         ExportError: If this is not a bundle.
@@ -160,43 +160,43 @@ def damage(folder: Path) -> list[str]:
     for name in (MANIFEST, SUMS):
         if not (folder / name).is_file():
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
-    found = differences(folder)
-    if not found:
+    messages = differences(folder)
+    if not messages:
         listed = read_manifest(folder)["files"]
-        now = {name: digest for name, digest in _promised(folder, SUMS).items() if name != MANIFEST}
-        if {name: entry["sha256"] for name, entry in listed.items()} != now:
-            found.append(f"{MANIFEST} lists other files than {SUMS}")
-    return found
+        recorded = {name: digest for name, digest in _recorded_hashes(folder, SUMS).items() if name != MANIFEST}
+        if {name: entry["sha256"] for name, entry in listed.items()} != recorded:
+            messages.append(f"{MANIFEST} lists other files than {SUMS}")
+    return messages
 
 
 def publish(folder: Path, target: Path) -> Path:
-    """Flush a staged folder to disk and give it its name.
+    """Flush a staged folder to disk and rename it to the target.
 
     Raises:
-        PlaceTaken: If something has taken the place meanwhile.
-        ExportError: If the place cannot be written.
+        PathTaken: If the target exists meanwhile.
+        ExportError: If the target cannot be written.
     """
     flush(folder)
     try:
         os.rename(folder, target)
     except OSError as error:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
-            raise PlaceTaken(f"cannot publish to {target}: something else has taken the place") from error
+            raise PathTaken(f"cannot publish to {target}: it was created by another process meanwhile") from error
         raise ExportError(f"cannot publish to {target}: {error.strerror}") from error
     flush(target.parent, deep=False)
     return target
 
 
-def keep(folder: Path, target: Path, mark: str) -> Path:
-    """Publish beside `target` under the first free name `<target>.<mark>[-N]`."""
+def publish_marked(folder: Path, target: Path, suffix: str) -> Path:
+    """Publish beside `target` under the first free name `<target>.<suffix>[-N]`."""
     number = 1
-    while os.path.lexists(place := target.with_name(f"{target.name}.{mark}{f'-{number}' if number > 1 else ''}")):
+    while os.path.lexists(path := target.with_name(f"{target.name}.{suffix}{f'-{number}' if number > 1 else ''}")):
         number += 1
-    return publish(folder, place)
+    return publish(folder, path)
 
 
 def partial_files(folder: Path, format: str) -> list[Path]:
-    """Return what a writer that gave up has left: Keras leaves empty files behind."""
+    """Return the files left by a failed writer: Keras leaves empty files."""
     names = {"keras": ("model.keras",), "hdf5": ("model.h5",), "weights": ("model.weights.h5", "model.config.json")}
     return [folder / name for name in names.get(format, ()) if (folder / name).exists()]
 
@@ -207,7 +207,7 @@ def discard(folder: Path) -> None:
 
 
 def flush(folder: Path, deep: bool = True) -> None:
-    """Have the disk hold what a folder holds."""
+    """Flush the files of a folder to disk."""
     for path in [*(folder.rglob("*") if deep else ()), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -216,35 +216,35 @@ def flush(folder: Path, deep: bool = True) -> None:
             os.close(descriptor)
 
 
-def choose_place(out: Path, if_exists: str) -> Path:
-    """Return the folder that a new bundle shall be.
+def choose_path(out: Path, if_exists: str) -> Path:
+    """Return the path of a new bundle.
 
     Args:
-        out: What was asked for.
-        if_exists: "error"; "new-version": the first free of OUT, OUT-2, OUT-3, ..., and nothing is touched; "replace":
-            OUT itself, where the new bundle takes the old one's place once it is proven.
+        out: The requested path.
+        if_exists: "error"; "new-version": the first free path of OUT, OUT-2, OUT-3, ...; "replace": OUT itself, whose
+            bundle is replaced once the new one is proven.
 
     Raises:
-        ExportError: If `out` is taken and may not be replaced: only bundles are.
+        ExportError: If `out` exists and may not be replaced: only bundles may.
     """
     if if_exists not in IF_EXISTS:
         raise ExportError(f"unknown if_exists {if_exists!r}; one of {', '.join(IF_EXISTS)}")
     if if_exists == "new-version":
-        return next(place for place in _numbered(out) if not os.path.lexists(place))
+        return next(path for path in _numbered(out) if not os.path.lexists(path))
     if if_exists == "replace" and os.path.lexists(out):
         if out.is_symlink() or not all((out / name).is_file() for name in (MANIFEST, SUMS)):
-            raise ExportError(f"{out} is not a bundle, and only a bundle is replaced; choose another place")
+            raise ExportError(f"{out} is not a bundle, and only a bundle is replaced; choose another path")
     elif os.path.lexists(out):
-        raise ExportError(f"{out} exists already; choose another place, or say what to do: new-version or replace")
+        raise ExportError(f"{out} exists already; choose another path, or set if_exists to new-version or replace")
     return out
 
 
-def next_to(out: Path, wanted: int | str) -> int:
-    """Return the version of a SavedModel: "next" is one more than in OUT, OUT-2, ... whatever is there."""
-    if wanted != "next":
-        return choose_version(wanted, out)
-    there = itertools.takewhile(os.path.lexists, _numbered(out))
-    return max((choose_version("next", place / "saved_model") for place in there), default=1)
+def choose_saved_model_version(out: Path, requested: int | str) -> int:
+    """Return the version of a SavedModel: "next" is one more than the largest in OUT, OUT-2, ..."""
+    if requested != "next":
+        return choose_version(requested, out)
+    existing = itertools.takewhile(os.path.lexists, _numbered(out))
+    return max((choose_version("next", path / "saved_model") for path in existing), default=1)
 
 
 def _numbered(out: Path) -> Iterator[Path]:
@@ -253,51 +253,51 @@ def _numbered(out: Path) -> Iterator[Path]:
         yield out.with_name(f"{out.name}-{number}")
 
 
-def put(folder: Path, out: Path, if_exists: str) -> Path:
-    """Publish a staged bundle to its place, and return the place.
+def publish_bundle(folder: Path, out: Path, if_exists: str) -> Path:
+    """Publish a staged bundle, and return its path.
 
     Raises:
-        PlaceTaken: If another was faster and nothing may be replaced.
+        PathTaken: If the path exists meanwhile and may not be replaced.
     """
     while True:
-        place = choose_place(out, if_exists)
+        path = choose_path(out, if_exists)
         try:
-            if os.path.lexists(place):
-                return _replace(folder, place)
-            return publish(folder, place)
-        except PlaceTaken:
+            if os.path.lexists(path):
+                return _replace(folder, path)
+            return publish(folder, path)
+        except PathTaken:
             if if_exists == "error":
                 raise
 
 
-def _replace(folder: Path, place: Path) -> Path:
-    """Let a staged folder and a bundle change places in one step, then remove the old one."""
+def _replace(folder: Path, path: Path) -> Path:
+    """Exchange a staged folder and a bundle atomically, then remove the old one."""
     flush(folder)
-    _exchange(folder, place)
-    flush(place.parent, deep=False)
+    _exchange(folder, path)
+    flush(path.parent, deep=False)
     discard(folder)
-    return place
+    return path
 
 
 def _exchange(one: Path, other: Path) -> None:
-    """Exchange two folders. Where the file system cannot, `other` is absent for a moment, but never half there."""
+    """Exchange two folders. If the file system cannot, `other` is absent for a moment, but never partial."""
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "renameat2"):
         if libc.renameat2(HERE, os.fsencode(one), HERE, os.fsencode(other), EXCHANGE) == 0:
             return
         if ctypes.get_errno() not in (errno.ENOSYS, errno.EINVAL):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(other))
-    aside = other.with_name(f".{other.name}.old-{secrets.token_hex(4)}")
-    os.rename(other, aside)
+    temporary = other.with_name(f".{other.name}.old-{secrets.token_hex(4)}")
+    os.rename(other, temporary)
     os.rename(one, other)
-    os.rename(aside, one)
+    os.rename(temporary, one)
 
 
 def write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:
-    """Write the labels of a contract and what else the caller wants in the bundle, {name: bytes or path}.
+    """Write the labels of a contract and additional files, {name: bytes or path}.
 
     Raises:
-        ExportError: If a name leaves the bundle, or is taken.
+        ExportError: If a name is outside the bundle, or exists.
     """
     if contract.labels is not None:
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
@@ -313,7 +313,7 @@ def write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) ->
 
 
 def withhold(folder: Path, artifacts: Sequence[Artifact], certificate: Certificate) -> None:
-    """Remove what turned out not to come back, and remember why."""
+    """Remove artifacts that cannot be loaded, and record the reason."""
     for row in (row for row in certificate.artifacts if not row.extra):
         for artifact in artifacts:
             if row.state == UNSUPPORTED and row.artifact == artifact.path and artifact.state is None:

@@ -1,4 +1,4 @@
-"""Use an artifact of a bundle from Python, through the same code that the proof runs."""
+"""Load an artifact of a bundle in Python, with the code of the proof."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from export.runners.lib import protocol
 from export.runners.lib.calls import in_batches
 from export.runtime.backend import load_tensorflow, quiet_stderr
 
-RUNNERS = {  # what may be asked for: the format that is run, and by what
+RUNNERS = {  # name: (format, runner)
     "saved_model": ("saved_model", "run_tensorflow"),
     "c_api": ("saved_model", "run_c_api"),
     "tflite": ("tflite", "run_litert"),
@@ -39,15 +39,15 @@ class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
         self._batch = batch
 
     def __getitem__(self, name: str) -> Callable[..., dict[str, np.ndarray]]:
-        """Return an endpoint; KeyError names those there are."""
+        """Return an endpoint; KeyError lists the available ones."""
         if name not in self._functions:
-            raise KeyError(f"no endpoint {name!r}; there is {', '.join(self._functions)}")
+            raise KeyError(f"no endpoint {name!r}; available: {', '.join(self._functions)}")
         endpoint, function = self.contract[name], self._functions[name]
 
         def call(**inputs: Any) -> dict[str, np.ndarray]:
-            wanted = [t.name for t in endpoint.inputs]
-            if sorted(inputs) != sorted(wanted):
-                raise ExportError(f"endpoint {name} takes {', '.join(wanted)}, not {', '.join(inputs) or 'nothing'}")
+            names = [t.name for t in endpoint.inputs]
+            if sorted(inputs) != sorted(names):
+                raise ExportError(f"endpoint {name} takes {', '.join(names)}, not {', '.join(inputs) or 'nothing'}")
             arrays = {
                 t.name: np.asarray(inputs[t.name], object if t.dtype == "string" else t.dtype) for t in endpoint.inputs
             }
@@ -72,30 +72,35 @@ def load(
 
     Args:
         path: The bundle.
-        format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel by the loader of TF Serving.
-        quantize: Of TFLite: None for float32, or "float16", "dynamic", "int8".
-        trust: Packages whose code a Keras file may import, and operators of a SavedModel that may be run although they
-            are not on the list of inference operators.
+        format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel in the C++ loader of TF Serving.
+        quantize: Precision of TFLite: None for float32, or "float16", "dynamic", "int8".
+        trust: Packages whose code a Keras file may import, and operators of a SavedModel that may run although they are
+            not on the list of inference operators.
 
     Returns:
         A mapping from endpoint names to functions of named NumPy arrays, any number of rows.
 
     Raises:
-        ExportError: If the bundle does not hold that format.
+        ExportError: If the bundle does not contain that format.
         CheckFailed: If the artifact could execute code that is not trusted.
         MissingError: If the runtime is not installed.
+
+    Example:
+        >>> net = load("bundle")
+        >>> net["serving_default"](x=np.zeros((3, 4)))["output"].shape
+        (3, 2)
     """
     folder = Path(path)
     manifest = read_manifest(folder)
     if format not in RUNNERS:
         raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(RUNNERS)}")
-    wanted, runner = RUNNERS[format]
+    artifact_format, runner = RUNNERS[format]
     present = [a for a in manifest["artifacts"] if a["state"] is None]
-    found = [a for a in present if a["format"] == wanted and a.get("quantize") == quantize]
-    if not found:
-        missing = " ".join(filter(None, (wanted, quantize)))
+    matching = [a for a in present if a["format"] == artifact_format and a.get("quantize") == quantize]
+    if not matching:
+        missing = " ".join(filter(None, (artifact_format, quantize)))
         raise ExportError(f"{folder} holds no {missing}; it has {', '.join(a['path'] for a in present)}")
-    contract, artifact = Contract.from_json(manifest["contract"]), found[0]
+    contract, artifact = Contract.from_json(manifest["contract"]), matching[0]
     code = code_refusal(folder, manifest["code_dependency"], trust) if artifact["format"] == "keras" else None
     if reason := code or refusal(folder, artifact, trust):
         raise CheckFailed(f"{artifact['path']} of {folder} is not loaded: {reason}")
@@ -115,9 +120,9 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
         for module in (manifest["code_dependency"] or {}).get("modules", ()):
             protocol.import_module(module)
     runner = importlib.import_module(f"export.runners.{name}")
-    order = dict(artifact) | {
+    job = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
     }
-    with quiet_stderr():  # LiteRT tells of its delegates
-        return runner.open_artifact(order, {})
+    with quiet_stderr():  # LiteRT logs its delegates
+        return runner.open_artifact(job, {})

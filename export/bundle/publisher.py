@@ -1,4 +1,4 @@
-"""Put a proven SavedModel under a TF Serving base path: staged there, hashed, flushed, and renamed into its version."""
+"""Publish a proven SavedModel under a TF Serving base path: staged, hashed, flushed and renamed to its version."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from export.bundle.gate import refusal
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
 
-EXTRA = "assets.extra"  # TF Serving copies nothing from here and reads only the warm-up records
+EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
 VERSION_SUMS = f"{EXTRA}/{layout.SUMS}"
-STAGING = ".publishing-"  # does not read as a number, so TF Serving passes it by
+STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 
 
 @dataclass(frozen=True)
 class Published:
-    """Where a version is now.
+    """A published version.
 
     Attributes:
         path: Its folder, BASE_PATH/VERSION.
@@ -49,70 +49,76 @@ def publish(
 ) -> Published:
     """Publish the SavedModel of a bundle as a version under a TF Serving base path.
 
-    A reader sees the version whole or not at all, however often this is killed. Versions that are there are never
-    touched. Several may publish at once: with "next" each gets a number of its own.
+    Publishing is atomic, also if this process is killed. Existing versions are never modified. Several processes may
+    publish at once: with "next" each gets its own number.
 
     Args:
         source: A proven bundle.
-        base_path: The folder of one model's versions; made if it is not there.
+        base_path: The folder of one model's versions; created if it does not exist.
         version: "next", "time" (seconds since 1970), or a positive int64.
         trust: Operators that may be served although they are not on the list of inference operators.
 
     Raises:
-        ExportError: If `source` holds no SavedModel, or the version is taken or no version.
-        CheckFailed: If the bundle is damaged, its proof does not hold, or its SavedModel could act on the server.
+        ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
+        CheckFailed: If the bundle is damaged its proof did not pass, or its SavedModel is not trusted.
+
+    Example:
+        >>> publish("bundle", "models/net").version
+        1
+        >>> publish("bundle", "models/net").path.name
+        '2'
     """
     folder, base = Path(source), Path(base_path).absolute()
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
     manifest = layout.read_manifest(folder)
-    if found := layout.damage(folder):
-        raise CheckFailed(f"{folder} is damaged ({found[0]}); export it again")
+    if damage := layout.find_damage(folder):
+        raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
     verdict = layout.read_verdict(folder)
     if verdict != "pass":
-        raise CheckFailed(f"the proof of {folder} says {verdict}; only a bundle that passed is published")
+        raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed is published")
     saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
     if not saved_models:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")
     if reason := refusal(folder, saved_models[0], trust):
         raise CheckFailed(reason)
     paths = [artifact["path"] for artifact in saved_models]
-    promised = {
+    checksums = {
         name.removeprefix(f"{paths[0]}/"): entry["sha256"]
         for name, entry in manifest["files"].items()
         if name.startswith(f"{paths[0]}/")
     }
-    if not {"saved_model.pb", "variables/variables.index"} <= set(promised):
+    if not {"saved_model.pb", "variables/variables.index"} <= set(checksums):
         raise CheckFailed(f"{folder} does not list the files of {paths[0]}; export it again")
     record = {"schema": 1, "bundle": folder.resolve().name, "verdict": verdict}
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
-    return publish_folder(folder / paths[0], base, promised, record, version)
+    return publish_folder(folder / paths[0], base, checksums, record, version)
 
 
 def publish_folder(
-    source: Path, base: Path, promised: Mapping[str, str], record: Mapping[str, Any], version: int | str = "next"
+    source: Path, base: Path, checksums: Mapping[str, str], record: Mapping[str, Any], version: int | str = "next"
 ) -> Published:
     """Publish the files of one version.
 
     Args:
-        source: Where they are.
+        source: The version folder to copy.
         base: The base path.
-        promised: {relative path: sha256} of what is copied; anything else is left out.
-        record: What `assets.extra/published.json` shall say.
-        version: As for `publish`.
+        checksums: {relative path: sha256} of the files to copy; others are not copied.
+        record: The content of `assets.extra/published.json`.
+        version: As in `publish`.
 
     Raises:
-        ExportError: If a version that was asked for by number is taken, or `base` is not a base path.
-        CheckFailed: If a file is not what was promised.
+        ExportError: If a requested version number exists, or `base` is not a base path.
+        CheckFailed: If the checksum of a file differs.
     """
     if (base / "saved_model.pb").exists() or (base.exists() and not base.is_dir()):
         raise ExportError(f"{base} is not a folder of versions; give the folder that holds 1/, 2/, ...")
     base.mkdir(parents=True, exist_ok=True)
-    _sweep(base)
+    _remove_stale(base)
     with _staging(base) as folder:
         content = folder / "content"
         content.mkdir()
-        for name, digest in promised.items():
+        for name, digest in checksums.items():
             _copy(source / name, content / name, digest)
         (content / EXTRA).mkdir(exist_ok=True)
         layout.write_json(content / RECORD, dict(record))
@@ -121,77 +127,77 @@ def publish_folder(
             number = choose_version(version, base)
             target = base / str(number)
             if not os.path.lexists(target):
-                with contextlib.suppress(layout.PlaceTaken):  # another publisher was faster
+                with contextlib.suppress(layout.PathTaken):  # created by another publisher meanwhile
                     return Published(layout.publish(content, target), number)
             if version not in ("next", "time"):
                 raise ExportError(f"version {number} exists already in {base}; versions are never replaced: use next")
-    raise ExportError(f"no free version in {base} after {ATTEMPTS} attempts; something else is writing there")
+    raise ExportError(f"no free version in {base} after {ATTEMPTS} attempts; another process is writing there")
 
 
-def broken(folder: Path) -> list[str]:
-    """Return a sentence for every file of a published version that is not as it was published."""
+def find_version_damage(folder: Path) -> list[str]:
+    """Return a message for every file of a published version that differs from the published one."""
     if not (folder / VERSION_SUMS).is_file():
         return [f"{VERSION_SUMS} is missing"]
     return layout.differences(folder, VERSION_SUMS)
 
 
 def _copy(source: Path, target: Path, digest: str) -> None:
-    """Copy a file and check what was read against what was promised."""
+    """Copy a file and check its checksum."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     with source.open("rb") as reader, target.open("xb") as writer:
         while block := reader.read(1 << 20):
-            found.update(block)
+            checksum.update(block)
             writer.write(block)
-    if found.hexdigest() != digest:
+    if checksum.hexdigest() != digest:
         raise CheckFailed(f"{source} changed while it was being published; nothing was published")
 
 
 @contextlib.contextmanager
 def _staging(base: Path) -> Iterator[Path]:
-    """Make a folder that is locked as long as this process lives, so that others see what a killed one left behind."""
+    """Create a folder that is locked while this process lives; others may remove folders of killed processes."""
     with contextlib.ExitStack() as stack:
         while True:
             folder = base / f"{STAGING}{secrets.token_hex(6)}"
             folder.mkdir()
-            with contextlib.suppress(FileNotFoundError):  # swept away before it was locked
-                held = stack.enter_context(_locked(folder))
-                if held is not None and os.path.samestat(os.stat(folder), os.fstat(held)):
+            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
+                descriptor = stack.enter_context(_locked(folder))
+                if descriptor is not None and os.path.samestat(os.stat(folder), os.fstat(descriptor)):
                     break
         stack.callback(layout.discard, folder)
         yield folder
 
 
-def _sweep(base: Path) -> None:
-    """Remove what killed publishers left behind; that of living ones is locked."""
+def _remove_stale(base: Path) -> None:
+    """Remove folders of killed publishers; those of running ones are locked."""
     for folder in base.glob(f"{STAGING}*"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), _locked(folder, wait=False) as held:
-            if held:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), _locked(folder, wait=False) as descriptor:
+            if descriptor:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def _locked(folder: Path, wait: bool = True) -> Iterator[int | None]:
-    """Lock a folder against other processes; give its descriptor, or None if another holds it."""
+    """Lock a folder against other processes; yield its descriptor, or None if another process holds the lock."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        held: int | None = descriptor
+        locked: int | None = descriptor
     except BlockingIOError:
-        held = None
+        locked = None
     try:
-        yield held
+        yield locked
     finally:
         os.close(descriptor)
 
 
 def main(source: Path, base: Path) -> None:
-    """Publish a version folder again, as the next version: what `serve-check` kills at random."""
+    """Publish a version folder again, as the next version; `serve-check` kills this at random."""
     names = [name for name in layout.files_of(source) if name not in (RECORD, VERSION_SUMS)]
-    promised = {name: layout.sha256(source / name) for name in names}
+    checksums = {name: layout.sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     print("publishing", flush=True)
-    publish_folder(source, base, promised, record)
+    publish_folder(source, base, checksums, record)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What TF Serving wants beside a SavedModel: warm-up records, a model configuration, and the command that serves it."""
+"""Files for TF Serving beside a SavedModel: warm-up records, a model configuration, and the command that serves it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ CONFIG = "models.config"
 def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[Case]]) -> int:
     """Write the calls that TF Serving makes before it serves a version; return how many.
 
-    Each record is a `PredictionLog` with the response of the reference, so that a record of another model is found out
-    by what it expects, not only by what it asks. TF Serving reads the request alone. One bad record makes it refuse the
-    model.
+    Each record is a `PredictionLog` with the response of the reference, so that a record of another model can be
+    detected by its response too. TF Serving reads only the request. One invalid record makes it reject the model.
 
     Args:
         saved_model: The version folder.
-        endpoints: What it serves.
+        endpoints: Its endpoints.
         cases: Golden cases with outputs, by endpoint.
     """
     import tensorflow as tf

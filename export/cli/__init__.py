@@ -1,4 +1,4 @@
-"""One file per verb of `python -m export`, each with its `command`; what they share is here."""
+"""One file per verb of `python -m export`, each with its `command`; shared code is here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from commandline import Console
 
 
 def show_certificate(certificate: Any, console: Console) -> None:
-    """Print a certificate, for a machine or for a person."""
+    """Print a certificate as JSON or as a table."""
     console.result(certificate.to_json())
     if not console.json and not console.quiet:
         from export.cli.tables import print_certificate

@@ -1,4 +1,4 @@
-"""python -m export compare REFERENCE CANDIDATE: do two artifacts compute the same?"""
+"""python -m export compare REFERENCE CANDIDATE: compare the outputs of two artifacts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.cli.options import trust_option
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path))
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
-@click.option("--match", multiple=True, metavar="OUT=OUT", help="This output is that one; may be repeated.")
+@click.option("--match", multiple=True, metavar="OUT=OUT", help="Pair these two outputs; may be repeated.")
 @trust_option
 @common_options
 def command(
@@ -27,13 +27,13 @@ def command(
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
-    """Feed two artifacts of any format the same inputs, each in a fresh process. Exit code 0 same, 1 different."""
+    """Run two artifacts of any format on the same inputs, each in a fresh process. Exit code 0 same, 1 different."""
     from export.artifacts.comparison import compare
     from export.cli.inputs import read_samples
 
     pairs = dict(_pair(text) for text in match)
-    given = read_samples(samples) if samples else None
-    result = compare(reference, candidate, samples=given, match=pairs, trust=trust)
+    inputs = read_samples(samples) if samples else None
+    result = compare(reference, candidate, samples=inputs, match=pairs, trust=trust)
     if console.json:
         console.result(result.to_json())
     elif not console.quiet:
@@ -46,7 +46,7 @@ def command(
 def _pair(text: str) -> tuple[str, str]:
     one, equals, other = text.partition("=")
     if not (one and equals and other):
-        raise click.BadParameter(f"{text!r} is no pair of outputs; give REFERENCE=CANDIDATE", param_hint="--match")
+        raise click.BadParameter(f"{text!r} is not a pair of outputs; give REFERENCE=CANDIDATE", param_hint="--match")
     return one, other
 
 

@@ -1,4 +1,4 @@
-"""python -m export diff BUNDLE_A BUNDLE_B: what changed."""
+"""python -m export diff BUNDLE_A BUNDLE_B: show what changed."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from commandline import Console, common_options
 @click.command("diff")
 @click.argument("bundle_a", type=click.Path(path_type=Path))
 @click.argument("bundle_b", type=click.Path(path_type=Path))
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if anything changed, as git diff does.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if anything changed, like git diff.")
 @common_options
 def command(bundle_a: Path, bundle_b: Path, exit_code: bool, console: Console) -> None:
     """Show what changed from BUNDLE_A to BUNDLE_B: verdict, formats, contract, labels, metrics, weights, sizes."""
     from export.bundle.diff import diff
 
-    found = diff(bundle_a, bundle_b)
+    changes = diff(bundle_a, bundle_b)
     if console.json:
-        console.result({"same": not found, "changes": found})
+        console.result({"same": not changes, "changes": changes})
     elif not console.quiet:
         from export.cli.tables import print_table
 
-        rows = [(section if i == 0 else "", text) for section, texts in found.items() for i, text in enumerate(texts)]
+        rows = [(section if i == 0 else "", text) for section, texts in changes.items() for i, text in enumerate(texts)]
         if rows:
             print_table(("", "change"), rows)
-        said = f"{sum(map(len, found.values()))} changes" if found else "nothing that a user would see changed"
-        click.echo(f"{bundle_b}: {said}. Next: python -m export compare {bundle_a}/model.keras {bundle_b}/model.keras")
-    sys.exit(1 if found and exit_code else 0)
+        summary = f"{sum(map(len, changes.values()))} changes" if changes else "no changes"
+        click.echo(
+            f"{bundle_b}: {summary}. Next: python -m export compare {bundle_a}/model.keras {bundle_b}/model.keras"
+        )
+    sys.exit(1 if changes and exit_code else 0)

@@ -1,4 +1,4 @@
-"""python -m export formats: the formats, the runtimes that prove them, and what is installed."""
+"""python -m export formats: list the formats, the runtimes that prove them, and the installed versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from export.runtime.runtimes import RUNTIMES
 @click.command("formats")
 @common_options
 def command(console: Console) -> None:
-    """Show the formats and the runtimes that prove them, and what is installed."""
+    """List the formats, the runtimes that prove them, and the installed versions."""
     rows = [
         {"format": format, "runtime": r.name, "required": r.required, "installed": r.version}
         for r in RUNTIMES.values()

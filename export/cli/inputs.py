@@ -1,4 +1,4 @@
-"""Read what the command line is given: a model, samples, labels."""
+"""Read input files of the command line: samples and labels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by name.
 
     Raises:
-        MissingError: If the file is not there.
-        ExportError: If it holds anything but plain arrays.
+        MissingError: If the file does not exist.
+        ExportError: If it contains anything but plain arrays.
     """
     check_present(path)
     try:
@@ -29,7 +29,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Return the lines of a text file.
 
     Raises:
-        MissingError: If the file is not there.
+        MissingError: If the file does not exist.
         ExportError: If it is not UTF-8 text.
     """
     check_present(path)

@@ -1,4 +1,4 @@
-"""python -m export inspect ARTIFACT: what it is, and whether it could act. Nothing of it is run."""
+"""python -m export inspect ARTIFACT: show its contents and whether it can execute code, without running it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from export.cli.options import trust_option
 @trust_option
 @common_options
 def command(artifact: Path, trust: tuple[str, ...], console: Console) -> None:
-    """Show what ARTIFACT is: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it could act on the machine."""
+    """Show the contents of ARTIFACT: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it can execute code."""
     from export.artifacts import describe, is_trusted
 
     description = describe(artifact)
@@ -26,7 +26,7 @@ def command(artifact: Path, trust: tuple[str, ...], console: Console) -> None:
     elif not console.quiet:
         _show(description)
     trusted = is_trusted(description, trust)
-    for sentence in description.acts:
+    for sentence in description.risks:
         click.echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)
     if not console.json and not console.quiet:
         click.echo(f"Next: python -m export compare {artifact} OTHER")
@@ -44,9 +44,9 @@ def _show(description: Any) -> None:
     facts += [("operators", ", ".join(f"{name} {number}" for name, number in d.operations.items()))]
     print_table(("", ""), facts)
     rows = [
-        (signature.name, way, port.name, port.dtype or "?", _shape(port.shape))
+        (signature.name, direction, port.name, port.dtype or "?", _shape(port.shape))
         for signature in d.signatures
-        for way, ports in (("takes", signature.inputs), ("returns", signature.outputs))
+        for direction, ports in (("takes", signature.inputs), ("returns", signature.outputs))
         for port in ports
     ]
     print_table(("signature", "", "tensor", "dtype", "shape"), rows)

@@ -15,19 +15,19 @@ from export.formats.tflite import QUANTIZE
 
 @click.command("model")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The bundle to make.")
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The bundle to write.")
 @click.option("--formats", metavar="A,B", help=f"Formats by name, or all. Default: {','.join(DEFAULT_FORMATS)}.")
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
-@click.option(
-    "--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="When OUT is there."
-)
-@click.option("--quantize", metavar="A,B", help=f"Coarser TFLite files to write too: {','.join(QUANTIZE)}.")
+@click.option("--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="If OUT exists.")
+@click.option("--quantize", metavar="A,B", help=f"Quantised TFLite files to write too: {','.join(QUANTIZE)}.")
 @click.option("--calibration", type=click.Path(path_type=Path), help="Real training inputs for int8, an .npz by name.")
-@click.option("--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name, and their truth, as .npz.")
-@click.option("--max-drop", default=0.01, show_default=True, help="How much of the metric a quantised file may lose.")
+@click.option(
+    "--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name and one array of labels, as .npz."
+)
+@click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
 @click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
 @common_options
 def command(
@@ -47,7 +47,7 @@ def command(
     console: Console,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
-    from export.bundle.layout import choose_place
+    from export.bundle.layout import choose_path
     from export.cli.inputs import read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.errors import ExportFailed
@@ -55,19 +55,20 @@ def command(
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
 
-    tell = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
-    choose_place(out.absolute(), if_exists)  # before the model is loaded
-    given = read_samples(samples) if samples else None
+    progress = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
+    choose_path(out.absolute(), if_exists)  # before the model is loaded
+    real_inputs = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)
     chosen = formats if formats == "all" else tuple(formats.split(",")) if formats else DEFAULT_FORMATS
-    contract = infer_contract(loaded, given, names)
-    for tensor in (t for e in contract.endpoints for t in e.inputs if tell and t.meaning == "image"):
-        if tensor.name not in (given or {}):
-            tell(
-                f"input {tensor.name}: taken as pixels from {tensor.low:g} to {tensor.high:g}; --samples says otherwise"
+    contract = infer_contract(loaded, real_inputs, names)
+    for tensor in (t for e in contract.endpoints for t in e.inputs if progress and t.meaning == "image"):
+        if tensor.name not in (real_inputs or {}):
+            progress(
+                f"input {tensor.name}: assumed to be pixels from {tensor.low:g} to {tensor.high:g}; "
+                "--samples changes the range"
             )
-    options = {"samples": given, "formats": chosen, "require": require, "version": version}
+    options = {"samples": real_inputs, "formats": chosen, "require": require, "version": version}
     options |= {"if_exists": if_exists}
     options |= {
         "quantize": tuple(quantize.split(",")) if quantize else (),
@@ -77,7 +78,7 @@ def command(
         "bisect": bisect,
     }
     try:
-        bundle = export_model(loaded, out, contract=contract, progress=tell, **options)
+        bundle = export_model(loaded, out, contract=contract, progress=progress, **options)
     except ExportFailed as failure:
         show_certificate(failure.certificate, console)
         raise

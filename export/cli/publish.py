@@ -1,4 +1,4 @@
-"""python -m export publish BUNDLE BASE_PATH: the next version under a TF Serving base path."""
+"""python -m export publish BUNDLE BASE_PATH: publish a version under a TF Serving base path."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from export.cli.options import trust_option
 @click.command("publish")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("base_path", type=click.Path(path_type=Path))
-@click.option("--version", default="next", show_default=True, metavar="next|N|time", help="The version to publish as.")
+@click.option("--version", default="next", show_default=True, metavar="next|N|time", help="Version number.")
 @trust_option
 @common_options
 def command(bundle: Path, base_path: Path, version: str, trust: tuple[str, ...], console: Console) -> None:
-    """Publish the SavedModel of BUNDLE under BASE_PATH, whole or not at all; no version there is ever touched."""
+    """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified."""
     from export.bundle.publisher import publish
 
     published = publish(bundle, base_path, version=version, trust=trust)

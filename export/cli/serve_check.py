@@ -1,4 +1,4 @@
-"""python -m export serve-check BASE_PATH: would TF Serving take it?"""
+"""python -m export serve-check BASE_PATH: check whether TF Serving can load and serve a base path."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from export.cli.options import trust_option
 @click.command("serve-check")
 @click.argument("base_path", type=click.Path(path_type=Path))
 @click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
-@click.option("--kills", default=10, show_default=True, help="Publishers that are killed while a reader polls.")
+@click.option("--kills", default=10, show_default=True, help="Number of publishers to kill while a reader polls.")
 @trust_option
 @common_options
 def command(base_path: Path, require: tuple[str, ...], kills: int, trust: tuple[str, ...], console: Console) -> None:
-    """Check, level by level, whether TF Serving would take what lies under BASE_PATH.
+    """Check, level by level, whether TF Serving can load and serve the newest version under BASE_PATH.
 
-    The last level runs tensorflow_model_server, if TENSORFLOW_MODEL_SERVER holds its path. Exit code 0 pass, 1 fail,
-    3 a required level could not run here.
+    The last level runs tensorflow_model_server, if the environment variable TENSORFLOW_MODEL_SERVER is its path. Exit
+    code 0 pass, 1 fail, 3 a required level could not run here.
     """
     from export.servecheck import check_serving
 
-    tell = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
-    report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=tell)
+    progress = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
+    report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=progress)
     if console.json:
         console.result(report.to_json())
     elif not console.quiet:
@@ -40,7 +40,7 @@ def command(base_path: Path, require: tuple[str, ...], kills: int, trust: tuple[
     if not console.json and (not console.quiet or report.exit_code):
         from export.bundle.serving import docker_command
 
-        click.echo(f"{base_path}: {report.sentence()}")
+        click.echo(f"{base_path}: {report.summary()}")
         if not console.quiet:
             click.echo(f"Next: {docker_command(base_path.resolve().name, str(base_path.resolve()))}")
     sys.exit(report.exit_code)

@@ -1,4 +1,4 @@
-"""Tables for people."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from export.bundle.card import worst
+from export.bundle.card import worst_difference
 from export.proof.certificate import Certificate
 
 COLOURS = {"pass": "green", "fail": "bold red", "not_run": "yellow", "unsupported": "dim"}
@@ -24,9 +24,9 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_certificate(certificate: Certificate) -> None:
-    """Print one line for each artifact in each runtime, and a sentence for each problem."""
+    """Print one line for each artifact in each runtime, and one for each problem."""
     rows = [
-        (row.artifact, row.runtime or "", f"[{COLOURS[row.state]}]{row.state}[/]", worst(row))
+        (row.artifact, row.runtime or "", f"[{COLOURS[row.state]}]{row.state}[/]", worst_difference(row))
         for row in certificate.artifacts
     ]
     print_table(("artifact", "runtime", "state", "largest difference (tolerance)"), rows)

@@ -1,4 +1,4 @@
-"""python -m export verify BUNDLE: prove it again."""
+"""python -m export verify BUNDLE: verify a bundle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def command(
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
-    """Prove BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 something required is missing here."""
+    """Run every artifact of BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 a requirement is not available."""
     from export.verifier import verify_bundle
 
     certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require, trust=trust)

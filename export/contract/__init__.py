@@ -1,7 +1,7 @@
-"""What an artifact promises: tensors, endpoints, and the contract that collects them.
+"""Tensors, endpoints, and the contract that collects them.
 
-A contract is written before anything is exported. Every format carries the endpoints it can, under these names; golden
-and hostile inputs are made from the meaning of each tensor; and the certificate compares what comes back by name.
+A contract is written before anything is exported. Every format carries the endpoints that it can represent, under these
+names; golden inputs and edge cases are generated from the meaning of each tensor; outputs are compared by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 FORMATS = ("keras", "hdf5", "weights", "saved_model", "tflite", "onnx")
-KERAS_FORMATS = ("keras", "hdf5", "weights")  # these hold the model itself, so only its own call can be run from them
+KERAS_FORMATS = ("keras", "hdf5", "weights")  # these contain the model itself, of which only its own call can be run
 
 MEANINGS = (
     "image",  # pixels, in [low, high]
@@ -20,8 +20,8 @@ MEANINGS = (
     "token",  # an integer id in [low, high]
     "category",  # one string of `vocabulary`
     "noise",  # standard normal numbers
-    "latent",  # a code, about standard normal
-    "state",  # recurrent state: zeros to begin with, then what the last step returned
+    "latent",  # a latent vector, about standard normal
+    "state",  # recurrent state: initially zeros, then the output of the previous step
     "logits",
     "probabilities",
     "tensor",  # none of these
@@ -36,10 +36,19 @@ class Tensor:
         name: The name in every format. A valid Python identifier.
         dtype: A NumPy dtype name, or "string".
         shape: With the batch dimension first; None is a dimension known only at run time.
-        meaning: One of `MEANINGS`. Golden inputs are made from it.
+        meaning: One of `MEANINGS`; golden inputs are generated from it.
         low: The smallest legal value, or None.
         high: The largest legal value (for tokens: vocabulary size - 1), or None.
         vocabulary: The legal strings of a category, or None.
+
+    Example:
+        >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
+        >>> Tensor.from_json(image.to_json()) == image
+        True
+        >>> Tensor("tokens", "int32", (None, None), "token")
+        Traceback (most recent call last):
+            ...
+        ValueError: tensor tokens: token ids need `high`; an id outside the table crashes runtimes
     """
 
     name: str
@@ -51,7 +60,7 @@ class Tensor:
     vocabulary: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for what no format could carry."""
+        """Raise ValueError for a tensor that no format can represent."""
         if not self.name.isidentifier():
             raise ValueError(f"tensor name {self.name!r} is not a valid identifier")
         if self.meaning not in MEANINGS:
@@ -60,7 +69,7 @@ class Tensor:
             raise ValueError(f"tensor {self.name}: token ids need `high`; an id outside the table crashes runtimes")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that manifests hold."""
+        """Return the JSON form used in manifests."""
         return {
             "name": self.name,
             "dtype": self.dtype,
@@ -97,8 +106,14 @@ class Endpoint:
         call: TensorFlow function `{input name: tensor} -> {output name: tensor}`, deterministic, inference mode. None
             in a contract that was read back from disk.
         formats: The formats that carry it. A Keras format may be named only where `call` is the model's own call.
-        batch: None where any batch size is legal, else the one that is.
+        batch: The only legal batch size, or None if any is.
         structure: How the model's own call takes its inputs: "tensor", "dict" (by input name) or "list".
+
+    Example:
+        >>> x = Tensor("x", "float32", (None, 4))
+        >>> double = Endpoint("double", (x,), (x,), lambda inputs: {"x": 2 * inputs["x"]}, formats=("saved_model",))
+        >>> double.call({"x": 3.0})
+        {'x': 6.0}
     """
 
     name: str
@@ -120,7 +135,7 @@ class Endpoint:
             raise ValueError(f"endpoint {self.name}: unknown formats {sorted(unknown)}; known: {', '.join(FORMATS)}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that manifests hold; `call` is code and stays behind."""
+        """Return the JSON form used in manifests, without `call`."""
         return {
             "name": self.name,
             "inputs": [t.to_json() for t in self.inputs],
@@ -145,7 +160,20 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Contract:
-    """All endpoints of a model, and the labels of its classes if it has any."""
+    """All endpoints of a model, and the labels of its classes if it has any.
+
+    Attributes:
+        endpoints: The endpoints; the first one is the model's own call.
+        labels: Class names in the order of the outputs, or None.
+
+    Example:
+        >>> x, logits = Tensor("x", "float32", (None, 4)), Tensor("logits", "float32", (None, 2), "logits")
+        >>> contract = Contract((Endpoint("serving_default", (x,), (logits,)),), labels=("cat", "dog"))
+        >>> contract["serving_default"].inputs[0].name
+        'x'
+        >>> [endpoint.name for endpoint in contract.carried_by("tflite")]
+        ['serving_default']
+    """
 
     endpoints: tuple[Endpoint, ...]
     labels: tuple[str, ...] | None = None
@@ -162,7 +190,7 @@ class Contract:
         return tuple(e for e in self.endpoints if format in e.formats)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that manifests hold."""
+        """Return the JSON form used in manifests."""
         return {
             "endpoints": [e.to_json() for e in self.endpoints],
             "labels": list(self.labels) if self.labels is not None else None,

@@ -13,15 +13,15 @@ class Artifact:
 
     Attributes:
         format: The format that wrote it.
-        path: Where it is, relative to the bundle.
+        path: Path relative to the bundle.
         endpoints: Names of the endpoints it carries.
         batch: The batch size that every call must have, or None.
-        producer: {library: version} of what wrote it.
-        reason: Why it is not there (unsupported or failed), or None.
+        producer: {library: version} of the libraries that wrote it.
+        reason: Why it does not exist (unsupported or failed), or None.
         state: None while unproven, else "unsupported" or "fail".
-        quantize: "float16", "dynamic" or "int8" if its numbers are coarser than the model's, else None.
-        note: What a reader should know of it, or None.
-        finish: Work that can go on beside other work, such as a conversion; called once before the artifact is used.
+        quantize: "float16", "dynamic" or "int8" if it is quantised, else None.
+        note: A remark, or None.
+        finish: Work that can run in parallel, such as a conversion; called once before the artifact is used.
     """
 
     format: str
@@ -36,7 +36,7 @@ class Artifact:
     finish: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the plain form that manifests hold."""
+        """Return the JSON form used in manifests."""
         return {
             "format": self.format,
             "path": self.path,

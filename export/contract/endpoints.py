@@ -24,15 +24,15 @@ def tensor_endpoint(
 
     Args:
         model: A built Keras model.
-        inputs: In the order in which the model takes them.
-        outputs: In the order in which it returns them; a model that returns a dict returns it by these names.
+        inputs: Input tensors in the order of the model's arguments.
+        outputs: Output tensors in the order of the model's outputs; the keys of a model that returns a dict.
         name: The signature name.
         batch: The one legal batch size, or None for any.
         formats: The formats that carry it.
-        structure: "tensor", "dict" or "list"; None reads it off the model.
+        structure: "tensor", "dict" or "list"; None infers it from the model.
     """
-    found = structure or structure_of(model, [t.name for t in inputs])
-    endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, tuple(formats), batch, found)
+    call_structure = structure or structure_of(model, [t.name for t in inputs])
+    endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, tuple(formats), batch, call_structure)
     description = endpoint.to_json()
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def bytes_endpoint(
     """Return an endpoint that takes image files, for a base endpoint that takes one image.
 
     Args:
-        base: What the pixels go into.
-        preprocess: The pure TensorFlow function that the feed uses too: scalar string -> one image.
+        base: The endpoint that takes the pixels.
+        preprocess: The pure TensorFlow function of the input pipeline: scalar string -> one image.
         name: The signature name.
         labels: Class names in order. With them the endpoint also returns `probabilities` (float32, one for each label),
             and `label` (string) and `score` (float32), the name and the probability of the largest.
@@ -60,7 +60,7 @@ def bytes_endpoint(
         `image_bytes` (B,) string -> the outputs of `base`. Only SavedModels carry it.
 
     Raises:
-        ExportError: If `base` takes more than one input, or labels do not fit its first output.
+        ExportError: If `base` takes more than one input, or the number of labels differs from its first output.
     """
     image, scores = _single(base, labels)
 
@@ -88,8 +88,8 @@ def text_endpoint(
     """Return an endpoint that takes raw strings, for a base endpoint that takes token ids.
 
     Args:
-        base: What the ids go into.
-        preprocess: The pure TensorFlow function that the feed uses too: strings (B,) -> ids (B, ...).
+        base: The endpoint that takes the ids.
+        preprocess: The pure TensorFlow function of the input pipeline: strings (B,) -> ids (B, ...).
         name: The signature name.
         labels: Class names in order; as in `bytes_endpoint`.
 
@@ -97,7 +97,7 @@ def text_endpoint(
         `text` (B,) string -> the outputs of `base`. Only SavedModels carry it.
 
     Raises:
-        ExportError: If `base` takes more than one input, or labels do not fit its first output.
+        ExportError: If `base` takes more than one input, or the number of labels differs from its first output.
     """
     tokens, scores = _single(base, labels)
 
@@ -128,16 +128,16 @@ def _labelled(outputs: dict[str, Any], scores: Tensor, labels: Sequence[str] | N
     import tensorflow as tf
 
     values = outputs[scores.name]
-    chances = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
+    probabilities = values if scores.meaning == "probabilities" else tf.nn.softmax(values)
     label = tf.gather(tf.constant(list(labels)), tf.argmax(values, axis=-1))
-    return {**outputs, "label": label, "score": tf.reduce_max(chances, axis=-1), "probabilities": chances}
+    return {**outputs, "label": label, "score": tf.reduce_max(probabilities, axis=-1), "probabilities": probabilities}
 
 
 def _extra(labels: Sequence[str] | None) -> tuple[Tensor, ...]:
     if labels is None:
         return ()
-    chances = Tensor("probabilities", "float32", (None, len(labels)), "probabilities")
-    return (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)), chances)
+    probabilities = Tensor("probabilities", "float32", (None, len(labels)), "probabilities")
+    return (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)), probabilities)
 
 
 def step_endpoint(
@@ -150,8 +150,8 @@ def step_endpoint(
 ) -> Endpoint:
     """Return the endpoint that advances a recurrent model by one token, its state an explicit input and output.
 
-    Every state `s` (meaning "state") comes back as `next_s`, to be given as `s` in the next call; zeros begin. The
-    batch is one, because a fixed batch is what lets a recurrent step become TFLite.
+    Every state `s` (meaning "state") is returned as `next_s`, the value of `s` in the next call; the initial state is
+    zeros. The batch size is one, because conversion of a recurrent step to TFLite needs a fixed batch size.
 
     Args:
         step: `(token, *states) -> (output, *next states)`, in inference mode.
@@ -185,5 +185,5 @@ def structure_of(model: Any, names: Sequence[str]) -> str:
 
 
 def is_dimension(value: Any) -> bool:
-    """Whether a value may stand in a shape."""
+    """Return whether a value can be a dimension of a shape."""
     return value is None or isinstance(value, int)

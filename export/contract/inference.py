@@ -1,4 +1,4 @@
-"""Read a contract off a model that came without one: names, shapes, token ranges, pixels."""
+"""Infer the contract of a model: names, shapes, ranges of tokens and pixels."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import numpy as np
 
 from export.contract import Contract, Tensor
 from export.contract.endpoints import is_dimension, tensor_endpoint
-from export.contract.sampling import draw
+from export.contract.sampling import sample_values
 from export.errors import ExportError
 from export.runners.lib.protocol import arrange
 
-DRIFTING = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+")  # names that Keras counts up in a process
+GENERATED_NAMES = re.compile(
+    r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"
+)  # names that Keras numbers within a process
 ANY_INTEGER = frozenset({"IntegerLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
-PROBES = 7  # rows of the call that shows the outputs
+PROBES = 7  # rows of the call that determines the outputs
 
 
 def infer_contract(
@@ -26,12 +28,22 @@ def infer_contract(
     """Return a contract with one endpoint, the model's own call.
 
     Args:
-        model: A built Keras model. A subclassed model that does not tell its inputs needs `samples`.
-        samples: Real inputs (N, ...) by name; they say what a subclassed model takes and where images lie.
+        model: A built Keras model. A subclassed model without declared inputs needs `samples`.
+        samples: Real inputs (N, ...) by name; they determine the inputs of a subclassed model and the range of images.
         labels: Class names, in order.
 
     Raises:
-        ExportError: If the inputs cannot be known, or the model does not run on them.
+        ExportError: If the inputs cannot be inferred, or the model does not run on them.
+
+    Example:
+        >>> import keras
+        >>> tokens = keras.Input((None,), dtype="int32", name="tokens")
+        >>> x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(100, 8)(tokens))
+        >>> (endpoint,) = infer_contract(keras.Model(tokens, keras.layers.Dense(3)(x))).endpoints
+        >>> endpoint.inputs[0].meaning, endpoint.inputs[0].high
+        ('token', 99)
+        >>> endpoint.outputs[0].shape
+        (None, 3)
     """
     if not model.built:
         raise ExportError(f"model {model.name} is not built; call it once on real input before exporting it")
@@ -50,7 +62,7 @@ def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndar
     for index, (tensor, key) in enumerate(zip(declared, keys, strict=True)):
         plain = "input" if len(declared) == 1 else f"input_{index + 1}"
         name = key or _identifier(tensor.name, plain)
-        if DRIFTING.match(name):
+        if GENERATED_NAMES.match(name):
             name = next(iter(samples)) if len(samples) == len(declared) == 1 else plain
         tensors.append(_tensor(name, tensor.dtype, tuple(tensor.shape), _consumers(model, tensor), samples.get(name)))
     return tensors
@@ -65,17 +77,17 @@ def _sampled(model: Any, samples: Mapping[str, np.ndarray]) -> list[Tensor]:
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(shape, (tuple, list)) and all(map(is_dimension, shape)):
         return [_tensor("input", model.input_dtype, (None, *shape[1:]), list(model._flatten_layers()), None)]
-    raise ExportError(f"model {model.name} is a subclass that does not tell its inputs; give samples= or contract=")
+    raise ExportError(f"model {model.name} is a subclassed model without declared inputs; give samples= or contract=")
 
 
 def _tensor(
     name: str, dtype: str, shape: tuple[int | None, ...], layers: Sequence[Any], sample: np.ndarray | None
 ) -> Tensor:
-    """Return an input with the meaning that its consumers give it."""
+    """Return an input with the meaning that the layers that consume it imply."""
     kinds = {type(layer).__name__ for layer in layers}
     shape = (None, *shape[1:])
     integer = dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
-    sizes = [size for layer in layers if (size := _table(layer)) is not None]
+    sizes = [size for layer in layers if (size := _table_size(layer)) is not None]
     if sizes and (integer or len(shape) <= 2):
         return Tensor(name, dtype, shape, "token", 0, min(sizes) - 1)
     if dtype == "string":
@@ -89,14 +101,14 @@ def _tensor(
         return Tensor(name, dtype, shape, low=float(np.min(sample)), high=float(np.max(sample)))
     if integer and not kinds & ANY_INTEGER:
         raise ExportError(
-            f"input {name} is {dtype} and no layer says which values are legal; give real ones: "
+            f"input {name} is {dtype} and no layer determines its legal values; give real ones: "
             f"samples={{{name!r}: ...}}, or --samples x.npz with an array {name}"
         )
     return Tensor(name, dtype, shape)
 
 
-def _table(layer: Any) -> int | None:
-    """Return how many integers a layer knows, counted from 0, if it looks them up in a table."""
+def _table_size(layer: Any) -> int | None:
+    """Return the size of a layer's lookup table of integers, or None."""
     size = {"Embedding": "input_dim", "CategoryEncoding": "num_tokens"}.get(type(layer).__name__)
     return int(getattr(layer, size)) if size else None
 
@@ -107,12 +119,12 @@ def _consumers(model: Any, tensor: Any) -> list[Any]:
 
 
 def _following(model: Any, tensor: Any, depth: int) -> Iterator[Any]:
-    """Yield the first layers behind a tensor, looking through layers that keep the values."""
+    """Yield the first layers that consume a tensor, passing over random augmentation layers."""
     if depth > 4:
         return
     for layer in model._flatten_layers(include_self=False, recursive=False):
         for node in getattr(layer, "_inbound_nodes", ()):
-            if any(tensor is given for given in node.input_tensors):
+            if any(tensor is value for value in node.input_tensors):
                 yield from layer._flatten_layers()
                 if type(layer).__name__.startswith("Random"):
                     for output in node.output_tensors:
@@ -120,33 +132,39 @@ def _following(model: Any, tensor: Any, depth: int) -> Iterator[Any]:
 
 
 def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs, from one call on smallest inputs."""
+    """Return the outputs, from one call on small inputs."""
     import keras
 
     endpoint = tensor_endpoint(model, inputs, ())
     rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
-    values = {t.name: keras.ops.convert_to_tensor(draw(t, PROBES, rng), t.dtype) for t in inputs}
+    values = {t.name: keras.ops.convert_to_tensor(sample_values(t, PROBES, rng), t.dtype) for t in inputs}
     try:
         result = model(arrange(endpoint.to_json(), values), training=False)
     except Exception as error:
         text = " ".join(str(error).split())[:200]
-        raise ExportError(
-            f"model {model.name} does not run on the inputs read off it ({text}); give contract="
-        ) from error
+        raise ExportError(f"model {model.name} does not run on the inferred inputs ({text}); give contract=") from error
     if isinstance(result, Mapping):
         named = dict(result)
     else:
         values = list(result) if isinstance(result, (list, tuple)) else [result]
-        given = [_identifier(n, "") for n in getattr(model, "output_names", None) or []]
-        clear = len(values) > 1 and len(given) == len(set(given)) == len(values) and all(given)
-        names = given if clear else ["output"] if len(values) == 1 else [f"output_{i + 1}" for i in range(len(values))]
+        declared_names = [_identifier(n, "") for n in getattr(model, "output_names", None) or []]
+        usable = (
+            len(values) > 1 and len(declared_names) == len(set(declared_names)) == len(values) and all(declared_names)
+        )
+        names = (
+            declared_names
+            if usable
+            else ["output"]
+            if len(values) == 1
+            else [f"output_{i + 1}" for i in range(len(values))]
+        )
         named = dict(zip(names, values, strict=True))
-    likely = _is_softmax(model) and len(named) == 1
-    return [_output(name, value, "probabilities" if likely else "tensor", inputs) for name, value in named.items()]
+    is_softmax = _is_softmax(model) and len(named) == 1
+    return [_output(name, value, "probabilities" if is_softmax else "tensor", inputs) for name, value in named.items()]
 
 
 def _output(name: str, value: Any, meaning: str, inputs: Sequence[Tensor]) -> Tensor:
-    """Return an output; its inner dimensions are fixed only where those of every input are."""
+    """Return an output; its inner dimensions are fixed only if those of every input are."""
     fixed = all(d is not None for t in inputs for d in t.shape[1:])
     shape = tuple(value.shape)
     inner = shape[1:] if fixed else (*(None for _ in shape[1:-1]), *shape[-1:])
@@ -159,6 +177,6 @@ def _is_softmax(model: Any) -> bool:
     return getattr(activation, "__name__", "") == "softmax" or type(layers[-1]).__name__ == "Softmax"
 
 
-def _identifier(name: str, otherwise: str) -> str:
+def _identifier(name: str, default: str) -> str:
     cleaned = re.sub(r"\W", "_", name)
-    return cleaned if cleaned.isidentifier() else otherwise
+    return cleaned if cleaned.isidentifier() else default

@@ -1,4 +1,4 @@
-"""Draw values for a tensor from what it means: typical ones, the ends of its range, and kinds of strings."""
+"""Generate values for a tensor from its meaning: typical values, the ends of its range, and edge-case strings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from export.contract import Tensor
 
 EXTREMES = ("zeros", "ones", "low", "high", "denormal")
-UNKNOWN = {  # sizes given to dimensions that are known only at run time: the usual ones, others, and odd ones
+UNKNOWN = {  # sizes used for dimensions that are known only at run time: common, alternative and odd sizes
     "image": ((32, 32), (64, 64), (65, 97)),
     "token": ((16,), (5,), (5,)),
 }
@@ -25,8 +25,15 @@ TEXTS = {
 }
 
 
-def draw(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: int = 0) -> np.ndarray:
-    """Return typical values; `sizes` chooses those of the dimensions that are known only at run time, see `UNKNOWN`."""
+def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: int = 0) -> np.ndarray:
+    """Return typical values.
+
+    Args:
+        tensor: Its meaning and range determine the distribution.
+        rows: The batch size.
+        rng: The source of randomness.
+        sizes: Which entry of `UNKNOWN` is used for dimensions that are known only at run time.
+    """
     shape = shape_of(tensor, rows, sizes)
     if tensor.dtype == "string":
         return _strings(tensor, shape)
@@ -39,8 +46,8 @@ def draw(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: int = 0) ->
     return np.clip(rng.standard_normal(shape), low, high).astype(tensor.dtype)
 
 
-def draw_extremes(tensor: Tensor, size: int) -> np.ndarray:
-    """Return `size` rows for each of `EXTREMES`, all legal. For token ids, zeros are a row of nothing but padding."""
+def extreme_values(tensor: Tensor, size: int) -> np.ndarray:
+    """Return `size` rows for each of `EXTREMES`, all legal. For token ids, zeros are a row of padding only."""
     shape = shape_of(tensor, size)
     if tensor.dtype == "string":
         return _strings(tensor, shape_of(tensor, size * len(EXTREMES)))
@@ -52,42 +59,42 @@ def draw_extremes(tensor: Tensor, size: int) -> np.ndarray:
 
 
 def texts_of(tensor: Tensor) -> dict[str, bytes]:
-    """Return the texts that a tensor must take, by name; none for what is no text."""
+    """Return the texts that a tensor must accept, by name; empty if it does not hold text."""
     if tensor.dtype != "string" or tensor.meaning == "encoded_image" or tensor.vocabulary is not None:
         return {}
     return {name: text.encode() for name, text in TEXTS.items()}
 
 
 def files_of(tensor: Tensor) -> dict[str, bytes]:
-    """Return image files, whole and damaged, by name. A model may refuse any; every runtime must do as it does."""
+    """Return valid and damaged image files by name. A model may reject any; every runtime must behave as it does."""
     if tensor.meaning != "encoded_image":
         return {}
-    good = good_files()
-    return good | {"truncated": good["JPEG"][: len(good["JPEG"]) // 2], "no image": b"no image", "empty file": b""}
+    valid = valid_files()
+    return valid | {"truncated": valid["JPEG"][: len(valid["JPEG"]) // 2], "no image": b"no image", "empty file": b""}
 
 
-def good_files() -> dict[str, bytes]:
-    """Return image files of every kind that people send."""
+def valid_files() -> dict[str, bytes]:
+    """Return image files of the kinds that occur in practice."""
     from PIL import Image
 
     pixels = np.kron(np.random.default_rng(0).integers(0, 256, (5, 6, 3)), np.ones((8, 8, 1))).astype("uint8")
-    picture = Image.fromarray(pixels)
-    turned = Image.Exif()
-    turned[0x0112] = 6  # orientation: turn by 90 degrees to look at it
+    image = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees to display
     return {
-        "PNG": _file(picture, "PNG"),
-        "JPEG": _file(picture, "JPEG"),
-        "CMYK JPEG": _file(picture.convert("CMYK"), "JPEG"),
-        "EXIF-rotated JPEG": _file(picture, "JPEG", exif=turned),
-        "1x1 PNG": _file(picture.crop((0, 0, 1, 1)), "PNG"),
-        "grey PNG": _file(picture.convert("L"), "PNG"),
-        "PNG with alpha": _file(picture.convert("RGBA"), "PNG"),
+        "PNG": _file(image, "PNG"),
+        "JPEG": _file(image, "JPEG"),
+        "CMYK JPEG": _file(image.convert("CMYK"), "JPEG"),
+        "EXIF-rotated JPEG": _file(image, "JPEG", exif=exif),
+        "1x1 PNG": _file(image.crop((0, 0, 1, 1)), "PNG"),
+        "grey PNG": _file(image.convert("L"), "PNG"),
+        "PNG with alpha": _file(image.convert("RGBA"), "PNG"),
     }
 
 
-def _file(picture: Image.Image, kind: str, **options: object) -> bytes:  # noqa: F821
+def _file(image: Image.Image, kind: str, **options: object) -> bytes:  # noqa: F821
     stream = io.BytesIO()
-    picture.save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -98,7 +105,7 @@ def shape_of(tensor: Tensor, rows: int, sizes: int = 0) -> tuple[int, ...]:
 
 
 def legal_range(tensor: Tensor) -> tuple[float, float]:
-    """Return the legal range, or a wide one that networks still digest."""
+    """Return the legal range of a tensor, or a wide range for which networks give finite outputs."""
     low, high = {
         "image": (0, 255),
         "noise": (-5, 5),
@@ -111,15 +118,15 @@ def legal_range(tensor: Tensor) -> tuple[float, float]:
 
 def _strings(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
     if tensor.meaning == "encoded_image":
-        files = good_files()
-        words = [files["PNG"], files["JPEG"]]
+        files = valid_files()
+        values = [files["PNG"], files["JPEG"]]
     else:
-        words = [word.encode() for word in tensor.vocabulary or TEXTS.values()]
-    return fill(words, shape)
+        values = [value.encode() for value in tensor.vocabulary or TEXTS.values()]
+    return fill(values, shape)
 
 
-def fill(words: list[bytes], shape: tuple[int, ...]) -> np.ndarray:
-    """Return an array of strings that goes round the words, the last axis first."""
-    strings = np.empty(int(np.prod(shape)), object)
-    strings[:] = [words[i % len(words)] for i in range(strings.size)]
-    return strings.reshape(shape)
+def fill(values: list[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array that repeats the strings, the last axis varying fastest."""
+    array = np.empty(int(np.prod(shape)), object)
+    array[:] = [values[i % len(values)] for i in range(array.size)]
+    return array.reshape(shape)

@@ -1,4 +1,4 @@
-"""Find the classes of a model that do not come with Keras, and the modules that hold them."""
+"""Find the classes of a model that are not part of Keras, and the modules that define them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _modules(model: Any) -> Iterator[str]:
         import keras
 
         yield from _named(keras.saving.serialize_keras_object(model))
-    except NotImplementedError:  # no config: the formats that need one say so themselves
+    except NotImplementedError:  # no config: the formats that need one report it
         return
 
 
 def _named(config: Any) -> Iterator[str]:
-    """Yield the modules of everything that a config names: activations, initializers, nested layers."""
+    """Yield the modules of all objects in a config: activations, initializers, nested layers."""
     import keras
 
     if isinstance(config, dict):
@@ -41,7 +41,7 @@ def _named(config: Any) -> Iterator[str]:
         elif isinstance(config.get("module"), str) and "class_name" in config:
             yield config["module"]
         for key, value in config.items():
-            if key != "compile_config":  # training is not served
+            if key != "compile_config":  # not used for serving
                 yield from _named(value)
     elif isinstance(config, (list, tuple)):
         for value in config:

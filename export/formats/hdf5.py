@@ -1,4 +1,4 @@
-"""The whole model in one HDF5 file, without the optimizer: Keras cannot resume from it, and it often cannot be read."""
+"""The whole model in one HDF5 file, without the optimizer, which Keras does not restore and often cannot read."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import Unsupported
-from export.formats.lookup_config import spelled_out
+from export.formats.lookup_config import explicit_vocabularies
 
-# What a fresh process says, and what it means (Keras writes all of these without complaint).
+# Error messages on loading, and their causes (Keras writes all of these files without an error).
 CAUSES = {
-    "Unknown layer: 'NotEqual'": "mask_zero=True puts an operation into the graph that HDF5 cannot name",
-    "Unknown layer": "the graph holds an operation or a layer that HDF5 cannot name",
-    "Layer count mismatch": "the class makes or builds layers only when it is called; make and build them in __init__",
+    "Unknown layer: 'NotEqual'": "mask_zero=True puts an operation into the graph that HDF5 cannot represent",
+    "Unknown layer": "the graph holds an operation or a layer that HDF5 cannot represent",
+    "Layer count mismatch": "the class creates or builds layers when it is called; create and build them in __init__",
     "Table not initialized": "a lookup was adapted; pass vocabulary= to its constructor",
-    "Lambda": "a Lambda layer holds code",
+    "Lambda": "a Lambda layer contains code",
 }
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Write `model.h5`.
 
-    The optimizer stays out: with it a loss given by name ("mse") makes the file unreadable, and its state does not come
-    back anyway.
+    The optimizer is left out: with it a loss given by name ("mse") makes the file unreadable, and its state is not
+    restored anyway.
 
     Raises:
-        Unsupported: If the model has no config that could be stored.
+        Unsupported: If the model has no serializable config.
     """
     import h5py
     import keras
@@ -36,9 +36,9 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     path = folder / "model.h5"
     logger = logging.getLogger("absl")
     level = logger.level
-    logger.setLevel(logging.ERROR)  # Keras warns that the format is old
+    logger.setLevel(logging.ERROR)  # Keras warns that the format is legacy
     try:
-        with spelled_out(model):
+        with explicit_vocabularies(model):
             model.save(path, include_optimizer=False)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise Unsupported(f"Keras cannot write it: {' '.join(str(error).split())[:200]}") from error
@@ -50,7 +50,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def explain(error: str) -> str:
-    """Return why an HDF5 file did not come back, from what the fresh process said."""
+    """Return why an HDF5 file cannot be loaded, from the error message of the fresh process."""
     for text, cause in CAUSES.items():
         if text in error:
             return f"Keras cannot read it back: {cause} ({error[:160]})"

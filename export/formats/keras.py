@@ -15,14 +15,14 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     """Write `model.keras`.
 
     Raises:
-        Unsupported: If the model has no config that could be stored.
+        Unsupported: If the model has no serializable config.
     """
     import keras
 
     path = folder / "model.keras"
     try:
         model.save(path)
-    except NotImplementedError as error:  # Keras leaves an empty file behind
+    except NotImplementedError as error:  # Keras leaves an empty file
         raise Unsupported(f"{type(model).__name__} cannot be saved: {' '.join(str(error).split())[:200]}") from error
     endpoints = tuple(e.name for e in contract.carried_by("keras"))
     return Artifact("keras", path.name, endpoints, producer={"keras": keras.__version__})
@@ -32,7 +32,7 @@ def read_model(path: Path) -> Any:
     """Return the Keras model in a .keras or .h5 file, loaded in safe mode.
 
     Raises:
-        MissingError: If the file is not there.
+        MissingError: If the file does not exist.
         ExportError: If Keras cannot load it.
     """
     check_present(path)

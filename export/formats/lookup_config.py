@@ -1,4 +1,4 @@
-"""Words that lookups were adapted to, as constructor arguments: HDF5 files keep weights, and words are none."""
+"""Adapted vocabularies as constructor arguments, because HDF5 files store weights only."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def spelled_out(model: Any) -> Iterator[None]:
-    """Have the configuration of every adapted lookup name its vocabulary, as if it had been given to the constructor.
+def explicit_vocabularies(model: Any) -> Iterator[None]:
+    """Include the vocabulary of every adapted lookup layer in its configuration, as if given to the constructor.
 
-    A file that is written meanwhile comes back; without, Keras writes it all the same and then fails to read it
-    ("Table not initialized"). Only stock lookups that the model's own configuration describes are helped.
+    Otherwise Keras writes a file that it cannot load ("Table not initialized"). Only lookup layers of Keras that the
+    configuration of the model contains are supported.
 
     Args:
-        model: A built Keras model; left as it was.
+        model: A built Keras model; restored on exit.
     """
-    adapted = {layer: words for layer in model._flatten_layers() if (words := _adapted_to(layer))}
+    adapted = {layer: vocabulary for layer in model._flatten_layers() if (vocabulary := _adapted_vocabulary(layer))}
     try:
-        for layer, words in adapted.items():
-            layer.input_vocabulary = words
+        for layer, vocabulary in adapted.items():
+            layer.input_vocabulary = vocabulary
             if layer.output_mode == "tf_idf":
-                layer.input_idf_weights = layer.idf_weights.numpy()[: len(words)].tolist()
+                layer.input_idf_weights = layer.idf_weights.numpy()[: len(vocabulary)].tolist()
         yield
     finally:
         for layer in adapted:
             layer.input_vocabulary = layer.input_idf_weights = None
 
 
-def _adapted_to(layer: Any) -> list[Any]:
-    """Return the vocabulary of a lookup, special tokens included, if it was adapted; else nothing."""
-    if getattr(layer, "input_vocabulary", ()) is not None:  # no lookup, or its constructor was told
+def _adapted_vocabulary(layer: Any) -> list[Any]:
+    """Return the vocabulary of an adapted lookup layer, special tokens included; else an empty list."""
+    if (
+        getattr(layer, "input_vocabulary", ()) is not None
+    ):  # not a lookup, or the vocabulary was given to the constructor
         return []
     if not layer.get_vocabulary(include_special_tokens=False):
         return []

@@ -1,4 +1,4 @@
-"""ONNX by tf2onnx: an extra, written when it is asked for. A graph is one function, so it carries one endpoint."""
+"""ONNX by tf2onnx: optional, written on request. A graph is one function, so it carries one endpoint."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from export.contract.artifact import Artifact
 from export.formats.saved_model import save
 from export.runtime import process
 
-OPSET = 18  # what tf2onnx 1.17 writes at most
-WORK = ".onnx-work"  # in the staging folder; the exporter removes it
+OPSET = 18  # the largest that tf2onnx 1.17 writes
+SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Prepare `onnx/model.onnx`; the conversion runs in a process of its own when the artifact is finished."""
     endpoint = contract.carried_by("onnx")[0]
     artifact = Artifact("onnx", "onnx/model.onnx", (endpoint.name,), batch=endpoint.batch)
-    absent = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
-    if absent:
-        artifact.state, artifact.reason = "not_run", f"{' and '.join(absent)} not installed; pip install tf2onnx onnx"
+    missing = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        artifact.state, artifact.reason = "not_run", f"{' and '.join(missing)} not installed; pip install tf2onnx onnx"
         return artifact
-    scratch = folder / WORK
+    scratch = folder / SCRATCH
     scratch.mkdir()
     save(model, [endpoint], scratch / "saved_model")
     job = {
@@ -40,14 +40,16 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
-    ended = process.run_script("convert_onnx.py", job, scratch)
-    result, out = Path(job["result"]), Path(job["out"])
-    report = json.loads(result.read_text()) if result.exists() else {"error": None, "unknown": [], "versions": {}}
+    result = process.run_script("convert_onnx.py", job, scratch)
+    result_file, out = Path(job["result"]), Path(job["out"])
+    report = (
+        json.loads(result_file.read_text()) if result_file.exists() else {"error": None, "unknown": [], "versions": {}}
+    )
     artifact.producer = report["versions"]
     if report["unknown"]:
         artifact.state, artifact.reason = "unsupported", f"no ONNX operator for {', '.join(report['unknown'])}"
-    elif ended.problem or report["error"] or not out.exists():
-        said = f"says {report['error']}" if report["error"] else ended.problem or "wrote no file"
-        artifact.state, artifact.reason = "fail", f"the converter {said}"
+    elif result.problem or report["error"] or not out.exists():
+        problem = f"failed: {report['error']}" if report["error"] else result.problem or "wrote no file"
+        artifact.state, artifact.reason = "fail", f"the converter {problem}"
     if artifact.state:
         shutil.rmtree(out.parent, ignore_errors=True)

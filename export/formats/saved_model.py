@@ -33,20 +33,22 @@ def save(
 
     Args:
         model: The model whose variables the endpoints use.
-        endpoints: What to serve.
+        endpoints: The endpoints to serve.
         path: A folder that does not exist yet.
         batch: A fixed batch size for endpoints that have none.
-        reusable: Whether `hub.load(path)(x, training=True)` shall work, with its `trainable_variables`. That is no
-            signature, so that no request to a server can train.
+        reusable: Whether to support `hub.load(path)(x, training=True)` and `trainable_variables`. The call is not a
+            signature, so a request to a server cannot train.
 
     Raises:
-        ExportError: If an endpoint uses something that does not belong to the model.
+        ExportError: If an endpoint uses a variable or table that is not tracked by the model.
     """
     import keras
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    holder = tf.Module()  # tracking the model itself stores every weight twice; its tables are found through a holder
+    holder = (
+        tf.Module()
+    )  # tracking the model itself stores every weight twice; a module that holds it tracks its tables too
     holder.model = model
     archive.track(holder)
     for endpoint in endpoints:
@@ -58,7 +60,7 @@ def save(
     logger.setLevel(logging.ERROR)  # "Assets written to"
     try:
         archive.write_out(str(path), verbose=False)
-    except AssertionError as error:  # TensorFlow says at length that something is untracked
+    except AssertionError as error:  # TensorFlow reports an untracked resource
         raise ExportError(
             f"an endpoint uses a table or variable that the model does not hold; make it an attribute of the model "
             f"({' '.join(str(error).split())[:200]})"
@@ -68,10 +70,10 @@ def save(
 
 
 def _make_reusable(archive: Any, model: Any, endpoint: Endpoint) -> None:
-    """Give the SavedModel the interface of TF Hub's reusable SavedModels: a call that can train, and its variables.
+    """Add the interface of TF Hub's reusable SavedModels: a call with a training argument, and the variables.
 
     Source: https://www.tensorflow.org/hub/reusable_saved_models. A model that cannot be called in training as it is
-    called in serving, such as one with its own `train_step` on other inputs, goes without.
+    called in serving, such as one with its own `train_step` on other inputs, does not get it.
     """
     import tensorflow as tf
 
@@ -85,7 +87,7 @@ def _make_reusable(archive: Any, model: Any, endpoint: Endpoint) -> None:
     try:
         for training in (False, True):
             function.get_concrete_function(protocol.arrange(description, specs), training=training)
-    except Exception:  # whatever a model raises in training, serving it is what was asked for
+    except Exception:  # errors in training mode do not prevent serving
         return
     archive._tf_trackable.__call__ = function
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
@@ -100,7 +102,7 @@ def _signature(endpoint: Endpoint, batch: int | None) -> list[Any]:
 
 
 def _positional(endpoint: Endpoint) -> Any:
-    """Return the endpoint's call taking tensors in order: the specs then give each its name in the signature."""
+    """Return the endpoint's call with positional tensors; the specs give each its name in the signature."""
     names = [t.name for t in endpoint.inputs]
     outputs = [t.name for t in endpoint.outputs]
 

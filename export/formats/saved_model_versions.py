@@ -1,4 +1,4 @@
-"""Version numbers of TF Serving: how it reads them, and which we write."""
+"""Version numbers of TF Serving: parsing as it does, and choice of a new one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LARGEST = 2**63 - 1
 
 
 def served_version(name: str) -> int | None:
-    """Return the number that TF Serving reads from a folder's name, or None if it passes the folder by.
+    """Return the number that TF Serving reads from a folder's name, or None if it ignores the folder.
 
     As `ParseVersionNumber` in file_system_storage_path_source.cc: absl::SimpleAtoi, which allows white space, a plus
-    sign and leading zeros; negative numbers are passed by.
+    sign and leading zeros; negative numbers are ignored.
     """
     match = re.fullmatch(r"[ \t\n\v\f\r]*\+?([0-9]+)[ \t\n\v\f\r]*", name)
     return int(match[1]) if match and int(match[1]) <= LARGEST else None
@@ -24,35 +24,35 @@ def served_version(name: str) -> int | None:
 
 def served_versions(base: Path) -> dict[int, list[str]]:
     """Return the folders that TF Serving would find in a base path, by version, the newest last."""
-    found: dict[int, list[str]] = {}
+    folders: dict[int, list[str]] = {}
     with os.scandir(base) as entries:
         for entry in entries:
             if entry.is_dir() and (version := served_version(entry.name)) is not None:
-                found.setdefault(version, []).append(entry.name)
-    return dict(sorted(found.items()))
+                folders.setdefault(version, []).append(entry.name)
+    return dict(sorted(folders.items()))
 
 
-def choose_version(wanted: int | str, base: Path) -> int:
+def choose_version(requested: int | str, base: Path) -> int:
     """Return the version to write.
 
     Args:
-        wanted: A positive int64, "next" (one more than anything in `base` that reads as a number) or "time" (seconds
+        requested: A positive int64, "next" (one more than the largest number in `base`) or "time" (seconds
             since 1970).
-        base: A folder of versions; it need not be there.
+        base: A folder of versions; it need not exist.
 
     Raises:
-        ExportError: If that is no version, or there is none after the largest.
+        ExportError: If the version is invalid, or there is none after the largest.
     """
-    if wanted == "next":
+    if requested == "next":
         names = os.listdir(base) if base.is_dir() else ()
         version = max((v for v in map(served_version, names) if v is not None), default=0) + 1
-    elif wanted == "time":
+    elif requested == "time":
         version = int(time.time())
-    elif re.fullmatch("[1-9][0-9]*", str(wanted)):
-        version = int(wanted)
+    elif re.fullmatch("[1-9][0-9]*", str(requested)):
+        version = int(requested)
     else:
         raise ExportError(
-            f"{wanted} is not a version that we write for TF Serving; give next, time, or a number from 1 without "
+            f"{requested} is not a valid version for TF Serving; give next, time, or a number from 1 without "
             f"leading zeros"
         )
     if version > LARGEST:

@@ -1,7 +1,7 @@
-"""TFLite with builtin operators and batch 1, the only form that every interpreter and browser runs.
+"""TFLite with builtin operators and batch size 1, the only form that every interpreter and browser runs.
 
-One file for each precision: float32; float16 (weights halved); dynamic (weights int8, sums float); int8 (weights and
-activations, their ranges measured on calibration rows). Inputs and outputs stay as the contract says in all of them.
+One file for each precision: float32; float16 (float16 weights); dynamic (int8 weights, float activations); int8
+(weights and activations, with ranges from calibration data). Inputs and outputs have the dtypes of the contract.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from export.formats.saved_model import save
 from export.runtime import process
 
 QUANTIZE = ("float16", "dynamic", "int8")
-CALIBRATION_ROWS = 100  # fewer give nonsense (field note 13)
-WORK = ".tflite-work"  # in the staging folder; `clean` removes it
+CALIBRATION_ROWS = 100  # fewer give unusable ranges (field note 13)
+SCRATCH = ".tflite-work"  # in the staging folder; `clean` removes it
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -37,7 +37,7 @@ def write_quantised(
 
     Args:
         model: A built Keras model.
-        contract: What the file promises.
+        contract: The contract of the model.
         folder: The staged bundle.
         quantize: One of `QUANTIZE`.
         calibration: Real inputs by name; int8 carries the endpoints that they feed.
@@ -46,24 +46,26 @@ def write_quantised(
         Unsupported: If no endpoint can be carried.
     """
     endpoints = contract.carried_by("tflite")
-    fed = {e.name: {t.name: calibration[t.name] for t in e.inputs} for e in endpoints if _feeds(e, calibration)}
+    calibration_arrays = {
+        e.name: {t.name: calibration[t.name] for t in e.inputs} for e in endpoints if _has_calibration(e, calibration)
+    }
     if quantize == "int8":
-        endpoints = tuple(e for e in endpoints if e.name in fed)
+        endpoints = tuple(e for e in endpoints if e.name in calibration_arrays)
     if not endpoints:
         raise Unsupported(f"no endpoint of the contract is carried by TFLite {quantize}")
-    return _prepare(model, endpoints, folder, contract, quantize, fed if quantize == "int8" else {})
+    return _prepare(model, endpoints, folder, contract, quantize, calibration_arrays if quantize == "int8" else {})
 
 
 def check_calibration(contract: Contract, calibration: Mapping[str, np.ndarray] | None) -> None:
-    """Raise ExportError unless there are enough rows to measure the ranges of int8, of every input."""
+    """Raise ExportError unless every input has enough calibration rows for int8."""
     endpoints = contract.carried_by("tflite")
     if not endpoints:
         return
-    wanted = {t.name for t in endpoints[0].inputs}
-    rows = min((len(calibration[name]) for name in wanted if name in (calibration or {})), default=0)
-    if absent := wanted - set(calibration or {}):
+    names = {t.name for t in endpoints[0].inputs}
+    rows = min((len(calibration[name]) for name in names if name in (calibration or {})), default=0)
+    if missing := names - set(calibration or {}):
         raise ExportError(
-            f"int8 needs calibration rows of {', '.join(sorted(absent))}: give at least {CALIBRATION_ROWS} real inputs "
+            f"int8 needs calibration rows of {', '.join(sorted(missing))}: give {CALIBRATION_ROWS} or more real inputs "
             f"of the training data, by name (--calibration x.npz)"
         )
     if rows < CALIBRATION_ROWS:
@@ -74,13 +76,13 @@ def check_calibration(contract: Contract, calibration: Mapping[str, np.ndarray] 
 
 
 def clean(folder: Path) -> None:
-    """Remove what the conversions worked on, and the folder of files that did not come to be."""
-    shutil.rmtree(folder / WORK, ignore_errors=True)
+    """Remove the scratch files of conversions, and the folder of TFLite files if it is empty."""
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     if (folder / "tflite").is_dir() and not any((folder / "tflite").iterdir()):
         (folder / "tflite").rmdir()
 
 
-def _feeds(endpoint: Endpoint, calibration: Mapping[str, np.ndarray] | None) -> bool:
+def _has_calibration(endpoint: Endpoint, calibration: Mapping[str, np.ndarray] | None) -> bool:
     return all(t.name in (calibration or {}) for t in endpoint.inputs)
 
 
@@ -90,16 +92,16 @@ def _prepare(
     folder: Path,
     contract: Contract,
     quantize: str | None,
-    fed: Mapping[str, Mapping[str, np.ndarray]],
+    calibration_arrays: Mapping[str, Mapping[str, np.ndarray]],
 ) -> Artifact:
-    shared = folder / WORK / "saved_model"  # all precisions are converted from one
+    shared = folder / SCRATCH / "saved_model"  # all precisions are converted from one
     if not shared.exists():
         save(model, contract.carried_by("tflite"), shared, batch=1)
     name = quantize or "float32"
-    scratch = folder / WORK / name
+    scratch = folder / SCRATCH / name
     scratch.mkdir()
     calibration = {}
-    for endpoint, arrays in fed.items():
+    for endpoint, arrays in calibration_arrays.items():
         file = calibration[endpoint] = scratch / f"{endpoint}.npz"
         dtypes = {t.name: t.dtype for t in contract[endpoint].inputs}
         np.savez(file, allow_pickle=False, **{k: np.asarray(v).astype(dtypes[k]) for k, v in arrays.items()})
@@ -118,17 +120,17 @@ def _prepare(
 
 
 def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path) -> None:
-    ended = process.run_script("convert_tflite.py", dict(job), scratch)
-    result = Path(job["result"])
-    if ended.problem or not result.exists():
-        artifact.state, artifact.reason = "fail", f"the converter {ended.problem}"
+    result = process.run_script("convert_tflite.py", dict(job), scratch)
+    result_file = Path(job["result"])
+    if result.problem or not result_file.exists():
+        artifact.state, artifact.reason = "fail", f"the converter {result.problem}"
     else:
-        report = json.loads(result.read_text())
+        report = json.loads(result_file.read_text())
         artifact.producer, artifact.note = report["versions"], report["note"]
         if report["flex"]:
             artifact.state = "unsupported"
             artifact.reason = f"no builtin TFLite operator for {', '.join(report['flex'])}, and no interpreter has Flex"
         elif report["error"]:
-            artifact.state, artifact.reason = "fail", f"the converter says {report['error']}"
+            artifact.state, artifact.reason = "fail", f"the converter failed: {report['error']}"
     if artifact.state:
         Path(job["out"]).unlink(missing_ok=True)

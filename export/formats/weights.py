@@ -1,4 +1,4 @@
-"""The weights alone, with the architecture as JSON beside them, so that a fresh process can rebuild the model."""
+"""The weights, with the architecture as JSON beside them, so that a fresh process can rebuild the model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import Unsupported
-from export.formats.lookup_config import spelled_out
+from export.formats.lookup_config import explicit_vocabularies
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Write `model.weights.h5` and `model.config.json`.
 
     Raises:
-        Unsupported: If the model has no config that could be stored.
+        Unsupported: If the model has no serializable config.
     """
     import h5py
     import keras
 
     try:
-        with spelled_out(model):
+        with explicit_vocabularies(model):
             config = keras.saving.serialize_keras_object(model)
     except NotImplementedError as error:
         raise Unsupported(f"{type(model).__name__} has no config: {' '.join(str(error).split())[:200]}") from error
-    config.pop("compile_config", None)  # training is not served, and a custom loss would need its code
+    config.pop("compile_config", None)  # not used for serving, and a custom loss would need its code
     (folder / "model.config.json").write_text(json.dumps(config, indent=1) + "\n")
     path = folder / "model.weights.h5"
     model.save_weights(path)

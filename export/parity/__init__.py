@@ -1,1 +1,1 @@
-"""Compare what a runtime returned with what the reference returned. NumPy only, no clocks."""
+"""Compare the outputs of a runtime with those of the reference. NumPy only, no clocks."""

@@ -1,7 +1,7 @@
-"""How far two arrays are apart. NumPy only.
+"""Distance between two arrays. NumPy only.
 
 A difference is measured in units of its row: divided by the largest value of that row in the reference, or by one where
-that is smaller. So an extreme row never hides an error in an ordinary one.
+that is smaller. So an error in an ordinary row is not hidden by an extreme one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def is_real(array: np.ndarray) -> bool:
-    """Return whether an array holds floating point numbers; all else is compared exactly."""
+    """Return whether an array holds floating-point numbers; all other arrays are compared exactly."""
     return np.issubdtype(array.dtype, np.floating)
 
 
@@ -31,8 +31,8 @@ def row_errors(reference: np.ndarray, value: np.ndarray) -> np.ndarray:
     return np.max(np.where(np.isnan(difference), np.inf, difference), axis=1) / scale
 
 
-def spread(reference: np.ndarray, value: np.ndarray) -> float:
-    """Return the largest row error; infinite for another shape, and for any difference of what is not a real number."""
+def max_row_error(reference: np.ndarray, value: np.ndarray) -> float:
+    """Return the largest row error; infinite if the shapes differ, or if non-floating-point arrays are not equal."""
     if reference.shape != value.shape:
         return float("inf")
     if not is_real(reference):
@@ -40,7 +40,7 @@ def spread(reference: np.ndarray, value: np.ndarray) -> float:
     return float(np.max(row_errors(reference, value), initial=0.0))
 
 
-def energy(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
+def root_mean_squares(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
     """Return the root mean square of the reference and of the difference, over values that are finite in both."""
     count, signal, error = 0, 0.0, 0.0
     for reference, value in pairs:
@@ -53,7 +53,7 @@ def energy(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float
 
 
 def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[int, int]:
-    """Return how many rows agree on the largest value, and how many rows are no ties.
+    """Return how many rows agree on the largest value, and how many rows are not ties.
 
     Args:
         reference: (..., classes).
@@ -64,48 +64,50 @@ def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[in
     a, b = (x.reshape(-1, classes).astype(np.float64) for x in (reference, value))
     leading = np.sort(a, axis=1)[:, -2:]
     margin = 2 * tolerance * np.maximum(1.0, np.max(np.abs(a), axis=1, initial=0.0))
-    clear = leading[:, 1] - leading[:, 0] > margin
-    return int(np.sum((np.argmax(a, 1) == np.argmax(b, 1)) & clear)), int(np.sum(clear))
+    untied = leading[:, 1] - leading[:, 0] > margin
+    return int(np.sum((np.argmax(a, 1) == np.argmax(b, 1)) & untied)), int(np.sum(untied))
 
 
-def by_size(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -> dict[str, Mapping[str, float | None]]:
+def image_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -> dict[str, Mapping[str, float | None]]:
     """Return {"HxW": {"psnr_db", "max_difference"}} of images (N, H, W, C); the PSNR of equal ones is None.
 
     The PSNR is that of all pixels of a size together; `peak` is the width of their range.
     """
-    found = {}
+    figures = {}
     for size in dict.fromkeys(a.shape[1:3] for a, _ in pairs if a.size):
-        alike = [(a, b) for a, b in pairs if a.shape[1:3] == size]
-        _, error = energy(alike)
-        found["{}x{}".format(*size)] = {
+        same_size = [(a, b) for a, b in pairs if a.shape[1:3] == size]
+        _, error = root_mean_squares(same_size)
+        figures["{}x{}".format(*size)] = {
             "psnr_db": round(float(20 * np.log10(peak / error)), 1) if error else None,
-            "max_difference": max(float(np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in alike),
+            "max_difference": max(
+                float(np.nanmax(np.abs(a.astype(np.float64) - b), initial=0.0)) for a, b in same_size
+            ),
         }
-    return found
+    return figures
 
 
-def measure(
+def difference_figures(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float, classes: bool, peak: float | None = None
 ) -> dict[str, Any]:
     """Return the figures of one output for the certificate.
 
     Args:
-        pairs: (reference, value) of the judged cases, of equal shapes.
-        tolerance: As used.
-        classes: Whether the last axis holds classes, so that top-1 means something.
+        pairs: (reference, value) of the compared cases, of equal shapes.
+        tolerance: The tolerance of the comparison.
+        classes: Whether the last axis holds classes, so that top-1 agreement is defined.
         peak: The width of the range of pixels, where the output is an image (N, H, W, C); else None.
     """
-    signal, error = energy(pairs)
-    absolute = max((float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b))) for a, b in pairs))
+    signal, error = root_mean_squares(pairs)
+    max_abs = max((float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b))) for a, b in pairs))
     figures = {
-        "max_abs": absolute,
-        "max_error": max(spread(a, b) for a, b in pairs),
+        "max_abs": max_abs,
+        "max_error": max(max_row_error(a, b) for a, b in pairs),
         "rmse": error,
         "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,
         "tolerance": tolerance,
     }
     if peak and all(a.ndim == 4 for a, _ in pairs):
-        figures["images"] = by_size(pairs, peak)
+        figures["images"] = image_figures(pairs, peak)
     if classes and all(a.ndim >= 2 and a.shape[-1] > 1 for a, _ in pairs):
         counts = [top1(a, b, tolerance) for a, b in pairs]
         figures["top1"] = f"{sum(c[0] for c in counts)}/{sum(c[1] for c in counts)}"

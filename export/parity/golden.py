@@ -1,8 +1,8 @@
-"""Golden and hostile inputs, made from what each tensor means.
+"""Golden inputs and edge cases, generated from the meaning of each tensor.
 
-Judged cases stay inside the legal range of every tensor. What lies outside (no rows, NaN, infinity) is run too, but
-only reported, because runtimes do not define it. What a model may refuse (a file that is no image) every runtime must
-refuse where the reference does.
+Compared cases stay inside the legal range of every tensor. Inputs outside it (an empty batch, NaN, infinity) are run
+too, but only reported, because runtimes do not define their outputs. Where the reference raises for an input that a
+model may reject (a file that is not an image), every runtime must raise too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
-from export.contract.sampling import EXTREMES, draw, draw_extremes, files_of, fill, shape_of, texts_of
+from export.contract.sampling import EXTREMES, extreme_values, files_of, fill, sample_values, shape_of, texts_of
 from export.errors import ExportError
 from export.parity import recurrent_steps
 from export.runners.lib import protocol
@@ -25,33 +25,33 @@ from export.runners.lib import protocol
 BATCHES = (7, 1, 2, 32)
 REAL_ROWS, TYPICAL_ROWS = 8, 64
 TYPICAL = "typical"
-LARGEST_CASE = 2_000_000  # bytes; a batch of 32 is left out above it
+LARGEST_CASE = 2_000_000  # bytes; a batch of 32 that is larger is left out
 
 
 @dataclass
 class Case:
-    """Inputs of one call, and what the reference model makes of them.
+    """Inputs of one call, and the outputs of the reference model for them.
 
     Attributes:
         name: Unique in its endpoint.
         inputs: Arrays by input name, strings as object arrays of bytes.
-        judged: False where the outcome is only reported.
-        rows: What each row is, for messages; empty if the rows need no names.
-        may_raise: Whether the reference may refuse it; a runtime must then refuse it too.
+        compared: False where the outcome is only reported ("judged" in cases.json).
+        rows: Name of each row, for messages; empty if the rows need no names.
+        may_raise: Whether the reference may raise; a runtime must then raise too.
         chain: {state input: output that is its next value} where the rows are steps of one sequence, else empty.
         outputs: Arrays by output name, filled in by the reference; empty if it raised.
-        unsteady: Named rows at which the reference itself jumps, filled in by it too: no runtime is judged there.
-        row_noise: By how much each named row of an output moves by itself; measured in every proof anew.
+        unstable_rows: Named rows at which the reference is discontinuous, not compared ("unsteady" in cases.json).
+        row_noise: Noise of each named row of an output, measured in every proof.
     """
 
     name: str
     inputs: dict[str, np.ndarray]
-    judged: bool = True
+    compared: bool = True
     rows: tuple[str, ...] = ()
     may_raise: bool = False
     chain: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    unsteady: tuple[int, ...] = ()
+    unstable_rows: tuple[int, ...] = ()
     row_noise: dict[str, np.ndarray] = field(default_factory=dict)
 
 
@@ -60,15 +60,15 @@ def cases_for(
     samples: Mapping[str, np.ndarray] | None = None,
     typical: Mapping[str, np.ndarray] | None = None,
 ) -> list[Case]:
-    """Return the cases of an endpoint: real samples, batches, extremes, kinds of strings, and the undefined ones.
+    """Return the cases of an endpoint: real samples, batches, extremes, strings, and undefined inputs.
 
     Args:
-        endpoint: What is called.
-        samples: Real examples (N, ...) by input name; inputs without samples are drawn.
-        typical: Real examples of every input, for quantised artifacts, which are judged on nothing else.
+        endpoint: The endpoint.
+        samples: Real examples (N, ...) by input name; inputs without samples are generated.
+        typical: Real examples of every input: the only inputs on which quantised artifacts are evaluated.
 
     Raises:
-        ExportError: If samples do not fit the tensor of their name.
+        ExportError: If samples do not have the shape of the tensor of their name.
     """
     rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
     size = endpoint.batch or 1
@@ -76,16 +76,16 @@ def cases_for(
     real = {t.name: _fit(t, samples[t.name]) for t in endpoint.inputs if samples and t.name in samples}
     if real:
         rows = min([REAL_ROWS, *(len(v) for v in real.values())]) // size * size
-        drawn = {t.name: draw(t, rows, rng) for t in endpoint.inputs}
-        cases += [Case("real", drawn | {k: v[:rows] for k, v in real.items()})] if rows else []
+        generated = {t.name: sample_values(t, rows, rng) for t in endpoint.inputs}
+        cases += [Case("real", generated | {k: v[:rows] for k, v in real.items()})] if rows else []
     for rows in BATCHES:
-        inputs = {t.name: draw(t, rows * size, rng, sizes=int(rows == 1)) for t in endpoint.inputs}
+        inputs = {t.name: sample_values(t, rows * size, rng, sizes=int(rows == 1)) for t in endpoint.inputs}
         if rows < max(BATCHES) or sum(v.nbytes for v in inputs.values()) <= LARGEST_CASE:
             cases.append(Case(f"batch_{rows}", inputs))
     if any(t.meaning == "image" and t.shape[1:3] == (None, None) for t in endpoint.inputs):
-        cases.append(Case("odd_sides", {t.name: draw(t, size, rng, sizes=2) for t in endpoint.inputs}))
+        cases.append(Case("odd_sides", {t.name: sample_values(t, size, rng, sizes=2) for t in endpoint.inputs}))
     names = tuple(name for name in EXTREMES for _ in range(size))
-    cases.append(Case("extremes", {t.name: draw_extremes(t, size) for t in endpoint.inputs}, rows=names))
+    cases.append(Case("extremes", {t.name: extreme_values(t, size) for t in endpoint.inputs}, rows=names))
     if typical and all(t.name in typical for t in endpoint.inputs):
         fitted = {t.name: _fit(t, typical[t.name]) for t in endpoint.inputs}
         rows = min(TYPICAL_ROWS, *(len(v) for v in fitted.values())) // size * size
@@ -96,84 +96,84 @@ def cases_for(
 
 
 def _strings(endpoint: Endpoint, size: int, rng: np.random.Generator) -> Iterator[Case]:
-    """Yield a case with every text that an input must take, and one for each file, which it may refuse."""
+    """Yield a case with every text that an input must accept, and a case for each file, which it may reject."""
     for tensor in endpoint.inputs:
         if texts := texts_of(tensor):
-            yield _of_kinds(endpoint, tensor, texts, f"{tensor.name}_kinds", size, rng)
+            yield _string_case(endpoint, tensor, texts, f"{tensor.name}_kinds", size, rng)
         for name, file in files_of(tensor).items():
-            case = _of_kinds(endpoint, tensor, {name: file}, name.replace(" ", "_"), size, rng)
+            case = _string_case(endpoint, tensor, {name: file}, name.replace(" ", "_"), size, rng)
             case.may_raise = True
             yield case
 
 
-def _of_kinds(
+def _string_case(
     endpoint: Endpoint, tensor: Tensor, kinds: Mapping[str, bytes], name: str, size: int, rng: np.random.Generator
 ) -> Case:
     rows = len(kinds) * size
-    inputs = {t.name: draw(t, rows, rng) for t in endpoint.inputs}
+    inputs = {t.name: sample_values(t, rows, rng) for t in endpoint.inputs}
     shape = shape_of(tensor, rows)
     each = int(np.prod(shape[1:])) * size  # strings of one kind
-    inputs[tensor.name] = fill([word for word in kinds.values() for _ in range(each)], shape)
+    inputs[tensor.name] = fill([value for value in kinds.values() for _ in range(each)], shape)
     return Case(name, inputs, rows=tuple(kind for kind in kinds for _ in range(size)))
 
 
 def _undefined(endpoint: Endpoint, size: int, rng: np.random.Generator) -> list[Case]:
     cases = []
     if endpoint.batch is None:
-        cases.append(Case("empty", {t.name: draw(t, 0, rng) for t in endpoint.inputs}, judged=False))
+        cases.append(Case("empty", {t.name: sample_values(t, 0, rng) for t in endpoint.inputs}, compared=False))
     for name, value in (("nan", np.nan), ("infinity", np.inf)):
-        inputs = {t.name: draw(t, 2 * size, rng) for t in endpoint.inputs}
+        inputs = {t.name: sample_values(t, 2 * size, rng) for t in endpoint.inputs}
         real = [v for v in inputs.values() if v.dtype.kind == "f"]
         for array in real:
             array.reshape(len(array), -1)[:, 0] = value
         if real:
-            cases.append(Case(name, inputs, judged=False))
+            cases.append(Case(name, inputs, compared=False))
     return cases
 
 
 def _fit(tensor: Tensor, sample: Any) -> np.ndarray:
     sample = np.asarray(sample, object if tensor.dtype == "string" else tensor.dtype)
-    wanted = tensor.shape[1:]
+    shape = tensor.shape[1:]
     fits = sample.ndim == len(tensor.shape) and all(
-        w in (None, s) for w, s in zip(wanted, sample.shape[1:], strict=True)
+        w in (None, s) for w, s in zip(shape, sample.shape[1:], strict=True)
     )
     if not fits:
-        raise ExportError(f"samples of input {tensor.name} have shape {sample.shape}; give (N, {str(wanted)[1:]}")
+        raise ExportError(f"samples of input {tensor.name} have shape {sample.shape}; give (N, {str(shape)[1:]}")
     return sample
 
 
 def write_golden(folder: Path, cases: Mapping[str, Iterable[Case]]) -> None:
-    """Write inputs and outputs of every endpoint apart, so that a runner never sees what is expected of it."""
+    """Write inputs and outputs of every endpoint to separate files: a runner never reads the expected outputs."""
     folder.mkdir()
     index = {}
-    for endpoint, found in cases.items():
-        index[endpoint] = [_facts(case) for case in found]
+    for endpoint, endpoint_cases in cases.items():
+        index[endpoint] = [_case_json(case) for case in endpoint_cases]
         for kind in ("inputs", "outputs"):
-            arrays = {f"{c.name}/{name}": value for c in found for name, value in getattr(c, kind).items()}
+            arrays = {f"{c.name}/{name}": value for c in endpoint_cases for name, value in getattr(c, kind).items()}
             protocol.save_arrays(folder / f"{endpoint}.{kind}.npz", arrays)
     (folder / "cases.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def _facts(case: Case) -> dict[str, Any]:
-    facts = {"name": case.name, "judged": case.judged, "rows": list(case.rows), "may_raise": case.may_raise}
-    facts |= {"unsteady": list(case.unsteady)} if case.unsteady else {}
-    return facts | ({"chain": case.chain} if case.chain else {})
+def _case_json(case: Case) -> dict[str, Any]:
+    data = {"name": case.name, "judged": case.compared, "rows": list(case.rows), "may_raise": case.may_raise}
+    data |= {"unsteady": list(case.unstable_rows)} if case.unstable_rows else {}
+    return data | ({"chain": case.chain} if case.chain else {})
 
 
 def read_golden(folder: Path, contract: Contract) -> dict[str, list[Case]]:
-    """Read what `write_golden` wrote."""
-    found = {}
+    """Read the golden cases that `write_golden` wrote."""
+    cases = {}
     for endpoint in contract.endpoints:
         outputs = protocol.read_arrays(folder / f"{endpoint.name}.outputs.npz")
-        found[endpoint.name] = [
+        cases[endpoint.name] = [
             Case(
                 *(c["name"], c["inputs"], c["judged"], tuple(c["rows"]), c.get("may_raise", False)),
-                *(c.get("chain", {}), _under(outputs, c["name"]), tuple(c.get("unsteady", ()))),
+                *(c.get("chain", {}), _with_prefix(outputs, c["name"]), tuple(c.get("unsteady", ()))),
             )
             for c in protocol.read_cases(folder, endpoint.name)
         ]
-    return found
+    return cases
 
 
-def _under(arrays: Mapping[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
+def _with_prefix(arrays: Mapping[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
     return {key[len(case) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{case}/")}

@@ -1,4 +1,4 @@
-"""How far an artifact differs from itself: what no artifact can be asked to be closer than. NumPy only."""
+"""The noise floor: how far the outputs of one artifact differ between equivalent calls. NumPy only."""
 
 from __future__ import annotations
 
@@ -7,103 +7,105 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.parity.distance import is_real, row_errors, spread
+from export.parity.distance import is_real, max_row_error, row_errors
 
 if TYPE_CHECKING:
-    from export.parity.policy import Judged, Policy
+    from export.parity.policy import GoldenCase, Policy
 
 VARIANTS = {
-    "rows": "batch 1 against batch N",
-    "company": "batch N against batch 2 N",
+    "batch_1": "batch 1 against batch N",
+    "batch_2n": "batch N against batch 2 N",
     "graph": "eager against graph",
     "kernels": "with oneDNN against without",
-    "nudged": "inputs two steps of their dtype away",
-    "nudged_own": "inputs two steps of their dtype at their own scale away",
+    "perturbed": "inputs perturbed by two steps of their dtype",
+    "perturbed_own_scale": "inputs perturbed by two steps of their dtype at their own scale",
 }
-EXCUSES = ("nudged", "nudged_own", "kernels")  # on named rows each row has what it moves by for itself
+TOLERATED_VARIANTS = ("perturbed", "perturbed_own_scale", "kernels")  # named rows: see `measure_row_noise`
 
 
-def noise(cases: Iterable[Judged], arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
-    """Return how far the same artifact differs from itself: {variant: {output: largest row error}}.
+def measure_noise_floor(cases: Iterable[GoldenCase], arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """Return the differences of one artifact between its variants: {variant: {output: largest row error}}.
 
     Args:
         cases: The golden cases of one endpoint.
-        arrays: What ran, by "<case>/<variant>/<output>".
+        arrays: Outputs by "<case>/<variant>/<output>".
     """
-    found: dict[str, dict[str, float]] = {}
+    differences: dict[str, dict[str, float]] = {}
     for case in cases:
         for output in case.outputs:
             main = arrays.get(f"{case.name}/main/{output}")
             for variant in VARIANTS:
                 other = arrays.get(f"{case.name}/{variant}/{output}")
-                if main is None or other is None or not case.judged or (variant in EXCUSES and case.rows):
+                if main is None or other is None or not case.compared or (variant in TOLERATED_VARIANTS and case.rows):
                     continue
-                outputs = found.setdefault(variant, {})
-                difference = spread(steady(case, main), steady(case, other))
+                outputs = differences.setdefault(variant, {})
+                difference = max_row_error(stable_rows(case, main), stable_rows(case, other))
                 outputs[output] = max(outputs.get(output, 0.0), difference)
-    return found
+    return differences
 
 
-def unsteady_rows(
-    case: Judged, arrays: Mapping[str, np.ndarray], policy: Policy, variants: Iterable[str] = VARIANTS
+def find_unstable_rows(
+    case: GoldenCase, arrays: Mapping[str, np.ndarray], policy: Policy, variants: Iterable[str] = VARIANTS
 ) -> tuple[int, ...]:
-    """Return the named rows at which an output jumps although next to nothing changed.
+    """Return the named rows at which an output is discontinuous.
 
-    Next to nothing is: the inputs by two steps of their dtype, the size of the batch, eager or graph, the kernels that
-    compute. Such as a row of zeros in a model that divides each row by its largest value, or a row of one colour where
-    instance normalisation divides by a standard deviation that is rounding alone: nothing is right there, so nothing
-    can be judged there. Ordinary rows are always judged.
+    An output is discontinuous where it changes by more than `policy.jump` between variants: inputs perturbed by two
+    steps of their dtype, another batch size, eager or graph mode, other kernels. Examples are a row of zeros in a model
+    that divides each row by its largest value, and a row of one colour where instance normalisation divides by a
+    standard deviation that is only rounding error. No value is correct there, so such rows are not compared. Ordinary
+    rows are always compared.
 
     Args:
         case: A golden case.
-        arrays: What ran, by "<case>/<variant>/<output>".
-        policy: Its `jump` is how far an output must move.
-        variants: Keys of `VARIANTS` to look at: all for the reference. That an artifact depends on its batch excuses
-            nothing, so `EXCUSES` for an artifact.
+        arrays: Outputs by "<case>/<variant>/<output>".
+        policy: Its `jump` is the smallest change that counts as a discontinuity.
+        variants: Keys of `VARIANTS`: all for the reference. An artifact that depends on its batch is wrong, so only
+            `TOLERATED_VARIANTS` for an artifact.
     """
-    found: set[int] = set()
-    for output in case.outputs if case.rows and case.judged else ():
+    rows: set[int] = set()
+    for output in case.outputs if case.rows and case.compared else ():
         main = arrays.get(f"{case.name}/main/{output}")
         for variant in variants:
             other = arrays.get(f"{case.name}/{variant}/{output}")
             if main is None or other is None or main.shape != other.shape or len(main) != len(case.rows):
                 continue
             if is_real(main):
-                found |= set(np.flatnonzero(row_errors(main, other) > policy.jump).tolist())
-    return tuple(sorted(found))
+                rows |= set(np.flatnonzero(row_errors(main, other) > policy.jump).tolist())
+    return tuple(sorted(rows))
 
 
-def row_noise(case: Judged, arrays: Mapping[str, np.ndarray], policy: Policy) -> dict[str, np.ndarray]:
-    """Return by how much each named row of a case moves although next to nothing changed: {output: (rows,)}.
+def measure_row_noise(case: GoldenCase, arrays: Mapping[str, np.ndarray], policy: Policy) -> dict[str, np.ndarray]:
+    """Return the noise of each named row of a case: {output: (rows,)}.
 
-    An extreme row may be steeper than ordinary ones, and must not widen what is asked of those. Jumps are none.
+    The gradient at an extreme row may be larger than at ordinary rows, and must not widen their tolerance.
+    Discontinuities count as zero noise.
     """
-    found: dict[str, np.ndarray] = {}
-    for output in case.outputs if case.rows and case.judged else ():
+    noise: dict[str, np.ndarray] = {}
+    for output in case.outputs if case.rows and case.compared else ():
         main = arrays.get(f"{case.name}/main/{output}")
-        for variant in EXCUSES:
+        for variant in TOLERATED_VARIANTS:
             other = arrays.get(f"{case.name}/{variant}/{output}")
             if main is None or other is None or main.shape != other.shape or len(main) != len(case.rows):
                 continue
             if is_real(main):
                 errors = row_errors(main, other)
                 errors = np.where(errors <= policy.jump, errors, 0.0)
-                found[output] = np.maximum(found.get(output, 0.0), errors)
-    return found
+                noise[output] = np.maximum(noise.get(output, 0.0), errors)
+    return noise
 
 
-def steady(case: Judged, array: np.ndarray) -> np.ndarray:
-    """Return the rows of an output that are judged."""
-    return np.delete(array, [i for i in case.unsteady if i < len(array)], axis=0) if case.unsteady else array
+def stable_rows(case: GoldenCase, array: np.ndarray) -> np.ndarray:
+    """Return the rows of an output that are compared."""
+    return np.delete(array, [i for i in case.unstable_rows if i < len(array)], axis=0) if case.unstable_rows else array
 
 
-def judge_noise(measured: Mapping[str, Mapping[str, float]], policy: Policy) -> list[str]:
-    """Return a sentence for each output whose noise is above the ceiling."""
+def check_noise_floor(noise: Mapping[str, Mapping[str, float]], policy: Policy) -> list[str]:
+    """Return an error message for each output whose noise is above the ceiling."""
     batch = "outputs depend on the batch"
-    meaning = {"rows": batch, "company": batch, "graph": "eager and graph disagree"}
+    meaning = {"batch_1": batch, "batch_2n": batch, "graph": "eager and graph mode differ"}
     return [
         f"{meaning[variant]}: {output} differs by {value:.2g}, {VARIANTS[variant]} (ceiling {policy.ceiling:g})"
-        for variant, outputs in measured.items()
+        for variant, outputs in noise.items()
         for output, value in outputs.items()
         if variant in meaning and not value <= policy.ceiling
     ]

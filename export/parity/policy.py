@@ -1,4 +1,4 @@
-"""What counts as equal, and what of a golden case is compared. NumPy only."""
+"""Tolerances, and the part of a golden case that is compared. NumPy only."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Policy:
-    """What counts as equal. Nobody widens it to turn a red green: find the layer.
+    """Tolerances of a comparison. They are not to be widened to make a failed row pass: find the layer that differs.
 
     Attributes:
         relative: Largest difference, in units of the row (see `parity.distance`).
-        multiple: A measured noise floor may raise `relative` to this many times itself...
-        ceiling: ...but a floor above this is no noise: the outputs depend on the batch, or eager and graph disagree.
-        rms: Largest root-mean-square difference, as a part of the reference's root mean square (1e-3 is 60 dB). This
-            sees a wrong model whose outputs are all much smaller than one.
+        multiple: A measured noise floor raises `relative` to at most this many times itself.
+        ceiling: Largest noise floor that counts as noise. Above it outputs depend on the batch, or eager and graph mode
+            differ.
+        rms: Largest root-mean-square difference, as a fraction of the reference's root mean square (1e-3 is 60 dB). It
+            detects errors in outputs that are all much smaller than one.
         resolution: Root-mean-square difference that is always allowed: one float32 step at one.
-        jump: A row of extreme values is not judged where two steps of the inputs move the reference by more than this.
+        jump: A row of extreme values is not compared where inputs perturbed by two steps change the reference by more
+            than this (a discontinuity).
     """
 
     relative: float = 1e-5
@@ -35,22 +37,22 @@ class Policy:
         return max(self.relative, 4 * float(np.finfo(dtype).eps), self.multiple * floor)
 
     def tolerances(self, floor: float, noise: np.ndarray | None, dtype: np.dtype, rows: int) -> np.ndarray:
-        """Return what each row is allowed, (rows,): a named row that moves by itself a multiple of that, too."""
+        """Return the tolerance of each row, (rows,): for a named row also a multiple of its own noise."""
         common = np.full(rows, self.tolerance(floor, dtype))
         return common if noise is None or len(noise) != rows else np.maximum(common, self.multiple * noise)
 
     def to_json(self) -> dict[str, float]:
-        """Return the plain form that certificates hold."""
+        """Return the JSON form used in certificates."""
         return asdict(self)
 
 
-class Judged(Protocol):
-    """The part of a golden case that judging needs."""
+class GoldenCase(Protocol):
+    """The part of a golden case that a comparison needs; see `parity.golden.Case`."""
 
     name: str
-    judged: bool
+    compared: bool
     rows: tuple[str, ...]
     may_raise: bool
     outputs: Mapping[str, np.ndarray]
-    unsteady: tuple[int, ...]
+    unstable_rows: tuple[int, ...]
     row_noise: Mapping[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""Judge artifacts whose numbers are coarser than the model's: by what is lost on real inputs, against a budget."""
+"""Evaluate quantised artifacts: quantisation error on real inputs against a budget."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from export.parity.comparison import Verdict, judge_again, judge_errors
-from export.parity.distance import energy, is_real, top1
+from export.parity.comparison import Verdict, check_errors, check_repeatability
+from export.parity.distance import is_real, root_mean_squares, top1
 from export.parity.golden import TYPICAL
-from export.parity.policy import Judged, Policy
+from export.parity.policy import GoldenCase, Policy
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What an artifact may lose on typical inputs.
+    """The quantisation error that is allowed on typical inputs.
 
     Attributes:
         sqnr_db: Smallest signal-to-quantisation-noise ratio of every output, in dB.
-        top1: Smallest part of rows, ties left out, whose largest class stays.
+        top1: Smallest fraction of rows, without ties, whose top-1 class is unchanged.
     """
 
     sqnr_db: float
@@ -30,46 +30,50 @@ class Budget:
 BUDGETS = {"float16": Budget(40.0, 0.99), "dynamic": Budget(20.0, 0.95), "int8": Budget(15.0, 0.95)}
 
 
-def judge_quantised(
-    cases: Sequence[Judged],
+def compare_quantised(
+    cases: Sequence[GoldenCase],
     arrays: Mapping[str, np.ndarray],
     errors: Mapping[str, str],
     classes: frozenset[str],
     quantize: str,
 ) -> Verdict:
-    """Judge one endpoint of a quantised artifact.
+    """Compare one endpoint of a quantised artifact with the reference.
 
     Args:
         cases: Golden cases with the outputs of the reference.
-        arrays: What ran, by "<case>/<variant>/<output>".
-        errors: What raised, by "<case>/<variant>".
+        arrays: Outputs by "<case>/<variant>/<output>".
+        errors: Error messages by "<case>/<variant>".
         classes: Outputs whose last axis holds classes.
         quantize: A key of `BUDGETS`.
 
     Returns:
-        SQNR and top-1 agreement by output, over the typical case if there is one, else over the drawn batches.
+        SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches.
     """
     budget = BUDGETS[quantize]
-    judged = [case for case in cases if case.judged and case.outputs]
-    findings = judge_errors(cases, errors) + judge_again(cases, arrays)
+    compared = [case for case in cases if case.compared and case.outputs]
+    findings = check_errors(cases, errors) + check_repeatability(cases, arrays)
     figures: dict[str, Any] = {"quantised": {}, "budget": asdict(budget)}
-    for output in dict.fromkeys(name for case in judged for name in case.outputs):
-        broken = [text for case in judged if (text := _broken(case, output, arrays, errors))]
-        findings += broken
-        pairs = [] if broken else _pairs(judged, output, arrays)
+    for output in dict.fromkeys(name for case in compared for name in case.outputs):
+        violations = [text for case in compared if (text := _violation(case, output, arrays, errors))]
+        findings += violations
+        pairs = [] if violations else _pairs(compared, output, arrays)
         if not pairs:
             continue
-        found = figures["quantised"][output] = _measure(pairs, output in classes)
-        sqnr, (agree, clear) = found["sqnr_db"], found.get("top1", (1, 1))
+        measured = figures["quantised"][output] = _quantisation_figures(pairs, output in classes)
+        sqnr, (agree, untied) = measured["sqnr_db"], measured.get("top1", (1, 1))
         if sqnr is not None and not sqnr >= budget.sqnr_db:
             findings.append(f"{output} has {sqnr:.1f} dB SQNR on typical inputs (budget {budget.sqnr_db:g} dB)")
-        if clear and agree / clear < budget.top1:
-            findings.append(f"{output} names another class in {clear - agree} of {clear} rows (budget {budget.top1:g})")
+        if untied and agree / untied < budget.top1:
+            findings.append(
+                f"{output} has another top-1 class in {untied - agree} of {untied} rows (budget {budget.top1:g})"
+            )
     return Verdict(figures, findings)
 
 
-def _broken(case: Judged, output: str, arrays: Mapping[str, np.ndarray], errors: Mapping[str, str]) -> str | None:
-    """Say what no precision excuses: a missing output, another shape or dtype, numbers that are none."""
+def _violation(
+    case: GoldenCase, output: str, arrays: Mapping[str, np.ndarray], errors: Mapping[str, str]
+) -> str | None:
+    """Report errors that no precision explains: a missing output, another shape or dtype, non-finite values."""
     value, reference = arrays.get(f"{case.name}/main/{output}"), case.outputs[output]
     where = f"{output} in case {case.name}"
     if value is None:
@@ -82,15 +86,15 @@ def _broken(case: Judged, output: str, arrays: Mapping[str, np.ndarray], errors:
 
 
 def _pairs(
-    judged: Sequence[Judged], output: str, arrays: Mapping[str, np.ndarray]
+    compared: Sequence[GoldenCase], output: str, arrays: Mapping[str, np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    typical = [case for case in judged if case.name == TYPICAL] or [c for c in judged if not c.rows]
+    typical = [case for case in compared if case.name == TYPICAL] or [c for c in compared if not c.rows]
     pairs = [(case.outputs[output], arrays.get(f"{case.name}/main/{output}")) for case in typical]
     return [(a, b) for a, b in pairs if b is not None and is_real(a)]
 
 
-def _measure(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
-    signal, error = energy(pairs)
+def _quantisation_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
+    signal, error = root_mean_squares(pairs)
     figures: dict[str, Any] = {
         "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,
         "rows": sum(len(a) for a, _ in pairs),

@@ -1,4 +1,4 @@
-"""Recurrent steps: 64 of them from zero state must say what one forward call over the 64 tokens says."""
+"""Recurrent steps: 64 steps from zero state must return what one forward call over the same 64 tokens returns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
-from export.parity.distance import spread
+from export.parity.distance import max_row_error
 from export.parity.policy import Policy
 
 STEPS = 64
@@ -27,12 +27,12 @@ def inputs_for(endpoint: Endpoint) -> Iterator[tuple[dict[str, np.ndarray], dict
         yield {token.name: ids.reshape(STEPS, *token.shape[1:])} | zeros, chain
     elif len(token.shape) == 2 and len(endpoint.inputs) == 1 and endpoint.batch in (None, 1):
         length = token.shape[1] or STEPS
-        if length >= STEPS:  # what stands behind cannot change what was said before
+        if length >= STEPS:  # later tokens cannot change earlier outputs
             yield {token.name: np.pad(ids, (0, length - STEPS), mode="wrap")[None]}, {}
 
 
 def chain_of(endpoint: Endpoint) -> dict[str, str]:
-    """Return {state: next state} of a step endpoint of batch one whose every state comes back, else nothing."""
+    """Return {state: next state} of a step endpoint of batch one that returns every state, else an empty dict."""
     states = [t.name for t in endpoint.inputs if t.meaning == "state"]
     outputs = {t.name for t in endpoint.outputs}
     token = _token(endpoint)
@@ -48,29 +48,29 @@ def _token(endpoint: Endpoint) -> Tensor | None:
     return tokens[0] if len(tokens) == 1 else None
 
 
-def judge(contract: Contract, arrays: Mapping[str, Mapping[str, Any]], policy: Policy) -> list[str]:
-    """Say where the steps of an artifact and its forward call over the same tokens differ.
+def compare_steps(contract: Contract, arrays: Mapping[str, Mapping[str, Any]], policy: Policy) -> list[str]:
+    """Report where the steps of an artifact and its forward call over the same tokens differ.
 
     Args:
-        contract: Of the bundle.
-        arrays: What ran, by endpoint and then "<case>/<variant>/<output>".
-        policy: Its ceiling is the largest difference: the two are different graphs.
+        contract: The contract of the bundle.
+        arrays: Outputs by endpoint and then "<case>/<variant>/<output>".
+        policy: Its ceiling is the largest allowed difference, because the two are different graphs.
     """
-    found = []
-    chained = [e for e in contract.endpoints if chain_of(e)]
-    for step in chained:
-        for forward in (e for e in contract.endpoints if e not in chained and _same_tokens(step, e)):
+    messages = []
+    step_endpoints = [e for e in contract.endpoints if chain_of(e)]
+    for step in step_endpoints:
+        for forward in (e for e in contract.endpoints if e not in step_endpoints and _same_tokens(step, e)):
             for name in {t.name for t in step.outputs} & {t.name for t in forward.outputs}:
                 a = arrays.get(step.name, {}).get(f"{NAME}/main/{name}")
                 b = arrays.get(forward.name, {}).get(f"{NAME}/main/{name}")
                 if a is None or b is None or b.shape[2:] != a.shape[1:] or b.ndim < 2 or b.shape[1] < STEPS:
                     continue
-                if not (difference := spread(b[0, :STEPS], a)) <= policy.ceiling:
-                    found.append(
+                if not (difference := max_row_error(b[0, :STEPS], a)) <= policy.ceiling:
+                    messages.append(
                         f"{STEPS} steps of {step.name} and one call of {forward.name} differ by {difference:.2g} in "
                         f"{name} (ceiling {policy.ceiling:g})"
                     )
-    return found
+    return messages
 
 
 def _same_tokens(step: Endpoint, forward: Endpoint) -> bool:

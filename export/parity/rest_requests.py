@@ -1,7 +1,8 @@
-"""REST requests among the golden inputs: bodies that TF Serving takes as they are, and what must be answered to them.
+"""REST requests among the golden inputs: request bodies for TF Serving, and the comparison of the responses.
 
 `golden/rest/ENDPOINT.row.json` and `.column.json` are two of an endpoint's golden rows in TF Serving's two formats. The
-runtimes of a SavedModel are sent them by the REST rules (`runners/rest.py`), and answers are held to the reference.
+runtimes of a SavedModel answer them by the REST rules (`runners/lib/rest.py`), and the responses are compared with the
+reference.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from export.contract import Contract, Endpoint
-from export.parity.comparison import judge_output
+from export.parity.comparison import compare_output
 from export.parity.golden import LARGEST_CASE, Case
 from export.parity.policy import Policy
 from export.runners.lib import rest
 
-ROWS = 2  # enough to tell rows from columns
+ROWS = 2  # enough to distinguish rows from columns
 
 
 def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> None:
@@ -24,7 +25,7 @@ def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequenc
 
     Args:
         golden: The golden folder.
-        contract: What is served.
+        contract: The contract of the SavedModel.
         cases: Golden cases with outputs, by endpoint.
     """
     folder = golden / rest.FOLDER
@@ -33,7 +34,7 @@ def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequenc
         if (case := _case(endpoint, cases[endpoint.name])) is None:
             continue
         for form in rest.FORMS:
-            try:  # strings go as they are in rows, which is how people write them, and as base64 in columns
+            try:  # strings are plain in rows, as people write them, and base64 in columns
                 body = rest.encode_request(case.inputs, endpoint.name, row=form == "row", plain=form == "row")
             except rest.NotJson:
                 continue
@@ -41,51 +42,51 @@ def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequenc
                 (folder / f"{endpoint.name}.{form}.json").write_text(body)
 
 
-def judge_replies(
+def compare_replies(
     endpoint: Endpoint,
     cases: Sequence[Case],
     replies: Mapping[str, Mapping[str, str]],
     floor: Mapping[str, float],
     policy: Policy,
 ) -> tuple[dict[str, str], list[str]]:
-    """Return what the certificate says of each format, and sentences about wrong answers.
+    """Return the outcome of each request format for the certificate, and messages about wrong responses.
 
     Args:
-        endpoint: What was asked.
+        endpoint: The endpoint.
         cases: Its golden cases.
-        replies: What `rest.replies` gave, by format.
+        replies: The result of `rest.replies`, by format.
         floor: Noise floor by output.
-        policy: What counts as equal.
+        policy: Tolerances.
     """
-    told, findings = {}, []
+    outcomes, findings = {}, []
     for form in rest.FORMS:
-        reply, case = replies.get(form, {"impossible": "no body was sent"}), _case(endpoint, cases)
+        reply, case = replies.get(form, {"impossible": "no request was sent"}), _case(endpoint, cases)
         if "impossible" in reply:
-            told[form] = reply["impossible"]
+            outcomes[form] = reply["impossible"]
             continue
-        wrong = [reply["error"]] if "error" in reply else _compare(case, reply["body"], floor, policy)
-        told[form] = wrong[0] if wrong else "as reference"
-        findings += [f"REST request by {form}: {text}" for text in wrong]
-    return told, findings
+        messages = [reply["error"]] if "error" in reply else _compare(case, reply["body"], floor, policy)
+        outcomes[form] = messages[0] if messages else "as reference"
+        findings += [f"REST request by {form}: {text}" for text in messages]
+    return outcomes, findings
 
 
 def _compare(case: Case, body: str, floor: Mapping[str, float], policy: Policy) -> list[str]:
     try:
-        arrived = rest.decode_response(body, {name: value.dtype for name, value in case.outputs.items()})
+        outputs = rest.decode_response(body, {name: value.dtype for name, value in case.outputs.items()})
     except rest.NotJson as error:
         return [str(error)]
-    return [text for n, v in arrived.items() for text in judge_output(case, n, v, floor.get(n, 0.0), policy)]
+    return [text for n, v in outputs.items() for text in compare_output(case, n, v, floor.get(n, 0.0), policy)]
 
 
 def _case(endpoint: Endpoint, cases: Sequence[Case]) -> Case | None:
-    """Return a few rows of real examples, or else of ordinary drawn ones; None where the reference has no answer."""
-    found = {case.name: case for case in cases if case.outputs and case.name in ("real", "batch_2")}
-    if not found:
+    """Return a few rows of real examples, or else of generated ones; None where the reference has no outputs."""
+    usable = {case.name: case for case in cases if case.outputs and case.name in ("real", "batch_2")}
+    if not usable:
         return None
-    case, size = found.get("real", found.get("batch_2")), endpoint.batch or ROWS
+    case, size = usable.get("real", usable.get("batch_2")), endpoint.batch or ROWS
     rows = len(next(iter(case.inputs.values())))
 
     def first(arrays: Mapping[str, object]) -> dict[str, object]:
         return {name: value[:size] if value.shape[:1] == (rows,) else value for name, value in arrays.items()}
 
-    return dataclasses.replace(case, inputs=first(case.inputs), outputs=first(case.outputs), rows=(), unsteady=())
+    return dataclasses.replace(case, inputs=first(case.inputs), outputs=first(case.outputs), rows=(), unstable_rows=())

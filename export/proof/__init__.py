@@ -1,1 +1,1 @@
-"""Prove a bundle, write the certificate, and find what is wrong."""
+"""Prove a bundle, write the certificate, and locate errors."""

@@ -1,4 +1,4 @@
-"""Find the first layer that TFLite gets wrong, by exporting ever shorter beginnings of the model. Slow: ask for it."""
+"""Find the first layer that TFLite computes wrongly, by bisection over truncated models. Slow, therefore optional."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
 from export.contract.endpoints import tensor_endpoint
 from export.formats import tflite
-from export.parity.distance import is_real, spread
+from export.parity.distance import is_real, max_row_error
 from export.parity.golden import Case, write_golden
 from export.proof.certificate import FAIL, UNSUPPORTED, Row
 from export.proof.layer_diff import TOLERANCE, first_case, rows_of
@@ -31,13 +31,13 @@ def explain(
     rows: Sequence[Row],
     calibration: Mapping[str, np.ndarray] | None,
 ) -> None:
-    """Add to the reason of each failed TFLite row which layer is the first that differs, or cannot be converted."""
+    """Add to the reason of each failed TFLite row the first layer that differs or cannot be converted."""
     case = first_case(cases[contract.endpoints[0].name])
     by_path = {artifact.path: artifact for artifact in artifacts}
     for row in rows:
         if row.format == "tflite" and row.state in (FAIL, UNSUPPORTED) and case is not None:
-            found = first_layer(model, contract.endpoints[0], case, by_path[row.artifact].quantize, calibration)
-            row.reason = f"{row.reason}; {found}" if found else row.reason
+            clause = first_layer(model, contract.endpoints[0], case, by_path[row.artifact].quantize, calibration)
+            row.reason = f"{row.reason}; {clause}" if clause else row.reason
 
 
 def first_layer(
@@ -47,48 +47,50 @@ def first_layer(
     quantize: str | None = None,
     calibration: Mapping[str, np.ndarray] | None = None,
 ) -> str | None:
-    """Return a clause about the first layer whose beginning of the model is not right in TFLite.
+    """Return a clause about the first layer up to which the truncated model is not equal in TFLite.
 
     Args:
-        model: A built functional or Sequential model; nothing can be said of others.
+        model: A built functional or Sequential model; others cannot be truncated.
         endpoint: The model's own call.
         case: Inputs.
         quantize: The precision of the TFLite files.
-        calibration: For int8.
+        calibration: Calibration data for int8.
 
     Returns:
-        A clause; None if the model has no beginnings, or all of them are right.
+        A clause; None if the model cannot be truncated, or every truncated model is equal.
     """
     if not getattr(model, "inputs", None):
         return None
     layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
-    right, wrong, why = -1, len(layers), None
-    while wrong - right > 1:
-        middle = (right + wrong) // 2
-        problem = _problem(_beginning(model, layers[middle], endpoint), case, quantize, calibration)
+    last_equal, first_wrong, reason = -1, len(layers), None
+    while first_wrong - last_equal > 1:
+        middle = (last_equal + first_wrong) // 2
+        problem = _problem(_truncate(model, layers[middle], endpoint), case, quantize, calibration)
         if problem:
-            wrong, why = middle, problem
+            first_wrong, reason = middle, problem
         else:
-            right = middle
-    return f"the first layer that TFLite gets wrong is {layers[wrong].name}: {why}" if why else None
+            last_equal = middle
+    return f"the first layer that TFLite gets wrong is {layers[first_wrong].name}: {reason}" if reason else None
 
 
-def _beginning(model: Any, layer: Any, endpoint: Endpoint) -> tuple[Any, Endpoint]:
+def _truncate(model: Any, layer: Any, endpoint: Endpoint) -> tuple[Any, Endpoint]:
     """Return the model up to a layer, and its endpoint."""
     import keras
 
     outputs = layer.output if isinstance(layer.output, list) else [layer.output]
-    part = keras.Model(model.inputs, outputs)
+    truncated = keras.Model(model.inputs, outputs)
     tensors = [Tensor(f"output_{i}", str(value.dtype), tuple(value.shape)) for i, value in enumerate(outputs)]
-    whole = tensor_endpoint(part, endpoint.inputs, tensors, structure="list" if len(endpoint.inputs) > 1 else "tensor")
-    return part, dataclasses.replace(whole, formats=("tflite",))
+    call = tensor_endpoint(
+        truncated, endpoint.inputs, tensors, structure="list" if len(endpoint.inputs) > 1 else "tensor"
+    )
+    return truncated, dataclasses.replace(call, formats=("tflite",))
 
 
 def _problem(
-    beginning: tuple[Any, Endpoint], case: Case, quantize: str | None, calibration: Mapping[str, np.ndarray] | None
+    truncated: tuple[Any, Endpoint], case: Case, quantize: str | None, calibration: Mapping[str, np.ndarray] | None
 ) -> str | None:
-    """Convert and run a beginning; return what is wrong with it, or None."""
-    part, endpoint = beginning
+    """Convert and run a truncated model; return a clause about its first difference, or None."""
+    part, endpoint = truncated
     contract = Contract((endpoint,))
     with tempfile.TemporaryDirectory(prefix="bisect-") as scratch:
         folder = Path(scratch)
@@ -109,7 +111,7 @@ def _problem(
             value = arrays.get(f"x/main/{name}")
             if value is None:
                 return run.problem or run.report.get("error") or next(iter(run.errors.get(endpoint.name, {}).values()))
-            apart = spread(reference, value)
-            if not apart <= TOLERANCE:
-                return f"differs by {apart:.2g}" if is_real(reference) else "differs"
+            difference = max_row_error(reference, value)
+            if not difference <= TOLERANCE:
+                return f"differs by {difference:.2g}" if is_real(reference) else "differs"
     return None

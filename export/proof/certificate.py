@@ -1,4 +1,4 @@
-"""What the proof of a bundle says: one row for every artifact in every runtime, and a verdict; as JUnit XML too."""
+"""The certificate: one row for every artifact in every runtime, and a verdict; as JSON and as JUnit XML."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
 INCOMPLETE = "incomplete"
 EXIT_CODES = {PASS: 0, FAIL: 1, INCOMPLETE: 3}
-HARD = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # what it is when the verdict blames it
+JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
 
 
 @dataclass
@@ -20,16 +20,16 @@ class Row:
     Attributes:
         artifact: Its path in the bundle, "live model" for the reference itself, "files" for the checksums.
         format: A format, or "reference" or "bundle".
-        runtime: What ran it, or None where nothing runs.
+        runtime: The runtime, or None where nothing runs.
         state: pass, fail, not_run or unsupported.
         reason: One sentence, or None if it passed.
-        note: What a reader should know of a row that passed, or None.
+        note: A remark on a row that passed, or None.
         required: Whether the bundle is incomplete when this is not_run.
-        demanded: Whether it was asked for by name, so that `unsupported` is a failure.
-        extra: Whether it is a second opinion, which does not decide the verdict.
-        versions: {library: version} of what ran.
+        demanded: Whether the format was requested by name, so that `unsupported` is a failure.
+        extra: Whether the runtime is optional and does not decide the verdict.
+        versions: {library: version} of the runtime.
         code_dependency: The package whose code the artifact needs, or None.
-        seconds: How long loading and running took.
+        seconds: Duration of loading and running.
         endpoints: Figures by endpoint.
     """
 
@@ -50,15 +50,15 @@ class Row:
 
 @dataclass
 class Certificate:
-    """The rows, and what they were judged by.
+    """The rows of a proof, with the tolerances and the environment.
 
     Attributes:
         artifacts: The rows.
-        policy: The numbers that decided.
+        policy: The tolerances.
         noise_floor: {endpoint: {output: largest difference of an artifact from itself}}, as measured in this proof.
         environment: Where the proof ran.
-        between: {endpoint: the largest difference of any two artifacts from each other}.
-        jumps: {endpoint: {case: named rows at which the reference itself jumps, so that nothing is judged there}}.
+        between: {endpoint: the largest pairwise difference of artifacts}.
+        jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
     """
 
     artifacts: list[Row]
@@ -71,9 +71,9 @@ class Certificate:
     @property
     def verdict(self) -> str:
         """Return fail if anything failed, incomplete if something required did not run, else pass."""
-        if any(self._blamed(FAIL, UNSUPPORTED)):
+        if any(self._decisive_rows(FAIL, UNSUPPORTED)):
             return FAIL
-        return INCOMPLETE if any(self._blamed(NOT_RUN)) else PASS
+        return INCOMPLETE if any(self._decisive_rows(NOT_RUN)) else PASS
 
     @property
     def exit_code(self) -> int:
@@ -81,19 +81,19 @@ class Certificate:
         return EXIT_CODES[self.verdict]
 
     def problems(self) -> list[str]:
-        """Return a sentence for every row that keeps the verdict from being pass, failures first."""
-        return [*map(_sentence, self._blamed(FAIL, UNSUPPORTED)), *map(_sentence, self._blamed(NOT_RUN))]
+        """Return a message for every row that prevents the verdict pass, failures first."""
+        return [*map(_sentence, self._decisive_rows(FAIL, UNSUPPORTED)), *map(_sentence, self._decisive_rows(NOT_RUN))]
 
-    def _blamed(self, *states: str) -> Iterable[Row]:
-        wanted = {
+    def _decisive_rows(self, *states: str) -> Iterable[Row]:
+        decides = {
             FAIL: lambda row: not row.extra,
             UNSUPPORTED: lambda row: row.demanded,
             NOT_RUN: lambda row: row.required,
         }
-        return (row for row in self.artifacts if row.state in states and wanted[row.state](row))
+        return (row for row in self.artifacts if row.state in states and decides[row.state](row))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that parity.json holds."""
+        """Return the JSON form of parity.json."""
         return {
             "schema": 1,
             "verdict": self.verdict,
@@ -109,8 +109,8 @@ class Certificate:
     def from_json(cls, data: dict[str, Any]) -> Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
-        found = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
-        return cls(rows, *found, data.get("jumps", {}))
+        sections = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
+        return cls(rows, *sections, data.get("jumps", {}))
 
 
 def _sentence(row: Row) -> str:
@@ -121,11 +121,11 @@ def _sentence(row: Row) -> str:
 def to_junit(certificate: Certificate, name: str) -> str:
     """Return the XML of one test suite.
 
-    A row that the verdict blames is a failure, or an error if it did not run; any other that is no pass is skipped.
+    A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is skipped.
 
     Args:
-        certificate: What was proven.
-        name: What the suite is called.
+        certificate: The certificate.
+        name: Name of the test suite.
     """
     suite = ET.Element("testsuite", name=name)
     counts = {"failure": 0, "error": 0, "skipped": 0}
@@ -133,7 +133,7 @@ def to_junit(certificate: Certificate, name: str) -> str:
         case = ET.SubElement(suite, "testcase", classname=f"{name}.{row.format}", name=_name(row))
         case.set("time", f"{row.seconds or 0:.3f}")
         if row.state != PASS:
-            kind = HARD[row.state] if _blamed(row) else "skipped"
+            kind = JUNIT_KINDS[row.state] if _decides(row) else "skipped"
             counts[kind] += 1
             ET.SubElement(case, kind, message=_printable(f"{row.state}: {row.reason}"))
     suite.set("tests", str(len(certificate.artifacts)))
@@ -151,7 +151,7 @@ def _name(row: Row) -> str:
     return f"{row.artifact} in {row.runtime}" if row.runtime else row.artifact
 
 
-def _blamed(row: Row) -> bool:
+def _decides(row: Row) -> bool:
     return row.state == FAIL or (row.state == NOT_RUN and row.required) or (row.state == UNSUPPORTED and row.demanded)
 
 

@@ -1,4 +1,4 @@
-"""What a user loses: a metric on real data, paired, quantised artifact against reference, with its 95 % interval."""
+"""The metric drop of quantised artifacts on real data, paired with the reference, with its 95 % confidence interval."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from export.runners.lib import protocol
 from export.runtime.execution import run_all
 from export.runtime.runtimes import RUNTIMES
 
-GROUPS = 40  # of the jackknife
+GROUPS = 40  # groups of the jackknife
 STUDENT = 2.02  # 97.5 % quantile of Student's t with 39 degrees of freedom
-ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance")  # metrics of which less is better
+ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance")  # metrics for which lower is better
 BATCH = 256
 
 Metrics = Callable[[Mapping[str, np.ndarray], np.ndarray], Mapping[str, Any]]
@@ -31,14 +31,19 @@ Metrics = Callable[[Mapping[str, np.ndarray], np.ndarray], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Real data with its truth.
+    """Real data with labels.
 
     Attributes:
         inputs: Arrays (N, ...) by input name.
-        truth: (N, ...).
-        metrics: (outputs by name, truth) -> {metric: number, ...}; the first number is judged. None: accuracy for
+        truth: Labels or targets (N, ...).
+        metrics: (outputs by name, truth) -> {metric: number, ...}; the first number is compared. None: accuracy for
             integer truth, mean squared error for the rest, of the first output.
-        endpoint: What is evaluated.
+        endpoint: Name of the endpoint to evaluate.
+
+    Example:
+        >>> evaluation = Evaluation({"x": np.zeros((200, 4))}, truth=np.zeros(200, int))
+        >>> evaluation.endpoint
+        'serving_default'
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -47,7 +52,7 @@ class Evaluation:
     endpoint: str = "serving_default"
 
 
-def judge_drop(
+def evaluate_drop(
     folder: Path,
     contract: Contract,
     artifacts: Sequence[Artifact],
@@ -55,14 +60,14 @@ def judge_drop(
     evaluation: Evaluation,
     max_drop: float,
 ) -> None:
-    """Run the evaluation data through the quantised artifacts that passed so far; write the drop into their rows.
+    """Run the evaluation data through the quantised artifacts that passed so far; add the metric drop to their rows.
 
-    A row fails unless the whole interval of the drop lies within the budget.
+    A row fails unless the whole confidence interval of the drop lies within the budget.
     """
     runtime, name = RUNTIMES["litert"], evaluation.endpoint
     states = {row.artifact: row for row in rows if row.runtime == runtime.name and row.state == PASS}
-    left = [a for a in artifacts if a.quantize and name in a.endpoints and a.path in states]
-    if not left:
+    quantised = [a for a in artifacts if a.quantize and name in a.endpoints and a.path in states]
+    if not quantised:
         return
     endpoint = contract[name]
     metrics = evaluation.metrics or default_metrics(endpoint)
@@ -71,66 +76,67 @@ def judge_drop(
         golden = Path(scratch) / "golden"
         write_golden(
             golden,
-            {e: [] for a in left for e in a.endpoints} | {name: [Case(name, dict(evaluation.inputs), judged=False)]},
+            {e: [] for a in quantised for e in a.endpoints}
+            | {name: [Case(name, dict(evaluation.inputs), compared=False)]},
         )
-        runs = run_all(folder, contract, {runtime.name: (runtime, left)}, (), golden)
-    for artifact in left:
+        runs = run_all(folder, contract, {runtime.name: (runtime, quantised)}, (), golden)
+    for artifact in quantised:
         row, run = states[artifact.path], runs[runtime.name, artifact.path]
-        values = {key.rpartition("/")[2]: value for key, value in run.arrays.get(name, {}).items()}
-        if set(values) != set(reference):
+        outputs = {key.rpartition("/")[2]: value for key, value in run.arrays.get(name, {}).items()}
+        if set(outputs) != set(reference):
             problem = (
                 run.problem or run.report.get("error") or next(iter(run.errors.get(name, {}).values()), "no result")
             )
             row.state, row.reason = FAIL, f"evaluation: {problem}"
             continue
-        found = paired_drop(metrics, reference, values, evaluation.truth)
-        row.endpoints[name]["evaluation"] = found | {"max_drop": max_drop}
-        if not found["high"] <= max_drop:
-            row.state, row.reason = FAIL, f"{describe(found)}, which may be more than the budget of {max_drop:g}"
+        drop = paired_drop(metrics, reference, outputs, evaluation.truth)
+        row.endpoints[name]["evaluation"] = drop | {"max_drop": max_drop}
+        if not drop["high"] <= max_drop:
+            row.state, row.reason = FAIL, f"{describe(drop)}, which may be more than the budget of {max_drop:g}"
 
 
 def paired_drop(
     metrics: Metrics, reference: Mapping[str, np.ndarray], value: Mapping[str, np.ndarray], truth: np.ndarray
 ) -> dict[str, Any]:
-    """Return the drop of the first metric with its 95 % interval, by the delete-a-group jackknife.
+    """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife.
 
-    The drop is positive where the artifact is worse: a difference for scores, a part of the reference's figure for
-    errors. Where nothing changed in any group the interval is three over N wide (Hanley and Lippman-Hand 1983).
+    The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
+    errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
 
     Returns:
         {"metric", "reference", "value", "drop", "low", "high", "examples"}.
     """
 
-    def drop(keep: Any) -> tuple[str, float, float, float]:
-        a, b = ({k: v[keep] for k, v in outputs.items()} for outputs in (reference, value))
-        name, before = _first(metrics(a, truth[keep]))
-        after = _first(metrics(b, truth[keep]))[1]
-        lost = (after - before) / max(abs(before), 1e-12) if _less_is_better(name) else before - after
-        return name, before, after, lost
+    def drop(subset: Any) -> tuple[str, float, float, float]:
+        a, b = ({k: v[subset] for k, v in outputs.items()} for outputs in (reference, value))
+        name, before = _first(metrics(a, truth[subset]))
+        after = _first(metrics(b, truth[subset]))[1]
+        decrease = (after - before) / max(abs(before), 1e-12) if _lower_is_better(name) else before - after
+        return name, before, after, decrease
 
     count = len(truth)
-    name, before, after, whole = drop(slice(None))
+    name, before, after, total = drop(slice(None))
     groups = min(GROUPS, count)
-    member = np.arange(count) % groups
-    left_out = np.array([drop(member != g)[3] for g in range(groups)]) if groups > 1 else np.full(2, np.nan)
-    spread = STUDENT * float(np.sqrt((groups - 1) / groups * np.sum((left_out - left_out.mean()) ** 2)))
-    spread = max(spread, 3 / count) if whole == 0 and spread == 0 else spread
+    group = np.arange(count) % groups
+    jackknife = np.array([drop(group != g)[3] for g in range(groups)]) if groups > 1 else np.full(2, np.nan)
+    margin = STUDENT * float(np.sqrt((groups - 1) / groups * np.sum((jackknife - jackknife.mean()) ** 2)))
+    margin = max(margin, 3 / count) if total == 0 and margin == 0 else margin
     return {
         "metric": name,
         "reference": before,
         "value": after,
-        "drop": whole,
-        "low": whole - spread,
-        "high": whole + spread,
+        "drop": total,
+        "low": total - margin,
+        "high": total + margin,
         "examples": count,
     }
 
 
-def describe(found: Mapping[str, Any]) -> str:
-    """Return a drop as a clause for people."""
+def describe(drop: Mapping[str, Any]) -> str:
+    """Return a metric drop as text."""
     return (
-        f"{found['metric']} {found['reference']:.4f} -> {found['value']:.4f}, drop {found['drop']:+.4f} "
-        f"[{found['low']:+.4f}, {found['high']:+.4f}] on {found['examples']} examples"
+        f"{drop['metric']} {drop['reference']:.4f} -> {drop['value']:.4f}, drop {drop['drop']:+.4f} "
+        f"[{drop['low']:+.4f}, {drop['high']:+.4f}] on {drop['examples']} examples"
     )
 
 
@@ -141,30 +147,30 @@ def _first(metrics: Mapping[str, Any]) -> tuple[str, float]:
     raise ExportError("the metrics of the evaluation hold no number")
 
 
-def _less_is_better(name: str) -> bool:
+def _lower_is_better(name: str) -> bool:
     return any(part in name.lower() for part in ERRORS)
 
 
 def default_metrics(endpoint: Endpoint) -> Metrics:
-    """Return accuracy for integer truth, mean squared error for the rest, of the first output."""
-    head = endpoint.outputs[0]
+    """Return accuracy of the first output for integer truth, else its mean squared error."""
+    output = endpoint.outputs[0]
 
     def metrics(outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> dict[str, float]:
-        values = outputs[head.name]
+        values = outputs[output.name]
         if truth.dtype.kind in "iub":
             single = values.shape[-1] == 1
-            threshold = 0.0 if head.meaning == "logits" else 0.5
-            named = (values[..., 0] > threshold).astype(int) if single else values.argmax(-1)
-            return {"accuracy": float(np.mean(named.reshape(truth.shape) == truth))}
+            threshold = 0.0 if output.meaning == "logits" else 0.5
+            predicted = (values[..., 0] > threshold).astype(int) if single else values.argmax(-1)
+            return {"accuracy": float(np.mean(predicted.reshape(truth.shape) == truth))}
         return {"mean_squared_error": float(np.mean((values.reshape(truth.shape) - truth) ** 2))}
 
     return metrics
 
 
 def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what the live model makes of all rows.
+    """Return the outputs of the live model for all rows.
 
-    In a graph, because an eager functional model holds the outputs of all its layers: 20 GB for 256 photographs.
+    It runs in graph mode, because an eager functional model keeps the outputs of all layers: 20 GB for 256 photographs.
     """
     import tensorflow as tf
 
@@ -181,32 +187,32 @@ def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Evaluation:
-    """Return the evaluation in the arrays of a file: the inputs by name, and one array more, which is the truth.
+    """Return the evaluation in the arrays of a file: the inputs by name, and one more array, the truth.
 
     Raises:
-        ExportError: If it is not that, or the arrays are not of one length.
+        ExportError: If arrays are missing or superfluous, or their lengths differ.
     """
     names = [t.name for t in endpoint.inputs]
-    rest = sorted(set(arrays) - set(names))
-    if not set(names) <= set(arrays) or len(rest) != 1:
+    others = sorted(set(arrays) - set(names))
+    if not set(names) <= set(arrays) or len(others) != 1:
         raise ExportError(
             f"evaluation data holds {', '.join(sorted(arrays))}; it must hold {', '.join(names)} and one array of truth"
         )
     sizes = {name: len(value) for name, value in arrays.items()}
     if len(set(sizes.values())) != 1 or not min(sizes.values()):
         raise ExportError(f"evaluation data has arrays of different or no length: {sizes}")
-    return Evaluation({name: arrays[name] for name in names}, arrays[rest[0]])
+    return Evaluation({name: arrays[name] for name in names}, arrays[others[0]])
 
 
 @dataclass(frozen=True)
 class Quantisation:
-    """Which precisions, what they are calibrated and judged with.
+    """Which precisions to write, and the data to calibrate and evaluate them with.
 
     Attributes:
-        kinds: Of `QUANTIZE`.
+        kinds: Precisions, of `QUANTIZE`.
         calibration: Real inputs by name, of the training data.
-        evaluation: Real data with its truth, or None.
-        max_drop: How much of the metric a file may lose.
+        evaluation: Real data with labels, or None.
+        max_drop: Largest allowed drop of the metric.
     """
 
     kinds: tuple[str, ...] = ()
@@ -215,7 +221,7 @@ class Quantisation:
     max_drop: float = 0.01
 
     def check(self, contract: Contract) -> None:
-        """Raise ExportError for what does not fit together, before anything is written."""
+        """Raise ExportError for invalid combinations, before anything is written."""
         check_names(self.kinds, QUANTIZE, "precision")
         if not self.kinds and (self.calibration is not None or self.evaluation is not None):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
@@ -223,15 +229,15 @@ class Quantisation:
             check_calibration(contract, self.calibration)
 
     def typical(self, samples: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
-        """Return the real inputs that the files are judged on: evaluation data if there is any, else the next best."""
+        """Return the real inputs for the comparison: evaluation data, else samples, else calibration data."""
         if not self.kinds:
             return None
         return self.evaluation.inputs if self.evaluation else samples or self.calibration
 
-    def judge(self, subject: Subject, certificate: Certificate) -> None:
-        """Measure the drop of the files that passed so far, and write it into their rows."""
+    def evaluate(self, subject: Subject, certificate: Certificate) -> None:
+        """Measure the metric drop of the files that passed so far, and add it to their rows."""
         if self.evaluation and self.kinds:
-            judge_drop(
+            evaluate_drop(
                 *(subject.folder, subject.contract, subject.artifacts, certificate.artifacts),
                 *(self.evaluation, self.max_drop),
             )

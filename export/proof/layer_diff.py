@@ -1,4 +1,4 @@
-"""Where it went wrong: name the first layer whose output is not the reference's."""
+"""Name the first layer of a failed artifact whose output differs from the reference."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from export.runners.lib import layers, protocol
 from export.runtime import process
 
 FILE = "layers.npz"  # in the golden folder
-RUNTIMES = ("keras", "tensorflow")  # whose failures can be located
+RUNTIMES = ("keras", "tensorflow")  # runtimes whose layers can be compared
 TOLERANCE = 4e-5  # of a layer's output, in units of its largest value
-HEAD = 3  # numbers in front of the values of a fingerprint
-ENOUGH = 16  # values, for a straight line through them to say something
+HEAD = 3  # numbers before the values of a fingerprint
+MIN_VALUES = 16  # for a linear fit
 
 
 def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> None:
-    """Write what every layer of the live model returns in the first golden case, into the golden folder."""
+    """Write the outputs of every layer of the live model in the first golden case to the golden folder."""
     endpoint = contract.endpoints[0]
     case = first_case(cases[endpoint.name])
     if case is None:
@@ -33,30 +33,30 @@ def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[st
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
     inputs = {name: tf.constant(value, dtypes[name]) for name, value in rows_of(case, endpoint.batch).items()}
     try:
-        found = layers.watch(model, lambda: endpoint.call(inputs))
-    except Exception:  # a layer that cannot be watched costs the diagnosis, never the export
+        outputs = layers.record_outputs(model, lambda: endpoint.call(inputs))
+    except Exception:  # without recorded layers only the diagnosis is missing
         return
-    protocol.save_arrays(folder / FILE, {f"{i:04d}/{name}": value for i, (name, value) in enumerate(found)})
+    protocol.save_arrays(folder / FILE, {f"{i:04d}/{name}": value for i, (name, value) in enumerate(outputs)})
 
 
 def first_difference(
     folder: Path, contract: Contract, cases: Mapping[str, Sequence[Case]], artifact: Artifact, modules: Sequence[str]
 ) -> str | None:
-    """Return a clause about the first layer of a failed artifact that differs; None where that cannot be known.
+    """Return a clause about the first layer of a failed artifact that differs; None where it cannot be determined.
 
     Args:
         folder: The bundle.
         contract: Its contract.
         cases: Golden cases by endpoint.
         artifact: A Keras file or a SavedModel that ran.
-        modules: Modules that hold classes of the model.
+        modules: Modules that define classes of the model.
     """
     endpoint = contract.endpoints[0]
     case = first_case(cases[endpoint.name])
     if case is None or not (folder / "golden" / FILE).is_file() or endpoint.name not in artifact.endpoints:
         return None
     reference = protocol.read_arrays(folder / "golden" / FILE)
-    with tempfile.TemporaryDirectory(prefix="locate-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="layer-diff-") as scratch:
         inputs, out = Path(scratch) / "inputs.npz", Path(scratch) / "out.npz"
         protocol.save_arrays(inputs, rows_of(case, endpoint.batch))
         job = {
@@ -71,42 +71,44 @@ def first_difference(
             "out": str(out),
             "modules": list(modules),
         }
-        process.run_script("locate.py", job, Path(scratch), sorted({name.partition(".")[0] for name in modules}))
-        found = protocol.read_arrays(out) if out.is_file() else {}
-    return compare(reference, found)
+        process.run_script("run_layers.py", job, Path(scratch), sorted({name.partition(".")[0] for name in modules}))
+        fingerprints = protocol.read_arrays(out) if out.is_file() else {}
+    return compare(reference, fingerprints)
 
 
-def compare(reference: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> str | None:
-    """Return a clause about the first of the fingerprints that differs, or that all agree; None if there are none."""
+def compare(reference: Mapping[str, np.ndarray], candidate: Mapping[str, np.ndarray]) -> str | None:
+    """Return a clause about the first fingerprint that differs, or that all agree; None if none can be compared."""
     compared = 0
-    for key, wanted in reference.items():
-        got, name = found.get(key), key.partition("/")[2]
-        if got is None or got.shape != wanted.shape or got[2] != wanted[2]:
+    for key, expected in reference.items():
+        actual, name = candidate.get(key), key.partition("/")[2]
+        if actual is None or actual.shape != expected.shape or actual[2] != expected[2]:
             continue
         compared += 1
-        scale = max(1.0, float(np.max(np.abs(wanted[HEAD:]))))
-        apart = float(np.max(np.abs(wanted[HEAD:] - got[HEAD:]))) / scale
-        if not apart <= TOLERANCE:
-            return f"the first layer that differs is {name}, by {apart:.2g}{_scaled(wanted[HEAD:], got[HEAD:])}"
+        scale = max(1.0, float(np.max(np.abs(expected[HEAD:]))))
+        difference = float(np.max(np.abs(expected[HEAD:] - actual[HEAD:]))) / scale
+        if not difference <= TOLERANCE:
+            return (
+                f"the first layer that differs is {name}, by {difference:.2g}{_scaled(expected[HEAD:], actual[HEAD:])}"
+            )
     return "every layer agrees: what is before or after the model differs" if compared else None
 
 
-def _scaled(wanted: np.ndarray, got: np.ndarray) -> str:
-    """Return a clause if all values are the reference's times a factor and plus a shift; else nothing."""
-    if wanted.size < ENOUGH or np.ptp(wanted) == 0 or not np.all(np.isfinite([wanted, got])):
+def _scaled(expected: np.ndarray, actual: np.ndarray) -> str:
+    """Return a clause if the values are a linear function of the reference's; else an empty string."""
+    if expected.size < MIN_VALUES or np.ptp(expected) == 0 or not np.all(np.isfinite([expected, actual])):
         return ""
-    factor, shift = np.polyfit(wanted, got, 1)
-    if np.max(np.abs(factor * wanted + shift - got)) > 1e-3 * np.ptp(got):
+    factor, shift = np.polyfit(expected, actual, 1)
+    if np.max(np.abs(factor * expected + shift - actual)) > 1e-3 * np.ptp(actual):
         return ""
-    plus = f" {shift:+.3g}" if abs(shift) > 1e-3 * np.ptp(got) else ""
-    return f": its values are {factor:.3g} times the reference's{plus}, as another normalisation makes them"
+    plus = f" {shift:+.3g}" if abs(shift) > 1e-3 * np.ptp(actual) else ""
+    return f": its values are {factor:.3g} times the reference's{plus}, which suggests another normalisation"
 
 
 def first_case(cases: Sequence[Case]) -> Case | None:
-    """Return the first case that a layer can be compared in: judged, answered, one call."""
-    return next((case for case in cases if case.judged and case.outputs and not case.chain), None)
+    """Return the first case for a comparison of layers: a compared case with outputs, of a single call."""
+    return next((case for case in cases if case.compared and case.outputs and not case.chain), None)
 
 
 def rows_of(case: Case, batch: int | None) -> dict[str, np.ndarray]:
-    """Return the rows of one call."""
+    """Return the inputs of one call."""
     return {name: value[:batch] if batch else value for name, value in case.inputs.items()}

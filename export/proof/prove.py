@@ -1,4 +1,4 @@
-"""Prove a bundle: run every artifact in fresh processes, judge what comes back, and write the rows of a certificate."""
+"""Prove a bundle: run every artifact in fresh processes, compare the outputs, and write the rows of a certificate."""
 
 from __future__ import annotations
 
@@ -17,35 +17,41 @@ from export.contract.sampling import legal_range
 from export.errors import ExportError
 from export.formats import hdf5
 from export.parity import recurrent_steps
-from export.parity.comparison import Verdict, between, broken_promises, constant_outputs, judge_endpoint
+from export.parity.comparison import (
+    Verdict,
+    compare_endpoint,
+    constant_outputs,
+    contract_violations,
+    pairwise_differences,
+)
 from export.parity.golden import Case
-from export.parity.noise_floor import EXCUSES, noise, row_noise, unsteady_rows
+from export.parity.noise_floor import TOLERATED_VARIANTS, find_unstable_rows, measure_noise_floor, measure_row_noise
 from export.parity.policy import Policy
-from export.parity.quantization import judge_quantised
-from export.parity.rest_requests import judge_replies
+from export.parity.quantization import compare_quantised
+from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff
 from export.proof.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
 from export.runtime import onednn
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 
-OURS = frozenset({"export", "zoo", "pipelines"})  # what an artifact must never need
+OURS = frozenset({"export", "zoo", "pipelines"})  # packages that an artifact must never import
 
 
 @dataclass
 class Subject:
-    """What is proven.
+    """The artifacts to prove, and the data to prove them with.
 
     Attributes:
         folder: The bundle or its staging folder.
-        contract: What it promises.
-        artifacts: What it holds.
+        contract: Its contract.
+        artifacts: Its artifacts.
         cases: Golden cases by endpoint, with the outputs of the reference.
-        dependency: {"package", "modules"} that hold classes of the model, or None.
-        live: The reference model as a run, where it is at hand; it is judged too.
-        probing: Whether an HDF5 file that does not come back is a finding about the format (at export) or damage.
-        demanded: Formats that were asked for by name.
-        pictures: Where to draw what endpoints that return images returned; None draws nothing.
+        dependency: {"package", "modules"} that define classes of the model, or None.
+        live: The run of the reference model, or None; it has a row of its own.
+        probing: Whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged.
+        demanded: Formats that were requested by name.
+        images: Folder for comparison images of endpoints that return images, or None.
     """
 
     folder: Path
@@ -56,26 +62,26 @@ class Subject:
     live: Run | None = None
     probing: bool = False
     demanded: frozenset[str] = field(default_factory=frozenset)
-    pictures: Path | None = None
+    images: Path | None = None
 
 
-def check_names(names: Sequence[str], known: Sequence[str], what: str) -> None:
-    """Raise ExportError for a name that is not known, with the nearest ones."""
+def check_names(names: Sequence[str], choices: Sequence[str], kind: str) -> None:
+    """Raise ExportError for an unknown name, with the nearest ones."""
     for name in names:
-        if name not in known:
-            raise ExportError(f"unknown {what} {name!r}; {suggestion(name, known)}")
+        if name not in choices:
+            raise ExportError(f"unknown {kind} {name!r}; {suggestion(name, choices)}")
 
 
 def prove(
     subject: Subject, runtimes: Sequence[str] | None = None, require: Sequence[str] = (), policy: Policy | None = None
 ) -> Certificate:
-    """Run and judge everything.
+    """Run every artifact in every runtime and return the certificate.
 
     Args:
-        subject: What is proven.
+        subject: The artifacts.
         runtimes: Run only these; None for all.
         require: Runtimes and formats without which the certificate is incomplete.
-        policy: What counts as equal.
+        policy: Tolerances.
 
     Raises:
         ExportError: If a runtime or format is unknown.
@@ -83,61 +89,70 @@ def prove(
     check_names(runtimes or (), tuple(RUNTIMES), "runtime")
     check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
     policy = policy or Policy()
-    chosen = {name: r for name, r in RUNTIMES.items() if (runtimes is None or name in runtimes) and r.version}
-    plan = {name: (r, found) for name, r in chosen.items() if (found := _artifacts_of(subject, r))}
+    available = {name: r for name, r in RUNTIMES.items() if (runtimes is None or name in runtimes) and r.version}
+    plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(subject, r))}
     modules = (subject.dependency or {}).get("modules", ())
     runs = run_all(subject.folder, subject.contract, plan, modules, again_with=_again_with(plan))
-    jumps = _find_jumps(subject, [*runs.values(), *([subject.live] if subject.live else [])], policy)
+    discontinuities = _find_discontinuities(
+        subject, [*runs.values(), *([subject.live] if subject.live else [])], policy
+    )
     floor = _floor([*runs.values(), *([subject.live] if subject.live else [])], subject.cases, policy)
-    rows = [_judge_live(subject, floor, policy)] if subject.live else []
+    rows = [_check_live(subject, floor, policy)] if subject.live else []
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
             row = row_for(artifact, runtime, subject.demanded, runtimes, require)
             if artifact.state:
                 row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
-            elif runtime.name not in chosen:
+            elif runtime.name not in available:
                 row.state, row.reason = NOT_RUN, absent(runtime, runtimes)
             else:
                 run = runs[runtime.name, artifact.path]
-                _judge_run(subject, artifact, row, run, floor, policy)
+                _check_run(subject, artifact, row, run, floor, policy)
                 if row.state == FAIL and run.arrays and runtime.name in layer_diff.RUNTIMES:
-                    _locate(subject, artifact, row)
+                    _explain_by_layer(subject, artifact, row)
             rows.append(row)
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
-    exact = {
+    full_precision = {
         (a.path, r): run
         for (r, path), run in runs.items()
         for a in subject.artifacts
         if a.path == path and not a.quantize
     }
-    if subject.pictures:
-        image_diff.draw(subject.pictures, subject.contract, subject.cases, exact)
-    return Certificate(rows, policy.to_json(), floor, environment, between(exact, subject.live, subject.cases), jumps)
+    if subject.images:
+        image_diff.write_image_diffs(subject.images, subject.contract, subject.cases, full_precision)
+    return Certificate(
+        rows,
+        policy.to_json(),
+        floor,
+        environment,
+        pairwise_differences(full_precision, subject.live, subject.cases),
+        discontinuities,
+    )
 
 
 def _again_with(plan: Mapping[str, object]) -> dict[str, Mapping[str, str]]:
-    """Return which runtime runs a second time with TensorFlow's other kernels: the one whose process starts fastest."""
+    """Return the runtime that runs a second time with TensorFlow's other kernels: the one that starts fastest."""
     name = next((name for name in ("c_api", "tensorflow") if name in plan), None)
     environment = onednn.other_kernels()
     return {name: environment} if name and environment else {}
 
 
-def _find_jumps(subject: Subject, runs: Sequence[Run], policy: Policy) -> dict[str, dict[str, list[str]]]:
-    """Measure how steady each named row is, and mark those that jump; return all that are marked, the recorded too."""
-    found: dict[str, dict[str, list[str]]] = {}
+def _find_discontinuities(subject: Subject, runs: Sequence[Run], policy: Policy) -> dict[str, dict[str, list[str]]]:
+    """Measure the noise of each named row and mark discontinuous rows; return all marked rows, also recorded ones."""
+    discontinuities: dict[str, dict[str, list[str]]] = {}
     for endpoint, cases in subject.cases.items():
         for case in cases:
-            rows = set(case.unsteady)
+            rows = set(case.unstable_rows)
             for arrays in (run.arrays.get(endpoint, {}) for run in runs):
-                rows |= set(unsteady_rows(case, arrays, policy, EXCUSES))
-                for output, moved in row_noise(case, arrays, policy).items():
-                    case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), moved)
-            case.unsteady = tuple(sorted(rows))
+                rows |= set(find_unstable_rows(case, arrays, policy, TOLERATED_VARIANTS))
+                for output, noise in measure_row_noise(case, arrays, policy).items():
+                    case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), noise)
+            case.unstable_rows = tuple(sorted(rows))
             if rows:
-                found.setdefault(endpoint, {})[case.name] = [case.rows[i] for i in case.unsteady]
-    return found
+                discontinuities.setdefault(endpoint, {})[case.name] = [case.rows[i] for i in case.unstable_rows]
+    return discontinuities
 
 
 def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
@@ -145,19 +160,19 @@ def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
 
 
 def _floor(runs: Sequence[Run], cases: Mapping[str, Sequence[Case]], policy: Policy) -> dict[str, dict[str, float]]:
-    """Return the noise floor by endpoint and output. What is above the ceiling is a bug, and widens nothing."""
+    """Return the noise floor by endpoint and output. Differences above the ceiling are errors and do not count."""
     floor: dict[str, dict[str, float]] = {}
     for run in runs:
         for endpoint, arrays in run.arrays.items():
             outputs = floor.setdefault(endpoint, {})
-            for measured in noise(cases[endpoint], arrays).values():
-                for output, value in measured.items():
+            for differences in measure_noise_floor(cases[endpoint], arrays).values():
+                for output, value in differences.items():
                     if value <= policy.ceiling:
                         outputs[output] = max(outputs.get(output, 0.0), value)
     return floor
 
 
-def _judge(
+def _compare(
     subject: Subject,
     endpoint: str,
     run: Run,
@@ -169,31 +184,31 @@ def _judge(
     classes = frozenset(t.name for t in outputs if t.meaning in ("logits", "probabilities"))
     arrays, errors = run.arrays.get(endpoint, {}), run.errors.get(endpoint, {})
     if quantize:
-        return judge_quantised(subject.cases[endpoint], arrays, errors, classes, quantize)
+        return compare_quantised(subject.cases[endpoint], arrays, errors, classes, quantize)
     peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in outputs if t.meaning == "image"}
-    return judge_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy, peaks)
+    return compare_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy, peaks)
 
 
-def _judge_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], policy: Policy) -> Row:
-    """Judge the reference against itself and the contract."""
+def _check_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], policy: Policy) -> Row:
+    """Compare the reference with itself and with the contract."""
     row = Row("live model", "reference", "keras", PASS, versions=subject.live.report["versions"])
     findings = []
     for endpoint in subject.contract.endpoints:
-        verdict = _judge(subject, endpoint.name, subject.live, floor, policy)
+        verdict = _compare(subject, endpoint.name, subject.live, floor, policy)
         row.endpoints[endpoint.name] = {"noise": verdict.figures["noise"]}
-        if refused := [case.name for case in subject.cases[endpoint.name] if case.may_raise and not case.outputs]:
-            row.note = f"{endpoint.name} refuses {', '.join(refused)}; so must every artifact"
-        if jumps := [case.rows[i] for case in subject.cases[endpoint.name] for i in case.unsteady]:
-            row.note = f"{endpoint.name} itself jumps at {', '.join(jumps)}, where no artifact is judged"
-        if constant := constant_outputs(subject.cases[endpoint.name]):
-            row.note = f"{', '.join(constant)} of {endpoint.name} is the same for every input: this proof says little"
-        found = verdict.findings + broken_promises(subject.cases[endpoint.name], endpoint.outputs)
-        findings += [f"endpoint {endpoint.name}: {text}" for text in found]
-    findings += recurrent_steps.judge(subject.contract, subject.live.arrays, policy)
+        if raising := [case.name for case in subject.cases[endpoint.name] if case.may_raise and not case.outputs]:
+            row.note = f"{endpoint.name} raises for {', '.join(raising)}; so must every artifact"
+        if unstable := [case.rows[i] for case in subject.cases[endpoint.name] for i in case.unstable_rows]:
+            row.note = f"{endpoint.name} is discontinuous at {', '.join(unstable)}, which are not compared"
+        if constants := constant_outputs(subject.cases[endpoint.name]):
+            row.note = f"{', '.join(constants)} of {endpoint.name} is the same for every input: this proof is weak"
+        messages = verdict.findings + contract_violations(subject.cases[endpoint.name], endpoint.outputs)
+        findings += [f"endpoint {endpoint.name}: {text}" for text in messages]
+    findings += recurrent_steps.compare_steps(subject.contract, subject.live.arrays, policy)
     return _conclude(row, findings)
 
 
-def _judge_run(
+def _check_run(
     subject: Subject,
     artifact: Artifact,
     row: Row,
@@ -201,7 +216,7 @@ def _judge_run(
     floor: Mapping[str, Mapping[str, float]],
     policy: Policy,
 ) -> None:
-    """Fill in the row of an artifact that was run."""
+    """Fill in the row of an artifact that ran."""
     report = run.report
     row.versions, row.seconds = report.get("versions", {}), report.get("seconds")
     if subject.dependency and artifact.format in KERAS_FORMATS:
@@ -215,45 +230,47 @@ def _judge_run(
     elif row.extra and len(report["skipped"]) == len(artifact.endpoints):
         row.state, row.reason = UNSUPPORTED, f"{row.runtime} can run no endpoint of it"
     elif error := (report["error"] or _raised_everywhere(subject, artifact, run)):
-        withheld = artifact.format == "hdf5" and subject.probing
-        row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if withheld else (FAIL, error)
+        is_withheld = artifact.format == "hdf5" and subject.probing
+        row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if is_withheld else (FAIL, error)
         row.state = UNSUPPORTED if row.extra else row.state
     else:
-        findings = _foreign_code(subject, row, {*report["modules"]}, {*report["local"]})
-        if others := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
-            findings.append(f"loaded {', '.join(sorted(others))}, which is not its runtime")
+        findings = _unexpected_code(subject, row, {*report["modules"]}, {*report["local"]})
+        if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
+            findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
         skipped = report["skipped"] if row.extra else ()
         row.note = f"did not run {', '.join(skipped)}" if skipped else row.note
         for endpoint in (name for name in artifact.endpoints if name not in skipped):
-            verdict = _judge(subject, endpoint, run, floor, policy, artifact.quantize)
+            verdict = _compare(subject, endpoint, run, floor, policy, artifact.quantize)
             row.endpoints[endpoint] = verdict.figures
-            wrong = list(verdict.findings)
+            messages = list(verdict.findings)
             if (replies := report["replies"].get(endpoint)) is not None:
-                asked, held = subject.contract[endpoint], floor.get(endpoint, {})
-                verdict.figures["rest"], bad = judge_replies(asked, subject.cases[endpoint], replies, held, policy)
-                wrong += bad
-            findings += [f"endpoint {endpoint}: {text}" for text in wrong]
+                contract_endpoint, endpoint_floor = subject.contract[endpoint], floor.get(endpoint, {})
+                verdict.figures["rest"], differences = compare_replies(
+                    contract_endpoint, subject.cases[endpoint], replies, endpoint_floor, policy
+                )
+                messages += differences
+            findings += [f"endpoint {endpoint}: {text}" for text in messages]
         findings += report["findings"]
-        findings += [] if artifact.quantize else recurrent_steps.judge(subject.contract, run.arrays, policy)
+        findings += [] if artifact.quantize else recurrent_steps.compare_steps(subject.contract, run.arrays, policy)
         _conclude(row, findings)
 
 
-def _locate(subject: Subject, artifact: Artifact, row: Row) -> None:
-    """Say in the reason where in the model it went wrong, if that can be found."""
+def _explain_by_layer(subject: Subject, artifact: Artifact, row: Row) -> None:
+    """Add to the reason the first layer that differs, if it can be determined."""
     modules = (subject.dependency or {}).get("modules", ()) if artifact.format in KERAS_FORMATS else ()
-    where = layer_diff.first_difference(subject.folder, subject.contract, subject.cases, artifact, modules)
-    row.reason = f"{row.reason}; {where}" if where else row.reason
+    clause = layer_diff.first_difference(subject.folder, subject.contract, subject.cases, artifact, modules)
+    row.reason = f"{row.reason}; {clause}" if clause else row.reason
 
 
 def _raised_everywhere(subject: Subject, artifact: Artifact, run: Run) -> str | None:
-    """Return the first error if no judged case of any endpoint ran."""
+    """Return the first error if no compared case of any endpoint ran."""
     errors = [
-        run.errors.get(e, {}).get(f"{c.name}/main") for e in artifact.endpoints for c in subject.cases[e] if c.judged
+        run.errors.get(e, {}).get(f"{c.name}/main") for e in artifact.endpoints for c in subject.cases[e] if c.compared
     ]
     return errors[0] if errors and all(errors) else None
 
 
-def _foreign_code(subject: Subject, row: Row, modules: set[str], local: set[str]) -> list[str]:
+def _unexpected_code(subject: Subject, row: Row, modules: set[str], local: set[str]) -> list[str]:
     if row.code_dependency:
         return []
     package = {name.strip() for name in str((subject.dependency or {}).get("package", "")).split(",")} - {""}
@@ -275,41 +292,41 @@ def row_for(
     runtimes: Sequence[str] | None,
     require: Sequence[str],
 ) -> Row:
-    """Return the row of an artifact in a runtime, before anything is known but who asked for it.
+    """Return the initial row of an artifact in a runtime.
 
     Args:
-        artifact: What is run.
-        runtime: What runs it.
-        demanded: Formats that were asked for by name when they were written.
+        artifact: The artifact.
+        runtime: The runtime.
+        demanded: Formats that were requested by name when they were written.
         runtimes: Run only these; None for all.
         require: Runtimes and formats without which the certificate is incomplete.
     """
-    named = not runtime.extra and artifact.format in {*demanded, *require}
-    wanted = (runtime.required or named) and not (runtime.library and runtime.version is None)
-    required = runtime.name in require or (wanted and (runtimes is None or runtime.name in runtimes))
+    is_named = not runtime.extra and artifact.format in {*demanded, *require}
+    is_needed = (runtime.required or is_named) and not (runtime.library and runtime.version is None)
+    required = runtime.name in require or (is_needed and (runtimes is None or runtime.name in runtimes))
     return Row(
         *(artifact.path, artifact.format, runtime.name, PASS),
         note=artifact.note,
         required=required,
         extra=runtime.extra and not required,
-        demanded=named or bool(artifact.quantize and not runtime.extra),
+        demanded=is_named or bool(artifact.quantize and not runtime.extra),
     )
 
 
 def absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
-    """Return why a runtime does not run here."""
+    """Return why a runtime is not run."""
     if runtimes is not None and runtime.name not in runtimes:
-        return "not asked for"
+        return "not requested"
     if runtime.library:
-        return f"the installed {runtime.distribution} does not bring {runtime.library}"
+        return f"the installed {runtime.distribution} does not contain {runtime.library}"
     return f"{runtime.name} is not installed; pip install {runtime.distribution}"
 
 
 def required_but_absent(rows: Sequence[Row], require: Sequence[str]) -> list[Row]:
-    """Return a row for every required name that no row speaks of."""
-    spoken = {row.runtime for row in rows} | {row.format for row in rows}
+    """Return a row for every required name that has no row."""
+    names_with_rows = {row.runtime for row in rows} | {row.format for row in rows}
     return [
         Row(name, name, None, NOT_RUN, f"required, but nothing in this bundle is or runs on {name}", required=True)
         for name in require
-        if name not in spoken
+        if name not in names_with_rows
     ]

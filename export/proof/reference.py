@@ -1,4 +1,4 @@
-"""Run the live model on golden inputs: what it returns is what every artifact is compared with."""
+"""Run the live model on golden inputs: its outputs are the reference of every artifact."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.parity.golden import Case
-from export.parity.noise_floor import unsteady_rows
+from export.parity.noise_floor import find_unstable_rows
 from export.parity.policy import Policy
 from export.runners.lib import protocol
 from export.runners.lib.calls import run_endpoint
@@ -26,11 +26,11 @@ def run_reference(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Ru
         cases: Golden cases by endpoint; their `outputs` are filled in.
 
     Returns:
-        The live model as a run, with what is needed to measure its noise.
+        The live model as a run, with the variants that the noise floor is measured on.
     """
-    with quiet_stderr():  # decoders write to it what they raise anyway
+    with quiet_stderr():  # decoders also log the errors that they raise
         run = _run(contract, cases)
-        gc.collect()  # so that what TensorFlow says of calls that raised is said here
+        gc.collect()  # so that TensorFlow logs about calls that raised while stderr is silenced
     return run
 
 
@@ -41,15 +41,15 @@ def _run(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Run:
     run = Run(report={"versions": {"keras": keras.__version__, "tensorflow": tf.__version__}})
     for endpoint in contract.endpoints:
         name = endpoint.name
-        facts = ("name", "judged", "inputs", "chain", "rows")
-        plain = [{key: getattr(case, key) for key in facts} for case in cases[name]]
+        keys = ("name", "inputs", "chain", "rows")
+        plain = [{key: getattr(case, key) for key in keys} | {"judged": case.compared} for case in cases[name]]
         run.arrays[name], run.errors[name] = run_endpoint(
             _functions(endpoint), plain, endpoint.batch, measure_noise=True
         )
         for case in cases[name]:
             prefix = f"{case.name}/main/"
             case.outputs = {k[len(prefix) :]: v for k, v in run.arrays[name].items() if k.startswith(prefix)}
-            case.unsteady = unsteady_rows(case, run.arrays[name], Policy())
+            case.unstable_rows = find_unstable_rows(case, run.arrays[name], Policy())
     return run
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 
 def convert(job: dict[str, Any]) -> dict[str, Any]:
-    """Write the file; return {"error": why it failed or None, "unknown": operators that ONNX has not, "versions"}."""
+    """Write the file; return {"error": why it failed or None, "unknown": operators that ONNX lacks, "versions"}."""
     versions = {name: importlib.metadata.version(name) for name in ("tf2onnx", "onnx", "tensorflow")}
     Path(job["out"]).parent.mkdir(exist_ok=True)
     sys.argv = ["tf2onnx", "--saved-model", job["saved_model"], "--output", job["out"]]
@@ -25,27 +25,27 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
         tf2onnx.main()
         return {"error": None, "unknown": unknown(job["out"]), "versions": versions}
     except Exception as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
-        return {"error": said, "unknown": [], "versions": versions}
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
+        return {"error": message, "unknown": [], "versions": versions}
 
 
 def unknown(file: str) -> list[str]:
-    """Return the operators that ONNX does not know: tf2onnx leaves those of TensorFlow where it has no other."""
+    """Return the operators that ONNX does not define: tf2onnx keeps TensorFlow operators that it cannot convert."""
     import onnx
 
-    found, graphs = set(), [onnx.load(file).graph]
+    operators, graphs = set(), [onnx.load(file).graph]
     for graph in graphs:
         for node in graph.node:
             if node.domain in ("", "ai.onnx", "ai.onnx.ml") and not onnx.defs.has(node.op_type, node.domain):
-                found.add(node.op_type)
+                operators.add(node.op_type)
             graphs += [inner for attribute in node.attribute for inner in (*attribute.graphs, attribute.g)]
-    return sorted(found)
+    return sorted(operators)
 
 
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     Path(job["result"]).write_text(json.dumps(convert(job)))

@@ -43,7 +43,7 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quantise(converter: Any, job: dict[str, Any]) -> None:
-    """Set the converter to the precision of the job; inputs and outputs stay float, so that the contract holds."""
+    """Set the converter to the precision of the job; inputs and outputs stay float, as the contract declares them."""
     import tensorflow as tf
 
     if not job.get("quantize"):
@@ -69,7 +69,7 @@ def _rows(calibration: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     Path(job["result"]).write_text(json.dumps(convert(job)))

@@ -1,4 +1,4 @@
-"""Run the signatures of a SavedModel by the loader that TF Serving calls, with no Python TensorFlow in the process."""
+"""Run the signatures of a SavedModel with the C++ loader of TF Serving, without Python TensorFlow in the process."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     """Load a SavedModel and return its signatures.
 
     Raises:
-        ValueError: If a signature of the contract is not in it, or it has no variables: TensorFlow takes such a folder
-            and raises at the first request only.
+        ValueError: If a signature of the contract is missing, or the variables are: TensorFlow loads such a folder and
+            raises at the first request only.
     """
     path = Path(artifact["path"])
     if not (path / "variables" / "variables.index").is_file():
@@ -38,7 +38,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
 
 
 def versions() -> dict[str, str]:
-    """Return the version of what ran."""
+    """Return the version of the runtime."""
     return {"tensorflow C API": c_api.version()}
 
 

@@ -43,17 +43,20 @@ def _holds_weights(path: Path) -> bool:
     """Return whether a .keras file holds any array that is not an optimizer's."""
     import h5py
 
-    found: list[str] = []
+    names: list[str] = []
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
-        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return any(not name.startswith("optimizer") for name in found)
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return any(not name.startswith("optimizer") for name in names)
 
 
 def _by_plain_name() -> dict[str, Any]:
-    """Return the registered classes by plain name, for HDF5 names a subclassed model without its package."""
+    """Return the registered classes by plain name, because HDF5 files omit the package of a subclassed model."""
     import keras
 
-    return {getattr(thing, "__name__", key): thing for key, thing in keras.saving.get_custom_objects().items()}
+    return {
+        getattr(registered, "__name__", key): registered
+        for key, registered in keras.saving.get_custom_objects().items()
+    }
 
 
 def _rebuild(path: Path, artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
@@ -96,7 +99,7 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Fun
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what ran."""
+    """Return the versions of the runtime."""
     import keras
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Run the signatures of a TFLite file in LiteRT, which knows the builtin operators only."""
+"""Run the signatures of a TFLite file in LiteRT, which has builtin operators only."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
 
     interpreter = Interpreter(model_path=str(artifact["path"]))
     present = interpreter.get_signature_list()
-    if not present:  # a stranger's file: the one function it has goes by the names of its tensors
-        return {endpoint["name"]: {"main": _unsigned(interpreter)} for endpoint in artifact["endpoints"]}
+    if not present:  # a third-party file: its only function is called by the names of its tensors
+        return {endpoint["name"]: {"main": _without_signature(interpreter)} for endpoint in artifact["endpoints"]}
     missing = {e["name"] for e in artifact["endpoints"]} - set(present)
     if missing:
         raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
@@ -38,7 +38,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
 
 
-def _unsigned(interpreter: Any) -> protocol.Function:
+def _without_signature(interpreter: Any) -> protocol.Function:
     """Return the function of a file without signatures."""
     takes = {detail["name"]: detail for detail in interpreter.get_input_details()}
     returns = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
@@ -56,7 +56,7 @@ def _unsigned(interpreter: Any) -> protocol.Function:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of what ran."""
+    """Return the version of the runtime."""
     return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 
 

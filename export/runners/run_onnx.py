@@ -15,7 +15,7 @@ else:
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
-    """Load an ONNX file and return its one graph under the name of the endpoint that it is.
+    """Load an ONNX file and return its graph under the name of its endpoint.
 
     Raises:
         ValueError: If its inputs or outputs are not those of the endpoint.
@@ -25,14 +25,14 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     (endpoint,) = artifact["endpoints"]
     session = onnxruntime.InferenceSession(str(artifact["path"]), providers=["CPUExecutionProvider"])
     outputs = [tensor["name"] for tensor in endpoint["outputs"]]
-    for kind, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
-        if {t.name for t in found} != {t["name"] for t in endpoint[kind]}:
-            raise ValueError(f"the file has {kind} {sorted(t.name for t in found)}")
+    for kind, tensors in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        if {t.name for t in tensors} != {t["name"] for t in endpoint[kind]}:
+            raise ValueError(f"the file has {kind} {sorted(t.name for t in tensors)}")
     return {endpoint["name"]: {"main": lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))}}
 
 
 def versions() -> dict[str, str]:
-    """Return the version of what ran."""
+    """Return the version of the runtime."""
     return {"onnxruntime": importlib.metadata.version("onnxruntime")}
 
 

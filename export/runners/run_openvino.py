@@ -1,4 +1,4 @@
-"""Run a SavedModel in OpenVINO, which reads it by a front end of its own: a second opinion without TensorFlow."""
+"""Run a SavedModel in OpenVINO, whose own front end reads it: an implementation independent of TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if __name__ == "__main__":
 else:
     from export.runners.lib import protocol
 
-SIGNATURE = "serving_default"  # the only one that its front end reads
+SIGNATURE = "serving_default"  # the only signature that its front end reads
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else AMX machines compute in bfloat16
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
-    """Load a SavedModel and return its default signature; others, and strings, it cannot run."""
+    """Load a SavedModel and return its default signature; OpenVINO runs no other signatures and no strings."""
     endpoints = [e for e in artifact["endpoints"] if e["name"] == SIGNATURE and not _strings(e)]
     if not endpoints:
         return {}
@@ -40,7 +40,7 @@ def _strings(endpoint: dict[str, Any]) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of what ran."""
+    """Return the version of the runtime."""
     return {"openvino": importlib.metadata.version("openvino")}
 
 

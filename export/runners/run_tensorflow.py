@@ -1,4 +1,4 @@
-"""Run the signatures of a SavedModel in a fresh TensorFlow, without any of the code that made it."""
+"""Run the signatures of a SavedModel in a fresh TensorFlow, without the code of the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
             return {k: v.numpy() for k, v in outputs.items()}
 
-        call.keep_alive = loaded  # a signature does not hold the variables it reads
+        call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
 
     missing = {e["name"] for e in artifact["endpoints"]} - set(loaded.signatures)
@@ -48,7 +48,7 @@ def check(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Functio
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what ran."""
+    """Return the versions of the runtime."""
     import tensorflow as tf
 
     return {"tensorflow": tf.__version__}

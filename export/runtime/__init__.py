@@ -1,1 +1,1 @@
-"""Which runtimes there are, and how a fresh process is started, bounded and read."""
+"""The available runtimes, and how fresh processes are started, limited and read."""

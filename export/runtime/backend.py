@@ -1,4 +1,4 @@
-"""Bring in TensorFlow and Keras, quietly, and only when they are needed."""
+"""Import TensorFlow and Keras when they are needed, without log output."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from export.errors import ExportError, MissingError
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere: TensorFlow's C++ writes to it whatever the log level says."""
+    """Redirect file descriptor 2 to /dev/null: TensorFlow's C++ code writes to it regardless of the log level."""
     sys.stderr.flush()
     saved = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
         sys.stderr.flush()
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(nowhere)
+        os.close(devnull)
 
 
 def load_tensorflow() -> Any:

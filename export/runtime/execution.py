@@ -1,4 +1,4 @@
-"""Run the artifacts of a bundle, one process per runtime, and again without the artifact that brought it down."""
+"""Run the artifacts of a bundle, one process per runtime, restarted without an artifact that crashed it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from export.runtime.runtimes import Runtime
 
 @dataclass
 class Run:
-    """What came of one artifact in one runtime.
+    """The result of one artifact in one runtime.
 
     Attributes:
-        problem: How its process ended if it did not end well, else None.
-        timed_out: Whether it was stopped for taking too long.
-        report: What the runner wrote about it; empty if the process died.
-        arrays: What ran, by endpoint and then "<case>/<variant>/<output>".
-        errors: What raised, by endpoint and then "<case>/<variant>".
+        problem: How its process failed, or None.
+        timed_out: Whether it exceeded the time limit.
+        report: The report of the runner; empty if the process crashed.
+        arrays: Outputs by endpoint and then "<case>/<variant>/<output>".
+        errors: Error messages by endpoint and then "<case>/<variant>".
     """
 
     problem: str | None = None
@@ -46,50 +46,55 @@ def run_all(
     golden: Path | None = None,
     again_with: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[tuple[str, str], Run]:
-    """Run every artifact in every runtime that the plan names, in parallel up to the cores.
+    """Run every artifact in its runtimes, in as many parallel processes as there are cores.
 
     Args:
         folder: The bundle.
         contract: Its contract.
-        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, each beside other work.
-        modules: Modules that hold classes of the model, which Keras files may need.
-        golden: The inputs; None for those of the bundle.
-        again_with: {runtime name: environment} of what runs a second time with other kernels. Its outputs are the
-            variant "kernels" of the first run.
+        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, in parallel.
+        modules: Modules that define classes of the model, which Keras files may need.
+        golden: The golden folder; None for that of the bundle.
+        again_with: {runtime name: environment} of runtimes that run a second time with other kernels. Its outputs are
+            the variant "kernels" of the first run.
 
     Returns:
         {(runtime name, artifact path): run}.
     """
-    found: dict[tuple[str, str], Run] = {}
-    others: dict[tuple[str, str], Run] = {}
+    runs: dict[tuple[str, str], Run] = {}
+    other_runs: dict[tuple[str, str], Run] = {}
     golden, again_with = golden or folder / "golden", again_with or {}
 
     def work(name: str, unfinished: Sequence[Future[None]], environment: Mapping[str, str] | None = None) -> None:
         wait(unfinished)
         runtime, artifacts = plan[name]
-        left = [artifact for artifact in artifacts if artifact.state is None]
+        runnable = [artifact for artifact in artifacts if artifact.state is None]
         needed = modules if set(runtime.formats) & set(KERAS_FORMATS) else ()
-        for path, run in _run_runtime(folder, contract, runtime, left, needed, golden, environment).items():
-            (found if environment is None else others)[name, path] = run
+        for path, run in _run_runtime(folder, contract, runtime, runnable, needed, golden, environment).items():
+            (runs if environment is None else other_runs)[name, path] = run
 
     with ThreadPoolExecutor(process.cores()) as pool:
-        # conversions first, for they are the longest, and what waits for them must stand behind them in the queue
+        # conversions first: they take longest, and the work that waits for them must follow them in the queue
         unfinished = {a.path: a for _, artifacts in plan.values() for a in artifacts if a.finish}
         finishing = {path: pool.submit(artifact.finish) for path, artifact in unfinished.items()}
         for artifact in unfinished.values():
             artifact.finish = None
-        behind = {name: [finishing[a.path] for a in plan[name][1] if a.path in finishing] for name in plan}
-        working = [pool.submit(work, name, behind[name]) for name in sorted(plan, key=lambda name: len(behind[name]))]
-        working += [pool.submit(work, name, behind[name], again_with[name]) for name in plan if name in again_with]
+        prerequisites = {name: [finishing[a.path] for a in plan[name][1] if a.path in finishing] for name in plan}
+        working = [
+            pool.submit(work, name, prerequisites[name])
+            for name in sorted(plan, key=lambda name: len(prerequisites[name]))
+        ]
+        working += [
+            pool.submit(work, name, prerequisites[name], again_with[name]) for name in plan if name in again_with
+        ]
     for future in [*finishing.values(), *working]:
         future.result()
-    for key, run in others.items():
-        _add_kernels(found[key], run)
-    return found
+    for key, run in other_runs.items():
+        _add_kernels(runs[key], run)
+    return runs
 
 
 def _add_kernels(run: Run, other: Run) -> None:
-    """Add what other kernels made of the judged inputs to a run."""
+    """Add the outputs of other kernels to a run."""
     for endpoint, arrays in other.arrays.items():
         for key, value in arrays.items():
             case, variant, output = key.split("/", 2)
@@ -107,7 +112,7 @@ def _run_runtime(
     environment: Mapping[str, str] | None,
 ) -> dict[str, Run]:
     runs: dict[str, Run] = {}
-    while left := [artifact for artifact in artifacts if artifact.path not in runs]:
+    while remaining := [artifact for artifact in artifacts if artifact.path not in runs]:
         with tempfile.TemporaryDirectory(prefix=f"{runtime.name}-") as scratch:
             results = Path(scratch) / "results"
             results.mkdir()
@@ -115,16 +120,16 @@ def _run_runtime(
                 "golden": str(golden.resolve()),
                 "results": str(results),
                 "modules": list(modules),
-                "artifacts": [_order(folder, contract, runtime, artifact) for artifact in left],
+                "artifacts": [_job_entry(folder, contract, runtime, artifact) for artifact in remaining],
             }
             packages = sorted({name.partition(".")[0] for name in modules})
-            ended = process.run_script(runtime.script, job, Path(scratch), packages, environment)
-            for artifact in left:
+            result = process.run_script(runtime.script, job, Path(scratch), packages, environment)
+            for artifact in remaining:
                 if (run := _collect(results, artifact)) is not None:
                     runs[artifact.path] = run
-        blamed = next((artifact for artifact in left if artifact.path not in runs), None)
-        if blamed is not None:
-            runs[blamed.path] = Run(ended.problem or "ended without a result", ended.timed_out)
+        crashed = next((artifact for artifact in remaining if artifact.path not in runs), None)
+        if crashed is not None:
+            runs[crashed.path] = Run(result.problem or "ended without a result", result.timed_out)
     return runs
 
 
@@ -132,7 +137,7 @@ def _id(artifact: Artifact) -> str:
     return artifact.path.replace("/", "-")
 
 
-def _order(folder: Path, contract: Contract, runtime: Runtime, artifact: Artifact) -> dict[str, Any]:
+def _job_entry(folder: Path, contract: Contract, runtime: Runtime, artifact: Artifact) -> dict[str, Any]:
     return {
         "id": _id(artifact),
         "format": artifact.format,
@@ -150,8 +155,8 @@ def _collect(results: Path, artifact: Artifact) -> Run | None:
     report = json.loads(report_file.read_text())
     run = Run(report=report)
     arrays = protocol.read_arrays(results / f"{_id(artifact)}.npz")
-    for found, target in ((arrays, run.arrays), (report["errors"], run.errors)):
-        for key, value in found.items():
+    for values, target in ((arrays, run.arrays), (report["errors"], run.errors)):
+        for key, value in values.items():
             endpoint, _, rest = key.partition("/")
             target.setdefault(endpoint, {})[rest] = value
     return run

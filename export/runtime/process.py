@@ -1,4 +1,4 @@
-"""Run a script in a fresh process that cannot take more time or memory than it is given, nor take us down with it."""
+"""Run a script in a fresh process with limits of time and memory, isolated from this process."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from typing import Any
 from export.runtime import onednn
 
 RUNNERS = Path(__file__).parent.parent / "runners"
-TIMEOUT = 900.0  # seconds for one process; a model that needs longer can be given more by EXPORT_TIMEOUT
+TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a process ended.
+class ProcessResult:
+    """The result of a process.
 
     Attributes:
-        problem: None if it ended well, else one clause, such as "crashed with SIGSEGV".
-        timed_out: Whether it was stopped for taking too long.
+        problem: None if it succeeded, else one clause, such as "crashed with SIGSEGV".
+        timed_out: Whether it exceeded the time limit.
         seconds: Wall time.
     """
 
@@ -41,8 +41,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def memory_bound() -> int | None:
-    """Return the memory in bytes that one process may take: nine tenths of the machine."""
+def memory_limit() -> int | None:
+    """Return the memory limit of one process in bytes: nine tenths of the machine."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
     except (AttributeError, ValueError, OSError):
@@ -55,18 +55,18 @@ def run_script(
     folder: Path,
     packages: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
-) -> Ended:
+) -> ProcessResult:
     """Run `runners/<script>` on a job in a fresh process and wait for it.
 
     Args:
         script: File name in the runners folder.
-        job: The job, written to `folder` as JSON together with a "memory" bound.
+        job: The job, written to `folder` as JSON together with a "memory" limit.
         folder: An empty or shared scratch folder; the log stays there.
-        packages: Top-level packages that the process may import from where this process would find them.
-        environment: Variables that the process has beside or instead of those of this process.
+        packages: Top-level packages that the process may import from the locations where this process finds them.
+        environment: Environment variables added to, or replacing, those of this process.
     """
     job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
-    job_file.write_text(json.dumps(job | {"memory": memory_bound()}))
+    job_file.write_text(json.dumps(job | {"memory": memory_limit()}))
     timeout = float(os.environ.get("EXPORT_TIMEOUT", TIMEOUT))
     started = time.monotonic()
     with log_file.open("wb") as log:
@@ -81,19 +81,19 @@ def run_script(
         )
         try:
             code = process.wait(timeout)
-        except BaseException as error:  # also on Ctrl-C: leave no process behind
+        except BaseException as error:  # also on Ctrl-C: do not leave the process running
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            return Ended(f"stopped after {timeout:g} s", True, time.monotonic() - started)
+            return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
     seconds = time.monotonic() - started
     if code == 0:
-        return Ended(None, False, seconds)
+        return ProcessResult(None, False, seconds)
     how = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = log_file.read_text(errors="replace").strip().splitlines()
-    return Ended(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
+    return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
 
 
 def _environment(packages: Iterable[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The runtimes that can run an artifact, and what is installed of them."""
+"""The runtimes that can run an artifact, and whether they are installed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Runtime:
     """A runtime and its runner.
 
     Attributes:
-        name: As in rows of a certificate and in --runtime.
+        name: Name in the rows of a certificate and in --runtime.
         script: File name in `export/runners`.
-        distribution: The package that brings it, for versions and for advice.
+        distribution: The distribution that contains it, for versions and installation hints.
         module: The module whose presence shows that it is installed.
         formats: The formats it runs.
         required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
-            was asked for by name.
+            was requested by name.
         measures_noise: The formats on which it measures the noise floor.
-        library: A file in the module's folder that it needs and that not every build brings, or None. Without it the
+        library: A file in the module's folder that it needs and that not every build contains, or None. Without it the
             runtime is not required.
-        imports: The frameworks that its process may hold.
-        extra: Whether it is a second opinion: it may leave endpoints out, and blames nobody unless it is required.
+        imports: The frameworks that its process may import.
+        extra: Whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required.
     """
 
     name: str

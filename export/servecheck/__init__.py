@@ -1,4 +1,4 @@
-"""Would TF Serving take it? One file per level, each pass, fail or not_run; only the server itself can say yes."""
+"""Check whether TF Serving can serve a base path. One file per level, each pass, fail or not_run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from export.artifacts import refuse
+from export.artifacts import check_trusted
 from export.errors import ExportError, MissingError
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
@@ -20,7 +20,7 @@ REQUIRED = ("structure", "loader", "poller", "wire")
 
 @dataclass
 class Report:
-    """All levels of a base path."""
+    """The result of all levels for a base path."""
 
     base_path: str
     version: int | None
@@ -40,15 +40,15 @@ class Report:
         """Return 0 for pass, 1 for fail, 3 for incomplete."""
         return EXIT_CODES[self.verdict]
 
-    def sentence(self) -> str:
-        """Return what may be said of it. That TF Serving takes it, only TF Serving can say."""
+    def summary(self) -> str:
+        """Return a summary. Only the level that runs TF Serving itself can report that it serves the model."""
         served = any(level.name == "server" and level.state == PASS for level in self.levels)
         if self.verdict == PASS and served:
             return f"TF Serving: pass (version {self.version} was served and answered)"
         if self.verdict == PASS:
             return "every level that can run here passed; TF Serving itself was not run"
-        blamed = [level for level in self.levels if level.state == (FAIL if self.verdict == FAIL else NOT_RUN)]
-        return f"{self.verdict}: {blamed[0].name}: {blamed[0].reason}"
+        decisive = [level for level in self.levels if level.state == (FAIL if self.verdict == FAIL else NOT_RUN)]
+        return f"{self.verdict}: {decisive[0].name}: {decisive[0].reason}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
@@ -67,39 +67,46 @@ def check_serving(
     """Check the version that TF Serving would pick from a base path, level by level.
 
     Args:
-        base_path: The folder of one model's versions, ours or a stranger's.
-        require: More levels without which the verdict is incomplete.
+        base_path: The folder of one model's versions, also of third parties.
+        require: Additional levels without which the verdict is incomplete.
         kills: How many publishes are killed in the poller level.
-        trust: Operators that may be run although they are not on the list of inference operators.
-        progress: Told of each stage.
+        trust: Operators that may run although they are not on the list of inference operators.
+        progress: Called with a short description of each stage.
 
     Raises:
-        MissingError: If `base_path` is not there.
+        MissingError: If `base_path` does not exist.
         ExportError: If it is a version instead of the folder of versions, or a level is unknown.
-        CheckFailed: If the model can act and is not trusted.
+        CheckFailed: If the model can execute code and is not trusted.
+
+    Example:
+        >>> report = check_serving("served", kills=1)
+        >>> report.levels[0].name, report.levels[0].state
+        ('structure', 'pass')
+        >>> report.verdict
+        'pass'
     """
     from export.servecheck import independent, loader, poller, server, structure, warmup, wire
 
-    base, tell = Path(base_path), progress or (lambda text: None)
+    base, report = Path(base_path), progress or (lambda text: None)
     check_names(require, LEVELS, "level")
     if not base.is_dir():
         raise MissingError(f"there is no base path {base}; publish a bundle there first")
     if (base / "saved_model.pb").exists():
         raise ExportError(f"{base} is a version; give the folder of versions, {base.resolve().parent}")
-    needed = {*REQUIRED, *require}
-    tell("structure")
+    required = {*REQUIRED, *require}
+    report("structure")
     first, subject = structure.check(base)
     levels = [first]
     if subject is not None:
-        refuse(subject.description, trust)
+        check_trusted(subject.description, trust)
         subject.kills = kills
-        tell("running it in every runtime")
+        report("running it in every runtime")
         run(subject)
         for level in (loader, warmup, poller, wire, independent, server):
-            tell(level.__name__.rpartition(".")[2])
+            report(level.__name__.rpartition(".")[2])
             levels.append(level.check(subject))
     else:
-        levels += [Level(name, NOT_RUN, "the structure does not hold") for name in LEVELS[1:]]
+        levels += [Level(name, NOT_RUN, "the structure is invalid") for name in LEVELS[1:]]
     for level in levels:
-        level.required = level.name in needed
+        level.required = level.name in required
     return Report(str(base), subject.version if subject else None, levels)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from export.servecheck.loader import judge_against_tensorflow
+from export.servecheck.loader import compare_with_tensorflow
 from export.servecheck.subject import Level, Subject
 
 RUNTIME = "openvino"
 
 
 def check(subject: Subject) -> Level:
-    """Judge what OpenVINO returned against what TensorFlow returned."""
-    return judge_against_tensorflow(subject, "independent", RUNTIME, "openvino is not installed; pip install openvino")
+    """Compare the outputs of OpenVINO with those of TensorFlow."""
+    return compare_with_tensorflow(subject, "independent", RUNTIME, "openvino is not installed; pip install openvino")

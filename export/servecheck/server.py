@@ -1,4 +1,4 @@
-"""Level 7: the real tensorflow_model_server, where its path is in the environment."""
+"""Level 7: tensorflow_model_server itself, if its path is in the environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from export.contract import Endpoint
-from export.parity.comparison import judge_output
+from export.parity.comparison import compare_output
 from export.parity.golden import Case
 from export.parity.policy import Policy
 from export.proof.certificate import FAIL, NOT_RUN, PASS
@@ -26,34 +26,36 @@ from export.runners.lib import rest
 from export.servecheck.subject import Level, Subject
 
 VARIABLE = "TENSORFLOW_MODEL_SERVER"
-STARTING = 120.0  # seconds until the version must be available
+START_TIMEOUT = 120.0  # seconds until the version must be available
 
 
 def check(subject: Subject) -> Level:
     """Start the server on the base path, wait until it serves the version, and send it every golden call."""
-    wanted = os.environ.get(VARIABLE)
-    if not wanted:
+    program = os.environ.get(VARIABLE)
+    if not program:
         return Level("server", NOT_RUN, f"set {VARIABLE} to the path of tensorflow_model_server to run it")
-    binary = shutil.which(wanted)
+    binary = shutil.which(program)
     if binary is None:
-        return Level("server", NOT_RUN, f"{VARIABLE} is {wanted}, which is no program")
+        return Level("server", NOT_RUN, f"{VARIABLE} is {program}, which is not a program")
     with (
         tempfile.TemporaryDirectory(prefix="model-server-") as scratch,
         _serving(binary, subject, Path(scratch)) as url,
     ):
         if isinstance(url, Exception):
             return Level("server", FAIL, str(url))
-        found, calls = [], 0
+        messages, calls = [], 0
         for endpoint in subject.endpoints:
             for case in (c for c in subject.cases[endpoint.name] if c.outputs):
                 calls += 1
-                found += [f"{endpoint.name}: {text}" for text in _ask(url, endpoint, case)]
-    return Level("server", FAIL if found else PASS, found[0] if found else None, f"{calls} calls by REST to {binary}")
+                messages += [f"{endpoint.name}: {text}" for text in _predict(url, endpoint, case)]
+    return Level(
+        "server", FAIL if messages else PASS, messages[0] if messages else None, f"{calls} calls by REST to {binary}"
+    )
 
 
 @contextlib.contextmanager
 def _serving(binary: str, subject: Subject, scratch: Path) -> Iterator[str | Exception]:
-    """Give the URL of the model once it is available, or what went wrong."""
+    """Yield the URL of the model once it is available, or an exception."""
     name, (rest_port, grpc_port) = "model", _free_ports()
     command = [binary, f"--rest_api_port={rest_port}", f"--port={grpc_port}", f"--model_name={name}"]
     command.append(f"--model_base_path={subject.base.resolve()}")
@@ -79,7 +81,7 @@ def _free_ports() -> list[int]:
 
 def _wait(process: subprocess.Popen[bytes], url: str, version: int) -> str | None:
     """Wait until the version is available; return why it is not."""
-    end = time.monotonic() + STARTING
+    end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         if process.poll() is not None:
             return f"the server ended with exit code {process.returncode}"
@@ -91,11 +93,11 @@ def _wait(process: subprocess.Popen[bytes], url: str, version: int) -> str | Non
             if states.get(str(version)) == "END":
                 return f"the server refused version {version}"
         time.sleep(0.2)
-    return f"version {version} was not available after {STARTING:g} s"
+    return f"version {version} was not available after {START_TIMEOUT:g} s"
 
 
-def _ask(url: str, endpoint: Endpoint, case: Case) -> list[str]:
-    """Send one call and judge the answer. A batch that is fixed is sent in parts."""
+def _predict(url: str, endpoint: Endpoint, case: Case) -> list[str]:
+    """Send one call and compare the response. A fixed batch size is sent in parts."""
     rows = len(next(iter(case.inputs.values())))
     size = endpoint.batch or max(rows, 1)
     dtypes = {name: value.dtype for name, value in case.outputs.items()}
@@ -103,21 +105,21 @@ def _ask(url: str, endpoint: Endpoint, case: Case) -> list[str]:
     try:
         for start in range(0, rows, size):
             inputs = {name: value[start : start + size] for name, value in case.inputs.items()}
-            answer = _http(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
-            parts.append(rest.decode_response(answer, dtypes))
+            response = _http(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
+            parts.append(rest.decode_response(response, dtypes))
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in dtypes}
     except (OSError, rest.NotJson, KeyError, ValueError) as error:
         return [f"case {case.name}: {error}"]
     policy = Policy()
-    return [text for name in dtypes for text in judge_output(case, name, outputs[name], 0.0, policy)]
+    return [text for name in dtypes for text in compare_output(case, name, outputs[name], 0.0, policy)]
 
 
 def _http(url: str, body: str | None = None) -> str:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is on this machine
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the server is on this machine
     try:
-        with opener.open(url, body.encode() if body is not None else None, timeout=60) as answer:
-            return answer.read().decode()
+        with opener.open(url, body.encode() if body is not None else None, timeout=60) as response:
+            return response.read().decode()
     except urllib.error.HTTPError as error:
         raise rest.NotJson(
-            f"the server answered {error.code}: {error.read().decode(errors='replace')[:200]}"
+            f"the server returned {error.code}: {error.read().decode(errors='replace')[:200]}"
         ) from error

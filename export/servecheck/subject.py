@@ -1,4 +1,4 @@
-"""What the levels look at, and what each of them says."""
+"""The subject of the levels, and the result of a level."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.artifacts import Description, describe
-from export.artifacts.calling import check_drawable, endpoints_of, run_foreign
+from export.artifacts.calling import check_samplable, endpoints_of, run_artifact
 from export.contract import Endpoint
 from export.formats.saved_model_versions import served_versions
 from export.parity.golden import Case, cases_for
@@ -19,13 +19,13 @@ KILLS = 10
 
 @dataclass
 class Level:
-    """What one level found.
+    """The result of one level.
 
     Attributes:
         name: One of `LEVELS`.
         state: pass, fail or not_run.
         reason: What failed, or why it did not run, or None.
-        details: What was done, in a few words.
+        details: A short description of the check.
         required: Whether the verdict is incomplete without it.
     """
 
@@ -38,17 +38,17 @@ class Level:
 
 @dataclass
 class Subject:
-    """What the levels look at: the version that TF Serving would pick, and what running it gave.
+    """The version that TF Serving would serve, and its outputs.
 
     Attributes:
         base: The base path.
         version: The number of the newest version.
         folder: Its folder.
-        description: What its graph says.
+        description: The contents of its graph.
         endpoints: Its signatures.
-        cases: Legal inputs of each; outputs as Python's TensorFlow gave them.
-        runs: By runtime.
-        kills: How many publishes the poller level kills.
+        cases: Legal inputs by endpoint, with the outputs of Python TensorFlow.
+        runs: Runs by runtime.
+        kills: Number of publishers that the poller level kills.
     """
 
     base: Path
@@ -62,37 +62,37 @@ class Subject:
 
 
 def newest(base: Path) -> tuple[int, Path] | None:
-    """Return the version that TF Serving picks with its default policy, or None."""
-    found = served_versions(base)
-    return (max(found), base / found[max(found)][0]) if found else None
+    """Return the version that TF Serving serves by default, or None."""
+    versions = served_versions(base)
+    return (max(versions), base / versions[max(versions)][0]) if versions else None
 
 
 def subject_of(base: Path, version: int, folder: Path) -> Subject:
-    """Return what is checked, before anything has run.
+    """Return the subject before anything has run.
 
     Raises:
-        ExportError: If the graph cannot be read, or its inputs cannot be made up.
+        ExportError: If the graph cannot be read, or its inputs cannot be generated.
     """
     description = describe(folder)
     endpoints = endpoints_of(description)
     for endpoint in endpoints:
-        check_drawable(endpoint, folder)
-    cases = {e.name: [case for case in cases_for(e) if case.judged] for e in endpoints}
+        check_samplable(endpoint, folder)
+    cases = {e.name: [case for case in cases_for(e) if case.compared] for e in endpoints}
     return Subject(base, version, folder, description, endpoints, cases)
 
 
 def run(subject: Subject) -> None:
-    """Run the version in every runtime that there is, and put what TensorFlow gave into the cases."""
-    able = [r for r in RUNTIMES.values() if "saved_model" in r.formats and r.version]
-    subject.runs = run_foreign(subject.folder, "saved_model", subject.endpoints, subject.cases, able)
+    """Run the version in every installed runtime, and add the outputs of TensorFlow to the cases."""
+    runtimes = [r for r in RUNTIMES.values() if "saved_model" in r.formats and r.version]
+    subject.runs = run_artifact(subject.folder, "saved_model", subject.endpoints, subject.cases, runtimes)
     arrays = subject.runs["tensorflow"].arrays
     for name, cases in subject.cases.items():
         for case in cases:
             prefix = f"{case.name}/main/"
-            found = arrays.get(name, {})
-            case.outputs = {key[len(prefix) :]: value for key, value in found.items() if key.startswith(prefix)}
+            outputs = arrays.get(name, {})
+            case.outputs = {key[len(prefix) :]: value for key, value in outputs.items() if key.startswith(prefix)}
 
 
 def problem_of(run: Run) -> str | None:
-    """Return why a run gave nothing, or None."""
+    """Return why a run has no outputs, or None."""
     return run.problem or run.report.get("error")

@@ -1,4 +1,4 @@
-"""Level 3: the warm-up records, replayed. One that does not fit makes TF Serving refuse the version."""
+"""Level 3: replay of the warm-up records. An invalid record makes TF Serving reject the version."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from export.servecheck.subject import Level, Subject, problem_of
 
 
 def check(subject: Subject) -> Level:
-    """Say what the replay in TensorFlow's process found."""
+    """Report the result of the replay in TensorFlow's process."""
     if not (subject.folder / WARMUP).is_file():
         return Level("warmup", NOT_RUN, f"the version has no {WARMUP}")
     run = subject.runs["tensorflow"]
     if problem := problem_of(run):
         return Level("warmup", FAIL, f"TensorFlow cannot run it: {problem}")
-    found = run.report["findings"]
-    return Level("warmup", FAIL if found else PASS, found[0] if found else None, "every record replayed")
+    messages = run.report["findings"]
+    return Level("warmup", FAIL if messages else PASS, messages[0] if messages else None, "every record replayed")

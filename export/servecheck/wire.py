@@ -1,4 +1,4 @@
-"""Level 5: the wire contract. Every golden call must survive as JSON by the REST rules, and as gRPC protos."""
+"""Level 5: serialization. Every golden call is encoded and decoded as JSON by the REST rules and as gRPC protos."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from export.servecheck.subject import Level, Subject
 
 
 def check(subject: Subject) -> Level:
-    """Send each golden call through JSON and through protos, and compare what arrives."""
-    found, calls = [], 0
+    """Encode and decode each golden call as JSON and as protos, and compare the values."""
+    messages, calls = [], 0
     for endpoint in subject.endpoints:
         for case in (c for c in subject.cases[endpoint.name] if c.outputs):
             calls += 1
-            found += [f"{endpoint.name}, case {case.name}: {text}" for text in _check(subject, endpoint, case)]
-    reason = found[0] if found else None
-    return Level("wire", FAIL if found else PASS, reason, f"{calls} calls as JSON and as PredictRequest")
+            messages += [f"{endpoint.name}, case {case.name}: {text}" for text in _check(subject, endpoint, case)]
+    reason = messages[0] if messages else None
+    return Level("wire", FAIL if messages else PASS, reason, f"{calls} calls as JSON and as PredictRequest")
 
 
 def _check(subject: Subject, endpoint: Endpoint, case: Case) -> Iterator[str]:
     try:
         body = rest.encode_request(case.inputs, endpoint.name)
-        arrived = rest.decode_request(body, {t.name: t.dtype for t in endpoint.inputs})
-        yield from _compare(case.inputs, arrived, "JSON request")
-        answer = rest.decode_response(
+        decoded = rest.decode_request(body, {t.name: t.dtype for t in endpoint.inputs})
+        yield from _compare(case.inputs, decoded, "JSON request")
+        response = rest.decode_response(
             rest.encode_response(case.outputs), {name: value.dtype for name, value in case.outputs.items()}
         )
-        yield from _compare(case.outputs, answer, "JSON response")
+        yield from _compare(case.outputs, response, "JSON response")
     except rest.NotJson as error:
         yield str(error)
-    yield from _compare(case.inputs, _through_request(subject, endpoint, case), "PredictRequest")
-    yield from _compare(case.outputs, _through_response(case), "PredictResponse")
+    yield from _compare(case.inputs, _as_predict_request(subject, endpoint, case), "PredictRequest")
+    yield from _compare(case.outputs, _as_predict_response(case), "PredictResponse")
 
 
-def _through_request(subject: Subject, endpoint: Endpoint, case: Case) -> dict[str, np.ndarray]:
+def _as_predict_request(subject: Subject, endpoint: Endpoint, case: Case) -> dict[str, np.ndarray]:
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
 
@@ -49,28 +49,28 @@ def _through_request(subject: Subject, endpoint: Endpoint, case: Case) -> dict[s
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
     for name, value in case.inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype=dtypes[name]))
-    arrived = predict_pb2.PredictRequest.FromString(request.SerializeToString())
-    return {name: tf.make_ndarray(proto) for name, proto in arrived.inputs.items()}
+    decoded = predict_pb2.PredictRequest.FromString(request.SerializeToString())
+    return {name: tf.make_ndarray(proto) for name, proto in decoded.inputs.items()}
 
 
-def _through_response(case: Case) -> dict[str, np.ndarray]:
+def _as_predict_response(case: Case) -> dict[str, np.ndarray]:
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
 
     response = predict_pb2.PredictResponse()
     for name, value in case.outputs.items():
         response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-    arrived = predict_pb2.PredictResponse.FromString(response.SerializeToString())
-    return {name: tf.make_ndarray(proto) for name, proto in arrived.outputs.items()}
+    decoded = predict_pb2.PredictResponse.FromString(response.SerializeToString())
+    return {name: tf.make_ndarray(proto) for name, proto in decoded.outputs.items()}
 
 
-def _compare(sent: dict[str, np.ndarray], arrived: dict[str, np.ndarray], what: str) -> Iterator[str]:
-    if set(sent) != set(arrived):
-        yield f"a {what} with {', '.join(sorted(sent))} arrives with {', '.join(sorted(arrived))}"
+def _compare(values: dict[str, np.ndarray], decoded: dict[str, np.ndarray], what: str) -> Iterator[str]:
+    if set(values) != set(decoded):
+        yield f"a {what} with {', '.join(sorted(values))} is decoded with {', '.join(sorted(decoded))}"
         return
-    for name, value in sent.items():
-        other = arrived[name]
+    for name, value in values.items():
+        other = decoded[name]
         if value.shape != other.shape:
-            yield f"{name} of shape {value.shape} arrives in a {what} as {other.shape}"
+            yield f"{name} of shape {value.shape} is decoded from a {what} as {other.shape}"
         elif not np.array_equal(value, other, equal_nan=value.dtype.kind == "f"):
-            yield f"{name} arrives in a {what} with other values"
+            yield f"{name} is decoded from a {what} with other values"

@@ -1,4 +1,4 @@
-"""Augmentation on whole batches, keyed by example, and policies of it. Importing this imports no TensorFlow."""
+"""Augmentation of batches, keyed by example, and policies. Importing this package does not import TensorFlow."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs TensorFlow when it is first asked for (PEP 562)."""
+    """Import names that need TensorFlow on first access (PEP 562)."""
     if name in __all__:
-        home = "policies" if name in ("POLICIES", "policy") else "ops"
-        return getattr(importlib.import_module(f"pipelines.augment.{home}"), name)
+        module = "policies" if name in ("POLICIES", "policy") else "ops"
+        return getattr(importlib.import_module(f"pipelines.augment.{module}"), name)
     raise AttributeError(f"module 'pipelines.augment' has no attribute {name!r}")

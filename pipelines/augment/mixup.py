@@ -1,4 +1,4 @@
-"""Mixup: examples that are part one picture, part another, and so are their labels."""
+"""Mixup: convex combinations of two images and of their labels."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import tensorflow as tf
 
 from pipelines import stateless_random
 
-_MIX = 7  # salt, beside those of `pipelines.augment`
+_MIX = 7  # stream id, besides those of `pipelines.augment.ops`
 _STEPS = 1024
 
 
 def mixup(batch: tuple[Any, ...], keys: tf.Tensor, *, num_classes: int, alpha: float = 0.2) -> tuple[Any, ...]:
-    """Mix each example with the one before it in the batch.
+    """Mix each example with the previous one in the batch.
 
-    The share is drawn by the example's key; the partner is a matter of the batch, the same in every run of an epoch.
+    The share depends on the example's key; the partner depends on the batch, and is the same in every run of an epoch.
     Reference: Zhang 2018, arXiv:1710.09412.
 
     Args:
         batch: (images (B, H, W, C), labels integer (B,)[, weights (B,)]).
         keys: Integer (B, K).
-        num_classes: Of the labels.
-        alpha: Of the beta distribution from which the shares come; small ones mix little.
+        num_classes: Number of classes.
+        alpha: Parameter of the beta distribution of the shares; small values mix little.
 
     Returns:
-        (images, labels float32 (B, num_classes)[, weights]); images have the type that they had.
+        (images, labels float32 (B, num_classes)[, weights]); images keep their dtype.
     """
     from scipy import stats
 

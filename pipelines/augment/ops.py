@@ -1,8 +1,7 @@
-"""Augmentation on whole batches, keyed by example: (images, keys) -> images of the same shape and type.
+"""Augmentation of batches, keyed by example: (images, keys) -> images of the same shape and type.
 
 The same key gives an example the same augmentation in any batch and on any number of threads (see
-`pipelines.stateless_random`). Pixels are moved by gathers, never by a loop over examples. Pixel values are taken to lie
-in [0, 255].
+`pipelines.stateless_random`). Pixels are moved by gathers, not by a loop over examples. Pixel values are in [0, 255].
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from pipelines.errors import USAGE, DataError
 
 Op = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 FILLS = ("constant", "nearest", "reflect", "wrap")
-_FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # salts: each operation has its own stream of an example's numbers
+_FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # stream ids: each operation has its own stream of random numbers
 
 
 def flip_horizontal(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """Mirror half of the images left to right: images (B, H, W, C), keys integer (B, K)."""
+    """Mirror half of the images horizontally: images (B, H, W, C), keys integer (B, K)."""
     mirrored = stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
     return tf.where(mirrored[:, None, None, None], tf.reverse(images, [2]), images)
 
@@ -35,8 +34,8 @@ def shift(
     Args:
         images: (B, H, W, C), any numeric type.
         keys: Integer (B, K).
-        fraction: Largest shift, of the height and of the width.
-        fill: What comes in from outside: "constant" (`value`), "nearest", "reflect" (no repeated edge) or "wrap".
+        fraction: Largest shift, as a fraction of height and width.
+        fill: Values outside the image: "constant" (`value`), "nearest", "reflect" (no repeated edge) or "wrap".
         value: The constant.
 
     Returns:
@@ -56,44 +55,44 @@ def shift(
 
 
 def _pick(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, value: float) -> tf.Tensor:
-    """Gather pixels: rows (B, H) and columns (B, W) of the image they come from, negative where `value` comes in.
+    """Gather pixels at rows (B, H) and columns (B, W) of the image; negative indices give `value`.
 
-    One gather from the flat batch, which has one pixel of `value` in front, is faster than one an axis.
+    One gather from the flat batch, with a pixel of `value` prepended, is faster than one per axis.
     """
     batch, height, width, channels = tf.unstack(tf.shape(images))
     outside = -2 * batch * height * width
     start = tf.range(batch)[:, None] * (height * width)
     rows = tf.where(rows < 0, outside, start + rows * width)
     columns = tf.where(columns < 0, outside, columns)
-    places = tf.maximum(rows[:, :, None] + columns[:, None, :], -1) + 1
-    filling = tf.cast(tf.fill([1, channels], value), images.dtype)
-    pixels = tf.concat([filling, tf.reshape(images, [-1, channels])], 0)
-    return tf.ensure_shape(tf.reshape(tf.gather(pixels, tf.reshape(places, [-1])), tf.shape(images)), images.shape)
+    indices = tf.maximum(rows[:, :, None] + columns[:, None, :], -1) + 1
+    fill_pixel = tf.cast(tf.fill([1, channels], value), images.dtype)
+    pixels = tf.concat([fill_pixel, tf.reshape(images, [-1, channels])], 0)
+    return tf.ensure_shape(tf.reshape(tf.gather(pixels, tf.reshape(indices, [-1])), tf.shape(images)), images.shape)
 
 
-def _within(places: tf.Tensor, length: tf.Tensor, fill: str) -> tf.Tensor:
-    """Bring coordinates outside 0..length-1 back inside, or mark them by -1 for a constant fill."""
+def _within(positions: tf.Tensor, length: tf.Tensor, fill: str) -> tf.Tensor:
+    """Map positions outside 0..length-1 to inside, or to -1 for a constant fill."""
     if fill == "constant":
-        return tf.where((places >= 0) & (places < length), places, -1)
+        return tf.where((positions >= 0) & (positions < length), positions, -1)
     if fill == "wrap":
-        return tf.math.floormod(places, length)
+        return tf.math.floormod(positions, length)
     if fill == "reflect":
         period = tf.maximum(2 * length - 2, 1)
-        places = tf.math.floormod(places, period)
-        return tf.minimum(places, period - places)
-    return tf.clip_by_value(places, 0, length - 1)
+        positions = tf.math.floormod(positions, period)
+        return tf.minimum(positions, period - positions)
+    return tf.clip_by_value(positions, 0, length - 1)
 
 
 def cutout(images: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.3, value: float = 0) -> tf.Tensor:
-    """Blank a rectangle at a random centre, which may reach over the edge.
+    """Erase a rectangle at a random centre, which may extend beyond the edge.
 
     Reference: DeVries, Taylor 2017, "Improved regularization of CNNs with Cutout", arXiv:1708.04552.
 
     Args:
         images: (B, H, W, C), any numeric type.
         keys: Integer (B, K).
-        fraction: Side of the rectangle, of the height and of the width.
-        value: What is put there.
+        fraction: Size of the rectangle, as a fraction of height and width.
+        value: The value in the rectangle.
 
     Returns:
         Images of the same shape and type.
@@ -103,10 +102,10 @@ def cutout(images: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.3, value: 
     first = stateless_random.integers(keys, _CUTOUT, 2, 0, size - 1) - side // 2  # (B, 2)
     masks = []
     for axis in (0, 1):
-        places = tf.range(size[axis])[None, :]
-        masks.append((places >= first[:, axis, None]) & (places < (first + side)[:, axis, None]))
-    hole = (masks[0][:, :, None] & masks[1][:, None, :])[..., None]
-    return tf.where(hole, tf.cast(value, images.dtype), images)
+        positions = tf.range(size[axis])[None, :]
+        masks.append((positions >= first[:, axis, None]) & (positions < (first + side)[:, axis, None]))
+    mask = (masks[0][:, :, None] & masks[1][:, None, :])[..., None]
+    return tf.where(mask, tf.cast(value, images.dtype), images)
 
 
 def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, *, stddev: float = 8.0) -> tf.Tensor:
@@ -129,18 +128,18 @@ def gaussian_noise(images: tf.Tensor, keys: tf.Tensor, *, stddev: float = 8.0) -
 
 
 def compose(*ops: Op) -> Op:
-    """Return one operation that applies the given ones from left to right."""
-    return lambda images, keys: functools.reduce(lambda done, op: op(done, keys), ops, images)
+    """Return one operation that applies the operations from left to right."""
+    return lambda images, keys: functools.reduce(lambda result, op: op(result, keys), ops, images)
 
 
 def on_images(*ops: Op) -> Callable[[Any, tf.Tensor], Any]:
-    """Return what `feed(augment=...)` takes for some operations: they change the x of a batch (x, y[, weight]).
+    """Return the argument of `feed(augment=...)` for operations on the images x of a batch (x, y[, weight]).
 
     Args:
         *ops: Operations on images, applied from left to right.
 
     Returns:
-        (batch, keys) -> batch; a batch that is one tensor is taken for the images.
+        (batch, keys) -> batch; a batch that is a single tensor holds the images.
     """
     op = compose(*ops)
     return lambda batch, keys: (op(batch[0], keys), *batch[1:]) if isinstance(batch, tuple) else op(batch, keys)

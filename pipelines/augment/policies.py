@@ -1,4 +1,4 @@
-"""Policies of augmentation: by name, and in words such as "rotation=15,zoom=0.1,flip"."""
+"""Augmentation policies: by name, and as settings such as "rotation=15,zoom=0.1,flip"."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.errors import USAGE, DataError
 WARPS = ("rotation", "width_shift", "height_shift", "shear", "zoom", "flip", "fill", "value")
 LIGHTS = ("brightness", "contrast")
 OTHERS = ("cutout", "noise", "mixup")
-WORDS = (*WARPS, *LIGHTS, *OTHERS)
+SETTINGS = (*WARPS, *LIGHTS, *OTHERS)
 NAMED = {
     "photographs": "rotation=15,width_shift=0.1,height_shift=0.1,shear=5,zoom=0.15,flip,fill=reflect,"
     "brightness=0.1,contrast=0.2",
@@ -35,90 +35,96 @@ POLICIES: dict[str, tuple[Op, ...]] = {
 }
 
 
-def is_words(text: str) -> bool:
-    """Whether a policy is told in words: named ones, or settings."""
-    return text in NAMED or "=" in text or "," in text or text in WORDS
+def is_settings(text: str) -> bool:
+    """Return whether a text is a named policy of settings, or settings."""
+    return text in NAMED or "=" in text or "," in text or text in SETTINGS
 
 
-def policy_of_words(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any]:
-    """Return what `feed(augment=...)` takes for words such as "rotation=15,zoom=0.1,flip,fill=reflect".
+def policy_from_settings(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any]:
+    """Return the argument of `feed(augment=...)` for settings such as "rotation=15,zoom=0.1,flip,fill=reflect".
 
     Args:
         text: A name of `NAMED`, or settings: rotation and shear in degrees; width_shift, height_shift, zoom,
-            brightness, contrast and cutout as shares; flip; fill (and value); noise in units of pixels; mixup (alpha).
-        num_classes: Of the labels, for mixup.
+            brightness, contrast and cutout as fractions; flip; fill (and value); noise in pixel values; mixup (alpha).
+        num_classes: Number of classes, for mixup.
 
     Raises:
-        DataError: An unknown word, with the nearest, or a value that is no number.
+        DataError: A setting is unknown, or a value is not a number.
     """
     settings = _settings(NAMED.get(text, text))
     ops = []
-    if warped := {k: v for k, v in settings.items() if k in WARPS}:
-        ops.append(functools.partial(affine.warp, **warped))
-    if lit := {k: v for k, v in settings.items() if k in LIGHTS}:
-        ops.append(functools.partial(affine.light, **lit))
+    if warp_settings := {k: v for k, v in settings.items() if k in WARPS}:
+        ops.append(functools.partial(affine.warp, **warp_settings))
+    if light_settings := {k: v for k, v in settings.items() if k in LIGHTS}:
+        ops.append(functools.partial(affine.adjust_light, **light_settings))
     if "noise" in settings:
         ops.append(functools.partial(gaussian_noise, stddev=settings["noise"]))
     if "cutout" in settings:
         ops.append(functools.partial(cutout, fraction=settings["cutout"]))
-    moved = on_images(*ops)
+    augment = on_images(*ops)
     if "mixup" not in settings:
-        return moved
+        return augment
     if num_classes is None:
-        raise DataError("mixup mixes labels too, and there are none here", USAGE)
-    return lambda batch, keys: mixup.mixup(moved(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
+        raise DataError("mixup needs labels, and this dataset has none", USAGE)
+    return lambda batch, keys: mixup.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
 
 
 def without_mixup(text: str) -> str:
-    """Return a policy with its mixup taken away: what mixes labels cannot be cached by picture."""
-    kept = [part for part in NAMED.get(text, text).split(",") if part.strip().partition("=")[0] != "mixup"]
-    return ",".join(kept) or "none"
+    """Return a policy without mixup, whose results cannot be cached by image."""
+    settings = [part for part in NAMED.get(text, text).split(",") if part.strip().partition("=")[0] != "mixup"]
+    return ",".join(settings) or "none"
 
 
 def _settings(text: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for setting in filter(None, (part.strip() for part in text.split(","))):
-        word, _, value = setting.partition("=")
-        if word not in WORDS:
-            near = difflib.get_close_matches(word, (*WORDS, *NAMED), cutoff=0.4) or list(WORDS)
-            raise DataError(f'there is no augmentation "{word}"; did you mean {" or ".join(near)}?', USAGE)
-        settings[word] = _value(word, value)
+        name, _, value = setting.partition("=")
+        if name not in SETTINGS:
+            matches = difflib.get_close_matches(name, (*SETTINGS, *NAMED), cutoff=0.4) or list(SETTINGS)
+            raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(matches)}?', USAGE)
+        settings[name] = _value(name, value)
     if settings.get("fill", "nearest") not in affine.FILLS:
         raise DataError(f'fill "{settings["fill"]}" is not one of {", ".join(affine.FILLS)}', USAGE)
     return settings
 
 
-def _value(word: str, value: str) -> Any:
-    if word in ("flip", "fill"):
-        return True if word == "flip" else value
+def _value(name: str, value: str) -> Any:
+    if name in ("flip", "fill"):
+        return True if name == "flip" else value
     try:
         number = float(value)
     except ValueError:
-        raise DataError(f'augmentation "{word}" wants a number, such as {word}=0.1, not "{value}"', USAGE) from None
-    most = 180 if word in ("rotation",) else 60 if word == "shear" else 255 if word in ("noise", "value") else 0.9
-    low = 1e-3 if word == "mixup" else 0
-    if not low <= number <= (10 if word == "mixup" else most):
-        raise DataError(f'augmentation "{word}={value}" is outside {low:g} to {most:g}', USAGE)
+        raise DataError(f'augmentation "{name}" needs a number, such as {name}=0.1, not "{value}"', USAGE) from None
+    largest = 180 if name in ("rotation",) else 60 if name == "shear" else 255 if name in ("noise", "value") else 0.9
+    low = 1e-3 if name == "mixup" else 0
+    if not low <= number <= (10 if name == "mixup" else largest):
+        raise DataError(f'augmentation "{name}={value}" is outside {low:g} to {largest:g}', USAGE)
     return number
 
 
 def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any] | None:
-    """Return what `feed(augment=...)` takes for a named policy.
+    """Return the argument of `feed(augment=...)` for a policy.
 
     Args:
-        name: One of `POLICIES`, or words as of `pipelines.augment.policies`, such as "rotation=15,zoom=0.1,flip".
-        num_classes: Of the labels, for a policy that mixes them.
+        name: One of `POLICIES`, or settings such as "rotation=15,zoom=0.1,flip".
+        num_classes: Number of classes, for a policy that mixes labels.
 
     Returns:
-        (batch, keys) -> batch, which changes the images x of a batch (x, y[, weight]), or the batch where it is a
-        tensor of images; None for "none".
+        (batch, keys) -> batch, which changes the images x of a batch (x, y[, weight]), or a batch that is a tensor of
+        images; None for "none".
 
     Raises:
-        DataError: The name is unknown; the nearest are named.
+        DataError: The name is unknown; the message suggests the nearest names.
+
+    Example:
+        >>> augment = policy("rotation=15,zoom=0.1,flip")
+        >>> images, keys = tf.zeros((2, 8, 8, 3)), tf.constant([[0, 0, 0], [0, 0, 1]])
+        >>> augment(images, keys).shape
+        TensorShape([2, 8, 8, 3])
     """
-    if name not in POLICIES and is_words(name):
-        return policy_of_words(name, num_classes)
+    if name not in POLICIES and is_settings(name):
+        return policy_from_settings(name, num_classes)
     if name not in POLICIES:
-        near = difflib.get_close_matches(name, (*POLICIES, *NAMED), cutoff=0.4) or list(POLICIES)
-        raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(near)}?', USAGE)
+        matches = difflib.get_close_matches(name, (*POLICIES, *NAMED), cutoff=0.4) or list(POLICIES)
+        raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(matches)}?', USAGE)
     return on_images(*POLICIES[name]) if POLICIES[name] else None

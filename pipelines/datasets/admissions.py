@@ -1,11 +1,10 @@
-"""Who is admitted to graduate school, by grades and by the rank of the school before: the course's CSV.
+"""Admission to graduate school by grades and by the rank of the previous school.
 
 Reference: UCLA, https://stats.oarc.ucla.edu/r/dae/logit-regression/ (binary.csv).
 Sources:   data_dir (a CSV with the columns admit, gre, gpa, rank, or a folder with binary.csv). Its licence is not
-           stated, so that nobody carries it: without data_dir this is `breast_cancer`, a table of the same kind that
-           scikit-learn brings to everyone.
-Features:  gre and gpa float32; rank string, "1" to "4", for it is a category; admit float32, 1 or 0.
-Splits:    as of `breast_cancer`: 60/20/20 by a fixed shuffle, with the same share of the admitted in each.
+           stated, so it is not distributed: without data_dir this is `breast_cancer`, a similar table of scikit-learn.
+Features:  gre and gpa float32; rank string, "1" to "4", a category; admit float32, 1 or 0.
+Splits:    as in `breast_cancer`: 60/20/20 by a fixed shuffle, stratified.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ CLASSES = ("rejected", "admitted")
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     if data_dir is None:
-        storage.log.info("%s: no CSV is named with --data-dir, so that %s takes its place", NAME, breast_cancer.NAME)
+        storage.log.info("%s: no CSV is given with --data-dir, so %s is used instead", NAME, breast_cancer.NAME)
         return breast_cancer.load(None, cache_dir, split)
     policy = splits.percentages(split)
     path = Path(data_dir).expanduser()
@@ -53,9 +52,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _read(path: Path) -> tabular.Table:
     raw = tabular.read_csv(path, COLUMNS)
     admit = tabular.numbers(raw["admit"], "admit", path)
-    wrong = np.flatnonzero((admit != 0) & (admit != 1))
-    if wrong.size:
-        raise DataError(f"{path}, row {wrong[0] + 1}: admit is {raw['admit'][wrong[0]]!r}, not 0 or 1")
+    invalid = np.flatnonzero((admit != 0) & (admit != 1))
+    if invalid.size:
+        raise DataError(f"{path}, row {invalid[0] + 1}: admit is {raw['admit'][invalid[0]]!r}, not 0 or 1")
     rank = tabular.numbers(raw["rank"], "rank", path)
     return {
         "gre": tabular.numbers(raw["gre"], "gre", path),

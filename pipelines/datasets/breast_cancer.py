@@ -1,10 +1,10 @@
 """Breast cancer, Wisconsin: 569 biopsies, 30 numbers of the nuclei of their cells, malignant or not.
 
 Reference: Street, Wolberg, Mangasarian 1993, doi:10.1117/12.148698; UCI dataset 17. Licence: CC BY 4.0.
-Sources:   scikit-learn, which carries it.
+Sources:   scikit-learn, which contains it.
 Features:  30 numbers as float32 ("mean_radius", ...); malignant float32, 1 or 0.
-Splits:    "official" is ours, for the set has none: 60/20/20 by a fixed shuffle, with the same share of malignant
-           ones in each. Percentages divide all of it likewise.
+Splits:    there are no official splits; "official" is 60/20/20 by a fixed shuffle, stratified by class. Percentages
+           divide all rows in the same way.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
     policy = splits.percentages(split)
     if data_dir is not None:
-        raise DataError(f"{NAME} comes with scikit-learn and reads no folder; leave out --data-dir", USAGE)
-    found = load_breast_cancer()
+        raise DataError(f"{NAME} is part of scikit-learn and reads no folder; omit --data-dir", USAGE)
+    bunch = load_breast_cancer()
     source = "installed Python package scikit-learn"
     storage.log.info("%s: %s", NAME, source)
-    names = [name.replace(" ", "_") for name in found.feature_names]
-    table = dict(zip(names, found.data.T.astype(np.float32), strict=True))
-    table[TARGET] = (found.target == list(found.target_names).index(TARGET)).astype(np.float32)
+    names = [name.replace(" ", "_") for name in bunch.feature_names]
+    table = dict(zip(names, bunch.data.T.astype(np.float32), strict=True))
+    table[TARGET] = (bunch.target == list(bunch.target_names).index(TARGET)).astype(np.float32)
     return tabular.two_classes(
         table,
         TARGET,

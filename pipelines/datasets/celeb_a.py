@@ -1,10 +1,10 @@
 """CelebA: 202,599 photographs of faces, aligned and cropped, 178x218.
 
 Reference: Liu, Luo, Wang, Tang 2015, "Deep Learning Face Attributes in the Wild", arXiv:1411.7766.
-Sources:   data_dir (a TFDS folder that holds celeb_a, or any folder of photographs), the prepared cache, TFDS download.
+Sources:   data_dir (a TFDS folder with celeb_a, or any folder of photographs), the prepared cache, TFDS download.
 Features:  {"image": JPEG bytes}.
 Splits:    "official" is the publisher's; percentages divide the official training set.
-Licence:   for research that is not commercial; faces are people's.
+Licence:   for non-commercial research; the images show real people.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from pipelines.datasets import picture_folder
 from pipelines.sources import storage, tfds
 
 NAME = "celeb_a"
-HOST = "https://drive.google.com/"  # from where TFDS has it
-SHAPE = [64, 64, 3]  # at which Radford and all after him have made them
+HOST = "https://drive.google.com/"  # host of the TFDS download
+SHAPE = [64, 64, 3]  # as in Radford 2015 and later work
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        mend = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
-        source, builder = tfds.downloaded(NAME, storage.cache_root(cache_dir) / NAME / "official", mend, HOST)
+        hint = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
+        source, builder = tfds.download(NAME, storage.cache_root(cache_dir) / NAME / "official", hint, HOST)
     elif (Path(data_dir).expanduser() / NAME).is_dir():
         source, builder = f"TFDS folder {data_dir}", tfds.builder_class(NAME)(data_dir=Path(data_dir).expanduser())
     else:

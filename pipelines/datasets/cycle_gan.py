@@ -1,9 +1,9 @@
-"""The pictures that CycleGAN was published with: horses and zebras.
+"""The horses and zebras of the CycleGAN paper.
 
 Reference: Zhu, Park, Isola, Efros 2017, arXiv:1703.10593.
-Sources:   data_dir (a TFDS folder that holds cycle_gan, in whichever of its configurations: summer2winter_yosemite,
-           vangogh2photo, ...; or folders as of unpaired), the prepared cache, TFDS download of horse2zebra.
-Features:  {"a": JPEG bytes, "b": JPEG bytes}; who stands beside whom means nothing, and the smaller side repeats.
+Sources:   data_dir (a TFDS folder that contains cycle_gan, in any of its configurations: summer2winter_yosemite,
+           vangogh2photo, ...; or folders as in unpaired), the prepared cache, TFDS download of horse2zebra.
+Features:  {"a": JPEG bytes, "b": JPEG bytes}; unpaired, and the smaller set repeats.
 Splits:    "official" is the publisher's, whose last tenth of train is for validation; percentages divide train.
 Licence:   for research; of the photographers, by ImageNet and Flickr.
 """
@@ -26,20 +26,20 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        mend = f"--data-dir FOLDER {unpaired.WANTED}, or with a TFDS folder of {NAME}"
+        hint = f"--data-dir FOLDER {unpaired.LAYOUT}, or with a TFDS folder of {NAME}"
         ready = storage.cache_root(cache_dir) / NAME / CONFIG
-        source, builder = tfds.downloaded(NAME, ready, mend, config=CONFIG)
+        source, builder = tfds.download(NAME, ready, hint, config=CONFIG)
     else:
         root = Path(data_dir).expanduser()
-        held = sorted(p.name for p in (root / NAME).glob("[a-z]*") if p.is_dir())
-        if not held:
+        configs = sorted(p.name for p in (root / NAME).glob("[a-z]*") if p.is_dir())
+        if not configs:
             return unpaired.load(data_dir, cache_dir, split)
-        source, builder = f"TFDS folder {root}", tfds.builder_class(NAME)(data_dir=root, config=held[0])
+        source, builder = f"TFDS folder {root}", tfds.builder_class(NAME)(data_dir=root, config=configs[0])
     first, second = (policy[0], policy[0] + policy[1]) if policy else (90, 100)
     cuts = {"train": f"train{{}}[:{first}%]", "validation": f"train{{}}[{first}%:{second}%]"}
     cuts["test"] = f"train{{}}[{second}%:]" if policy else "test{}"
     parts = {
-        s: paired.beside(*(tfds.read(builder, cut.format(side)).map(lambda e: e["image"]) for side in "AB"))
+        s: paired.zip_unpaired(*(tfds.read(builder, cut.format(domain)).map(lambda e: e["image"]) for domain in "AB"))
         for s, cut in cuts.items()
     }
     counts = {s: int(part.cardinality()) for s, part in parts.items()}

@@ -1,4 +1,4 @@
-"""Edges to garments: the outlines of Fashion-MNIST's pictures, and the pictures; as edges2shoes of Isola 2017 is.
+"""Edges to garments: the outlines of Fashion-MNIST images, and the images; similar to edges2shoes of Isola 2017.
 
 Sources:   those of fashion_mnist.
 Features:  {"a": PNG bytes of black lines on white (28, 28, 1), "b": PNG bytes (28, 28, 1)}.
@@ -18,29 +18,29 @@ from pipelines.datasets import fashion_mnist
 from pipelines.images import paired
 
 NAME = "edges_to_garments"
-STEEP = 150.0  # of Sobel's gradient, which is 1020 between black and white
+THRESHOLD = 150.0  # of the Sobel gradient, which is 1020 between black and white
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    return paired.made(NAME, fashion_mnist.load(data_dir, cache_dir, split), _sides, (28, 28, 1))
+    return paired.derived(NAME, fashion_mnist.load(data_dir, cache_dir, split), _domains, (28, 28, 1))
 
 
-def _sides(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _domains(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     image = tf.ensure_shape(tf.io.decode_png(example["image"], 1), [28, 28, 1])
     return {"a": tf.io.encode_png(edges(image)), "b": example["image"]}
 
 
 def edges(image: tf.Tensor) -> tf.Tensor:
-    """Return black lines on white where uint8 (H, W, 1) is steep, one pixel thin across the steeper direction.
+    """Return black lines on white where the gradient of uint8 (H, W, 1) is large, one pixel wide.
 
-    It is Canny's thinning (Canny 1986, doi:10.1109/TPAMI.1986.4767851) in four directions rather than in any.
+    The lines are thinned as in Canny 1986, doi:10.1109/TPAMI.1986.4767851, but in four directions only.
     """
     down, right = tf.unstack(tf.image.sobel_edges(tf.cast(image, tf.float32)[None])[0, :, :, 0], axis=-1)
-    steepness = tf.sqrt(down**2 + right**2)
-    crest = tf.where(tf.abs(down) > tf.abs(right), _crest(steepness, 0), _crest(steepness, 1))
-    return 255 - 255 * tf.cast(crest & (steepness > STEEP), tf.uint8)[..., None]
+    gradient = tf.sqrt(down**2 + right**2)
+    maximum = tf.where(tf.abs(down) > tf.abs(right), _is_maximum(gradient, 0), _is_maximum(gradient, 1))
+    return 255 - 255 * tf.cast(maximum & (gradient > THRESHOLD), tf.uint8)[..., None]
 
 
-def _crest(values: tf.Tensor, axis: int) -> tf.Tensor:
+def _is_maximum(values: tf.Tensor, axis: int) -> tf.Tensor:
     return (values > tf.roll(values, 1, axis)) & (values >= tf.roll(values, -1, axis))

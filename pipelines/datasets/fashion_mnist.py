@@ -1,8 +1,8 @@
-"""Fashion-MNIST: 70,000 grey pictures of clothes, 28x28, ten classes.
+"""Fashion-MNIST: 70,000 grey images of clothes, 28x28, ten classes.
 
 Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747. Licence: MIT.
 Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, the installed Debian package
-           dataset-fashion-mnist, TFDS download, the Debian package fetched without root. All end in TFDS's own builder.
+           dataset-fashion-mnist, TFDS download, the Debian package without root. All use the builder of TFDS.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
 """
@@ -21,11 +21,11 @@ from pipelines.sources.mnist_family import ONCE, Family
 
 PACKAGE = "dataset-fashion-mnist"
 SYSTEM = Path("/usr/share/datasets/fashion-mnist")
-MEND = f"sudo apt-get install {PACKAGE} (or --data-dir with the four .gz files of the publisher)"
+HINT = f"sudo apt-get install {PACKAGE} (or --data-dir with the four .gz files of the publisher)"
 FAMILY = Family(
     "fashion_mnist",
     "MIT",
-    {  # Debian packs the files anew, without name and time
+    {  # Debian repacks the files without name and time
         "train-images-idx3-ubyte.gz": 1504176606,
         "train-labels-idx1-ubyte.gz": 1504176606,
         "t10k-images-idx3-ubyte.gz": 1504176627,
@@ -36,7 +36,7 @@ FAMILY = Family(
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    splits.percentages(split)  # refused before anything is prepared
+    splits.percentages(split)  # raises before anything is prepared
     cache = storage.cache_root(cache_dir) / FAMILY.name
     if data_dir is None:
         source, builder = _search(cache)
@@ -49,11 +49,11 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, Any]:
     ready = cache / "official"
 
-    def fresh() -> list[search.Source[Any]]:
+    def make_sources() -> list[search.Source[Any]]:
         return [
             search.Source(
                 f"installed package folder {SYSTEM}",
-                lambda: search.there(SYSTEM),
+                lambda: search.check_exists(SYSTEM),
                 lambda: FAMILY.prepare_official(ready, SYSTEM),
                 ONCE,
             ),
@@ -61,7 +61,7 @@ def _search(cache: Path) -> tuple[str, Any]:
             search.Source(f"Debian package {PACKAGE}", packages.has_apt, lambda: _prepare_debian(ready), ONCE),
         ]
 
-    return search.prepared_once(FAMILY.name, {ready: FAMILY.genuine}, fresh, MEND)
+    return search.load_prepared(FAMILY.name, {ready: FAMILY.official_builder}, make_sources, HINT)
 
 
 def _prepare_debian(target: Path) -> Any:

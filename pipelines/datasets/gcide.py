@@ -1,9 +1,9 @@
 """The Collaborative International Dictionary of English: Webster's of 1913 with its quotations, and additions since.
 
 Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the Debian package dict-gcide, installed
-           or fetched without root.
-Features:  {"text": UTF-8 string}; one example an entry: the word, its meanings and quotations.
-Splits:    "official" is ours: 94/3/3 by the hash of the entry. Percentages divide its training part.
+           or downloaded without root.
+Features:  {"text": UTF-8 string}; one example per entry: the word, its meanings and quotations.
+Splits:    "official" is defined here: 94/3/3 by the hash of the entry. Percentages divide its training part.
 Licence:   GPL-2.0-or-later; Webster's of 1913 itself is in the public domain.
 """
 
@@ -21,9 +21,9 @@ from pipelines.text import packaged_corpus
 
 NAME = "gcide"
 FILE = "gcide.dict.dz"  # dictzip: gzip with an index that a reader may ignore
-_HEAD = re.compile(r"\\[^\\]*\\,?")  # how a word is spoken
-_BRACKETS = re.compile(r"\[[^\]]*\]")  # sources, where a word comes from, "Obs."
-_AUTHOR = re.compile(r"--\s?[A-Z][\w.' &]*(\n|$)")  # of a quotation
+_HEAD = re.compile(r"\\[^\\]*\\,?")  # pronunciation
+_BRACKETS = re.compile(r"\[[^\]]*\]")  # sources, etymology, "Obs."
+_AUTHOR = re.compile(r"--\s?[A-Z][\w.' &]*(\n|$)")  # author of a quotation
 _GRAMMAR = re.compile(
     r"\b(v|n|a|adj|adv|t|i|p|pr|vb|imp|Syn|pl|sing|superl|compar|Fig|i\. e|e\. g|etc|Obs|esp)\.(?=\s)"
 )
@@ -35,7 +35,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def plain(entry: str) -> str:
-    """Return an entry without pronunciation, grammar, origin and the names of who is quoted, on one line."""
+    """Return an entry without pronunciation, grammar, etymology and authors of quotations, on one line."""
     entry = _HEAD.sub(" ", entry, count=1)
     for pattern in (_BRACKETS, _AUTHOR, _GRAMMAR):
         entry = pattern.sub(" ", entry)
@@ -43,17 +43,17 @@ def plain(entry: str) -> str:
 
 
 def _texts(folder: Path) -> Iterator[str]:
-    whole = gzip.decompress((folder / FILE).read_bytes()).decode("utf-8", "replace")
-    for entry in re.split(r"\n(?=\S)", whole):  # the lines within an entry are indented
+    text = gzip.decompress((folder / FILE).read_bytes()).decode("utf-8", "replace")
+    for entry in re.split(r"\n(?=\S)", text):  # the lines within an entry are indented
         if not entry.startswith("00-database"):
             yield plain(entry)
 
 
-CORPUS = packaged_corpus.Prose(
+CORPUS = packaged_corpus.TextCorpus(
     name=NAME,
     origin=packages.Debian("dict-gcide", "/usr/share/dictd"),
     texts=_texts,
     licence="GPL-2.0-or-later",
     homepage="https://gcide.gnu.org.ua",
-    mend="sudo apt-get install dict-gcide (or --data-dir with a .txt file)",
+    hint="sudo apt-get install dict-gcide (or --data-dir with a .txt file)",
 )

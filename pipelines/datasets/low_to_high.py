@@ -1,7 +1,7 @@
-"""Low to high resolution: Fashion-MNIST's pictures averaged to 7x7, and as they are.
+"""Low to high resolution: Fashion-MNIST images averaged to 7x7, and the originals.
 
 Sources:   those of fashion_mnist.
-Features:  {"a": PNG bytes (7, 7, 1), "b": PNG bytes (28, 28, 1)}; who feeds them brings both to one size.
+Features:  {"a": PNG bytes (7, 7, 1), "b": PNG bytes (28, 28, 1)}; the task resizes both to one size.
 Splits:    those of fashion_mnist.
 Licence:   MIT.
 """
@@ -23,10 +23,10 @@ SIDE = 7
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    return paired.made(NAME, fashion_mnist.load(data_dir, cache_dir, split), _sides, (28, 28, 1))
+    return paired.derived(NAME, fashion_mnist.load(data_dir, cache_dir, split), _domains, (28, 28, 1))
 
 
-def _sides(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _domains(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     image = tf.cast(tf.io.decode_png(example["image"], 1), tf.float32)
     small = tf.cast(tf.round(tf.image.resize(image, [SIDE, SIDE], method="area")), tf.uint8)
     return {"a": tf.io.encode_png(small), "b": example["image"]}

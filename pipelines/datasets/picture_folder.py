@@ -1,9 +1,9 @@
-"""Pictures without labels: any folder of photographs, whatever its sub-folders are.
+"""Images without labels: any folder of photographs, with any sub-folders.
 
-Sources:   data_dir (every picture below it), the photographs of the installed scikit-image and scikit-learn, TFDS
+Sources:   data_dir (every image below it), the photographs of the installed scikit-image and scikit-learn, TFDS
            oxford_flowers102.
 Features:  {"image": JPEG, PNG, GIF or BMP bytes}.
-Splits:    by the contents of the files, 70/15/15 or the percentages asked for.
+Splits:    by the contents of the files, 70/15/15 or the given percentages.
 Licence:   yours; those of scikit-image are public domain or CC0, those of scikit-learn CC BY 2.0.
 """
 
@@ -20,13 +20,13 @@ import tensorflow as tf
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import oxford_flowers102
-from pipelines.errors import MISSING, USAGE, DataError, NotHere
+from pipelines.errors import MISSING, USAGE, DataError, SourceUnavailable
 from pipelines.images import class_folders, index, stratified_split
-from pipelines.images.index import Picture
+from pipelines.images.index import ImageFile
 from pipelines.sources import search, storage
 
 NAME = "picture_folder"
-MEND = "--data-dir FOLDER with photographs of your own, or pip install scikit-image, which brings some"
+HINT = "--data-dir FOLDER with photographs of your own, or pip install scikit-image, which contains some"
 INSTALLED = {  # package -> its photographs, below the package's folder
     "skimage": ("data", ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg", "brick.png", "grass.png")),
     "sklearn": ("datasets/images", ("china.jpg", "flower.jpg")),
@@ -36,44 +36,44 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     policy = splits.percentages(split) or stratified_split.DEFAULT
-    rest = policy, split, cache_dir
+    options = policy, split, cache_dir
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
-        return _read(f"your own pictures in {root}", root, _below(root), "your own data", *rest)
+        return _read(f"your own images in {root}", root, _below(root), "your own data", *options)
     installed = "photographs of scikit-image and scikit-learn"
-    places = [
+    sources = [
         search.Source(
-            installed, _installed, lambda: _read(installed, Path("/"), _installed(), "CC0 and CC-BY-2.0", *rest)
+            installed, _installed, lambda: _read(installed, Path("/"), _installed(), "CC0 and CC-BY-2.0", *options)
         ),
         search.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
     ]
-    return search.search(NAME, places, MEND)[1]
+    return search.search(NAME, sources, HINT)[1]
 
 
 def _below(root: Path) -> list[Path]:
     if not root.exists():
         raise DataError(f"there is no folder {root}", MISSING)
     if not root.is_dir():
-        raise DataError(f"{root} is a file; --data-dir wants a folder of photographs", USAGE)
+        raise DataError(f"{root} is a file; --data-dir needs a folder of photographs", USAGE)
     return sorted(class_folders.files_below(root))
 
 
 def _installed() -> list[Path]:
-    found = []
+    paths = []
     for package, (folder, names) in INSTALLED.items():
         spec = importlib.util.find_spec(package)
         roots = [Path(place) / folder for place in (spec and spec.submodule_search_locations) or ()]
-        found += [root / name for root in roots for name in names if (root / name).is_file()]
-    if len(found) < 5:
-        raise NotHere(f"{len(found)} are there, too few to be split")
-    return found
+        paths += [root / name for root in roots for name in names if (root / name).is_file()]
+    if len(paths) < 5:
+        raise SourceUnavailable(f"{len(paths)} are installed, too few to be split")
+    return paths
 
 
 def _flowers(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     try:
         return oxford_flowers102.load(None, cache_dir, split)
     except DataError as error:
-        raise NotHere(str(error)) from error
+        raise SourceUnavailable(str(error)) from error
 
 
 def _read(
@@ -85,14 +85,14 @@ def _read(
     split: str,
     cache_dir: str | os.PathLike | None,
 ) -> Dataset:
-    pictures = index.read(paths, storage.cache_root(cache_dir))
-    skipped = {stratified_split.below(root, p.path): p.problem for p in pictures.values() if p.problem}
-    good = list({p.sha256: p for p in pictures.values() if not p.problem}.values())
-    if len(good) < 3:
-        raise DataError(f"{root} has {len(good)} pictures that can be read: at least three are needed", MISSING)
+    images = index.read(paths, storage.cache_root(cache_dir))
+    skipped = {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
+    usable = list({p.sha256: p for p in images.values() if not p.problem}.values())
+    if len(usable) < 3:
+        raise DataError(f"{root} has {len(usable)} images that can be read: at least three are needed", MISSING)
     if skipped:
-        storage.log.info("%s: %d of %d files are left out", NAME, len(skipped), len(pictures))
-    parts = stratified_split.divide(root, {"": {"": good}}, policy, skipped)
+        storage.log.info("%s: %d of %d files are skipped", NAME, len(skipped), len(images))
+    parts = stratified_split.divide(root, {"": {"": usable}}, policy, skipped)
     ordered = {s: sorted((p for _, p in part), key=lambda p: p.sha256) for s, part in parts.items()}
     digest = hashlib.sha256("\n".join(f"{s} {p.sha256}" for s, part in ordered.items() for p in part).encode())
     info = Info(
@@ -109,6 +109,6 @@ def _read(
     return Dataset(**{s: _examples(part) for s, part in ordered.items()}, info=info)
 
 
-def _examples(part: Sequence[Picture]) -> tf.data.Dataset:
+def _examples(part: Sequence[ImageFile]) -> tf.data.Dataset:
     paths = tf.data.Dataset.from_tensor_slices([str(p.path) for p in part])
     return paths.map(lambda path: {"image": tf.io.read_file(path)})

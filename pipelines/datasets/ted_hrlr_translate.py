@@ -1,10 +1,10 @@
 """Talks in Portuguese and in English, sentence by sentence (Qi 2018, arXiv:1804.06323).
 
-Sources:   data_dir (a .csv or .tsv with the columns source and target), the prepared cache, TFDS download. Without the
-           internet `dates` is the one to take.
+Sources:   data_dir (a .csv or .tsv with the columns source and target), the prepared cache, TFDS download. Without a
+           network use `dates`.
 Features:  {"source": Portuguese, "target": English}, UTF-8 strings.
 Splits:    "official" is TFDS's: 51,785 / 1,193 / 1,803. Percentages divide the 51,785, or all of the user's pairs
-           (90/5/5 if not told).
+           (90/5/5 by default).
 Licence:   CC BY-NC-ND 4.0 (TED).
 """
 
@@ -19,7 +19,7 @@ from pipelines.text import pairs
 
 NAME = "ted_hrlr_translate"
 CONFIG, LANGUAGES = "pt_to_en", ("pt", "en")
-MEND = "a network, --data-dir with your own pairs, or --set data=dates"
+HINT = "a network, --data-dir with your own pairs, or --set data=dates"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
@@ -37,12 +37,12 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 def _search(cache: Path) -> tuple[str, dict[str, pairs.Rows]]:
     target = cache / CONFIG
 
-    def fresh() -> list[search.Source[dict[str, pairs.Rows]]]:
+    def make_sources() -> list[search.Source[dict[str, pairs.Rows]]]:
         url = next(iter(tfds.raw_files(NAME)))
-        look, take = lambda: search.look_ahead(url), lambda: _prepare(target)
-        return [search.Source(f"TFDS download of {NAME}", look, take, ", preparing it once")]
+        check, load_data = lambda: search.check_url(url), lambda: _prepare(target)
+        return [search.Source(f"TFDS download of {NAME}", check, load_data, ", preparing it once")]
 
-    return search.prepared_once(NAME, {target: _read}, fresh, MEND)
+    return search.load_prepared(NAME, {target: _read}, make_sources, HINT)
 
 
 def _builder(folder: Path) -> object:

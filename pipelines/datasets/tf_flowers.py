@@ -1,6 +1,6 @@
 """TensorFlow Flowers: 3,670 photographs of daisies, dandelions, roses, sunflowers and tulips.
 
-Sources:   data_dir (a TFDS folder, or your own pictures in folders), the prepared cache, TFDS download.
+Sources:   data_dir (a TFDS folder, or your own images in folders), the prepared cache, TFDS download.
 Features:  {"image": JPEG bytes, "label": int64}.
 Splits:    there is only a training set: "official" is its first 70 %, the next 15 % and the last 15 %.
 Licence:   CC-BY 2.0, by the photographers.

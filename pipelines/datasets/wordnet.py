@@ -1,9 +1,9 @@
-"""WordNet 3.0: what 117,659 groups of English words mean, with examples (Miller 1995, doi:10.1145/219717.219748).
+"""WordNet 3.0: glosses of 117,659 English synonym sets, with examples (Miller 1995, doi:10.1145/219717.219748).
 
 Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the Debian package wordnet-base, installed
-           or fetched without root.
-Features:  {"text": UTF-8 string}; one example a group: `car, auto: a motor vehicle with four wheels; "he needs a car"`.
-Splits:    "official" is ours: 94/3/3 by the hash of the text. Percentages divide its training part.
+           or downloaded without root.
+Features:  {"text": UTF-8 string}; one example per set: `car, auto: a motor vehicle with four wheels; "he needs a car"`.
+Splits:    "official" is defined here: 94/3/3 by the hash of the text. Percentages divide its training part.
 Licence:   WordNet 3.0 licence (Princeton University), which permits any use with its notice.
 """
 
@@ -32,7 +32,7 @@ def plain(line: str) -> str:
     fields, gloss = line.split("|", 1)
     numbers = fields.split()
     group = numbers[4 : 4 + 2 * int(numbers[3], 16) : 2]
-    group = [re.sub(r"\(.*\)", "", word).replace("_", " ") for word in group]  # (p): where an adjective stands
+    group = [re.sub(r"\(.*\)", "", word).replace("_", " ") for word in group]  # (p): the position of an adjective
     return f"{', '.join(group)}: {gloss.strip()}"
 
 
@@ -43,11 +43,11 @@ def _texts(folder: Path) -> Iterator[str]:
                 yield plain(line)
 
 
-CORPUS = packaged_corpus.Prose(
+CORPUS = packaged_corpus.TextCorpus(
     name=NAME,
     origin=packages.Debian("wordnet-base", "/usr/share/wordnet"),
     texts=_texts,
     licence="WordNet 3.0 licence (Princeton University)",
     homepage="https://wordnet.princeton.edu",
-    mend="sudo apt-get install wordnet-base (or --data-dir with a .txt file)",
+    hint="sudo apt-get install wordnet-base (or --data-dir with a .txt file)",
 )

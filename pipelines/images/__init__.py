@@ -1,4 +1,4 @@
-"""Images: from the bytes of a file to pixels, and folders of them to data sets."""
+"""Images: decoding of files to pixels, and datasets of folders."""
 
 from pipelines.images.decoding import (
     FITS,

@@ -1,4 +1,4 @@
-"""What is known of picture files once they were read: the digest of their contents, and whether they can be decoded."""
+"""Index of image files: the digest of their contents, and whether they can be decoded."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from pipelines.sources.storage import log, write_atomic
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One file.
+class ImageFile:
+    """An image file.
 
     Attributes:
-        path: Where it is.
-        sha256: Of its contents.
-        problem: Why it cannot be fed, in a few words; "" where it can.
+        path: Its path.
+        sha256: Digest of its contents.
+        problem: Why it cannot be used, or "".
     """
 
     path: Path
@@ -34,45 +34,45 @@ class Picture:
     problem: str
 
 
-def read(paths: Sequence[Path], cache: Path) -> dict[Path, Picture]:
+def read(paths: Sequence[Path], cache: Path) -> dict[Path, ImageFile]:
     """Read and decode every file once.
 
     Args:
         paths: The files.
-        cache: Folder in which the answers are kept, by path, size and time of change; files that have not changed are
-            not read again. A cache that cannot be written is done without.
+        cache: Folder of the cached results, by path, size and modification time; unchanged files are not read again. If
+            it cannot be written, results are not cached.
 
     Returns:
-        What was found, by path, in order.
+        The entries by path, in order.
     """
     folder = os.path.commonpath(paths) if paths else ""
-    memory = cache / "pictures" / f"{hashlib.sha256(folder.encode()).hexdigest()[:20]}.json"
-    known = _remembered(memory)
+    cache_file = cache / "pictures" / f"{hashlib.sha256(folder.encode()).hexdigest()[:20]}.json"
+    entries = _cached(cache_file)
     stats = {path: path.stat() for path in paths}
     keys = {path: f"{path}|{stat.st_size}|{stat.st_mtime_ns}" for path, stat in stats.items()}
-    fresh = [path for path in paths if keys[path] not in known]
-    if len(fresh) > 1000:
-        log.info("checking %d pictures in %s, once", len(fresh), folder)
+    new = [path for path in paths if keys[path] not in entries]
+    if len(new) > 1000:
+        log.info("checking %d images in %s, once", len(new), folder)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        answers = dict(zip(fresh, pool.map(_look, fresh), strict=True))
-    promising = [path for path in fresh if not answers[path][1]]
-    for path in set(promising) - _decodable(promising):
-        answers[path][1] = "damaged"
-    known |= {keys[path]: answer for path, answer in answers.items()}
-    if fresh:
+        new_entries = dict(zip(new, pool.map(_examine, new), strict=True))
+    candidates = [path for path in new if not new_entries[path][1]]
+    for path in set(candidates) - _decodable(candidates):
+        new_entries[path][1] = "damaged"
+    entries |= {keys[path]: answer for path, answer in new_entries.items()}
+    if new:
         with contextlib.suppress(OSError):
-            write_atomic(memory, json.dumps({key: known[key] for key in keys.values()}))
-    return {path: Picture(path, *known[keys[path]]) for path in paths}
+            write_atomic(cache_file, json.dumps({key: entries[key] for key in keys.values()}))
+    return {path: ImageFile(path, *entries[keys[path]]) for path in paths}
 
 
-def _remembered(memory: Path) -> dict[str, list[str]]:
+def _cached(cache_file: Path) -> dict[str, list[str]]:
     try:
-        return json.loads(memory.read_text())
+        return json.loads(cache_file.read_text())
     except (OSError, ValueError):
         return {}
 
 
-def _look(path: Path) -> list[str]:
+def _examine(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -81,7 +81,7 @@ def _look(path: Path) -> list[str]:
 
 
 def _problem(content: bytes) -> str:
-    """Return what the header of a file tells against it."""
+    """Return why the header of a file shows that it cannot be used, or ""."""
     try:
         form = decoding.header(content)
     except UnidentifiedImageError:
@@ -94,13 +94,13 @@ def _problem(content: bytes) -> str:
 
 
 def _decodable(paths: Sequence[Path]) -> set[Path]:
-    """Return the files that decode, found by decoding them in parallel."""
+    """Return the files that can be decoded, by decoding them in parallel."""
     if not paths:
         return set()
 
-    def decode(place: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return place, tf.reduce_max(decoding.decode(tf.io.read_file(path), 32, 32))
+    def decode(index: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index, tf.reduce_max(decoding.decode(tf.io.read_file(path), 32, 32))
 
     files = tf.data.Dataset.from_tensor_slices([str(p) for p in paths]).enumerate()
     decoded = files.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False).ignore_errors()
-    return {paths[int(place)] for place, _ in decoded}
+    return {paths[int(index)] for index, _ in decoded}

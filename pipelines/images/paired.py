@@ -1,4 +1,4 @@
-"""Pictures that turn into one another: side A and side B, pair by pair, or as two heaps that have no pairs.
+"""Paired and unpaired images of two domains, A and B.
 
 Examples are {"a": encoded bytes, "b": encoded bytes}.
 """
@@ -16,38 +16,38 @@ import tensorflow as tf
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.images import class_folders, index, stratified_split
-from pipelines.images.index import Picture
+from pipelines.images.index import ImageFile
 from pipelines.sources import storage
 
-SHAPE = [128, 128, 3]  # to which photographs are brought unless the task says otherwise; 256 takes four times as long
+SHAPE = [128, 128, 3]  # default size of photographs; 256 takes four times as long
 FEATURES = {"a": "image file bytes", "b": "image file bytes"}
-Parts = dict[str, list[tuple[str, Picture]]]  # split -> (side or "", picture), as of `stratified_split.divide`
+Parts = dict[str, list[tuple[str, ImageFile]]]  # split -> (domain or "", image), as in `stratified_split.divide`
 
 
-def beside(a: tf.data.Dataset, b: tf.data.Dataset) -> tf.data.Dataset:
-    """Lay two heaps side by side: as many examples as the larger has, the smaller begins anew when it ends."""
+def zip_unpaired(a: tf.data.Dataset, b: tf.data.Dataset) -> tf.data.Dataset:
+    """Zip two unpaired sets: as many examples as the larger has; the smaller one repeats."""
     count = max(int(a.cardinality()), int(b.cardinality()))
-    both = tf.data.Dataset.zip((a.repeat(), b.repeat())).take(count)
-    return both.map(lambda one, other: {"a": one, "b": other})
+    zipped = tf.data.Dataset.zip((a.repeat(), b.repeat())).take(count)
+    return zipped.map(lambda first, second: {"a": first, "b": second})
 
 
-def made(
-    name: str, base: Dataset, sides: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]], shape: Sequence[int]
+def derived(
+    name: str, base: Dataset, domains: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]], shape: Sequence[int]
 ) -> Dataset:
-    """Make a dataset of another one's pictures, which keeps its source, licence and splits.
+    """Return a dataset of transformed images of another one, with the source, licence and splits of that.
 
     Args:
-        name: Of the new one.
-        base: Of which every example becomes one.
-        sides: Example -> {"a", "b"}, a pure TensorFlow function.
-        shape: (H, W, C) that the pictures are made for.
+        name: Name of the new dataset.
+        base: The dataset whose examples are transformed.
+        domains: Example -> {"a", "b"}, a pure TensorFlow function.
+        shape: (H, W, C) of the images.
     """
-    parts = {s: base[s].map(sides, num_parallel_calls=tf.data.AUTOTUNE) for s in ("train", "validation", "test")}
-    return described(name, parts, base.info, shape)
+    parts = {s: base[s].map(domains, num_parallel_calls=tf.data.AUTOTUNE) for s in ("train", "validation", "test")}
+    return with_base_info(name, parts, base.info, shape)
 
 
-def described(name: str, parts: Mapping[str, tf.data.Dataset], base: Info, shape: Sequence[int]) -> Dataset:
-    """Return splits of {"a", "b"} that were made of a dataset, with what was known of that."""
+def with_base_info(name: str, parts: Mapping[str, tf.data.Dataset], base: Info, shape: Sequence[int]) -> Dataset:
+    """Return splits of {"a", "b"} derived from a dataset, with the metadata of that."""
     info = Info(
         name=name,
         source=f"{base.name}: {base.source}",
@@ -63,106 +63,110 @@ def described(name: str, parts: Mapping[str, tf.data.Dataset], base: Info, shape
     return Dataset(**parts, info=info)
 
 
-# === Folders of the user's own ===
+# === The user's own folders ===
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a folder says by its names: split ("" where it has none) -> side -> (name within the side, file)."""
+class PairedLayout:
+    """The layout of a folder: split ("" if it has none) -> domain -> (name within the domain, file)."""
 
     root: Path
     files: dict[str, dict[str, dict[str, Path]]]
 
 
-def root(name: str, data_dir: str | os.PathLike | None, wanted: str) -> Path:
-    """Return the user's folder; DataError where none is named, or it is no folder."""
+def root(name: str, data_dir: str | os.PathLike | None, layout: str) -> Path:
+    """Return the user's folder; DataError if it is not given or not a folder."""
     if data_dir is None:
-        raise DataError(f"{name} is your own pictures: name them with --data-dir FOLDER, {wanted}", MISSING)
+        raise DataError(f"{name} reads your own images: set --data-dir FOLDER, {layout}", MISSING)
     path = Path(data_dir).expanduser().absolute()
     if not path.is_dir():
-        what = "is a file" if path.exists() else "is not there"
-        raise DataError(f"{path} {what}; --data-dir wants a folder, {wanted}", USAGE if path.exists() else MISSING)
+        problem = "is a file" if path.exists() else "does not exist"
+        raise DataError(f"{path} {problem}; --data-dir needs a folder, {layout}", USAGE if path.exists() else MISSING)
     return path
 
 
-def find(path: Path) -> Found | None:
-    """Return the two sides of a folder: trainA, trainB, testA, testB, or two sub-folders of any names but of splits.
+def find(path: Path) -> PairedLayout | None:
+    """Return the two domains of a folder: trainA, trainB, testA, testB, or two sub-folders that are not splits.
 
-    Of two sub-folders the first by name is A; each may have train, valid and test below. None where it is neither.
+    Of two sub-folders the first by name is A; each may contain train, valid and test. None if it is neither.
     """
-    below = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    folders = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     files: dict[str, dict[str, dict[str, Path]]] = {}
     for split, names in stratified_split.FOLDERS.items():
-        for side in "AB":
-            for folder in (p for p in below if p.name.lower() in [n + side.lower() for n in names]):
-                files.setdefault(split, {})[side] = dict(_named(folder))
+        for domain in "AB":
+            for folder in (p for p in folders if p.name.lower() in [n + domain.lower() for n in names]):
+                files.setdefault(split, {})[domain] = dict(_files_by_name(folder))
     if files:
-        return Found(path, files)
-    if len(below) != 2 or any(split_of(p.name) for p in below):
+        return PairedLayout(path, files)
+    if len(folders) != 2 or any(split_of(p.name) for p in folders):
         return None
-    for side, folder in zip("AB", below, strict=True):
-        for name, file in _named(folder):
+    for domain, folder in zip("AB", folders, strict=True):
+        for name, file in _files_by_name(folder):
             split, _, rest = name.partition("/")
-            place = files.setdefault(split_of(split) if rest else "", {}).setdefault(side, {})
-            place[rest if rest and split_of(split) else name] = file
-    return Found(path, files)
+            domain_files = files.setdefault(split_of(split) if rest else "", {}).setdefault(domain, {})
+            domain_files[rest if rest and split_of(split) else name] = file
+    return PairedLayout(path, files)
 
 
 def split_of(folder: str) -> str:
-    """Return the split that the name of a folder stands for; "" for none."""
+    """Return the split that a folder name denotes, or ""."""
     return next((s for s, names in stratified_split.FOLDERS.items() if folder.lower() in names), "")
 
 
-def _named(folder: Path) -> Iterator[tuple[str, Path]]:
+def _files_by_name(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in sorted(class_folders.files_below(folder)):
         yield path.relative_to(folder).with_suffix("").as_posix(), path
 
 
-def look(name: str, paths: Sequence[Path], cache_dir: str | os.PathLike | None) -> dict[Path, Picture]:
-    """Return what is known of files, by path; one line of the log says how many cannot be read."""
-    pictures = index.read(paths, storage.cache_root(cache_dir))
-    bad = sum(bool(p.problem) for p in pictures.values())
-    if bad:
-        storage.log.info("%s: %d of %d files are left out", name, bad, len(pictures))
-    return pictures
+def examine(name: str, paths: Sequence[Path], cache_dir: str | os.PathLike | None) -> dict[Path, ImageFile]:
+    """Return the index of files by path, and log how many cannot be read."""
+    images = index.read(paths, storage.cache_root(cache_dir))
+    skipped = sum(bool(p.problem) for p in images.values())
+    if skipped:
+        storage.log.info("%s: %d of %d files are skipped", name, skipped, len(images))
+    return images
 
 
-def divided(
-    path: Path, held: stratified_split.Held, policy: tuple[int, int, int] | None, skipped: dict[str, str], least: int
+def divide(
+    path: Path,
+    files: stratified_split.FilesByClass,
+    policy: tuple[int, int, int] | None,
+    skipped: dict[str, str],
+    min_domains: int,
 ) -> Parts:
     """Return the splits, ordered by contents.
 
     Raises:
-        DataError: There is nothing to train with, or a split has fewer than `least` sides.
+        DataError: There are no training images, or a split has fewer than `min_domains` domains.
     """
-    if not {"", "train"} & held.keys():
-        raise DataError(f"{path} has pictures for {' and '.join(held) or 'nothing'}, but none to train with", USAGE)
-    parts = stratified_split.divide(path, held, policy, skipped)
+    if not {"", "train"} & files.keys():
+        raise DataError(f"{path} has images for {' and '.join(files) or 'nothing'}, but none for training", USAGE)
+    parts = stratified_split.divide(path, files, policy, skipped)
     for split, part in parts.items():
-        if len({side for side, _ in part}) < least:
-            raise DataError(f"{path} has too few pictures that can be read: none are left for {split}", USAGE)
+        if len({domain for domain, _ in part}) < min_domains:
+            raise DataError(f"{path} has too few images that can be read: none remain for {split}", USAGE)
     return {s: sorted(part, key=lambda pair: pair[1].sha256) for s, part in parts.items()}
 
 
-def own(
+def own_dataset(
     name: str, path: Path, parts: Parts, examples: Mapping[str, tf.data.Dataset], skipped: dict[str, str], split: str
 ) -> Dataset:
-    """Return a dataset of the user's own pictures."""
-    told = "\n".join(f"{s} {side} {p.sha256}" for s, part in parts.items() for side, p in part)
-    about = Info(
+    """Return a dataset of the user's own images."""
+    contents = "\n".join(f"{s} {domain} {p.sha256}" for s, part in parts.items() for domain, p in part)
+    info = Info(
         name=name,
-        source=f"your own pictures in {path}",
+        source=f"your own images in {path}",
         licence="your own data",
         homepage=str(path),
         features=FEATURES,
         counts={s: int(part.cardinality()) for s, part in examples.items()},
         statistics={"image_shape": SHAPE},
-        sha256={"pictures": hashlib.sha256(told.encode()).hexdigest()},
+        sha256={"pictures": hashlib.sha256(contents.encode()).hexdigest()},
         split=split,
         skipped=skipped,
     )
-    storage.log.info("%s: %s", name, about.source)
-    return Dataset(**examples, info=about)
+    storage.log.info("%s: %s", name, info.source)
+    return Dataset(**examples, info=info)
 
 
 def files(paths: Sequence[Path]) -> tf.data.Dataset:

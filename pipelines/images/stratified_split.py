@@ -1,88 +1,94 @@
-"""How checked pictures become train, validation and test: by contents, class by class, no picture on two sides."""
+"""Stratified splits of checked images: by contents, class by class, with every image in one split."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.images.index import Picture
+from pipelines.images.index import ImageFile
 from pipelines.sources.storage import log
 
-FOLDERS = {  # split -> how people call its folder
+FOLDERS = {  # split -> names of its folder
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-DEFAULT = (70, 15, 15)  # percentages, where the folder has no splits of its own
+DEFAULT = (70, 15, 15)  # percentages, for folders without splits
 
-Held = dict[str, dict[str, list[Picture]]]  # split -> class -> pictures
+FilesByClass = dict[str, dict[str, list[ImageFile]]]  # split -> class -> images
 
 
-def drop_contradictions(root: Path, held: Held, skipped: dict[str, str]) -> None:
-    """Leave out pictures that stand in two classes: one of the labels is wrong, and nobody knows which."""
+def drop_contradictions(root: Path, files: FilesByClass, skipped: dict[str, str]) -> None:
+    """Remove images that are in two classes, because one of the labels is wrong."""
     classes: dict[str, set[str]] = {}
-    for by_class in held.values():
-        for name, pictures in by_class.items():
-            for picture in pictures:
-                classes.setdefault(picture.sha256, set()).add(name)
-    for by_class in held.values():
-        for name, pictures in by_class.items():
-            for picture in [p for p in pictures if len(classes[p.sha256]) > 1]:
-                others = ", ".join(sorted(classes[picture.sha256] - {name}))
-                skipped[below(root, picture.path)] = f"the same picture is in the class {others}"
-                pictures.remove(picture)
+    for by_class in files.values():
+        for name, images in by_class.items():
+            for image in images:
+                classes.setdefault(image.sha256, set()).add(name)
+    for by_class in files.values():
+        for name, images in by_class.items():
+            for image in [p for p in images if len(classes[p.sha256]) > 1]:
+                others = ", ".join(sorted(classes[image.sha256] - {name}))
+                skipped[display_path(root, image.path)] = f"the same image is in the class {others}"
+                images.remove(image)
 
 
-def divide(root: Path, held: Held, policy: tuple[int, int, int] | None, skipped: dict[str, str]) -> dict[str, list]:
-    """Return split -> [(class, picture)], stratified, with equal contents on one side."""
-    if policy is not None or "" in held:
-        pooled: dict[str, list[Picture]] = {}
-        for by_class in held.values():
-            for name, pictures in by_class.items():
-                pooled.setdefault(name, []).extend(pictures)
-        return _cut(pooled, policy or DEFAULT)
-    _drop_leaks(root, held, skipped)
-    parts = {s: [(c, p) for c, pictures in held.get(s, {}).items() for p in pictures] for s in FOLDERS}
-    wanted = tuple(0 if parts[s] else share for s, share in zip(FOLDERS, DEFAULT, strict=True))
-    if any(wanted[1:]):
-        missing = [s for s, share in zip(FOLDERS, wanted, strict=True) if share]
-        log.info("%s has no pictures for %s: taken from train", root, " and ".join(missing))
+def divide(
+    root: Path, files: FilesByClass, policy: tuple[int, int, int] | None, skipped: dict[str, str]
+) -> dict[str, list]:
+    """Return split -> [(class, image)], stratified, with equal contents in one split."""
+    if policy is not None or "" in files:
+        pooled: dict[str, list[ImageFile]] = {}
+        for by_class in files.values():
+            for name, images in by_class.items():
+                pooled.setdefault(name, []).extend(images)
+        return _divide_classes(pooled, policy or DEFAULT)
+    _drop_leaks(root, files, skipped)
+    parts = {s: [(c, p) for c, images in files.get(s, {}).items() for p in images] for s in FOLDERS}
+    missing_shares = tuple(0 if parts[s] else share for s, share in zip(FOLDERS, DEFAULT, strict=True))
+    if any(missing_shares[1:]):
+        missing = [s for s, share in zip(FOLDERS, missing_shares, strict=True) if share]
+        log.info("%s has no images for %s: taken from train", root, " and ".join(missing))
         parts |= {
             s: p
-            for s, p in _cut(held["train"], (100 - sum(wanted[1:]), *wanted[1:])).items()
+            for s, p in _divide_classes(files["train"], (100 - sum(missing_shares[1:]), *missing_shares[1:])).items()
             if s in (*missing, "train")
         }
     return parts
 
 
-def _drop_leaks(root: Path, held: Held, skipped: dict[str, str]) -> None:
-    """Leave out of train what is in validation or test too, and out of validation what is in test."""
-    seen: dict[str, str] = {}
+def _drop_leaks(root: Path, files: FilesByClass, skipped: dict[str, str]) -> None:
+    """Remove from train images that are in validation or test too, and from validation those in test."""
+    split_of: dict[str, str] = {}
     for split in ("test", "validation", "train"):
         leaks = 0
-        for pictures in held.get(split, {}).values():
-            for picture in [p for p in pictures if seen.get(p.sha256, split) != split]:
-                skipped[below(root, picture.path)] = f"the same picture is in {seen[picture.sha256]}"
-                pictures.remove(picture)
+        for images in files.get(split, {}).values():
+            for image in [p for p in images if split_of.get(p.sha256, split) != split]:
+                skipped[display_path(root, image.path)] = f"the same image is in {split_of[image.sha256]}"
+                images.remove(image)
                 leaks += 1
-        seen |= {p.sha256: split for pictures in held.get(split, {}).values() for p in pictures if p.sha256 not in seen}
+        split_of |= {
+            p.sha256: split for images in files.get(split, {}).values() for p in images if p.sha256 not in split_of
+        }
         if leaks:
-            log.info("%s: %d pictures of %s are in another split too and are left out", root, leaks, split)
+            log.info("%s: %d images of %s are in another split too and are skipped", root, leaks, split)
 
 
-def _cut(by_class: dict[str, list[Picture]], shares: tuple[int, int, int]) -> dict[str, list]:
-    """Cut each class by shares; the order of the contents' digests decides, equal contents stay together."""
+def _divide_classes(by_class: dict[str, list[ImageFile]], shares: tuple[int, int, int]) -> dict[str, list]:
+    """Divide each class by shares in the order of the digests of contents, so that equal contents stay together."""
     parts: dict[str, list] = {s: [] for s in FOLDERS}
-    for name, pictures in sorted(by_class.items()):
-        contents = sorted({p.sha256 for p in pictures})
+    for name, images in sorted(by_class.items()):
+        contents = sorted({p.sha256 for p in images})
         count = len(contents)
-        held = [max(1, round(count * share / 100)) if share and count >= 3 else 0 for share in shares[1:]]
-        ends = (count - sum(held), count - held[1])
-        place = {c: "train" if i < ends[0] else "validation" if i < ends[1] else "test" for i, c in enumerate(contents)}
-        for picture in pictures:
-            parts[place[picture.sha256]].append((name, picture))
+        sizes = [max(1, round(count * share / 100)) if share and count >= 3 else 0 for share in shares[1:]]
+        ends = (count - sum(sizes), count - sizes[1])
+        split_of = {
+            c: "train" if i < ends[0] else "validation" if i < ends[1] else "test" for i, c in enumerate(contents)
+        }
+        for image in images:
+            parts[split_of[image.sha256]].append((name, image))
     return parts
 
 
-def below(root: Path, path: Path) -> str:
-    """Return a path as it is told to people: below the folder that they named."""
+def display_path(root: Path, path: Path) -> str:
+    """Return a path for messages: relative to the root if it is below it."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

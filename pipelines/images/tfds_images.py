@@ -1,4 +1,4 @@
-"""Photographs that TensorFlow Datasets has, and the user's own in their place."""
+"""Image datasets of TensorFlow Datasets, or the user's own images instead."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def load(
     """Load a TFDS dataset of labelled images.
 
     Args:
-        name: Of the dataset, for TFDS and for people.
-        data_dir: A TFDS folder that holds it, or a folder of the user's own pictures.
-        cache_dir: Where prepared data lies.
+        name: Name of the dataset, here and in TFDS.
+        data_dir: A TFDS folder that contains it, or a folder of the user's own images.
+        cache_dir: Folder of prepared data.
         split: "official", or percentages of the official training set.
         official: Our split -> TFDS split.
-        licence: Of the pictures.
-        unused: Features that are not fed.
+        licence: Licence of the images.
+        unused: Features that are dropped.
 
     Raises:
         DataError: No source has it.
@@ -47,11 +47,11 @@ def load(
             return class_folders.load("image_folder", data_dir, cache_dir, split)
         source = f"TFDS folder {data_dir}"
     if policy is not None:
-        marks = (policy[0], policy[0] + policy[1])
+        ends = (policy[0], policy[0] + policy[1])
         official = {
-            "train": f"train[:{marks[0]}%]",
-            "validation": f"train[{marks[0]}%:{marks[1]}%]",
-            "test": f"train[{marks[1]}%:]",
+            "train": f"train[:{ends[0]}%]",
+            "validation": f"train[{ends[0]}%:{ends[1]}%]",
+            "test": f"train[{ends[1]}%:]",
         }
     return _dataset(name, builder, source, official, licence, unused, split)
 
@@ -59,16 +59,16 @@ def load(
 def _prepared(name: str, folder: Path) -> Any:
     if not (folder / name).is_dir():
         return None
-    builder = _genuine(name, folder)
+    builder = _builder(name, folder)
     return builder if builder.data_path.exists() else None
 
 
 def _search(name: str, cache: Path) -> tuple[str, Any]:
-    mend = f"--data-dir FOLDER with your own pictures, one sub-folder a class, or with a TFDS folder of {name}"
-    return tfds.downloaded(name, cache / "official", mend)
+    hint = f"--data-dir FOLDER with your own images, one sub-folder per class, or with a TFDS folder of {name}"
+    return tfds.download(name, cache / "official", hint)
 
 
-def _genuine(name: str, folder: Path) -> Any:
+def _builder(name: str, folder: Path) -> Any:
     return tfds.builder_class(name)(data_dir=folder)
 
 
@@ -85,10 +85,10 @@ def _dataset(
     parts = {s: part.map(lambda e: {k: v for k, v in e.items() if k not in unused}) for s, part in parts.items()}
     counts = {s: int(part.cardinality()) for s, part in parts.items()}
     if not all(counts.values()):
-        raise DataError(f"{name} has too few pictures to be split so: {counts}", USAGE)
+        raise DataError(f"{name} has too few images for these splits: {counts}", USAGE)
     names = tuple(builder.info.features["label"].names)
     labels = parts["train"].map(lambda example: example["label"])
-    counted = Counter(int(label) for label in labels.as_numpy_iterator())
+    class_counts = Counter(int(label) for label in labels.as_numpy_iterator())
     info = Info(
         name=name,
         source=source,
@@ -97,7 +97,7 @@ def _dataset(
         features={"image": "JPEG bytes", "label": f"int64, 0 to {len(names) - 1}"},
         counts=counts,
         class_names=names,
-        statistics={"class_counts": {c: counted[i] for i, c in enumerate(names)}},
+        statistics={"class_counts": {c: class_counts[i] for i, c in enumerate(names)}},
         sha256={f"{ours}, {theirs}": f"{builder.info.full_name} {counts[ours]}" for ours, theirs in official.items()},
         split=split,
     )

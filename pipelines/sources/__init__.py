@@ -1,1 +1,1 @@
-"""Where data comes from: the order of the search, the cache, packages, and the builders of TFDS."""
+"""Sources of data: their order, the cache, packages, and the builders of TFDS."""

@@ -1,7 +1,7 @@
-"""The MNIST family: four gzip-compressed idx files of 28x28 grey pictures in ten classes, read by TFDS's own builders.
+"""The MNIST family: four gzip-compressed idx files of 28x28 grey images in ten classes, read by builders of TFDS.
 
-A dataset of the family says what is its own (`Family`). How the user's files are recognised and checked, and how they
-become records, splits and statistics, is the same for all.
+`Family` holds the facts of one dataset. Detection and checks of the user's files, records, splits and statistics are
+common to all datasets of the family.
 
 Format: http://yann.lecun.com/exdb/mnist/ and RFC 1952 (gzip).
 """
@@ -35,60 +35,60 @@ _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 @dataclass(frozen=True)
 class Family:
-    """What is one dataset's own.
+    """The facts of one dataset.
 
     Attributes:
-        name: Of the dataset, here and in TFDS.
+        name: Name of the dataset, here and in TFDS.
         licence: SPDX identifier or a short phrase.
-        mtimes: File name -> the time in the publisher's gzip header, where copies without it go about.
+        mtimes: File name -> the time in the publisher's gzip header, for copies that lack it.
     """
 
     name: str
     licence: str
     mtimes: Mapping[str, int] = field(default_factory=dict)
 
-    def genuine(self, folder: Path) -> Any:
-        """Return TFDS's builder of the official data in a folder."""
+    def official_builder(self, folder: Path) -> Any:
+        """Return the builder of TFDS for the official data in a folder."""
         return tfds.builder_class(self.name)(data_dir=folder)
 
     def prepare_official(self, target: Path, files: Path | None) -> Any:
-        """Have TFDS's builder prepare `target` from the four files, or from its own download; TFDS checks the sums."""
+        """Prepare `target` with the builder of TFDS from the four files or its download; TFDS checks the checksums."""
         with tempfile.TemporaryDirectory() as manual, storage.staged(target) as stage:
             for name in FILES if files else ():
-                (Path(manual) / name).write_bytes(self._publisher(files, name))
-            tfds.prepare(self.genuine(stage), stage / "downloads", Path(manual))
-        return self.genuine(target)
+                (Path(manual) / name).write_bytes(self._publisher_bytes(files, name))
+            tfds.prepare(self.official_builder(stage), stage / "downloads", Path(manual))
+        return self.official_builder(target)
 
     def download(self, target: Path) -> search.Source[Any]:
-        """Return TFDS's own download as a source."""
+        """Return the download of TFDS as a source."""
         url = next(iter(tfds.raw_files(self.name)))
         return search.Source(
-            "TFDS download", lambda: search.look_ahead(url), lambda: self.prepare_official(target, None), ONCE
+            "TFDS download", lambda: search.check_url(url), lambda: self.prepare_official(target, None), ONCE
         )
 
     def user(self, folder: Path, cache: Path) -> tuple[str, Any]:
-        """Read the user's folder: official files are recognised by their checksums, others are the user's own data.
+        """Read the user's folder: files with the official checksums are official, others are the user's own data.
 
         Raises:
             DataError: Files are missing, damaged, or not of this family.
         """
         if (folder / self.name).is_dir():
-            builder = self.genuine(folder)
+            builder = self.official_builder(folder)
             if builder.data_path.exists():
                 return f"TFDS folder {folder}", builder
         if missing := [name for name in FILES if not (folder / name).is_file()]:
-            wanted = f"{', '.join(FILES)}, or a TFDS folder with {self.name}"
-            raise DataError(f"{folder} has no {missing[0]}; --data-dir wants {wanted}", MISSING)
-        digests = {name: hashlib.sha256(self._publisher(folder, name)).hexdigest() for name in FILES}
-        genuine = digests == self._official()
-        own = "own-" + hashlib.sha256("".join(digests.values()).encode()).hexdigest()
-        target = cache / ("official" if genuine else own)
-        if not storage.whole(target):
+            expected = f"{', '.join(FILES)}, or a TFDS folder with {self.name}"
+            raise DataError(f"{folder} has no {missing[0]}; --data-dir needs {expected}", MISSING)
+        digests = {name: hashlib.sha256(self._publisher_bytes(folder, name)).hexdigest() for name in FILES}
+        is_official = digests == self._official()
+        own_name = "own-" + hashlib.sha256("".join(digests.values()).encode()).hexdigest()
+        target = cache / ("official" if is_official else own_name)
+        if not storage.is_complete(target):
             with storage.locked(cache):
-                if not storage.whole(target):
-                    self.prepare_official(target, folder) if genuine else self._prepare_own(target, folder)
-        if genuine:
-            return f"official files in {folder}", self.genuine(target)
+                if not storage.is_complete(target):
+                    self.prepare_official(target, folder) if is_official else self._prepare_own(target, folder)
+        if is_official:
+            return f"official files in {folder}", self.official_builder(target)
         return f"your own files in {folder}", self._own(folder)(data_dir=target)
 
     def dataset(self, builder: Any, source: str, split: str, cache: Path) -> Dataset:
@@ -101,7 +101,7 @@ class Family:
         ranges = {"train": f"train[:{first}]", "validation": f"train[{first}:]", "test": "test"}
         if policy:
             ranges |= {"validation": f"train[{first}:{second}]", "test": f"train[{second}:]"}
-        parts = {name: tfds.read(builder, taken) for name, taken in ranges.items()}
+        parts = {name: tfds.read(builder, tfds_range) for name, tfds_range in ranges.items()}
         info = Info(
             name=self.name,
             source=source,
@@ -119,7 +119,7 @@ class Family:
     def _official(self) -> dict[str, str]:
         return {info.filename: info.checksum for info in tfds.raw_files(self.name).values()}
 
-    def _publisher(self, folder: Path, name: str) -> bytes:
+    def _publisher_bytes(self, folder: Path, name: str) -> bytes:
         raw = (folder / name).read_bytes()
         return with_header(raw, name.removesuffix(".gz"), self.mtimes[name]) if name in self.mtimes else raw
 
@@ -128,7 +128,7 @@ class Family:
             tfds.prepare(self._own(files)(data_dir=stage), stage / "downloads")
 
     def _own(self, files: Path) -> type[Any]:
-        """Return the genuine builder with one change: it reads the user's files, however many examples they have."""
+        """Return the builder of TFDS with one change: it reads the user's files, with any number of examples."""
 
         def split_generators(builder: Any, _: Any) -> dict[str, Iterator]:
             return {"train": _examples(files, "train"), "test": _examples(files, "t10k")}
@@ -151,16 +151,16 @@ def _examples(files: Path, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _statistics(records: Path, cache: Path, first: int, train: tf.data.Dataset) -> dict[str, float]:
-    """Mean and deviation of the train pixels in [0, 1], computed once per prepared data and split."""
+    """Return mean and deviation of the train pixels in [0, 1], cached per prepared data and split."""
     if not records.is_relative_to(cache):
-        return measure(train)  # a folder of the user's own, which may change under us: not remembered
+        return pixel_statistics(train)  # not cached, because the user's own folder may change
     path = records / f"statistics-{first}.json"
     if not path.exists():
-        storage.write_atomic(path, json.dumps(measure(train)))
+        storage.write_atomic(path, json.dumps(pixel_statistics(train)))
     return json.loads(path.read_text())
 
 
-def measure(train: tf.data.Dataset) -> dict[str, float]:
+def pixel_statistics(train: tf.data.Dataset) -> dict[str, float]:
     """Return mean and deviation, in [0, 1], of the pixels of grey PNG images."""
     pixels = train.map(_pixels, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
     count, total, squares = 0, 0, 0
@@ -186,25 +186,25 @@ def read_idx(path: Path) -> np.ndarray:
         uint8 array, (N,) for labels and (N, H, W) for images.
 
     Raises:
-        DataError: The file is not gzip, is damaged or cut short, or is not idx of unsigned bytes.
+        DataError: The file is not gzip, is damaged or truncated, or is not idx of unsigned bytes.
     """
     try:
         raw = gzip.decompress(path.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is damaged or not a gzip file ({error}); fetch it again") from error
+        raise DataError(f"{path} is damaged or not a gzip file ({error}); download it again") from error
     if len(raw) < 4 or raw[:3] != b"\0\0\x08":
         raise DataError(f"{path} is not an idx file of unsigned bytes; is it the right file?")
     start = 4 + 4 * raw[3]
     shape = struct.unpack(f">{raw[3]}I", raw[4:start]) if len(raw) >= start else (-1,)
     if len(raw) - start != int(np.prod(shape)):
-        raise DataError(f"{path} states the shape {shape} but holds {len(raw) - start} bytes; fetch it again")
+        raise DataError(f"{path} states the shape {shape} but holds {len(raw) - start} bytes; download it again")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 
 def with_header(raw: bytes, name: str, mtime: int) -> bytes:
-    """Give a gzip file another header; the compressed payload stays as it is.
+    """Return a gzip file with another header and the same compressed payload.
 
-    Debian repacks the files without name and time, so that their checksums differ from the publisher's.
+    Debian repacks the files without name and time, so their checksums differ from the publisher's.
 
     Args:
         raw: The gzip file.
@@ -229,5 +229,5 @@ def with_header(raw: bytes, name: str, mtime: int) -> bytes:
         if flags & _FHCRC:
             end += 2
     except ValueError as error:
-        raise DataError(f"{name}.gz is damaged or not a gzip file; fetch it again") from error
+        raise DataError(f"{name}.gz is damaged or not a gzip file; download it again") from error
     return raw[:3] + bytes([_FNAME]) + struct.pack("<I", mtime) + raw[8:10] + name.encode() + b"\0" + raw[end:]

@@ -1,4 +1,4 @@
-"""Where data is looked for: the sources of a dataset in their order, and the cache of what was prepared before."""
+"""The search for data: the sources of a dataset in order, and the cache of prepared data."""
 
 from __future__ import annotations
 
@@ -10,113 +10,113 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pipelines.errors import MISSING, DataError, NotHere
-from pipelines.sources.storage import locked, log, whole
+from pipelines.errors import MISSING, DataError, SourceUnavailable
+from pipelines.sources.storage import is_complete, locked, log
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Source(Generic[T]):
-    """One place where data may be.
+    """A possible source of data.
 
     Attributes:
-        name: What the place is, as a person would say it: "Debian package dataset-fashion-mnist".
-        look: A look that costs a few seconds at most; raises `NotHere` with the reason when there is nothing.
-        take: Returns the data, however long that takes; may still raise `NotHere`.
-        remark: What to say beside the name when it takes long, such as ", preparing it once".
+        name: A description, such as "Debian package dataset-fashion-mnist".
+        check: A check that takes a few seconds at most; raises `SourceUnavailable` with the reason.
+        load: Returns the data, which may take long; may still raise `SourceUnavailable`.
+        remark: Appended to the name in the log if loading takes long, such as ", preparing it once".
     """
 
     name: str
-    look: Callable[[], object]
-    take: Callable[[], T]
+    check: Callable[[], object]
+    load: Callable[[], T]
     remark: str = ""
 
 
-def search(dataset: str, sources: Sequence[Source[T]], mend: str) -> tuple[str, T]:
-    """Ask the sources in order; the first that has the data wins, and one line of the log says which it is.
+def search(dataset: str, sources: Sequence[Source[T]], hint: str) -> tuple[str, T]:
+    """Try the sources in order; the first that has the data is used and logged.
 
     Args:
         dataset: Name of the dataset, for the messages.
-        sources: The places, in order.
-        mend: The one command that helps when no source has the data.
+        sources: The sources, in order.
+        hint: The command to run if no source has the data.
 
     Returns:
-        The name of the source that had it, and what it gave.
+        The name of the source, and its data.
 
     Raises:
-        DataError: No source has it; the message lists each place that was looked at.
+        DataError: No source has it; the message lists every source that was tried.
     """
     reasons = []
     for source in sources:
         try:
-            source.look()
+            source.check()
             log.info("%s: %s%s", dataset, source.name, source.remark)
-            return source.name, source.take()
-        except NotHere as reason:
+            return source.name, source.load()
+        except SourceUnavailable as reason:
             reasons.append(f"{source.name} ({reason})")
-    raise DataError(f"{dataset} is nowhere to be found; looked at: {'; '.join(reasons)}. Try: {mend}", MISSING)
+    raise DataError(f"{dataset} is not available; sources tried: {'; '.join(reasons)}. Try: {hint}", MISSING)
 
 
-def prepared_once(
-    dataset: str, kept: Mapping[Path, Callable[[Path], T]], fresh: Callable[[], Sequence[Source[T]]], mend: str
+def load_prepared(
+    dataset: str, cached: Mapping[Path, Callable[[Path], T]], make_sources: Callable[[], Sequence[Source[T]]], hint: str
 ) -> tuple[str, T]:
-    """Read what was prepared before, else prepare it, under the lock of the cache.
+    """Read prepared data from the cache, else prepare it, under the lock of the cache.
 
     Args:
         dataset: Name of the dataset, for the messages.
-        kept: Folders of one cache that `staged` makes, and how each is read.
-        fresh: Makes the sources that prepare one of the folders; asked only when none is whole.
-        mend: The one command that helps when no source has the data.
+        cached: Folders of one cache that `staged` writes, and the function that reads each.
+        make_sources: Returns the sources that prepare one of the folders; called only if none is complete.
+        hint: The command to run if no source has the data.
 
     Returns:
-        The name of the source that had it, and what it gave.
+        The name of the source, and its data.
 
     Raises:
         DataError: No source has it, or the cache cannot be written.
     """
-    ready = [
+    prepared_sources = [
         Source(f"prepared cache {folder}", functools.partial(prepared, folder), functools.partial(read, folder))
-        for folder, read in kept.items()
+        for folder, read in cached.items()
     ]
-    if any(whole(folder) for folder in kept):  # needs no lock, so that a read-only cache will do
-        return search(dataset, ready, mend)
-    with locked(next(iter(kept)).parent):
-        return search(dataset, [*ready, *fresh()], mend)
+    if any(is_complete(folder) for folder in cached):  # without a lock, so that a read-only cache can be used
+        return search(dataset, prepared_sources, hint)
+    with locked(next(iter(cached)).parent):
+        return search(dataset, [*prepared_sources, *make_sources()], hint)
 
 
-def there(path: Path) -> None:
-    """Raise `NotHere` unless the path exists."""
+def check_exists(path: Path) -> None:
+    """Raise `SourceUnavailable` unless the path exists."""
     if not path.exists():
-        raise NotHere("not there")
+        raise SourceUnavailable("does not exist")
 
 
 def prepared(folder: Path) -> None:
-    """Raise `NotHere` unless the folder was made by `staged` and is whole."""
-    there(folder)
-    if not whole(folder):
-        raise NotHere("damaged")
+    """Raise `SourceUnavailable` unless the folder was written with `staged` and is complete."""
+    check_exists(folder)
+    if not is_complete(folder):
+        raise SourceUnavailable("damaged")
 
 
-def look_ahead(url: str, seconds: float = 3.0) -> None:
-    """Ask whether a URL answers, in `seconds` at most, before a downloader that would retry for minutes is started.
+def check_url(url: str, seconds: float = 3.0) -> None:
+    """Check within `seconds` that a URL responds, before a download that would retry for minutes.
 
-    The request is made in a thread because a stuck name lookup has no timeout of its own; urllib honours proxies.
+    The request is made in a thread because a name lookup has no timeout of its own; urllib honours proxies.
 
     Raises:
-        NotHere: No good answer in time.
+        SourceUnavailable: There is no successful response in time.
     """
-    answer: list[str] = []
+    result: list[str] = []
 
-    def ask() -> None:
+    def request() -> None:
         try:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
-                answer.append("")
-        except Exception as error:  # whatever it is, the network does not give us the file
-            answer.append(str(getattr(error, "reason", error)) or type(error).__name__)
+                result.append("")
+        except Exception as error:  # any error means that the file is not available
+            result.append(str(getattr(error, "reason", error)) or type(error).__name__)
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
     thread.join(seconds)
-    if reason := answer[0] if answer else f"no answer in {seconds:g} s":
-        raise NotHere(reason)
+    if reason := result[0] if result else f"no response in {seconds:g} s":
+        raise SourceUnavailable(reason)

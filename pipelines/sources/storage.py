@@ -1,4 +1,4 @@
-"""The cache of prepared data: its lock, folders that are whole or absent, files that are written whole, checksums."""
+"""The cache of prepared data: lock, atomic folders and files, checksums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from pipelines.errors import DataError
 
 log = logging.getLogger("pipelines")
-_STAMP = "files.json"  # what a prepared folder holds: relative path -> size
+_STAMP = "files.json"  # content of a prepared folder: relative path -> size
 
 
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
@@ -28,16 +28,16 @@ def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two processes never prepare the same data at once.
+    """Lock a folder, so that two processes never prepare the same data at the same time.
 
-    The kernel drops the lock when its holder dies, so a killed process blocks nobody.
+    The kernel releases the lock when the process ends, also when it is killed.
 
     Raises:
-        DataError: The folder cannot be made or written.
+        DataError: The folder cannot be created or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / ".lock", "w")  # noqa: SIM115 - closed below, after the lock was held
+        handle = open(folder / ".lock", "w")  # noqa: SIM115 - closed below
     except OSError as error:
         raise DataError(
             f"cannot write to the cache {folder}: {error.strerror}; choose another with --cache-dir"
@@ -53,9 +53,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def staged(target: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it becomes `target` by one rename when the block ends well, else it vanishes.
+    """Yield an empty folder, which is renamed to `target` if the block succeeds, else removed.
 
-    Must be used under `locked`: what a killed process left in the staging folder is swept away on entry.
+    Must be used under `locked`: files of a killed process in the staging folder are removed on entry.
     """
     stage = target.with_name(f".{target.name}.incomplete")
     shutil.rmtree(stage, ignore_errors=True)
@@ -71,8 +71,8 @@ def staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def whole(folder: Path) -> bool:
-    """Tell whether a folder made by `staged` still has every file at its full size."""
+def is_complete(folder: Path) -> bool:
+    """Return whether a folder written with `staged` still has every file at its full size."""
     try:
         sizes = json.loads((folder / _STAMP).read_text())
         return all((folder / name).stat().st_size == size for name, size in sizes.items())
@@ -81,17 +81,17 @@ def whole(folder: Path) -> bool:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader, or a kill, sees the old one or the new one and nothing between."""
+    """Write a file atomically: readers see the old or the new content, also if this process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with partial.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        temporary.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""TensorFlow Datasets builders: prepared quietly and whole, read in a fixed order with their images still encoded."""
+"""TensorFlow Datasets builders: prepared atomically, read in a fixed order with encoded images."""
 
 from __future__ import annotations
 
@@ -13,73 +13,73 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-from pipelines.errors import DataError, NotHere
+from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import search, storage
 
 
 def builder_class(name: str) -> type[Any]:
-    """Return the builder class that TFDS has under a name, without its deprecation warning."""
+    """Return the builder class of a TFDS dataset."""
     return tfds.builder_cls(name)
 
 
 def raw_files(name: str) -> dict[str, Any]:
-    """Return what TFDS expects to download for a dataset: URL -> size, checksum (sha256) and filename."""
+    """Return the files that TFDS downloads for a dataset: URL -> size, checksum (sha256) and filename."""
     return dict(tfds.builder_cls(name).url_infos)
 
 
 def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> None:
-    """Let a builder download (unless `manual_dir` has the files) and write its records; checksums are TFDS's own.
+    """Download the files of a builder, unless `manual_dir` has them, and write its records; TFDS checks the checksums.
 
     Args:
-        builder: The builder; its data_dir is best a staging folder.
-        downloads: A folder for what it downloads and extracts, deleted afterwards.
-        manual_dir: Where the files are, under their original names.
+        builder: The builder; its data_dir should be a staging folder.
+        downloads: A folder for downloaded and extracted files, deleted afterwards.
+        manual_dir: A folder with the files under their original names.
 
     Raises:
-        NotHere: The download failed, or a file is not the publisher's.
+        SourceUnavailable: The download failed, or the checksum of a file differs.
         DataError: The disk is full or cannot be written.
     """
     config = tfds.download.DownloadConfig(manual_dir=manual_dir and str(manual_dir), try_download_gcs=False)
     tfds.disable_progress_bar()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints where it writes, which is our staging folder
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints the path of our staging folder
             builder.download_and_prepare(download_dir=downloads, download_config=config)
     except NonMatchingChecksumError as error:
-        raise NotHere("what it gave does not have the publisher's checksum") from error
+        raise SourceUnavailable("the checksum of a file differs from the publisher's") from error
     except (tfds.download.DownloadError, requests.RequestException) as error:
-        raise NotHere(f"download failed: {error}") from error
+        raise SourceUnavailable(f"download failed: {error}") from error
     except OSError as error:
         raise DataError(f"cannot prepare {builder.name} in {downloads.parent}: {error.strerror or error}") from error
     shutil.rmtree(downloads, ignore_errors=True)
 
 
-def downloaded(name: str, ready: Path, mend: str, url: str = "", config: str = "") -> tuple[str, Any]:
-    """Return the name of the source and a builder of what TFDS itself downloads, prepared once.
+def download(name: str, ready: Path, hint: str, url: str = "", config: str = "") -> tuple[str, Any]:
+    """Return the name of the source and a builder of data that TFDS downloads, prepared once.
 
     Args:
-        name: Of the dataset.
-        ready: Folder in which it is, or will be, prepared.
-        mend: The one command that helps without a network.
-        url: Which must answer before TFDS is asked; by default that of its first file (of the configuration).
-        config: Of the builder, where there are several.
+        name: Name of the dataset.
+        ready: Folder of the prepared data.
+        hint: The command to run without a network.
+        url: URL that must respond before the download; by default that of the first file (of the configuration).
+        config: Configuration of the builder, if there are several.
 
     Raises:
-        DataError: It is not there and cannot be downloaded.
+        DataError: It is neither prepared nor can it be downloaded.
     """
 
-    def genuine(folder: Path) -> Any:
+    def builder_in(folder: Path) -> Any:
         return builder_class(name)(data_dir=folder, **({"config": config} if config else {}))
 
-    def take() -> Any:
+    def prepare_once() -> Any:
         with storage.staged(ready) as stage:
-            prepare(genuine(stage), stage / "downloads")
-        return genuine(ready)
+            prepare(builder_in(stage), stage / "downloads")
+        return builder_in(ready)
 
-    def fresh() -> list[search.Source[Any]]:
+    def sources() -> list[search.Source[Any]]:
         first = url or next(u for u in raw_files(name) if config in u)
-        return [search.Source("TFDS download", lambda: search.look_ahead(first), take)]
+        return [search.Source("TFDS download", lambda: search.check_url(first), prepare_once)]
 
-    return search.prepared_once(name, {ready: genuine}, fresh, mend)
+    return search.load_prepared(name, {ready: builder_in}, sources, hint)
 
 
 def read(builder: Any, split: str) -> tf.data.Dataset:
@@ -102,6 +102,6 @@ def read(builder: Any, split: str) -> tf.data.Dataset:
 
 
 def derived(parent: type[Any], name: str, members: dict[str, Any]) -> type[Any]:
-    """Make a builder class that inherits everything from `parent` except `members`, unknown to TFDS's registry."""
+    """Return a builder class that inherits from `parent`, overrides `members`, and is not registered in TFDS."""
     with tfds.core.registered.skip_registration():
         return type(name, (parent,), members | {"__module__": parent.__module__})

@@ -1,7 +1,7 @@
-"""Characters as numbers: a vocabulary in code point order, encoding and decoding in NumPy and in pure TensorFlow.
+"""Characters as ids: a vocabulary in code point order, encoding and decoding in NumPy and in pure TensorFlow.
 
-The order makes encoding a binary search, so that a graph needs no look-up table and no asset. What the vocabulary does
-not have becomes U+FFFD, the character that Unicode has for this, which every vocabulary holds.
+The order makes encoding a binary search, so that a graph needs no look-up table and no asset. Characters that are not
+in the vocabulary become U+FFFD, the replacement character of Unicode, which every vocabulary contains.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNKNOWN = "\ufffd"
 
 
 def vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the characters of the texts and U+FFFD, in code point order; give it the training texts only."""
+    """Return the characters of the texts and U+FFFD, in code point order; use the training texts only."""
     return tuple(sorted(set().union(UNKNOWN, *texts)))
 
 
@@ -26,17 +26,21 @@ def encode(text: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
 
     Args:
         text: Characters, or UTF-8 whose invalid sequences become U+FFFD.
-        vocabulary: What `vocabulary` returned.
+        vocabulary: The result of `vocabulary`.
 
     Returns:
         int32 (number of characters,), in 0..len(vocabulary)-1.
+
+    Example:
+        >>> encode("cab", vocabulary(["abc"])).tolist()
+        [2, 0, 1]
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     points = _points(vocabulary)
-    wanted = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int32)
-    places = np.minimum(np.searchsorted(points, wanted), len(points) - 1)
-    return np.where(points[places] == wanted, places, vocabulary.index(UNKNOWN)).astype(np.int32)
+    code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int32)
+    positions = np.minimum(np.searchsorted(points, code_points), len(points) - 1)
+    return np.where(points[positions] == code_points, positions, vocabulary.index(UNKNOWN)).astype(np.int32)
 
 
 def decode(ids: Iterable[int], vocabulary: Sequence[str]) -> str:
@@ -54,19 +58,19 @@ def decode(ids: Iterable[int], vocabulary: Sequence[str]) -> str:
 
 
 def encode_tensor(text: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor | tf.RaggedTensor:
-    """Turn texts into the ids that `encode` gives, in a graph.
+    """Turn texts into the ids that `encode` returns, in a graph.
 
     Args:
         text: String scalar or (B,), UTF-8.
-        vocabulary: What `vocabulary` returned.
+        vocabulary: The result of `vocabulary`.
 
     Returns:
         int32 (number of characters,), or ragged (B, None) for a batch.
     """
-    wanted = tf.strings.unicode_decode(text, "UTF-8", errors="replace", replace_control_characters=False)
-    if isinstance(wanted, tf.RaggedTensor):
-        return wanted.with_flat_values(_search(wanted.flat_values, vocabulary))
-    return _search(wanted, vocabulary)
+    code_points = tf.strings.unicode_decode(text, "UTF-8", errors="replace", replace_control_characters=False)
+    if isinstance(code_points, tf.RaggedTensor):
+        return code_points.with_flat_values(_search(code_points.flat_values, vocabulary))
+    return _search(code_points, vocabulary)
 
 
 def decode_tensor(ids: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
@@ -96,7 +100,7 @@ def windows(ids: np.ndarray, length: int, stride: int | None = None) -> tf.data.
 
 
 def streams(ids: np.ndarray, length: int, batch_size: int) -> tf.data.Dataset:
-    """Cut a sequence into parallel streams, so that row b of each batch goes on where row b of the batch before ended.
+    """Cut a sequence into parallel streams, so that row b of each batch continues row b of the previous batch.
 
     Args:
         ids: Integer (N,).
@@ -104,7 +108,7 @@ def streams(ids: np.ndarray, length: int, batch_size: int) -> tf.data.Dataset:
         batch_size: Number of streams.
 
     Returns:
-        Dataset of (x, y) as of `windows`, in the order of batches; the tokens that fill no whole batch are left out.
+        Dataset of (x, y) as in `windows`, in the order of batches; tokens of an incomplete last batch are dropped.
 
     Raises:
         DataError: The sequence is shorter than one batch.
@@ -115,8 +119,8 @@ def streams(ids: np.ndarray, length: int, batch_size: int) -> tf.data.Dataset:
         raise DataError(f"{len(ids)} tokens are too few for a batch of {batch_size} windows of {length}", USAGE)
 
     def rows(offset: int) -> np.ndarray:  # (batch_size * steps, length), batch by batch
-        held = ids[offset : offset + batch_size * steps * length].reshape(batch_size, steps, length)
-        return held.transpose(1, 0, 2).reshape(-1, length)
+        tokens = ids[offset : offset + batch_size * steps * length].reshape(batch_size, steps, length)
+        return tokens.transpose(1, 0, 2).reshape(-1, length)
 
     return tf.data.Dataset.from_tensor_slices((rows(0), rows(1)))
 
@@ -125,7 +129,7 @@ def _points(vocabulary: Sequence[str]) -> np.ndarray:
     return np.array([ord(character) for character in vocabulary], np.int32)
 
 
-def _search(wanted: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
+def _search(code_points: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
     points = tf.constant(_points(vocabulary))
-    places = tf.minimum(tf.searchsorted(points, wanted), len(vocabulary) - 1)
-    return tf.where(tf.gather(points, places) == wanted, places, vocabulary.index(UNKNOWN))
+    positions = tf.minimum(tf.searchsorted(points, code_points), len(vocabulary) - 1)
+    return tf.where(tf.gather(points, positions) == code_points, positions, vocabulary.index(UNKNOWN))

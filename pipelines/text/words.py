@@ -1,9 +1,9 @@
-"""Texts as word ids, for models that read: the same ids from Python and from a graph, whatever bytes come in.
+"""Texts as word ids; Python and a graph return the same ids for any bytes.
 
-A text is read as UTF-8 (what is not becomes U+FFFD), A to Z are lowered, and everything but letters, digits,
-apostrophes inside words, ! ? and emoji separates words; the last three are words of their own. Letters beyond ASCII
-stay as they are, for Python and TensorFlow lower them by different tables. Ids: 0 fills up, 1 is any word that is not
-in the vocabulary, and the words follow.
+A text is decoded as UTF-8 (invalid bytes become U+FFFD), A to Z are lowercased, and all characters but letters, digits,
+apostrophes inside words, ! ? and emoji separate words; the last three are words of their own. Letters beyond ASCII are
+unchanged, because Python and TensorFlow lowercase them by different tables. Ids: 0 is padding, 1 is any word that is
+not in the vocabulary, and the words follow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MARKS = "([!?\U0001f000-\U0001faff])"
 _SEPARATORS = "[^a-z0-9'!?\u00c0-\u1fff\u2c00-\ufffc\U00010000-\U0010ffff]+"
 _OPENING, _CLOSING = "(^| )'+", "'+( |$)"
 REPLACED = ((_MARKS, r" \1 "), (_SEPARATORS, " "), (_OPENING, " "), (_CLOSING, " "))  # in this order
-_HASHES = 2**62  # buckets: words of a vocabulary are checked to have one each
+_HASHES = 2**62  # buckets; words of a vocabulary must have different ones
 
 
 def split(text: str | bytes) -> list[str]:
@@ -28,25 +28,25 @@ def split(text: str | bytes) -> list[str]:
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     text = text.lower().decode("utf-8", "replace")  # bytes.lower() is ASCII only
-    for pattern, instead in REPLACED:
-        text = re.sub(pattern, instead, text)
+    for pattern, replacement in REPLACED:
+        text = re.sub(pattern, replacement, text)
     return [word for word in text.split(" ") if word]
 
 
 def vocabulary(texts: Iterable[str | bytes], size: int, least: int = 2) -> tuple[str, ...]:
-    """Return the padding, the unknown, and the most frequent words of the texts.
+    """Return the padding token, the unknown token, and the most frequent words of the texts.
 
     Args:
         texts: The training texts only.
-        size: Tokens at most.
-        least: Times that a word must occur.
+        size: Maximum number of tokens.
+        least: Minimum count of a word.
     """
     return counted((word for text in texts for word in split(text)), size, least)[0]
 
 
-def counted(found: Iterable[str], size: int, least: int) -> tuple[tuple[str, ...], list[int]]:
-    """Return the vocabulary of words as `vocabulary` makes it, and how often each of its tokens is among them."""
-    counts = collections.Counter(found)
+def counted(words: Iterable[str], size: int, least: int) -> tuple[tuple[str, ...], list[int]]:
+    """Return the vocabulary as `vocabulary` does, and the count of each of its tokens."""
+    counts = collections.Counter(words)
     ranked = sorted((word for word in counts if counts[word] >= least), key=lambda word: (-counts[word], word))
     ranked = ranked[: max(0, size - 2)]
     return (PADDING, UNKNOWN, *ranked), [0, 0, *(counts[word] for word in ranked)]
@@ -61,12 +61,16 @@ def encode(text: str | bytes, index: Mapping[str, int], length: int | None = Non
     """Turn a text into ids.
 
     Args:
-        text: Characters or bytes, any.
-        index: Word -> id, as of `index`.
-        length: Cut or fill up to this many; None keeps them all.
+        text: Any characters or bytes.
+        index: Word -> id, the result of `index`.
+        length: Truncate or pad to this length; None keeps all ids.
 
     Returns:
         int32 (length or number of words,).
+
+    Example:
+        >>> encode("good film", index(("", "[UNK]", "film")), length=4).tolist()
+        [1, 2, 0, 0]
     """
     ids = [index.get(word, 1) for word in split(text)][:length]
     return np.array(ids + [0] * ((length or 0) - len(ids)), np.int32)
@@ -74,22 +78,22 @@ def encode(text: str | bytes, index: Mapping[str, int], length: int | None = Non
 
 def split_tensor(texts: tf.Tensor) -> tf.RaggedTensor:
     """Return the words of texts (B,) in a graph: string, ragged (B, None)."""
-    texts = tf.strings.lower(texts)  # ASCII only, unless told otherwise
+    texts = tf.strings.lower(texts)  # ASCII only by default
     texts = tf.strings.unicode_transcode(
         texts, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
     )
-    for pattern, instead in REPLACED:
-        texts = tf.strings.regex_replace(texts, pattern, instead)
+    for pattern, replacement in REPLACED:
+        texts = tf.strings.regex_replace(texts, pattern, replacement)
     return tf.strings.split(texts)
 
 
 def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> tf.Tensor:
-    """Turn texts (B,) into the ids that `encode` gives, int32 (B, length), in a graph without a look-up table.
+    """Turn texts (B,) into the ids that `encode` returns, int32 (B, length), in a graph without a look-up table.
 
-    A word is found by the hash of it in a sorted list, so that nothing has to be initialised or tracked where the
+    A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
     graph is loaded.
     """
-    with tf.init_scope():  # now, also where a function is being traced
+    with tf.init_scope():  # immediately, also while a function is traced
         hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(vocabulary[2:]), tf.string), _HASHES).numpy()
     order = np.argsort(hashes)
     keys = np.append(hashes[order], np.int64(2**63 - 1))
@@ -97,7 +101,7 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
     if len(np.unique(keys)) != len(keys):
         raise ValueError("two words of the vocabulary have one hash")
     words = split_tensor(texts)
-    wanted = tf.strings.to_hash_bucket_fast(words.flat_values, _HASHES)
-    places = tf.searchsorted(tf.constant(keys), wanted)
-    found = tf.where(tf.equal(tf.gather(keys, places), wanted), tf.gather(ids, places), 1)
-    return words.with_flat_values(found).to_tensor(0, shape=(None, length))
+    word_hashes = tf.strings.to_hash_bucket_fast(words.flat_values, _HASHES)
+    positions = tf.searchsorted(tf.constant(keys), word_hashes)
+    word_ids = tf.where(tf.equal(tf.gather(keys, positions), word_hashes), tf.gather(ids, positions), 1)
+    return words.with_flat_values(word_ids).to_tensor(0, shape=(None, length))

@@ -1,6 +1,6 @@
-"""Texts as words: frequent ones whole, the others spelled, so that nothing is lost and every text comes back.
+"""Texts as tokens: frequent words text, others by characters, so that decoding restores every text.
 
-A vocabulary here is that of `pipelines.text`, the characters, followed by words of two letters and more.
+A vocabulary consists of the characters of `pipelines.text` and of words of two letters and more.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ def vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
 
     Args:
         texts: The training texts only.
-        size: Tokens; there are as many as there are characters at least.
+        size: Maximum number of tokens, but at least the number of characters.
     """
     texts = list(texts)
     characters = vocabulary_of_characters(texts)
-    counts = collections.Counter(piece for whole in texts for piece in re.findall(PATTERN, whole) if len(piece) > 1)
+    counts = collections.Counter(token for text in texts for token in re.findall(PATTERN, text) if len(token) > 1)
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
     return (*characters, *ranked[: max(0, size - len(characters))])
 
 
-def encode(whole: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
-    """Turn a text into ids: int32 (number of tokens,). What `text.decode` makes of them is the text again.
+def encode(text: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
+    """Turn a text into ids: int32 (number of tokens,). `text.decode` restores the text.
 
     Args:
-        whole: Characters, or UTF-8 whose invalid sequences become U+FFFD.
-        vocabulary: What `vocabulary` returned.
+        text: Characters, or UTF-8 whose invalid sequences become U+FFFD.
+        vocabulary: The result of `vocabulary`.
     """
-    if isinstance(whole, bytes):
-        whole = whole.decode("utf-8", "replace")
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
     ids = {token: i for i, token in enumerate(vocabulary)}
     unknown = ids[UNKNOWN]
-    found: list[int] = []
-    for piece in re.findall(PATTERN, whole):
-        known = ids.get(piece)
-        found += [known] if known is not None else [ids.get(character, unknown) for character in piece]
-    return np.array(found, np.int32)
+    token_ids: list[int] = []
+    for token in re.findall(PATTERN, text):
+        token_id = ids.get(token)
+        token_ids += [token_id] if token_id is not None else [ids.get(character, unknown) for character in token]
+    return np.array(token_ids, np.int32)

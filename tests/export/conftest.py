@@ -1,4 +1,4 @@
-"""Bundles of real models, exported once for all tests, and copies of them to damage."""
+"""Bundles of real models, exported once for all tests, and copies of them that tests may damage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from export.runtime.backend import load_tensorflow
 CONTRACTS = {"autoencoder": "of_autoencoder", "characters": "of_characters", "functional_cnn": "of_functional_cnn"}
 
 
-def make(name, **options):
+def create(name, **options):
     """Return a model of `tests.export.models` and its contract, or None where it is to be inferred."""
     load_tensorflow()
     from tests.export import contracts, models
@@ -29,31 +29,31 @@ def make(name, **options):
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
-    """Return a function from a model's name to its bundle. Workers of pytest-xdist share them: each is made once."""
+    """Return a function from a model's name to its bundle. Workers of pytest-xdist share them."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "export-bundles"
     shared.mkdir(exist_ok=True)
-    made = {}
+    exported = {}
 
     def bundle(name):
-        if name not in made:
+        if name not in exported:
             with (shared / f"{name}.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-                there = (shared / name).exists()
-                made[name] = _read(name, shared / name) if there else _export(name, shared / name)
-        return made[name]
+                exists = (shared / name).exists()
+                exported[name] = _read(name, shared / name) if exists else _export(name, shared / name)
+        return exported[name]
 
     return bundle
 
 
 def _export(name, out):
-    model, contract = make(name)
+    model, contract = create(name)
     return export_model(model, out, contract=contract)
 
 
 def _read(name, folder):
-    """Return the bundle that another worker made. Its contract has calls of a model of its own, with those weights."""
-    model, contract = make(name)
+    """Return the bundle that another worker exported; its contract has the calls of a new model with those weights."""
+    model, contract = create(name)
     model.load_weights(folder / "model.weights.h5")
     certificate = Certificate.from_json(json.loads((folder / "parity.json").read_text()))
     return Bundle(folder, read_manifest(folder), contract or infer_contract(model), certificate)
@@ -70,6 +70,6 @@ def damaged(bundles, tmp_path):
 
 
 def reseal(folder, **changes):
-    """Hash a changed bundle again, so that only running it can find the change."""
+    """Hash a changed bundle again, so that only running it can detect the change."""
     manifest = json.loads((folder / "manifest.json").read_text())
     seal(folder, manifest | changes)

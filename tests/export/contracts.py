@@ -1,4 +1,4 @@
-"""The contracts of the models whose endpoints are more than their own call."""
+"""Contracts of models with endpoints besides their own call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small real models, one for each way in which an export can go wrong. Fresh processes import this module."""
+"""Small real models, one for each way in which an export can fail. Fresh processes import this module."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def text():
 
 @keras.saving.register_keras_serializable("tests")
 class Subclassed(keras.Model):
-    """A model whose layers are made in __init__."""
+    """A model whose layers are created in __init__."""
 
     def __init__(self, classes=3, **options):
         super().__init__(**options)
@@ -94,7 +94,7 @@ def subclassed():
 
 @keras.saving.register_keras_serializable("tests")
 class Built(Subclassed):
-    """The same with layers that are built in __init__ too, so that HDF5 comes back."""
+    """The same with layers that are built in __init__ too, so that HDF5 files can be loaded."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -111,7 +111,7 @@ def built():
 
 @keras.saving.register_keras_serializable("tests")
 class CalledBuilt(Subclassed):
-    """A bug: calls itself built, and builds no layer."""
+    """A bug: calls self.build() but builds no layer."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -165,7 +165,7 @@ def autoencoder():
 
 @keras.saving.register_keras_serializable("tests")
 class Characters(keras.Model):
-    """A character model: tokens (B, T) -> logits (B, T, size), and a step with its state outside."""
+    """A character model: tokens (B, T) -> logits (B, T, size), and a step with explicit state."""
 
     def __init__(self, size=11, units=6, **options):
         super().__init__(**options)

@@ -1,4 +1,4 @@
-"""What a person types."""
+"""The command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def run(*arguments, python=("-m", "export")):
     return subprocess.run([sys.executable, *python, *map(str, arguments)], capture_output=True, text=True, timeout=300)
 
 
-def test_help_and_import_bring_no_tensorflow():
+def test_help_and_import_do_not_import_tensorflow():
     code = "import sys, export, export.__main__; export.export_model; print('tensorflow' in sys.modules)"
     assert run(python=("-c", code)).stdout == "False\n"
     assert run("--help").returncode == 0
@@ -37,10 +37,10 @@ def test_formats():
     ],
 )
 def test_errors_are_one_sentence(arguments, code, text):
-    ended = run(*arguments)
-    assert ended.returncode == code, ended.stderr
-    assert text in ended.stderr
-    assert "Traceback" not in ended.stderr
+    process = run(*arguments)
+    assert process.returncode == code, process.stderr
+    assert text in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_model_from_a_file(tmp_path, bundles):
@@ -49,8 +49,8 @@ def test_a_model_from_a_file(tmp_path, bundles):
     np.savez(tmp_path / "x.npz", image=np.ones((4, 12, 12, 1)))
     out = tmp_path / "b"
     files = ("--labels", tmp_path / "labels.txt", "--samples", tmp_path / "x.npz")
-    ended = run("model", source, "-o", out, "--formats", "tflite", *files)
-    assert ended.returncode == 0, ended.stderr
-    assert f"python -m export verify {out}" in ended.stdout
+    process = run("model", source, "-o", out, "--formats", "tflite", *files)
+    assert process.returncode == 0, process.stderr
+    assert f"python -m export verify {out}" in process.stdout
     assert (out / "labels.txt").read_text() == "a\nb\nc\nd\n"
     assert run("model", source, "-o", out).returncode == 2

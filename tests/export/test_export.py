@@ -13,9 +13,9 @@ import pytest
 
 import export
 from export import ExportError, ExportFailed, export_model, load, verify_bundle
-from tests.export.conftest import make
+from tests.export.conftest import create
 
-HDF5 = {  # which whole .h5 files come back
+HDF5 = {  # state of the whole .h5 file
     "functional_cnn": "pass",
     "sequential_cnn": "pass",
     "two_by_two": "pass",
@@ -52,13 +52,13 @@ def test_every_format_is_proven(bundles, name):
 
 @pytest.mark.parametrize("name", ["functional_cnn", "autoencoder"])
 def test_verify_in_another_process(bundles, name):
-    """The command line proves a bundle again, without the process that made it."""
+    """The command line verifies a bundle in another process."""
     command = [sys.executable, "-m", "export", "verify", str(bundles(name).path), "--json", "--trust", "tests"]
     environment = os.environ | {"PYTHONPATH": str(Path(export.__file__).parent.parent)}  # where `tests` is found
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["verdict"] == "pass"
-    assert ended.stderr == ""
+    process = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["verdict"] == "pass"
+    assert process.stderr == ""
 
 
 def test_text_is_unsupported_in_tflite(bundles):
@@ -74,16 +74,16 @@ def test_text_is_unsupported_in_tflite(bundles):
 
 def test_saved_models_hold_their_weights_once(bundles):
     path = bundles("characters").path
-    model, _ = make("characters")
+    model, _ = create("characters")
     import tensorflow as tf
 
     prefix = str(path / "saved_model/1/variables/variables")
     dtypes = tf.train.load_checkpoint(prefix).get_variable_to_dtype_map()
     weights = [shape for name, shape in tf.train.list_variables(prefix) if shape and dtypes[name].is_floating]
-    assert sum(int(np.prod(shape)) for shape in weights) == model.count_params()  # beside them lies a random state
+    assert sum(int(np.prod(shape)) for shape in weights) == model.count_params()  # the rest is random state
 
 
-def test_rows_say_which_code_they_need(bundles):
+def test_rows_state_the_code_that_they_need(bundles):
     rows = rows_of(bundles("built").certificate)
     assert {f: r.code_dependency for f, r in rows.items() if f != "reference"} == {
         "keras": "tests",
@@ -122,36 +122,36 @@ def test_steps_agree_with_forward(bundles):
     tokens = np.arange(9) % 7
     forward = run["serving_default"](tokens=tokens[None])["logits"][0]
     state = np.zeros((1, 6))
-    for token, wanted in zip(tokens, forward, strict=True):
-        got = run["step"](token=[token], state=state)
-        state = got["next_state"]
-        np.testing.assert_allclose(got["logits"][0], wanted, atol=1e-6)
+    for token, expected in zip(tokens, forward, strict=True):
+        outputs = run["step"](token=[token], state=state)
+        state = outputs["next_state"]
+        np.testing.assert_allclose(outputs["logits"][0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("loss", ["mse", None])
-def test_compiled_models_come_back_from_hdf5(tmp_path, loss):
-    """A loss given by name makes Keras' own .h5 unreadable (field note 3); ours loads, even with compile=True."""
+def test_compiled_models_can_be_loaded_from_hdf5(tmp_path, loss):
+    """A loss given by name makes Keras' own .h5 unreadable (field note 3); ours can be loaded with compile=True."""
     import keras
 
-    model, _ = make("two_by_two")
+    model, _ = create("two_by_two")
     if loss:
         model.compile("adam", loss=loss)
         model.fit([np.ones((4, 5)), np.ones((4, 3))], [np.ones((4, 2))] * 2, verbose=0)
     bundle = export_model(model, tmp_path / "b", formats=("keras", "hdf5"))
     keras.saving.load_model(bundle.path / "model.h5")
-    again = keras.saving.load_model(bundle.path / "model.keras")
-    assert (getattr(again, "optimizer", None) is not None) == bool(loss)
+    loaded = keras.saving.load_model(bundle.path / "model.keras")
+    assert (getattr(loaded, "optimizer", None) is not None) == bool(loss)
 
 
-def test_a_class_that_only_calls_itself_built_is_told_so(tmp_path):
-    """Keras reads its .keras file without complaint, and makes random weights at the first call."""
-    model, _ = make("called_built")
+def test_a_class_that_calls_build_without_building_layers_is_reported(tmp_path):
+    """Keras reads its .keras file without an error, and creates random weights at the first call."""
+    model, _ = create("called_built")
     with pytest.raises(ExportFailed, match=r"CalledBuilt comes back without any: it calls self.build\(\) in __init__"):
         export_model(model, tmp_path / "b", formats=("keras",))
 
 
-def test_unsupported_is_a_failure_when_asked_for_by_name(tmp_path):
-    model, _ = make("masked")
+def test_unsupported_is_a_failure_when_requested_by_name(tmp_path):
+    model, _ = create("masked")
     with pytest.raises(ExportFailed, match="mask_zero") as failure:
         export_model(model, tmp_path / "b", formats=("hdf5",))
     assert failure.value.exit_code == 1
@@ -160,7 +160,7 @@ def test_unsupported_is_a_failure_when_asked_for_by_name(tmp_path):
 
 
 def test_samples_card_assets_and_metadata(tmp_path):
-    model, contract = make("functional_cnn")
+    model, contract = create("functional_cnn")
     samples = {"image": np.random.default_rng(0).uniform(0, 255, (20, 12, 12, 1))}
     card = {"title": "Small animals", "licence": "CC0", "metrics": {"accuracy": 0.5}, "command": "make animals"}
     bundle = export_model(
@@ -187,8 +187,8 @@ def test_sums_are_checkable_with_coreutils(bundles):
     subprocess.run(["sha256sum", "--strict", "--quiet", "-c", "SHA256SUMS"], cwd=path, check=True)
 
 
-def test_what_cannot_be_exported_says_so(tmp_path, bundles):
-    model, contract = make("functional_cnn")
+def test_invalid_arguments_are_reported(tmp_path, bundles):
+    model, contract = create("functional_cnn")
     with pytest.raises(ExportError, match="exists already"):
         export_model(model, bundles("functional_cnn").path)
     with pytest.raises(ExportError, match="did you mean saved_model"):

@@ -1,4 +1,4 @@
-"""Second opinions: ONNX and OpenVINO add rows where they are installed, and say so where they are not."""
+"""Optional runtimes: ONNX and OpenVINO add rows, which are not_run where they are not installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from export import ExportFailed, export_model, verify_bundle
 from export.proof.certificate import FAIL, NOT_RUN, Certificate, Row
 from export.runtime.runtimes import RUNTIMES, Runtime
-from tests.export.conftest import make
+from tests.export.conftest import create
 from tests.export.test_faults import replace_saved_model
 
 
@@ -35,7 +35,7 @@ def test_openvino_cannot_run_text(bundles):
     assert row.reason == "openvino can run no endpoint of it"
 
 
-def test_an_extra_sees_a_fault_and_blames_only_where_it_is_required(damaged, bundles):
+def test_an_extra_decides_the_verdict_only_where_it_is_required(damaged, bundles):
     pytest.importorskip("openvino")
     import keras
 
@@ -47,15 +47,15 @@ def test_an_extra_sees_a_fault_and_blames_only_where_it_is_required(damaged, bun
         return {"mean": spread, "spread": mean}
 
     replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
-    alone = verify_bundle(folder, runtimes=["openvino"])
-    assert (row_of(alone, "openvino").state, alone.verdict) == ("fail", "pass")
+    optional = verify_bundle(folder, runtimes=["openvino"])
+    assert (row_of(optional, "openvino").state, optional.verdict) == ("fail", "pass")
     assert verify_bundle(folder, runtimes=["openvino"], require=["openvino"]).verdict == "fail"
 
 
 def test_onnx_is_proven_where_it_is_installed(tmp_path):
     for module in ("tf2onnx", "onnx", "onnxruntime"):
         pytest.importorskip(module)
-    model, contract = make("functional_cnn")
+    model, contract = create("functional_cnn")
     bundle = export_model(model, tmp_path / "b", contract=contract, formats=("onnx",))
     row = row_of(bundle.certificate, "onnxruntime")
     assert (row.state, row.artifact, set(row.endpoints)) == ("pass", "onnx/model.onnx", {"serving_default"})
@@ -67,28 +67,28 @@ def test_onnx_is_proven_where_it_is_installed(tmp_path):
 
 
 def test_text_is_unsupported_in_onnx(tmp_path):
-    """tf2onnx writes a file all the same, with operators of TensorFlow that no runtime has."""
+    """tf2onnx writes a file with operators of TensorFlow that no runtime has."""
     for module in ("tf2onnx", "onnx", "onnxruntime"):
         pytest.importorskip(module)
-    model, _ = make("text")
+    model, _ = create("text")
     with pytest.raises(ExportFailed, match=r"no ONNX operator for .*StringSplitV2") as failure:
         export_model(model, tmp_path / "b", formats=("onnx",))
     assert row_of(failure.value.certificate, None).state == "unsupported"
     assert not (failure.value.bundle_path / "onnx").exists()
 
 
-def test_onnx_that_was_asked_for_and_cannot_be_written_here_is_incomplete(tmp_path, monkeypatch):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else found(name))
-    model, _ = make("two_by_two")
+def test_requested_onnx_without_tf2onnx_is_incomplete(tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else find_spec(name))
+    model, _ = create("two_by_two")
     with pytest.raises(ExportFailed, match=r"tf2onnx.* not installed; pip install tf2onnx onnx") as failure:
         export_model(model, tmp_path / "b", formats=("onnx",))
     assert (failure.value.exit_code, failure.value.bundle_path.name) == (3, "b.incomplete")
 
 
 def test_extras_that_are_not_installed_are_not_run(bundles, monkeypatch):
-    gone = Runtime("openvino", "run_openvino.py", "openvino", "no_such_module", ("saved_model",), False, extra=True)
-    monkeypatch.setitem(RUNTIMES, "openvino", gone)
+    absent = Runtime("openvino", "run_openvino.py", "openvino", "no_such_module", ("saved_model",), False, extra=True)
+    monkeypatch.setitem(RUNTIMES, "openvino", absent)
     certificate = verify_bundle(bundles("two_by_two").path, runtimes=["openvino"])
     row = row_of(certificate, "openvino")
     assert (row.state, row.reason) == ("not_run", "openvino is not installed; pip install openvino")

@@ -1,4 +1,4 @@
-"""The certificate can fail: every fault turns the verdict to fail and is named."""
+"""Injected faults: every fault makes the verdict fail and is named in the certificate."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
-from export.bundle.layout import damage
+from export.bundle.layout import find_damage
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import save
-from tests.export.conftest import make, reseal
-from tests.export.nudges import nudge_bytes, nudge_h5, nudge_keras
+from tests.export.conftest import create, reseal
+from tests.export.perturb import perturb_bytes, perturb_h5, perturb_keras
 
 
 def reason_of(certificate, format):
@@ -26,15 +26,15 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
     with h5py.File(folder / "model.weights.h5") as file:
         kernel = file["layers/conv2d/vars/0"][...] if "layers/conv2d" in file else file["layers/conv/vars/0"][...]
         head = file["layers/dense/vars/0"][...] if "layers/dense" in file else file["layers/logits/vars/0"][...]
-    nudge_h5(folder / "model.h5")
-    nudge_h5(folder / "model.weights.h5")
-    nudge_keras(folder / "model.keras")
-    nudge_bytes(next(folder.glob("saved_model/1/variables/*.data*")), kernel)
-    nudge_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
+    perturb_h5(folder / "model.h5")
+    perturb_h5(folder / "model.weights.h5")
+    perturb_keras(folder / "model.keras")
+    perturb_bytes(next(folder.glob("saved_model/1/variables/*.data*")), kernel)
+    perturb_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
     reseal(folder)
     certificate = verify_bundle(folder)
     states = {row.format: row.state for row in certificate.artifacts if not row.extra}
-    # TensorFlow keeps a checksum over its variables, and finds the damage even before parity does
+    # TensorFlow stores checksums of its variables and reports the damage before the comparison
     assert states == {"bundle": "pass"} | dict.fromkeys(("keras", "hdf5", "weights", "saved_model", "tflite"), "fail")
     assert certificate.verdict == "fail"
     assert certificate.exit_code == 1
@@ -44,7 +44,7 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
 
 def test_any_flipped_byte_in_any_file_is_found(damaged):
     folder = damaged("functional_cnn")
-    assert damage(folder) == []
+    assert find_damage(folder) == []
     rng = np.random.default_rng(0)
     for path in (p for p in folder.rglob("*") if p.is_file()):
         whole = path.read_bytes()
@@ -52,9 +52,9 @@ def test_any_flipped_byte_in_any_file_is_found(damaged):
             broken = bytearray(whole)
             broken[position] ^= 1 << int(rng.integers(8))
             path.write_bytes(broken)
-            assert damage(folder), f"{path.name} byte {position}"
+            assert find_damage(folder), f"{path.name} byte {position}"
         path.write_bytes(whole)
-    assert damage(folder) == []
+    assert find_damage(folder) == []
 
 
 KINDS = (
@@ -72,7 +72,7 @@ KINDS = (
 )
 
 
-def test_one_flipped_byte_in_each_kind_of_artifact_turns_the_verdict(damaged):
+def test_one_flipped_byte_in_each_kind_of_artifact_fails_the_verdict(damaged):
     folder = damaged("functional_cnn")
     for file in KINDS:
         whole = (folder / file).read_bytes()
@@ -93,7 +93,7 @@ def test_added_removed_and_damaged_files_are_named(damaged):
     assert "assets.extra/more was added" in certificate.problems()[0]
     (folder / "saved_model/1/assets.extra/more").unlink()
     (folder / "labels.txt").unlink()
-    assert damage(folder) == ["labels.txt is missing"]
+    assert find_damage(folder) == ["labels.txt is missing"]
 
 
 def test_swapped_labels(damaged):
@@ -102,7 +102,7 @@ def test_swapped_labels(damaged):
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=["litert"])
     assert certificate.verdict == "fail"
-    assert "labels.txt names class 0 'bee' where the contract says 'ant'" in certificate.problems()[0]
+    assert "labels.txt names class 0 'bee' where the contract declares 'ant'" in certificate.problems()[0]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def replace_saved_model(folder, model, contract, **calls):
 
 
 def test_live_augmentation_in_the_artifact(damaged, bundles):
-    """What `model.export()` serves (field note 1)."""
+    """`model.export()` serves live augmentation (field note 1)."""
     import keras
 
     folder = damaged("sequential_cnn")
@@ -154,7 +154,7 @@ def test_wrong_normalisation_in_the_artifact(damaged, bundles):
 
 
 def test_one_weight_off_in_the_saved_model(damaged, bundles):
-    """TensorFlow's own checksum finds a changed byte; a weight that was wrong before saving only parity can find."""
+    """A checksum detects a changed byte; only a comparison detects a weight that was wrong before saving."""
     import keras
 
     folder = damaged("functional_cnn")
@@ -187,7 +187,7 @@ def test_swapped_outputs_are_named(damaged, bundles):
 
 
 def test_live_augmentation_in_the_model(tmp_path):
-    model, contract = make("functional_cnn", augment=True)
+    model, contract = create("functional_cnn", augment=True)
     plain = contract["serving_default"]
     live = Endpoint(
         plain.name,
@@ -202,14 +202,14 @@ def test_live_augmentation_in_the_model(tmp_path):
 
 
 def test_batch_dependent_model(tmp_path):
-    model, _ = make("batch_dependent")
+    model, _ = create("batch_dependent")
     with pytest.raises(ExportFailed, match="outputs depend on the batch") as failure:
         export_model(model, tmp_path / "b", formats=("saved_model",))
-    # a difference of one between batches must not widen its own tolerance; what is left is a nudge of the inputs
+    # the difference between batches must not widen its own tolerance; the remaining noise is that of perturbed inputs
     assert failure.value.certificate.noise_floor["serving_default"]["output"] < 1e-5
 
 
-def test_a_dependency_that_the_manifest_hides(damaged):
+def test_a_dependency_that_the_manifest_omits(damaged):
     folder = damaged("built")
     reseal(folder, code_dependency=None)
     certificate = verify_bundle(folder, runtimes=["keras"])
@@ -243,27 +243,27 @@ def test_required_but_absent_is_incomplete(bundles):
 
 
 def test_parity_json_says_what_failed(tmp_path):
-    model, _ = make("batch_dependent")
+    model, _ = create("batch_dependent")
     with pytest.raises(ExportFailed) as failure:
         export_model(model, tmp_path / "b", formats=("keras",))
-    kept = failure.value.bundle_path
-    assert json.loads((kept / "parity.json").read_text())["verdict"] == "fail"
-    assert "Proof: fail" in (kept / "README.md").read_text()
-    assert damage(kept) == []
+    folder = failure.value.bundle_path
+    assert json.loads((folder / "parity.json").read_text())["verdict"] == "fail"
+    assert "Proof: fail" in (folder / "README.md").read_text()
+    assert find_damage(folder) == []
 
 
-def test_outputs_that_say_nothing_are_noted(tmp_path):
-    """Equal constants prove nothing: the certificate says so."""
-    model, _ = make("two_by_two")
+def test_constant_outputs_are_noted(tmp_path):
+    """Constant outputs are weak evidence, which the certificate notes."""
+    model, _ = create("two_by_two")
     model.set_weights([weight * 0 for weight in model.get_weights()])
     bundle = export_model(model, tmp_path / "b", formats=("tflite",))
     assert "mean, spread of serving_default is the same for every input" in bundle.certificate.artifacts[0].note
-    assert "this proof says little" in (bundle.path / "README.md").read_text()
+    assert "this proof is weak" in (bundle.path / "README.md").read_text()
 
 
 def test_a_call_that_returns_other_names(tmp_path):
-    model, contract = make("functional_cnn")
+    model, contract = create("functional_cnn")
     plain = contract["serving_default"]
     wrong = Endpoint(plain.name, plain.inputs, plain.outputs, lambda x: {"output_0": model(x["image"])})
-    with pytest.raises(ExportFailed, match="returns output_0 where the contract promises logits"):
+    with pytest.raises(ExportFailed, match="returns output_0 where the contract declares logits"):
         export_model(model, tmp_path / "b", contract=Contract((wrong,)), formats=("saved_model",))

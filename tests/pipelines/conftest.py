@@ -27,7 +27,7 @@ def decode():
 
 @pytest.fixture
 def offline(monkeypatch):
-    """No source of the network answers, at once: apt and pip are pointed at a closed port, and so is every proxy."""
+    """Make all network sources fail immediately: apt, pip and every proxy use a closed port."""
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
         monkeypatch.setenv(name.upper(), "http://127.0.0.1:9")

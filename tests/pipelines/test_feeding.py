@@ -30,15 +30,15 @@ def plain(fashion, decode):
     return pipelines.feed(fashion.train, decode=decode)
 
 
-def test_the_first_use_may_be_epochs(fashion, decode):
+def test_the_first_use_can_be_epochs(fashion, decode):
     fresh = pipelines.feed(fashion.train, decode=decode)
     assert next(iter(fresh.epochs(32, seed=0, stop=1)))[0].shape == (32, 28, 28, 1)
 
 
-@pytest.mark.parametrize("place", ["memory", "disk", "none", "auto"])
-def test_one_pass_is_in_order(fashion, decode, place, tmp_path, monkeypatch):
+@pytest.mark.parametrize("location", ["memory", "disk", "none", "auto"])
+def test_one_pass_is_in_order(fashion, decode, location, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
-    feed = pipelines.feed(fashion.train, decode=decode, cache=place)
+    feed = pipelines.feed(fashion.train, decode=decode, cache=location)
     expected = [example["label"] for example in fashion.train.as_numpy_iterator()]
     assert labels(feed.batches(64)).tolist() == expected
     assert feed.count == 550
@@ -46,10 +46,10 @@ def test_one_pass_is_in_order(fashion, decode, place, tmp_path, monkeypatch):
     assert feed.steps(64, drop_remainder=True) == 8
 
 
-@pytest.mark.parametrize("place", ["memory", "disk", "none"])
-def test_epochs_are_permutations_that_differ_and_can_be_entered(fashion, decode, place, tmp_path, monkeypatch):
+@pytest.mark.parametrize("location", ["memory", "disk", "none"])
+def test_epochs_are_different_permutations_and_can_be_resumed(fashion, decode, location, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
-    feed = pipelines.feed(fashion.train, decode=decode, cache=place)
+    feed = pipelines.feed(fashion.train, decode=decode, cache=location)
     three = labels(feed.epochs(100, seed=1, stop=3)).reshape(3, -1)
     whole = np.sort(labels(feed.batches(100)))
     assert all((np.sort(epoch) == whole).all() for epoch in three)
@@ -73,18 +73,18 @@ def test_take_is_the_head_and_shares_the_cache(plain):
     assert plain.take(10**6).count == 550
 
 
-def test_same_seed_same_bytes_whatever_the_parallelism(plain, monkeypatch):
+def test_output_depends_on_the_seed_and_not_on_the_parallelism(plain, monkeypatch):
     feed = replace(plain, augment=augment.on_images(*augment.POLICIES["flip_shift_cutout"], augment.gaussian_noise))
-    found = set()
+    digests = set()
     for threads, calls in ((1, 1), (2, 2), (8, 7), (3, tf.data.AUTOTUNE), (8, tf.data.AUTOTUNE)):
         monkeypatch.setattr(tf.data, "AUTOTUNE", calls)
         options = tf.data.Options()
         options.threading.private_threadpool_size = threads
-        found.add(digest(feed.epochs(64, seed=3, stop=3).with_options(options)))
-    assert len(found) == 1
+        digests.add(digest(feed.epochs(64, seed=3, stop=3).with_options(options)))
+    assert len(digests) == 1
 
 
-def test_same_seed_same_bytes_in_another_process(cache, fashion):
+def test_output_is_the_same_in_another_process(cache, fashion):
     code = f"""
 import hashlib, sys, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
@@ -98,7 +98,7 @@ for x, y in feed.epochs(100, seed=5, stop=2).as_numpy_iterator():
     total.update(x.tobytes() + y.tobytes())
 print(total.hexdigest())
 """
-    found = {
+    digests = {
         subprocess.run(
             [sys.executable, "-c", code, threads],
             env=os.environ | {"ZOO_CACHE": str(cache)},
@@ -108,7 +108,7 @@ print(total.hexdigest())
         ).stdout
         for threads in ("1", "4")
     }
-    assert len(found) == 1
+    assert len(digests) == 1
 
 
 def test_augmentation_is_fresh_each_epoch_and_keyed_by_example(plain):
@@ -132,7 +132,7 @@ def test_unbatchable_or_empty_datasets_are_refused(fashion):
         pipelines.feed(fashion.train.take(0))
     with pytest.raises(pipelines.DataError, match="infinite"):
         pipelines.feed(fashion.train.repeat())
-    with pytest.raises(pipelines.DataError, match="told of 9 examples, but the dataset has 10"):
+    with pytest.raises(pipelines.DataError, match="count is 9, but the dataset has 10 examples"):
         next(iter(pipelines.feed(tf.data.Dataset.range(10), count=9).batches(2)))
     with pytest.raises(pipelines.DataError, match='cache "ram"'):
         pipelines.feed(fashion.train, cache="ram")
@@ -147,13 +147,13 @@ def test_auto_goes_to_disk_beyond_the_budget(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     feed = pipelines.feed(tf.data.Dataset.range(1000))
     monkeypatch.setattr(feeding, "MEMORY", 7999)
-    assert feed.store.place == "disk"
+    assert feed.store.location == "disk"
     assert np.concatenate(list(feed.batches(300).as_numpy_iterator())).tolist() == list(range(1000))
     monkeypatch.setattr(feeding, "MEMORY", 8000)
-    assert pipelines.feed(tf.data.Dataset.range(1000)).store.place == "memory"
+    assert pipelines.feed(tf.data.Dataset.range(1000)).store.location == "memory"
 
 
-def test_disk_caches_vanish_with_their_feed_and_after_a_kill(tmp_path, monkeypatch):
+def test_disk_caches_are_removed_with_their_feed_and_after_a_kill(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     killed = tmp_path / "feeds" / "killed"
     killed.mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_disk_caches_vanish_with_their_feed_and_after_a_kill(tmp_path, monkeypat
 
 
 def test_the_hash_is_splitmix64():
-    # One column of zeros, salt 0: absorbed once, then the stream of SplitMix64 from that state.
+    # One column of zeros, stream 0: absorbed once, then the stream of SplitMix64 from that state.
     def mix(z):
         z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64

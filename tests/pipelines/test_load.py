@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import mnist_family, packages, search, storage
 from tests.pipelines.conftest import FIXTURES
 
@@ -30,7 +30,7 @@ def test_importing_and_listing_needs_no_tensorflow():
     assert "'fashion_mnist', 'gcide', 'grey_to_colour', 'image_folder'" in out
 
 
-def test_unknown_dataset_is_answered_with_the_nearest_name():
+def test_unknown_dataset_suggests_the_nearest_name():
     with pytest.raises(
         pipelines.DataError, match="unknown dataset 'fashion_minst'; did you mean fashion_mnist"
     ) as caught:
@@ -48,14 +48,14 @@ def test_features_are_those_of_tfds(fashion):
     assert fashion.info.sha256 == {}
 
 
-def test_every_image_arrives_once_with_its_label(fashion, decode):
+def test_every_image_occurs_once_with_its_label(fashion, decode):
     raw = (
         mnist_family.read_idx(FILES / "t10k-images-idx3-ubyte.gz"),
         mnist_family.read_idx(FILES / "t10k-labels-idx1-ubyte.gz"),
     )
     expected = sorted((image.tobytes(), int(label)) for image, label in zip(*raw, strict=True))
-    found = [(image.tobytes(), int(label)) for image, label in fashion.test.map(decode).as_numpy_iterator()]
-    assert sorted(found) == expected
+    decoded = [(image.tobytes(), int(label)) for image, label in fashion.test.map(decode).as_numpy_iterator()]
+    assert sorted(decoded) == expected
 
 
 def test_statistics_are_those_of_train(fashion, decode):
@@ -71,7 +71,7 @@ def test_split_by_percentages_divides_train(fashion, cache):
 
 
 @pytest.mark.parametrize("split", ["60/20", "60/20/30", "100/0/0", "a/b/c", "offical"])
-def test_bad_split_is_one_sentence(split, cache):
+def test_invalid_split(split, cache):
     with pytest.raises(pipelines.DataError, match="three percentages"):
         pipelines.load("fashion_mnist", data_dir=FILES, cache_dir=cache, split=split)
 
@@ -110,7 +110,7 @@ def test_label_outside_the_classes_is_refused(tmp_path):
         pipelines.load("fashion_mnist", data_dir=folder, cache_dir=tmp_path / "cache")
 
 
-def test_changed_files_are_not_answered_from_the_old_cache(tmp_path, decode):
+def test_changed_files_are_not_read_from_the_old_cache(tmp_path, decode):
     folder = copy(tmp_path / "files")
     pipelines.load("fashion_mnist", data_dir=folder, cache_dir=tmp_path / "cache")
     path = folder / "t10k-labels-idx1-ubyte.gz"
@@ -120,13 +120,13 @@ def test_changed_files_are_not_answered_from_the_old_cache(tmp_path, decode):
     assert {int(label) for _, label in examples(changed.test)} == {0}
 
 
-def test_one_line_of_the_log_says_which_source(cache, fashion, caplog):
+def test_one_line_of_the_log_names_the_source(cache, fashion, caplog):
     with caplog.at_level(logging.INFO, "pipelines"):
         pipelines.load("fashion_mnist", data_dir=FILES, cache_dir=cache)
     assert [record.getMessage() for record in caplog.records] == [f"fashion_mnist: your own files in {FILES}"]
 
 
-def test_without_any_source_each_place_is_named(tmp_path, monkeypatch, offline):
+def test_without_any_source_all_sources_are_named(tmp_path, monkeypatch, offline):
     monkeypatch.setenv("PATH", str(tmp_path))  # no apt-get
     start = time.monotonic()
     with pytest.raises(pipelines.DataError) as caught:
@@ -137,16 +137,16 @@ def test_without_any_source_each_place_is_named(tmp_path, monkeypatch, offline):
         assert place in str(caught.value)
 
 
-def test_unwritable_cache_is_one_sentence(tmp_path):
+def test_unwritable_cache_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(pipelines.DataError, match="cannot write to the cache"):
         pipelines.load("fashion_mnist", data_dir=FILES, cache_dir=tmp_path / "file")
 
 
-def test_look_ahead_is_short():
+def test_check_url_has_a_time_limit():
     start = time.monotonic()
-    with pytest.raises(NotHere):
-        search.look_ahead("http://192.0.2.1/nowhere", seconds=0.5)  # TEST-NET-1 never answers
+    with pytest.raises(SourceUnavailable):
+        search.check_url("http://192.0.2.1/nowhere", seconds=0.5)  # TEST-NET-1 never responds
     assert time.monotonic() - start < 2
 
 
@@ -175,7 +175,7 @@ def hang_while_staging(folder, ready):
         time.sleep(60)
 
 
-def test_a_kill_leaves_nothing_half_prepared(tmp_path):
+def test_a_killed_process_leaves_no_prepared_data(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
     worker = context.Process(target=hang_while_staging, args=(tmp_path, ready))
@@ -187,7 +187,7 @@ def test_a_kill_leaves_nothing_half_prepared(tmp_path):
     assert not (tmp_path / "prepared").exists()
     with storage.locked(tmp_path), storage.staged(tmp_path / "prepared") as stage:
         assert not list(stage.iterdir())
-    assert storage.whole(tmp_path / "prepared")
+    assert storage.is_complete(tmp_path / "prepared")
 
 
 def test_a_damaged_cache_is_prepared_again(tmp_path):
@@ -199,13 +199,13 @@ def test_a_damaged_cache_is_prepared_again(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="this system has no apt-get")
 def test_an_unknown_debian_package_is_refused_in_time(tmp_path, offline):
-    with pytest.raises(NotHere, match="apt-get update"):
+    with pytest.raises(SourceUnavailable, match="apt-get update"):
         packages.fetch_debian("dataset-that-nobody-has-packaged", tmp_path)
 
 
 @pytest.mark.proof
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="this system has no apt-get")
-def test_the_debian_package_feeds_tfds(tmp_path):
+def test_the_debian_package_is_read_by_tfds(tmp_path):
     data = pipelines.load("fashion_mnist", cache_dir=tmp_path)
     assert data.info.counts == {"train": 55000, "validation": 5000, "test": 10000}
     assert data.info.statistics == pytest.approx({"mean": 0.28617, "std": 0.35303}, abs=1e-4)

@@ -1,4 +1,4 @@
-"""Tables: read, described by the training rows, split by time, and refused in a sentence."""
+"""Tables: reading, statistics of the training rows, splits by time, and errors."""
 
 import csv
 
@@ -35,10 +35,10 @@ def test_columns_are_described_by_training_rows_only(bikes):
     assert "Dec" not in described["month"]["vocabulary"]  # the test is in December
 
 
-def test_the_numbers_of_uci_are_the_words_of_the_package(tmp_path, bikes):
-    """The fixture is in the words of the package; written as UCI writes it, it must give the same table."""
+def test_the_numbers_of_uci_equal_the_strings_of_the_package(tmp_path, bikes):
+    """The fixture has the strings of the package; with the codes of UCI it must give the same table."""
     rows = list(csv.DictReader(BIKES.open()))
-    back = {
+    codes = {
         "season": {v: k for k, v in bike_sharing.SEASONS.items()},
         "weathersit": {v: k for k, v in bike_sharing.WEATHER.items()},
         "holiday": {v: k for k, v in bike_sharing.YES.items()},
@@ -46,7 +46,7 @@ def test_the_numbers_of_uci_are_the_words_of_the_package(tmp_path, bikes):
     }
     scale = {"temp": (47, -8), "atemp": (66, -16), "hum": (100, 0), "windspeed": (67, 0)}
     for row in rows:
-        row |= {name: words.get(row[name], row[name]) for name, words in back.items()}
+        row |= {name: code.get(row[name], row[name]) for name, code in codes.items()}
         row |= {name: str((float(row[name]) - low) / width) for name, (width, low) in scale.items()}
         row["hr"] = str(int(row["hr"][:-2]) % 12 + 12 * row["hr"].endswith("pm"))
     with (tmp_path / "hour.csv").open("w", newline="") as file:
@@ -63,7 +63,7 @@ def test_the_numbers_of_uci_are_the_words_of_the_package(tmp_path, bikes):
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         ("dteday,season\n2011-01-01,1\n", "has no column hr"),
         ("", "it has nothing"),
@@ -75,14 +75,14 @@ def test_the_numbers_of_uci_are_the_words_of_the_package(tmp_path, bikes):
         (b"\xff\xfe\x00", "not a CSV file in UTF-8"),
     ],
 )
-def test_unusable_tables_get_a_sentence(tmp_path, content, sentence):
+def test_errors_in_tables(tmp_path, content, message):
     path = tmp_path / "hour.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(pipelines.DataError, match=sentence):
+    with pytest.raises(pipelines.DataError, match=message):
         pipelines.load("bike_sharing", data_dir=path)
 
 
-def test_a_cell_that_is_no_number_is_named(tmp_path):
+def test_a_cell_that_is_not_a_number_is_named(tmp_path):
     lines = BIKES.read_text().split("\n")
     cells = lines[7].split(",")
     lines[7] = ",".join([*cells[:-1], "many"])
@@ -91,13 +91,13 @@ def test_a_cell_that_is_no_number_is_named(tmp_path):
         pipelines.load("bike_sharing", data_dir=tmp_path)
 
 
-def test_a_question_is_one_row(bikes):
+def test_model_inputs_are_one_row(bikes):
     columns = bikes.info.statistics["columns"]
-    words = {c["name"]: c["vocabulary"][0] for c in columns if c["kind"] == "category"}
-    row = tabular.row(columns, words | {"temperature": 30})
+    categories = {c["name"]: c["vocabulary"][0] for c in columns if c["kind"] == "category"}
+    row = tabular.row(columns, categories | {"temperature": 30})
     assert row["temperature"] == 30
     assert row["humidity"] == pytest.approx(next(c["mean"] for c in columns if c["name"] == "humidity"))
-    with pytest.raises(pipelines.DataError, match="hour is left out"):
-        tabular.row(columns, {k: v for k, v in words.items() if k != "hour"})
+    with pytest.raises(pipelines.DataError, match="hour is missing"):
+        tabular.row(columns, {k: v for k, v in categories.items() if k != "hour"})
     with pytest.raises(pipelines.DataError, match="no column temprature"):
-        tabular.row(columns, words | {"temprature": 3})
+        tabular.row(columns, categories | {"temprature": 3})

@@ -55,7 +55,7 @@ def _dates():
     """Some of the pairs of `dates`, which is too large for tests."""
     from pipelines.datasets import dates
 
-    rows = dates._make()["test"][:500]
+    rows = dates._generate()["test"][:500]
     DATES.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
     yield
     shutil.rmtree(DATES.parent)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
+from export.runtime.backend import quiet_stderr
 from zoo.core.errors import MissingError, UsageError
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -30,7 +31,9 @@ def prepare() -> None:
         raise _other_backend(os.environ["KERAS_BACKEND"])
     _share_arenas()
     try:
-        with _quiet_stderr():
+        # C++ prints a line about missing CUDA before it reads any log level
+        visible = "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG")
+        with contextlib.nullcontext() if visible else quiet_stderr():
             import keras
             import tensorflow  # noqa: F401
     except ModuleNotFoundError as e:
@@ -59,23 +62,6 @@ def _share_arenas() -> None:
 
 def _other_backend(name: str) -> UsageError:
     return UsageError(f"Keras is set to run on {name!r}, and this zoo needs TensorFlow: set KERAS_BACKEND=tensorflow")
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send file descriptor 2 away: C++ prints one line about missing CUDA before any log level is read."""
-    if "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG"):
-        yield
-        return
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as devnull:
-            os.dup2(devnull.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 @contextlib.contextmanager

@@ -150,12 +150,12 @@ def _saved_model(name: str) -> Backbone:
 def _load(handle: str) -> Any:
     import tensorflow as tf
 
-    from export.artifacts import describe, refuse
+    from export.artifacts import check_trusted, describe
     from export.errors import CheckFailed
 
     try:
         folder = _folder(handle)
-        refuse(describe(Path(folder)), ())  # before it is loaded: a backbone computes, and does nothing else
+        check_trusted(describe(Path(folder)), ())  # before it is loaded: a backbone computes, and does nothing else
         loaded = tf.saved_model.load(folder)
     except CheckFailed:
         raise

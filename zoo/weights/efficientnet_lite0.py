@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages, search, storage
 from zoo.core.errors import ZooError
 from zoo.weights import torch_pickle
@@ -39,9 +39,9 @@ def fetch() -> Path:
     """
     folder = storage.cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
     file = folder / "model.weights.h5"
-    if not storage.whole(folder):
+    if not storage.is_complete(folder):
         with storage.locked(folder.parent):
-            if not storage.whole(folder):
+            if not storage.is_complete(folder):
                 search.search("efficientnet_lite0 (ImageNet weights)", _places(folder), MEND)
     return file
 
@@ -58,7 +58,7 @@ def _installed() -> Path:
     for place in (spec and spec.submodule_search_locations) or ():
         if (Path(place) / FILE).is_file():
             return Path(place) / FILE
-    raise NotHere("not installed")
+    raise SourceUnavailable("not installed")
 
 
 def _from_wheel(folder: Path) -> None:

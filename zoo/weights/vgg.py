@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages, search, storage
 from zoo.core.errors import unknown
 
@@ -57,10 +57,12 @@ def _places(name: str, cache: Path) -> list[search.Source[Any]]:
     for vgg in [v for v in ("vgg19", "vgg16") if name in (v, "auto")]:
         kept = Path("~/.keras/models").expanduser() / URL.format(vgg).rpartition("/")[2]
         places += [
-            search.Source(f"{vgg} of ImageNet in {kept}", lambda k=kept: search.there(k), lambda v=vgg: _keras(v)),
+            search.Source(
+                f"{vgg} of ImageNet in {kept}", lambda k=kept: search.check_exists(k), lambda v=vgg: _keras(v)
+            ),
             search.Source(
                 f"{vgg} of ImageNet from keras.applications",
-                lambda v=vgg: search.look_ahead(URL.format(v)),
+                lambda v=vgg: search.check_url(URL.format(v)),
                 lambda v=vgg: _keras(v),
                 ", downloading it once",
             ),
@@ -82,7 +84,7 @@ def _keras(name: str) -> keras.Model:
     try:
         return getattr(keras.applications, name.upper())(include_top=False, weights="imagenet")
     except Exception as error:  # Keras wraps whatever the network raised
-        raise NotHere(f"download failed: {error}") from error
+        raise SourceUnavailable(f"download failed: {error}") from error
 
 
 def _installed() -> Path:
@@ -91,9 +93,9 @@ def _installed() -> Path:
         path = Path(folder) / "weights" / Path(FILE).name
         if path.is_file():
             if storage.sha256(path) != FILE_SHA256:
-                raise NotHere("another version of the weights")
+                raise SourceUnavailable("another version of the weights")
             return path
-    raise NotHere("not installed")
+    raise SourceUnavailable("not installed")
 
 
 def _fetch(ready: Path) -> keras.Model:

@@ -1,1 +1,1 @@
-"""What the runners share; they put this folder on their path, for `python -P` does not."""
+"""Code shared by the runners; they add this folder to their path, because `python -P` does not."""

@@ -1,4 +1,4 @@
-"""The C API of TensorFlow by ctypes: the loader that TF Serving calls, without Python TensorFlow in the process.
+"""The C API of TensorFlow through ctypes: the loader of TF Serving, without Python TensorFlow in the process.
 
 Only NumPy and the two shared libraries of the wheel.
 """
@@ -35,7 +35,7 @@ class _Buffer(ctypes.Structure):
     _fields_ = (("data", c_void_p), ("length", c_size_t), ("deallocator", c_void_p))
 
 
-_LIST = (POINTER(_Output), POINTER(c_void_p), c_int)  # places, tensors, how many
+_LIST = (POINTER(_Output), POINTER(c_void_p), c_int)  # positions, tensors, count
 
 FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, tf_tstring.h, tf_status.h
     "TF_Version": (c_char_p, ()),
@@ -80,19 +80,19 @@ def library() -> Any:
     """Return the C API with the types of its functions declared.
 
     Raises:
-        ImportError: If the installed TensorFlow does not bring it.
+        ImportError: If the installed TensorFlow does not contain it.
     """
     spec = importlib.util.find_spec("tensorflow")  # finds the folder, imports nothing
-    places = [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
-    folder = next((p for p in places if all((p / name).is_file() for name in LIBRARIES)), None)
+    folders = [Path(path) for path in (spec.submodule_search_locations or ())] if spec else []
+    folder = next((path for path in folders if all((path / name).is_file() for name in LIBRARIES)), None)
     if folder is None:
-        raise ImportError(f"the installed TensorFlow does not bring {LIBRARIES[1]}")
+        raise ImportError(f"the installed TensorFlow does not contain {LIBRARIES[1]}")
     ctypes.CDLL(str(folder / LIBRARIES[0]), mode=ctypes.RTLD_GLOBAL)
-    found = ctypes.CDLL(str(folder / LIBRARIES[1]))
+    loaded = ctypes.CDLL(str(folder / LIBRARIES[1]))
     for name, (result, arguments) in FUNCTIONS.items():
-        function = getattr(found, name)
+        function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
-    return found
+    return loaded
 
 
 def version() -> str:
@@ -101,11 +101,11 @@ def version() -> str:
 
 
 class TensorFlowError(RuntimeError):
-    """What TensorFlow said, with the name of its status code in front."""
+    """A TensorFlow error: the name of its status code, then the message."""
 
 
 class _Status:
-    """A TF_Status that raises what it holds when it is left."""
+    """A TF_Status whose context raises the error that it contains on exit."""
 
     def __enter__(self) -> int:
         self._status = library().TF_NewStatus()
@@ -129,7 +129,7 @@ class Session:
         """Load the meta graph with these tags: restores the variables and runs the initialisers.
 
         Raises:
-            TensorFlowError: If TensorFlow does not take it.
+            TensorFlowError: If TensorFlow cannot load it.
         """
         tf = library()
         self._graph, options, buffer = tf.TF_NewGraph(), tf.TF_NewSessionOptions(), tf.TF_NewBuffer()
@@ -154,33 +154,33 @@ class Session:
         if set(inputs) != set(signature.inputs):
             raise ValueError(f"takes {sorted(signature.inputs)}, not {sorted(inputs)}")
         tf, names = library(), list(signature.outputs)
-        feeds = (_Output * len(inputs))(*(self._place(signature.inputs[name]) for name in inputs))
-        fetches = (_Output * len(names))(*(self._place(signature.outputs[name]) for name in names))
+        feeds = (_Output * len(inputs))(*(self._output(signature.inputs[name]) for name in inputs))
+        fetches = (_Output * len(names))(*(self._output(signature.outputs[name]) for name in names))
         results = (c_void_p * len(names))()
-        given = (c_void_p * len(inputs))(
+        feed_tensors = (c_void_p * len(inputs))(
             *(_to_tensor(value, signature.inputs[name][2]) for name, value in inputs.items())
         )
         try:
             with _Status() as status:
                 tf.TF_SessionRun(
-                    *(self._session, None, feeds, given, len(inputs)),
+                    *(self._session, None, feeds, feed_tensors, len(inputs)),
                     *(fetches, results, len(names), None, 0, None, status),
                 )
             return {name: _to_array(tensor) for name, tensor in zip(names, results, strict=True)}
         finally:
-            for tensor in given:
+            for tensor in feed_tensors:
                 _free(tensor)
             for tensor in filter(None, results):
                 tf.TF_DeleteTensor(tensor)
 
     def close(self) -> None:
-        """Give everything back."""
+        """Free the session and the graph."""
         for function in (library().TF_CloseSession, library().TF_DeleteSession):
             with _Status() as status:
                 function(self._session, status)
         library().TF_DeleteGraph(self._graph)
 
-    def _place(self, tensor: tuple[str, int, str]) -> _Output:
+    def _output(self, tensor: tuple[str, int, str]) -> _Output:
         operation = library().TF_GraphOperationByName(self._graph, tensor[0].encode())
         if not operation:
             raise ValueError(f"the graph has no operation {tensor[0]!r}, which a signature names")
@@ -211,7 +211,7 @@ def _to_tensor(value: np.ndarray, dtype: str) -> int:
 
 
 def _free(tensor: int) -> None:
-    """Delete a tensor of ours: the strings in it are ours too, for TensorFlow did not make them."""
+    """Delete a tensor that `_to_tensor` allocated, including its strings, which TensorFlow does not own."""
     tf = library()
     if tf.TF_TensorType(tensor) == STRING:
         for address in _strings(tensor, tf.TF_TensorByteSize(tensor) // STRING_BYTES):
@@ -231,6 +231,6 @@ def _to_array(tensor: int) -> np.ndarray:
         ]
         return items.reshape(shape)
     if code not in DTYPES:
-        raise ValueError(f"an output has TensorFlow dtype {code}, which NumPy does not know")
+        raise ValueError(f"an output has TensorFlow dtype {code}, which NumPy does not have")
     data = ctypes.string_at(tf.TF_TensorData(tensor), tf.TF_TensorByteSize(tensor))
     return np.frombuffer(data, DTYPES[code]).reshape(shape).copy()

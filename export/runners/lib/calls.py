@@ -1,4 +1,4 @@
-"""Call an artifact on golden cases, in the ways that show how far it differs from itself. Only NumPy."""
+"""Call an artifact on golden cases, and on the variants that the noise floor is measured on. Only NumPy."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-ROWS = 8  # larger cases are not run again one row at a time, nor nudged: it would cost more and say no more
-NUDGE = 2  # steps of the dtype: a program rounds more often than once
+MAX_VARIANT_ROWS = 8  # larger cases have no variants: they would cost more time and add no information
+PERTURBATION_STEPS = 2  # steps of the dtype, because a program rounds more than once
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Arrays = dict[str, np.ndarray]
@@ -17,7 +17,7 @@ Function = Callable[[Arrays], Arrays]
 
 
 def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
-    """Run on all rows at once, or `size` rows at a time with the results joined."""
+    """Run on all rows at once, or `size` rows at a time with the results concatenated."""
     if size is None:
         return function(inputs)
     rows = len(next(iter(inputs.values())))
@@ -28,10 +28,10 @@ def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
 
 
 def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Arrays:
-    """Run one row after the other, with what came out as the next state; return the outputs of all steps joined.
+    """Run one row after the other, each with the state that the previous one returned; return all outputs concatenated.
 
     Args:
-        function: Of batch one.
+        function: A function of batch size one.
         inputs: One row for each step, and the first state of every input that `chain` names.
         chain: {state input: output that is its next value}.
     """
@@ -49,10 +49,10 @@ def run_endpoint(
 ) -> tuple[Arrays, dict[str, str]]:
     """Run every case of an endpoint.
 
-    The variants of a case are "main", which is judged; "again", an identical second call of the first judged case; and
-    where noise is measured, "rows" (one row at a time), "company" (the same rows in a batch of twice the size),
-    "nudged" and "nudged_own" (every real input moved by two steps of its dtype at the scale of its feature, and at its
-    own) and what else `functions` holds (such as "graph").
+    The variants of a case are "main", which is compared with the reference, and "again", an identical second call of
+    the first compared case. Where noise is measured there are also "batch_1" (one row at a time), "batch_2n" (the same
+    rows in batches of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two steps of
+    its dtype, at the scale of its feature and at its own scale), and the other keys of `functions` (such as "graph").
 
     Returns:
         Arrays by "<case>/<variant>/<output>", and errors by "<case>/<variant>".
@@ -60,7 +60,7 @@ def run_endpoint(
     arrays: Arrays = {}
     errors: dict[str, str] = {}
     first = next((case["name"] for case in cases if case["judged"]), None)
-    scales = scales_of(cases)
+    scales = feature_scales(cases)
     for case in cases:
         plan = {"main": ("main", batch)}
         if case["name"] == first:
@@ -68,12 +68,16 @@ def run_endpoint(
         if measure_noise and case["judged"]:
             plan |= {name: (name, batch) for name in functions if name != "main"}
             rows = len(next(iter(case["inputs"].values())))
-            if batch is None and not case.get("chain") and 0 < rows <= ROWS:
+            if batch is None and not case.get("chain") and 0 < rows <= MAX_VARIANT_ROWS:
                 compiled = "graph" if "graph" in functions else "main"
-                plan |= {"rows": (compiled, 1)} if rows > 1 else {}
-                plan["company"] = (compiled, None)
-            if rows <= ROWS and not case.get("chain") and any(v.dtype.kind == "f" for v in case["inputs"].values()):
-                plan |= {"nudged": ("main", batch), "nudged_own": ("main", batch)}
+                plan |= {"batch_1": (compiled, 1)} if rows > 1 else {}
+                plan["batch_2n"] = (compiled, None)
+            if (
+                rows <= MAX_VARIANT_ROWS
+                and not case.get("chain")
+                and any(v.dtype.kind == "f" for v in case["inputs"].values())
+            ):
+                plan |= {"perturbed": ("main", batch), "perturbed_own_scale": ("main", batch)}
         for variant, (name, size) in plan.items():
             inputs = _inputs_of(variant, case["inputs"], scales)
             try:
@@ -81,7 +85,7 @@ def run_endpoint(
                     outputs = in_steps(functions[name], inputs, chain)
                 else:
                     outputs = in_batches(functions[name], inputs, size)
-                if variant == "company":
+                if variant == "batch_2n":
                     outputs = {key: value[:rows] for key, value in outputs.items()}
             except Exception as error:  # whatever a runtime raises is a result, not a crash
                 errors[f"{case['name']}/{variant}"] = one_line(error)
@@ -91,40 +95,41 @@ def run_endpoint(
 
 
 def _inputs_of(variant: str, inputs: Arrays, scales: Mapping[str, np.ndarray]) -> Arrays:
-    if variant == "company":
+    if variant == "batch_2n":
         return {name: np.concatenate([value, value[::-1]]) for name, value in inputs.items()}
-    if variant == "nudged":
-        return nudge(inputs, scales)
-    return nudge(inputs, {}, seed=1) if variant == "nudged_own" else inputs
+    if variant == "perturbed":
+        return perturb(inputs, scales)
+    return perturb(inputs, {}, seed=1) if variant == "perturbed_own_scale" else inputs
 
 
-def scales_of(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Return the largest values of each real input over the ordinary judged cases, one for each place of the last axis.
+def feature_scales(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the largest absolute values of each real input over the ordinary compared cases, along the last axis.
 
-    Features of one input may have scales of their own; where the last axis has no fixed size there is one for all.
+    Features of one input may have different scales; where the last axis has no fixed size there is one common scale.
     """
-    found: dict[str, np.ndarray] = {}
+    scales: dict[str, np.ndarray] = {}
     for case in (c for c in cases if c["judged"] and not c.get("rows")):
         for name, value in case["inputs"].items():
             if value.dtype.kind == "f" and value.size:
                 largest = np.max(np.abs(value.reshape(-1, value.shape[-1] if value.ndim > 1 else 1)), axis=0)
-                before = found.get(name, np.zeros(1))
-                alike = before.shape == largest.shape or before.size == 1
-                found[name] = np.maximum(before, largest) if alike else np.maximum(before.max(), largest.max())[None]
-    return found
+                before = scales.get(name, np.zeros(1))
+                same_size = before.shape == largest.shape or before.size == 1
+                scales[name] = (
+                    np.maximum(before, largest) if same_size else np.maximum(before.max(), largest.max())[None]
+                )
+    return scales
 
 
-def nudge(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Arrays:
-    """Return inputs with every real value moved up or down by `NUDGE` steps of its dtype at the scale of its feature.
+def perturb(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Arrays:
+    """Return inputs with every real value perturbed by `PERTURBATION_STEPS` steps of its dtype at its feature's scale.
 
-    No program in that dtype can be asked to say more of a model than what a few such steps leave of it: a
-    result that is the exact one for inputs that near is a right one (backward stability; Higham 2002, section 1.5).
+    A result that is exact for inputs that close is as accurate as a program in that dtype can be (backward stability;
+    Higham 2002, section 1.5).
 
     Args:
         inputs: Arrays by input name.
-        scales: The largest ordinary values of each real input, as `scales_of` returns them; without one the scale of
-            a value is its own.
-        seed: Of the directions.
+        scales: The result of `feature_scales`; without a scale the absolute value of each element is used.
+        seed: Seed of the directions.
     """
     rng = np.random.default_rng(seed)
 
@@ -132,7 +137,7 @@ def nudge(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Ar
         if value.dtype.kind != "f":
             return value
         scale = scale if value.ndim > 1 and scale.shape == value.shape[-1:] else scale.max()
-        step = np.maximum(np.abs(value), scale) * NUDGE * np.finfo(value.dtype).eps
+        step = np.maximum(np.abs(value), scale) * PERTURBATION_STEPS * np.finfo(value.dtype).eps
         return (value + step * rng.choice([-1.0, 1.0], value.shape)).astype(value.dtype)
 
     return {name: moved(value, scales.get(name, np.zeros(1))) for name, value in inputs.items()}

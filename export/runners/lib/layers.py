@@ -1,6 +1,6 @@
-"""What every layer of a Keras model returns in one call, small enough to keep: to find where two models part.
+"""Fingerprints of the outputs of every layer of a Keras model in one call, to find the first layer that differs.
 
-Only NumPy and the standard library; the model is asked through its own attributes.
+Only NumPy and the standard library; the model is accessed through its own attributes.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from typing import Any
 
 import numpy as np
 
-VALUES = 253  # of an output that are kept, evenly spread
+VALUES = 253  # values of an output that are kept, evenly spaced
 
 
 def fingerprint(output: Any) -> np.ndarray | None:
-    """Return sum, root sum of squares, size and up to 253 values of an output, or None if it holds no numbers."""
+    """Return sum, root of the sum of squares, size and up to 253 values of an output; None if it is not numeric."""
     array = np.asarray(output)
     if array.dtype.kind not in "fiub" or array.size == 0:
         return None
     flat = array.reshape(-1).astype(np.float64)
-    spread = flat[np.linspace(0, flat.size - 1, min(VALUES, flat.size)).astype(int)]
-    return np.concatenate([[flat.sum(), np.sqrt(np.sum(flat**2)), flat.size], spread])
+    sampled = flat[np.linspace(0, flat.size - 1, min(VALUES, flat.size)).astype(int)]
+    return np.concatenate([[flat.sum(), np.sqrt(np.sum(flat**2)), flat.size], sampled])
 
 
-def watch(model: Any, call: Callable[[], Any]) -> list[tuple[str, np.ndarray]]:
+def record_outputs(model: Any, call: Callable[[], Any]) -> list[tuple[str, np.ndarray]]:
     """Run an eager call of a model and return (layer name, fingerprint) of each layer's first output, inner ones first.
 
     Args:
         model: A built Keras model.
-        call: Calls it.
+        call: A function that calls the model.
     """
-    seen: dict[int, tuple[str, np.ndarray]] = {}
+    outputs: dict[int, tuple[str, np.ndarray]] = {}
     layers = [layer for layer in model._flatten_layers() if layer is not model]
     for layer in layers:
-        object.__setattr__(layer, "call", _watched(layer, seen))
+        object.__setattr__(layer, "call", _recording(layer, outputs))
     try:
         call()
     finally:
         for layer in layers:
-            object.__delattr__(layer, "call")  # the class has its own again
-    return list(seen.values())
+            object.__delattr__(layer, "call")  # restores the method of the class
+    return list(outputs.values())
 
 
-def _watched(layer: Any, seen: dict[int, tuple[str, np.ndarray]]) -> Callable[..., Any]:
+def _recording(layer: Any, outputs: dict[int, tuple[str, np.ndarray]]) -> Callable[..., Any]:
     inner = layer.call
 
     def call(*args: Any, **options: Any) -> Any:
@@ -50,10 +50,10 @@ def _watched(layer: Any, seen: dict[int, tuple[str, np.ndarray]]) -> Callable[..
         first = result
         while isinstance(first, (list, tuple, dict)) and first:
             first = next(iter(first.values())) if isinstance(first, dict) else first[0]
-        if id(layer) not in seen and hasattr(first, "numpy"):
-            found = fingerprint(first.numpy()) if first.dtype.name != "string" else None
-            if found is not None:
-                seen[id(layer)] = (layer.name, found)
+        if id(layer) not in outputs and hasattr(first, "numpy"):
+            values = fingerprint(first.numpy()) if first.dtype.name != "string" else None
+            if values is not None:
+                outputs[id(layer)] = (layer.name, values)
         return result
 
     return call

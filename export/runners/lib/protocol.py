@@ -1,6 +1,6 @@
-"""What every runner shares: golden files, running the cases, writing what came out.
+"""The protocol of the runners: read golden files, run the cases, write the outputs.
 
-Only NumPy and the standard library, because a runner must not bring more than its own runtime into its process.
+Only NumPy and the standard library, because a runner must not load more than its own runtime.
 
 A job is a JSON file:
     {"golden": folder, "results": folder, "memory": bytes or null, "modules": [names that may be imported],
@@ -35,7 +35,7 @@ __all__ = ["Arrays", "Function"]
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Arrays:
-    """Return plain arrays: strings become bytes and offsets, for NumPy would drop trailing NULs or need pickle."""
+    """Return plain arrays: strings become bytes and offsets, because NumPy would drop trailing NULs or need pickle."""
     packed: Arrays = {}
     for key, array in arrays.items():
         array = np.asarray(array)
@@ -50,7 +50,7 @@ def pack(arrays: Mapping[str, np.ndarray]) -> Arrays:
 
 
 def unpack(packed: Mapping[str, np.ndarray]) -> Arrays:
-    """Return what `pack` was given, strings as object arrays of bytes."""
+    """Return the arrays that `pack` packed, strings as object arrays of bytes."""
     arrays: Arrays = {}
     for key in packed:
         name, _, part = key.partition("#")
@@ -70,7 +70,7 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def read_arrays(path: Path) -> Arrays:
-    """Read what `save_arrays` wrote."""
+    """Read arrays that `save_arrays` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         return unpack(stored)
 
@@ -86,7 +86,7 @@ def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
 
 
 def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
-    """Return named inputs in the structure in which the model's own call takes them."""
+    """Return named inputs in the structure that the model's own call takes."""
     values = {t["name"]: inputs[t["name"]] for t in endpoint["inputs"]}
     if endpoint["structure"] == "dict":
         return values
@@ -97,7 +97,7 @@ def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
 
 
 def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
-    """Return what a model's call returned (tensor, list or dict) under the names of the contract.
+    """Return the result of a model's call (tensor, list or dict) under the names of the contract.
 
     Raises:
         ValueError: If the result does not match the outputs of the contract.
@@ -106,32 +106,32 @@ def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
     if isinstance(result, Mapping):
         if set(result) != set(names):
             raise ValueError(
-                f"endpoint {endpoint['name']} returned {sorted(result)}, the contract says {sorted(names)}"
+                f"endpoint {endpoint['name']} returned {sorted(result)}, the contract declares {sorted(names)}"
             )
         return {name: result[name] for name in names}
     values = list(result) if isinstance(result, (list, tuple)) else [result]
     if len(values) != len(names):
-        raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract says {names}")
+        raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract declares {names}")
     return dict(zip(names, values, strict=True))
 
 
 def local_modules(before: set[str]) -> list[str]:
-    """Return the top-level modules loaded since `before` that are neither Python, nor installed, nor the runner."""
-    homes = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    homes += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    homes = [os.path.realpath(path) + os.sep for path in [*homes, os.path.dirname(os.path.dirname(__file__))]]
-    found = set()
+    """Return the top-level modules loaded since `before` that are not from Python, site-packages or the runner."""
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    folders = [os.path.realpath(path) + os.sep for path in [*folders, os.path.dirname(os.path.dirname(__file__))]]
+    names = set()
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
-        if file and not os.path.realpath(file).startswith(tuple(homes)):
-            found.add(name.partition(".")[0])
-    return sorted(found)
+        if file and not os.path.realpath(file).startswith(tuple(folders)):
+            names.add(name.partition(".")[0])
+    return sorted(names)
 
 
 def import_module(name: str) -> None:
-    """Import a module that holds a model's classes, or the one that it has become since the model was exported.
+    """Import a module that defines a model's classes, or the module that replaced it since the model was exported.
 
-    A package whose modules moved says so in its `MOVED_MODULES`, {old name: new name}.
+    A package lists moved modules in `MOVED_MODULES`, {old name: new name}.
     """
     try:
         importlib.import_module(name)
@@ -143,7 +143,7 @@ def import_module(name: str) -> None:
 
 
 def import_modules(names: list[str]) -> str | None:
-    """Import the modules that hold a model's classes; return why one cannot be imported, or None."""
+    """Import the modules that define a model's classes; return why one cannot be imported, or None."""
     for name in names:
         try:
             import_module(name)
@@ -158,27 +158,27 @@ def main(
     check: Callable[..., list[str]] | None = None,
     serves: bool = False,
 ) -> None:
-    """Run the job named on the command line with this runtime.
+    """Run the job given on the command line with this runtime.
 
     Args:
         open_artifact: `(artifact, examples) -> {endpoint name: {"main": function, other variant: function}}`, where
             `examples` holds inputs of each endpoint, for models that must be called before they have weights. An
             extra may leave out endpoints that it cannot run.
         versions: `() -> {library: version}`.
-        check: `(artifact, what was opened) -> sentences`: what else must hold of an artifact, once its cases have run.
-        serves: Whether REST requests are answered, too.
+        check: `(artifact, opened functions) -> messages`: further checks of an artifact after its cases have run.
+        serves: Whether REST requests are answered too.
     """
     before = set(sys.modules)
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
         report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}
         report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}}
-        described = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
+        endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: Arrays = {}
         started = time.perf_counter()
         try:
@@ -188,11 +188,11 @@ def main(
             opened = open_artifact(artifact, {name: c[0]["inputs"] for name, c in cases.items() if c})
             report["skipped"] = [name for name in cases if name not in opened]
             for name in opened:
-                got, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])
-                arrays |= {f"{name}/{key}": value for key, value in got.items()}
+                outputs, errors = run_endpoint(opened[name], cases[name], batches[name], artifact["measure_noise"])
+                arrays |= {f"{name}/{key}": value for key, value in outputs.items()}
                 report["errors"] |= {f"{name}/{key}": value for key, value in errors.items()}
                 if serves:
-                    report["replies"][name] = rest.replies(golden, described[name], opened[name]["main"])
+                    report["replies"][name] = rest.replies(golden, endpoints[name], opened[name]["main"])
             report["findings"] = check(artifact, opened) if check else []
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}

@@ -1,11 +1,11 @@
-"""TF Serving's REST rules: how tensors become JSON and come back.
+"""TF Serving's REST rules: conversion of tensors to JSON and back.
 
 Source: https://www.tensorflow.org/tfx/serving/api_rest, and json_tensor.cc of TF Serving.
 - Row format: {"instances": [...]}, one entry a row; with one input the entry is its value, with several a dict by name.
   It needs every input to have the same first dimension. Column format: {"inputs": value or dict by name}.
-- The answer comes in the format of the question: {"predictions": [...]} or {"outputs": ...}.
-- Bytes are {"b64": "..."}. An output of strings is written so where its name ends in "_bytes"; else it must be UTF-8.
-- NaN, Infinity and -Infinity are written as such, which strict JSON readers refuse.
+- The response has the format of the request: {"predictions": [...]} or {"outputs": ...}.
+- Bytes are {"b64": "..."}. A string output uses it where its name ends in "_bytes"; else it must be UTF-8.
+- NaN, Infinity and -Infinity are written as such, which strict JSON readers reject.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
 FORMS = ("row", "column")
-FOLDER = "rest"  # of request bodies, in the golden folder: ENDPOINT.row.json, ENDPOINT.column.json
+FOLDER = "rest"  # folder of request bodies in the golden folder: ENDPOINT.row.json, ENDPOINT.column.json
 
 
 class NotJson(ValueError):
-    """Something that the REST interface cannot carry; the message says what."""
+    """A value or message that the REST interface cannot represent."""
 
 
 def replies(
     golden: Path, endpoint: Mapping[str, Any], function: Callable[[dict[str, np.ndarray]], Arrays]
 ) -> dict[str, dict[str, str]]:
-    """Answer an endpoint's golden requests as the server would.
+    """Answer an endpoint's golden requests as TF Serving would.
 
     Args:
         golden: The golden folder.
-        endpoint: As contracts write it.
-        function: Runs it.
+        endpoint: The JSON form of the endpoint.
+        function: The function that runs it.
 
     Returns:
-        {format: {"body": answer}, {"error": why it is refused} or {"impossible": why JSON cannot carry the answer}}.
+        {format: {"body": response}, {"error": why it is rejected} or {"impossible": why JSON cannot represent it}}.
     """
-    found: dict[str, dict[str, str]] = {}
+    results: dict[str, dict[str, str]] = {}
     dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
     for form in FORMS:
         path = golden / FOLDER / f"{endpoint['name']}.{form}.json"
@@ -48,14 +48,14 @@ def replies(
             continue
         try:
             outputs = function(decode_request(path.read_text(), dtypes))
-        except Exception as error:  # whatever a runtime raises is its answer
-            found[form] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]}
+        except Exception as error:  # any error of a runtime is its response
+            results[form] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]}
             continue
         try:
-            found[form] = {"body": encode_response(outputs, row=form == "row")}
+            results[form] = {"body": encode_response(outputs, row=form == "row")}
         except NotJson as error:
-            found[form] = {"impossible": str(error)}
-    return found
+            results[form] = {"impossible": str(error)}
+    return results
 
 
 def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None, plain: bool = False) -> str:
@@ -63,7 +63,7 @@ def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None,
 
     Args:
         inputs: Values by input name; strings as object arrays of bytes.
-        signature_name: What is asked.
+        signature_name: Name of the signature.
         row: Row format, column format, or None: by rows where that is possible.
         plain: Whether strings that are UTF-8 are written as they are; else all are base64.
     """
@@ -91,7 +91,7 @@ def decode_request(body: str, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
 
 
 def encode_response(outputs: Arrays, row: bool | None = None) -> str:
-    """Return the body that the server answers with.
+    """Return the body of a predict response.
 
     Raises:
         NotJson: If an output of strings is not UTF-8 and its name does not end in "_bytes".
@@ -104,14 +104,14 @@ def encode_response(outputs: Arrays, row: bool | None = None) -> str:
 
 
 def decode_response(body: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the outputs in an answer, given their dtypes by name.
+    """Return the outputs in a predict response, given their dtypes by name.
 
     Raises:
-        NotJson: If the answer is an error, or holds something else.
+        NotJson: If the response is an error, or is invalid.
     """
     data = json.loads(body)
     if "error" in data:
-        raise NotJson(f"the server says: {data['error']}")
+        raise NotJson(f"the server returned: {data['error']}")
     return _decode(data, "predictions", "outputs", dtypes)
 
 
@@ -128,19 +128,19 @@ def _single(values: Mapping[str, Any]) -> Any:
 def _decode(data: Mapping[str, Any], rows: str, columns: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if rows in data:
         if not isinstance(data[rows], list):
-            raise NotJson(f"{rows} is no list")
+            raise NotJson(f"{rows} is not a list")
         named = bool(data[rows]) and isinstance(data[rows][0], dict) and set(data[rows][0]) != {"b64"}
         if named:
-            given = {name: [row[name] for row in data[rows]] for name in data[rows][0]}
+            values = {name: [row[name] for row in data[rows]] for name in data[rows][0]}
         else:
-            given = {next(iter(dtypes)): data[rows]}
+            values = {next(iter(dtypes)): data[rows]}
     else:
         value = data[columns]
         named = isinstance(value, dict) and set(value) != {"b64"}
-        given = value if named else {next(iter(dtypes)): value}
-    if set(given) != set(dtypes):
-        raise NotJson(f"{', '.join(sorted(given))} came where {', '.join(sorted(dtypes))} was expected")
-    return {name: _array(given[name], dtypes[name]) for name in dtypes}
+        values = value if named else {next(iter(dtypes)): value}
+    if set(values) != set(dtypes):
+        raise NotJson(f"{', '.join(sorted(values))} given where {', '.join(sorted(dtypes))} was expected")
+    return {name: _array(values[name], dtypes[name]) for name in dtypes}
 
 
 def _encode(value: np.ndarray, string: Callable[[Any], Any]) -> Any:
@@ -149,7 +149,7 @@ def _encode(value: np.ndarray, string: Callable[[Any], Any]) -> Any:
         return _map(value.tolist(), lambda item: string(item.encode() if isinstance(item, str) else item))
     if value.dtype.kind == "f":
         with np.errstate(invalid="ignore"):  # a signalling NaN
-            return value.astype(np.float64).tolist()  # the shortest decimals of a double bring any float back
+            return value.astype(np.float64).tolist()  # the shortest repr of a double restores any float exactly
     return value.tolist()
 
 
@@ -185,7 +185,7 @@ def _array(value: Any, dtype: Any) -> np.ndarray:
     try:
         return np.array(value, dtype)
     except (ValueError, TypeError) as error:
-        raise NotJson(f"values are no {dtype} of one shape ({error})") from error
+        raise NotJson(f"values are not {dtype} of one shape ({error})") from error
 
 
 def _string_array(value: Any) -> np.ndarray:

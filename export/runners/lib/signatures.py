@@ -1,4 +1,4 @@
-"""Read the signatures of a SavedModel out of its MetaGraphDef, without TensorFlow: a dozen lines of protobuf.
+"""Read the signatures of a SavedModel from its MetaGraphDef with a minimal protobuf parser, without TensorFlow.
 
 Field numbers are those of tensorflow/core/protobuf/meta_graph.proto and saved_model.proto.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-DTYPES = {  # tensorflow/core/framework/types.proto, as far as NumPy knows them
+DTYPES = {  # tensorflow/core/framework/types.proto, those with a NumPy dtype
     1: "float32",
     2: "float64",
     3: "int32",
@@ -30,27 +30,29 @@ NAME, DTYPE = 1, 2
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature: {argument name: (operation, index, dtype name)} of what goes in and what comes out."""
+    """A signature: {argument name: (operation, index, dtype name)} of inputs and outputs."""
 
     inputs: dict[str, tuple[str, int, str]]
     outputs: dict[str, tuple[str, int, str]]
 
 
 def read_signatures(meta_graph: bytes) -> dict[str, Signature]:
-    """Return the signatures of a serialised MetaGraphDef by name; those that nobody can call are left out."""
-    found = {}
+    """Return the callable signatures of a serialised MetaGraphDef by name."""
+    signatures = {}
     for number, entry in fields(meta_graph):
         if number == SIGNATURE_DEF:
             name, body = _entry(entry)
-            found[name] = Signature(_tensors(body, INPUTS), _tensors(body, OUTPUTS))
-    return {name: signature for name, signature in found.items() if signature.outputs and not name.startswith("__")}
+            signatures[name] = Signature(_tensors(body, INPUTS), _tensors(body, OUTPUTS))
+    return {
+        name: signature for name, signature in signatures.items() if signature.outputs and not name.startswith("__")
+    }
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Yield (field number, value) of a protobuf message: bytes, or an integer where the wire holds a number.
+    """Yield (field number, value) of a protobuf message: bytes, or an integer for a varint.
 
     Raises:
-        ValueError: If the message is cut off or is no protobuf.
+        ValueError: If the message is truncated or is not protobuf.
     """
     position = 0
     while position < len(message):
@@ -64,7 +66,7 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
             else:
                 size = {1: 8, 5: 4}.get(kind, -1)
             if size < 0 or position + size > len(message):
-                raise ValueError("the graph is cut off or damaged")
+                raise ValueError("the graph is truncated or damaged")
             value, position = message[position : position + size], position + size
         yield key >> 3, value
 
@@ -78,7 +80,7 @@ def _varint(message: bytes, position: int) -> tuple[int, int]:
         value, position = value | (byte & 127) << shift, position + 1
         if byte < 128:
             return value, position
-    raise ValueError("the graph is cut off or damaged")
+    raise ValueError("the graph is truncated or damaged")
 
 
 def _entry(entry: bytes) -> tuple[str, bytes]:
@@ -88,10 +90,10 @@ def _entry(entry: bytes) -> tuple[str, bytes]:
 
 
 def _tensors(signature: bytes, kind: int) -> dict[str, tuple[str, int, str]]:
-    found = {}
+    tensors = {}
     for name, info in (_entry(value) for number, value in fields(signature) if number == kind):
         parts = dict(fields(info))
         operation, _, index = parts[NAME].decode().partition(":")
         dtype = parts.get(DTYPE, 0)  # 0 on the wire is absent
-        found[name] = (operation, int(index or 0), DTYPES.get(dtype, f"dtype {dtype}"))
-    return found
+        tensors[name] = (operation, int(index or 0), DTYPES.get(dtype, f"dtype {dtype}"))
+    return tensors

@@ -1,4 +1,4 @@
-"""Any two artifacts, ours or a stranger's."""
+"""Comparison of any two artifacts, also of third parties."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export import compare
 from export.artifacts import describe
 from export.errors import CheckFailed, ExportError
 from export.runtime.backend import load_tensorflow
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages
 
 
@@ -31,10 +31,10 @@ def strip_signatures(path, out):
 
 
 @pytest.fixture(scope="session")
-def strangers(tmp_path_factory):
-    """Return SavedModels and TFLite files that we did not write, by name."""
+def third_party(tmp_path_factory):
+    """Return a folder of SavedModels and TFLite files that were not exported by us."""
     tf = load_tensorflow()
-    folder = tmp_path_factory.mktemp("strangers")
+    folder = tmp_path_factory.mktemp("third_party")
     kernels = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
 
     def write(name, names=("mean", "spread"), scale=1.0, inputs=("x", "y")):
@@ -64,51 +64,51 @@ def pairs(result, kind="outputs"):
     return {p["reference"]: (p["candidate"], p["how"]) for p in result.endpoints[0][kind]}
 
 
-def test_the_same(strangers):
-    result = compare(strangers / "plain", strangers / "plain.tflite")
+def test_the_same(third_party):
+    result = compare(third_party / "plain", third_party / "plain.tflite")
     assert (result.verdict, result.exit_code, result.notes, result.findings) == ("same", 0, [], [])
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
 
 
-def test_swapped_outputs_of_one_shape_are_renamed(strangers):
-    result = compare(strangers / "plain.tflite", strangers / "swapped.tflite")
+def test_swapped_outputs_of_one_shape_are_renamed(third_party):
+    result = compare(third_party / "plain.tflite", third_party / "swapped.tflite")
     assert (result.verdict, result.exit_code, result.findings) == ("same, renamed", 0, [])
     assert pairs(result) == {"mean": ("spread", "value"), "spread": ("mean", "value")}
     assert "output mean of the reference is spread of the candidate (by value)" in result.notes
 
 
-def test_names_that_say_nothing(strangers):
-    """Inputs and outputs share dtype and shape: only values can tell which is which."""
-    result = compare(strangers / "plain.tflite", strangers / "other_names.tflite")
+def test_generic_names(third_party):
+    """Inputs and outputs share dtype and shape: only values can match them."""
+    result = compare(third_party / "plain.tflite", third_party / "other_names.tflite")
     assert (result.verdict, result.findings) == ("same, renamed", [])
     assert pairs(result) == {"mean": ("output_0", "value"), "spread": ("output_1", "value")}
     assert pairs(result, "inputs") == {"x": ("b", "value"), "y": ("a", "value")}
 
 
-def test_a_file_without_signatures(strangers):
-    description = describe(strangers / "unsigned.tflite")
+def test_a_file_without_signatures(third_party):
+    description = describe(third_party / "unsigned.tflite")
     assert [s.name for s in description.signatures] == [""]
-    result = compare(strangers / "plain.tflite", strangers / "unsigned.tflite")
+    result = compare(third_party / "plain.tflite", third_party / "unsigned.tflite")
     assert (result.verdict, result.findings) == ("same, renamed", [])
-    assert compare(strangers / "unsigned.tflite", strangers / "unsigned.tflite").verdict == "same"
+    assert compare(third_party / "unsigned.tflite", third_party / "unsigned.tflite").verdict == "same"
 
 
-def test_another_model(strangers):
-    result = compare(strangers / "plain.tflite", strangers / "off.tflite")
+def test_another_model(third_party):
+    result = compare(third_party / "plain.tflite", third_party / "off.tflite")
     assert (result.verdict, result.exit_code) == ("different", 1)
     assert "serving_default: mean in case batch_7 differs by" in result.findings[0]
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
 
 
-def test_what_is_asked_for_is_obeyed(strangers):
+def test_requested_pairs_take_precedence(third_party):
     match = {"mean": "mean", "spread": "spread"}
-    assert compare(strangers / "plain.tflite", strangers / "swapped.tflite", match=match).verdict == "different"
+    assert compare(third_party / "plain.tflite", third_party / "swapped.tflite", match=match).verdict == "different"
     with pytest.raises(ExportError, match="cannot match mean=median"):
-        compare(strangers / "plain.tflite", strangers / "swapped.tflite", match={"mean": "median"})
+        compare(third_party / "plain.tflite", third_party / "swapped.tflite", match={"mean": "median"})
 
 
 def test_our_own_files(bundles):
-    """The contract of the bundle says what tokens are legal, also for the file of another format."""
+    """The contract of the bundle declares the legal tokens for the files of all formats."""
     path = bundles("masked").path
     result = compare(path / "saved_model/1", path / "tflite/float32.tflite")
     assert (result.verdict, result.findings) == ("same", [])
@@ -121,26 +121,26 @@ def test_integers_without_a_range_need_samples(bundles, tmp_path):
         compare(path, path)
     np.savez(tmp_path / "x.npz", tokens=np.array([[1, 2, 3], [4, 5, 0]]))
     command = [sys.executable, "-m", "export", "compare", path, path, "--samples", tmp_path / "x.npz", "--json"]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert json.loads(ended.stdout)["verdict"] == "same", ended.stderr
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert json.loads(process.stdout)["verdict"] == "same", process.stderr
 
 
-def test_what_cannot_be_compared(bundles, tmp_path):
+def test_artifacts_that_cannot_be_compared(bundles, tmp_path):
     path = bundles("masked").path
     with pytest.raises(ExportError, match="is a bundle; give one of its artifacts"):
         compare(path, path)
-    with pytest.raises(ExportError, match="weights alone"):
+    with pytest.raises(ExportError, match="weights only"):
         compare(path / "model.weights.h5", path / "tflite/float32.tflite")
-    with pytest.raises(CheckFailed, match="no partner for"):
+    with pytest.raises(CheckFailed, match="no match for"):
         compare(path / "tflite/float32.tflite", bundles("two_by_two").path / "tflite/float32.tflite")
     command = [sys.executable, "-m", "export", "compare", path, path, "--match", "x"]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert (ended.returncode, "give REFERENCE=CANDIDATE" in ended.stderr) == (2, True)
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert (process.returncode, "give REFERENCE=CANDIDATE" in process.stderr) == (2, True)
 
 
 @pytest.fixture(scope="module")
 def basic_pitch(tmp_path_factory):
-    """Return one network as strangers wrote it: nmp is a SavedModel of TensorFlow 2.4.1, nmp.tflite, nmp.onnx.
+    """Return a third-party network: nmp is a SavedModel of TensorFlow 2.4.1; nmp.tflite, nmp.onnx.
 
     From the wheel of Spotify's basic-pitch (Apache-2.0), unpacked and never installed.
     """
@@ -149,26 +149,26 @@ def basic_pitch(tmp_path_factory):
         wheel = packages.fetch_wheel(
             "basic-pitch==0.4.0", "738adb503aae7fdfc7d1e1511aa0ce35052315f260a19531ef4c356708425db0", folder
         )
-    except NotHere as reason:
+    except SourceUnavailable as reason:
         pytest.skip(str(reason))
     packages.unzip(wheel, folder, inside)
     return folder / inside
 
 
-def test_a_saved_model_of_tensorflow_2_4_and_what_its_makers_converted_it_to(basic_pitch):
-    """It divides each row by its own range, so nothing can be said of a constant one; elsewhere the files agree."""
+def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitch):
+    """It divides each row by its own range, so a constant row is not compared; all other rows are equal."""
     description = describe(basic_pitch)
     assert description.producer == {"tensorflow": "2.4.1"}
     result = compare(basic_pitch, basic_pitch.with_suffix(".tflite"))
     assert (result.verdict, result.findings) == ("same", [])
     (note,) = result.notes
-    assert note.startswith("the reference itself jumps at zeros,")
-    # on processors whose kernels differ in the last bits, rows near a division by nothing differ by up to a thousandth
+    assert note.startswith("the reference is discontinuous at zeros,")
+    # on processors whose kernels differ in the last bits, rows near a division by zero differ by up to a thousandth
     assert max(figure["max_error"] for figure in result.endpoints[0]["figures"].values()) < 2e-3
 
 
-def test_an_onnx_file_of_strangers(basic_pitch):
-    """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can tell apart."""
+def test_a_third_party_onnx_file(basic_pitch):
+    """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can distinguish."""
     for module in ("onnx", "onnxruntime"):
         pytest.importorskip(module)
     result = compare(basic_pitch, basic_pitch.with_suffix(".onnx"))

@@ -1,4 +1,4 @@
-"""What an artifact is, and whether it could act."""
+"""The contents of an artifact, and whether it can execute code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from export.errors import CheckFailed, ExportError, MissingError
 from export.runtime.backend import load_tensorflow
 
 
-def save(folder, function, signature, **held):
-    """Write a SavedModel of one function, as a stranger would."""
+def save(folder, function, signature, **attributes):
+    """Write a SavedModel of one function without our exporter."""
     tf = load_tensorflow()
     module = tf.Module()
-    for name, value in held.items():
+    for name, value in attributes.items():
         setattr(module, name, value)
     module.serve = tf.function(function, input_signature=signature)
     tf.saved_model.save(module, folder, signatures=module.serve)
@@ -29,7 +29,7 @@ def save(folder, function, signature, **held):
 
 
 @pytest.mark.parametrize("file", ["model.keras", "model.h5", "saved_model/1", "tflite/float32.tflite"])
-def test_our_own(bundles, file):
+def test_our_own_artifacts(bundles, file):
     description = describe(bundles("functional_cnn").path / file)
     signature = next(s for s in description.signatures if s.name in ("", "serving_default"))
     (image,) = signature.inputs
@@ -37,7 +37,7 @@ def test_our_own(bundles, file):
     assert [port.name for port in signature.outputs] == ["logits"]
     assert description.parameters >= 6 * 9 + 4 * 216
     assert description.producer
-    assert description.acts == []
+    assert description.risks == []
     assert {flag: names for flag, names in description.flagged.items() if names} == {}
     assert json.dumps(description.to_json())
 
@@ -50,7 +50,7 @@ def test_weights_and_bundles(bundles):
     assert locate(path / "saved_model") == (path / "saved_model/1", "saved_model")
 
 
-def test_layers_that_draw_and_remember_are_flagged(tmp_path):
+def test_random_and_stateful_layers_are_flagged(tmp_path):
     load_tensorflow()
     import keras
 
@@ -68,7 +68,7 @@ def test_layers_that_draw_and_remember_are_flagged(tmp_path):
     assert (flagged["random"], flagged["stateful"], flagged["custom"]) == (["RandomContrast"], ["LSTM"], [])
 
 
-def test_graphs_that_draw_and_remember_are_flagged(tmp_path):
+def test_random_and_stateful_graphs_are_flagged(tmp_path):
     tf = load_tensorflow()
     counter = tf.Variable(0.0)
 
@@ -91,7 +91,7 @@ def test_flex_is_flagged(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["ReadFile", "WriteFile", "EagerPyFunc", "PrintV2", "TextLineDataset"])
-def test_graphs_that_act_are_refused(tmp_path, kind):
+def test_graphs_with_unsafe_operators_are_refused(tmp_path, kind):
     tf = load_tensorflow()
 
     def serve(x):
@@ -110,24 +110,26 @@ def test_graphs_that_act_are_refused(tmp_path, kind):
         return {"y": x + tf.cast(y, tf.float32)}
 
     folder = save(tmp_path / "m", serve, [tf.TensorSpec((None, 2), tf.float32, "x")])
-    (text,) = describe(folder).acts
+    (text,) = describe(folder).risks
     assert kind in text
     with pytest.raises(CheckFailed, match="is refused"):
         compare(folder, folder)
 
 
-def test_saving_is_no_act_but_serving_it_is(tmp_path):
+def test_save_operators_are_safe_in_the_saver_only(tmp_path):
     tf = load_tensorflow()
-    held = tf.Variable(tf.ones((2, 2)))
-    folder = save(tmp_path / "m", lambda x: {"y": x @ held}, [tf.TensorSpec((None, 2), tf.float32, "x")], held=held)
-    assert describe(folder).acts == []
+    kernel = tf.Variable(tf.ones((2, 2)))
+    folder = save(
+        tmp_path / "m", lambda x: {"y": x @ kernel}, [tf.TensorSpec((None, 2), tf.float32, "x")], kernel=kernel
+    )
+    assert describe(folder).risks == []
 
     def serve(x):
         (read,) = tf.raw_ops.RestoreV2(prefix="/x", tensor_names=["a"], shape_and_slices=[""], dtypes=[tf.float32])
         return {"y": x + read}
 
     folder = save(tmp_path / "n", serve, [tf.TensorSpec((None, 2), tf.float32, "x")])
-    assert "RestoreV2" in describe(folder).acts[0]
+    assert "RestoreV2" in describe(folder).risks[0]
 
 
 def test_lambda_layers_are_refused(tmp_path):
@@ -137,10 +139,10 @@ def test_lambda_layers_are_refused(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
     for name in ("m.keras", "m.h5"):
         model.save(tmp_path / name)
-        assert "a Lambda layer holds Python code" in describe(tmp_path / name).acts
+        assert "a Lambda layer contains Python code" in describe(tmp_path / name).risks
     command = [sys.executable, "-m", "export", "inspect", tmp_path / "m.keras"]
-    ended = subprocess.run(command, capture_output=True, text=True)
-    assert (ended.returncode, "Lambda" in ended.stderr) == (1, True)
+    process = subprocess.run(command, capture_output=True, text=True)
+    assert (process.returncode, "Lambda" in process.stderr) == (1, True)
     assert subprocess.run([*command, "--trust", "any", "--quiet"], capture_output=True).returncode == 0
 
 
@@ -150,12 +152,12 @@ def test_pickles_are_never_opened(tmp_path):
         describe(tmp_path / "m.keras")
     with zipfile.ZipFile(tmp_path / "torch.keras", "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
-    with pytest.raises(CheckFailed, match="holds a pickle"):
+    with pytest.raises(CheckFailed, match="contains a pickle"):
         describe(tmp_path / "torch.keras")
     with zipfile.ZipFile(tmp_path / "more.keras", "w") as archive:
         archive.writestr("config.json", "{}")
         archive.writestr("run.py", "")
-    assert "run.py" in describe(tmp_path / "more.keras").acts[0]
+    assert "run.py" in describe(tmp_path / "more.keras").risks[0]
 
 
 @pytest.mark.parametrize(
@@ -167,11 +169,11 @@ def test_pickles_are_never_opened(tmp_path):
         ("m.onnx", b"\xff\xff", "cannot be read"),
     ],
 )
-def test_what_is_none(tmp_path, name, content, error):
+def test_files_that_are_not_artifacts(tmp_path, name, content, error):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ExportError, match=error):
         describe(tmp_path / name)
     with pytest.raises(MissingError, match="there is no artifact"):
         describe(tmp_path / "nowhere")
-    with pytest.raises(ExportError, match="is no SavedModel"):
+    with pytest.raises(ExportError, match="is not a SavedModel"):
         describe(tmp_path)

@@ -1,4 +1,4 @@
-"""What changed between two bundles."""
+"""The differences between two bundles."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def test_nothing_changed(bundles):
 def test_every_section(bundles, damaged):
     path, folder = bundles("functional_cnn").path, damaged("functional_cnn")
     with h5py.File(folder / "model.weights.h5", "r+") as file:
-        found = []
-        file.visititems(lambda name, item: found.append((name, item)) if getattr(item, "ndim", 0) == 4 else None)
-        name, kernel = found[0]
+        changes = []
+        file.visititems(lambda name, item: changes.append((name, item)) if getattr(item, "ndim", 0) == 4 else None)
+        name, kernel = changes[0]
         kernel[0, 0, 0, 0] += 0.5
     manifest = json.loads((folder / "manifest.json").read_text())
     contract = manifest["contract"]
@@ -39,26 +39,26 @@ def test_every_section(bundles, damaged):
     contract["endpoints"][0]["inputs"][0]["high"] = 1
     (folder / "tflite/float32.tflite").write_bytes(b"x" * 10)
     reseal(folder, contract=contract, metrics={"accuracy": 0.5})
-    found = diff(path, folder)
-    assert set(found) == {"weights", "contract", "labels", "metrics", "sizes"}
-    assert found["weights"][0].startswith(f"{name}: 1 of 54 values, by at most 0.5, ")
-    assert found["labels"] == ["the same 4 labels in another order: 4 moved"]
-    assert found["metrics"] == ["accuracy came: 0.5"]
-    assert found["contract"][0].startswith("serving_default, input image: ")
-    assert found["sizes"][-1].startswith("tflite: ")
-    ended = run(path, folder)
-    assert ended.returncode == 0
-    assert "5 changes" in ended.stdout
+    changes = diff(path, folder)
+    assert set(changes) == {"weights", "contract", "labels", "metrics", "sizes"}
+    assert changes["weights"][0].startswith(f"{name}: 1 of 54 values, by at most 0.5, ")
+    assert changes["labels"] == ["the same 4 labels in another order: 4 moved"]
+    assert changes["metrics"] == ["accuracy added: 0.5"]
+    assert changes["contract"][0].startswith("serving_default, input image: ")
+    assert changes["sizes"][-1].startswith("tflite: ")
+    process = run(path, folder)
+    assert process.returncode == 0
+    assert "5 changes" in process.stdout
     assert run(path, folder, "--exit-code").returncode == 1
 
 
 def test_other_models(bundles):
-    found = diff(bundles("functional_cnn").path, bundles("two_by_two").path)
-    assert any("went" in text for text in found["weights"])
-    assert "ant went" in found["labels"]
+    changes = diff(bundles("functional_cnn").path, bundles("two_by_two").path)
+    assert any("removed" in text for text in changes["weights"])
+    assert "ant removed" in changes["labels"]
 
 
-def test_what_is_no_bundle(damaged, tmp_path):
+def test_folders_that_are_not_bundles(damaged, tmp_path):
     folder = damaged("two_by_two")
     with pytest.raises(ExportError, match="no such folder"):
         diff(folder, tmp_path / "nowhere")

@@ -148,7 +148,7 @@ def test_a_table_comes_from_the_assets_of_the_artifact_only(tmp_path):
         return tf.lookup.StaticHashTable(reader, -1)
 
     folder = saved_model(tmp_path / "table", lambda tf, m, x: m.table.lookup(x), "string", (None,), table=table)
-    assert describe(folder).acts == []
+    assert describe(folder).risks == []
     from tensorflow.core.protobuf import saved_model_pb2
 
     file = folder / "saved_model.pb"
@@ -156,7 +156,7 @@ def test_a_table_comes_from_the_assets_of_the_artifact_only(tmp_path):
     model.ParseFromString(whole)
     model.meta_graphs[0].asset_file_def[0].filename = "../../secret"
     file.write_bytes(model.SerializeToString())
-    assert describe(folder).acts == ["its asset ../../secret lies outside its folder"]
+    assert describe(folder).risks == ["its asset ../../secret lies outside its folder"]
     model.ParseFromString(whole)
     graph = model.meta_graphs[0]
     asset = graph.asset_file_def[0].tensor_info.name.partition(":")[0]
@@ -166,7 +166,7 @@ def test_a_table_comes_from_the_assets_of_the_artifact_only(tmp_path):
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b"/etc/hostname"))
     del graph.asset_file_def[:]
     file.write_bytes(model.SerializeToString())
-    assert describe(folder).acts == ["its graph reads a table from a file that is not among its assets"]
+    assert describe(folder).risks == ["its graph reads a table from a file that is not among its assets"]
 
 
 def test_the_list_of_operators_holds_none_that_reaches_files_or_code():

@@ -1,4 +1,4 @@
-"""A bundle appears whole or not at all."""
+"""Bundles are published atomically."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ load_tensorflow()
 from export import export_model
 from tests.export.models import two_by_two
 stage = sys.argv[2]
-def tell(text):
+def progress(text):
     if text.startswith(stage):
         os.kill(os.getpid(), signal.SIGKILL)
-export_model(two_by_two(), sys.argv[1], formats=("keras", "hdf5"), progress=tell)
+export_model(two_by_two(), sys.argv[1], formats=("keras", "hdf5"), progress=progress)
 """
 
 
 @pytest.mark.parametrize("stage", ["writing hdf5", "publishing"])
 def test_killed_while_exporting(tmp_path, stage):
     out = tmp_path / "b"
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(out), stage], capture_output=True, timeout=300)
-    assert ended.returncode == -9
+    process = subprocess.run([sys.executable, "-c", KILLED, str(out), stage], capture_output=True, timeout=300)
+    assert process.returncode == -9
     assert not out.exists()
     assert [path.name.startswith(".b.staging-") for path in tmp_path.iterdir()] == [True]
 
 
 def test_failed_bundles_are_numbered(tmp_path):
-    for wanted in ("b.failed", "b.failed-2", "b.failed-3"):
+    for name in ("b.failed", "b.failed-2", "b.failed-3"):
         folder = layout.stage(tmp_path / "b")
         (folder / "x").write_text("x")
-        assert layout.keep(folder, tmp_path / "b", "failed") == tmp_path / wanted
+        assert layout.publish_marked(folder, tmp_path / "b", "failed") == tmp_path / name
 
 
-def test_two_that_publish_to_one_place(tmp_path):
+def test_two_publishers_with_one_target(tmp_path):
     first, second = (layout.stage(tmp_path / "b") for _ in range(2))
     (first / "x").write_text("1")
     (second / "x").write_text("2")
     layout.publish(first, tmp_path / "b")
-    with pytest.raises(ExportError, match="something else has taken the place"):
+    with pytest.raises(ExportError, match="created by another process meanwhile"):
         layout.publish(second, tmp_path / "b")
     assert (tmp_path / "b" / "x").read_text() == "1"
 
@@ -57,28 +57,28 @@ def a_bundle(folder, text):
     return folder
 
 
-def test_a_bundle_is_replaced_by_another_and_by_nothing_else(tmp_path, monkeypatch):
+def test_only_a_bundle_is_replaced(tmp_path, monkeypatch):
     out = a_bundle(tmp_path / "b", "old")
     with pytest.raises(ExportError, match="exists already"):
-        layout.put(a_bundle(tmp_path / ".1", "new"), out, "error")
-    assert layout.put(a_bundle(tmp_path / ".2", "new"), out, "replace") == out
-    assert ((out / "x").read_text(), layout.damage(out)) == ("new", [])
+        layout.publish_bundle(a_bundle(tmp_path / ".1", "new"), out, "error")
+    assert layout.publish_bundle(a_bundle(tmp_path / ".2", "new"), out, "replace") == out
+    assert ((out / "x").read_text(), layout.find_damage(out)) == ("new", [])
     monkeypatch.setattr("ctypes.CDLL", lambda *a, **k: object())  # a system without renameat2
-    layout.put(a_bundle(tmp_path / ".3", "newer"), out, "replace")
-    assert ((out / "x").read_text(), layout.damage(out)) == ("newer", [])
+    layout.publish_bundle(a_bundle(tmp_path / ".3", "newer"), out, "replace")
+    assert ((out / "x").read_text(), layout.find_damage(out)) == ("newer", [])
     assert sorted(p.name for p in tmp_path.iterdir()) == [".1", "b"]
     (tmp_path / "mine").mkdir()
     with pytest.raises(ExportError, match="only a bundle is replaced"):
-        layout.choose_place(tmp_path / "mine", "replace")
+        layout.choose_path(tmp_path / "mine", "replace")
 
 
-def test_new_versions_stand_beside(tmp_path):
+def test_new_versions_get_numbered_paths(tmp_path):
     out = a_bundle(tmp_path / "b", "first")
-    assert layout.put(a_bundle(tmp_path / ".1", "second"), out, "new-version") == tmp_path / "b-2"
-    assert layout.put(a_bundle(tmp_path / ".2", "third"), out, "new-version") == tmp_path / "b-3"
+    assert layout.publish_bundle(a_bundle(tmp_path / ".1", "second"), out, "new-version") == tmp_path / "b-2"
+    assert layout.publish_bundle(a_bundle(tmp_path / ".2", "third"), out, "new-version") == tmp_path / "b-3"
     (tmp_path / "b-2" / "saved_model" / "5").mkdir(parents=True)
-    assert layout.next_to(out, "next") == 6
-    assert layout.next_to(tmp_path / "c", "next") == 1
+    assert layout.choose_saved_model_version(out, "next") == 6
+    assert layout.choose_saved_model_version(tmp_path / "c", "next") == 1
     assert (out / "x").read_text() == "first"
 
 

@@ -1,4 +1,4 @@
-"""A version appears under its base path whole or not at all."""
+"""Versions are published atomically."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from export import publish
-from export.bundle.publisher import STAGING, broken
+from export.bundle.publisher import STAGING, find_version_damage
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import LARGEST, choose_version, served_version
 from tests.export.conftest import reseal
@@ -36,10 +36,10 @@ def test_numbers_as_tf_serving_reads_them(name, version):
     assert served_version(name) == version
 
 
-@pytest.mark.parametrize("wanted", ["0", "-1", "01", "1.0", "newest", 0, LARGEST + 1, "²"])
-def test_versions_that_are_none(tmp_path, wanted):
+@pytest.mark.parametrize("version", ["0", "-1", "01", "1.0", "newest", 0, LARGEST + 1, "²"])
+def test_invalid_versions(tmp_path, version):
     with pytest.raises(ExportError, match=r"give next|larger"):
-        choose_version(wanted, tmp_path)
+        choose_version(version, tmp_path)
 
 
 def test_the_next_version(tmp_path):
@@ -52,11 +52,11 @@ def test_the_next_version(tmp_path):
         choose_version("next", tmp_path)
 
 
-def test_versions_that_are_there_stay(bundle, tmp_path):
+def test_existing_versions_are_not_modified(bundle, tmp_path):
     base = tmp_path / "models" / "m"
     first = publish(bundle, base)
     assert (first.path, first.version) == (base / "1", 1)
-    assert broken(first.path) == []
+    assert find_version_damage(first.path) == []
     assert (
         subprocess.run(["sha256sum", "-c", "assets.extra/SHA256SUMS"], cwd=first.path, capture_output=True).returncode
         == 0
@@ -71,21 +71,21 @@ def test_versions_that_are_there_stay(bundle, tmp_path):
     assert [p.name for p in base.iterdir() if p.name.startswith(STAGING)] == []
 
 
-def test_what_was_published_is_found_damaged(bundle, tmp_path):
+def test_damage_of_a_published_version_is_found(bundle, tmp_path):
     folder = publish(bundle, tmp_path / "m").path
     (folder / "saved_model.pb").write_bytes(b"x")
     (folder / "more").write_text("x")
-    assert broken(folder) == ["saved_model.pb was changed", "more was added"]
+    assert find_version_damage(folder) == ["saved_model.pb was changed", "more was added"]
 
 
 def test_eight_at_once(bundle, tmp_path):
     with ThreadPoolExecutor(8) as pool:
         published = list(pool.map(lambda _: publish(bundle, tmp_path / "m"), range(16)))
     assert sorted(p.version for p in published) == list(range(1, 17))
-    assert not any(broken(p.path) for p in published)
+    assert not any(find_version_damage(p.path) for p in published)
 
 
-def test_what_is_refused(damaged, tmp_path):
+def test_bundles_that_are_refused(damaged, tmp_path):
     folder = damaged("two_by_two")
     with pytest.raises(ExportError, match="not a folder of versions"):
         publish(folder, folder / "saved_model" / "1")
@@ -97,32 +97,32 @@ def test_what_is_refused(damaged, tmp_path):
     with pytest.raises(CheckFailed, match="damaged"):
         publish(folder, tmp_path / "m")
     reseal(folder)
-    with pytest.raises(CheckFailed, match="says fail"):
+    with pytest.raises(CheckFailed, match="is fail"):
         publish(folder, tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
-def test_a_file_that_changes_meanwhile(damaged, tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_copied(damaged, tmp_path, monkeypatch):
     folder = damaged("two_by_two")
-    monkeypatch.setattr("export.bundle.layout.damage", lambda folder: [])
+    monkeypatch.setattr("export.bundle.layout.find_damage", lambda folder: [])
     (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
     with pytest.raises(CheckFailed, match="changed while it was being published"):
         publish(folder, tmp_path / "m")
     assert list((tmp_path / "m").iterdir()) == []
 
 
-def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_are_not(bundle, tmp_path):
+def test_folders_of_killed_publishers_are_removed_and_those_of_running_ones_are_not(bundle, tmp_path):
     base = tmp_path / "m"
-    (base / f"{STAGING}dead" / "content").mkdir(parents=True)
-    living = base / f"{STAGING}living"
-    living.mkdir()
-    hold = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print('held', flush=True); input()"
+    (base / f"{STAGING}killed" / "content").mkdir(parents=True)
+    running = base / f"{STAGING}running"
+    running.mkdir()
+    program = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], 0), 2); print('locked', flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", hold, living], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", program, running], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         process.stdout.readline()
         publish(bundle, base)
-        assert sorted(os.listdir(base)) == [f"{STAGING}living", "1"]
+        assert sorted(os.listdir(base)) == [f"{STAGING}running", "1"]
         process.stdin.close()
         process.wait()
     publish(bundle, base)
@@ -136,9 +136,9 @@ def test_the_command(bundle, tmp_path):
             [sys.executable, "-m", "export", "publish", *map(str, arguments)], capture_output=True, text=True
         )
 
-    ended = run(bundle, tmp_path / "m", "--json")
-    assert json.loads(ended.stdout) == {"path": str(tmp_path / "m" / "1"), "version": 1}
-    ended = run(bundle, tmp_path / "m")
-    assert "2: published. Next: python -m export serve-check" in ended.stdout
+    process = run(bundle, tmp_path / "m", "--json")
+    assert json.loads(process.stdout) == {"path": str(tmp_path / "m" / "1"), "version": 1}
+    process = run(bundle, tmp_path / "m")
+    assert "2: published. Next: python -m export serve-check" in process.stdout
     assert run(bundle, tmp_path / "m", "--version", "2").returncode == 2
     assert run(tmp_path, tmp_path / "m").returncode == 2

@@ -1,4 +1,4 @@
-"""A SavedModel is not an end: `hub.load` gives the model back, exact and able to learn."""
+"""A SavedModel can be loaded with `hub.load` for inference and for further training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def hub():
         return tensorflow_hub
 
 
-def test_hub_load_is_exact_and_learns(bundles, hub):
+def test_hub_load_is_exact_and_trainable(bundles, hub):
     import keras
     import tensorflow as tf
 
@@ -43,10 +43,10 @@ def test_hub_load_is_exact_and_learns(bundles, hub):
         optimizer.apply_gradients(zip(gradients, loaded.trainable_variables, strict=True))
         losses.append(float(loss))
     assert losses[-1] < losses[0]
-    assert not np.allclose(loaded(x), live(x, training=False), atol=1e-3)  # what it serves has learnt too
+    assert not np.allclose(loaded(x), live(x, training=False), atol=1e-3)  # the served function is trained too
 
 
-def test_dictionaries_and_lists_go_in_as_in_keras(bundles, hub):
+def test_dictionaries_and_lists_are_inputs_as_in_keras(bundles, hub):
     age, pulse = np.ones((3, 1), "float32"), np.ones((3, 4), "float32")
     loaded = hub.load(str(bundles("dictionary").path / "saved_model/1"))
     assert set(loaded({"age": age, "pulse": pulse}, training=True)) == {"risk", "days"}

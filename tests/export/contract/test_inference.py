@@ -1,4 +1,4 @@
-"""A contract read off a model that came without one."""
+"""Inference of the contract of a model."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 from export.contract.inference import infer_contract
 from export.errors import ExportError
-from tests.export.conftest import make
+from tests.export.conftest import create
 
 
 def inferred(name, **options):
-    (endpoint,) = infer_contract(make(name)[0], **options).endpoints
+    (endpoint,) = infer_contract(create(name)[0], **options).endpoints
     return endpoint
 
 
@@ -39,7 +39,7 @@ def test_tokens_get_their_range_from_the_embedding():
 
 def test_subclassed_models():
     assert inferred("subclassed").inputs[0].shape == (None, 10, 10, 1)
-    model, _ = make("autoencoder")
+    model, _ = create("autoencoder")
     with pytest.raises(ExportError, match="give samples= or contract="):
         infer_contract(model)
     samples = {"image": np.ones((2, 6, 6, 1), "float32"), "noise": np.ones((2, 2), "float32")}

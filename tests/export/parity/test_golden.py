@@ -1,4 +1,4 @@
-"""Golden inputs: legal where they are judged, and stored without pickle."""
+"""Golden inputs: legal where they are compared, and stored without pickle."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, TEXTS
 from export.errors import ExportError
 from export.parity import recurrent_steps
-from export.parity.distance import spread
+from export.parity.distance import max_row_error
 from export.parity.golden import cases_for
 from export.parity.policy import Policy
-from export.runners.lib.calls import in_batches, in_steps, nudge, run_endpoint, scales_of
+from export.runners.lib.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
 from export.runners.lib.protocol import pack, unpack
 
 TENSORS = (
     Tensor("image", "uint8", (None, 8, 8, 3), "image", 0, 255),
-    Tensor("picture", "float32", (None, None, None, 1), "image", 0, 1),
+    Tensor("any_size", "float32", (None, None, None, 1), "image", 0, 1),
     Tensor("tokens", "int32", (None, None), "token", 0, 9),
     Tensor("words", "int64", (None, 4), "token", 2, 5),
     Tensor("noise", "float32", (None, 3), "noise"),
@@ -34,7 +34,7 @@ TENSORS = (
 
 @pytest.mark.parametrize("tensor", TENSORS, ids=lambda t: t.name)
 @pytest.mark.parametrize("batch", [None, 1, 2])
-def test_judged_cases_are_legal(tensor, batch):
+def test_compared_cases_are_legal(tensor, batch):
     endpoint = Endpoint("e", (tensor,), (), batch=batch)
     for case in cases_for(endpoint):
         value = case.inputs[tensor.name]
@@ -43,13 +43,13 @@ def test_judged_cases_are_legal(tensor, batch):
         assert batch is None or len(value) % batch == 0
         if tensor.vocabulary:
             assert {v.decode() for v in value} <= set(tensor.vocabulary)
-        if case.judged and tensor.dtype != "string":
+        if case.compared and tensor.dtype != "string":
             assert np.isfinite(value).all()
             assert tensor.low is None or value.min() >= tensor.low
             assert tensor.high is None or value.max() <= tensor.high
 
 
-def test_extremes_reach_the_ends():
+def test_extremes_include_the_ends_of_the_range():
     tokens = next(c for c in cases_for(Endpoint("e", (TENSORS[3],), ())) if c.rows).inputs["words"]
     assert (tokens.min(), tokens.max()) == (2, 5)
     case = next(c for c in cases_for(Endpoint("e", (TENSORS[4],), ())) if c.rows)
@@ -64,21 +64,21 @@ def test_every_kind_of_file_and_text():
 
     cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[9],), ()))}
     files = {name: case.inputs["file"][0] for name, case in cases.items() if case.may_raise}
-    assert all(cases[name].judged and len(cases[name].inputs["file"]) == 1 for name in files)
-    bad = {name: files.pop(name) for name in ("truncated", "no_image", "empty_file")}
-    opened = {name: Image.open(io.BytesIO(data)) for name, data in files.items()}
-    assert opened["CMYK_JPEG"].mode == "CMYK"
-    assert opened["EXIF-rotated_JPEG"].getexif()[0x0112] == 6
-    assert opened["1x1_PNG"].size == (1, 1)
-    for data in bad.values():
+    assert all(cases[name].compared and len(cases[name].inputs["file"]) == 1 for name in files)
+    invalid = {name: files.pop(name) for name in ("truncated", "no_image", "empty_file")}
+    images = {name: Image.open(io.BytesIO(data)) for name, data in files.items()}
+    assert images["CMYK_JPEG"].mode == "CMYK"
+    assert images["EXIF-rotated_JPEG"].getexif()[0x0112] == 6
+    assert images["1x1_PNG"].size == (1, 1)
+    for data in invalid.values():
         with pytest.raises(OSError):  # noqa: PT011
             Image.open(io.BytesIO(data)).load()
     texts = next(c for c in cases_for(Endpoint("e", (TENSORS[8],), ())) if c.name == "text_kinds")
     assert texts.rows == tuple(TEXTS)
-    found = dict(zip(texts.rows, texts.inputs["text"], strict=True))
-    assert found["empty"] == b""
-    assert len(found["very long"]) > 10_000
-    assert b"\0" in found["NUL"]
+    values = dict(zip(texts.rows, texts.inputs["text"], strict=True))
+    assert values["empty"] == b""
+    assert len(values["very long"]) > 10_000
+    assert b"\0" in values["NUL"]
     wide = Endpoint("e", (Tensor("lines", "string", (2, 3), "text"),), (), batch=2)
     case = next(c for c in cases_for(wide) if c.name == "lines_kinds")
     assert case.inputs["lines"].shape == (2 * len(TEXTS), 3)
@@ -94,7 +94,7 @@ def test_padding_only_and_long_tokens():
 
 
 @pytest.mark.parametrize(("length", "wrong"), [(128, 0), (64, 0), (128, 3), (32, None)])
-def test_steps_are_held_against_a_forward_call_of_a_fixed_length(length, wrong):
+def test_steps_are_compared_with_a_forward_call_of_a_fixed_length(length, wrong):
     token, state = Tensor("token", "int32", (1,), "token", 0, 9), Tensor("h", "float32", (1, 1), "state")
     step = Endpoint("step", (token, state), (Tensor("y", "float32", (1, 1)), replace(state, name="next_h")), batch=1)
     tokens = Tensor("tokens", "int32", (None, length), "token", 0, 9)
@@ -110,28 +110,28 @@ def test_steps_are_held_against_a_forward_call_of_a_fixed_length(length, wrong):
             "whole": {f"{recurrent_steps.NAME}/main/y": sums},
         }
         arrays["step"][f"{recurrent_steps.NAME}/main/y"][40] += wrong
-        assert bool(recurrent_steps.judge(Contract((whole, step)), arrays, Policy())) == bool(wrong)
+        assert bool(recurrent_steps.compare_steps(Contract((whole, step)), arrays, Policy())) == bool(wrong)
 
 
-def test_steps_are_a_chain_from_zero_state():
+def test_steps_start_from_zero_state():
     token, state = Tensor("token", "int32", (1,), "token", 0, 9), Tensor("h", "float32", (1, 3), "state")
     outputs = (Tensor("y", "float32", (1, 2)), Tensor("next_h", "float32", (1, 3), "state"))
     case = next(c for c in cases_for(Endpoint("step", (token, state), outputs, batch=1)) if c.chain)
     assert case.chain == {"h": "next_h"}
     assert case.inputs["token"].shape == (64,)
     assert not case.inputs["h"].any()
-    forgetful = Endpoint("step", (token, state), outputs[:1], batch=1)
-    assert not any(c.chain for c in cases_for(forgetful))
+    stateless = Endpoint("step", (token, state), outputs[:1], batch=1)
+    assert not any(c.chain for c in cases_for(stateless))
 
     def add(inputs):
         total = inputs["h"] + inputs["token"][:, None]
         return {"y": total[:, :2], "next_h": total}
 
-    ran = in_steps(add, case.inputs, case.chain)
-    np.testing.assert_array_equal(ran["y"][:, 0], np.cumsum(case.inputs["token"]))
+    outputs = in_steps(add, case.inputs, case.chain)
+    np.testing.assert_array_equal(outputs["y"][:, 0], np.cumsum(case.inputs["token"]))
 
 
-def test_cases_are_the_same_every_time():
+def test_cases_are_deterministic():
     endpoint = Endpoint("e", TENSORS, ())
     for a, b in zip(cases_for(endpoint), cases_for(endpoint), strict=True):
         assert a.name == b.name
@@ -139,9 +139,9 @@ def test_cases_are_the_same_every_time():
             np.testing.assert_array_equal(a.inputs[name], b.inputs[name])
 
 
-def test_undefined_cases_are_not_judged():
+def test_undefined_cases_are_not_compared():
     cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[4],), ()))}
-    assert not any(cases[name].judged for name in ("empty", "nan", "infinity"))
+    assert not any(cases[name].compared for name in ("empty", "nan", "infinity"))
     assert np.isnan(cases["nan"].inputs["noise"]).any()
     assert len(cases["empty"].inputs["noise"]) == 0
     assert "empty" not in {c.name for c in cases_for(Endpoint("e", (TENSORS[4],), (), batch=1))}
@@ -158,53 +158,53 @@ def test_samples_come_first_and_must_fit():
 
 
 def test_strings_survive_with_nul_and_without_pickle(tmp_path):
-    words = np.array([[b"a\0", b""], ["ü".encode(), b"\0\0"]], object)
-    packed = pack({"x/words": words, "x/numbers": np.arange(3)})
+    strings = np.array([[b"a\0", b""], ["ü".encode(), b"\0\0"]], object)
+    packed = pack({"x/words": strings, "x/numbers": np.arange(3)})
     np.savez(tmp_path / "a.npz", allow_pickle=False, **packed)
     with np.load(tmp_path / "a.npz", allow_pickle=False) as stored:
-        back = unpack(stored)
-    np.testing.assert_array_equal(back["x/words"], words)
-    np.testing.assert_array_equal(back["x/numbers"], np.arange(3))
+        unpacked = unpack(stored)
+    np.testing.assert_array_equal(unpacked["x/words"], strings)
+    np.testing.assert_array_equal(unpacked["x/numbers"], np.arange(3))
 
 
-def test_in_batches_joins_what_it_split():
-    seen = []
+def test_in_batches_concatenates_the_parts():
+    sizes = []
 
     def function(inputs):
-        seen.append(len(inputs["x"]))
+        sizes.append(len(inputs["x"]))
         return {"y": inputs["x"] * 2}
 
     np.testing.assert_array_equal(in_batches(function, {"x": np.arange(6)}, 2)["y"], np.arange(6) * 2)
-    assert seen == [2, 2, 2]
+    assert sizes == [2, 2, 2]
     for rows in (0, 5):
         with pytest.raises(ValueError, match="rows cannot be run 2 at a time"):
             in_batches(function, {"x": np.arange(rows)}, 2)
 
 
-def test_real_inputs_are_nudged_by_two_steps_at_the_scale_of_their_feature():
+def test_real_inputs_are_perturbed_by_two_steps_at_the_scale_of_their_feature():
     x = np.array([[1.0, 1000.0], [0.0, 0.0]], np.float32)
     cases = [
         {"judged": True, "rows": [], "inputs": {"x": x, "ids": np.array([3, 4])}},
         {"judged": True, "rows": ["high"], "inputs": {"x": x * 1e6}},
         {"judged": False, "rows": [], "inputs": {"x": x * np.nan}},
     ]
-    scales = scales_of(cases)
+    scales = feature_scales(cases)
     assert {name: scale.tolist() for name, scale in scales.items()} == {"x": [1, 1000]}
-    moved = nudge(cases[0]["inputs"], scales)
-    np.testing.assert_array_equal(moved["ids"], [3, 4])
-    assert moved["x"].dtype == np.float32
-    np.testing.assert_allclose(np.abs(moved["x"][1]), np.array([1, 1000]) * 2**-22, rtol=1e-6)
-    assert np.max(np.abs(moved["x"][0] - x[0]) / x[0]) <= 2**-21
+    perturbed = perturb(cases[0]["inputs"], scales)
+    np.testing.assert_array_equal(perturbed["ids"], [3, 4])
+    assert perturbed["x"].dtype == np.float32
+    np.testing.assert_allclose(np.abs(perturbed["x"][1]), np.array([1, 1000]) * 2**-22, rtol=1e-6)
+    assert np.max(np.abs(perturbed["x"][0] - x[0]) / x[0]) <= 2**-21
 
 
-def test_scales_of_another_size_are_one_for_all():
+def test_inputs_of_several_sizes_share_one_scale():
     cases = [{"judged": True, "inputs": {"x": np.full((2, size), size, np.float32)}} for size in (3, 5)]
-    assert scales_of(cases)["x"].tolist() == [5]
-    assert nudge({"x": np.zeros((1, 4), np.float32)}, scales_of(cases))["x"].shape == (1, 4)
+    assert feature_scales(cases)["x"].tolist() == [5]
+    assert perturb({"x": np.zeros((1, 4), np.float32)}, feature_scales(cases))["x"].shape == (1, 4)
 
 
-def test_the_noise_of_a_sum_that_cancels_covers_another_order_of_summation():
-    """Raw pixels into a dense layer: float32 cannot do better, and no tolerance of 1e-5 may ask for it."""
+def test_noise_of_a_cancelling_sum_covers_other_orders_of_summation():
+    """Raw pixels into a dense layer: the rounding error of float32 is larger than a tolerance of 1e-5."""
     rng = np.random.default_rng(0)
     x, w = rng.uniform(0, 255, (7, 192)).astype(np.float32), rng.normal(0, 0.1, 192).astype(np.float32)
     w -= w.mean()  # large terms, small sums
@@ -213,14 +213,14 @@ def test_the_noise_of_a_sum_that_cancels_covers_another_order_of_summation():
     arrays, errors = run_endpoint(functions, cases, None, measure_noise=True)
     assert errors == {}
     other = np.cumsum(x * w, axis=1, dtype=np.float32)[:, -1:]
-    apart = spread(arrays["a/main/y"], other)
-    floor = spread(arrays["a/main/y"], arrays["a/nudged/y"])
-    assert 0 < apart < Policy().multiple * floor < 1e-4
-    assert not any("nudged" in key for key in run_endpoint(functions, cases, None, measure_noise=False)[0])
+    difference = max_row_error(arrays["a/main/y"], other)
+    floor = max_row_error(arrays["a/main/y"], arrays["a/perturbed/y"])
+    assert 0 < difference < Policy().multiple * floor < 1e-4
+    assert not any("perturbed" in key for key in run_endpoint(functions, cases, None, measure_noise=False)[0])
 
 
-def test_rows_are_run_alone_in_company_and_nudged_at_two_scales():
-    """A function that depends on its batch is seen, one row by itself too."""
+def test_rows_are_run_in_other_batches_and_perturbed_at_two_scales():
+    """A function that depends on its batch is detected, with a single row too."""
     calls = []
 
     def function(inputs):
@@ -230,10 +230,10 @@ def test_rows_are_run_alone_in_company_and_nudged_at_two_scales():
     x = np.array([[1.0, 1000.0]], np.float32)
     cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
     arrays, _ = run_endpoint({"main": function}, cases, None, measure_noise=True)
-    assert {key.split("/")[1] for key in arrays} == {"main", "again", "company", "nudged", "nudged_own"}
-    assert arrays["a/company/y"].shape == x.shape
-    assert spread(arrays["a/main/y"], arrays["a/company/y"]) > 9e-4
+    assert {key.split("/")[1] for key in arrays} == {"main", "again", "batch_2n", "perturbed", "perturbed_own_scale"}
+    assert arrays["a/batch_2n/y"].shape == x.shape
+    assert max_row_error(arrays["a/main/y"], arrays["a/batch_2n/y"]) > 9e-4
     np.testing.assert_array_equal(next(c for c in calls if len(c) == 2), np.concatenate([x, x]))
-    own = nudge({"x": np.array([[1e-3, 0.0]], np.float32)}, {}, seed=1)["x"]
+    own = perturb({"x": np.array([[1e-3, 0.0]], np.float32)}, {}, seed=1)["x"]
     assert 0 < abs(own[0, 0] - np.float32(1e-3)) < 1e-9
     assert own[0, 1] == 0

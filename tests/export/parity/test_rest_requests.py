@@ -1,4 +1,4 @@
-"""REST requests among the golden inputs: sent to every runtime of a SavedModel, and able to turn the verdict."""
+"""REST requests among the golden inputs: sent to every runtime of a SavedModel, and part of the verdict."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_every_endpoint_of_a_saved_model_answers_rows_and_columns(bundles, name)
     rows = [row for row in bundle.certificate.artifacts if row.format == "saved_model" and row.state == "pass"]
     assert {row.runtime for row in rows} >= {"tensorflow", "c_api"}
     for row in (row for row in rows if not row.extra):
-        asked = {name: figures["rest"] for name, figures in row.endpoints.items()}
-        assert asked == {key: {"row": "as reference", "column": "as reference"} for key in row.endpoints}
+        outcomes = {name: figures["rest"] for name, figures in row.endpoints.items()}
+        assert outcomes == {key: {"row": "as reference", "column": "as reference"} for key in row.endpoints}
     for endpoint in bundle.contract.carried_by("saved_model"):
         for form, key in (("row", "instances"), ("column", "inputs")):
             body = json.loads((bundle.path / "golden" / "rest" / f"{endpoint.name}.{form}.json").read_text())
@@ -43,7 +43,7 @@ def test_strings_are_plain_in_rows_and_base64_in_columns(bundles):
     assert rest.decode_request(body, {"x": "string"})["x"].tolist() == mixed["x"].tolist()
 
 
-def test_a_wrong_request_turns_the_verdict_and_is_named(damaged):
+def test_a_wrong_request_fails_the_verdict_and_is_named(damaged):
     folder = damaged("two_by_two")
     path = folder / "golden" / "rest" / "serving_default.row.json"
     body = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""The first layer that TFLite gets wrong is found by exporting beginnings of the model."""
+"""The first layer that TFLite gets wrong is found by bisection over truncated models."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from export import ExportFailed, export_model
 from export.parity.golden import cases_for
 from export.proof.bisect import first_layer
 from export.proof.layer_diff import first_case
-from tests.export.conftest import make
+from tests.export.conftest import create
 
 
 def test_the_layer_that_has_no_builtin_operator(tmp_path):
-    model, _ = make("text")
+    model, _ = create("text")
     with pytest.raises(ExportFailed, match="the first layer that TFLite gets wrong is text_vectorization") as failure:
         export_model(model, tmp_path / "b", formats=("tflite",), bisect=True)
     assert "no builtin TFLite operator" in str(failure.value)
@@ -20,7 +20,7 @@ def test_the_layer_that_has_no_builtin_operator(tmp_path):
 
 @pytest.mark.proof
 def test_the_layer_that_loses_precision(tmp_path):
-    """float16 weights are exact in a layer of powers of two, and not in the one behind it."""
+    """float16 weights are exact in a layer of powers of two, and not in the next one."""
     import keras
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""parity.json keeps to its schema, and becomes JUnit XML."""
+"""parity.json conforms to its schema and is converted to JUnit XML."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ ROWS = [
 ]
 
 
-def test_the_schema_is_one():
+def test_the_schema_is_valid():
     VALIDATOR.check_schema(SCHEMA)
 
 
-def test_rows_of_every_kind_keep_to_it():
+def test_rows_of_every_kind_conform():
     VALIDATOR.validate(Certificate(ROWS, {"relative": 1e-5}, {"f": {"y": 1e-7}}, {"cores": 2}).to_json())
 
 
 @pytest.mark.parametrize("name", ["functional_cnn", "masked"])
-def test_real_certificates_keep_to_it(bundles, name):
+def test_real_certificates_conform(bundles, name):
     VALIDATOR.validate(json.loads((bundles(name).path / "parity.json").read_text()))
 
 
@@ -54,7 +54,7 @@ def test_real_certificates_keep_to_it(bundles, name):
         (lambda c: c["artifacts"][1]["endpoints"]["f"]["outputs"]["y"].pop("tolerance"), "'tolerance' is a required"),
     ],
 )
-def test_what_does_not_keep_to_it(change, text):
+def test_invalid_certificates_are_rejected(change, text):
     certificate = copy.deepcopy(Certificate(ROWS).to_json())
     change(certificate)
     with pytest.raises(jsonschema.ValidationError, match=text):
@@ -84,7 +84,7 @@ def test_junit():
     assert messages[1] == 'fail: y differs by 1 & "more" <\N{REPLACEMENT CHARACTER}>'
 
 
-def test_verify_writes_it(damaged, tmp_path):
+def test_verify_writes_junit_xml(damaged, tmp_path):
     folder = damaged("two_by_two")
     (folder / "model.h5").write_bytes(b"x")
     command = [sys.executable, "-m", "export", "verify", folder, "--junit", tmp_path / "junit.xml"]

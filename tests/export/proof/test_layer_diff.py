@@ -1,4 +1,4 @@
-"""A failed row names the first layer that is wrong, in Keras files and in SavedModels."""
+"""A failed row names the first layer that differs, in Keras files and in SavedModels."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.export.test_faults import reason_of, replace_saved_model
 def test_a_wrong_weight_in_a_keras_file(damaged, layer):
     folder = damaged("functional_cnn")
     with h5py.File(folder / "model.weights.h5", "r+") as file:
-        found = []
+        names = []
         file.visititems(
-            lambda name, item: found.append(name) if getattr(item, "ndim", 0) == (4 if layer == "conv" else 2) else None
+            lambda name, item: names.append(name) if getattr(item, "ndim", 0) == (4 if layer == "conv" else 2) else None
         )
-        file[found[0]][...] += 0.05
+        file[names[0]][...] += 0.05
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=["keras"])
     reason = reason_of(certificate, "weights")
@@ -42,7 +42,7 @@ def test_a_wrong_weight_in_a_saved_model(damaged, bundles):
     assert f"the first layer that differs is {model.layers[-1].name}, by" in reason_of(certificate, "saved_model")
 
 
-def test_wrong_normalisation_is_seen_in_the_first_layer(damaged, bundles):
+def test_wrong_normalisation_is_found_in_the_first_layer(damaged, bundles):
     import keras
 
     folder = damaged("sequential_cnn")
@@ -51,10 +51,10 @@ def test_wrong_normalisation_is_seen_in_the_first_layer(damaged, bundles):
     replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
     reason = reason_of(verify_bundle(folder, runtimes=["tensorflow"]), "saved_model")
     assert f"the first layer that differs is {model.layers[2].name}, by" in reason  # the random layers do nothing
-    assert "its values are 0.00392 times the reference's, as another normalisation makes them" in reason
+    assert "its values are 0.00392 times the reference's, which suggests another normalisation" in reason
 
 
-def test_swapped_outputs_have_no_wrong_layer(damaged, bundles):
+def test_swapped_outputs_have_no_differing_layer(damaged, bundles):
     import keras
 
     folder = damaged("two_by_two")
@@ -70,7 +70,7 @@ def test_swapped_outputs_have_no_wrong_layer(damaged, bundles):
     assert reason.endswith("every layer agrees: what is before or after the model differs")
 
 
-def test_compare_names_the_first_and_skips_what_was_not_found():
+def test_compare_names_the_first_difference_and_skips_missing_layers():
     values = {f"{i:04d}/{name}": np.array([0.0, 0.0, 2.0, 1.0, float(i)]) for i, name in enumerate("abc")}
     wrong = values | {"0001/b": values["0001/b"] + [0, 0, 0, 0, 0.5], "0002/c": values["0002/c"] * 0}
     assert compare(values, wrong).startswith("the first layer that differs is b, by 0.5")
@@ -80,12 +80,12 @@ def test_compare_names_the_first_and_skips_what_was_not_found():
     assert compare(values, other_size) is None
 
 
-def test_another_scale_is_called_one_and_another_weight_is_not():
+def test_another_scale_suggests_normalisation_and_another_weight_does_not():
     rng = np.random.default_rng(0)
     values = np.concatenate([[0, 0, 40], rng.normal(size=40)])
     scaled = np.concatenate([[0, 0, 40], values[3:] * 2 - 1])
     assert compare({"0/a": values}, {"0/a": scaled}).endswith(
-        "2 times the reference's -1, as another normalisation makes them"
+        "2 times the reference's -1, which suggests another normalisation"
     )
     other = scaled.copy()
     other[5] += 0.05

@@ -1,4 +1,4 @@
-"""Quantised TFLite: real training, real conversion, real LiteRT, and a loss measured on data that was held out."""
+"""Quantised TFLite: real training, conversion and LiteRT, and the metric drop on held-out data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from export.contract import Contract, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.parity.quantization import BUDGETS
 from export.proof.evaluation import paired_drop
-from tests.export.conftest import make
+from tests.export.conftest import create
 
 ALL = ("float16", "dynamic", "int8")
 
@@ -41,7 +41,7 @@ def digits():
 
 
 def contract_of(model):
-    """Return the contract that says that pixels are 0 to 16, and outputs logits."""
+    """Return a contract with pixels from 0 to 16 and logits as output."""
     image = Tensor("image", "float32", (None, 8, 8, 1), "image", 0, 16)
     return Contract((tensor_endpoint(model, [image], [Tensor("logits", "float32", (None, 10), "logits")]),))
 
@@ -52,7 +52,7 @@ def rows_of(certificate):
     }
 
 
-def test_every_precision_is_judged_by_what_is_lost(digits, tmp_path):
+def test_every_precision_is_evaluated_by_its_metric_drop(digits, tmp_path):
     model, train, test = digits
     options = {
         "contract": contract_of(model),
@@ -76,28 +76,28 @@ def test_every_precision_is_judged_by_what_is_lost(digits, tmp_path):
         assert drop["low"] <= drop["drop"] <= drop["high"] <= 0.02
     assert "accuracy" in (bundle.path / "README.md").read_text()
     assert json.loads((bundle.path / "parity.json").read_text())["verdict"] == "pass"
-    again = rows_of(verify_bundle(bundle.path))
-    assert {name: again[name].state for name in ALL} == dict.fromkeys(ALL, "pass")
+    verified = rows_of(verify_bundle(bundle.path))
+    assert {name: verified[name].state for name in ALL} == dict.fromkeys(ALL, "pass")
     assert (
-        again["int8"].endpoints["serving_default"]["quantised"]
+        verified["int8"].endpoints["serving_default"]["quantised"]
         == rows["int8"].endpoints["serving_default"]["quantised"]
     )
 
 
-def test_calibration_that_is_not_the_data_fails_the_budget(digits, tmp_path):
-    """Ranges measured on black images say nothing about digits."""
+def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
+    """Ranges measured on black images do not fit digits."""
     model, _, test = digits
     options = {"calibration": {"image": np.zeros((100, 8, 8, 1))}, "samples": {"image": test[0]}}
     options["contract"] = contract_of(model)
     with pytest.raises(ExportFailed, match=r"tflite/int8.tflite in litert: .* SQNR on typical inputs") as failure:
         export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
     (row,) = (row for row in failure.value.certificate.artifacts if row.format == "tflite")
-    agree, clear = row.endpoints["serving_default"]["quantised"]["logits"]["top1"]
-    assert agree / clear < 0.95
+    agreeing, untied = row.endpoints["serving_default"]["quantised"]["logits"]["top1"]
+    assert agreeing / untied < 0.95
 
 
 def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
-    """A metric on which the reference is perfect, and which any change of the outputs spoils."""
+    """A metric that is 1 for the reference, and lower for any change of the outputs."""
     model, train, test = digits
     exact = model.predict(test[0], verbose=0)
     metrics = lambda outputs, truth: {"equal": float(np.mean(np.abs(outputs["output"] - truth) < 1e-6))}  # noqa: E731
@@ -106,7 +106,7 @@ def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
         export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
 
 
-def test_refusals(digits, tmp_path):
+def test_invalid_arguments(digits, tmp_path):
     model, train, _ = digits
     for options, text in (
         ({"quantize": ("int8",)}, "int8 needs calibration rows of image"),
@@ -145,12 +145,12 @@ def test_from_the_command_line(digits, tmp_path):
         env = os.environ | {"PYTHONPATH": os.getcwd()}
         return subprocess.run([*command, *more], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env)
 
-    refused = run("--calibration", "c.npz", "--eval", "bad.npz")
-    assert refused.returncode == 2
-    assert "different or no length" in refused.stderr
-    ended = run("--calibration", "c.npz", "--eval", "e.npz", "--max-drop", "0.03", "--json")
-    assert ended.returncode == 0, ended.stderr
-    row = rows_of_json(json.loads(ended.stdout))["tflite/int8.tflite"]
+    rejected = run("--calibration", "c.npz", "--eval", "bad.npz")
+    assert rejected.returncode == 2
+    assert "different or no length" in rejected.stderr
+    process = run("--calibration", "c.npz", "--eval", "e.npz", "--max-drop", "0.03", "--json")
+    assert process.returncode == 0, process.stderr
+    row = rows_of_json(json.loads(process.stdout))["tflite/int8.tflite"]
     assert row["endpoints"]["serving_default"]["evaluation"]["max_drop"] == 0.03
 
 
@@ -158,12 +158,12 @@ def rows_of_json(certificate):
     return {row["artifact"]: row for row in certificate["artifacts"]}
 
 
-def test_recurrent_models_are_one_row_each(tmp_path):
-    """A looping GRU: what the converter cannot do, or dies of, is a row and no dead export."""
-    model, contract = make("characters")
+def test_conversions_of_recurrent_models_are_one_row_each(tmp_path):
+    """A GRU: an error or crash of the converter is a failed row, not a failed process."""
+    model, contract = create("characters")
     calibration = {"tokens": np.random.default_rng(0).integers(0, 11, (100, 8))}
-    named = model(calibration["tokens"]).numpy().argmax(-1)
-    evaluation = Evaluation(calibration, named)  # of one endpoint; the file has another, `step`
+    predicted = model(calibration["tokens"]).numpy().argmax(-1)
+    evaluation = Evaluation(calibration, predicted)  # of one endpoint; the file has another, `step`
     options = {"formats": ("tflite",), "quantize": ("float16", "int8"), "calibration": calibration}
     options |= {"evaluation": evaluation, "max_drop": 0.2}
     with pytest.raises(ExportFailed) as failure:
@@ -175,25 +175,25 @@ def test_recurrent_models_are_one_row_each(tmp_path):
     assert "the converter" in rows["int8"].reason
 
 
-def test_the_interval_covers_what_it_says():
-    """500 paired experiments with a known drop of 0.02: the interval holds it about 95 times in 100."""
+def test_the_coverage_of_the_confidence_interval():
+    """500 paired experiments with a known drop of 0.02: the interval contains it in about 95 %."""
     rng = np.random.default_rng(0)
     metrics = lambda outputs, truth: {"accuracy": float(np.mean(outputs["y"] == truth))}  # noqa: E731
-    held = 0
+    covered = 0
     for _ in range(500):
         truth = np.zeros(800)
         before = rng.random(800) < 0.1  # wrong in a tenth
         flip = rng.random(800)
         after = np.where(before, flip > 0.10, flip < 0.10 * 0.1 / 0.9 + 0.02 / 0.9)
-        found = paired_drop(metrics, {"y": before.astype(float)}, {"y": after.astype(float)}, truth)
-        held += found["low"] <= 0.02 <= found["high"]
-    assert 0.92 <= held / 500 <= 0.98
+        drop = paired_drop(metrics, {"y": before.astype(float)}, {"y": after.astype(float)}, truth)
+        covered += drop["low"] <= 0.02 <= drop["high"]
+    assert 0.92 <= covered / 500 <= 0.98
 
 
-def test_the_drop_of_errors_is_relative_and_of_nothing_is_three_over_n():
+def test_the_drop_of_errors_is_relative_and_the_interval_without_changes_is_three_over_n():
     metrics = lambda outputs, truth: {"mse": float(np.mean((outputs["y"] - truth) ** 2))}  # noqa: E731
     truth, ones = np.zeros(90), np.ones(90)
-    found = paired_drop(metrics, {"y": ones}, {"y": ones * 1.1}, truth)
-    assert found["drop"] == pytest.approx(0.21)
-    same = paired_drop(metrics, {"y": ones}, {"y": ones}, truth)
-    assert (same["low"], same["high"]) == (-3 / 90, 3 / 90)
+    drop = paired_drop(metrics, {"y": ones}, {"y": ones * 1.1}, truth)
+    assert drop["drop"] == pytest.approx(0.21)
+    unchanged = paired_drop(metrics, {"y": ones}, {"y": ones}, truth)
+    assert (unchanged["low"], unchanged["high"]) == (-3 / 90, 3 / 90)

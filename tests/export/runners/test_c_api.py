@@ -1,4 +1,4 @@
-"""The loader that TF Serving calls, by ctypes: no Python TensorFlow, strings included."""
+"""The C++ loader of TF Serving through ctypes, strings included."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ sys.path.insert(0, sys.argv[1])
 import json, numpy as np, c_api
 session = c_api.Session(sys.argv[2])
 signature = session.signatures["bytes"]
-for wrong in ({"picture": np.array([b""], object)}, {"image_bytes": np.array([b"no image"], object)}):
+for wrong in ({"photo": np.array([b""], object)}, {"image_bytes": np.array([b"no image"], object)}):
     try:
         session.run(signature, wrong)
     except Exception as error:
@@ -48,9 +48,9 @@ def test_every_endpoint_runs(bundles, name):
 def test_strings_errors_and_signatures(bundles):
     path = bundles("functional_cnn").path / "saved_model" / "1"
     command = [sys.executable, "-P", "-c", PROBE, str(RUNNERS / "lib"), str(path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    unknown, damaged, facts = ended.stdout.splitlines()
-    assert unknown == "ValueError takes ['image_bytes'], not ['picture']"
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    unknown, damaged, facts = process.stdout.splitlines()
+    assert unknown == "ValueError takes ['image_bytes'], not ['photo']"
     assert damaged.startswith("TensorFlowError InvalidArgument: ")
     assert json.loads(facts) == [["bytes", "serving_default"], "string", False]
 
@@ -65,19 +65,19 @@ def test_a_folder_without_variables(damaged):
     assert "variables/variables.index is missing" in row.reason
 
 
-def test_required_only_where_the_wheel_brings_it(bundles, monkeypatch):
-    gone = Runtime("c_api", "run_c_api.py", "tensorflow", "tensorflow", ("saved_model",), True, library="no.so")
-    monkeypatch.setitem(RUNTIMES, "c_api", gone)
+def test_required_only_where_the_wheel_contains_it(bundles, monkeypatch):
+    absent = Runtime("c_api", "run_c_api.py", "tensorflow", "tensorflow", ("saved_model",), True, library="no.so")
+    monkeypatch.setitem(RUNTIMES, "c_api", absent)
     certificate = verify_bundle(bundles("two_by_two").path, runtimes=["c_api"])
     row = c_api_row(certificate)
     assert (row.state, row.required, certificate.verdict) == ("not_run", False, "pass")
-    assert row.reason == "the installed tensorflow does not bring no.so"
+    assert row.reason == "the installed tensorflow does not contain no.so"
 
 
 def test_another_framework_in_the_process_is_a_failure(bundles, monkeypatch):
-    """A runner of the C API that brought Python TensorFlow would prove something else."""
-    cheat = Runtime("c_api", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True)
-    monkeypatch.setitem(RUNTIMES, "c_api", cheat)
+    """A C API runner that loads Python TensorFlow would test Python TensorFlow."""
+    other_runner = Runtime("c_api", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True)
+    monkeypatch.setitem(RUNTIMES, "c_api", other_runner)
     row = c_api_row(verify_bundle(bundles("two_by_two").path, runtimes=["c_api"]))
     assert row.state == "fail"
     assert "tensorflow, which is not its runtime" in row.reason
@@ -94,10 +94,10 @@ def test_signatures_are_those_that_tensorflow_reads(bundles):
     assert set(ours) == set(theirs)
     for name, signature in theirs.items():
         for kind in ("inputs", "outputs"):
-            given = {k: f"{o}:{i}" for k, (o, i, _) in getattr(ours[name], kind).items()}
-            assert given == {k: v.name for k, v in getattr(signature, kind).items()}
+            tensors = {k: f"{o}:{i}" for k, (o, i, _) in getattr(ours[name], kind).items()}
+            assert tensors == {k: v.name for k, v in getattr(signature, kind).items()}
     assert ours["step"].inputs["token"][2] == "int32"
     rng = np.random.default_rng(0)
     for size in rng.integers(1, len(data), 20):
-        with pytest.raises(ValueError, match="cut off or damaged"):
+        with pytest.raises(ValueError, match="truncated or damaged"):
             list(fields(data[: -int(size)]))

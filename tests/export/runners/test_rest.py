@@ -1,4 +1,4 @@
-"""The REST rules, against requests and answers as TF Serving's documentation and its own tests show them."""
+"""The REST rules, with the requests and responses of TF Serving's documentation and tests."""
 
 from __future__ import annotations
 
@@ -43,58 +43,60 @@ REQUESTS = [
 BAD = [
     ('{"instances": [1], "inputs": [1]}', "either instances or inputs"),
     ("{}", "either instances or inputs"),
-    ('{"instances": {"x": 1}}', "instances is no list"),
-    ('{"instances": [{"y": 1.0}]}', "y came where x was expected"),
+    ('{"instances": {"x": 1}}', "instances is not a list"),
+    ('{"instances": [{"y": 1.0}]}', "y given where x was expected"),
     ('{"instances": [[1.0], [1.0, 2.0]]}', "of one shape"),
 ]
 
 
-@pytest.mark.parametrize(("body", "dtypes", "wanted"), REQUESTS)
-def test_requests_of_the_documentation(body, dtypes, wanted):
+@pytest.mark.parametrize(("body", "dtypes", "expected_inputs"), REQUESTS)
+def test_requests_of_the_documentation(body, dtypes, expected_inputs):
     inputs = rest.decode_request(body, dtypes)
-    assert set(inputs) == set(wanted)
-    for name, value in wanted.items():
+    assert set(inputs) == set(expected_inputs)
+    for name, value in expected_inputs.items():
         expected = np.array(value, inputs[name].dtype)
         assert inputs[name].shape == expected.shape
         assert np.array_equal(inputs[name], expected, equal_nan=expected.dtype.kind == "f")
     for row in (False, None):
-        again = rest.decode_request(rest.encode_request(inputs, "serving_default", row), dtypes)
-        assert all(np.array_equal(again[n], v, equal_nan=v.dtype.kind == "f") for n, v in inputs.items())
+        decoded = rest.decode_request(rest.encode_request(inputs, "serving_default", row), dtypes)
+        assert all(np.array_equal(decoded[n], v, equal_nan=v.dtype.kind == "f") for n, v in inputs.items())
 
 
 @pytest.mark.parametrize(("body", "text"), BAD)
-def test_requests_that_the_server_refuses(body, text):
+def test_invalid_requests_are_rejected(body, text):
     with pytest.raises(rest.NotJson, match=text):
         rest.decode_request(body, {"x": "float32"})
 
 
-def test_answers():
+def test_responses():
     probabilities = np.array([[0.25, 0.75]], "float32")
     assert json.loads(rest.encode_response({"probabilities": probabilities})) == {"predictions": [[0.25, 0.75]]}
-    two = {"probabilities": probabilities, "label": np.array([b"cat"], object)}
-    assert json.loads(rest.encode_response(two)) == {"predictions": [{"probabilities": [0.25, 0.75], "label": "cat"}]}
-    assert json.loads(rest.encode_response(two, row=False)) == {
+    outputs = {"probabilities": probabilities, "label": np.array([b"cat"], object)}
+    assert json.loads(rest.encode_response(outputs)) == {
+        "predictions": [{"probabilities": [0.25, 0.75], "label": "cat"}]
+    }
+    assert json.loads(rest.encode_response(outputs, row=False)) == {
         "outputs": {"probabilities": [[0.25, 0.75]], "label": ["cat"]}
     }
-    back = rest.decode_response(rest.encode_response(two), {"probabilities": "float32", "label": "object"})
-    assert back["label"].tolist() == [b"cat"]
-    with pytest.raises(rest.NotJson, match="the server says: no such model"):
+    decoded = rest.decode_response(rest.encode_response(outputs), {"probabilities": "float32", "label": "object"})
+    assert decoded["label"].tolist() == [b"cat"]
+    with pytest.raises(rest.NotJson, match="the server returned: no such model"):
         rest.decode_response('{"error": "no such model"}', {})
 
 
-def test_bytes_need_a_name_that_says_so():
-    picture = np.array([b"\xff\xd8"], object)
-    with pytest.raises(rest.NotJson, match="name it picture_bytes"):
-        rest.encode_response({"picture": picture})
-    assert json.loads(rest.encode_response({"picture_bytes": picture})) == {"predictions": [{"b64": "/9g="}]}
+def test_bytes_need_a_name_that_ends_in_bytes():
+    photo = np.array([b"\xff\xd8"], object)
+    with pytest.raises(rest.NotJson, match="name it photo_bytes"):
+        rest.encode_response({"photo": photo})
+    assert json.loads(rest.encode_response({"photo_bytes": photo})) == {"predictions": [{"b64": "/9g="}]}
 
 
-def test_every_float_comes_back():
+def test_every_float_is_restored_exactly():
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 2**32, 20_000, dtype=np.uint32).view("float32")
     values = np.concatenate([bits, np.array([0.0, -0.0, 1e-45, 3.4028235e38], "float32")])
-    back = rest.decode_request(rest.encode_request({"x": values}, ""), {"x": "float32"})["x"]
-    assert np.array_equal(values, back, equal_nan=True)
+    decoded = rest.decode_request(rest.encode_request({"x": values}, ""), {"x": "float32"})["x"]
+    assert np.array_equal(values, decoded, equal_nan=True)
 
 
 def test_rows_need_one_first_dimension():

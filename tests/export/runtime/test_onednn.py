@@ -1,4 +1,4 @@
-"""Who decides whether TensorFlow computes with oneDNN, and that a proof holds with either of its kernels."""
+"""Whether TensorFlow uses oneDNN, and that a proof passes with either set of kernels."""
 
 import json
 import os
@@ -11,22 +11,22 @@ import pytest
 from export.runtime import onednn
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-pytestmark = pytest.mark.skipif(not X86, reason="oneDNN is a matter of x86 processors")
+pytestmark = pytest.mark.skipif(not X86, reason="oneDNN is for x86 processors")
 
 
 def python(code, **environment):
     """Return stdout and stderr of a fresh process."""
     inherited = {k: v for k, v in os.environ.items() if k not in (onednn.VARIABLE, "TF_CPP_MIN_LOG_LEVEL")}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], env=inherited | environment, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip(), done.stderr.strip()
+    return process.stdout.strip(), process.stderr.strip()
 
 
 @pytest.mark.parametrize("package", ["export", "zoo", "pipelines"])
-@pytest.mark.parametrize(("given", "used"), [({}, "1"), ({onednn.VARIABLE: "0"}, "0")])
-def test_it_is_on_unless_the_environment_says_otherwise(package, given, used):
-    assert python(f"import {package}, os; print(os.environ['{onednn.VARIABLE}'])", **given) == (used, "")
+@pytest.mark.parametrize(("environment", "value"), [({}, "1"), ({onednn.VARIABLE: "0"}, "0")])
+def test_it_is_enabled_unless_the_environment_disables_it(package, environment, value):
+    assert python(f"import {package}, os; print(os.environ['{onednn.VARIABLE}'])", **environment) == (value, "")
 
 
 def test_tensorflow_without_it_is_reported_once_in_one_line():
@@ -37,10 +37,10 @@ os.environ["{onednn.VARIABLE}"] = "0"
 import keras, tensorflow
 del os.environ["{onednn.VARIABLE}"]
 import sys
-said = sys.stderr = __import__("io").StringIO()
+stderr = sys.stderr = __import__("io").StringIO()
 import export, zoo
 export.runtime.onednn.choose()
-print(said.getvalue(), end="")
+print(stderr.getvalue(), end="")
 print(export.runtime.onednn.is_on())
 """
     out, _ = python(code)
@@ -50,7 +50,7 @@ print(export.runtime.onednn.is_on())
 
 
 def test_nothing_that_tensorflow_logs_reaches_the_terminal():
-    """Such as the profile of a PNG that it cannot read, and the missing driver of a GPU."""
+    """Such as warnings about the colour profile of a PNG, and about the missing driver of a GPU."""
     code = r"""
 import zlib, struct, zoo
 from zoo.core import environment
@@ -63,30 +63,30 @@ pixels = chunk(b"IDAT", zlib.compress(b"\0ab\0cd")) + chunk(b"IEND", b"")
 print(tf.io.decode_png(b"\x89PNG\r\n\x1a\n" + header + pixels).shape, tf.config.list_physical_devices("GPU"))
 """
     assert python(code) == ("(2, 2, 1) []", "")
-    assert python(code, TF_CPP_MIN_LOG_LEVEL="") == ("(2, 2, 1) []", "")  # set, and to nothing
+    assert python(code, TF_CPP_MIN_LOG_LEVEL="") == ("(2, 2, 1) []", "")  # set to the empty string
 
 
 @pytest.mark.parametrize(
-    ("bound", "allowed"),
+    ("limit", "allowed"),
     [("AVX2", {"AVX2", "AVX"}), ("AVX512_CORE", {"AVX-512", "AVX2", "AVX"}), ("SSE41", {platform.machine()})],
 )
-def test_the_instruction_set_is_that_of_the_machine_below_the_bound(monkeypatch, bound, allowed):
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", bound)
+def test_the_instruction_set_is_that_of_the_machine_below_the_limit(monkeypatch, limit, allowed):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
     assert onednn.instruction_set() in allowed
     assert onednn.describe()["instruction_set"] in allowed
 
 
-def test_a_bundle_holds_with_the_kernels_of_the_other_side(bundles):
-    """Exported with oneDNN as it is here, proven again with it the other way round, as on another processor."""
+def test_a_bundle_passes_with_the_other_kernels(bundles):
+    """Exported with the default kernels, verified with the other ones, as on another processor."""
     bundle = bundles("functional_cnn")
     row = next(row for row in bundle.certificate.artifacts if row.runtime == "c_api")
-    assert row.endpoints["serving_default"]["noise"]["kernels"]["logits"] > 0  # other kernels did run
-    done = subprocess.run(
+    assert row.endpoints["serving_default"]["noise"]["kernels"]["logits"] > 0  # the other kernels did run
+    process = subprocess.run(
         [sys.executable, "-m", "export", "verify", str(bundle.path), "--json"],
         env=os.environ | onednn.other_kernels(),
         capture_output=True,
         text=True,
     )
-    certificate = json.loads(done.stdout)
-    assert (certificate["verdict"], done.returncode) == ("pass", 0), done.stderr
+    certificate = json.loads(process.stdout)
+    assert (certificate["verdict"], process.returncode) == ("pass", 0), process.stderr
     assert certificate["environment"]["onednn"] is not bundle.certificate.environment["onednn"]

@@ -1,4 +1,4 @@
-"""A process that dies, hangs or eats memory is one result, and takes nobody with it."""
+"""A process that crashes, hangs or exceeds its memory is one failed result, isolated from the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from export.contract.artifact import Artifact
 from export.parity.golden import cases_for, write_golden
 from export.parity.policy import Policy
 from export.proof.certificate import Row
-from export.proof.prove import Subject, _judge_run
+from export.proof.prove import Subject, _check_run
 from export.runtime import execution, process
 from export.runtime.execution import Run
 from export.runtime.runtimes import Runtime
@@ -20,11 +20,11 @@ sys.path.insert(0, {folder!r})
 import protocol
 
 def open_artifact(artifact, examples):
-    if artifact["path"].endswith("bad"):
+    if artifact["path"].endswith("crashing"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    if artifact["path"].endswith("greedy"):
+    if artifact["path"].endswith("large"):
         bytearray(1 << 40)
-    if artifact["path"].endswith("cheat"):
+    if artifact["path"].endswith("importing"):
         sys.path.append({local!r})
         import our_secret_model
     return {{"e": {{"main": lambda inputs: {{"y": inputs["x"]}}}}}}
@@ -35,7 +35,7 @@ protocol.main(open_artifact, dict)
 
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
-    """Put our own scripts where runners are looked for."""
+    """Replace the folder of runners by one with our own scripts."""
     (tmp_path / "run.py").write_text(RUNNER.format(folder=str(process.RUNNERS / "lib"), local=str(tmp_path / "ours")))
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "our_secret_model.py").write_text("")
@@ -52,38 +52,38 @@ def scripts(tmp_path, monkeypatch):
         ("raise ValueError('no such thing')", "ended with exit code 1: ValueError: no such thing"),
     ],
 )
-def test_how_a_process_ends(scripts, code, problem):
+def test_the_result_of_a_process(scripts, code, problem):
     (scripts / "script.py").write_text(code)
-    ended = process.run_script("script.py", {}, scripts)
-    assert (ended.problem, ended.timed_out) == (problem, False)
+    result = process.run_script("script.py", {}, scripts)
+    assert (result.problem, result.timed_out) == (problem, False)
 
 
 def test_a_process_that_hangs_is_stopped(scripts, monkeypatch):
     monkeypatch.setenv("EXPORT_TIMEOUT", "0.5")
     (scripts / "script.py").write_text("import time; time.sleep(60)")
-    ended = process.run_script("script.py", {}, scripts)
-    assert ended.timed_out
-    assert ended.problem == "stopped after 0.5 s"
-    assert ended.seconds < 10
+    result = process.run_script("script.py", {}, scripts)
+    assert result.timed_out
+    assert result.problem == "stopped after 0.5 s"
+    assert result.seconds < 10
 
 
 def test_the_others_run_again_after_a_crash(scripts):
     contract = Contract((Endpoint("e", (Tensor("x", "float32", (None, 2)),), (Tensor("y", "float32", (None, 2)),)),))
     write_golden(scripts / "golden", {"e": cases_for(contract["e"])})
-    artifacts = [Artifact("tflite", name, ("e",)) for name in ("good", "bad", "greedy", "fine", "cheat")]
+    artifacts = [Artifact("tflite", name, ("e",)) for name in ("good", "crashing", "large", "fine", "importing")]
     runtime = Runtime("test", "run.py", "numpy", "numpy", ("tflite",), True)
     runs = execution.run_all(scripts, contract, {"test": (runtime, artifacts)}, ())
-    assert runs["test", "bad"].problem == "crashed with SIGSEGV"
-    assert runs["test", "greedy"].report["memory_error"]
+    assert runs["test", "crashing"].problem == "crashed with SIGSEGV"
+    assert runs["test", "large"].report["memory_error"]
     assert runs["test", "fine"].report["local"] == []
-    assert runs["test", "cheat"].report["local"] == ["our_secret_model"]
+    assert runs["test", "importing"].report["local"] == ["our_secret_model"]
     for name in ("good", "fine"):
         assert runs["test", name].problem is None
         assert runs["test", name].arrays["e"]["batch_7/main/y"].shape == (7, 2)
 
 
-def test_a_row_fails_for_code_that_it_must_not_need():
-    def judge(format, dependency, modules, local=()):
+def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
+    def check(format, dependency, modules, local=()):
         row = Row("x", format, "keras", "pass")
         subject = Subject(None, Contract(()), (), {}, dependency)
         run = Run(
@@ -97,12 +97,12 @@ def test_a_row_fails_for_code_that_it_must_not_need():
                 "findings": [],
             }
         )
-        _judge_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
+        _check_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
         return row
 
     dependency = {"package": "zoo, mine", "modules": ["zoo.models", "mine"]}
-    assert judge("keras", None, ["numpy"]).state == "pass"
-    assert judge("keras", dependency, ["zoo", "mine"]).state == "pass"
-    assert judge("keras", None, ["zoo"]).reason == "loaded the code of zoo, which it must not need"
-    assert judge("keras", None, [], ["other"]).reason == "loaded the code of other, which it must not need"
-    assert judge("saved_model", dependency, ["mine", "zoo"]).reason.startswith("loaded the code of mine, zoo,")
+    assert check("keras", None, ["numpy"]).state == "pass"
+    assert check("keras", dependency, ["zoo", "mine"]).state == "pass"
+    assert check("keras", None, ["zoo"]).reason == "loaded the code of zoo, which it must not need"
+    assert check("keras", None, [], ["other"]).reason == "loaded the code of other, which it must not need"
+    assert check("saved_model", dependency, ["mine", "zoo"]).reason.startswith("loaded the code of mine, zoo,")

@@ -1,4 +1,4 @@
-"""What a reader sees of versions while their publishers are killed."""
+"""Polling of versions while their publishers are killed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from export.servecheck.poller import provoke
+from export.servecheck.poller import kill_publishers
 
 NAIVE = """
 import pathlib, shutil, sys
@@ -16,7 +16,7 @@ source, base = map(pathlib.Path, sys.argv[1:])
 print("publishing", flush=True)
 shutil.copytree(source, base / str(1 + max([int(p.name) for p in base.iterdir()], default=0)))
 """
-TOUCHING = """
+MODIFYING = """
 import json, pathlib, sys
 sys.path.insert(0, sys.argv.pop(1))
 from export.bundle.publisher import main
@@ -30,7 +30,7 @@ KILLS = 10
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory):
-    """Return a folder that looks like a version of ours, large enough to be caught half written."""
+    """Return a version folder, large enough that a partial copy is visible."""
     from export.bundle.publisher import publish_folder
 
     source = tmp_path_factory.mktemp("version")
@@ -40,13 +40,13 @@ def version(tmp_path_factory):
         (source / f"variables.data-{number}").write_bytes(rng.bytes(1_000_000))
     from export.bundle.layout import files_of, sha256
 
-    promised = {name: sha256(source / name) for name in files_of(source)}
-    return publish_folder(source, tmp_path_factory.mktemp("base"), promised, {"schema": 1}).path
+    checksums = {name: sha256(source / name) for name in files_of(source)}
+    return publish_folder(source, tmp_path_factory.mktemp("base"), checksums, {"schema": 1}).path
 
 
-def test_killed_publishers_are_never_seen_in_part(version, tmp_path):
-    reader = provoke(version, tmp_path / "base", KILLS)
-    assert reader.found == []
+def test_versions_of_killed_publishers_are_complete(version, tmp_path):
+    reader = kill_publishers(version, tmp_path / "base", KILLS)
+    assert reader.problems == []
     assert reader.killed == KILLS
     assert len(reader.seen) >= 3
     record = json.loads((tmp_path / "base" / "1" / "assets.extra" / "published.json").read_text())
@@ -55,24 +55,24 @@ def test_killed_publishers_are_never_seen_in_part(version, tmp_path):
 
 @pytest.mark.proof
 def test_two_hundred_kills(version, tmp_path):
-    reader = provoke(version, tmp_path / "base", 200)
-    assert (reader.found, reader.killed) == ([], 200)
+    reader = kill_publishers(version, tmp_path / "base", 200)
+    assert (reader.problems, reader.killed) == ([], 200)
     assert len(reader.seen) >= 40
 
 
-def test_a_publisher_that_copies_into_place_is_caught(version, tmp_path):
-    reader = provoke(version, tmp_path / "base", KILLS, (sys.executable, "-c", NAIVE))
-    assert "was seen in part" in reader.found[0]
+def test_a_publisher_that_is_not_atomic_is_detected(version, tmp_path):
+    reader = kill_publishers(version, tmp_path / "base", KILLS, (sys.executable, "-c", NAIVE))
+    assert "was visible before it was complete" in reader.problems[0]
 
 
-def test_a_publisher_that_touches_a_version_is_caught(version, tmp_path):
+def test_a_publisher_that_modifies_a_version_is_detected(version, tmp_path):
     from pathlib import Path
 
     home = str(Path(__file__).parents[3])
-    reader = provoke(version, tmp_path / "base", 1, (sys.executable, "-c", TOUCHING, home))
-    assert "version 1 was touched after it was seen" in reader.found
+    reader = kill_publishers(version, tmp_path / "base", 1, (sys.executable, "-c", MODIFYING, home))
+    assert "version 1 was modified after it was published" in reader.problems
 
 
-def test_a_publisher_that_fails_is_caught(version, tmp_path):
+def test_a_publisher_that_fails_is_detected(version, tmp_path):
     failing = (sys.executable, "-c", "print(1, flush=True); raise SystemExit('no space')")
-    assert "a publisher failed: no space" in provoke(version, tmp_path / "base", 1, failing).found
+    assert "a publisher failed: no space" in kill_publishers(version, tmp_path / "base", 1, failing).problems

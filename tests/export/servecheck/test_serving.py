@@ -1,4 +1,4 @@
-"""What TF Serving is given, and whether it would take it."""
+"""Files for TF Serving, and the checks of a base path."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def base(bundles, tmp_path):
 
 
 def rewrite_warmup(folder, saved_model, contract, change):
-    """Write warm-up records that expect something else."""
+    """Write warm-up records with other requests or responses."""
     cases = read_golden(folder / "golden", contract)
-    for found in cases.values():
-        for case in found:
+    for endpoint_cases in cases.values():
+        for case in endpoint_cases:
             change(case)
     return write_warmup(saved_model, contract.carried_by("saved_model"), cases)
 
 
-def test_records_ask_for_every_endpoint(bundles):
+def test_records_call_every_endpoint(bundles):
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
@@ -46,7 +46,7 @@ def test_records_ask_for_every_endpoint(bundles):
     assert set(logs[1].response.outputs) == {"logits", "probabilities", "label", "score"}
 
 
-def test_the_configuration_is_one():
+def test_the_configuration_is_valid():
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
 
@@ -56,7 +56,7 @@ def test_the_configuration_is_one():
 
 
 def test_a_stale_record_fails_the_certificate(damaged, bundles):
-    """Stale by what it asks: records of another model, as an export into a folder that was there leaves them."""
+    """A stale request: records of another model."""
     folder = damaged("functional_cnn")
     shutil.copy(bundles("two_by_two").path / "saved_model/1" / WARMUP, folder / "saved_model/1" / WARMUP)
     reseal(folder)
@@ -68,8 +68,8 @@ def test_a_stale_record_fails_the_certificate(damaged, bundles):
     )
 
 
-def test_a_record_that_expects_another_answer_fails_the_certificate(damaged, bundles):
-    """Stale by what it expects: records of an earlier training of the same model."""
+def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
+    """A stale response: records of an earlier training of the same model."""
     folder, contract = damaged("functional_cnn"), bundles("functional_cnn").contract
     change = lambda case: case.outputs.update({n: v * 2 for n, v in case.outputs.items() if v.dtype.kind == "f"})  # noqa: E731
     assert rewrite_warmup(folder, folder / "saved_model/1", contract, change) == 2
@@ -107,7 +107,7 @@ def test_every_level(base):
     assert states["loader"] in ("pass", "not_run")
     assert states["server"] == "not_run"
     assert report.verdict == ("pass" if states["loader"] == "pass" else "incomplete")
-    assert "TF Serving: pass" not in report.sentence()
+    assert "TF Serving: pass" not in report.summary()
     assert sorted(path.name for path in base.parent.iterdir()) == ["two"]  # the poller cleaned up
     assert check_structure(base)[0].state == "pass"
 
@@ -115,7 +115,7 @@ def test_every_level(base):
 def test_a_stale_record_is_found_on_the_base_path(base, bundles):
     folder = newest(base)[1]
     shutil.copy(bundles("functional_cnn").path / "saved_model/1" / WARMUP, folder / WARMUP)
-    (folder / "assets.extra/SHA256SUMS").unlink()  # a stranger's version has no sums
+    (folder / "assets.extra/SHA256SUMS").unlink()  # a third-party version has no checksums
     report = check_serving(base, kills=1)
     level = next(level for level in report.levels if level.name == "warmup")
     assert level.state == "fail"
@@ -132,12 +132,12 @@ def remove(name):
     [
         (lambda folder: (folder / "saved_model.pb").write_bytes(b"x"), "saved_model.pb was changed"),
         (lambda folder: folder.rename(folder.with_name("01")), "'01' is read as version 1"),
-        (lambda folder: shutil.copytree(folder, folder.with_name("+1")), "version 1 is there more than once"),
+        (lambda folder: shutil.copytree(folder, folder.with_name("+1")), "version 1 exists more than once"),
         (lambda folder: folder.rename(folder.with_name("v1")), "no folder with a number"),
         (remove("variables/variables.index"), "variables/variables.index is missing"),
     ],
 )
-def test_structures_that_do_not_hold(base, change, text):
+def test_invalid_structures(base, change, text):
     change(base / "1")
     level, subject = check_structure(base)
     assert (level.state, subject) == ("fail", None)
@@ -153,13 +153,13 @@ def test_structures_that_do_not_hold(base, change, text):
         (lambda folder: (folder / "saved_model.pb").write_bytes(b"VarHandle"), "cannot be read as saved_model"),
     ],
 )
-def test_structures_of_strangers_that_do_not_hold(base, change, text):
+def test_invalid_structures_of_third_parties(base, change, text):
     (base / "1/assets.extra/SHA256SUMS").unlink()
     change(base / "1")
     assert text in check_structure(base)[0].reason
 
 
-def test_what_is_no_base_path(base, tmp_path):
+def test_paths_that_are_not_base_paths(base, tmp_path):
     with pytest.raises(MissingError, match="there is no base path"):
         check_serving(tmp_path / "nowhere")
     with pytest.raises(ExportError, match="is a version"):
@@ -168,20 +168,20 @@ def test_what_is_no_base_path(base, tmp_path):
         check_serving(base, require=["poler"])
 
 
-def test_only_the_server_says_pass():
+def test_only_the_server_level_reports_that_it_serves():
     levels = [Level(name, "pass") for name in LEVELS]
-    assert Report("m", 3, levels).sentence() == "TF Serving: pass (version 3 was served and answered)"
+    assert Report("m", 3, levels).summary() == "TF Serving: pass (version 3 was served and answered)"
     levels[-1] = Level("server", "not_run", "set TENSORFLOW_MODEL_SERVER")
-    assert Report("m", 3, levels).sentence().endswith("TF Serving itself was not run")
+    assert Report("m", 3, levels).summary().endswith("TF Serving itself was not run")
     levels[1] = Level("loader", "not_run", "not here", required=True)
     assert (Report("m", 3, levels).verdict, Report("m", 3, levels).exit_code) == ("incomplete", 3)
     levels[2] = Level("warmup", "fail", "stale")
-    assert Report("m", 3, levels).sentence() == "fail: warmup: stale"
+    assert Report("m", 3, levels).summary() == "fail: warmup: stale"
     assert json.loads(json.dumps(Report("m", 3, levels).to_json()))["verdict"] == "fail"
 
 
-STAND_IN = """#!{python}
-# Answers as tensorflow_model_server does, by our own REST rules: it shows that our side of the wire works, no more.
+FAKE_SERVER = """#!{python}
+# Responds as tensorflow_model_server does, by our own REST rules: it tests our client only.
 import http.server, json, sys
 import numpy as np
 sys.path.insert(0, {home!r})
@@ -208,7 +208,7 @@ http.server.HTTPServer(("127.0.0.1", int(options["rest_api_port"])), Handler).se
 
 
 @pytest.mark.parametrize(("factor", "state"), [(1, "pass"), (1.001, "fail")])
-def test_our_side_of_the_wire(base, bundles, tmp_path, monkeypatch, factor, state):
+def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     from pathlib import Path
 
     import h5py
@@ -220,22 +220,22 @@ def test_our_side_of_the_wire(base, bundles, tmp_path, monkeypatch, factor, stat
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
     program = tmp_path / "server"
     home = str(Path(__file__).parents[3])
-    program.write_text(STAND_IN.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
+    program.write_text(FAKE_SERVER.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
     program.chmod(0o755)
     monkeypatch.setenv(server.VARIABLE, str(program))
     subject = subject_of(base, 1, base / "1")
     subject.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
-    subject.cases = {name: [c for c in found if c.judged] for name, found in subject.cases.items()}
+    subject.cases = {name: [c for c in found if c.compared] for name, found in subject.cases.items()}
     level = server.check(subject)
     assert level.state == state, level.reason
 
 
 def kernel_names(file):
-    """Return the names of the two dense layers in the order in which they were made."""
+    """Return the names of the two dense layers in the order of creation."""
     return [name for name in file["layers"] if "dense" in name or name in ("mean", "spread")]
 
 
-def test_servers_that_are_none(base, monkeypatch):
+def test_servers_that_do_not_run(base, monkeypatch):
     from export.servecheck import server
     from export.servecheck.subject import subject_of
 
@@ -248,14 +248,14 @@ def test_servers_that_are_none(base, monkeypatch):
     assert "the server ended with exit code 1" in server.check(subject).reason
 
 
-def test_arrays_that_json_cannot_carry(base):
+def test_arrays_that_json_cannot_represent(base):
     from export.servecheck import wire
     from export.servecheck.subject import subject_of
 
     subject = subject_of(base, 1, base / "1")
     (cases,) = subject.cases.values()
     for case in cases:
-        case.outputs = {"picture": np.array([b"\xff"], object)}
+        case.outputs = {"photo": np.array([b"\xff"], object)}
     level = wire.check(subject)
     assert level.state == "fail"
-    assert "name it picture_bytes" in level.reason
+    assert "name it photo_bytes" in level.reason

@@ -1,4 +1,4 @@
-"""The fused warp against its definition, drawn with scipy; the words that stand for it; mixing; the preview."""
+"""The affine warp against its definition, settings of policies, mixup, and the preview."""
 
 import subprocess
 import sys
@@ -27,7 +27,7 @@ def keys():
 WHOLE = {"rotation": 30, "width_shift": 0.2, "height_shift": 0.1, "shear": 10, "zoom": 0.3, "flip": True}
 OPS = [
     lambda images, keys: affine.warp(images, keys, **WHOLE),
-    lambda images, keys: affine.light(images, keys, brightness=0.2, contrast=0.3),
+    lambda images, keys: affine.adjust_light(images, keys, brightness=0.2, contrast=0.3),
 ]
 
 
@@ -44,22 +44,22 @@ def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
 
 
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float32])
-def test_each_channel_moves_as_it_would_alone(dtype, images, keys):
+def test_channels_are_warped_alike(dtype, images, keys):
     images = tf.cast(images, dtype)
-    alone = [affine.warp(channel, keys, fill="constant", value=9, **WHOLE) for channel in tf.split(images, 3, axis=-1)]
-    together = affine.warp(images, keys, fill="constant", value=9, **WHOLE)
-    np.testing.assert_allclose(together.numpy().astype(float), tf.concat(alone, -1).numpy().astype(float), atol=1)
+    single = [affine.warp(channel, keys, fill="constant", value=9, **WHOLE) for channel in tf.split(images, 3, axis=-1)]
+    joint = affine.warp(images, keys, fill="constant", value=9, **WHOLE)
+    np.testing.assert_allclose(joint.numpy().astype(float), tf.concat(single, -1).numpy().astype(float), atol=1)
 
 
-def test_nothing_asked_is_nothing_changed(images, keys):
+def test_zero_amounts_change_nothing(images, keys):
     assert (affine.warp(images, keys).numpy() == images.numpy()).all()
-    assert (affine.light(images, keys).numpy() == images.numpy()).all()
+    assert (affine.adjust_light(images, keys).numpy() == images.numpy()).all()
 
 
 @pytest.mark.parametrize(
     ("fill", "mode"), [("constant", 0), ("nearest", "edge"), ("reflect", "symmetric"), ("wrap", "wrap")]
 )
-def test_what_comes_in_from_outside(fill, mode, images, keys):
+def test_fill_modes(fill, mode, images, keys):
     shifted = affine.warp(images, keys, width_shift=0.25, fill=fill, value=9).numpy().astype(float)
     places = stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 2]
     for image, moved, place in zip(images.numpy().astype(float), shifted, places, strict=True):
@@ -72,14 +72,14 @@ def test_what_comes_in_from_outside(fill, mode, images, keys):
         assert np.abs(moved - expected).max() <= 1
 
 
-def test_rotation_turns_by_the_angle_and_flip_mirrors(keys):
+def test_rotation_by_the_angle_and_mirroring(keys):
     dot = np.zeros((48, 41, 41, 1), np.float32)
     dot[:, 20, 35] = 255  # right of the centre
-    turned = affine.warp(tf.constant(dot), keys, rotation=90, fill="constant").numpy()[..., 0]
+    rotated = affine.warp(tf.constant(dot), keys, rotation=90, fill="constant").numpy()[..., 0]
     angles = np.linspace(-90, 90, 1024)[stateless_random.integers(keys, affine._WARP, 6, 0, 1023).numpy()[:, 0]]
-    for picture, angle in zip(turned, angles, strict=True):
-        total = picture.sum()
-        y, x = (picture.sum(1) @ np.arange(41) / total - 20, picture.sum(0) @ np.arange(41) / total - 20)
+    for image, angle in zip(rotated, angles, strict=True):
+        total = image.sum()
+        y, x = (image.sum(1) @ np.arange(41) / total - 20, image.sum(0) @ np.arange(41) / total - 20)
         assert np.hypot(x, y) == pytest.approx(15, abs=0.5)
         assert abs((np.rad2deg(np.arctan2(-y, x)) - angle + 180) % 360 - 180) < 2
     mirrored = affine.warp(tf.constant(dot), keys, flip=True).numpy()
@@ -97,7 +97,7 @@ def test_zoom_grows_about_the_centre(keys):
     assert np.abs(sizes - expected).max() < 1
 
 
-def test_mixup_mixes_pictures_and_labels_alike(images, keys):
+def test_mixup_mixes_images_and_labels_alike(images, keys):
     labels = tf.range(48, dtype=tf.int64) % 5
     mixed, shares = mixup.mixup((images, labels), keys, num_classes=5, alpha=0.4)
     assert mixed.dtype == images.dtype
@@ -110,12 +110,12 @@ def test_mixup_mixes_pictures_and_labels_alike(images, keys):
             assert np.abs(mixed[i].numpy() - expected).max() <= 0.51
 
 
-def test_words_are_what_they_say(images, keys):
+def test_settings_apply_the_operations(images, keys):
     batch = (images, tf.range(48), tf.ones(48))
-    told = augment.policy(
+    policy = augment.policy(
         "rotation=30,width_shift=0.2,height_shift=0.1,shear=10,zoom=0.3,flip,brightness=0.2,contrast=0.3"
     )
-    changed = told(batch, keys)
+    changed = policy(batch, keys)
     assert (changed[0].numpy() == OPS[1](OPS[0](images, keys), keys).numpy()).all()
     assert changed[1] is batch[1]
     for name in policies.NAMED:
@@ -126,40 +126,42 @@ def test_words_are_what_they_say(images, keys):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("settings", "message"),
     [
         ("rotatoin=3,flip", "did you mean rotation"),
-        ("rotation=a lot", "wants a number"),
+        ("rotation=a lot", "needs a number"),
         ("zoom=2", "outside 0 to 0.9"),
         ("flip,fill=mirror", "constant, nearest, reflect, wrap"),
         ("mixup=0.2", "labels"),
         ("flowerz", "did you mean flowers"),
     ],
 )
-def test_wrong_words_are_one_sentence(words, message):
-    with pytest.raises(pipelines.DataError, match=message) as caught:
-        augment.policy(words)
-    assert caught.value.exit_code == 2
+def test_invalid_settings(settings, message):
+    with pytest.raises(pipelines.DataError, match=message) as error:
+        augment.policy(settings)
+    assert error.value.exit_code == 2
 
 
-def test_the_preview_is_a_picture_and_the_same_one_again(tmp_path, images):
+def test_the_preview_is_an_image(tmp_path, images):
     (tmp_path / "photos" / "a").mkdir(parents=True)
     for i in range(3):
         Image.fromarray(images[i].numpy()).save(tmp_path / "photos" / "a" / f"{i}.png")
-    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
 
     def run(*words, code=0):
         command = [sys.executable, "-m", "pipelines", "preview", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == code, done.stderr
-        return done
+        process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert process.returncode == code, process.stderr
+        return process
 
-    wanted = ["--augment", "flowers", "--views", 2, "--size", 32, "-o", tmp_path / "grid.png"]
-    assert "3 pictures" not in run(tmp_path / "photos", *wanted).stdout  # four files were chosen, one is none
+    options = ["--augment", "flowers", "--views", 2, "--size", 32, "-o", tmp_path / "grid.png"]
+    assert (
+        "3 images" not in run(tmp_path / "photos", *options).stdout
+    )  # three of the four files, of which one is not an image
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (3 * 36 - 4, 3 * 36 - 4, 3)
     assert (grid[:32, :32] != grid[:32, 36:68]).any()
-    assert "no pictures" in run(_void(tmp_path), code=3).stderr
+    assert "no images" in run(_void(tmp_path), code=3).stderr
 
 
 def _void(folder):

@@ -36,8 +36,8 @@ def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
 def test_flip_mirrors_about_half(images, keys):
     flipped = augment.flip_horizontal(images, keys).numpy()
     mirrored = (flipped == images.numpy()[:, :, ::-1]).all((1, 2, 3))
-    kept = (flipped == images.numpy()).all((1, 2, 3))
-    assert (mirrored | kept).all()
+    unchanged = (flipped == images.numpy()).all((1, 2, 3))
+    assert (mirrored | unchanged).all()
     assert 16 < mirrored.sum() < 48
 
 
@@ -55,7 +55,7 @@ def test_shift_is_a_crop_of_the_padded_image(fill, mode, channels, images, keys)
         assert (padded[2 - down : 30 - down, 2 - right : 22 - right] == moved).all()
 
 
-def test_cutout_blanks_one_rectangle(images, keys):
+def test_cutout_erases_one_rectangle(images, keys):
     cut = augment.cutout(tf.fill([64, 28, 28, 1], 7.0), keys, fraction=0.3).numpy()[..., 0]
     for image in cut:
         rows, columns = np.nonzero(image == 0)
@@ -72,7 +72,7 @@ def test_noise_has_the_stated_deviation_and_stays_in_range(images, keys):
     assert bright.min() > 200
 
 
-def test_policies_leave_labels_and_weights_alone(images, keys):
+def test_policies_do_not_change_labels_and_weights(images, keys):
     batch = (images, tf.range(64), tf.ones([64]))
     changed = augment.policy("flip_shift")(batch, keys)
     assert (changed[0].numpy() == augment.shift(augment.flip_horizontal(images, keys), keys).numpy()).all()
@@ -81,7 +81,7 @@ def test_policies_leave_labels_and_weights_alone(images, keys):
     assert augment.policy("none") is None
 
 
-def test_unknown_policy_and_fill_are_answered():
+def test_unknown_policy_and_fill_are_errors():
     with pytest.raises(pipelines.DataError, match="flip_shift"):
         augment.policy("flip_shfit")
     with pytest.raises(pipelines.DataError, match="nearest"):

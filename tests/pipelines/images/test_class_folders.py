@@ -1,4 +1,4 @@
-"""Folders of strangers: real garments written out as PNG and JPEG, in every layout, whole and damaged."""
+"""Folders of images: real garments as PNG and JPEG, in every layout, valid and damaged."""
 
 import json
 import shutil
@@ -22,14 +22,14 @@ def garments(fashion, decode, tmp_path_factory):
     for image, label in fashion.train.map(decode).as_numpy_iterator():
         name = fashion.info.class_names[label]
         if name in count and count[name] < 20:
-            i, picture = count[name], Image.fromarray(image[..., 0])
+            i, garment = count[name], Image.fromarray(image[..., 0])
             (root / name).mkdir(exist_ok=True)
             if i % 3 == 0:
-                picture.save(root / name / f"{i}.png")
+                garment.save(root / name / f"{i}.png")
             elif i % 3 == 1:
-                picture.convert("RGBA").resize((61, 47)).save(root / name / f"{i}.png")
+                garment.convert("RGBA").resize((61, 47)).save(root / name / f"{i}.png")
             else:
-                picture.resize((90, 70)).save(root / name / f"{i}.jpg")
+                garment.resize((90, 70)).save(root / name / f"{i}.jpg")
             count[name] += 1
     return root
 
@@ -43,7 +43,7 @@ def load(folder, cache, **options):
     return pipelines.load("image_folder", data_dir=folder, cache_dir=cache, **options)
 
 
-def sides(data):
+def files_by_split(data):
     return {
         split: sorted(example["file"].decode() for example in data[split].as_numpy_iterator())
         for split in ("train", "validation", "test")
@@ -57,19 +57,19 @@ def message(folder, cache):
     return str(caught.value)
 
 
-def test_every_picture_arrives_once_with_its_label(photos, cache):
+def test_every_image_occurs_once_with_its_label(photos, cache):
     data = load(photos, cache)
     assert data.info.class_names == CLASSES
     assert data.info.counts == {"train": 42, "validation": 9, "test": 9}
     assert data.info.statistics["class_counts"] == dict.fromkeys(CLASSES, 14)
-    seen = {}
+    split_of = {}
     for split in ("train", "validation", "test"):
         for example in data[split].as_numpy_iterator():
             file = example["file"].decode()
             assert file.startswith(CLASSES[example["label"]])
             assert example["image"] == (photos / file).read_bytes()
-            seen[file] = split
-    assert len(seen) == 60
+            split_of[file] = split
+    assert len(split_of) == 60
     assert data.info == pipelines.Info.from_json(json.loads(json.dumps(data.info.to_json())))
 
 
@@ -80,9 +80,9 @@ def test_splits_depend_on_contents_and_on_nothing_else(photos, cache, tmp_path):
     after = load(shutil.move(photos, tmp_path / "elsewhere"), cache)
     assert before.info.sha256 == after.info.sha256
     (tmp_path / "elsewhere" / "Bag" / "copy.png").write_bytes((tmp_path / "elsewhere/Bag/renamed-0.png").read_bytes())
-    held = sides(load(tmp_path / "elsewhere", cache))
-    homes = [split for split, files in held.items() if {"Bag/copy.png", "Bag/renamed-0.png"} & set(files)]
-    assert len(homes) == 1
+    files = files_by_split(load(tmp_path / "elsewhere", cache))
+    splits = [split for split, files in files.items() if {"Bag/copy.png", "Bag/renamed-0.png"} & set(files)]
+    assert len(splits) == 1
 
 
 def test_percentages_divide_every_class(photos, cache):
@@ -92,7 +92,7 @@ def test_percentages_divide_every_class(photos, cache):
 
 
 @pytest.mark.parametrize(("valid", "test"), [("valid", "test"), ("val", None), (None, "test")])
-def test_splits_of_the_folder_are_kept_and_missing_ones_come_from_train(photos, cache, tmp_path, valid, test):
+def test_splits_of_the_folder_are_used_and_missing_ones_are_taken_from_train(photos, cache, tmp_path, valid, test):
     root = tmp_path / "split"
     shutil.copytree(photos, root / "train")
     for name in filter(None, (valid, test)):
@@ -100,11 +100,11 @@ def test_splits_of_the_folder_are_kept_and_missing_ones_come_from_train(photos, 
             (root / name / kind).mkdir(parents=True)
             for path in sorted((root / "train" / kind).iterdir())[:3]:
                 shutil.move(path, root / name / kind)
-    held = sides(load(root, cache))
+    files = files_by_split(load(root, cache))
     for split, name in (("validation", valid), ("test", test)):
-        assert held[split]
-        assert all(file.startswith(f"{name or 'train'}/") for file in held[split])
-    assert sum(map(len, held.values())) == 60
+        assert files[split]
+        assert all(file.startswith(f"{name or 'train'}/") for file in files[split])
+    assert sum(map(len, files.values())) == 60
 
 
 def test_an_archive_unpacked_one_level_too_deep(photos, cache, tmp_path):
@@ -115,7 +115,7 @@ def test_an_archive_unpacked_one_level_too_deep(photos, cache, tmp_path):
 def test_damaged_files_are_named_and_skipped(photos, cache):
     whole = (photos / "Coat" / "2.jpg").read_bytes()
     (photos / "Bag" / "half.jpg").write_bytes(whole[: len(whole) // 2])
-    (photos / "Bag" / "notes.txt").write_text("no picture")
+    (photos / "Bag" / "notes.txt").write_text("no image")
     (photos / "Coat" / "empty.png").write_bytes(b"")
     Image.new("RGB", (9, 9)).save(photos / "Coat" / "modern.webp")
     (photos / "Coat" / ".DS_Store").write_bytes(b"left behind")
@@ -129,12 +129,12 @@ def test_damaged_files_are_named_and_skipped(photos, cache):
     assert sum(data.info.counts.values()) == 60
 
 
-def test_the_same_picture_in_two_classes_or_splits_is_left_out(photos, cache, tmp_path):
+def test_the_same_image_in_two_classes_or_splits_is_skipped(photos, cache, tmp_path):
     shutil.copy(photos / "Bag" / "0.png", photos / "Coat" / "bag.png")
     skipped = load(photos, cache).info.skipped
     assert skipped == {
-        "Bag/0.png": "the same picture is in the class Coat",
-        "Coat/bag.png": "the same picture is in the class Bag",
+        "Bag/0.png": "the same image is in the class Coat",
+        "Coat/bag.png": "the same image is in the class Bag",
     }
     root = tmp_path / "split"
     shutil.copytree(photos, root / "train")
@@ -143,21 +143,21 @@ def test_the_same_picture_in_two_classes_or_splits_is_left_out(photos, cache, tm
         shutil.copy(root / "train" / kind / "3.png", root / "test" / kind / "again.png")
     data = load(root, cache)
     assert {f: why for f, why in data.info.skipped.items() if "3.png" in f} == {
-        f"train/{kind}/3.png": "the same picture is in test" for kind in CLASSES
+        f"train/{kind}/3.png": "the same image is in test" for kind in CLASSES
     }
-    assert sides(data)["test"] == [f"test/{kind}/again.png" for kind in CLASSES]
+    assert files_by_split(data)["test"] == [f"test/{kind}/again.png" for kind in CLASSES]
 
 
-def test_folders_that_cannot_be_trained_on_are_one_sentence(photos, cache, tmp_path):
+def test_folders_that_cannot_be_used_for_training(photos, cache, tmp_path):
     assert "there is no folder" in message(tmp_path / "nowhere", cache)
     assert "is a file" in message(photos / "Bag" / "0.png", cache)
     assert "no sub-folders" in message(photos / "Bag", cache)
     (tmp_path / "void").mkdir()
     assert "no files" in message(tmp_path / "void", cache)
     (photos / "Shirt").mkdir()
-    assert "the class 'Shirt' has no pictures" in message(photos, cache)
+    assert "the class 'Shirt' has no images" in message(photos, cache)
     (photos / "Shirt" / "0.png").write_bytes(b"x")
-    assert "no picture of the class 'Shirt'" in message(photos, cache)
+    assert "no image of the class 'Shirt'" in message(photos, cache)
     shutil.rmtree(photos / "Shirt")
     for i in range(8):
         (photos / "Bag" / f"bad{i}.png").write_bytes(b"x" * (i + 1))
@@ -174,14 +174,14 @@ def test_a_class_of_test_that_train_does_not_have(photos, cache, tmp_path):
     shutil.copytree(photos, root / "train")
     shutil.copytree(photos, root / "test")
     shutil.rmtree(root / "train" / "Dress")
-    assert "the class 'Dress' has no pictures in" in message(root, cache)
+    assert "the class 'Dress' has no images in" in message(root, cache)
     (root / "train").rename(root / "valid")
     assert "has valid and test, but no train" in message(root, cache)
 
 
 def test_files_are_checked_once(photos, cache, monkeypatch):
     load(photos, cache)
-    monkeypatch.setattr(index, "_look", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(index, "_examine", lambda path: pytest.fail(f"{path} was read again"))
     load(photos, cache)
     Image.new("L", (5, 5), 77).save(photos / "Bag" / "0.png")
     with pytest.raises(pytest.fail.Exception, match=r"Bag/0.png"):
@@ -189,8 +189,8 @@ def test_files_are_checked_once(photos, cache, monkeypatch):
 
 
 def test_small_classes_stay_in_train(photos):
-    pictures = [index.Picture(photos / str(i), str(i), "") for i in range(2)]
-    parts = stratified_split._cut({"rare": pictures}, (70, 15, 15))
+    images = [index.ImageFile(photos / str(i), str(i), "") for i in range(2)]
+    parts = stratified_split._divide_classes({"rare": images}, (70, 15, 15))
     assert [len(parts[s]) for s in ("train", "validation", "test")] == [2, 0, 0]
 
 

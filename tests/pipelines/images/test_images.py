@@ -11,7 +11,7 @@ from pipelines import DataError, images
 
 
 @pytest.fixture(scope="module")
-def picture(fashion, decode):
+def garment(fashion, decode):
     grey = next(iter(fashion.train.map(decode)))[0].numpy()[..., 0]
     return Image.fromarray(grey)
 
@@ -22,37 +22,37 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
-def test_the_same_size_is_read_exactly(picture, tmp_path):
-    picture.save(tmp_path / "p.png")
-    assert (images.read(tmp_path / "p.png", 28, 28, 1)[..., 0] == np.asarray(picture)).all()
+def test_the_same_size_is_read_exactly(garment, tmp_path):
+    garment.save(tmp_path / "p.png")
+    assert (images.read(tmp_path / "p.png", 28, 28, 1)[..., 0] == np.asarray(garment)).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_any_mode_and_size_gives_the_shape(picture, mode, channels, tmp_path):
-    image = picture.resize((61, 47)).convert("RGB" if mode in ("CMYK", "P", "RGBA", "LA") else "L")
+def test_any_mode_and_size_gives_the_shape(garment, mode, channels, tmp_path):
+    image = garment.resize((61, 47)).convert("RGB" if mode in ("CMYK", "P", "RGBA", "LA") else "L")
     image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
     path = tmp_path / ("p.tif" if mode in ("CMYK", "F", "I") else "p.png")
     image.save(path)
     array = images.read(path, 28, 20, channels)
     assert array.shape == (28, 20, channels)
     assert array.dtype == np.uint8
-    expected = np.asarray(picture.resize((61, 47)).resize((20, 28), Image.Resampling.BILINEAR), float)
+    expected = np.asarray(garment.resize((61, 47)).resize((20, 28), Image.Resampling.BILINEAR), float)
     if mode != "1":
         assert np.abs(array.mean(-1) - expected).mean() < 4
 
 
-def test_transparency_is_white(picture, tmp_path):
+def test_transparency_is_white(garment, tmp_path):
     clear = Image.new("RGBA", (5, 5), (10, 20, 30, 0))
     clear.save(tmp_path / "clear.png")
     assert (images.read(tmp_path / "clear.png", 5, 5, 3) == 255).all()
     assert (images.decode_image((tmp_path / "clear.png").read_bytes()).numpy() == 255).all()
 
 
-def test_exif_orientation_is_respected(picture, tmp_path):
+def test_exif_orientation_is_applied(garment, tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn 90 degrees clockwise to view
-    tall = picture.resize((28, 14))
+    exif[0x0112] = 6  # rotate by 90 degrees clockwise to display
+    tall = garment.resize((28, 14))
     tall.save(tmp_path / "turned.png", exif=exif)
     expected = np.asarray(tall.transpose(Image.Transpose.ROTATE_270))
     assert (images.read(tmp_path / "turned.png", 28, 14, 1)[..., 0] == expected).all()
@@ -77,9 +77,9 @@ def huge_png(side):
     ],
     ids=["empty", "text", "truncated", "large", "bomb"],
 )
-def test_bad_files_are_one_sentence(content, message, picture, tmp_path):
+def test_invalid_files_are_errors(content, message, garment, tmp_path):
     path = tmp_path / "bad.png"
-    path.write_bytes(encoded(picture.resize((300, 300)), "PNG")[:3000] if content == "truncated" else content)
+    path.write_bytes(encoded(garment.resize((300, 300)), "PNG")[:3000] if content == "truncated" else content)
     with pytest.raises(DataError, match=message) as caught:
         images.read(path, 28, 28, 1)
     assert str(path) in str(caught.value)
@@ -96,9 +96,9 @@ def test_missing_file_and_folder(tmp_path):
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_graph_decodes_what_pillow_decodes(picture, mode, channels, tmp_path):
-    image = picture.resize((40, 30)).convert("RGBA")
-    image.putalpha(picture.resize((40, 30)))
+def test_the_graph_decodes_what_pillow_decodes(garment, mode, channels, tmp_path):
+    image = garment.resize((40, 30)).convert("RGBA")
+    image.putalpha(garment.resize((40, 30)))
     path = tmp_path / "p.png"
     image.convert(mode).save(path)
     decode = tf.function(lambda content: images.decode_image(content, channels))
@@ -106,15 +106,15 @@ def test_the_graph_decodes_what_pillow_decodes(picture, mode, channels, tmp_path
     assert np.abs(inside - images.read(path, 30, 40, channels)).max() <= 1
 
 
-def test_cmyk_jpeg_in_the_graph(picture):
-    content = encoded(picture.resize((40, 30)).convert("RGB").convert("CMYK"), "JPEG", quality=95)
+def test_cmyk_jpeg_in_the_graph(garment):
+    content = encoded(garment.resize((40, 30)).convert("RGB").convert("CMYK"), "JPEG", quality=95)
     assert (
-        np.abs(images.decode_image(content, 1).numpy()[..., 0] - np.asarray(picture.resize((40, 30)), float)).mean() < 6
+        np.abs(images.decode_image(content, 1).numpy()[..., 0] - np.asarray(garment.resize((40, 30)), float)).mean() < 6
     )
 
 
-def test_resize_in_the_graph_agrees_with_pillow(picture):
-    large = picture.resize((100, 80))
+def test_resize_in_the_graph_agrees_with_pillow(garment):
+    large = garment.resize((100, 80))
     inside = images.resize(np.asarray(large)[..., None], 28, 28).numpy()[..., 0].astype(int)
     assert np.abs(inside - np.asarray(large.resize((28, 28), Image.Resampling.BILINEAR))).max() <= 1
 
@@ -123,8 +123,8 @@ PHOTOGRAPHS = [(1000, 700), (300, 200), (201, 640), (97, 33)]
 
 
 @pytest.fixture(scope="module")
-def photograph(picture):
-    return picture.convert("RGB").resize((1000, 700), Image.Resampling.BICUBIC)
+def photograph(garment):
+    return garment.convert("RGB").resize((1000, 700), Image.Resampling.BICUBIC)
 
 
 @pytest.mark.parametrize("size", PHOTOGRAPHS)
@@ -155,11 +155,11 @@ def test_a_turned_jpeg_is_the_upright_one(photograph, orientation, size):
     assert np.abs(images.decode(content, 96, 64).numpy() - expected).mean() < 3
 
 
-def test_big_endian_exif(picture):
+def test_big_endian_exif(garment):
     entries = b"\x01\x0f\x00\x02\x00\x00\x00\x04Abc\x00" + b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
     exif = b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x02" + entries + b"\x00\x00\x00\x00"
-    content = encoded(picture.resize((28, 14)), "JPEG", quality=100, exif=exif)
-    expected = np.asarray(picture.resize((28, 14)).transpose(Image.Transpose.ROTATE_270), float)
+    content = encoded(garment.resize((28, 14)), "JPEG", quality=100, exif=exif)
+    expected = np.asarray(garment.resize((28, 14)).transpose(Image.Transpose.ROTATE_270), float)
     assert np.abs(images.decode(content, 28, 14, 1).numpy()[..., 0] - expected).mean() < 3
 
 
@@ -173,8 +173,8 @@ def test_big_endian_exif(picture):
         ((400, 300), "stretch", 1),
     ],
 )
-def test_a_jpeg_decodes_at_the_smallest_scale_that_covers_the_target(picture, size, fit, ratio, monkeypatch):
-    content = encoded(picture.resize(size), "JPEG", quality=50)
+def test_a_jpeg_decodes_at_the_smallest_scale_that_covers_the_target(garment, size, fit, ratio, monkeypatch):
+    content = encoded(garment.resize(size), "JPEG", quality=50)
     used = []
     real = tf.io.decode_jpeg
     monkeypatch.setattr(tf.io, "decode_jpeg", lambda *a, ratio, **k: used.append(ratio) or real(*a, ratio=ratio, **k))
@@ -182,13 +182,13 @@ def test_a_jpeg_decodes_at_the_smallest_scale_that_covers_the_target(picture, si
     assert used == [ratio]
 
 
-def test_cmyk_and_grey_jpeg_through_the_one_function(photograph):
+def test_cmyk_and_grey_jpeg(photograph):
     for mode in ("CMYK", "L"):
         content = encoded(photograph.convert(mode), "JPEG", quality=95)
         expected = np.asarray(photograph.convert("L").resize((64, 96), Image.Resampling.BILINEAR), float)
         for channels in (1, 3):
-            got = images.decode(content, 96, 64, channels).numpy().astype(float).mean(-1)
-            assert np.abs(got - expected).mean() < 8, mode
+            decoded = images.decode(content, 96, 64, channels).numpy().astype(float).mean(-1)
+            assert np.abs(decoded - expected).mean() < 8, mode
 
 
 def test_read_and_graph_are_the_same_pixels(photograph, tmp_path):
@@ -200,6 +200,6 @@ def test_read_and_graph_are_the_same_pixels(photograph, tmp_path):
     assert np.abs(images.read(tmp_path / "p.webp", 96, 64, 3, "crop").astype(float) - expected).mean() < 3
 
 
-def test_unknown_fit_is_answered():
+def test_unknown_fit_is_an_error():
     with pytest.raises(DataError, match="stretch, crop, pad"):
         images.decode(b"", 3, 3, 3, "squeeze")

@@ -1,4 +1,4 @@
-"""Pictures with two sides: made of others, of one's own in every layout, and of TFDS; and the faces beside them."""
+"""Paired and unpaired images: derived from other datasets, own folders in every layout, TFDS, and CelebA."""
 
 import io
 
@@ -23,8 +23,8 @@ def pixels(encoded, channels=0):
 @pytest.fixture(scope="module")
 def crops():
     """Twelve crops of real photographs, 40x24."""
-    pictures = list(photographs().values())[:4]
-    return [np.asarray(p.crop((9 * i, 7 * i, 9 * i + 40, 7 * i + 24))) for p in pictures for i in range(3)]
+    images = list(photographs().values())[:4]
+    return [np.asarray(p.crop((9 * i, 7 * i, 9 * i + 40, 7 * i + 24))) for p in images for i in range(3)]
 
 
 def write(path, image):
@@ -61,8 +61,8 @@ def test_edges_are_thin_lines_where_it_is_steep():
 
 
 def test_grey_is_the_grey_of_the_colours(cache, tmp_path):
-    for i, picture in enumerate(list(photographs().values())[:4]):
-        picture.save(tmp_path / f"{i}.png")
+    for i, image in enumerate(list(photographs().values())[:4]):
+        image.save(tmp_path / f"{i}.png")
     data = pipelines.load("grey_to_colour", tmp_path, cache)
     assert data.info.counts == {"train": 32, "validation": 16, "test": 16}
     assert len(list(data.train)) == 32
@@ -74,7 +74,7 @@ def test_grey_is_the_grey_of_the_colours(cache, tmp_path):
     np.testing.assert_allclose(grey[..., 0], np.asarray(Image.fromarray(colour).convert("L")), atol=1)
 
 
-def test_sneakers_and_boots_are_what_they_are_called(fashion, cache):
+def test_sneakers_and_boots_are_from_their_classes(fashion, cache):
     data = pipelines.load("sneakers_to_boots", GARMENTS, cache)
     for split in SPLITS:
         kinds = {label: set() for label in range(10)}
@@ -86,13 +86,13 @@ def test_sneakers_and_boots_are_what_they_are_called(fashion, cache):
         assert len(sides) == data.info.counts[split] == max(len(kinds[7]), len(kinds[9]))
 
 
-def test_halves_of_one_picture_are_a_pair(crops, tmp_path, cache):
+def test_halves_of_an_image_are_a_pair(crops, tmp_path, cache):
     for i, crop in enumerate(crops):
         write(tmp_path / ("train" if i < 8 else "val") / f"{i}.png", crop)
     data = pipelines.load("paired", tmp_path, cache)
     assert data.info.counts == {"train": 7, "validation": 4, "test": 1}
-    found = {np.concatenate([pixels(e["a"]), pixels(e["b"])], 1).tobytes() for s in SPLITS for e in data[s]}
-    assert found == {crop.tobytes() for crop in crops}
+    pairs = {np.concatenate([pixels(e["a"]), pixels(e["b"])], 1).tobytes() for s in SPLITS for e in data[s]}
+    assert pairs == {crop.tobytes() for crop in crops}
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_halves_of_one_picture_are_a_pair(crops, tmp_path, cache):
 )
 def test_pairs_are_matched_by_file_name(layout, crops, tmp_path, cache):
     for i, crop in enumerate(crops):
-        places = layout.format(split="train" if i < 8 else "test", name=f"{i}.png").split("|")
-        write(tmp_path / places[0], crop)
+        paths = layout.format(split="train" if i < 8 else "test", name=f"{i}.png").split("|")
+        write(tmp_path / paths[0], crop)
         if i != 3:
-            write(tmp_path / places[1], 255 - crop)
+            write(tmp_path / paths[1], 255 - crop)
     data = pipelines.load("paired", tmp_path, cache)
     assert sum(data.info.counts.values()) == 11
-    assert list(data.info.skipped.values()) == ["the other side has no file of this name"]
+    assert list(data.info.skipped.values()) == ["the other domain has no file of this name"]
     assert data.info.counts["test"] == (4 if "split" in layout else 2)
     for split in SPLITS:
         for pair in data[split]:
@@ -114,7 +114,7 @@ def test_pairs_are_matched_by_file_name(layout, crops, tmp_path, cache):
 
 
 @pytest.mark.parametrize("folders", [("trainA", "trainB", "testA", "testB"), ("horses", "zebras")])
-def test_two_heaps_of_unequal_size(folders, crops, tmp_path, cache):
+def test_unpaired_sets_of_different_size(folders, crops, tmp_path, cache):
     for i, crop in enumerate(crops):
         a, b = (folders[2:] if i > 8 and len(folders) > 2 else folders)[:2]
         write(tmp_path / a / f"a{i}.png", crop)
@@ -126,22 +126,22 @@ def test_two_heaps_of_unequal_size(folders, crops, tmp_path, cache):
     a, b = ({pixels(e[side]).tobytes() for s in SPLITS for e in data[s]} for side in "ab")
     assert a == {crop.tobytes() for crop in crops}
     assert b == {(255 - crop).tobytes() for i, crop in enumerate(crops) if i % 3 != 2}
-    seen = [{e["a"].numpy() for e in data[s]} for s in SPLITS]
-    assert sum(map(len, seen)) == len(set.union(*seen))
+    contents = [{e["a"].numpy() for e in data[s]} for s in SPLITS]
+    assert sum(map(len, contents)) == len(set.union(*contents))
 
 
 @pytest.mark.parametrize("name", ["paired", "unpaired"])
-def test_folders_without_two_sides_are_one_sentence(name, crops, tmp_path, cache):
-    with pytest.raises(pipelines.DataError, match="your own pictures: name them with --data-dir") as caught:
+def test_folders_without_two_domains_are_errors(name, crops, tmp_path, cache):
+    with pytest.raises(pipelines.DataError, match="your own images: set --data-dir") as caught:
         pipelines.load(name)
     assert caught.value.exit_code == 3
-    with pytest.raises(pipelines.DataError, match="is not there; --data-dir wants a folder"):
+    with pytest.raises(pipelines.DataError, match="does not exist; --data-dir needs a folder"):
         pipelines.load(name, tmp_path / "nowhere", cache)
-    with pytest.raises(pipelines.DataError, match="--data-dir wants a folder with"):
+    with pytest.raises(pipelines.DataError, match="--data-dir needs a folder with"):
         pipelines.load(name, tmp_path, cache)
     for i, crop in enumerate(crops[:4]):
         write(tmp_path / f"test{'AB'[i % 2]}" / f"{i // 2}.png", crop)
-    with pytest.raises(pipelines.DataError, match="has pictures for test, but none to train with"):
+    with pytest.raises(pipelines.DataError, match="has images for test, but none for training"):
         pipelines.load(name, tmp_path, cache)
 
 
@@ -186,7 +186,7 @@ def tfds_folder(crops, tmp_path_factory):
     return root
 
 
-def test_cycle_gan_is_read_in_the_configuration_that_is_there(tfds_folder, cache):
+def test_cycle_gan_is_read_in_the_available_configuration(tfds_folder, cache):
     data = pipelines.load("cycle_gan", tfds_folder, cache)
     assert data.info.counts == {"train": 9, "validation": 1, "test": 3}
     assert "vangogh2photo" in data.info.source
@@ -195,7 +195,7 @@ def test_cycle_gan_is_read_in_the_configuration_that_is_there(tfds_folder, cache
     assert divided.info.counts == {"train": 6, "validation": 2, "test": 2}
 
 
-def test_celeb_a_is_pictures_alone(tfds_folder, cache, crops, tmp_path):
+def test_celeb_a_contains_images_only(tfds_folder, cache, crops, tmp_path):
     data = pipelines.load("celeb_a", tfds_folder, cache)
     assert data.info.counts == {"train": 6, "validation": 2, "test": 3}
     assert data.info.statistics == {"image_shape": [64, 64, 3]}
@@ -208,8 +208,8 @@ def test_celeb_a_is_pictures_alone(tfds_folder, cache, crops, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["cycle_gan", "celeb_a"])
-def test_without_network_it_is_one_sentence(name, tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(search.look_ahead, "__defaults__", (0.5,))
+def test_without_network_is_an_error(name, tmp_path, offline, monkeypatch):
+    monkeypatch.setattr(search.check_url, "__defaults__", (0.5,))
     with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with") as caught:
         pipelines.load(name, cache_dir=tmp_path)
     assert caught.value.exit_code == 3

@@ -13,10 +13,10 @@ COUNTS = {"oxford_flowers102": {"train": 12, "validation": 6, "test": 6}, "tf_fl
 
 
 def examples(name, count, start):
-    pictures = list(photographs().values())[:5]
+    images = list(photographs().values())[:5]
     for i in range(start, start + count):
         label = i % 5
-        file, crop = io.BytesIO(), pictures[label].crop((i, i, i + 120, i + 90))
+        file, crop = io.BytesIO(), images[label].crop((i, i, i + 120, i + 90))
         crop.save(file, "JPEG")
         file.seek(0)
         example = {"image": file, "label": label}
@@ -52,14 +52,14 @@ def test_a_tfds_folder_is_read_in_its_splits(folder, cache):
     assert first == [e["image"] for e in data.test.as_numpy_iterator()]
 
 
-def test_what_tfds_downloads_is_prepared_once(folder, tmp_path, monkeypatch):
+def test_a_tfds_download_is_prepared_once(folder, tmp_path, monkeypatch):
     name, root, derived = folder
-    monkeypatch.setattr(tfds, "builder_class", lambda _: derived)  # the genuine one wants the internet
-    monkeypatch.setattr(search, "look_ahead", lambda url: None)
-    first, again = (pipelines.load(name, cache_dir=tmp_path) for _ in range(2))
+    monkeypatch.setattr(tfds, "builder_class", lambda _: derived)  # the original needs a network
+    monkeypatch.setattr(search, "check_url", lambda url: None)
+    first, second = (pipelines.load(name, cache_dir=tmp_path) for _ in range(2))
     assert first.info.source == "TFDS download"
-    assert again.info.source.startswith("prepared cache")
-    for data in (first, again):
+    assert second.info.source.startswith("prepared cache")
+    for data in (first, second):
         expected = pipelines.load(name, data_dir=root, cache_dir=tmp_path)
         assert list(data.test.as_numpy_iterator()) == list(expected.test.as_numpy_iterator())
         assert data.info.sha256 == expected.info.sha256
@@ -71,17 +71,17 @@ def test_percentages_divide_the_training_set(folder, cache):
     assert sum(data.info.counts.values()) == COUNTS[name]["train"]
 
 
-def test_your_own_pictures_take_its_place(tmp_path, cache):
-    for i, picture in enumerate(list(photographs().values())[:2]):
+def test_your_own_images_replace_it(tmp_path, cache):
+    for i, image in enumerate(list(photographs().values())[:2]):
         (tmp_path / f"class{i}").mkdir()
         for j in range(4):
-            picture.crop((9 * j, 0, 9 * j + 80, 80)).save(tmp_path / f"class{i}" / f"{j}.png")
+            image.crop((9 * j, 0, 9 * j + 80, 80)).save(tmp_path / f"class{i}" / f"{j}.png")
     data = pipelines.load("tf_flowers", data_dir=tmp_path, cache_dir=cache)
     assert data.info.name == "image_folder"
     assert data.info.class_names == ("class0", "class1")
 
 
-def test_without_network_it_is_one_sentence(tmp_path, offline):
-    with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with your own pictures") as caught:
+def test_without_network_is_an_error(tmp_path, offline):
+    with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with your own images") as caught:
         pipelines.load("tf_flowers", cache_dir=tmp_path)
     assert caught.value.exit_code == 3

@@ -1,4 +1,4 @@
-"""Corpora out of packages: what is read of a line or an entry, and how many texts become a dataset."""
+"""Corpora in packages: parsing of lines and entries, and datasets of many texts."""
 
 import dataclasses
 import itertools
@@ -26,13 +26,13 @@ ENTRY = """Affect \\Af*fect"\\, v. t. [imp. & p. p. {Affected}; p. pr. & vb.
 """
 
 
-def test_a_line_of_wordnet_is_the_words_and_what_they_mean():
+def test_a_line_of_wordnet_is_the_words_and_their_meaning():
     meaning = 'a motor vehicle with four wheels; "he needs a car to get to work"'
     assert wordnet.plain(CAR) == f"car, auto, automobile, machine, motor car: {meaning}"
     assert wordnet.plain("00003553 00 s 01 extant(p) 0 000 | still there") == "extant: still there"
 
 
-def test_an_entry_loses_what_is_no_running_text():
+def test_an_entry_is_reduced_to_running_text():
     plain = "Affect 1. To act upon; to produce an effect or change upon. As might affect the earth with cold heat."
     assert gcide.plain(ENTRY) == plain
 
@@ -53,7 +53,7 @@ def _texts(data):
     return {name: [e["text"].decode() for e in data[name].as_numpy_iterator()] for name in names}
 
 
-def test_texts_are_kept_once_divided_and_prepared_once(corpus, tmp_path):
+def test_texts_are_unique_divided_and_prepared_once(corpus, tmp_path):
     data = corpus.load(None, tmp_path / "cache", "official")
     parts = _texts(data)
     assert sorted(itertools.chain(*parts.values())) == sorted(f"word{i}: meaning {i}" for i in range(200))
@@ -61,36 +61,36 @@ def test_texts_are_kept_once_divided_and_prepared_once(corpus, tmp_path):
     assert parts["train"] == sorted(parts["train"], key=lambda text: int(text.split()[-1]))
     assert data.info.source.startswith("installed package folder")
     (tmp_path / "package" / "data.noun").unlink()
-    again = corpus.load(None, tmp_path / "cache", "official")
-    assert again.info.source.startswith("prepared cache")
-    assert _texts(again) == parts
+    reloaded = corpus.load(None, tmp_path / "cache", "official")
+    assert reloaded.info.source.startswith("prepared cache")
+    assert _texts(reloaded) == parts
     inner = _texts(corpus.load(None, tmp_path / "cache", "60/20/20"))
     assert sorted(itertools.chain(*inner.values())) == sorted(parts["train"])
     assert len(inner["train"]) == pytest.approx(0.6 * len(parts["train"]), abs=20)
 
 
-def test_all_texts_joins_what_is_there_and_names_what_is_not(corpus, tmp_path, monkeypatch):
-    class Here:
+def test_all_texts_joins_available_datasets_and_names_missing_ones(corpus, tmp_path, monkeypatch):
+    class Available:
         NAME, load = "glosses", corpus.load
 
-    class Absent:
+    class Missing:
         NAME = "absent"
 
         @staticmethod
         def load(*_):
             raise DataError("nowhere", MISSING)
 
-    monkeypatch.setattr(all_texts, "PARTS", (Here, Absent))
+    monkeypatch.setattr(all_texts, "PARTS", (Available, Missing))
     data = pipelines.load("all_texts", cache_dir=tmp_path / "cache")
     assert data.info.source.endswith("without absent")
     assert data.info.licence == f"glosses: {wordnet.CORPUS.licence}"
     assert sum(data.info.counts.values()) == 200
-    monkeypatch.setattr(all_texts, "PARTS", (Absent,))
-    with pytest.raises(DataError, match="none of absent is here"):
+    monkeypatch.setattr(all_texts, "PARTS", (Missing,))
+    with pytest.raises(DataError, match="none of absent is available"):
         pipelines.load("all_texts", cache_dir=tmp_path / "cache")
 
 
-def test_all_texts_leaves_out_who_speaks(monkeypatch):
+def test_all_texts_removes_speaker_names(monkeypatch):
     class Play:
         NAME = "play"
 
@@ -105,8 +105,12 @@ def test_all_texts_leaves_out_who_speaks(monkeypatch):
         assert _texts(pipelines.load("all_texts"))["train"] == [expected]
 
 
-def test_a_package_that_is_nowhere_is_named(tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(packages, "fetch_debian", lambda *_: (_ for _ in ()).throw(search.NotHere("no network")))
+def test_a_missing_package_is_named(tmp_path, offline, monkeypatch):
+    monkeypatch.setattr(
+        packages, "fetch_debian", lambda *_: (_ for _ in ()).throw(search.SourceUnavailable("no network"))
+    )
     corpus = dataclasses.replace(wordnet.CORPUS, origin=packages.Debian("no-such-package", str(tmp_path / "none")))
-    with pytest.raises(DataError, match=r"none \(not there\).*no-such-package.*Try: sudo apt-get install wordnet-base"):
+    with pytest.raises(
+        DataError, match=r"none \(does not exist\).*no-such-package.*Try: sudo apt-get install wordnet-base"
+    ):
         corpus.load(None, tmp_path / "cache", "official")

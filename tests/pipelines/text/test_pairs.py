@@ -1,4 +1,4 @@
-"""Pairs of texts: dates that are the same everywhere, a user's table, tokens with a begin and an end."""
+"""Pairs of texts: generated dates, the user's table, sequences with start and end tokens."""
 
 import datetime
 import hashlib
@@ -19,31 +19,31 @@ def _rows(split):
     return [(e["source"].decode(), e["target"].decode()) for e in split.as_numpy_iterator()]
 
 
-def test_dates_are_the_same_everywhere_and_no_day_is_in_two_splits():
+def test_dates_are_deterministic_and_no_day_is_in_two_splits():
     data = pipelines.load("dates")
     parts = {name: _rows(data[name]) for name in ("train", "validation", "test")}
     assert {name: len(rows) for name, rows in parts.items()} == dates.COUNTS
     days = [{target for _, target in rows} for rows in parts.values()]
     assert sum(map(len, days)) == len(set().union(*days)) == sum(dates.COUNTS.values())
-    told = "\n".join(f"{a}\t{b}" for rows in parts.values() for a, b in rows)
-    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "b04932e43f0f7294"
+    contents = "\n".join(f"{a}\t{b}" for rows in parts.values() for a, b in rows)
+    assert hashlib.sha256(contents.encode()).hexdigest()[:16] == "b04932e43f0f7294"
 
 
-def test_every_form_of_a_date_says_the_day():
+def test_every_form_of_a_date():
     day = datetime.date(2021, 2, 1)
-    texts = [dates.written(day, form) for form in dates.FORMS]
+    texts = [dates.format_date(day, form) for form in dates.FORMS]
     assert texts[6] == "Monday, February 1, 2021"
     assert texts[4] == "February 1st, 2021"
-    assert [dates.written(datetime.date(2000, 1, d), "{d}{th}") for d in (2, 3, 11, 12, 13, 21)] == [
+    assert [dates.format_date(datetime.date(2000, 1, d), "{d}{th}") for d in (2, 3, 11, 12, 13, 21)] == [
         *("2nd", "3rd", "11th", "12th", "13th", "21st")
     ]
     every = [
-        dates.written(datetime.date(2000, m, d), f) for m in range(1, 13) for d in range(1, 29) for f in dates.FORMS
+        dates.format_date(datetime.date(2000, m, d), f) for m in range(1, 13) for d in range(1, 29) for f in dates.FORMS
     ]
-    assert len(set(every)) == len(every), "a text with two meanings cannot be learned"
+    assert len(set(every)) == len(every), "two dates have the same text"
 
 
-def test_pairs_of_ones_own(tmp_path):
+def test_the_users_own_pairs(tmp_path):
     path = tmp_path / "pairs.tsv"
     path.write_text("target\tsource\n" + "".join(f"um {i}\tone {i}\n" for i in range(200)))
     data = pipelines.load("ted_hrlr_translate", data_dir=path)
@@ -52,7 +52,7 @@ def test_pairs_of_ones_own(tmp_path):
     path.write_text("from\tto\na\tb\n")
     with pytest.raises(pipelines.DataError, match="no column 'source'"):
         pipelines.load("dates", data_dir=path)
-    with pytest.raises(pipelines.DataError, match=r"no \.csv or \.tsv"):
+    with pytest.raises(pipelines.DataError, match=r"not a \.csv or \.tsv"):
         pipelines.load("dates", data_dir=tmp_path)
 
 
@@ -68,11 +68,11 @@ def test_python_and_graph_give_the_same_ids_and_texts(level):
     written = np.array([[4, 5, 0, 3, 6, 7], [2, 0, 3, 0, 0, 0], [6, 1, 6, 0, 0, 0]])
     spelled = tf.function(lambda t: sequences.decode_tensor(t, vocabulary, level))(written).numpy()
     assert [text.decode() for text in spelled] == [sequences.decode(row, vocabulary, level) for row in written]
-    assert sequences.ended(tf.constant([5, 6, 0])).numpy().tolist() == [5, 6, sequences.END, 0]
-    assert sequences.ended(tf.constant([5, 6, 7])).numpy().tolist() == [5, 6, 7, sequences.END]
+    assert sequences.with_end_token(tf.constant([5, 6, 0])).numpy().tolist() == [5, 6, sequences.END, 0]
+    assert sequences.with_end_token(tf.constant([5, 6, 7])).numpy().tolist() == [5, 6, 7, sequences.END]
 
 
-def test_what_is_encoded_comes_back():
+def test_round_trip():
     vocabulary = sequences.vocabulary(PAIRS, "characters", 0)
     assert [
         sequences.decode(sequences.encode(t, vocabulary, "characters"), vocabulary, "characters") for t in PAIRS

@@ -8,7 +8,7 @@ from pipelines.datasets import shakespeare
 from tests.pipelines.conftest import FIXTURES
 
 PLAY = FIXTURES / "shakespeare.txt"
-HOSTILE = [
+EDGE_CASES = [
     b"",
     b"MACBETH:\nSo foul and fair a day",
     "\U0001f600 \u05e9\u05dc\u05d5\u05dd e\u0301 \u00e9 \u200d\ufeff".encode(),
@@ -23,7 +23,7 @@ def vocabulary():
     return text.vocabulary([PLAY.read_text(), "\u00e9\U0001f600"])
 
 
-def test_vocabulary_is_in_code_point_order_and_holds_the_unknown(vocabulary):
+def test_vocabulary_is_in_code_point_order_and_contains_the_unknown_character(vocabulary):
     assert list(vocabulary) == sorted(set(vocabulary))
     assert text.UNKNOWN in vocabulary
     assert vocabulary[-1] == "\U0001f600"
@@ -37,7 +37,7 @@ def test_round_trip(vocabulary):
     assert text.decode_tensor(ids, vocabulary).numpy().decode() == play
 
 
-@pytest.mark.parametrize("raw", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("raw", EDGE_CASES, ids=range(len(EDGE_CASES)))
 def test_numpy_and_tensorflow_give_the_same_ids(raw, vocabulary):
     inside = tf.function(lambda t: text.encode_tensor(t, vocabulary))(raw).numpy()
     outside = text.encode(raw, vocabulary)
@@ -47,8 +47,8 @@ def test_numpy_and_tensorflow_give_the_same_ids(raw, vocabulary):
 
 
 def test_batches_are_ragged(vocabulary):
-    ids = text.encode_tensor(tf.constant(HOSTILE[:3]), vocabulary)
-    assert [row.tolist() for row in ids.numpy()] == [text.encode(raw, vocabulary).tolist() for raw in HOSTILE[:3]]
+    ids = text.encode_tensor(tf.constant(EDGE_CASES[:3]), vocabulary)
+    assert [row.tolist() for row in ids.numpy()] == [text.encode(raw, vocabulary).tolist() for raw in EDGE_CASES[:3]]
 
 
 def test_unknown_characters_become_the_replacement_character(vocabulary):
@@ -100,8 +100,8 @@ def test_a_folder_of_texts_is_read_in_order(tmp_path):
     assert b"second" in train
 
 
-def test_bad_text_is_one_sentence(tmp_path):
-    with pytest.raises(pipelines.DataError, match="no folder of them"):
+def test_invalid_text(tmp_path):
+    with pytest.raises(pipelines.DataError, match="not a folder of them"):
         pipelines.load("shakespeare", data_dir=tmp_path)
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 au lait")
     with pytest.raises(pipelines.DataError, match="not UTF-8"):
@@ -111,7 +111,7 @@ def test_bad_text_is_one_sentence(tmp_path):
         pipelines.load("shakespeare", data_dir=tmp_path)
 
 
-def test_without_any_source_each_place_is_named(tmp_path, offline):
+def test_without_any_source_all_sources_are_named(tmp_path, offline):
     with pytest.raises(pipelines.DataError) as caught:
         pipelines.load("shakespeare", cache_dir=tmp_path)
     assert caught.value.exit_code == 3
@@ -120,6 +120,6 @@ def test_without_any_source_each_place_is_named(tmp_path, offline):
 
 
 @pytest.mark.proof
-def test_the_plays_come_whole(tmp_path):
+def test_the_plays_are_complete(tmp_path):
     data = pipelines.load("shakespeare", cache_dir=tmp_path)
     assert data.info.statistics["train_characters"] > 900_000

@@ -164,7 +164,7 @@ def test_what_makes_no_new_images_says_so(denoising):
 def test_a_classifier_writes_no_picture(trained, tmp_path):
     Image.fromarray(IMAGES[0, ..., 0]).save(tmp_path / "a.png")
     words = ["zoo.predict", trained("fashion_mnist"), tmp_path / "a.png", "-o", tmp_path / "out.png"]
-    assert "are no pictures" in error(*words, code=3)
+    assert "are no images" in error(*words, code=3)
     assert not (tmp_path / "out.png").exists()
 
 

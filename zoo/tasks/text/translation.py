@@ -86,7 +86,7 @@ class Translation(BaseTask):
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             target = sequences.encode_tensor(example["target"][None], info.vocabulary, self.level, target_length - 1)
-            target = sequences.ended(target[0])
+            target = sequences.with_end_token(target[0])
             before = tf.concat([[START], target[:-1]], axis=0)
             source = sequences.encode_tensor(example["source"][None], info.vocabulary, self.level, source_length)
             return {"source": source[0], "target": before}, target

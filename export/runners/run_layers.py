@@ -1,9 +1,9 @@
-"""Run one call of an artifact and write what its layers returned, to find where it parts from the reference.
+"""Run one call of an artifact and write the outputs of its layers, for comparison with the reference.
 
-`python -P locate.py JOB.json`, the job being
+`python -P run_layers.py JOB.json`, the job being
     {"artifact": as for a runner, "endpoint": name, "names": [layer names], "inputs": .npz, "out": .npz to write,
      "modules": [names that may be imported], "memory": bytes or null}
-The file has "<number>/<layer>": fingerprint for every layer that was found, numbered as the reference has them.
+The file holds "<number>/<layer>": fingerprint for every layer that exists, numbered as in the reference.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def of_keras(job: dict[str, Any], endpoint: dict[str, Any], inputs: protocol.Arr
     """Return (layer name, fingerprint) of a Keras file, in order."""
     model = run_keras.load_model(job["artifact"], {endpoint["name"]: inputs})
     call = run_keras.functions_of(model, endpoint)["main"]
-    found = layers.watch(model, lambda: call(inputs))
-    return found if [name for name, _ in found] == job["names"] else []
+    outputs = layers.record_outputs(model, lambda: call(inputs))
+    return outputs if [name for name, _ in outputs] == job["names"] else []
 
 
 def of_saved_model(job: dict[str, Any], endpoint: dict[str, Any], inputs: protocol.Arrays) -> list[Any]:
@@ -38,8 +38,8 @@ def of_saved_model(job: dict[str, Any], endpoint: dict[str, Any], inputs: protoc
     loaded = tf.saved_model.load(job["artifact"]["path"])
     frozen = convert_variables_to_constants_v2(loaded.signatures[endpoint["name"]], lower_control_flow=False)
     operations = frozen.graph.get_operations()
-    places = {name: _last_of(name, operations, set(job["names"])) for name in job["names"]}
-    tensors = {name: tensor for name, tensor in places.items() if tensor is not None}
+    last_tensors = {name: _last_of(name, operations, set(job["names"])) for name in job["names"]}
+    tensors = {name: tensor for name, tensor in last_tensors.items() if tensor is not None}
     dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
     feeds = [tf.constant(inputs[name], dtypes[name]) for t in frozen.inputs for name in [t.name.partition(":")[0]]]
     results = frozen.prune(frozen.inputs, list(tensors.values()))(*feeds)
@@ -48,7 +48,7 @@ def of_saved_model(job: dict[str, Any], endpoint: dict[str, Any], inputs: protoc
 
 
 def _last_of(layer: str, operations: list[Any], names: set[str]) -> Any:
-    """Return the tensor that leaves the scope of a layer, or None."""
+    """Return the output tensor of the scope of a layer, or None."""
     others = names - {layer}
 
     def inside(operation: Any) -> bool:
@@ -58,25 +58,26 @@ def _last_of(layer: str, operations: list[Any], names: set[str]) -> Any:
         )
 
     scope = [op for op in operations if inside(op) and op.type != "Const" and op.outputs]
-    leaving = [op for op in scope if not any(inside(user) for out in op.outputs for user in out.consumers())]
-    numbers = [op.outputs[0] for op in leaving if op.outputs[0].dtype.is_floating or op.outputs[0].dtype.is_integer]
-    return numbers[-1] if numbers else None
+    outputs = [op for op in scope if not any(inside(user) for out in op.outputs for user in out.consumers())]
+    tensors = [op.outputs[0] for op in outputs if op.outputs[0].dtype.is_floating or op.outputs[0].dtype.is_integer]
+    return tensors[-1] if tensors else None
 
 
 def main() -> None:
-    """Do the job named on the command line."""
+    """Run the job given on the command line."""
     job = json.loads(Path(sys.argv[1]).read_text())
     if job["memory"]:
-        import resource  # not there on Windows
+        import resource  # not available on Windows
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     protocol.import_modules(job["modules"])
     (endpoint,) = (e for e in job["artifact"]["endpoints"] if e["name"] == job["endpoint"])
     inputs = protocol.read_arrays(Path(job["inputs"]))
-    look = of_saved_model if job["artifact"]["format"] == "saved_model" else of_keras
-    found = look(job, endpoint, inputs)
+    read_layers = of_saved_model if job["artifact"]["format"] == "saved_model" else of_keras
+    fingerprints = read_layers(job, endpoint, inputs)
     protocol.save_arrays(
-        Path(job["out"]), {f"{i:04d}/{name}": value for i, (name, value) in enumerate(found) if value is not None}
+        Path(job["out"]),
+        {f"{i:04d}/{name}": value for i, (name, value) in enumerate(fingerprints) if value is not None},
     )
 
 

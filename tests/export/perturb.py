@@ -7,30 +7,30 @@ import zipfile
 import h5py
 
 
-def nudge_h5(path):
+def perturb_h5(path):
     """Add 1e-3 to one weight of the convolution."""
     with h5py.File(path, "r+") as file:
-        found = []
-        file.visititems(lambda name, item: found.append(item) if getattr(item, "ndim", 0) == 4 else None)
-        found[0][0, 0, 0, 0] += 1e-3
+        kernels = []
+        file.visititems(lambda name, item: kernels.append(item) if getattr(item, "ndim", 0) == 4 else None)
+        kernels[0][0, 0, 0, 0] += 1e-3
 
 
-def nudge_keras(path):
+def perturb_keras(path):
     inner = path.with_name("inner.h5")
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     inner.write_bytes(files["model.weights.h5"])
-    nudge_h5(inner)
+    perturb_h5(inner)
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in (files | {"model.weights.h5": inner.read_bytes()}).items():
             archive.writestr(name, data)
     inner.unlink()
 
 
-def nudge_bytes(path, kernel):
+def perturb_bytes(path, kernel):
     """Add 1e-3 to one weight where its bytes are found."""
-    data, stored = path.read_bytes(), kernel.tobytes()
-    assert stored in data
+    data, original = path.read_bytes(), kernel.tobytes()
+    assert original in data
     changed = kernel.copy()
     changed.flat[0] += 1e-3
-    path.write_bytes(data.replace(stored, changed.tobytes()))
+    path.write_bytes(data.replace(original, changed.tobytes()))

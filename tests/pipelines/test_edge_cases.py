@@ -1,4 +1,4 @@
-"""Files of strangers: damaged pictures, archives that climb, idx files that disagree, and texts of any script."""
+"""Edge cases: damaged images, archives with paths outside, inconsistent idx files, and texts of any script."""
 
 import gzip
 import io
@@ -15,13 +15,13 @@ from PIL import Image
 
 import pipelines
 from pipelines import DataError, images, text
-from pipelines.errors import NotHere
+from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages
 from tests.pipelines.conftest import FIXTURES
 
 FILES = FIXTURES / "fashion_mnist"
 KINDS = [("PNG", "RGB"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB")]
-UPRIGHT = {  # EXIF orientation -> how a camera that writes it has turned the picture
+TRANSPOSITIONS = {  # EXIF orientation -> transformation of an upright image to the stored one
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,14 +39,14 @@ def colour(fashion, decode):
     return Image.fromarray(np.concatenate(faces, axis=-1)).resize((40, 30))
 
 
-def turned_exif(orientation):
+def exif_with(orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     return exif
 
 
-def complaint(path):
-    """Return what `read` says of a file, or None where it gives a picture."""
+def read_error(path):
+    """Return the error of `read` for a file, or None."""
     try:
         assert images.read(path, 28, 28, 3).shape == (28, 28, 3)
     except DataError as error:
@@ -54,35 +54,35 @@ def complaint(path):
     return None
 
 
-def damage(raw, random_, turn):
-    if turn % 4 == 0:
+def damage(raw, random_, trial):
+    if trial % 4 == 0:
         return raw[: random_.randrange(len(raw))]
     broken = bytearray(raw)
     for _ in range(random_.choice((1, 3, 10))):
-        broken[random_.randrange(min(len(broken), 200) if turn % 2 else len(broken))] = random_.randrange(256)
+        broken[random_.randrange(min(len(broken), 200) if trial % 2 else len(broken))] = random_.randrange(256)
     return bytes(broken)
 
 
 @pytest.mark.parametrize(("kind", "mode"), KINDS)
-def test_damage_anywhere_is_a_picture_or_one_sentence(kind, mode, colour, tmp_path):
+def test_damaged_files_are_read_or_raise_one_sentence(kind, mode, colour, tmp_path):
     file, random_, path = io.BytesIO(), random.Random(0), tmp_path / "damaged"
-    exif = {"exif": turned_exif(6)} if kind in ("PNG", "JPEG", "TIFF") else {}
+    exif = {"exif": exif_with(6)} if kind in ("PNG", "JPEG", "TIFF") else {}
     colour.convert(mode).save(file, kind, **exif)
-    complaints = []
-    with warnings.catch_warnings(record=True, action="always") as warned:
-        for turn in range(80):
-            path.write_bytes(damage(file.getvalue(), random_, turn))
-            complaints.append(complaint(path))
-    refused = [error for error in complaints if error is not None]
-    assert not warned  # a warning would be a second sentence
-    assert len(refused) >= 8
-    assert all(str(path) in str(error) and "\n" not in str(error) and error.exit_code == 1 for error in refused)
+    errors = []
+    with warnings.catch_warnings(record=True, action="always") as warnings_:
+        for trial in range(80):
+            path.write_bytes(damage(file.getvalue(), random_, trial))
+            errors.append(read_error(path))
+    raised = [error for error in errors if error is not None]
+    assert not warnings_  # the error is the only message
+    assert len(raised) >= 8
+    assert all(str(path) in str(error) and "\n" not in str(error) and error.exit_code == 1 for error in raised)
 
 
-@pytest.mark.parametrize("orientation", UPRIGHT)
-def test_every_exif_orientation_is_turned_upright(orientation, colour, tmp_path):
-    turned = colour if UPRIGHT[orientation] is None else colour.transpose(UPRIGHT[orientation])
-    turned.save(tmp_path / "turned.png", exif=turned_exif(orientation))
+@pytest.mark.parametrize("orientation", TRANSPOSITIONS)
+def test_every_exif_orientation_is_applied(orientation, colour, tmp_path):
+    stored = colour if TRANSPOSITIONS[orientation] is None else colour.transpose(TRANSPOSITIONS[orientation])
+    stored.save(tmp_path / "turned.png", exif=exif_with(orientation))
     assert (images.read(tmp_path / "turned.png", 30, 40, 3) == np.asarray(colour)).all()
 
 
@@ -97,12 +97,12 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
 def test_a_palette_is_the_same_in_the_graph(transparent, colour, tmp_path):
     palette = colour.convert("P")
     palette.save(tmp_path / "p.png", **({"transparency": palette.getpixel((0, 0))} if transparent else {}))
-    inside = images.decode_image((tmp_path / "p.png").read_bytes()).numpy()
-    assert (inside == images.read(tmp_path / "p.png", 30, 40, 3)).all()
-    assert (inside[0, 0] == 255).all() == transparent
+    decoded = images.decode_image((tmp_path / "p.png").read_bytes()).numpy()
+    assert (decoded == images.read(tmp_path / "p.png", 30, 40, 3)).all()
+    assert (decoded[0, 0] == 255).all() == transparent
 
 
-def test_the_graph_decodes_alike_directly_and_in_a_dataset(colour, tmp_path):
+def test_the_graph_decodes_equally_directly_and_in_a_dataset(colour, tmp_path):
     colour.save(tmp_path / "p.png")
     content = (tmp_path / "p.png").read_bytes()
     mapped = tf.data.Dataset.from_tensors(content).map(images.decode_image).batch(1)
@@ -111,24 +111,24 @@ def test_the_graph_decodes_alike_directly_and_in_a_dataset(colour, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n half"])
-def test_the_graph_refuses_what_is_no_image(content):
+def test_the_graph_raises_for_other_files(content):
     with pytest.raises(tf.errors.InvalidArgumentError):
         images.decode_image(content)
 
 
 @pytest.mark.parametrize("member", ["plays/../../outside.txt", "/tmp/plays/../outside.txt", "plays/../../inside2/x"])
-def test_no_member_of_an_archive_leaves_its_folder(member, tmp_path):
-    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as contents:
+def test_archive_members_outside_the_folder_are_refused(member, tmp_path):
+    with zipfile.ZipFile(tmp_path / "unsafe.zip", "w") as contents:
         contents.writestr("plays/good.txt", "yes")
         contents.writestr(member, "no")
     inside = tmp_path / "inside"
     inside.mkdir()
     with pytest.raises(DataError, match="outside"):
-        packages.unzip(tmp_path / "evil.zip", inside, prefix=member[:6])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.zip", "inside"]
+        packages.unzip(tmp_path / "unsafe.zip", inside, prefix=member[:6])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["unsafe.zip", "inside"]
 
 
-def test_only_the_wanted_members_are_unpacked(tmp_path):
+def test_only_members_with_the_prefix_are_unpacked(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as contents:
         contents.writestr("plays/good.txt", "yes")
         contents.writestr("code.py", "no")
@@ -136,9 +136,9 @@ def test_only_the_wanted_members_are_unpacked(tmp_path):
     assert [path.name for path in (tmp_path / "to").rglob("*") if path.is_file()] == ["good.txt"]
 
 
-def test_a_wheel_that_nobody_has_is_not_here(tmp_path, offline, monkeypatch):
+def test_a_wheel_that_is_not_available(tmp_path, offline, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(NotHere, match="keras-proof-sample"):
+    with pytest.raises(SourceUnavailable, match="keras-proof-sample"):
         packages.fetch_wheel("keras-proof-sample==1.0", "0" * 64, tmp_path)
 
 
@@ -155,7 +155,7 @@ def idx(array):
         ("t10k-labels-idx1-ubyte.gz", np.zeros((200, 28, 28), np.uint8), "labels of the shape"),
     ],
 )
-def test_files_that_disagree_are_one_sentence(name, array, message, tmp_path):
+def test_inconsistent_files(name, array, message, tmp_path):
     shutil.copytree(FILES, tmp_path / "files")
     (tmp_path / "files" / name).write_bytes(idx(array))
     with pytest.raises(DataError, match=message):
@@ -163,7 +163,7 @@ def test_files_that_disagree_are_one_sentence(name, array, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "written",
+    "original",
     [
         "",
         "\0\0",
@@ -176,15 +176,15 @@ def test_files_that_disagree_are_one_sentence(name, array, message, tmp_path):
     ],
     ids=["empty", "nul", "emoji", "right-to-left", "combining", "unknown", "control", "1 MB"],
 )
-def test_any_text_comes_back_from_its_own_vocabulary(written):
-    vocabulary = text.vocabulary([written])
-    ids = text.encode(written, vocabulary)
-    assert text.decode(ids, vocabulary) == written
-    assert (text.encode_tensor(written, vocabulary).numpy() == ids).all()
-    assert text.decode_tensor(ids, vocabulary).numpy().decode() == written
+def test_any_text_is_restored_by_its_own_vocabulary(original):
+    vocabulary = text.vocabulary([original])
+    ids = text.encode(original, vocabulary)
+    assert text.decode(ids, vocabulary) == original
+    assert (text.encode_tensor(original, vocabulary).numpy() == ids).all()
+    assert text.decode_tensor(ids, vocabulary).numpy().decode() == original
 
 
-def test_what_the_vocabulary_lacks_is_unknown_wherever_it_sorts():
+def test_characters_outside_the_vocabulary_are_unknown():
     vocabulary = text.vocabulary(["adz"])
     assert text.decode(text.encode("\0a\ud800cdyz{\U0001f600", vocabulary), vocabulary) == "?a??d?z??".replace(
         "?", "\ufffd"
