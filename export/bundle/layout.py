@@ -130,11 +130,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ExportError: If it does not exist or cannot be read.
     """
+    return check_manifest(folder, _parse_manifest(folder))
+
+
+def _parse_manifest(folder: Path) -> Any:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ExportError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error})") from error
-    return check_manifest(folder, manifest)
 
 
 def read_verdict(folder: Path) -> str:
@@ -162,9 +165,11 @@ def find_damage(folder: Path) -> list[str]:
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
     messages = differences(folder)
     if not messages:
-        listed = read_manifest(folder)["files"]
+        manifest = _parse_manifest(folder)
+        listed = manifest.get("files") if isinstance(manifest, dict) else None
         recorded = {name: digest for name, digest in _recorded_hashes(folder, SUMS).items() if name != MANIFEST}
-        if {name: entry["sha256"] for name, entry in listed.items()} != recorded:
+        listed = listed if isinstance(listed, dict) else {}
+        if {name: entry.get("sha256") for name, entry in listed.items() if isinstance(entry, dict)} != recorded:
             messages.append(f"{MANIFEST} lists other files than {SUMS}")
     return messages
 

@@ -105,7 +105,7 @@ def test_bundles_that_are_refused(damaged, tmp_path):
 def test_a_file_that_changes_while_it_is_copied(damaged, tmp_path, monkeypatch):
     folder = damaged("two_by_two")
     monkeypatch.setattr("export.bundle.layout.find_damage", lambda folder: [])
-    (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
+    (folder / "saved_model/1/variables/variables.index").write_bytes(b"x")
     with pytest.raises(CheckFailed, match="changed while it was being published"):
         publish(folder, tmp_path / "m")
     assert list((tmp_path / "m").iterdir()) == []
