@@ -68,14 +68,14 @@ def residual_network(
     return keras.Model(image, CropLike(dtype="float32", name=ends[1])([x, image]), name=name)
 
 
-def patch_critic(
+def patch_discriminator(
     shape: Sequence[int],
     filters: int,
     norm: Callable[[str], layers.Layer],
     images: Sequence[str] = ("image",),
-    name: str = "critic",
+    name: str = "discriminator",
 ) -> keras.Model:
-    """Return the critic of Isola 2017, arXiv:1611.07004, which scores patches rather than the whole.
+    """Return the discriminator of Isola 2017, arXiv:1611.07004, which scores patches rather than the whole.
 
     A score sees 70x70 pixels of images of 256, 34x34 of 128, and 16x16 of smaller ones.
 

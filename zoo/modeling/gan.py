@@ -26,9 +26,9 @@ def least_squares(scores: Any, real: bool) -> Any:
 
 
 class AdversarialModel(keras.Model):
-    """Generators and critics with an optimizer for each side.
+    """Generators and discriminators with an optimizer for each side.
 
-    A subclass says what happens in `play`, and which networks belong to which side.
+    A subclass says what happens in `compute_losses`, and which networks belong to which side.
     """
 
     loss_names: tuple[str, ...] = ("g_loss", "d_loss")
@@ -46,11 +46,11 @@ class AdversarialModel(keras.Model):
         """Return the networks that `g_loss` teaches."""
         return (self.generator,)
 
-    def critics(self) -> Sequence[keras.Model]:
+    def discriminators(self) -> Sequence[keras.Model]:
         """Return the networks that `d_loss` teaches."""
-        return (self.critic,)
+        return (self.discriminator,)
 
-    def play(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+    def compute_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
         """Return a scalar for each of `loss_names`, and (real, made) images for each of `distances`."""
         raise NotImplementedError
 
@@ -69,7 +69,7 @@ class AdversarialModel(keras.Model):
         """
         super().compile(optimizer=None, **kwargs)
         self.g_optimizer, self.d_optimizer, self.distances = g_optimizer, d_optimizer, list(distances)
-        for optimizer, networks in ((g_optimizer, self.generators()), (d_optimizer, self.critics())):
+        for optimizer, networks in ((g_optimizer, self.generators()), (d_optimizer, self.discriminators())):
             optimizer.build(_variables(networks))
 
     @property
@@ -82,10 +82,10 @@ class AdversarialModel(keras.Model):
         inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
         sides = (
             ("g_loss", self.g_optimizer, self.generators()),
-            ("d_loss", self.d_optimizer, self.critics()),
+            ("d_loss", self.d_optimizer, self.discriminators()),
         )
         with tf.GradientTape(persistent=True) as tape:
-            losses, _ = self.play(inputs, target, training=True)
+            losses, _ = self.compute_losses(inputs, target, training=True)
             objectives = [losses[name] + sum(p for n in networks for p in n.losses) for name, _, networks in sides]
         for objective, (_, optimizer, networks) in zip(objectives, sides, strict=True):
             variables = _variables(networks)
@@ -95,7 +95,7 @@ class AdversarialModel(keras.Model):
     def test_step(self, data: Any) -> dict[str, Any]:
         """Return the same losses without a step, and the distances."""
         inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
-        losses, images = self.play(inputs, target, training=False)
+        losses, images = self.compute_losses(inputs, target, training=False)
         for metric, (real, made) in zip(self.distances, images, strict=False):
             metric.update_state(real, made)
         return self._show(losses) | {metric.name: metric.result() for metric in self.distances}
@@ -113,7 +113,7 @@ class AdversarialModel(keras.Model):
 
 
 class NoiseToImage(AdversarialModel):
-    """The game as it was first played: a generator that makes images of noise, and a critic that tells them from real.
+    """The game as it was first played: a generator that makes images of noise, and a discriminator that tells them from real.
 
     Input: noise (B, latent_dim), standard normal. Output: image (B, H, W, C) float32 in [0, 255].
     """
@@ -121,22 +121,22 @@ class NoiseToImage(AdversarialModel):
     loss_names = ("g_loss", "d_loss", "d_real", "d_made")
 
     def __init__(
-        self, generator: keras.Model, critic: keras.Model, arguments: Mapping[str, Any], **kwargs: Any
+        self, generator: keras.Model, discriminator: keras.Model, arguments: Mapping[str, Any], **kwargs: Any
     ) -> None:
         """Take noise -> image and image -> logit."""
         super().__init__(arguments, **kwargs)
-        self.generator, self.critic = generator, critic
+        self.generator, self.discriminator = generator, discriminator
 
     def call(self, noise: Any, training: bool | None = None) -> Any:
         """Return the generator's images."""
         return self.generator(noise, training=training)
 
-    def play(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
-        """Return the losses of both sides, and the critic's on real and on made images, in nats."""
+    def compute_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+        """Return the losses of both sides, and the discriminator's on real and on made images, in nats."""
         real = tf.cast(target, tf.float32)
         made = self.generator(inputs, training=training)
-        judged = self.critic(made, training=training)
-        on_real = cross_entropy(self.critic(real, training=training), real=True)
+        judged = self.discriminator(made, training=training)
+        on_real = cross_entropy(self.discriminator(real, training=training), real=True)
         on_made = cross_entropy(judged, real=False)
         losses = {
             "g_loss": cross_entropy(judged, real=True),

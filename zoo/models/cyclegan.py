@@ -1,6 +1,6 @@
-"""Image to image translation without pairs: two generators that undo one another, and a critic for each.
+"""Image to image translation without pairs: two generators that undo one another, and a discriminator for each.
 
-Reference: Zhu, Park, Isola, Efros 2017, arXiv:1703.10593: least squares (Mao 2017, arXiv:1611.04076), critics of
+Reference: Zhu, Park, Isola, Efros 2017, arXiv:1703.10593: least squares (Mao 2017, arXiv:1611.04076), discriminators of
 patches that are taught with fakes of the past (Shrivastava 2017, arXiv:1612.07828), cycle and identity losses.
 Train:     python -m zoo.train cyclegan
 """
@@ -18,7 +18,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.blocks import instance_norm, patch_critic, residual_network
+from zoo.modeling.blocks import instance_norm, patch_discriminator, residual_network
 from zoo.modeling.gan import AdversarialModel, least_squares
 from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
 
@@ -65,7 +65,7 @@ def _each(condition: Any) -> Any:
 
 @keras.saving.register_keras_serializable("zoo")
 class CycleGAN(AdversarialModel):
-    """Generators `a2b` and `b2a`, critics of a and of b; arguments as of `cyclegan`.
+    """Generators `a2b` and `b2a`, discriminators of a and of b; arguments as of `cyclegan`.
 
     Input: {"a", "b"}, each (B, H, W, C) in [0, 255]. Output: {"b": made of a, "a": made of b}.
     """
@@ -91,8 +91,8 @@ class CycleGAN(AdversarialModel):
             residual_network(filters, depth, image_shape, size=7, name=f"{one}2{other}", ends=(one, other))
             for one, other in ("ab", "ba")
         )
-        self.critic_a, self.critic_b = (
-            patch_critic(image_shape, filters[0], instance_norm, name=f"critic_{side}") for side in "ab"
+        self.discriminator_a, self.discriminator_b = (
+            patch_discriminator(image_shape, filters[0], instance_norm, name=f"discriminator_{side}") for side in "ab"
         )
         self.pool_a, self.pool_b = (ImagePool(pool, image_shape, name=f"pool_{side}") for side in "ab")
 
@@ -100,9 +100,9 @@ class CycleGAN(AdversarialModel):
         """Return both generators."""
         return self.a2b, self.b2a
 
-    def critics(self) -> Sequence[keras.Model]:
-        """Return both critics."""
-        return self.critic_a, self.critic_b
+    def discriminators(self) -> Sequence[keras.Model]:
+        """Return both discriminators."""
+        return self.discriminator_a, self.discriminator_b
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
         """Return what becomes of both sides."""
@@ -110,7 +110,7 @@ class CycleGAN(AdversarialModel):
 
     # === Training ===
 
-    def play(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+    def compute_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
         """Return the losses of both sides; distances are of pixels in [-1, 1].
 
         Instances are normalised one by one, so that what goes through the same network may go in one batch.
@@ -120,10 +120,10 @@ class CycleGAN(AdversarialModel):
         fake_a, same_a = tf.split(self.b2a(tf.concat([b, a], 0), training=training), 2)
         back_a, back_b = self.b2a(fake_b, training=training), self.a2b(fake_a, training=training)
         judged = [
-            self._judge(critic, real, made, pool if training else None)
-            for critic, real, made, pool in (
-                (self.critic_a, a, fake_a, self.pool_a),
-                (self.critic_b, b, fake_b, self.pool_b),
+            self._judge(discriminator, real, made, pool if training else None)
+            for discriminator, real, made, pool in (
+                (self.discriminator_a, a, fake_a, self.pool_a),
+                (self.discriminator_b, b, fake_b, self.pool_b),
             )
         ]
         adversarial, teaching = (judged[0][i] + judged[1][i] for i in (0, 1))
@@ -137,10 +137,10 @@ class CycleGAN(AdversarialModel):
         }
         return losses, [(b, fake_b), (a, fake_a)]
 
-    def _judge(self, critic: keras.Model, real: Any, made: Any, pool: ImagePool | None) -> tuple[Any, Any]:
-        """Return the generator's loss and the critic's, who sees fakes of the past where there is a pool."""
+    def _judge(self, discriminator: keras.Model, real: Any, made: Any, pool: ImagePool | None) -> tuple[Any, Any]:
+        """Return the generator's loss and the discriminator's, who sees fakes of the past where there is a pool."""
         shown = made if pool is None else pool(tf.stop_gradient(made))
-        on_made, on_real, on_shown = tf.split(critic(tf.concat([made, real, shown], 0)), 3)
+        on_made, on_real, on_shown = tf.split(discriminator(tf.concat([made, real, shown], 0)), 3)
         return (
             least_squares(on_made, real=True),
             0.5 * (least_squares(on_real, real=True) + least_squares(on_shown, real=False)),
@@ -199,7 +199,7 @@ def cyclegan(
         depth: Residual blocks; the paper has 6 for images of 128x128 and 9 for 256x256.
         cycle_weight: Of the distance between what was given and what comes back.
         identity_weight: Of the distance between a picture and what becomes of it that was on the right side already.
-        pool: Fakes of the past that each critic is shown.
+        pool: Fakes of the past that each discriminator is shown.
         image_shape: (H, W, C); the data decides it.
 
     Raises:

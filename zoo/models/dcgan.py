@@ -1,7 +1,7 @@
 """Deep convolutional generative adversarial network.
 
 Reference: Radford, Metz, Chintala 2016, arXiv:1511.06434: strided convolutions, batch normalisation everywhere but at
-the critic's input and the generator's output, leaky ReLU of 0.2 in the critic, weights from N(0, 0.02), Adam with beta1
+the discriminator's input and the generator's output, leaky ReLU of 0.2 in the discriminator, weights from N(0, 0.02), Adam with beta1
 0.5.
 Train:     python -m zoo.train dcgan
 """
@@ -60,7 +60,7 @@ def _generator(latent_dim: int, filters: int, shape: Sequence[int]) -> keras.Mod
     return keras.Model(noise, layers.Rescaling(127.5, 127.5, dtype="float32", name="pixels")(x), name="generator")
 
 
-def _critic(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
+def _discriminator(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
     image = keras.Input(tuple(shape), name="image")
     x = layers.Rescaling(1 / 127.5, -1, dtype="float32", name="rescale")(image)
     for i in range(_halvings(shape)):
@@ -70,7 +70,7 @@ def _critic(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) 
         x = _norm(f"down{i}")(down(x)) if i else down(x)
         x = layers.LeakyReLU(0.2, name=f"down{i}_leak")(x)
     x = layers.Flatten(name="flatten")(x)
-    return keras.Model(image, layers.Dense(1, kernel_initializer=_normal(), name="logit")(x), name="critic")
+    return keras.Model(image, layers.Dense(1, kernel_initializer=_normal(), name="logit")(x), name="discriminator")
 
 
 # === Subclassed Model ===
@@ -84,7 +84,7 @@ class DCGAN(NoiseToImage):
         """Make both networks."""
         super().__init__(
             _generator(latent_dim, filters, image_shape),
-            _critic(filters, image_shape),
+            _discriminator(filters, image_shape),
             {"latent_dim": latent_dim, "filters": filters, "image_shape": list(image_shape)},
             **kwargs,
         )

@@ -33,13 +33,13 @@ def _generator(
     return keras.Model(noise, layers.Rescaling(255.0, dtype="float32", name="pixels")(x), name="generator")
 
 
-def _critic(units: Sequence[int], dropout: float, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
+def _discriminator(units: Sequence[int], dropout: float, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
     image = keras.Input(tuple(shape), name="image")
     x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, dtype="float32", name="rescale")(image))
     for i, u in enumerate(reversed(units)):
         x = layers.LeakyReLU(0.2, name=f"leak{i}")(layers.Dense(u, name=f"down{i}")(x))
         x = layers.Dropout(dropout, name=f"dropout{i}")(x)
-    return keras.Model(image, layers.Dense(1, name="logit")(x), name="critic")
+    return keras.Model(image, layers.Dense(1, name="logit")(x), name="discriminator")
 
 
 # === Subclassed Model ===
@@ -55,7 +55,7 @@ class GAN(NoiseToImage):
         """Make both networks."""
         super().__init__(
             _generator(latent_dim, units, image_shape),
-            _critic(units, dropout, image_shape),
+            _discriminator(units, dropout, image_shape),
             {"latent_dim": latent_dim, "units": list(units), "dropout": dropout, "image_shape": list(image_shape)},
             **kwargs,
         )
@@ -93,8 +93,8 @@ def gan(
 
     Args:
         latent_dim: Numbers of noise for an image.
-        units: Of the generator, from the noise to the image; the critic has them in reverse.
-        dropout: Of the critic.
+        units: Of the generator, from the noise to the image; the discriminator has them in reverse.
+        dropout: Of the discriminator.
         image_shape: (H, W, C); the data decides it.
     """
     model = GAN(latent_dim, units, dropout, image_shape, name="gan")

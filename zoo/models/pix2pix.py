@@ -1,6 +1,6 @@
 """Image to image translation from pairs, by a conditional adversarial network.
 
-Reference: Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004: a U-Net generator, a critic of patches that sees what was
+Reference: Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004: a U-Net generator, a discriminator of patches that sees what was
 given beside what came of it, and a hundred times the L1 distance.
 Train:     python -m zoo.train pix2pix
 """
@@ -20,7 +20,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.blocks import patch_critic
+from zoo.modeling.blocks import patch_discriminator
 from zoo.modeling.gan import AdversarialModel, cross_entropy
 from zoo.tasks.generative.image_translation import PairedImageTranslation
 
@@ -82,7 +82,7 @@ def _generator(filters: int, dropout: float, shape: Sequence[int]) -> keras.Mode
 
 @keras.saving.register_keras_serializable("zoo")
 class Pix2Pix(AdversarialModel):
-    """U-Net generator and critic of patches; arguments as of `pix2pix`.
+    """U-Net generator and discriminator of patches; arguments as of `pix2pix`.
 
     Its noise is the dropout of training; what is served is deterministic.
     """
@@ -97,18 +97,18 @@ class Pix2Pix(AdversarialModel):
         super().__init__(arguments, **kwargs)
         self.l1_weight = l1_weight
         self.generator = _generator(filters, dropout, image_shape)
-        self.critic = patch_critic(image_shape, filters, _norm, ("given", "judged"))
+        self.discriminator = patch_discriminator(image_shape, filters, _norm, ("given", "judged"))
 
     def call(self, image: Any, training: bool | None = None) -> Any:
         """Return the generator's pictures."""
         return self.generator(image, training=training)
 
-    def play(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+    def compute_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
         """Return the losses of both sides; `adversarial` in nats, `l1` of pixels in [-1, 1]."""
         given, real = tf.cast(inputs, tf.float32), tf.cast(target, tf.float32)
         made = self.generator(given, training=training)
-        on_made = self.critic([given, made], training=training)
-        on_real = self.critic([given, real], training=training)
+        on_made = self.discriminator([given, made], training=training)
+        on_real = self.discriminator([given, real], training=training)
         adversarial = cross_entropy(on_made, real=True)
         l1 = tf.reduce_mean(tf.abs(real - made)) / 127.5
         losses = {

@@ -81,7 +81,7 @@ def test_loss_falls_on_one_batch(entry):
     model = fresh(entry)
     name = (
         "loss" if "loss" in [m.name for m in model.metrics] else "d_loss"
-    )  # of two sides, the critic must win at first
+    )  # of two sides, the discriminator must win at first
     losses = [float(model.train_on_batch(*entry[2], return_dict=True)[name]) for _ in range(40)]
     model.reset_metrics()
     last = float(model.train_on_batch(*entry[2], return_dict=True)[name])

@@ -1,4 +1,4 @@
-"""Generators and critics: both sides resume, what is made is judged, and a collapse is called so."""
+"""Generators and discriminators: both sides resume, what is made is judged, and a collapse is called so."""
 
 import json
 
@@ -24,7 +24,7 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def judge():
-    return feature_extractor.judge_of((28, 28, 1))
+    return feature_extractor.feature_extractor_for((28, 28, 1))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_each_side_only_moves_its_own_networks():
     still = keras.optimizers.SGD(0.0)
     for moved, optimizers in (
         (model.generator, (keras.optimizers.SGD(0.1), still)),
-        (model.critic, (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))),
+        (model.discriminator, (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))),
     ):
         model.compile(*optimizers, jit_compile=False)
         before = [v.numpy() for v in model.trainable_variables]
@@ -166,7 +166,7 @@ def test_a_collapsed_generator_is_called_collapsed(judge, real):
     without = generative_metrics.modes(judge, real, real[labels != 8])
     assert without["remarks"][0].startswith("mode collapse: 1 of 10 classes are hardly made (Bag)")
     assert without["diversity"] > 0.8
-    pixels = feature_extractor.judge_of((16, 16, 3))
+    pixels = feature_extractor.feature_extractor_for((16, 16, 3))
     colours = RANDOM.integers(0, 256, (50, 16, 16, 3))
     assert "class_shares" not in generative_metrics.modes(pixels, colours, colours)
     assert generative_metrics.modes(pixels, colours, np.repeat(colours[:1], 50, axis=0))["collapsed"]

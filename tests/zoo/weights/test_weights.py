@@ -37,7 +37,7 @@ def test_shipped_weights_give_the_figure_of_the_card(name, monkeypatch):
         dataset = plan.load_data()
     except pipelines.DataError as e:
         pytest.skip(f"the real data is not to be had here: {e}")
-    found = evaluate.judge(plan, zoo.build(name, weights="default"), dataset, "test").metrics
+    found = evaluate.evaluate_split(plan, zoo.build(name, weights="default"), dataset, "test").metrics
     for metric, figure in zoo.get_spec(name).card.expect.items():
         assert dict(first_metrics(found))[metric] == pytest.approx(figure, rel=1e-3)
 

@@ -1,4 +1,4 @@
-"""Images out of noise, by a generator whose critic has been its teacher, and ways between points of the noise."""
+"""Images out of noise, by a generator whose discriminator has been its teacher, and ways between points of the noise."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class ImageGeneration(SizedByData):
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
         """Give each side an optimizer of the recipe, and the model the distance that validation shows."""
         from zoo.evaluation.generative_metrics import FrechetDistance
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
         sides = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
-        model.compile(*sides, distances=[FrechetDistance(judge_of(self.shape(info)))], jit_compile=False)
+        model.compile(*sides, distances=[FrechetDistance(feature_extractor_for(self.shape(info)))], jit_compile=False)
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return what draws the same noise as images, whenever it is called."""
@@ -87,9 +87,9 @@ class ImageGeneration(SizedByData):
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the Frechet distance of what was made from what is real."""
         from zoo.evaluation.generative_metrics import collect, distance_of
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        judge = judge_of(self.shape(info))
+        judge = feature_extractor_for(self.shape(info))
         return {
             "frechet_distance": distance_of(collect(judge.features, truth), collect(judge.features, outputs["image"]))
         }
@@ -104,9 +104,9 @@ class ImageGeneration(SizedByData):
         """
         from zoo.evaluation import outputs as inference
         from zoo.evaluation.generative_metrics import compare_sets, modes
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        judge, real, made = judge_of(self.shape(dataset.info)), evaluation.truth, evaluation.outputs["image"]
+        judge, real, made = feature_extractor_for(self.shape(dataset.info)), evaluation.truth, evaluation.outputs["image"]
         compared = compare_sets(judge, real, made)
         ours, ceiling = compared["this model"], compared["noise"]["frechet_distance"]
         extra = {

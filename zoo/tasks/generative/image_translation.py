@@ -72,7 +72,7 @@ class ImageTranslation(SizedByData):
         model.compile(*sides, distances=self.distances(info), jit_compile=False)
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:
-        """Return metrics of (real, made), one for each pair that the model's `play` returns."""
+        """Return metrics of (real, made), one for each pair that the model's `compute_losses` returns."""
         return []
 
     def translator(self, served: keras.Model, info: Info, ends: tuple[str, str]) -> Contract:
@@ -147,9 +147,9 @@ class PairedImageTranslation(ImageTranslation):
         the better of the two.
         """
         from zoo.evaluation.generative_metrics import collect, distance_of
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        truth, judge = evaluation.truth, judge_of(self.shape(dataset.info))
+        truth, judge = evaluation.truth, feature_extractor_for(self.shape(dataset.info))
         mean = _mean(feed("train"))
         rows = {
             "this model": evaluation.outputs["translated"],

@@ -196,12 +196,12 @@ def _style(path: str, side: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)  # the judge asks again and again, and the features are 60 MB
 def _objective(style: str, side: int, features: str, weights: tuple[float, float, float], precision: str) -> Objective:
-    from zoo.core.environment import computing_in
+    from zoo.core.environment import dtype_policy
     from zoo.modeling import perceptual_loss
     from zoo.weights.vgg import load_vgg
 
     painted = _style(style, 2 * side)  # a crop sees as much of the style as of a photograph
-    with computing_in(precision):
+    with dtype_policy(precision):
         vgg, _ = load_vgg(features)
     return perceptual_loss.Objective(vgg, painted, perceptual_loss.Weights(*weights))
 

@@ -42,9 +42,9 @@ class UnpairedImageTranslation(ImageTranslation):
     def distances(self, info: Info) -> list[keras.metrics.Metric]:
         """Return the Frechet distance of each way."""
         from zoo.evaluation.generative_metrics import FrechetDistance
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        judge = judge_of(self.shape(info))
+        judge = feature_extractor_for(self.shape(info))
         return [FrechetDistance(judge, name=f"frechet_{way}") for way in WAYS]
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
@@ -69,9 +69,9 @@ class UnpairedImageTranslation(ImageTranslation):
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the Frechet distance from real pictures of what was made, for each way that `outputs` has."""
         from zoo.evaluation.generative_metrics import collect, distance_of
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        look = judge_of(self.shape(info)).features
+        look = feature_extractor_for(self.shape(info)).features
         return {
             f"frechet_distance_{way}": distance_of(
                 collect(look, truth[:, "ab".index(made)]), collect(look, outputs[made])
@@ -91,9 +91,9 @@ class UnpairedImageTranslation(ImageTranslation):
         who knows classes also says how many pictures it takes for what most of the real ones are: `taken_for_target`.
         """
         from zoo.evaluation.generative_metrics import collect, compare_sets, taken_for
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        judge = judge_of(self.shape(dataset.info))
+        judge = feature_extractor_for(self.shape(dataset.info))
         extra: dict[str, Any] = {}
         compared: dict[str, dict[str, float]] = {}
         found: dict[str, np.ndarray] = {}

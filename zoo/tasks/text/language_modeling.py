@@ -115,7 +115,7 @@ class LanguageModeling(BaseTask):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
         if self.carry:
-            carry_states(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
+            stateful_training(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`.
@@ -237,7 +237,7 @@ def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return found
 
 
-def carry_states(model: keras.Model, advance: Callable, widths: Mapping[str, int], steps_per_epoch: int) -> None:
+def stateful_training(model: keras.Model, advance: Callable, widths: Mapping[str, int], steps_per_epoch: int) -> None:
     """Let a compiled model train with states that go on from batch to batch within an epoch.
 
     What is saved stays the plain model: the states are no part of it, and zeros begin each epoch, so that a resumed

@@ -61,11 +61,11 @@ def test_too_small_pictures_are_refused():
 
 @pytest.mark.parametrize(("side", "patch"), [(28, 16), (128, 34), (256, 70)])
 def test_a_score_sees_a_patch(side, patch):
-    critic = blocks.patch_critic((side, side, 1), 1, lambda name: keras.layers.Activation("linear"))
+    discriminator = blocks.patch_discriminator((side, side, 1), 1, lambda name: keras.layers.Activation("linear"))
     image = tf.constant(RANDOM.integers(0, 256, (1, side, side, 1)).astype("float32"))
     with tf.GradientTape() as tape:
         tape.watch(image)
-        scores = critic(image)
+        scores = discriminator(image)
         middle = scores[0, scores.shape[1] // 2, scores.shape[2] // 2, 0]
     seen = np.flatnonzero(np.abs(tape.gradient(middle, image)).sum((0, 2, 3)))
     assert seen[-1] - seen[0] + 1 == patch
@@ -77,7 +77,7 @@ def test_each_side_only_moves_its_own_networks(name):
     data = planned.load_data()
     x, y = next(iter(planned.feed(data, "train", training=True).batches(4)))
     model = planned.build(data.info)
-    for rates, moved in (((0.1, 0.0), model.generators()), ((0.0, 0.1), model.critics())):
+    for rates, moved in (((0.1, 0.0), model.generators()), ((0.0, 0.1), model.discriminators())):
         model.compile(*(keras.optimizers.SGD(rate) for rate in rates), jit_compile=False)
         before = [v.numpy() for v in model.trainable_variables]
         model.train_on_batch(x, y)
@@ -108,12 +108,12 @@ def test_the_pool_loses_and_invents_nothing():
     np.testing.assert_array_equal(pool(many).numpy()[20:], many[20:])
 
 
-def test_the_critics_are_taught_with_the_pool():
+def test_the_discriminators_are_taught_with_the_pool():
     model = zoo.build("cyclegan", filters=(2, 4), depth=1, pool=6)
     a = RANDOM.integers(0, 256, (6, 28, 28, 1))
-    model.play({"a": a, "b": a}, None, training=False)
+    model.compute_losses({"a": a, "b": a}, None, training=False)
     assert not model.pool_b.images.numpy().any()
-    model.play({"a": a, "b": a[::-1]}, None, training=True)
+    model.compute_losses({"a": a, "b": a[::-1]}, None, training=True)
     fakes = model.a2b(a.astype("float32"), training=False)
     np.testing.assert_allclose(model.pool_b.images, fakes, atol=1e-3)
 
@@ -204,11 +204,11 @@ def test_what_comes_back_is_measured_through_both(trained):
     run = Run(trained("cyclegan"))
     planned, model = run.plan(), run.model()
     data = planned.load_data()
-    judged = evaluate.judge(planned, model, data, "test")
+    judged = evaluate.evaluate_split(planned, model, data, "test")
     a = next(iter(planned.feed(data, "test").batches(200)))[0]["a"].numpy().astype("float32")
     back = model.b2a(model.a2b(a, training=False), training=False)
     assert judged.metrics["cycle_error_a2b"] == pytest.approx(np.abs(a - back).mean() / 255, rel=1e-3)
-    judge = feature_extractor.judge_of((28, 28, 1))
+    judge = feature_extractor.feature_extractor_for((28, 28, 1))
     made = generative_metrics.collect(judge.features, judged.outputs["b"])
     real = generative_metrics.collect(judge.features, judged.inputs["b"])
     expected = generative_metrics.distance_of(real, made)
