@@ -123,7 +123,7 @@ class CheckpointCallback(keras.callbacks.Callback):
     def __init__(
         self, run: Run, averaged: AveragedWeights, patience: int, deadline: float | None = None, monitor: str = "val_loss"
     ) -> None:
-        """CheckpointCallback what `run` needs.
+        """Save to a run folder.
 
         Args:
             run: The run folder.
