@@ -158,7 +158,9 @@ class _Progress:
 @click.option("--steps", default=300, show_default=True, type=click.IntRange(1), help="Optimisation steps.")
 @click.option("--alpha", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of the content loss.")
 @click.option("--beta", default=1e4, show_default=True, type=click.FloatRange(0), help="Weight of the style loss.")
-@click.option("--variation", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of the total variation.")
+@click.option(
+    "--variation", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of the total variation."
+)
 @click.option("--size", default=512, show_default=True, type=click.IntRange(32, 2048), help="Longer side, in pixels.")
 @click.option("--optimizer", default="lbfgs", show_default=True, type=click.Choice(OPTIMIZERS), help="Optimizer.")
 @click.option("--start", default="content", show_default=True, type=click.Choice(STARTS), help="Initial image.")

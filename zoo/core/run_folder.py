@@ -28,6 +28,7 @@ from pipelines.dataset import Info
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import Plan, make_plan
+from zoo.core.weight_files import load_file
 
 if TYPE_CHECKING:
     import keras
@@ -108,8 +109,7 @@ class Run:
         return [
             f"{key}: {saved.get(key)!r} in the run, {requested.get(key)!r} requested"
             for key in sorted(saved | requested)
-            if saved.get(key) != requested.get(key)
-            and not (explicit_only and requested.get(key) == defaults.get(key))
+            if saved.get(key) != requested.get(key) and not (explicit_only and requested.get(key) == defaults.get(key))
         ]
 
     @property
@@ -180,7 +180,7 @@ class Run:
             raise MissingError(f"{self.path} has no best weights yet: no epoch was finished")
         model = plan.build(info)
         try:
-            model.load_weights(self.weights)
+            load_file(model, self.weights)
         except (OSError, ValueError, KeyError) as e:
             raise ZooError(f"{self.weights} cannot be loaded: {str(e).splitlines()[0]}") from e
         return model

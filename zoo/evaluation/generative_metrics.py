@@ -138,7 +138,10 @@ def compare_sets(
     """
     upper_bound = {"noise": noise_like(real)} if upper_bound is None else upper_bound
     features = collect(extractor.features, real)
-    pairs = {"this model": (features, collect(extractor.features, fake)), "real halves": (features[::2], features[1::2])}
+    pairs = {
+        "this model": (features, collect(extractor.features, fake)),
+        "real halves": (features[::2], features[1::2]),
+    }
     pairs |= {name: (features, collect(extractor.features, images)) for name, images in upper_bound.items()}
     return {
         name: {"frechet_distance": feature_distance(one, other), **precision_and_recall(one, other)}

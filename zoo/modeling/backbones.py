@@ -183,7 +183,9 @@ def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> ker
     if len(embedding.shape) == 4:
         embedding = keras.layers.GlobalAveragePooling2D(name="pool")(embedding)
     if len(embedding.shape) != 2 or embedding.shape[-1] is None:
-        raise UsageError(f"{name} returns {tuple(embedding.shape)}; a backbone must return one embedding per image (B, D)")
+        raise UsageError(
+            f"{name} returns {tuple(embedding.shape)}; a backbone must return one embedding per image (B, D)"
+        )
     return keras.Model(image, embedding, name="backbone")
 
 

@@ -50,7 +50,9 @@ class AdversarialModel(keras.Model):
         """Return the networks that are trained by `d_loss`."""
         return (self.discriminator,)
 
-    def compute_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+    def compute_losses(
+        self, inputs: Any, target: Any, training: bool
+    ) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
         """Return a scalar for each of `loss_names`, and (real, fake) images for each of `distances`."""
         raise NotImplementedError
 
@@ -131,7 +133,9 @@ class NoiseToImage(AdversarialModel):
         """Return the generator's images."""
         return self.generator(noise, training=training)
 
-    def compute_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+    def compute_losses(
+        self, inputs: Any, target: Any, training: bool
+    ) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
         """Return the losses of both networks, and the discriminator's on real and on generated images, in nats."""
         real = tf.cast(target, tf.float32)
         fake = self.generator(inputs, training=training)

@@ -39,7 +39,9 @@ class FusedBatchNormalization(layers.BatchNormalization):
         return y
 
 
-FusedBatchNormalization.__name__ = layers.BatchNormalization.__name__  # the names of groups in weight files depend on it
+FusedBatchNormalization.__name__ = (
+    layers.BatchNormalization.__name__
+)  # the names of groups in weight files depend on it
 
 
 def _can_be_fused(layer: keras.Layer) -> bool:

@@ -47,12 +47,12 @@ def _discriminator(units: Sequence[int], dropout: float, shape: Sequence[int]) -
 
 @keras.saving.register_keras_serializable("zoo")
 class GAN(NoiseToImage):
-    """Dense layers on both sides; arguments as of `gan`."""
+    """GAN of dense networks; the arguments are those of `gan`."""
 
     def __init__(
         self, latent_dim: int, units: Sequence[int], dropout: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Make both networks."""
+        """Create generator and discriminator."""
         super().__init__(
             _generator(latent_dim, units, image_shape),
             _discriminator(units, dropout, image_shape),
@@ -78,7 +78,7 @@ class GAN(NoiseToImage):
     tiny={"latent_dim": 4, "units": (16,), "recipe.minutes": 0},
     card=Card(
         paper="Goodfellow 2014, arXiv:1406.2661",
-        notes="Its images are speckled: for images to look at, train dcgan.",
+        notes="The generated images are noisy; dcgan gives better ones.",
     ),
 )
 def gan(
@@ -87,15 +87,15 @@ def gan(
     dropout: float = 0.3,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
-    """Generative adversarial network of dense layers: small images out of noise.
+    """Generative adversarial network of dense layers: small images from noise.
 
     Shapes: noise (B, latent_dim) standard normal -> image (B, 28, 28, 1) float32 in [0, 255].
 
     Args:
-        latent_dim: Numbers of noise for an image.
-        units: Of the generator, from the noise to the image; the discriminator has them in reverse.
-        dropout: Of the discriminator.
-        image_shape: (H, W, C); the data decides it.
+        latent_dim: Dimensions of the noise.
+        units: Units of the generator, from the noise to the image; the discriminator has them in reverse order.
+        dropout: Dropout rate of the discriminator.
+        image_shape: (H, W, C); determined by the data.
     """
     model = GAN(latent_dim, units, dropout, image_shape, name="gan")
     model(keras.Input((latent_dim,), name="noise"))

@@ -121,7 +121,12 @@ class CheckpointCallback(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, run: Run, averaged: AveragedWeights, patience: int, deadline: float | None = None, monitor: str = "val_loss"
+        self,
+        run: Run,
+        averaged: AveragedWeights,
+        patience: int,
+        deadline: float | None = None,
+        monitor: str = "val_loss",
     ) -> None:
         """Save to a run folder.
 

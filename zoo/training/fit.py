@@ -12,7 +12,14 @@ from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.modeling.layers import fused
 from zoo.training import checkpoints
-from zoo.training.callbacks import AveragedWeights, PreviewImages, CheckpointCallback, ShowProgress, StopOnNaN, ValidateAverage
+from zoo.training.callbacks import (
+    AveragedWeights,
+    CheckpointCallback,
+    PreviewImages,
+    ShowProgress,
+    StopOnNaN,
+    ValidateAverage,
+)
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info

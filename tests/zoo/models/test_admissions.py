@@ -112,7 +112,9 @@ def test_the_judge_stands_beside_logistic_regression(cancer):
     from zoo import evaluate
 
     plan = make_plan("admissions")
-    found = evaluate.evaluate_split(plan, zoo.build("admissions", columns=cancer.info.statistics["columns"]), cancer, "test")
+    found = evaluate.evaluate_split(
+        plan, zoo.build("admissions", columns=cancer.info.statistics["columns"]), cancer, "test"
+    )
     compared = found.metrics["compared"]
     assert compared["this model"]["log_loss"] == found.metrics["log_loss"] > 0.3  # not trained
     assert compared["logistic regression (scikit-learn)"]["auc"] > 0.97

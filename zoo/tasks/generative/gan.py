@@ -106,7 +106,11 @@ class ImageGeneration(SizedByData):
         from zoo.evaluation.generative_metrics import compare_sets, modes
         from zoo.training.feature_extractor import feature_extractor_for
 
-        judge, real, made = feature_extractor_for(self.shape(dataset.info)), evaluation.truth, evaluation.outputs["image"]
+        judge, real, made = (
+            feature_extractor_for(self.shape(dataset.info)),
+            evaluation.truth,
+            evaluation.outputs["image"],
+        )
         compared = compare_sets(judge, real, made)
         ours, ceiling = compared["this model"], compared["noise"]["frechet_distance"]
         extra = {
