@@ -23,8 +23,8 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
         out: File for the figure of their curves (PNG), or None.
 
     Returns:
-        {"runs": paths, "settings": {name: [one value per run]} of the settings that differ, "metrics": {name: [one value
-        per run, None if the run does not have the metric]}}.
+        {"runs": paths, "settings": {name: [one value per run]} of the settings that differ, "metrics": {name: [one
+        value per run, None if the run does not have the metric]}}.
 
     Raises:
         UsageError: Fewer than two paths, or one of them is not a run folder.

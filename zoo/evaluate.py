@@ -36,8 +36,8 @@ def run(
         console: Receives progress and tables; None prints nothing.
 
     Returns:
-        {"metrics": scalar metrics, "split", "examples", "model", "data", "source"} and the task's other metrics, such as
-        "per_class" and "confusion_matrix".
+        {"metrics": scalar metrics, "split", "examples", "model", "data", "source"} and the task's other metrics, such
+        as "per_class" and "confusion_matrix".
 
     Raises:
         UsageError: The path is not a run folder.

@@ -144,7 +144,7 @@ def _open_or_plan(
         differences = folder.differences(make_plan(name, **options), explicit_only=resume is not None)
         if differences:
             raise UsageError(
-                f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed with these"
+                f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed"
             )
     return folder.plan(), folder
 

@@ -28,6 +28,6 @@ class MissingError(ZooError):
     exit_code = 3
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     """Return the error for an unknown name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
-    return UsageError(f"unknown {kind} {name!r}; {suggestion(name, known)}")
+    return UsageError(f"unknown {kind} {name!r}; {suggestion(name, names)}")

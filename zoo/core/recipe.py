@@ -61,7 +61,7 @@ class Recipe:
         batch_size: Examples per step.
         learning_rate: Peak of the schedule.
         optimizer: adam, adamw, muon (Jordan 2024), sgd, rmsprop or adagrad.
-        momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam, adamw and the variables that muon updates by adam.
+        momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam, adamw and what muon updates by adam.
         schedule: constant, step, exponential, cosine or one_cycle (Smith 2018, arXiv:1803.09820).
         warmup: Fraction of all steps over which the learning rate rises linearly from zero.
         decay: Factor of the step and exponential schedules.
@@ -77,7 +77,7 @@ class Recipe:
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
         restarts: Number of trainings with different seeds; the best by validation loss is kept.
-        candidates: Builder arguments of several architectures; each is trained, and the best by validation loss is kept.
+        candidates: Builder arguments of several architectures to train; the best by validation loss is kept.
         minutes: Time budget of one training: `epochs` is lowered according to the measured speed; 0 is off.
         model: Builder arguments of the recipe; those of the user take precedence.
     """

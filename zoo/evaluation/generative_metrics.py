@@ -40,7 +40,7 @@ class FeatureExtractor:
 
 
 def frechet_distance(mean: Any, covariance: Any, other_mean: Any, other_covariance: Any) -> tf.Tensor:
-    """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of two normal distributions: means (D,), covariances (D, D), float64.
+    """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of means m, n (D,) and covariances A, B (D, D), float64.
 
     The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: no value
     becomes complex, even with fewer examples than features.

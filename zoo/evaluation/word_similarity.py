@@ -47,7 +47,7 @@ def auc(vectors: np.ndarray, truth: np.ndarray) -> float:
 
 
 def human_ratings(table: np.ndarray, index: Mapping[str, int]) -> dict[str, Any]:
-    """Return Spearman's rank correlation with the ratings of WordSim-353 and MEN, and the accuracy on Google's analogies.
+    """Return Spearman's rank correlation with WordSim-353 and MEN, and the accuracy on Google's analogies.
 
     Args:
         table: Unit vectors (V, width).

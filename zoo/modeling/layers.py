@@ -12,7 +12,7 @@ from keras import layers, ops
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation with the variables, config and results of Keras' layer, computed by TensorFlow's fused kernel.
+    """Keras' batch normalisation, with the same variables, config and results, by TensorFlow's fused kernel.
 
     Never saved: `fused` replaces Keras' layers by it during training only. The fused kernel returns the variance with
     Bessel's correction n/(n-1), which is removed because Keras' moving variance does not have it.
@@ -81,8 +81,8 @@ def fused(model: keras.Model) -> Iterator[int]:
 class InstanceNormalization(layers.GroupNormalization):
     """`GroupNormalization(groups=-1)` with the same variables, config and results, in four dimensions (Ulyanov 2016).
 
-    Keras' layer computes means of five-dimensional tensors, which XNNPACK does not support: the replacement kernel is six
-    times as slow. arXiv:1607.08022.
+    Keras' layer computes means of five-dimensional tensors, which XNNPACK does not support: the replacement kernel is
+    six times as slow. arXiv:1607.08022.
     """
 
     def call(self, inputs: Any) -> Any:

@@ -20,7 +20,7 @@ def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
     """Return the inputs of a core model and their features.
 
     Args:
-        columns: Descriptions of the columns; vocabularies, means and standard deviations are those of the training rows.
+        columns: Descriptions of the columns, with vocabularies, means and standard deviations of the training rows.
         embedding: Dimensions of the embedding of a category; 0 is one-hot.
 
     Returns:

@@ -96,8 +96,8 @@ def features(
 ) -> keras.Model:
     """Return the network without its classifier.
 
-    Shapes: image (B, *image_shape) in [0, 255] -> embedding (B, 1280) for level "last"; for "middle" the averages of the
-    fifth stage (B, 112 times the width).
+    Shapes: image (B, *image_shape) in [0, 255] -> embedding (B, 1280) for level "last"; for "middle" the averages of
+    the fifth stage (B, 112 times the width).
     """
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.Rescaling(1 / 128, -127 / 128, name="rescale")(image)  # as in the original training

@@ -1,7 +1,7 @@
 """Paired image to image translation by a conditional generative adversarial network.
 
-Reference: Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004: a U-Net generator, a PatchGAN discriminator conditioned on the
-input image, and an L1 loss with weight 100.
+Reference: Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004: a U-Net generator, a PatchGAN discriminator conditioned on
+the input image, and an L1 loss with weight 100.
 Train:     python -m zoo.train pix2pix
 """
 

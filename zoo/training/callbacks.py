@@ -51,8 +51,8 @@ class StopOnNaN(keras.callbacks.Callback):
                     else "there is no checkpoint, because no epoch was finished"
                 )
                 raise ZooError(
-                    f"{name} became {float(np.mean(value))} at step {batch + 1} of epoch {self.epoch + 1}; {checkpoint}. "
-                    "Try a lower --learning-rate or --set recipe.clip_norm=1"
+                    f"{name} became {float(np.mean(value))} at step {batch + 1} of epoch {self.epoch + 1}; "
+                    f"{checkpoint}. Try a lower --learning-rate or --set recipe.clip_norm=1"
                 )
 
 

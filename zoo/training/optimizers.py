@@ -74,7 +74,7 @@ class _FusedAdam:
     """Computes Adam's update in one TensorFlow kernel instead of fourteen: same variables, same result."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update `variable` and its moments in place; for sparse gradients and several replicas Keras' own update runs."""
+        """Update `variable` and its moments in place; Keras updates for sparse gradients and several replicas."""
         if self.amsgrad or isinstance(gradient, tf.IndexedSlices) or tf.distribute.has_strategy():
             super().update_step(gradient, variable, learning_rate)
             return
@@ -111,9 +111,9 @@ class AdamW(_FusedAdam, keras.optimizers.AdamW):
 class Muon(keras.optimizers.Muon):
     """Keras' Muon, extended to convolution kernels as matrices of shape (height * width * in, out).
 
-    Reference: Jordan 2024, https://kellerjordan.github.io/posts/muon (convolutions); Liu 2025, arXiv:2502.16982 (updates
-    scaled to the size of Adam's, so that learning rates for Adam apply). Matrices with fewer than 8 rows or columns,
-    biases, embeddings and logits are updated by Adam.
+    Reference: Jordan 2024, https://kellerjordan.github.io/posts/muon (convolutions); Liu 2025, arXiv:2502.16982
+    (updates scaled to the size of Adam's, so that learning rates for Adam apply). Matrices with fewer than 8 rows or
+    columns, biases, embeddings and logits are updated by Adam.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
