@@ -1,4 +1,4 @@
-"""Transfer learning for photographs: four cases by size and similarity of the data (CS231n, "Transfer Learning")."""
+"""Transfer learning for photographs: four cases by size and similarity of the data."""
 
 from __future__ import annotations
 
