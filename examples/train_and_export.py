@@ -15,7 +15,7 @@ options = parser.parse_args()
 
 summary = train.run(
     "fashion_mnist",
-    asked={"filters": [8, 16], "depths": [1, 1]},  # arguments of the builder, as in zoo.build
+    model_arguments={"filters": [8, 16], "depths": [1, 1]},  # arguments of the builder, as in zoo.build
     settings={"recipe.epochs": options.epochs, "recipe.batch_size": 64},  # as --set on the command line
     data_dir=options.data_dir,
     out=options.out,

@@ -1,4 +1,4 @@
-"""A Keras 3 / TensorFlow model zoo whose models are proven after export.
+"""A Keras 3 / TensorFlow model zoo whose exported models are verified against the live model.
 
     import zoo
     zoo.list_models()
@@ -6,7 +6,7 @@
     from zoo import fashion_mnist            # the builder itself
     from zoo import Card, Recipe, register   # for models of your own; the task classes are in `zoo.tasks`
 
-Importing `zoo` and listing import no TensorFlow.
+Importing `zoo` and listing models do not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
 
 from typing import TYPE_CHECKING, Any
 
-import export as _export  # noqa: F401  (sets what TensorFlow reads when it is imported: log level, oneDNN)
+import export as _export  # noqa: F401  (sets variables that TensorFlow reads on import: log level, oneDNN)
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Weights
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Card", "Recipe", "Weights", "build", "get_spec", "list_models", "register"]
-MOVED_MODULES = {  # where Keras classes were -> where they are: bundles and .keras files of before name the former
+MOVED_MODULES = {  # former module of Keras classes -> present one: older bundles and .keras files name the former
     "zoo.backbones.hub": "zoo.modeling.backbones",
     "zoo.layers": "zoo.modeling.layers",
     "zoo.losses": "zoo.modeling.losses",
@@ -45,15 +45,22 @@ def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Mode
 
     Args:
         name: One of `list_models()`.
-        weights: None for fresh weights, "default" for ours, or the path of a run, a bundle or a weights file.
-        **arguments: Of the model's builder, such as `api="subclassed"`.
+        weights: None for random initial weights, the name of published weights such as "default" or "imagenet", or the
+            path of a run, a bundle or a weights file.
+        **arguments: Arguments of the model's builder, such as `api="subclassed"`.
 
     Returns:
         A built `keras.Model`.
 
     Raises:
-        UsageError: Unknown model, argument or weights, with the nearest names.
-        MissingError: The weights are not there, or do not fit.
+        UsageError: Unknown model, argument or weights; the message names the closest matches.
+        MissingError: The weights are not available.
+        ZooError: The weights do not match the arguments.
+
+    Example:
+        >>> model = build("mnist", units=(16,))
+        >>> model.output_shape
+        (None, 10)
     """
     from zoo.core import registry
 
@@ -61,9 +68,9 @@ def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Mode
     arguments = registry.check_arguments(name, arguments)
     if weights is None:
         return builder(**arguments)
-    from zoo import weights as room
+    from zoo import weights as trained_weights
 
-    return room.build_with_weights(name, weights, arguments)
+    return trained_weights.build_with_weights(name, weights, arguments)
 
 
 def __getattr__(name: str) -> Any:

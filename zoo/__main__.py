@@ -1,4 +1,4 @@
-"""python -m zoo: the table of models, and every verb as a sub-command. Imports no TensorFlow by itself."""
+"""python -m zoo: the table of models, with every command as a sub-command. Does not import TensorFlow itself."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from commandline.console import Console
 from zoo.core import registry
 
 VERBS = {
-    "train": "Train a model, judge it, export it and prove every artifact.",
-    "evaluate": "Judge the best weights of a run on the test split.",
-    "predict": "Ask the model of a run or a bundle about files or texts.",
-    "sample": "Make something new with the model of a run or a bundle.",
-    "stylize": "Paint a photograph in the style of a picture, by optimising its pixels.",
-    "compare": "Lay runs side by side: settings that differ, curves, metrics.",
-    "export": "Export a run again and prove every artifact.",
+    "train": "Train a model, evaluate it, export it and verify every artifact.",
+    "evaluate": "Evaluate the best weights of a run on the test split.",
+    "predict": "Predict on files or texts with the model of a run or a bundle.",
+    "sample": "Generate text or images with the model of a run or a bundle.",
+    "stylize": "Transfer the style of an image to a photograph, by optimising its pixels.",
+    "compare": "Compare runs side by side: settings that differ, curves, metrics.",
+    "export": "Export a run again and verify every artifact.",
     "info": "Show the card of a model.",
 }
 
 
 class Verbs(click.Group):
-    """Sub-commands that are imported when they are named: one file per verb."""
+    """Sub-commands that are imported when they are used: one file per command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of use."""
+        """Return the commands in the order of a typical workflow."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a verb."""
+        """Import a command."""
         return importlib.import_module(f"zoo.{name}").main if name in VERBS else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Take a name with wildcards as `--match`."""
-        words = [w for i, w in enumerate(args) if set(w) & set("*?[") and (i == 0 or args[i - 1] != "--match")]
-        if words and not set(args) & set(VERBS):
-            args = [w for w in args if w not in words] + ["--match", words[0]]
+        """Treat a positional name with wildcards as the value of `--match`."""
+        patterns = [a for i, a in enumerate(args) if set(a) & set("*?[") and (i == 0 or args[i - 1] != "--match")]
+        if patterns and not set(args) & set(VERBS):
+            args = [a for a in args if a not in patterns] + ["--match", patterns[0]]
         return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Answer a mistyped verb with the nearest ones."""
+        """Raise UsageError with the closest matches for an unknown command."""
         if args and args[0] not in VERBS:
             from zoo.core.errors import unknown
 
@@ -52,7 +52,7 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing them."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
@@ -60,14 +60,14 @@ class Verbs(click.Group):
 @click.group("zoo", cls=Verbs, invoke_without_command=True)
 @click.option("--markdown", is_flag=True, help="Print the table of models that the README holds (imports TensorFlow).")
 @click.option("--task", help='Only models of a task, such as "classification" or "text classification".')
-@click.option("--pretrained", is_flag=True, help="Only models that have trained weights.")
+@click.option("--pretrained", is_flag=True, help="Only models with trained weights.")
 @click.option("--match", default="*", show_default=True, metavar="PATTERN", help='Only names such as "*flow*".')
 @click.pass_context
 @shell.common_options
 def main_command(
     ctx: click.Context, markdown: bool, task: str | None, pretrained: bool, match: str, console: Console
 ) -> None:
-    """Models that are proven after export. Without a command: the table of models."""
+    """Models that are verified after export. Without a command, the models are listed."""
     if ctx.invoked_subcommand is not None:
         return
     every = registry.entries()
@@ -81,8 +81,8 @@ def main_command(
     rows = [{key: getattr(e, key) for key in keys} | {"weights": list(e.weights)} for e in entries]
     if not console.json:
         lines = [(e.name, e.task_words, e.headline, e.weights[0] if e.weights else "") for e in entries]
-        console.lines(("model", "what it is", "figure", "weights"), lines)
-        console.say("next: python -m zoo info NAME" if lines else "no model is like that; python -m zoo lists all")
+        console.lines(("model", "task", "metric", "weights"), lines)
+        console.say("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")
     console.result(rows)
 
 

@@ -1,4 +1,4 @@
-"""python -m zoo compare RUN RUN...: settings that differ, curves in one picture, metrics side by side."""
+"""python -m zoo compare RUN RUN...: settings that differ, validation curves in one figure, metrics side by side."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
 
     Args:
         paths: At least two run folders.
-        out: Where to draw their curves (PNG), or None.
+        out: File for the figure of their curves (PNG), or None.
 
     Returns:
-        {"settings": {name: [one value a run]} where they differ, "metrics": {name: [one value a run, or None]}}.
+        {"runs": paths, "settings": {name: [one value per run]} of the settings that differ, "metrics": {name: [one
+        value per run, None if the run does not have the metric]}}.
 
     Raises:
-        UsageError: Fewer than two, or one is no run folder.
-        MissingError: A picture was asked for, and a run has not finished an epoch.
+        UsageError: Fewer than two paths, or one of them is not a run folder.
+        MissingError: `out` is given and a run has not finished an epoch.
+
+    Example:
+        >>> comparison = run(["runs/digits", "runs/digits-sgd"])
+        >>> comparison["settings"]["recipe.optimizer"]
+        ['adam', 'sgd']
     """
-    from zoo.core.run_folder import Run, flat
+    from zoo.core.run_folder import Run, flatten
 
     if len(paths) < 2:
         raise UsageError("name at least two runs to compare")
     runs = [Run.open(p) for p in paths]
-    configs = [flat({k: r.read("config.json").get(k) for k in SETTINGS}) for r in runs]
+    configs = [flatten({k: r.read("config.json").get(k) for k in SETTINGS}) for r in runs]
     keys = sorted(set().union(*configs))
     settings = {k: [c.get(k) for c in configs] for k in keys if len({str(c.get(k)) for c in configs}) > 1}
     metrics = [_metrics(r) for r in runs]
@@ -45,7 +51,7 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
         histories = {str(p): r.history() for p, r in zip(paths, runs, strict=True)}
         empty = [p for p, rows in histories.items() if not rows]
         if empty:
-            raise MissingError(f"{empty[0]} has not finished an epoch: there is no curve to draw")
+            raise MissingError(f"{empty[0]} has not finished an epoch: there is no curve to plot")
         plots.save(plots.compared(histories), Path(out))
     return {
         "runs": [str(p) for p in paths],
@@ -64,16 +70,16 @@ def _metrics(run: Any) -> dict[str, float]:
 @click.command("compare")
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path())
 @click.option(
-    "-o", "--out", type=click.Path(), default="comparison.png", show_default=True, help="Picture of the curves."
+    "-o", "--out", type=click.Path(), default="comparison.png", show_default=True, help="Figure of the curves."
 )
 @shell.common_options
 def main(runs: tuple[str, ...], out: str, console: Console) -> None:
-    """Lay runs side by side: the settings that differ, their validation curves in one picture, their metrics."""
-    found = run(runs, out=out)
-    console.table("settings that differ", ["", *runs], [(k, *map(str, v)) for k, v in found["settings"].items()])
-    console.table("test metrics", ["", *runs], [(k, *v) for k, v in found["metrics"].items()])
+    """Compare runs side by side: settings that differ, validation curves in one figure, metrics."""
+    comparison = run(runs, out=out)
+    console.table("settings that differ", ["", *runs], [(k, *map(str, v)) for k, v in comparison["settings"].items()])
+    console.table("test metrics", ["", *runs], [(k, *v) for k, v in comparison["metrics"].items()])
     console.say(f"written: {out}")
-    console.result(found)
+    console.result(comparison)
 
 
 if __name__ == "__main__":

@@ -21,27 +21,33 @@ if TYPE_CHECKING:
     from zoo.core.task import Evaluation
 
 
-READABLE = 20  # classes whose confusion matrix a terminal can show
+MAX_TABLE_CLASSES = 20  # a larger confusion matrix does not fit a terminal
 
 
 def run(
     path: str | Path, *, split: str = "test", dataset: Dataset | None = None, console: Console | None = None
 ) -> dict[str, Any]:
-    """Judge a run's best weights on a split; writes evaluation.json and figures/ for the test split.
+    """Evaluate a run's best weights on a split; for the test split, write evaluation.json and figures/.
 
     Args:
         path: The run folder.
         split: "test", "validation" or "train".
-        dataset: The run's data, if the caller holds it; else it is loaded again.
-        console: Where to speak.
+        dataset: The run's dataset; loaded again if None.
+        console: Receives progress and tables; None prints nothing.
 
     Returns:
-        {"metrics": scalars, "split", "examples", and what else the task's metrics give, per class and so on}.
+        {"metrics": scalar metrics, "split", "examples", "model", "data", "source"} and the task's other metrics, such
+        as "per_class" and "confusion_matrix".
 
     Raises:
-        UsageError: It is no run folder.
+        UsageError: The path is not a run folder.
         MissingError: No epoch was finished.
-        pipelines.DataError: The data is not to be had.
+        pipelines.DataError: The data is not available.
+
+    Example:
+        >>> result = run("runs/digits", split="validation")
+        >>> result["split"], "accuracy" in result["metrics"]
+        ('validation', True)
     """
     from zoo.core import environment
 
@@ -53,7 +59,7 @@ def run(
     plan = folder.plan()
     model = folder.model()
     dataset = dataset or plan.load_data()
-    evaluation = judge(plan, model, dataset, split)
+    evaluation = evaluate_split(plan, model, dataset, split)
     metrics = evaluation.metrics
     scalars = dict(first_metrics(metrics))
     result = {
@@ -67,15 +73,15 @@ def run(
     }
     if split == "test":
         folder.write("evaluation.json", result)
-        _draw(folder, plan, evaluation)
+        _save_figures(folder, plan, evaluation)
     _show(console, folder.path, result)
     return result
 
 
-def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
-    """Return what a model says about a split, with the metrics of its task.
+def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
+    """Return the outputs of a model for a split, with the metrics of its task.
 
-    Of a task that serves several models all are asked: their inputs and outputs are put together.
+    If the task serves several models, all of them are called, and their inputs and outputs are merged.
     """
     from zoo.evaluation import outputs
 
@@ -83,11 +89,11 @@ def judge(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evalu
     evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
-    contract = outputs.joined(contracts)
+    contract = outputs.merge_contracts(contracts)
     return plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
 
 
-def _draw(folder: Any, plan: Any, evaluation: Any) -> None:
+def _save_figures(folder: Any, plan: Any, evaluation: Any) -> None:
     from zoo.evaluation import plots
 
     history, data = folder.history(), evaluation.info.name
@@ -107,7 +113,7 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
             columns = list(dict.fromkeys(c for m in members.values() for c in m))
             rows = [(name, *(m.get(c) for c in columns)) for name, m in members.items()]
             console.table(group.replace("_", " "), ["", *columns], rows)
-        elif group == "most_confused" and len(result["confusion_matrix"]) > READABLE:
+        elif group == "most_confused" and len(result["confusion_matrix"]) > MAX_TABLE_CLASSES:
             rows = [(pair["true"], pair["predicted"], pair["count"]) for pair in members]
             console.table("most confused", ["true", "predicted", "count"], rows)
         elif group == "thresholds":
@@ -117,7 +123,7 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
         elif group in ("errors", "remarks"):
             for sentence in members:
                 console.say(sentence)
-        elif group == "confusion_matrix" and len(members) <= READABLE:
+        elif group == "confusion_matrix" and len(members) <= MAX_TABLE_CLASSES:
             names = list(result.get("per_class", range(len(members))))
             rows = [(name, *map(str, row)) for name, row in zip(names, members, strict=True)]
             console.table("confusion matrix (rows: true)", ["", *(str(n)[:6] for n in names)], rows)
@@ -131,7 +137,7 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
 @click.option("--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True)
 @shell.common_options
 def main(run_folder: str, split: str, console: Console) -> None:
-    """Judge the best weights of RUN: metrics, confusion matrix, precision and recall of each class."""
+    """Evaluate the best weights of RUN: metrics, confusion matrix, precision and recall of each class."""
     console.result(run(run_folder, split=split, console=console))
 
 

@@ -1,4 +1,4 @@
-"""python -m zoo.export RUN: write every artifact of a run again, and prove them."""
+"""python -m zoo.export RUN: write every artifact of a run again and verify them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.core.plan import Plan
     from zoo.core.run_folder import Run
 
-CALIBRATION = 256  # examples of the training split that the ranges of int8 are measured on
+CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
 GOLDEN = 32  # real examples of the test split among the golden inputs
 
 
@@ -32,23 +32,27 @@ def run(
     dataset: Dataset | None = None,
     console: Console | None = None,
 ) -> list[dict[str, Any]]:
-    """Export a run's best weights as proven bundles.
+    """Export a run's best weights as verified bundles.
 
     Args:
         path: The run folder.
-        out: Folder of the bundle; by default RUN/bundle. A task that serves several models gets OUT-SUFFIX for each.
-        quantize: Coarser TFLite files to write too: "float16", "dynamic", "int8". int8 is calibrated on the training
-            split, and each is judged by the task's first metric on the test split.
-        max_drop: How much of that metric they may lose.
-        dataset: The run's data, if the caller holds it; else it is loaded again.
-        console: Where to speak.
+        out: Folder of the bundle; by default RUN/bundle. If the task serves several models, each gets OUT-SUFFIX.
+        quantize: Quantised TFLite files to write as well: "float16", "dynamic", "int8". int8 is calibrated on the
+            training split, and each file is evaluated by the task's first metric on the test split.
+        max_drop: Largest allowed drop of that metric.
+        dataset: The run's dataset; loaded again if None.
+        console: Receives progress; None prints nothing.
 
     Returns:
-        For each bundle: path, verdict, and a row for each artifact and runtime.
+        For each bundle: path, verdict, and a row per artifact and runtime.
 
     Raises:
-        UsageError: It is no run folder, or the bundle exists.
-        export.ExportError: An artifact failed its proof; the bundle is kept beside, marked.
+        UsageError: The path is not a run folder, or the bundle exists.
+        export.ExportError: The verification of an artifact failed; the bundle is kept with a suffix such as ".failed".
+
+    Example:
+        >>> [bundle["verdict"] for bundle in run("runs/digits", out="bundle")]
+        ['pass']
     """
     from zoo.core import environment
 
@@ -63,7 +67,7 @@ def run(
     dataset = dataset or plan.load_data()
     info = dataset.info
     every = plan.task.served(model)
-    out = Path(out) if out is not None else _free(folder.path / "bundle", every)
+    out = Path(out) if out is not None else _unused_path(folder.path / "bundle", every)
     test = plan.feed(dataset, "test")
     bundles = []
     for suffix, served in every.items():
@@ -76,7 +80,7 @@ def run(
             samples=inference.samples(contract["serving_default"], test, GOLDEN),
             card=_card(folder, plan, suffix),
             assets=plan.task.bundle_assets(info),
-            **(_coarser(plan, dataset, contract, quantize) | {"max_drop": max_drop} if quantize else {}),
+            **(_quantization(plan, dataset, contract, quantize) | {"max_drop": max_drop} if quantize else {}),
             metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.say,
         )
@@ -86,18 +90,18 @@ def run(
     return bundles
 
 
-def _coarser(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
-    """Return what quantised files need: training examples to calibrate on, test examples to judge by."""
+def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
     from export.proof.evaluation import Evaluation
     from zoo.evaluation import outputs as inference
 
     endpoint, info = contract["serving_default"], dataset.info
-    judged = inference.collect(endpoint, plan.feed(dataset, "test"), info)
+    test = inference.collect(endpoint, plan.feed(dataset, "test"), info)
     return {
         "quantize": tuple(quantize),
         "calibration": inference.samples(endpoint, plan.feed(dataset, "train"), CALIBRATION, shuffled=True),
         "evaluation": Evaluation(
-            judged.inputs, judged.truth, lambda outputs, truth: plan.task.metrics(outputs, truth, info)
+            test.inputs, test.truth, lambda outputs, truth: plan.task.metrics(outputs, truth, info)
         ),
     }
 
@@ -106,8 +110,8 @@ def _target(out: Path, suffix: str) -> Path:
     return out.with_name(f"{out.name}-{suffix}") if suffix else out
 
 
-def _free(path: Path, suffixes: Iterable[str]) -> Path:
-    """Return `path`, or the first of path-2, path-3, ... that is not there: an earlier bundle stays as it is."""
+def _unused_path(path: Path, suffixes: Iterable[str]) -> Path:
+    """Return `path`, or the first of path-2, path-3, ... that does not exist: no bundle is overwritten."""
     candidates = (path if i == 1 else path.with_name(f"{path.name}-{i}") for i in range(1, 10_000))
     return next(p for p in candidates if not any(_target(p, suffix).exists() for suffix in suffixes))
 
@@ -136,7 +140,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
 
 
 def summary(row: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
-    """Return what a person wants of a row of the certificate: state, largest difference, size."""
+    """Return the summary of a row of the certificate: state, largest difference, size."""
     outputs = [o for e in row.get("endpoints", {}).values() for o in e.get("outputs", {}).values()]
     path = bundle / row["artifact"]
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
@@ -173,10 +177,10 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 @click.argument("run_folder", metavar="RUN", type=click.Path())
 @click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle, RUN/bundle-2, ...]")
 @quantize_option
-@click.option("--max-drop", default=0.01, show_default=True, help="How much of the metric a quantised file may lose.")
+@click.option("--max-drop", default=0.01, show_default=True, help="Largest metric drop of a quantised file.")
 @shell.common_options
 def main(run_folder: str, out: str | None, quantize: tuple[str, ...], max_drop: float, console: Console) -> None:
-    """Export the best weights of RUN again, in every format, and prove every artifact."""
+    """Export the best weights of RUN again, in every format, and verify every artifact."""
     bundles = run(run_folder, out=out, quantize=quantize, max_drop=max_drop, console=console)
     for bundle in bundles:
         show(console, bundle)

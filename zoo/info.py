@@ -19,7 +19,7 @@ def run(name: str) -> dict[str, Any]:
     """Return the card of a model as a JSON-able dictionary.
 
     Raises:
-        UsageError: There is no such model; the nearest names are told.
+        UsageError: Unknown model; the message names the closest matches.
     """
     entry, spec = registry.get_entry(name), registry.get_spec(name)
     model = registry.get_builder(name)()
@@ -29,11 +29,11 @@ def run(name: str) -> dict[str, Any]:
         "summary": entry.summary,
         "task": spec.task.title,
         "data": spec.data,
-        "inputs": _of_served(spec.task, model, "input"),
-        "outputs": _of_served(spec.task, model, "output"),
+        "inputs": _signature(spec.task, model, "input"),
+        "outputs": _signature(spec.task, model, "output"),
         "parameters": model.count_params(),
         "arguments": {o.name: list(o.choices) or o.default for o in entry.options},
-        "recipes": {k: _changed(r) for k, r in spec.recipes.items()},
+        "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
         "command": card.command or f"python -m zoo.train {name}",
@@ -46,46 +46,46 @@ def run(name: str) -> dict[str, Any]:
     }
 
 
-def _of_served(task: BaseTask, model: Any, side: str) -> dict[str, str]:
-    """Return dtype and shape of each input or output, named as in the artifacts, of every model that is exported."""
-    found = {}
+def _signature(task: BaseTask, model: Any, side: str) -> dict[str, str]:
+    """Return dtype and shape of each input or output of every exported model, by the names used in the artifacts."""
+    signature = {}
     for suffix, served in task.served(model).items():
         names = [task.output] if side == "output" and task.output else getattr(served, f"{side}_names", ())
         shapes = _shapes(getattr(served, side), names)
-        found |= {f"{suffix}: {name}" if suffix else name: shape for name, shape in shapes.items()}
-    return found
+        signature |= {f"{suffix}: {name}" if suffix else name: shape for name, shape in shapes.items()}
+    return signature
 
 
 def _shapes(tensors: Any, names: Sequence[str] = ()) -> dict[str, str]:
-    """Return dtype and shape by name: keys of a structure, else `names`, else the names of the tensors."""
+    """Return dtype and shape by name: the keys of a structure, else `names`, else the names of the tensors."""
     import keras
 
     paths = keras.tree.flatten_with_path(tensors)
-    named = {}
+    by_name = {}
     for i, (path, tensor) in enumerate(paths):
         key = "/".join(map(str, path)) if path and isinstance(path[0], str) else ""
-        named[key or (names[i] if len(names) == len(paths) else tensor.name)] = tensor
-    return {k: f"{t.dtype} {tuple(t.shape)}".replace("None", "B", 1) for k, t in named.items()}
+        by_name[key or (names[i] if len(names) == len(paths) else tensor.name)] = tensor
+    return {k: f"{t.dtype} {tuple(t.shape)}".replace("None", "B", 1) for k, t in by_name.items()}
 
 
-def _changed(recipe: Recipe) -> dict[str, Any]:
-    """Return the fields of a recipe that differ from the defaults, and the four that everyone asks for."""
-    shown = {"epochs", "batch_size", "learning_rate", "optimizer"}
+def _main_fields(recipe: Recipe) -> dict[str, Any]:
+    """Return the four main fields of a recipe and all fields that differ from their defaults."""
+    main = {"epochs", "batch_size", "learning_rate", "optimizer"}
     return {
         f.name: getattr(recipe, f.name)
         for f in dataclasses.fields(recipe)
-        if f.name in shown or getattr(recipe, f.name) != getattr(Recipe(), f.name)
+        if f.name in main or getattr(recipe, f.name) != getattr(Recipe(), f.name)
     }
 
 
 def test_data(name: str) -> str:
-    """Return the data that the figures of a model's card were measured on; empty where it has none."""
+    """Return the data on which the metrics of a model's card were measured; empty if the card has none."""
     spec = registry.get_spec(name)
     return (spec.card.test_data or spec.data) if spec.card.expect else ""
 
 
 def shipped_weights(name: str) -> str:
-    """Return which trained weights a model has, in words: those in the package, and those that are downloaded."""
+    """Return which trained weights a model has, as text: shipped in the package, or downloaded."""
     weights = registry.get_spec(name).weights
     shipped = ["shipped"] if "default" in weights and weights["default"].fetch is None else []
     downloaded = [f"{key}, downloaded" for key, value in weights.items() if value.fetch is not None]
@@ -93,7 +93,7 @@ def shipped_weights(name: str) -> str:
 
 
 def markdown_table() -> str:
-    """Return the table of models that the README holds; a test compares them."""
+    """Return the table of models of the README; a test compares the two."""
     lines = ["| model | task | headline metric | measured on | weights |", "|---|---|---|---|---|"]
     for name in registry.list_models():
         spec = registry.get_spec(name)
@@ -103,12 +103,12 @@ def markdown_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _plain(value: Any) -> str:
-    """Return a value as a person types it: `epochs=12 batch_size=512`, `32, 64`."""
+def _format(value: Any) -> str:
+    """Return a value in command-line notation: `epochs=12 batch_size=512`, `32, 64`."""
     if isinstance(value, Mapping):
-        return " ".join(f"{k}={_plain(v).replace(', ', ',')}" for k, v in value.items())
+        return " ".join(f"{k}={_format(v).replace(', ', ',')}" for k, v in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(f"[{_plain(v)}]" if isinstance(v, Mapping | list | tuple) else str(v) for v in value)
+        return ", ".join(f"[{_format(v)}]" if isinstance(v, Mapping | list | tuple) else str(v) for v in value)
     return str(value)
 
 
@@ -116,13 +116,13 @@ def _plain(value: Any) -> str:
 @click.argument("name")
 @shell.common_options
 def main(name: str, console: Console) -> None:
-    """Show the card of model NAME: task, data, shapes, parameters, recipes, the figure to expect."""
+    """Show the card of model NAME: task, data, shapes, parameters, recipes, expected metrics."""
     card = run(name)
     if not console.json:
         rows = []
         for key, value in card.items():
             if isinstance(value, dict):
-                value = "\n".join(f"{k}: {_plain(v)}" for k, v in value.items())
+                value = "\n".join(f"{k}: {_format(v)}" for k, v in value.items())
             elif isinstance(value, list):
                 value = ", ".join(value)
             elif key == "parameters":

@@ -1,4 +1,4 @@
-"""python -m zoo.predict RUN_OR_BUNDLE INPUT...: ask a model about files, folders or texts."""
+"""python -m zoo.predict RUN_OR_BUNDLE INPUT...: predict on files, folders of files or texts."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Info
 
-IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 
-class Answers(NamedTuple):
-    """What came of some questions.
+class PredictionResult(NamedTuple):
+    """The predictions for some inputs.
 
     Attributes:
-        rows: Of all answers.
-        problems: A sentence for each input that could not be read.
-        pictures: uint8 (H, W, 1 or 3) by question, of a task whose answers are pictures.
+        rows: Table rows of all predictions.
+        problems: An error message for each input that could not be read.
+        images: uint8 (H, W, 1 or 3) by input, for tasks that predict images.
     """
 
     rows: list[dict[str, Any]]
     problems: list[str]
-    pictures: dict[str, np.ndarray]
+    images: dict[str, np.ndarray]
 
 
 def run(
@@ -46,23 +46,28 @@ def run(
     category_names: str | Path | None = None,
     direction: str | None = None,
     console: Console | None = None,
-) -> Answers:
-    """Ask a model of a run or a bundle about each input.
+) -> PredictionResult:
+    """Predict on each input with the model of a run or a bundle.
 
     Args:
-        source: A run folder or a bundle.
-        inputs: Files or folders of files for a task that takes images; texts for one that takes texts.
-        top_k: How many answers, where answers are ranked.
-        category_names: JSON file {class: name for people}; classes that it leaves out keep theirs.
-        direction: "a2b" or "b2a" of a model that goes both ways; None is a2b, or what the bundle does.
-        console: Where to speak.
+        source: A run folder, a bundle, or the name of a model with shipped weights.
+        inputs: Files or folders of files for a task on images; texts for a task on texts.
+        top_k: Number of ranked predictions per input.
+        category_names: JSON file {class: display name}; other classes keep their names.
+        direction: "a2b" or "b2a" for a model that translates in both directions; None is a2b, or that of the bundle.
+        console: Receives the predictions as text; None prints nothing.
 
     Returns:
-        The answers.
+        The predictions, and an error message for each input that could not be read.
 
     Raises:
-        UsageError: Neither a run nor a bundle, nothing to ask about, or no such direction.
-        MissingError: The task cannot predict.
+        UsageError: `source` is neither a run nor a bundle, there are no inputs, or the direction does not exist.
+        MissingError: The task does not support prediction.
+
+    Example:
+        >>> result = run("fashion_mnist", ["garment.png"], top_k=1)
+        >>> result.rows[0]["label"]
+        'Trouser'
     """
     from zoo.core import environment
 
@@ -73,40 +78,40 @@ def run(
     opened = predictor.open_source(Path(source), served=direction)
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:
-        info = renamed(info, Path(category_names))
+        info = with_category_names(info, Path(category_names))
     if not task.accepts:
         raise MissingError(
-            f"a model for {task.title} does not answer questions about one input; try python -m zoo.sample"
+            f"models for {task.title} do not support prediction on single inputs; try python -m zoo.sample"
         )
-    questions = list(expand(inputs)) if task.accepts == "images" else list(inputs)
-    if not questions:
-        raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "nothing to predict: name a file")
-    rows, problems, pictures = [], [], {}
-    for question in questions:
+    arguments = list(expand(inputs)) if task.accepts == "images" else list(inputs)
+    if not arguments:
+        raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "no inputs: name a file")
+    rows, problems, images = [], [], {}
+    for argument in arguments:
         try:
-            parsed = task.parse(question, endpoint, info)
+            parsed = task.parse(argument, endpoint, info)
         except Exception as e:
             if getattr(e, "exit_code", None) is None:
                 raise
             problems.append(str(e))
             continue
         outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
-        shown = task.explain(question, parsed, outputs, opened.call, info, top_k)
-        console.say(question)
-        for line in shown.lines:
+        prediction = task.explain(argument, parsed, outputs, opened.call, info, top_k)
+        console.say(argument)
+        for line in prediction.lines:
             console.say(f"  {line}")
-        rows.extend(dict(row) for row in shown.rows)
-        if shown.image is not None:
-            pictures[question] = shown.image
-    return Answers(rows, problems, pictures)
+        rows.extend(dict(row) for row in prediction.rows)
+        if prediction.image is not None:
+            images[argument] = prediction.image
+    return PredictionResult(rows, problems, images)
 
 
-def renamed(info: Info, path: Path) -> Info:
-    """Return what is known of the data, with the class names that a JSON file {class: name} gives.
+def with_category_names(info: Info, path: Path) -> Info:
+    """Return the dataset info with the class names of a JSON file {class: name}.
 
     Raises:
-        MissingError: There is no such file.
-        UsageError: It is no such JSON, or names none of the classes.
+        MissingError: The file does not exist.
+        UsageError: The file is not JSON of this form, or names none of the classes.
     """
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
@@ -117,17 +122,17 @@ def renamed(info: Info, path: Path) -> Info:
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise UsageError(f'{path} is not a JSON object of names, such as {{"21": "fire lily"}}')
     if not set(names) & set(info.class_names or ()):
-        known = ", ".join((info.class_names or ())[:3])
-        raise UsageError(f"{path} names none of the classes of this model, which are {known}, ...")
+        classes = ", ".join((info.class_names or ())[:3])
+        raise UsageError(f"{path} names none of the classes of this model, which are {classes}, ...")
     return dataclasses.replace(info, class_names=tuple(names.get(name, name) for name in info.class_names))
 
 
 def expand(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield files; a folder stands for the image files in it and below, in order."""
+    """Yield files; a folder is replaced by the image files in it and its sub-folders, sorted."""
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            yield from (str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_ENDINGS)
+            yield from (str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES)
         else:
             yield argument
 
@@ -135,10 +140,10 @@ def expand(arguments: Sequence[str]) -> Iterator[str]:
 @click.command("predict")
 @click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Answers per input.")
-@click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "name for people"}.')
-@click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="Of a model that goes both ways.")
-@click.option("-o", "--out", type=click.Path(), help="A CSV file for the rows (- is standard output), or a picture.")
+@click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Predictions per input.")
+@click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "display name"}.')
+@click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models that translate in both directions.")
+@click.option("-o", "--out", type=click.Path(), help="CSV file for the rows (- is standard output), or image file.")
 @shell.common_options
 def main(
     source: str,
@@ -149,22 +154,22 @@ def main(
     out: str | None,
     console: Console,
 ) -> None:
-    """Ask the model of a run or a bundle about image files of any size and mode, or folders of them.
+    """Predict on image files of any size and mode, folders of them, or texts, with the model of a run or a bundle.
 
-    The name of a model that ships with weights will do too: python -m zoo.predict fashion_mnist shirt.png.
+    The name of a model with shipped weights is accepted too: python -m zoo.predict fashion_mnist shirt.png.
 
-    A folder gives predictions.csv in the current folder, unless -o names another file. Where answers are pictures, -o
-    may name one: several answers are laid below each other in it.
+    For a folder, predictions.csv is written to the current folder, unless -o names another file. If the model predicts
+    images, -o may name an image file: several images are placed below each other in it.
     """
     if out is None and any(Path(i).is_dir() for i in inputs):
         out = "predictions.csv"
     if out == "-":
         console = Console(quiet=True, json=console.json)
-    rows, problems, pictures = run(
+    rows, problems, images = run(
         source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console
     )
-    if out is not None and Path(out).suffix.lower() in IMAGE_ENDINGS:
-        _write_picture(Path(out), pictures, problems, console)
+    if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
+        _write_images(Path(out), images, problems, console)
     elif out is not None and rows:
         _write_csv(out, rows)
         if out != "-":
@@ -174,13 +179,13 @@ def main(
         raise ZooError("; ".join(problems))
 
 
-def _write_picture(out: Path, pictures: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
+def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
     from zoo.evaluation.images import tile, write
 
-    if not pictures and not problems:
-        raise MissingError(f"the answers of this model are no pictures: {out} would be empty; give -o a .csv file")
-    if pictures:
-        write(out, tile(list(pictures.values()), columns=1))
+    if not images and not problems:
+        raise MissingError(f"this model does not predict images: {out} would be empty; give -o a .csv file")
+    if images:
+        write(out, tile(list(images.values()), columns=1))
         console.say(f"written: {out}")
 
 

@@ -1,4 +1,4 @@
-"""What `predict` and `sample` are pointed at: a run, a bundle or a model with shipped weights, opened in a runtime."""
+"""The model behind `predict` and `sample`: a run, a bundle or a model with shipped weights, opened in a runtime."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 @dataclass(frozen=True)
 class Source:
-    """A model that answers.
+    """An opened model.
 
     Attributes:
-        task: Of the model.
-        info: Of the data that it was trained on.
+        task: Task of the model.
+        info: Info of the dataset that it was trained on.
         contract: Its endpoints.
         call: (endpoint name, inputs by name) -> outputs by name.
     """
@@ -41,17 +41,17 @@ class Source:
 
 
 def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Source:
-    """Open a run, a bundle, or a model of the zoo with the weights that ship with it.
+    """Open a run, a bundle, or a model of the zoo with its shipped weights.
 
     Args:
-        path: The folder; or the model's name, where no folder has that name.
-        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. A
-            run is asked for its own bundle where the runtime needs one.
-        served: Which of the models that the task serves, such as "a2b"; None is the first, or the one of the bundle.
+        path: The folder; or the name of a model, if no folder has that name.
+        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. For
+            a run, the runtimes other than keras use the run's own bundle.
+        served: Which of the task's served models to open, such as "a2b"; None is the first, or the one of the bundle.
 
     Raises:
-        UsageError: Neither a run, a bundle of this zoo nor a model with weights; or it serves no such model.
-        MissingError: A run without a bundle.
+        UsageError: Neither a run, a bundle of this zoo nor a model with weights; or there is no such served model.
+        MissingError: The runtime needs a bundle, and the run has none.
     """
     if not path.exists() and str(path) in registry.list_models():
         return _shipped(str(path), runtime, served)
@@ -74,9 +74,9 @@ def _shipped(name: str, runtime: str | None, served: str | None) -> Source:
     from zoo.core.plan import make_plan
 
     if "default" not in registry.get_spec(name).weights:
-        raise UsageError(f"{name} ships without weights: python -m zoo.train {name}, then name its run folder")
+        raise UsageError(f"{name} has no shipped weights: python -m zoo.train {name}, then use its run folder")
     if runtime not in (None, "keras"):
-        raise UsageError(f"the weights that ship with {name} run in keras; for {runtime}, name a run or a bundle")
+        raise UsageError(f"the shipped weights of {name} run in keras only; for {runtime}, name a run or a bundle")
     info = Info.from_json(weights.description(name)["info"])
     return _live(make_plan(name).task, weights.build_with_weights(name, "default", {}), info, served)
 
@@ -85,27 +85,27 @@ def _live(task: BaseTask, model: keras.Model, info: Info, served: str | None) ->
     from zoo.evaluation import outputs
 
     every = task.served(model)
-    _check(served, every)
+    _check_served(served, every)
     contract = task.contract(every[served or next(iter(every))], info)
     return Source(task, info, contract, outputs.caller(contract))
 
 
-def _check(served: str | None, known: Iterable[str]) -> None:
-    names = [name for name in known if name]
+def _check_served(served: str | None, available: Iterable[str]) -> None:
+    names = [name for name in available if name]
     if served is not None and served not in names:
-        has = f"this is {' and '.join(names)}" if names else "this model goes one way only"
-        raise UsageError(f"{served} is not to be had here: {has}")
+        reason = f"this is {' and '.join(names)}" if names else "this model has one direction only"
+        raise UsageError(f"{served} is not available: {reason}")
 
 
 def _bundle(path: Path, runtime: str, served: str | None) -> Source:
     import export
-    from zoo.evaluation.outputs import typed
+    from zoo.evaluation.outputs import cast_inputs
 
     plan, info = read_bundle(path)
-    _check(served, [zoo_metadata(path)["served"]])
+    _check_served(served, [zoo_metadata(path)["served"]])
     loaded = export.load(path, runtime)
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return loaded[endpoint](**typed(loaded.contract[endpoint], inputs))
+        return loaded[endpoint](**cast_inputs(loaded.contract[endpoint], inputs))
 
     return Source(plan.task, info, loaded.contract, call)

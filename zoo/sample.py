@@ -1,4 +1,4 @@
-"""python -m zoo.sample RUN_OR_BUNDLE: make something new with a model, in any runtime."""
+"""python -m zoo.sample RUN_OR_BUNDLE: generate text or images with a model, in any runtime."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 def run(
     source: str | Path, *, options: dict[str, Any] | None = None, seed: int = 0, runtime: str | None = None
 ) -> Prediction:
-    """Make something new.
+    """Generate text or images.
 
     Args:
         source: A run folder or a bundle.
-        options: Of the task: prompt, length, temperature, top_p, count, interpolate.
-        seed: Of the random choices.
-        runtime: keras (the live model of a run), saved_model, c_api (as TF Serving loads it) or tflite (of
-            a bundle; a run's own bundle for a run).
+        options: Options of the task: prompt, length, temperature, top_p, count, interpolate.
+        seed: Random seed.
+        runtime: keras (the live model of a run), saved_model, c_api (the loader of TF Serving) or tflite; those other
+            than keras use a bundle, for a run its own one.
 
     Returns:
-        Text, rows or an image.
+        The generated text (as lines and rows) or image.
 
     Raises:
-        MissingError: The task makes nothing, or the runtime needs a bundle that is not there.
+        MissingError: The task does not generate, or the runtime needs a bundle and there is none.
+
+    Example:
+        >>> text = run("runs/shakespeare", options={"prompt": "HAMLET:", "length": 40}, seed=1).rows[0]["text"]
+        >>> len(text)
+        40
     """
     from zoo.core import environment
 
@@ -41,21 +46,21 @@ def run(
 
     opened = predictor.open_source(Path(source), runtime)
     if not opened.task.generates:
-        raise MissingError(f"a model for {opened.task.title} makes nothing new; try python -m zoo.predict")
+        raise MissingError(f"models for {opened.task.title} do not generate; try python -m zoo.predict")
     return opened.task.sample(opened.call, opened.contract, options or {}, seed, opened.info)
 
 
 @click.command("sample")
 @click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
-@click.option("--prompt", help="How a text begins.")
-@click.option("--length", type=click.IntRange(1), help="Tokens of a text.")
-@click.option("--temperature", type=click.FloatRange(0), help="0 always takes the likeliest token.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Choose among this much of the probability.")
-@click.option("--count", type=click.IntRange(1), help="How many images.")
-@click.option("--interpolate", is_flag=True, default=None, help="Rows that lead from one image to another.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
-@click.option("--runtime", type=click.Choice(RUNTIMES), help="Where to run it.")
-@click.option("-o", "--out", type=click.Path(), help="Write an image here (PNG).")
+@click.option("--prompt", help="Beginning of the text.")
+@click.option("--length", type=click.IntRange(1), help="Number of tokens to generate.")
+@click.option("--temperature", type=click.FloatRange(0), help="0 always takes the most probable token.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus sampling: total probability.")
+@click.option("--count", type=click.IntRange(1), help="Number of images.")
+@click.option("--interpolate", is_flag=True, default=None, help="Rows of latent interpolation.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Runtime of the model.")
+@click.option("-o", "--out", type=click.Path(), help="Image file to write (PNG).")
 @shell.common_options
 def main(
     source: str,
@@ -70,18 +75,18 @@ def main(
     out: str | None,
     console: Console,
 ) -> None:
-    """Make something new with the model of a run or a bundle: text, or images with -o."""
-    given = {"prompt": prompt, "length": length, "temperature": temperature, "top_p": top_p, "count": count}
-    given["interpolate"] = interpolate or None
-    options = {k: v for k, v in given.items() if v is not None}
-    shown = run(source, options=options, seed=seed, runtime=runtime)
-    for line in shown.lines:
+    """Generate with the model of a run or a bundle: text, or images with -o."""
+    parameters = {"prompt": prompt, "length": length, "temperature": temperature, "top_p": top_p, "count": count}
+    parameters["interpolate"] = interpolate or None
+    options = {k: v for k, v in parameters.items() if v is not None}
+    sample = run(source, options=options, seed=seed, runtime=runtime)
+    for line in sample.lines:
         console.say(line)
-    if shown.image is not None:
+    if sample.image is not None:
         path = Path(out or "samples.png")
-        images.write(path, shown.image)
+        images.write(path, sample.image)
         console.say(f"written: {path}")
-    console.result(list(shown.rows))
+    console.result(list(sample.rows))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from zoo.weights.vgg import CHOICES
 if TYPE_CHECKING:
     import numpy as np
 
-    from zoo.training.neural_style import Painting
+    from zoo.training.neural_style import StyleResult
 
 OPTIMIZERS = ("lbfgs", "adam")
 STARTS = ("content", "noise")
@@ -39,31 +39,37 @@ def run(
     seed: int = 0,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Paint a photograph in the style of a picture.
+    """Transfer the style of an image to a photograph.
 
     Args:
-        content: Image file whose content is kept.
-        style: Image file whose style is taken.
-        out: Image file to write; images on the way go to OUT-strip beside it.
-        steps: Evaluations of loss and gradient.
+        content: Image file that gives the content.
+        style: Image file that gives the style.
+        out: Image file to write; intermediate images are written to OUT-strip in the same folder.
+        steps: Number of evaluations of loss and gradient.
         alpha: Weight of the content loss.
         beta: Weight of the style loss.
-        variation: Weight of the total variation, which smooths.
-        size: Longer side of the result, in pixels; both images are brought to it.
+        variation: Weight of the total variation loss, which smooths.
+        size: Longer side of the result in pixels; both images are resized to it.
         optimizer: "lbfgs" or "adam".
-        start: Begin from the "content" or from "noise".
-        original_colours: Take only the brightness of the result (Gatys 2016, arXiv:1606.05897), colours of the content.
-        features: "vgg19", "vgg16", "hed", or "auto" for the first that can be had.
-        seed: Of the noise.
-        console: Where to speak.
+        start: Initial image: "content" or "noise".
+        original_colours: Keep the colours of the content and take only the luminance of the result (Gatys 2016,
+            arXiv:1606.05897).
+        features: "vgg19", "vgg16", "hed", or "auto" for the first that is available.
+        seed: Random seed of the noise.
+        console: Receives progress; None prints nothing.
 
     Returns:
         JSON-able: out, strip, size, features, seconds, first and last losses.
 
     Raises:
-        UsageError: `out` cannot be written under its name.
-        pipelines.DataError: A file is no image, or the features are not to be had.
-        ZooError: The loss is no longer a number.
+        UsageError: The suffix of `out` is not that of a supported image format.
+        pipelines.DataError: A file is not an image, or the features are not available.
+        ZooError: The loss became NaN or infinite.
+
+    Example:
+        >>> result = run("photo.jpg", "painting.jpg", "stylized.png", steps=2, size=64, features="hed")
+        >>> result["steps"], result["width"]
+        (2, 64)
     """
     from zoo.core import environment
     from zoo.evaluation import images
@@ -79,46 +85,46 @@ def run(
     from zoo.training import neural_style
     from zoo.weights.vgg import load_vgg
 
-    wanted, painted = (images.read(path, size) for path in (content, style))
+    content_image, style_image = (images.read(path, size) for path in (content, style))
     keras.utils.set_random_seed(seed)
     vgg, source = load_vgg(features)
-    loss = perceptual_loss.Objective(vgg, painted, perceptual_loss.Weights(alpha, beta, variation))
-    noise = np.random.default_rng(seed).uniform(0, 255, wanted.shape)
-    began = time.monotonic()
-    with _Progress(console, steps) as tell:
-        objective = neural_style.Objective(loss, wanted)
-        first = noise if start == "noise" else wanted
-        painting = neural_style.paint(objective, first, steps=steps, optimizer=optimizer, tell=tell)
-    seconds = time.monotonic() - began
+    loss = perceptual_loss.Objective(vgg, style_image, perceptual_loss.Weights(alpha, beta, variation))
+    noise = np.random.default_rng(seed).uniform(0, 255, content_image.shape)
+    start_time = time.monotonic()
+    with _Progress(console, steps) as progress:
+        objective = neural_style.Objective(loss, content_image)
+        initial = noise if start == "noise" else content_image
+        result = neural_style.optimize_image(objective, initial, steps=steps, optimizer=optimizer, on_step=progress)
+    seconds = time.monotonic() - start_time
     strip = out.with_name(f"{out.stem}-strip{out.suffix}")
-    _write(out, strip, painting, wanted, original_colours)
-    best = min(painting.losses, key=lambda losses: losses["total"])
-    console.say(f"written: {out}, and {strip} with images on the way")
+    _write(out, strip, result, content_image, original_colours)
+    best = min(result.losses, key=lambda losses: losses["total"])
+    console.say(f"written: {out}, and {strip} with intermediate images")
     return {
         "out": str(out),
         "strip": str(strip),
-        "height": wanted.shape[0],
-        "width": wanted.shape[1],
+        "height": content_image.shape[0],
+        "width": content_image.shape[1],
         "features": source,
-        "steps": len(painting.losses),
+        "steps": len(result.losses),
         "seconds": round(seconds, 1),
-        "first": painting.losses[0],
+        "first": result.losses[0],
         "best": best,
     }
 
 
-def _write(out: Path, strip: Path, painting: Painting, content: np.ndarray, original_colours: bool) -> None:
+def _write(out: Path, strip: Path, result: StyleResult, content: np.ndarray, original_colours: bool) -> None:
     from zoo.evaluation import images
 
-    image, steps = painting.image, painting.strip
+    image, steps = result.image, result.strip
     if original_colours:
-        image, steps = (images.with_colours_of(content, image), [images.with_colours_of(content, s) for s in steps])
+        image, steps = (images.transfer_colours(content, image), [images.transfer_colours(content, s) for s in steps])
     images.write(out, image)
     images.write(strip, images.tile(steps, columns=len(steps)))
 
 
 class _Progress:
-    """A bar with the losses on a terminal, a plain line every tenth of the way elsewhere."""
+    """A progress bar with the losses on a terminal, elsewhere a plain line after every tenth of the steps."""
 
     def __init__(self, console: Console, steps: int) -> None:
         self.console, self.steps, self.bar, self.task = console, steps, None, None
@@ -147,21 +153,23 @@ class _Progress:
 
 @click.command("stylize")
 @click.argument("content", type=click.Path())
-@click.option("--style", required=True, type=click.Path(), help="The picture whose style is taken.")
-@click.option("-o", "--out", default="stylized.png", show_default=True, type=click.Path())
-@click.option("--steps", default=300, show_default=True, type=click.IntRange(1))
+@click.option("--style", required=True, type=click.Path(), help="Image file that gives the style.")
+@click.option("-o", "--out", default="stylized.png", show_default=True, type=click.Path(), help="Image file to write.")
+@click.option("--steps", default=300, show_default=True, type=click.IntRange(1), help="Optimisation steps.")
 @click.option("--alpha", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of the content loss.")
 @click.option("--beta", default=1e4, show_default=True, type=click.FloatRange(0), help="Weight of the style loss.")
-@click.option("--variation", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of smoothness.")
+@click.option(
+    "--variation", default=1.0, show_default=True, type=click.FloatRange(0), help="Weight of the total variation."
+)
 @click.option("--size", default=512, show_default=True, type=click.IntRange(32, 2048), help="Longer side, in pixels.")
-@click.option("--optimizer", default="lbfgs", show_default=True, type=click.Choice(OPTIMIZERS))
-@click.option("--start", default="content", show_default=True, type=click.Choice(STARTS), help="What to begin from.")
-@click.option("--original-colours", is_flag=True, help="Keep the colours of the content.")
+@click.option("--optimizer", default="lbfgs", show_default=True, type=click.Choice(OPTIMIZERS), help="Optimizer.")
+@click.option("--start", default="content", show_default=True, type=click.Choice(STARTS), help="Initial image.")
+@click.option("--original-colours", is_flag=True, help="Keep the colours of the content image.")
 @click.option("--features", default="auto", show_default=True, type=click.Choice(CHOICES), help="The loss network.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
 @shell.common_options
 def main(content: str, style: str, out: str, alpha: float, beta: float, console: Console, **options: Any) -> None:
-    """Paint the photograph CONTENT in the style of a picture, by optimising its pixels (Gatys, Ecker, Bethge 2016)."""
+    """Transfer the style of an image to the photograph CONTENT, by optimising its pixels (Gatys et al. 2016)."""
     if alpha == beta == 0:
         raise UsageError("--alpha and --beta are both zero: there is nothing to optimise")
     result = run(content, style, out, alpha=alpha, beta=beta, console=console, **options)

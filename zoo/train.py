@@ -1,4 +1,4 @@
-"""python -m zoo.train NAME: train, evaluate, export and prove one model of the zoo."""
+"""python -m zoo.train NAME: train, evaluate, export and verify one model of the zoo."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(
     name: str | None,
     *,
     recipe: str = "default",
-    asked: dict[str, Any] | None = None,
+    model_arguments: dict[str, Any] | None = None,
     settings: dict[str, Any] | None = None,
     data_dir: str | None = None,
     cache_dir: str | None = None,
@@ -37,34 +37,39 @@ def run(
     quantize: Sequence[str] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Train a model, judge it on the test split, export it and prove the artifacts.
+    """Train a model, evaluate it on the test split, export it and verify the artifacts.
 
-    The same call with the same `out` takes up a run that was killed, exactly where its last epoch ended.
+    The same call with the same `out` resumes an interrupted run after its last complete epoch.
 
     Args:
-        name: Of the model; may be None with `resume`.
+        name: Name of the model; may be None with `resume`.
         recipe: Name of one of its recipes.
-        asked: Builder arguments.
-        settings: As of `--set`: `recipe.X`, `model.X`, `task.X`, `data`.
-        data_dir: The user's own data.
-        cache_dir: Where prepared data lies.
-        out: Exactly this run folder; without it runs/NAME/TIME.
-        seed: Of everything random.
-        precision: "float32", "bfloat16", or "auto": what this machine trains this model faster in.
-        init: Weights to begin from: a run, a bundle, a weights file or "default".
-        resume: An unfinished run folder to take up; other settings may be left out, and must not conflict.
-        export: Whether to export and prove.
-        quantize: Coarser TFLite files to export too: "float16", "dynamic", "int8".
-        console: Where to speak; silent without one.
+        model_arguments: Arguments of the model's builder.
+        settings: The settings of `--set` by name: `recipe.X`, `model.X`, `task.X`, `data`.
+        data_dir: Path of your own data.
+        cache_dir: Folder of prepared data.
+        out: The run folder; by default runs/NAME/TIME.
+        seed: Random seed.
+        precision: "float32", "bfloat16", or "auto": the faster one for this model on this machine.
+        init: Initial weights: a run, a bundle, a weights file or "default".
+        resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
+        export: Whether to export and verify.
+        quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
+        console: Receives progress; None prints nothing.
 
     Returns:
         JSON-able summary: run, metrics, bundles with their verdicts, seconds.
 
     Raises:
-        UsageError: Something unknown, or `out` is taken.
-        pipelines.DataError: The data is not to be had.
-        ZooError: The loss became NaN.
-        export.ExportError: An artifact failed its proof.
+        UsageError: An unknown name or setting, or `out` is not empty.
+        pipelines.DataError: The data is not available.
+        ZooError: The loss became NaN or infinite.
+        export.ExportError: The verification of an artifact failed.
+
+    Example:
+        >>> summary = run("mnist", settings={"data": "digits", "recipe.epochs": 1}, out="runs/digits", export=False)
+        >>> summary["epochs"], "accuracy" in summary["metrics"]
+        (1, True)
     """
     from zoo.core import environment
 
@@ -73,9 +78,9 @@ def run(
     from zoo.core.run_folder import Run
     from zoo.training import autotune
 
-    wanted = {"recipe": recipe, "asked": asked, "settings": settings, "data_dir": data_dir, "cache_dir": cache_dir}
-    wanted |= {"seed": seed, "precision": precision, "init": init}
-    planned, folder = _begin(name, wanted, out, resume)
+    options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
+    options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
+    planned, folder = _open_or_plan(name, options, out, resume)
     dataset = planned.load_data()
     if folder is None:
         requested = planned.to_json()
@@ -83,28 +88,28 @@ def run(
         planned = autotune.fit_to_budget(planned, dataset, console)
         folder = Run.create(planned.model, out)
         folder.save_config(planned, dataset.info, {"requested": requested})
-    return _carry_out(planned, folder, dataset, export, quantize, console)
+    return _execute(planned, folder, dataset, export, quantize, console)
 
 
-def _carry_out(
+def _execute(
     planned: Plan, folder: Run, dataset: Dataset, export: bool, quantize: Sequence[str], console: Console
 ) -> dict[str, Any]:
-    """Train, judge, export; return the summary, which is written last."""
+    """Train, evaluate and export; return the summary, which is written last."""
     from zoo import evaluate
     from zoo import export as exporting
     from zoo.training import trainer
 
-    began = time.monotonic()
+    start = time.monotonic()
     info = dataset.info
     console.say(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
-    kept = trainer.train_best(planned, dataset, folder, console)
-    seconds = time.monotonic() - began
-    if kept.stopped:
-        console.say(f"stopped after epoch {len(kept.rows)}: {kept.stopped}")
+    best = trainer.train_best(planned, dataset, folder, console)
+    seconds = time.monotonic() - start
+    if best.stop_reason:
+        console.say(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
     summary: dict[str, Any] = {
         "run": str(folder.path),
-        "epochs": len(kept.rows),
-        "best_epoch": kept.best_epoch,
+        "epochs": len(best.rows),
+        "best_epoch": best.best_epoch,
         "train_seconds": round(seconds, 1),
     }
     summary |= evaluate.run(folder.path, dataset=dataset, console=Console(quiet=True))
@@ -112,14 +117,16 @@ def _carry_out(
         summary["baseline"] = folder.read("baseline.json")
     if export:
         summary["bundles"] = exporting.run(folder.path, quantize=quantize, dataset=dataset, console=console)
-    summary["seconds"] = round(time.monotonic() - began, 1)
+    summary["seconds"] = round(time.monotonic() - start, 1)
     folder.finish(summary)
     _show(console, planned.model, summary)
     return summary
 
 
-def _begin(name: str | None, wanted: dict[str, Any], out: str | None, resume: str | None) -> tuple[Plan, Run | None]:
-    """Return the plan, and the unfinished run that it goes on with, if there is one."""
+def _open_or_plan(
+    name: str | None, options: dict[str, Any], out: str | None, resume: str | None
+) -> tuple[Plan, Run | None]:
+    """Return the plan, and the unfinished run that it resumes, if there is one."""
     from zoo.core.plan import make_plan
     from zoo.core.run_folder import Run
 
@@ -129,15 +136,15 @@ def _begin(name: str | None, wanted: dict[str, Any], out: str | None, resume: st
         folder = Run.open(out)
     else:
         if out is not None:
-            Run.check_free(out)  # before the data is fetched; the folder is made when there is something to put into it
-        return make_plan(name, **wanted), None
+            Run.check_empty(out)  # before the data is fetched; the folder is created when there is something to write
+        return make_plan(name, **options), None
     if folder.finished:
-        raise UsageError(f"{folder.path} holds a finished run already: choose another --out, or remove it first")
+        raise UsageError(f"{folder.path} already holds a finished run: choose another --out, or remove it first")
     if name is not None:
-        differing = folder.differences(make_plan(name, **wanted), only_given=resume is not None)
-        if differing:
+        differences = folder.differences(make_plan(name, **options), explicit_only=resume is not None)
+        if differences:
             raise UsageError(
-                f"{folder.path} is a run with other settings ({'; '.join(differing)}): it cannot be resumed so"
+                f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed"
             )
     return folder.plan(), folder
 
@@ -151,7 +158,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 
     rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
     for what, figures in summary.get("baseline", {}).items():
-        rows += [(f"beside it: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
+        rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
     console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
@@ -159,7 +166,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
         console.say(sentence)
     for bundle in summary.get("bundles", []):
         exporting.show(console, bundle)
-    console.say(f"all of it: {summary['run']}")
+    console.say(f"run folder: {summary['run']}")
     console.say(f"next: python -m zoo.evaluate {summary['run']}")
     for bundle in summary.get("bundles", []):
         console.say(f"      python -m export verify {bundle['path']}")
@@ -167,17 +174,23 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 
 @click.command("train", cls=ModelCommand)
 @click.argument("name", required=False)
-@click.option("--recipe", default="default", show_default=True, help="One of the model's recipes.")
-@click.option("--data-dir", type=click.Path(), help="Your own data.")
-@click.option("--cache-dir", type=click.Path(), help="Where prepared data lies.")
-@click.option("--out", type=click.Path(), help="Exactly this run folder.  [default: runs/NAME/TIME]")
-@click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option("--batch-size", type=click.IntRange(1), help="Instead of the recipe's.")
-@click.option("--learning-rate", type=float, help="Instead of the recipe's.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of everything random.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True)
-@click.option("--init", metavar="RUN", help="Begin from the weights of a run, a bundle or a weights file.")
-@click.option("--resume", metavar="RUN", help="Take up an unfinished run; NAME and settings may be left out.")
+@click.option("--recipe", default="default", show_default=True, help="Recipe of the model.")
+@click.option("--data-dir", type=click.Path(), help="Path of your own data.")
+@click.option("--cache-dir", type=click.Path(), help="Folder of prepared data.")
+@click.option("--out", type=click.Path(), help="Run folder.  [default: runs/NAME/TIME]")
+@click.option("--epochs", type=click.IntRange(1), help="Number of epochs.  [default: the recipe's]")
+@click.option("--batch-size", type=click.IntRange(1), help="Batch size.  [default: the recipe's]")
+@click.option("--learning-rate", type=float, help="Peak learning rate.  [default: the recipe's]")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="Precision of the training; auto measures which is faster.",
+)
+@click.option("--init", metavar="RUN", help="Initial weights: a run, a bundle or a weights file.")
+@click.option("--resume", metavar="RUN", help="Resume a run; NAME and settings may be omitted.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
 @quantize_option
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="recipe.X, model.X, task.X or data.")
@@ -201,7 +214,7 @@ def main(
     console: Console,
     **model_options: Any,
 ) -> None:
-    """Train model NAME, judge it on the test split, export it and prove every artifact.
+    """Train model NAME, evaluate it on the test split, export it and verify every artifact.
 
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
@@ -210,7 +223,7 @@ def main(
     if name is None and resume is None:
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
     if name is not None:
-        registry.get_entry(name)  # a mistyped name is answered before TensorFlow is imported
+        registry.get_entry(name)  # an unknown name is reported before TensorFlow is imported
     changes = settings(pairs) | flags(name, model_options)
     data_dir = changes.pop("data_dir", data_dir)
     for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
@@ -219,7 +232,7 @@ def main(
     summary = run(
         name,
         recipe=recipe,
-        asked=model_arguments(model_options),
+        model_arguments=model_arguments(model_options),
         settings=changes,
         data_dir=data_dir,
         cache_dir=cache_dir,

@@ -47,7 +47,7 @@ def through(work: Path) -> float:
     (phase,) = planned.task.phases(planned.recipe, dataset.info)
     run.save_config(planned, dataset.info, {"requested": planned.to_json()})
     model = planned.build(dataset.info)
-    transfer._begin(model, planned, "efficientnet_lite0", console)
+    transfer.load_initial_weights(model, planned, "efficientnet_lite0", console)
     model.get_layer(backbones.BACKBONE).trainable = False
     fitted = dataclasses.replace(planned, recipe=phase.recipe)
     feeds = [fitted.feed(dataset, split, training=split == "train") for split in ("train", "validation")]

@@ -20,7 +20,7 @@ def main(runtime: str) -> float:
     """Write greedily; return characters a second."""
     bundle = export.load(Path(os.environ["BENCHMARK_DATA"]) / "text_rnn", runtime)
     states = {t.name: np.zeros(t.shape, np.float32) for t in bundle.contract["step"].inputs if t.meaning == "state"}
-    choose = decoding.chooser(0, temperature=0.0)
+    choose = decoding.sampler(0, temperature=0.0)
     step = bundle["step"]
     decoding.generate(lambda inputs: step(**inputs), states, [1], WARM_UP, choose)
     began = time.perf_counter()

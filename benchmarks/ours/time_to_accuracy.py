@@ -45,7 +45,7 @@ def main(targets: str, *fields: str) -> dict:
     training = plan.feed(dataset, "train", training=True)
     steps, test = training.steps(recipe.batch_size), plan.feed(dataset, "test").batches(256)
     race = Race([float(target) for target in targets.split(",")])
-    with environment.computing_in(plan.precision):
+    with environment.dtype_policy(plan.precision):
         model = plan.build(dataset.info)
     plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
     batches = training.epochs(recipe.batch_size, seed=seed, stop=recipe.epochs)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from benchmarks.timing import networks
-from zoo.core.environment import computing_in
+from zoo.core.environment import dtype_policy
 from zoo.core.plan import make_plan
 
 BATCH = 128  # with AdamW as well: as the peers train
@@ -17,7 +17,7 @@ def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> t
     settings = {"recipe.augment": policy, "recipe.batch_size": batch, "recipe.optimizer": "adamw"}
     plan = make_plan("fashion_mnist", settings=settings)
     dataset = plan.load_data()
-    with computing_in(precision):
+    with dtype_policy(precision):
         model = networks.build(network)
     plan.task.compile(model, plan.recipe, dataset.info, 5000)
     return model, plan.feed(dataset, "train", training=True).epochs(batch, seed=0, stop=1)

@@ -1,4 +1,4 @@
-"""Every model of the zoo, tiny, trained for real on small real data, once a session."""
+"""Fixtures: every model of the zoo in a test size, trained once per session on small real data."""
 
 import os
 import shutil
@@ -31,9 +31,9 @@ DATA = {
 
 
 def data_dir(model: str) -> str | None:
-    """Where the small real data of a model's dataset lies; None where an installed package carries it."""
-    place = DATA.get(zoo.get_spec(model).data)
-    return place and str(place)
+    """Return the path of the small real data of a model; None if an installed package provides it."""
+    path = DATA.get(zoo.get_spec(model).data)
+    return path and str(path)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,7 +44,7 @@ def _tensorflow(tmp_path_factory):
 
 @pytest.fixture(scope="session", autouse=True)
 def _photographs():
-    """Crops of real photographs, six classes of twenty."""
+    """Write crops of real photographs: six classes of twenty images."""
     photographs.write(PHOTOGRAPHS, 20, classes=6)
     yield
     shutil.rmtree(PHOTOGRAPHS)
@@ -52,7 +52,7 @@ def _photographs():
 
 @pytest.fixture(scope="session", autouse=True)
 def _dates():
-    """Some of the pairs of `dates`, which is too large for tests."""
+    """Write a subset of the pairs of `dates`, which is too large for tests."""
     from pipelines.datasets import dates
 
     rows = dates._generate()["test"][:500]
@@ -63,7 +63,7 @@ def _dates():
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory):
-    """Return a function: model name -> the folder of a tiny finished run, with its bundle."""
+    """Return a function: model name -> the folder of a finished test-sized run, with its bundle."""
     runs = {}
 
     def get(name: str) -> Path:

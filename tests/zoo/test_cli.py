@@ -1,4 +1,4 @@
-"""Commands as scripts meet them: exit codes, one line of error, JSON and nothing else on standard output."""
+"""Commands as subprocesses: exit codes, one-line errors, and only JSON on standard output with --json."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ QUANTISED = {"tflite/float16.tflite", "tflite/int8.tflite"}
 
 
 def cli(*words, code=0, cwd=None, **environment):
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", *map(str, words)],
         capture_output=True,
         text=True,
@@ -27,13 +27,13 @@ def cli(*words, code=0, cwd=None, **environment):
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return done
+    assert process.returncode == code, f"exit {process.returncode}\n{process.stdout}\n{process.stderr}"
+    assert "Traceback" not in process.stderr
+    return process
 
 
 def error(*words, code=2, **environment):
-    """Run what must fail; return its one line."""
+    """Run a command that must fail; return its error line."""
     lines = [x for x in cli(*words, code=code, **environment).stderr.splitlines() if x.startswith("error: ")]
     assert len(lines) == 1
     return lines[0]
@@ -45,11 +45,28 @@ def test_table_and_json():
     assert {"name", "task", "data", "summary"} <= set(rows[0])
 
 
-def test_info_tells_shapes_parameters_and_recipes():
+def test_info_has_shapes_parameters_and_recipes():
     card = json.loads(cli("zoo", "info", "fashion_mnist", "--json").stdout)
     assert card["inputs"] == {"image": "float32 (B, 28, 28, 1)"}
     assert card["parameters"] > 10_000
     assert card["recipes"]["default"]["epochs"] > 0
+
+
+def test_options_of_a_model_are_not_accepted_for_another_in_the_same_process():
+    from click.testing import CliRunner
+
+    from zoo.train import main
+
+    runner = CliRunner()
+    before = [parameter.name for parameter in main.params]
+    assert "--backbone" in runner.invoke(main, ["flowers", "--help"]).output
+    shown = runner.invoke(main, ["mnist", "--help"]).output
+    assert "--units" in shown
+    assert "--backbone" not in shown
+    result = runner.invoke(main, ["mnist", "--backbone", "xception"])
+    assert "--backbone" in str(result.exception or "") + result.output
+    assert result.exit_code != 0
+    assert [parameter.name for parameter in main.params] == before
 
 
 def test_help_of_every_verb_needs_no_tensorflow():
@@ -85,11 +102,11 @@ def test_help_of_every_verb_needs_no_tensorflow():
         (["zoo.train", "fashion_mnist", "--init", "nowhere", "--data-dir", FASHION], "unknown weights"),
     ],
 )
-def test_wrong_usage_is_one_sentence_and_exit_2(words, expected, tmp_path):
+def test_wrong_usage_is_a_one_line_error_with_exit_code_2(words, expected, tmp_path):
     assert expected in error(*words, *(["--out", tmp_path / "run"] if "--set" in words or "--init" in words else []))
 
 
-def test_wrong_environments_are_named():
+def test_errors_name_the_unsupported_environment():
     assert "KERAS_BACKEND" in error("zoo.info", "fashion_mnist", KERAS_BACKEND="jax")
     assert "TF_USE_LEGACY_KERAS" in error("zoo.info", "fashion_mnist", TF_USE_LEGACY_KERAS="1")
 
@@ -97,11 +114,11 @@ def test_wrong_environments_are_named():
 def test_a_run_is_never_overwritten(trained):
     run = trained("fashion_mnist")
     before = (run / "config.json").read_bytes()
-    assert "holds a finished run already" in error("zoo.train", "fashion_mnist", "--out", run, "--data-dir", FASHION)
+    assert "already holds a finished run" in error("zoo.train", "fashion_mnist", "--out", run, "--data-dir", FASHION)
     assert (run / "config.json").read_bytes() == before
 
 
-def test_nan_stops_with_the_step_and_the_checkpoint(tmp_path):
+def test_nan_error_names_step_and_checkpoint(tmp_path):
     words = ["--data-dir", FASHION, "--out", tmp_path / "run", "--set", "recipe.optimizer=sgd", "--epochs", 30]
     words += ["--learning-rate", "1e30", "--set", "recipe.schedule=constant", "--api", "sequential", "--no-export"]
     message = error("zoo.train", "fashion_mnist", *words, code=1)
@@ -109,7 +126,7 @@ def test_nan_stops_with_the_step_and_the_checkpoint(tmp_path):
     assert "of epoch" in message
 
 
-def test_train_says_what_next_and_no_noise(trained, tmp_path):
+def test_train_prints_the_next_command_and_nothing_on_stderr(trained, tmp_path):
     done = cli(
         "zoo.train", "fashion_mnist", "--epochs", 1, "--data-dir", FASHION, "--out", tmp_path / "r", "--no-export"
     )
@@ -126,8 +143,8 @@ def test_evaluate_writes_what_it_prints(trained):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
+def images(tmp_path):
+    folder = tmp_path / "images"
     folder.mkdir()
     pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
     Image.fromarray(pixels).save(folder / "a.jpg")
@@ -137,34 +154,34 @@ def pictures(tmp_path):
     return folder
 
 
-def test_predict_answers_the_same_from_run_and_bundle(trained, pictures):
+def test_predictions_of_run_and_bundle_are_equal(trained, images):
     run = trained("fashion_mnist")
-    files = sorted(pictures.iterdir())
-    answers = [
+    files = sorted(images.iterdir())
+    predictions = [
         json.loads(cli("zoo.predict", source, *files, "--top-k", 2, "--json").stdout)["predictions"]
         for source in (run, run / "bundle")
     ]
-    assert len(answers[0]) == 2 * len(files)
-    for one, other in zip(*answers, strict=True):
+    assert len(predictions[0]) == 2 * len(files)
+    for one, other in zip(*predictions, strict=True):
         assert one["label"] == other["label"]
         assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
 
 
-def test_predict_writes_a_folder_as_csv(trained, pictures, tmp_path):
-    cli("zoo.predict", trained("fashion_mnist"), pictures, "-o", tmp_path / "out.csv", "--top-k", 1)
+def test_predict_writes_a_folder_as_csv(trained, images, tmp_path):
+    cli("zoo.predict", trained("fashion_mnist"), images, "-o", tmp_path / "out.csv", "--top-k", 1)
     with open(tmp_path / "out.csv", newline="") as f:
         rows = list(csv.DictReader(f))
     assert [os.path.basename(r["input"]) for r in rows] == ["a.jpg", "b.png", "c.png", "d.jpg"]
 
 
-def test_predict_goes_on_after_a_file_that_is_no_image(trained, pictures):
-    (pictures / "e.png").write_text("not an image")
-    done = cli("zoo.predict", trained("fashion_mnist"), pictures, "-o", "-", code=1)
+def test_predict_continues_after_a_file_that_is_not_an_image(trained, images):
+    (images / "e.png").write_text("not an image")
+    done = cli("zoo.predict", trained("fashion_mnist"), images, "-o", "-", code=1)
     assert "e.png" in done.stderr
     assert len(done.stdout.splitlines()) == 1 + 3 * 4
 
 
-def test_predict_says_what_a_task_cannot_do(trained):
+def test_predict_reports_an_unsupported_task(trained):
     assert "zoo.sample" in error("zoo.predict", trained("text_rnn"), "word", code=3)
 
 
@@ -175,15 +192,15 @@ def test_export_again_keeps_the_first_bundle(trained):
     assert bundle["path"] == str(run / "bundle-2")
     assert (run / "bundle" / "parity.json").is_file()
     certificate = json.loads((run / "bundle-2" / "parity.json").read_text())
-    coarser = {r["artifact"]: r for r in certificate["artifacts"] if r["artifact"] in QUANTISED}
-    assert set(coarser) == QUANTISED
-    for row in coarser.values():
+    quantised = {r["artifact"]: r for r in certificate["artifacts"] if r["artifact"] in QUANTISED}
+    assert set(quantised) == QUANTISED
+    for row in quantised.values():
         drop = row["endpoints"]["serving_default"]["evaluation"]
         assert (drop["metric"], drop["max_drop"]) == ("accuracy", 0.5)
         assert drop["low"] <= drop["drop"] <= drop["high"]
 
 
-def test_an_unknown_precision_is_refused_before_anything_is_done(tmp_path):
+def test_an_unknown_precision_is_rejected_first(tmp_path):
     for verb in (("zoo.export", tmp_path), ("zoo.train", "fashion_mnist", "--out", tmp_path / "run")):
         assert "int8" in error(*verb, "--quantize", "int4", code=2)
     assert list(tmp_path.iterdir()) == []
@@ -199,6 +216,6 @@ def test_sampling_text_is_the_same_in_every_runtime(trained):
     assert len(set(texts.values())) == 1, texts
 
 
-def test_sampling_images_writes_a_picture(trained, tmp_path):
+def test_sampling_images_writes_an_image(trained, tmp_path):
     cli("zoo.sample", trained("autoencoder"), "-o", tmp_path / "grid.png", "--count", 9, "--runtime", "tflite")
     assert Image.open(tmp_path / "grid.png").size == (84, 84)

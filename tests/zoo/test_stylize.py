@@ -1,4 +1,4 @@
-"""Gatys on a real network and real photographs, small: the losses by their formulas, the verb as a stranger uses it."""
+"""Style transfer of Gatys on a real network and small photographs: losses, optimisation, command."""
 
 import json
 
@@ -24,7 +24,7 @@ def photographs(tmp_path_factory):
     for name in ("china", "flower"):
         image = Image.fromarray(load_sample_image(f"{name}.jpg")).resize((96, 64))
         exif = Image.Exif()
-        exif[0x0112] = 6 if name == "china" else 1  # lies on its side: it is 64 wide and 96 high to look at
+        exif[0x0112] = 6 if name == "china" else 1  # rotated: upright it is 64 wide and 96 high
         image.save(folder / f"{name}.jpg", exif=exif)
     return folder
 
@@ -44,8 +44,8 @@ def objective(vgg, photographs):
 
 def test_losses_are_those_of_the_paper():
     one, other = RANDOM.normal(size=(2, 3, 4, 5)).astype("float32"), RANDOM.normal(size=(2, 3, 4, 5)).astype("float32")
-    found = perceptual_loss.content_loss({"a": one, "b": one}, {"b": other})
-    np.testing.assert_allclose(found, 0.5 * ((one - other) ** 2).sum(axis=(1, 2, 3)), rtol=1e-5)
+    loss = perceptual_loss.content_loss({"a": one, "b": one}, {"b": other})
+    np.testing.assert_allclose(loss, 0.5 * ((one - other) ** 2).sum(axis=(1, 2, 3)), rtol=1e-5)
 
     def gram(features):
         flat = features.reshape(2, 12, 5)
@@ -53,8 +53,8 @@ def test_losses_are_those_of_the_paper():
 
     np.testing.assert_allclose(perceptual_loss.gram_matrix(one), gram(one) / 12, rtol=1e-4, atol=1e-5)
     expected = ((gram(one) - gram(other)) ** 2).sum(axis=(1, 2)) / (4 * 5**2 * 12**2)  # E of equation 4
-    found = perceptual_loss.style_loss({"a": one}, {"a": perceptual_loss.gram_matrix(other)})
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    loss = perceptual_loss.style_loss({"a": one}, {"a": perceptual_loss.gram_matrix(other)})
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
     steps = np.zeros((1, 2, 3, 1), "float32")
     steps[0, :, 1] = 2
     np.testing.assert_allclose(perceptual_loss.total_variation(steps), [2 * (4 + 4)])
@@ -78,19 +78,19 @@ def test_the_features_are_those_of_the_package(vgg):
 
 
 def test_gradient_is_that_of_the_total(objective):
-    asked, content = objective
+    function, content = objective
     image = content.astype("float32") + RANDOM.normal(0, 5, content.shape).astype("float32")
-    losses, gradient = asked(image)
+    losses, gradient = function(image)
     assert losses["total"] == pytest.approx(losses["content"] + 1e4 * losses["style"] + losses["variation"], rel=1e-4)
     direction = gradient / np.linalg.norm(gradient)
-    ahead, behind = (asked(image + s * direction)[0]["total"] for s in (0.5, -0.5))
+    ahead, behind = (function(image + s * direction)[0]["total"] for s in (0.5, -0.5))
     assert ahead - behind == pytest.approx(float(np.linalg.norm(gradient)), rel=0.1)
 
 
 @pytest.mark.parametrize("optimizer", stylize.OPTIMIZERS)
-def test_the_loss_falls_and_the_same_call_gives_the_same_picture(objective, optimizer):
-    asked, content = objective
-    one, again = (neural_style.paint(asked, content, steps=8, optimizer=optimizer) for _ in range(2))
+def test_the_loss_falls_and_the_result_is_deterministic(objective, optimizer):
+    function, content = objective
+    one, again = (neural_style.optimize_image(function, content, steps=8, optimizer=optimizer) for _ in range(2))
     assert len(one.losses) == 8
     assert min(x["total"] for x in one.losses) < 0.7 * one.losses[0]["total"]
     np.testing.assert_array_equal(one.image, again.image)
@@ -100,33 +100,33 @@ def test_the_loss_falls_and_the_same_call_gives_the_same_picture(objective, opti
     np.testing.assert_array_equal(one.strip[-1], one.image)
 
 
-def test_a_loss_that_is_no_number_stops(objective):
-    asked, content = objective
-    with pytest.raises(neural_style.ZooError, match="no longer a number at step 1"):
-        neural_style.paint(asked, np.full(content.shape, np.nan), steps=3)
+def test_a_nan_loss_is_an_error(objective):
+    function, content = objective
+    with pytest.raises(neural_style.ZooError, match="NaN or infinite at step 1"):
+        neural_style.optimize_image(function, np.full(content.shape, np.nan), steps=3)
 
 
-def test_the_verb_writes_picture_and_strip(photographs, tmp_path):
+def test_the_command_writes_image_and_strip(photographs, tmp_path):
     words = ["zoo.stylize", photographs / "china.jpg", "--style", photographs / "flower.jpg", "--steps", 3]
-    done = cli(*words, "--size", 48, "-o", tmp_path / "out.png", "--json", "--features", "hed")
-    result = json.loads(done.stdout)
+    process = cli(*words, "--size", 48, "-o", tmp_path / "out.png", "--json", "--features", "hed")
+    result = json.loads(process.stdout)
     assert Image.open(result["out"]).size == (32, 48)  # upright
     assert Image.open(result["strip"]).size[1] == 48
     assert "fine-tuned for edges" in result["features"]
     assert result["best"]["total"] < result["first"]["total"]
-    assert "step 3/3" in done.stderr
+    assert "step 3/3" in process.stderr
 
 
 def test_original_colours_are_kept(photographs):
     one, other = (images.read(photographs / f"{n}.jpg", 48)[:32, :32] for n in ("china", "flower"))
-    mixed = images.with_colours_of(one, other)
+    mixed = images.transfer_colours(one, other)
     chroma, light = (np.asarray(Image.fromarray(x).convert("YCbCr")).astype(int) for x in (one, other))
     got = np.asarray(Image.fromarray(mixed).convert("YCbCr")).astype(int)
     assert np.abs(got[..., 0] - light[..., 0]).mean() < 6  # colours that do not exist are clipped
     assert np.abs(got[..., 1:] - chroma[..., 1:]).mean() < 6
 
 
-def test_wrong_usage_is_one_sentence(photographs, tmp_path):
+def test_wrong_usage_is_a_one_line_error(photographs, tmp_path):
     china, flower = photographs / "china.jpg", photographs / "flower.jpg"
     assert "end it in .png or .jpg" in error("zoo.stylize", china, "--style", flower, "-o", tmp_path / "out.xyz")
     assert "there is no file" in error("zoo.stylize", tmp_path / "no.jpg", "--style", flower, code=3)

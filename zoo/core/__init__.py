@@ -1,1 +1,1 @@
-"""What everything in the zoo stands on: errors, environment, registry, specs, recipes, plans, tasks, run folders."""
+"""The base of the package: errors, environment, registry, specs, recipes, plans, tasks, run folders."""

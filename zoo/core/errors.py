@@ -1,6 +1,6 @@
-"""Errors a person can act on: one sentence, and the exit code a script can read.
+"""Errors with a message of one sentence and an exit code.
 
-Exit codes: 1 a check failed, 2 wrong usage, 3 something required is missing here.
+Exit codes: 1 a check failed, 2 wrong usage, 3 a requirement is missing.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from commandline import suggestion
 
 
 class ZooError(Exception):
-    """A sentence that says what is wrong, where, and what to do."""
+    """Base class; the message states what is wrong, where, and what to do."""
 
     exit_code = 1
 
 
 class UsageError(ZooError):
-    """What was asked for does not exist or does not fit together."""
+    """An argument is unknown, or arguments are inconsistent."""
 
     exit_code = 2
 
 
 class MissingError(ZooError):
-    """Something required is not here: a file, a library, a capability."""
+    """A required file, library or capability is not available."""
 
     exit_code = 3
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a mistyped name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
-    return UsageError(f"unknown {kind} {name!r}; {suggestion(name, known)}")
+def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
+    """Return the error for an unknown name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
+    return UsageError(f"unknown {kind} {name!r}; {suggestion(name, names)}")

@@ -1,4 +1,4 @@
-"""What a training will do, resolved and checked before any data is touched."""
+"""The settings of a training, resolved and validated before any data is loaded."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Plan:
-    """One training: which model, how, on what.
+    """The settings of one training.
 
     Attributes:
-        model: Name of the entry.
-        task: The entry's, with the `task.` settings.
-        recipe: The named recipe, with the `recipe.` settings.
-        recipe_name: Its name.
-        asked: Builder arguments of the recipe and the user; those that the data decides join them in `arguments`.
-        data: Where the examples come from: name, data_dir, cache_dir.
-        seed: Of everything random.
-        precision: In which training computes: "auto", "float32" or "bfloat16". What is saved is float32 always.
-        init: Weights to begin from: a run, a bundle, a weights file or "default"; None for fresh ones.
-        candidate: Which of the recipe's architectures is meant, if it has candidates; after training, the best.
+        model: Name of the model.
+        task: Task of the model, with the `task.` settings applied.
+        recipe: The named recipe, with the `recipe.` settings applied.
+        recipe_name: Name of the recipe.
+        model_arguments: Builder arguments of the recipe and the user; `arguments` adds those that the data determines.
+        data: Source of the examples: name, data_dir, cache_dir.
+        seed: Random seed.
+        precision: Precision of the training: "auto", "float32" or "bfloat16". Saved weights are always float32.
+        init: Initial weights: a run, a bundle, a weights file or "default"; None for random ones.
+        candidate: Index of the architecture if the recipe has candidates; after training, that of the best one.
     """
 
     model: str
     task: BaseTask
     recipe: Recipe
     recipe_name: str = "default"
-    asked: Mapping[str, Any] = field(default_factory=dict)
+    model_arguments: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     precision: str = "auto"
@@ -55,19 +55,19 @@ class Plan:
     candidate: int = 0
 
     def load_data(self) -> Dataset:
-        """Find and prepare the data; `pipelines.DataError` where it is not to be had."""
+        """Load and prepare the data; `pipelines.DataError` if it is not available."""
         return self.task.prepare(pipelines.load(**self.data, split=self.recipe.split))
 
     def arguments(self, info: Info) -> dict[str, Any]:
-        """Return all builder arguments: defaults, what the data decides, the candidate's, what the user asked for."""
+        """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
         options = registry.get_entry(self.model).options
-        found = {o.name: o.default for o in options} | self.task.model_args(info)
+        arguments = {o.name: o.default for o in options} | self.task.model_args(info)
         if self.recipe.candidates:
-            found |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
-        return found | dict(self.asked)
+            arguments |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
+        return arguments | dict(self.model_arguments)
 
     def trainings(self) -> list[Plan]:
-        """Return the plans of which the best is kept: each candidate from each seed; often just this one."""
+        """Return one plan per candidate and seed, of which the best is selected; often just this plan."""
         recipe = self.recipe
         return [
             dataclasses.replace(self, candidate=candidate, seed=self.seed + i)
@@ -76,29 +76,30 @@ class Plan:
         ]
 
     def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
-        """Return the examples of a split, as the model takes them."""
+        """Return the feed of a split in the form of the model's inputs."""
         return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
 
     def build(self, info: Info) -> keras.Model:
-        """Build the model; called inside whatever scope trains it."""
+        """Build the model; called inside the scope in which it is trained."""
         return registry.get_builder(self.model)(**self.arguments(info))
 
     def command(self) -> str:
-        """Return the command line that makes this plan again."""
+        """Return the command line that gives this plan."""
         spec = registry.get_spec(self.model)
         words = ["python", "-m", "zoo.train", self.model]
         words += ["--recipe", self.recipe_name] if self.recipe_name != "default" else []
         words += ["--seed", str(self.seed)]
-        named = spec.recipe(self.recipe_name)
-        groups = (("recipe", self.recipe, named), ("task", self.task, spec.task))
+        defaults = spec.recipe(self.recipe_name)
+        groups = (("recipe", self.recipe, defaults), ("task", self.task, spec.task))
         changed = {
-            f"{group}.{f.name}": getattr(mine, f.name)
-            for group, mine, theirs in groups
-            for f in dataclasses.fields(mine)
-            if getattr(mine, f.name) != getattr(theirs, f.name)
+            f"{group}.{f.name}": getattr(value, f.name)
+            for group, value, default in groups
+            for f in dataclasses.fields(value)
+            if getattr(value, f.name) != getattr(default, f.name)
         }
-        given = registry.check_arguments(self.model, self.recipe.arguments())  # lists become tuples, as in `asked`
-        changed |= {f"model.{k}": v for k, v in self.asked.items() if k not in given or given[k] != v}
+        # check_arguments converts lists to tuples, as in `model_arguments`
+        implied = registry.check_arguments(self.model, self.recipe.arguments())
+        changed |= {f"model.{k}": v for k, v in self.model_arguments.items() if k not in implied or implied[k] != v}
         if self.data["name"] != spec.data:
             changed["data"] = self.data["name"]
         for key, value in changed.items():
@@ -108,14 +109,14 @@ class Plan:
         return shlex.join(words)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `config.json` keeps, from which `from_json` makes an equal plan."""
-        plain = {f.name: getattr(self.task, f.name) for f in dataclasses.fields(self.task)}
+        """Return the content of `config.json`, from which `from_json` restores an equal plan."""
+        task = {f.name: getattr(self.task, f.name) for f in dataclasses.fields(self.task)}
         return {
             "model": self.model,
             "recipe_name": self.recipe_name,
             "recipe": dataclasses.asdict(self.recipe),
-            "task": {k: v for k, v in plain.items() if not callable(v)},
-            "asked": dict(self.asked),
+            "task": {k: v for k, v in task.items() if not callable(v)},
+            "asked": dict(self.model_arguments),  # the key of the file format
             "data": dict(self.data),
             "seed": self.seed,
             "precision": self.precision,
@@ -132,7 +133,7 @@ class Plan:
             task=override(spec.task, data["task"], "task"),
             recipe=override(Recipe(), data["recipe"], "recipe"),
             recipe_name=data["recipe_name"],
-            asked=registry.check_arguments(data["model"], data["asked"]),
+            model_arguments=registry.check_arguments(data["model"], data["asked"]),
             data=data["data"],
             seed=data["seed"],
             precision=data["precision"],
@@ -145,7 +146,7 @@ def make_plan(
     model: str,
     *,
     recipe: str = "default",
-    asked: Mapping[str, Any] | None = None,
+    model_arguments: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     data_dir: str | None = None,
     cache_dir: str | None = None,
@@ -156,38 +157,38 @@ def make_plan(
     """Resolve names and settings into a plan.
 
     Args:
-        model: Name of the entry.
+        model: Name of the model.
         recipe: Name of one of its recipes.
-        asked: Builder arguments.
-        settings: Dotted names to values, as of `--set`: `recipe.X`, `model.X`, `task.X`, and `data`.
-        data_dir: The user's own data.
-        cache_dir: Where prepared data lies.
-        seed: Of everything random.
+        model_arguments: Arguments of the model's builder.
+        settings: The settings of `--set` by name: `recipe.X`, `model.X`, `task.X`, and `data`.
+        data_dir: Path of the user's own data.
+        cache_dir: Folder of prepared data.
+        seed: Random seed.
         precision: "auto", "float32" or "bfloat16".
-        init: Weights to begin from.
+        init: Initial weights.
 
     Raises:
-        UsageError: Something unknown, with the nearest names, or a value of the wrong type.
+        UsageError: An unknown name, with the closest matches, or a value of the wrong type.
     """
     spec: Spec = registry.get_spec(model)
-    dataset, groups = _grouped(settings or {})
+    dataset, groups = _group(settings or {})
     dataset = dataset or spec.data
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
-    groups["model"] = {**chosen.arguments(), **(asked or {}), **groups["model"]}
+    groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
     for candidate in chosen.candidates:
         registry.check_arguments(model, candidate)
-    for kind, value, known in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
-        if value not in known:
-            raise unknown(kind, value, known)
-    decided = registry.DECIDED_BY_DATA & set(groups["model"])
-    if decided:
-        raise UsageError(f"{', '.join(sorted(decided))}: the data decides that; leave it out")
+    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
+        if value not in names:
+            raise unknown(kind, value, names)
+    data_arguments = registry.DATA_ARGUMENTS & set(groups["model"])
+    if data_arguments:
+        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
     return Plan(
         model=model,
         task=override(spec.task, groups["task"], "task"),
         recipe=chosen,
         recipe_name=recipe,
-        asked=registry.check_arguments(model, groups["model"]),
+        model_arguments=registry.check_arguments(model, groups["model"]),
         data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},
         seed=seed,
         precision=precision,
@@ -195,8 +196,8 @@ def make_plan(
     )
 
 
-def _grouped(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:
-    """Return the dataset's name, if it is set, and the settings of each group by field."""
+def _group(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:
+    """Return the name of the dataset, if it is set, and the settings of each group by field."""
     dataset, groups = None, {"recipe": {}, "model": {}, "task": {}}
     for key, value in settings.items():
         group, _, name = key.partition(".")
@@ -210,20 +211,20 @@ def _grouped(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[st
 
 
 def read_bundle(path: Path) -> tuple[Plan, Info]:
-    """Return the plan that a bundle of this zoo was trained by, and what was known of its data.
+    """Return the plan and the dataset info of a bundle of this zoo.
 
     Raises:
-        UsageError: It is a bundle of another maker.
+        UsageError: The bundle was not written by the zoo.
     """
     from pipelines.dataset import Info
 
-    told = zoo_metadata(path)
-    if not told:
-        raise UsageError(f"{path} is a bundle of another maker: it does not say which task of the zoo it belongs to")
-    return Plan.from_json(told["plan"]), Info.from_json(told["info"])
+    metadata = zoo_metadata(path)
+    if not metadata:
+        raise UsageError(f"{path} was not written by the zoo: its manifest does not name a model and a task")
+    return Plan.from_json(metadata["plan"]), Info.from_json(metadata["info"])
 
 
 def zoo_metadata(path: Path) -> dict[str, Any]:
-    """Return what the manifest of a bundle says of the zoo; nothing for one of another maker."""
+    """Return the zoo's metadata in the manifest of a bundle; empty if another program wrote the bundle."""
     manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     return manifest.get("metadata", {}).get("zoo") or {}

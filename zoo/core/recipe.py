@@ -1,4 +1,4 @@
-"""How a model is trained, as data: the fields of a recipe, checked when it is made."""
+"""Training settings as data: the fields of a recipe, validated when it is created."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _RANGES = {
     "batch_size": (_positive, "a positive whole number"),
     "learning_rate": (_positive, "a positive number"),
     "momentum": (_fraction, "in [0, 1)"),
-    "warmup": (_fraction, "a share of the steps, in [0, 1)"),
+    "warmup": (_fraction, "a fraction of the steps, in [0, 1)"),
     "decay": (lambda v: 0 < v <= 1, "in (0, 1]"),
     "decay_epochs": (_positive, "a positive number of epochs"),
     "weight_decay": (_not_negative, "zero or more"),
     "dropout": (
         lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1),
-        "in [0, 1), or null for what the builder has",
+        "in [0, 1), or null for the builder's default",
     ),
     "l1": (_not_negative, "zero or more"),
     "l2": (_not_negative, "zero or more"),
@@ -54,32 +54,32 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained. Data, not code; every field is reached by `--set recipe.FIELD=VALUE`.
+    """Training settings. Every field can be set by `--set recipe.FIELD=VALUE`.
 
     Attributes:
         epochs: Passes over the training split.
-        batch_size: Examples a step.
-        learning_rate: The peak of the schedule.
+        batch_size: Examples per step.
+        learning_rate: Peak of the schedule.
         optimizer: adam, adamw, muon (Jordan 2024), sgd, rmsprop or adagrad.
-        momentum: Of sgd (Nesterov) and rmsprop; beta1 of adam and adamw, and of what muon leaves to adam.
+        momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam, adamw and what muon updates by adam.
         schedule: constant, step, exponential, cosine or one_cycle (Smith 2018, arXiv:1803.09820).
-        warmup: Share of all steps over which the rate climbs linearly from zero.
+        warmup: Fraction of all steps over which the learning rate rises linearly from zero.
         decay: Factor of the step and exponential schedules.
         decay_epochs: Epochs between two applications of `decay`.
-        weight_decay: Decoupled (Loshchilov, Hutter 2019, arXiv:1711.05101); kernels only.
-        dropout: Of the builder, where it has such an argument; None leaves the builder's own.
+        weight_decay: Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101); kernels only.
+        dropout: The builder argument `dropout`, for builders that have it; None is the builder's default.
         l1: L1 penalty on kernels, added to the loss.
         l2: L2 penalty on kernels, added to the loss.
-        clip_norm: Largest global norm of the gradient; 0 is off.
-        label_smoothing: Szegedy 2016, arXiv:1512.00567.
-        ema: Momentum of the exponential moving average of the weights that is validated and kept; 0 is off.
-        patience: Epochs without a better validation loss before training stops; 0 is off.
+        clip_norm: Maximum global norm of the gradient; 0 is off.
+        label_smoothing: Label smoothing (Szegedy 2016, arXiv:1512.00567).
+        ema: Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off.
+        patience: Early stopping: epochs without a better validation loss; 0 is off.
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
-        restarts: Trainings from different seeds, of which the best by validation loss is kept.
-        candidates: Builder arguments of several architectures, each trained, of which the best is kept likewise.
-        minutes: Time budget of one training: the speed is measured first and `epochs` lowered to fit; 0 is off.
-        model: Builder arguments that belong to the recipe; those that the user gives go first.
+        restarts: Number of trainings with different seeds; the best by validation loss is kept.
+        candidates: Builder arguments of several architectures to train; the best by validation loss is kept.
+        minutes: Time budget of one training: `epochs` is lowered according to the measured speed; 0 is off.
+        model: Builder arguments of the recipe; those of the user take precedence.
     """
 
     epochs: int = 10
@@ -107,50 +107,50 @@ class Recipe:
     model: Mapping[str, Any] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the builder arguments that the recipe brings to every architecture."""
+        """Return the builder arguments of the recipe for every architecture."""
         return {**self.model, **({} if self.dropout is None else {"dropout": self.dropout})}
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a value no training could use."""
-        for name, (holds, words) in _RANGES.items():
+        """Raise UsageError for an invalid value."""
+        for name, (is_valid, requirement) in _RANGES.items():
             value = getattr(self, name)
-            if not holds(value) or (value is not None and not math.isfinite(value)):
-                raise UsageError(f"recipe.{name}={value} is not usable: it must be {words}")
+            if not is_valid(value) or (value is not None and not math.isfinite(value)):
+                raise UsageError(f"recipe.{name}={value} is not valid: it must be {requirement}")
         if not all(isinstance(candidate, Mapping) for candidate in self.candidates):
             raise UsageError('recipe.candidates is a list of builder arguments, such as [{"dropout": 0.1}, {}]')
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(f"recipe.{name}", str(getattr(self, name)), choices)
-        for name in ("candidates", "model"):  # equal, whether from code, a command line or a config.json
-            object.__setattr__(self, name, frozen(getattr(self, name)))
+        for name in ("candidates", "model"):  # the same value from code, a command line or a config.json
+            object.__setattr__(self, name, lists_to_tuples(getattr(self, name)))
 
 
-def frozen(value: Any) -> Any:
-    """Return `value` with every list in it as a tuple: JSON has no tuples, and a recipe read back must equal itself."""
+def lists_to_tuples(value: Any) -> Any:
+    """Return `value` with every list replaced by a tuple, so that a recipe equals the one read back from JSON."""
     if isinstance(value, Mapping):
-        return {key: frozen(inner) for key, inner in value.items()}
-    return tuple(map(frozen, value)) if isinstance(value, list | tuple) else value
+        return {key: lists_to_tuples(inner) for key, inner in value.items()}
+    return tuple(map(lists_to_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def override(target: Any, values: Mapping[str, Any], kind: str) -> Any:
     """Return the dataclass `target` with `values` set, each converted to the type of the field it replaces.
 
     Raises:
-        UsageError: An unknown field (with the nearest names), or a value of the wrong type.
+        UsageError: An unknown field (with the closest matches), or a value of the wrong type.
     """
-    known = {f.name for f in dataclasses.fields(target)}
+    fields = {f.name for f in dataclasses.fields(target)}
     for name in values:
-        if name not in known:
-            raise unknown(f"{kind} field", name, known)
+        if name not in fields:
+            raise unknown(f"{kind} field", name, fields)
     converted = {n: convert(v, getattr(target, n), f"{kind}.{n}") for n, v in values.items()}
     return dataclasses.replace(target, **converted)
 
 
 def convert(value: Any, like: Any, name: str) -> Any:
-    """Return `value` (perhaps a string from a command line) as the type of `like`.
+    """Return `value`, which may be a string from the command line, as the type of `like`.
 
     Raises:
-        UsageError: It cannot be read as that type.
+        UsageError: It cannot be converted to that type.
     """
     if isinstance(value, str) and not isinstance(like, str):
         try:
@@ -168,7 +168,7 @@ def convert(value: Any, like: Any, name: str) -> Any:
         value = float(value) if fits else value
     elif isinstance(like, tuple):
         fits = isinstance(value, list | tuple)
-        value = frozen(value) if fits else value
+        value = lists_to_tuples(value) if fits else value
     else:
         fits = isinstance(value, type(like))
     if not fits:
@@ -177,6 +177,6 @@ def convert(value: Any, like: Any, name: str) -> Any:
 
 
 def _wrong_type(name: str, value: Any, like: Any) -> UsageError:
-    kinds = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list", str: "a text"}
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list", str: "a string"}
     kind = kinds.get(type(like), f"a {type(like).__name__}")
     return UsageError(f"{name}={value!r} is not {kind}, such as {json.dumps(like)}")

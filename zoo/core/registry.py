@@ -1,7 +1,7 @@
-"""Which models there are, and how a name becomes one.
+"""The registry of models by name.
 
-Names, signatures and summaries are read from the source files without running them, so that listing, `--help` and a
-mistyped name need no TensorFlow. A file is imported when its model is built.
+Names, signatures and summaries are read from the source files without importing them, so that listing, `--help` and
+the error for an unknown name do not import TensorFlow. A file is imported when its model is built.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 Builder = Callable[..., "keras.Model"]
 
-DECIDED_BY_DATA = frozenset(
+DATA_ARGUMENTS = frozenset(
     {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
-)  # builder arguments nobody sets by hand
-ENTRY_POINTS = "zoo.models"  # packages of others: `[zoo.models] anything = their_package.their_module`
+)  # builder arguments that the data determines
+ENTRY_POINTS = "zoo.models"  # for other packages: `[zoo.models] any_name = package.module`
 
 
 @dataclass(frozen=True)
 class Option:
-    """One argument of a builder, as its source shows it: default None means that it has none or it is None."""
+    """One argument of a builder, read from its source; `default` is None if there is none or if it is None."""
 
     name: str
     default: Any
@@ -46,7 +46,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the source of a builder tells without running it."""
+    """The metadata of a model that is read from its source without importing it."""
 
     name: str
     module: str
@@ -60,7 +60,7 @@ class Entry:
 
     @property
     def headline(self) -> str:
-        """The first figure of the card, such as "accuracy 0.9427"; empty where the card has none."""
+        """The first metric of the card, such as "accuracy 0.9427"; empty if the card has none."""
         return next((f"{name} {value:g}" for name, value in self.expect.items()), "")
 
     @property
@@ -82,33 +82,50 @@ def register(
     weights: Mapping[str, Weights] | None = None,
     flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
 ) -> Callable[[Builder], Builder]:
-    """Enter a builder under its function's name.
+    """Register a builder under the name of its function.
 
     Args:
-        data: Its dataset.
-        task: What makes its kind of problem different.
-        recipes: How it is trained; "default" must be there.
+        data: Name of the default dataset.
+        task: Task of the model.
+        recipes: Training settings by name; "default" is required.
         tiny: Builder arguments of a test-sized model.
-        card: What a person should know.
-        weights: That `zoo.build` can load.
-        flags: Short names on the command line: {"style": "task.style"} makes `--style X` of `--set task.style=X`, and
-            "data_dir" as a target stands for `--data-dir`.
+        card: Reference, licence and measured metrics.
+        weights: Trained weights that `zoo.build` can load, by name.
+        flags: Additional command-line options: {"style": "task.style"} makes `--style X` an alias of
+            `--set task.style=X`, and the target "data_dir" one of `--data-dir`.
 
     Raises:
-        ZooError: Another module has registered the name.
+        ZooError: Another module registered the same name, or there is no recipe named "default".
+
+    Example:
+        >>> import keras
+        >>> from zoo.tasks import Classification
+        >>> @register(
+        ...     data="digits",
+        ...     task=Classification(height=8, width=8),
+        ...     recipes={"default": Recipe(epochs=3)},
+        ...     tiny={},
+        ...     card=Card(paper="none"),
+        ... )
+        ... def linear_digits(num_classes: int = 10) -> keras.Model:
+        ...     image = keras.Input((8, 8, 1), name="image")
+        ...     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(image))
+        ...     return keras.Model(image, keras.layers.Dense(num_classes, name="logits")(x))
+
+        In a file of a folder in `ZOO_MODELS_PATH`, the model is listed and trained by name: `examples/own_model.py`.
     """
 
-    def enter(builder: Builder) -> Builder:
+    def decorator(builder: Builder) -> Builder:
         name = builder.__name__
-        held = _registered.get(name)
-        if held is not None and held[0].__module__ != builder.__module__:
-            raise ZooError(f"model {name!r} is registered twice: by {held[0].__module__} and {builder.__module__}")
+        other = _registered.get(name)
+        if other is not None and other[0].__module__ != builder.__module__:
+            raise ZooError(f"model {name!r} is registered twice: by {other[0].__module__} and {builder.__module__}")
         if "default" not in recipes:
             raise ZooError(f"model {name!r} has no recipe named 'default'")
         _registered[name] = (builder, Spec(name, data, task, recipes, tiny, card, weights or {}))
         return builder
 
-    return enter
+    return decorator
 
 
 def entries() -> dict[str, Entry]:
@@ -117,33 +134,33 @@ def entries() -> dict[str, Entry]:
     Raises:
         ZooError: Two files register the same name, or a file is not valid Python.
     """
-    found: dict[str, Entry] = {}
+    models: dict[str, Entry] = {}
     for module, path in _sources():
         for entry in _read(module, path, path.stat().st_mtime_ns):
-            if entry.name in found:
-                raise ZooError(f"model {entry.name!r} is registered twice: by {found[entry.name].module} and {module}")
-            found[entry.name] = entry
-    return dict(sorted(found.items()))
+            if entry.name in models:
+                raise ZooError(f"model {entry.name!r} is registered twice: by {models[entry.name].module} and {module}")
+            models[entry.name] = entry
+    return dict(sorted(models.items()))
 
 
 def get_entry(name: str) -> Entry:
-    """Return what the source tells of a model; UsageError with the nearest names for an unknown one."""
-    known = entries()
-    if name not in known:
-        raise unknown("model", name, known)
-    return known[name]
+    """Return the metadata of a model; UsageError with the closest matches for an unknown name."""
+    models = entries()
+    if name not in models:
+        raise unknown("model", name, models)
+    return models[name]
 
 
 def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None) -> list[str]:
-    """Return the names of models, sorted. Imports no TensorFlow.
+    """Return the names of models, sorted. Does not import TensorFlow.
 
     Args:
-        pattern: A name with wildcards, as of `fnmatch`.
+        pattern: A name with wildcards, in the syntax of `fnmatch`.
         task: Words of the task, such as "classification" or "text classification".
-        pretrained: True for those that have trained weights, False for the others; None for all.
+        pretrained: True for models with trained weights, False for the others; None for all.
 
     Raises:
-        UsageError: There is no such task; the tasks are named.
+        UsageError: Unknown task; the message names the closest matches.
 
     Example:
         >>> list_models("*flow*")
@@ -151,27 +168,41 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
         >>> list_models(task="text classification")
         ['sentiment']
     """
-    found = entries()
+    models = entries()
     if task is not None:
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", task).lower()
-        tasks = sorted({entry.task_words for entry in found.values()})
-        if not any(words in known for known in tasks):
+        tasks = sorted({entry.task_words for entry in models.values()})
+        if not any(words in title for title in tasks):
             raise unknown("task", task, tasks)
-        found = {name: entry for name, entry in found.items() if words in entry.task_words}
+        models = {name: entry for name, entry in models.items() if words in entry.task_words}
     return [
         name
-        for name, entry in found.items()
+        for name, entry in models.items()
         if fnmatch.fnmatchcase(name, pattern) and pretrained in (None, bool(entry.weights))
     ]
 
 
 def get_spec(name: str) -> Spec:
-    """Return the spec of a model (imports Keras); UsageError with the nearest names for an unknown one."""
+    """Return the spec of a model: task, recipes, card and weights. Imports Keras.
+
+    Args:
+        name: One of `list_models()`.
+
+    Raises:
+        UsageError: Unknown model; the message names the closest matches.
+
+    Example:
+        >>> spec = get_spec("fashion_mnist")
+        >>> spec.data, spec.task.title
+        ('fashion_mnist', 'image classification')
+        >>> spec.recipe("default").batch_size
+        512
+    """
     return _load(name)[1]
 
 
 def get_builder(name: str) -> Builder:
-    """Return the builder function of a model (imports Keras); UsageError for an unknown one."""
+    """Return the builder function of a model (imports Keras); UsageError for an unknown name."""
     return _load(name)[0]
 
 
@@ -179,7 +210,7 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return builder arguments converted to the types of their defaults.
 
     Raises:
-        UsageError: An unknown argument (with the nearest names), or a value that is not among the choices.
+        UsageError: An unknown argument (with the closest matches), or a value that is not one of the choices.
     """
     options = {o.name: o for o in get_entry(name).options}
     checked = {}
@@ -205,7 +236,7 @@ def _load(name: str) -> tuple[Builder, Spec]:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    models = importlib.import_module("zoo.models")  # `from zoo import models` would ask `zoo.__getattr__`, that is us
+    models = importlib.import_module("zoo.models")  # `from zoo import models` would call `zoo.__getattr__`: a recursion
 
     for folder in models.__path__:
         for path in sorted(Path(folder).glob("*.py")):
@@ -214,12 +245,12 @@ def _sources() -> Iterator[tuple[str, Path]]:
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         spec = importlib.util.find_spec(point.module)
         if spec is None or spec.origin is None:
-            raise UsageError(f"entry point {point.name!r} names module {point.module!r}, which cannot be found")
+            raise UsageError(f"entry point {point.name!r} names module {point.module!r}, which is not found")
         yield point.module, Path(spec.origin)
 
 
 @functools.lru_cache(maxsize=512)
-def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime_ns: a changed file is read again
+def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime_ns: part of the cache key
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as e:
@@ -238,7 +269,7 @@ def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime
                         module=module,
                         summary=doc.strip().split("\n")[0],
                         data=_literal(arguments.get("data"), "?"),
-                        task=_called(arguments.get("task")),
+                        task=_class_name(arguments.get("task")),
                         options=tuple(_options(node.args)),
                         flags=_literal(arguments.get("flags"), {}),
                         expect=_literal(_keyword(arguments.get("card"), "expect"), {}),
@@ -280,5 +311,6 @@ def _keys(node: ast.AST | None) -> list[str]:
     return [key.value for key in keys if isinstance(key, ast.Constant)]
 
 
-def _called(node: ast.AST | None) -> str:
+def _class_name(node: ast.AST | None) -> str:
+    """Return the name of the class or function of a call."""
     return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else "?"

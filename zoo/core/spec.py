@@ -1,4 +1,4 @@
-"""What the zoo knows about a model: frozen data, no code that trains."""
+"""The specification of a model: immutable data."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from zoo.core.task import BaseTask
 
 @dataclass(frozen=True)
 class Card:
-    """What a person should know before using a model.
+    """The model card: reference, licence, expected metrics and limitations.
 
     Attributes:
         paper: Reference, with arXiv number where there is one.
-        licence: Of the code and of our weights.
-        expect: Metric name -> the figure that `command` gives.
-        command: The command that gives it.
-        test_data: The data that it was measured on, where that is not the test split of the model's default dataset.
-        measured_on: Machine and time of that measurement.
-        notes: What it is not good for.
+        licence: Licence of the code and of the trained weights.
+        expect: Metric name -> the value that `command` gives.
+        command: The command that reproduces it.
+        test_data: The data on which it was measured, if that is not the test split of the default dataset.
+        measured_on: Machine and time of the measurement.
+        notes: Limitations.
     """
 
     paper: str
@@ -37,15 +37,15 @@ class Card:
 
 @dataclass(frozen=True)
 class Weights:
-    """Where trained weights come from.
+    """The source of trained weights.
 
     Attributes:
-        source: File name under `zoo/weights/files/`, or a description of the place.
-        sha256: Digest of the file.
-        licence: Of the weights.
-        model: Builder arguments of the model that they were trained in; empty where the .json beside the file, which
-            `python -m zoo.weights` writes, says them.
-        fetch: Returns our weights file where it is not shipped: found, checked against `sha256` and converted once.
+        source: File name under `zoo/weights/files/`, or a description of the source.
+        sha256: SHA-256 digest of the file.
+        licence: Licence of the weights.
+        model: Builder arguments of the model that was trained; empty if they are in the .json next to the file, which
+            `python -m zoo.weights` writes.
+        fetch: For weights that are not shipped: returns the weights file, verified against `sha256` and converted once.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Spec:
-    """One entry of the zoo."""
+    """The specification of one model; the fields are the arguments of `zoo.register`."""
 
     name: str
     data: str
@@ -68,11 +68,11 @@ class Spec:
     weights: Mapping[str, Weights] = field(default_factory=dict)
 
     def tiny_settings(self) -> dict[str, Any]:
-        """Return what makes a training test-sized, as of `--set`; a bare name in `tiny` is a builder argument."""
+        """Return the settings of a test-sized training; a name without a dot in `tiny` is a builder argument."""
         return {key if "." in key else f"model.{key}": value for key, value in self.tiny.items()}
 
     def recipe(self, name: str) -> Recipe:
-        """Return a recipe by name; UsageError with the nearest names for any other."""
+        """Return a recipe by name; UsageError with the closest matches for an unknown name."""
         if name not in self.recipes:
             raise unknown(f"recipe of {self.name}", name, self.recipes)
         return self.recipes[name]

@@ -1,4 +1,4 @@
-"""The base class of tasks, and what its methods take and return."""
+"""The base class of tasks, and the argument and return types of its methods."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model returned for a split, in memory, for metrics and figures.
+    """The outputs of a model for a split, in memory, for metrics and figures.
 
     Attributes:
         inputs: Input name -> array (N, ...).
         outputs: Output name -> array (N, ...).
-        truth: Array (N, ...), or None where there is none.
-        info: Of the dataset.
-        metrics: Once computed.
-        split: Its name.
-        arrays: What the task's `evaluate_extra` leaves for its `figures`, by name.
+        truth: Array (N, ...), or None if there is none.
+        info: Info of the dataset.
+        metrics: The metrics, once computed.
+        split: Name of the split.
+        arrays: Arrays by name that the task's `evaluate_extra` computes for its `figures`.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -44,10 +44,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """An answer in the forms a person may want it: text lines, table rows, an image.
+    """A prediction or generated sample as text lines, table rows and an image.
 
     Attributes:
-        lines: Text for a terminal.
+        lines: Text for the terminal.
         rows: JSON-able dictionaries with the same keys, for --json and CSV.
         image: uint8 array (H, W, 1 or 3), or None.
     """
@@ -59,13 +59,13 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of a training.
+    """One phase of a training.
 
     Attributes:
         name: "head" or "tune".
-        recipe: How it is trained.
-        frozen: Whether the backbone stays as it is, so that its features are computed once.
-        statistics: Whether batch statistics move.
+        recipe: Training settings.
+        frozen: Whether the backbone is frozen, so that its features are computed once.
+        statistics: Whether the moving statistics of batch normalisation are updated.
     """
 
     name: str
@@ -75,18 +75,18 @@ class Phase:
 
 
 class BaseTask:
-    """What makes one kind of problem different from another; no verb of the zoo knows more of a problem than this.
+    """The problem-specific part of training, evaluation, export and prediction.
 
-    A task fills the eight methods of the first part. The hooks of the second part do nothing by default. Tasks are
-    frozen dataclasses: their fields are the settings `task.FIELD` of the command line.
+    Subclasses implement the methods of the first section. The hooks of the second section do nothing by default. Tasks
+    are frozen dataclasses: their fields are the settings `task.FIELD` of the command line.
 
     Attributes:
-        title: The problem in the words of the field, such as "image classification".
-        accepts: What `predict` takes: "images" (files, or folders of them) or "texts"; empty where a model answers no
-            questions about one input. A task that sets it fills `parse` and `show`.
-        generates: Whether models make something new, by `sample`.
-        output: The name of the output, where the model has one and its layer is called otherwise; else empty.
-        monitor: The validation quantity by which the best epoch is chosen, as the logs call it; less is better.
+        title: Name of the problem, such as "image classification".
+        accepts: Inputs of `predict`: "images" (files, or folders of them) or "texts"; empty if models do not predict on
+            single inputs. A task that sets it implements `parse` and `show`.
+        generates: Whether models generate, by `sample`.
+        output: Name of the output, if the model has one output whose layer has another name; else empty.
+        monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
     """
 
     title: str
@@ -95,10 +95,10 @@ class BaseTask:
     output = ""
     monitor = "val_loss"
 
-    # === What every task fills ===
+    # === Methods that every task implements ===
 
     def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the JSON-able builder arguments that the data decides."""
+        """Return the JSON-able builder arguments that the data determines."""
         raise NotImplementedError
 
     def examples(
@@ -106,16 +106,16 @@ class BaseTask:
     ) -> Feed:
         """Return the feed of (x, y[, weight]) for feature dicts; x is a tensor, or a dict by input name.
 
-        `arguments` are all of the builder's, defaults included: noise, for one, has the model's size.
+        `arguments` are all builder arguments, defaults included: the size of noise, for example, is one of them.
         """
         raise NotImplementedError
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile for `steps` optimizer steps in all."""
+        """Compile the model for a total of `steps` optimizer steps."""
         raise NotImplementedError
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
-        """Return what is exported, by the suffix of its bundle."""
+        """Return the models that are exported, by the suffix of their bundles."""
         return {"": model}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
@@ -123,99 +123,96 @@ class BaseTask:
         raise NotImplementedError
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the metrics of outputs of any runtime; the first value is the headline."""
+        """Return the metrics of the outputs of any runtime; the first is the headline metric."""
         raise NotImplementedError
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield (file name without ending, figure)."""
+        """Yield (file name without suffix, figure)."""
         raise NotImplementedError
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> Mapping[str, np.ndarray]:
-        """Return the inputs of one question, without batch dimension."""
+        """Return the model inputs of one command-line argument, without batch dimension."""
         raise NotImplementedError
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the answer; outputs come without batch dimension."""
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the prediction of outputs, which have no batch dimension."""
         raise NotImplementedError
 
     # === Hooks ===
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with what is learned from its training split before a model is built in its `info`.
-
-        Such as a vocabulary.
-        """
+        """Return the dataset with statistics of its training split, such as a vocabulary, added to its `info`."""
         return dataset
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set weights of a fresh model that can be counted in the training split.
+        """Set initial weights that are statistics of the training split.
 
-        It is called again before a resumed run restores its state.
+        Also called before a resumed run restores its state.
         """
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases of a training from a pretrained backbone, in order (`zoo.training.transfer`); else none."""
+        """Return the phases of a training from a pretrained backbone, in order (`zoo.training.transfer`); else ()."""
         return ()
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray] | None:
-        """Return what draws uint8 (H, W, 1 or 3) after each epoch: the same questions, answered by the model then."""
+        """Return a function that draws uint8 (H, W, 1 or 3): the model's outputs for fixed inputs after each epoch."""
         return None
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Return the evaluation with metrics that take more than outputs and truth, and what `figures` needs of them.
+        """Return the evaluation with metrics that need more than outputs and truth, and with the arrays of `figures`.
 
-        Baselines of the training split, for one, or other endpoints. Where several models are served, the endpoints of
-        the contract are called as these are. A metric that is a mapping of mappings is shown as a table:
-        {row: {column: number}}.
+        Such as baselines fitted to the training split, or the outputs of other endpoints. If several models are served,
+        the endpoints of the contract have their names. A metric that is a mapping of mappings, {row: {column: number}},
+        is shown as a table.
 
         Args:
-            evaluation: With the metrics of `metrics`.
-            contract: Of what was evaluated.
+            evaluation: The evaluation with the metrics of `metrics`.
+            contract: Contract of the evaluated model.
             dataset: The splits.
-            feed: The name of a split -> its feed.
+            feed: Name of a split -> its feed.
         """
         return evaluation
 
     def explain(
         self,
-        question: str,
+        argument: str,
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, np.ndarray],
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
     ) -> Prediction:
-        """Return the answer where it takes more than one call: its reasons, or a search. By default what `show` gives.
+        """Return a prediction that needs further calls, such as an explanation or a search; by default that of `show`.
 
         Args:
-            question: What was asked.
-            inputs: What `parse` made of it.
-            outputs: What `serving_default` returned, without batch dimension.
+            argument: The command-line argument.
+            inputs: The inputs that `parse` returned for it.
+            outputs: The outputs of `serving_default`, without batch dimension.
             call: (endpoint, inputs with batch dimension) -> outputs.
-            info: Of the data.
-            top_k: How many answers, where answers are ranked.
+            info: Info of the dataset.
+            top_k: Number of ranked predictions.
         """
-        return self.show(question, outputs, info, top_k)
+        return self.show(argument, outputs, info, top_k)
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Generate something with `call(endpoint, inputs)`, in whatever runtime `call` runs."""
+        """Generate a sample with `call(endpoint, inputs)`, in the runtime of `call`."""
         raise NotImplementedError
 
     def bundle_assets(self, info: Info) -> Mapping[str, bytes]:
-        """Return what a bundle holds beside artifacts, such as a vocabulary: {file name: content}."""
+        """Return additional files of a bundle, such as a vocabulary: {file name: content}."""
         return {}
 
     def code_snippets(self, info: Info) -> Mapping[str, str]:
-        """Return Python for the model card, by heading: how a client makes the ids that artifacts take."""
+        """Return Python snippets for the model card, by heading: how a client computes the ids that artifacts take."""
         return {}
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
-        """Return one sentence about how a pretrained backbone is used for this data; empty where there is none."""
+        """Return one sentence about the use of a pretrained backbone for this data; empty if there is none."""
         return ""
 
 
 def first_metrics(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
-    """Yield the scalar metrics in order, headline first."""
+    """Yield the scalar metrics in order, the headline metric first."""
     return ((k, v) for k, v in metrics.items() if isinstance(v, int | float) and not isinstance(v, bool))

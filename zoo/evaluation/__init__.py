@@ -1,1 +1,1 @@
-"""What a model answers, and how good it is."""
+"""Evaluation: outputs of models, metrics, baselines and figures."""

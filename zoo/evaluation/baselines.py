@@ -1,4 +1,4 @@
-"""Simple methods that a model has to beat: PCA and a linear probe for images, n-grams, xz and TF-IDF for texts."""
+"""Baselines: PCA and a linear probe for images; n-grams, xz and TF-IDF for texts."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 
 
 def fit_pca(images: np.ndarray, size: int) -> Any:
-    """Fit principal components, the best linear autoencoder of their size (Bourlard, Kamp 1988).
+    """Fit principal components, the optimal linear autoencoder of a given code size (Bourlard, Kamp 1988).
 
     Args:
         images: (N, H, W, C) in [0, 255].
-        size: Numbers in the code; fewer where the images do not have as many.
+        size: Dimensions of the code; at most the number of images and of pixels.
 
     Returns:
-        scikit-learn's PCA, on pixels in [0, 1].
+        scikit-learn's PCA of pixels in [0, 1].
     """
     from sklearn.decomposition import PCA
 
@@ -31,7 +31,7 @@ def encode(pca: Any, images: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(pca: Any, images: np.ndarray) -> np.ndarray:
-    """Return images (N, H, W, C) float32 in [0, 255] from their codes alone."""
+    """Return the reconstructions (N, H, W, C) float32 in [0, 255] of images from their codes."""
     pixels = pca.inverse_transform(encode(pca, images)).reshape(images.shape)
     return np.clip(255.0 * pixels, 0.0, 255.0).astype(np.float32)
 
@@ -42,11 +42,11 @@ def linear_probe(
     """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644).
 
     Args:
-        codes: (N, size), to learn from.
-        labels: (N,) integer.
-        test_codes: (M, size).
-        test_labels: (M,) integer.
-        iterations: At most, of the solver.
+        codes: Training codes (N, size).
+        labels: Training labels (N,), integer.
+        test_codes: Test codes (M, size).
+        test_labels: Test labels (M,), integer.
+        iterations: Largest number of iterations of the solver.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -64,43 +64,44 @@ def ngram_bits(train: np.ndarray, test: np.ndarray, size: int, order: int = 5) -
     """Return the bits per token of an n-gram model, interpolated by Witten and Bell (1991, doi:10.1109/18.87000).
 
     Args:
-        train: Integer (N,), ids in 0..size-1.
-        test: Integer (M,), likewise.
-        size: Of the vocabulary; `size ** (order + 1)` must be below 2 ** 63.
-        order: Tokens of context.
+        train: Training ids (N,), integers in 0..size-1.
+        test: Test ids (M,), integers in 0..size-1.
+        size: Size of the vocabulary; `size ** (order + 1)` must be below 2 ** 63.
+        order: Number of context tokens.
     """
     probability = np.full(len(test) - order, 1.0 / size)
     for k in range(order + 1):
-        seen, count = np.unique(_grams(train, k + 1, size), return_counts=True)
-        contexts, first = np.unique(seen // size, return_index=True)
-        total, kinds = np.add.reduceat(count, first), np.diff(np.append(first, len(seen)))
-        asked = _grams(test, k + 1, size)[order - k :]
-        here = _look_up(asked, seen, count)
-        n, t = _look_up(asked // size, contexts, total), _look_up(asked // size, contexts, kinds)
-        probability = np.where(n > 0, (here + t * probability) / np.maximum(n + t, 1), probability)
+        grams, count = np.unique(_grams(train, k + 1, size), return_counts=True)
+        contexts, first = np.unique(grams // size, return_index=True)
+        total, types = np.add.reduceat(count, first), np.diff(np.append(first, len(grams)))
+        queries = _grams(test, k + 1, size)[order - k :]
+        matches = _look_up(queries, grams, count)
+        n, t = _look_up(queries // size, contexts, total), _look_up(queries // size, contexts, types)
+        probability = np.where(n > 0, (matches + t * probability) / np.maximum(n + t, 1), probability)
     return float(-np.log2(probability).mean())
 
 
 def _grams(ids: np.ndarray, length: int, size: int) -> np.ndarray:
-    """Return each run of `length` ids as one number: int64 (len(ids) - length + 1,)."""
+    """Return each sequence of `length` consecutive ids as one number: int64 (len(ids) - length + 1,)."""
     numbers = np.zeros(len(ids) - length + 1, np.int64)
     for i in range(length):
         numbers = numbers * size + ids[i : len(ids) - length + 1 + i]
     return numbers
 
 
-def _look_up(wanted: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[places] == wanted, values[places], 0)
+def _look_up(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the value of each query by its key, 0 for a query that is not among the sorted keys."""
+    positions = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(keys[positions] == queries, values[positions], 0)
 
 
 def xz_bits(train: bytes, test: bytes, characters: int) -> float:
-    """Return the bits per character that `xz -9` needs for a text after having seen another.
+    """Return the bits per character of `xz -9` for a text that follows a training text.
 
     Args:
-        train: What it has seen; b"" for nothing.
-        test: What it compresses.
-        characters: Of the test text.
+        train: Training text; b"" for none.
+        test: Test text.
+        characters: Number of characters of the test text.
     """
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
 
@@ -114,12 +115,12 @@ def tfidf_accuracy(train: tuple[Sequence[str], Sequence[int]], test: tuple[Seque
     """Return the accuracy of a logistic regression on TF-IDF of words, both with scikit-learn's defaults.
 
     Args:
-        train: Texts and labels.
-        test: Texts and labels.
+        train: Training texts and labels.
+        test: Test texts and labels.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    judge = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
-    return float(judge.fit(*train).score(*test))
+    classifier = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    return float(classifier.fit(*train).score(*test))

@@ -1,4 +1,4 @@
-"""How near generated images are to real ones, in the features of a network that was proven elsewhere.
+"""Metrics of generated images in the features of a trained network.
 
 Reference: Heusel 2017, arXiv:1706.08500 (Frechet distance); Kynkäänniemi 2019, arXiv:1904.06991 (precision, recall).
 """
@@ -14,22 +14,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-NEIGHBOURS = 3  # of precision and recall, as in the paper
-SIDE = 8  # of the pixels that stand for features where no network of ours knows the images
-RARE = 0.1  # a class that is made less often than this share of its real frequency is dropped
-NARROW = 0.5  # samples that vary less than this share of what real images do have collapsed
+NEIGHBOURS = 3  # k of precision and recall, as in the paper
+SIDE = 8  # side of the averaged pixels that are the features of images without a trained feature extractor
+MIN_CLASS_RATIO = 0.1  # a class counts as dropped below this fraction of its frequency among the real images
+MIN_DIVERSITY = 0.5  # below this diversity, the samples count as mode collapse
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What looks at images (B, H, W, C) in [0, 255].
+class FeatureExtractor:
+    """Features and, optionally, classes of images (B, H, W, C) in [0, 255].
 
     Attributes:
-        name: For people.
-        size: Of its features.
+        name: Display name.
+        size: Number of features.
         features: Images -> float32 (B, size), a pure TensorFlow function.
-        classify: Images -> logits (B, classes), or None where it knows no classes.
-        class_names: Their names.
+        classify: Images -> logits (B, classes), or None.
+        class_names: Names of the classes.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Judge:
 
 
 def frechet_distance(mean: Any, covariance: Any, other_mean: Any, other_covariance: Any) -> tf.Tensor:
-    """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of two normal distributions: (D,) and (D, D), float64 throughout.
+    """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of means m, n (D,) and covariances A, B (D, D), float64.
 
-    The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: nothing
-    becomes complex, even where there are fewer examples than features.
+    The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: no value
+    becomes complex, even with fewer examples than features.
     """
     values, vectors = tf.linalg.eigh(covariance)
     root = (vectors * tf.sqrt(tf.maximum(values, 0.0))) @ tf.transpose(vectors)
@@ -52,27 +52,27 @@ def frechet_distance(mean: Any, covariance: Any, other_mean: Any, other_covarian
     return tf.reduce_sum(tf.square(mean - other_mean)) + tf.maximum(spread, 0.0)
 
 
-def distance_of(real: np.ndarray, made: np.ndarray) -> float:
+def feature_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """Return the Frechet distance of features (N, D) and (M, D)."""
-    moments = [x for f in (real, made) for x in (f.mean(0, dtype=np.float64), np.cov(f.astype(np.float64).T))]
+    moments = [x for f in (real, fake) for x in (f.mean(0, dtype=np.float64), np.cov(f.astype(np.float64).T))]
     return float(frechet_distance(*(tf.constant(np.atleast_1d(m)) for m in moments)))
 
 
 class FrechetDistance(keras.metrics.Metric):
-    """The Frechet distance of real and made images, gathered batch by batch."""
+    """The Frechet distance of real and generated images, accumulated batch by batch."""
 
-    def __init__(self, judge: Judge, name: str = "frechet_distance") -> None:
-        """Gather means and covariances of the features of `judge`."""
+    def __init__(self, extractor: FeatureExtractor, name: str = "frechet_distance") -> None:
+        """Accumulate means and covariances of the features."""
         super().__init__(name=name, dtype="float64")
-        self.features = judge.features
-        shape = {"count": (2,), "sums": (2, judge.size), "products": (2, judge.size, judge.size)}
+        self.features = extractor.features
+        shape = {"count": (2,), "sums": (2, extractor.size), "products": (2, extractor.size, extractor.size)}
         self.count, self.sums, self.products = (
             self.add_variable(s, keras.initializers.Zeros(), dtype="float64", name=n) for n, s in shape.items()
         )
 
-    def update_state(self, real: Any, made: Any) -> None:
-        """Take in a batch of real and a batch of made images."""
-        both = [tf.cast(self.features(images), tf.float64) for images in (real, made)]
+    def update_state(self, real: Any, fake: Any) -> None:
+        """Add a batch of real and a batch of generated images."""
+        both = [tf.cast(self.features(images), tf.float64) for images in (real, fake)]
         self.count.assign_add(tf.stack([tf.cast(tf.shape(x)[0], tf.float64) for x in both]))
         self.sums.assign_add(tf.stack([tf.reduce_sum(x, 0) for x in both]))
         self.products.assign_add(tf.stack([tf.matmul(x, x, transpose_a=True) for x in both]))
@@ -86,99 +86,107 @@ class FrechetDistance(keras.metrics.Metric):
         return tf.cast(frechet_distance(*moments), tf.float32)
 
 
-def collect(look: Callable[[Any], tf.Tensor], images: np.ndarray, batch: int = 500) -> np.ndarray:
-    """Return what `look` makes of images, float32 (N, ...), a batch at a time."""
-    call = _compiled(look)
+def collect(function: Callable[[Any], tf.Tensor], images: np.ndarray, batch: int = 500) -> np.ndarray:
+    """Return the outputs of a function for images, float32 (N, ...), computed batch by batch."""
+    call = _compiled(function)
     return np.concatenate([call(tf.constant(images[i : i + batch])).numpy() for i in range(0, len(images), batch)])
 
 
-@functools.lru_cache(maxsize=4)  # the same judge looks again and again
-def _compiled(look: Callable[[Any], tf.Tensor]) -> Callable[[Any], tf.Tensor]:
-    return tf.function(lambda x: look(tf.cast(x, tf.float32)), reduce_retracing=True)
+@functools.lru_cache(maxsize=4)  # avoids tracing the same function again
+def _compiled(function: Callable[[Any], tf.Tensor]) -> Callable[[Any], tf.Tensor]:
+    return tf.function(lambda x: function(tf.cast(x, tf.float32)), reduce_retracing=True)
 
 
-def precision_and_recall(real: np.ndarray, made: np.ndarray, k: int = NEIGHBOURS) -> dict[str, float]:
-    """Return the shares of made features that lie among real ones, and of real that lie among made: (N, D), (M, D)."""
-    return {"precision": _covered(real, made, k), "recall": _covered(made, real, k)}
+def precision_and_recall(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> dict[str, float]:
+    """Return precision and recall (Kynkäänniemi 2019) of features (N, D) of real and (M, D) of generated images."""
+    return {"precision": _coverage(real, fake, k), "recall": _coverage(fake, real, k)}
 
 
-def _covered(among: np.ndarray, points: np.ndarray, k: int) -> float:
-    """Return the share of points that are as near to one of `among` as its k-th neighbour is."""
+def _coverage(reference: np.ndarray, points: np.ndarray, k: int) -> float:
+    """Return the fraction of points within the distance of the k-th neighbour of at least one reference point."""
     from sklearn.metrics import pairwise_distances_chunked
     from sklearn.neighbors import NearestNeighbors
 
-    k = min(k, len(among) - 1)
-    reach = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(among).kneighbors(among)[0][:, k]
-    inside = [(block <= reach).any(axis=1) for block in pairwise_distances_chunked(points, among)]
+    k = min(k, len(reference) - 1)
+    radius = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(reference).kneighbors(reference)[0][:, k]
+    inside = [(block <= radius).any(axis=1) for block in pairwise_distances_chunked(points, reference)]
     return float(np.concatenate(inside).mean())
 
 
 def noise_like(real: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Return uniform pixels, uint8 of the same shape."""
+    """Return uniformly distributed pixels, uint8 of the same shape."""
     return np.random.default_rng(seed).integers(0, 256, real.shape, dtype=np.uint8)
 
 
 def compare_sets(
-    judge: Judge, real: np.ndarray, made: np.ndarray, ceiling: Mapping[str, np.ndarray] | None = None
+    extractor: FeatureExtractor,
+    real: np.ndarray,
+    fake: np.ndarray,
+    upper_bound: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Judge images (N, H, W, C) beside two rows that say what the numbers mean.
+    """Compare generated images (N, H, W, C) with real ones, together with a lower and an upper bound of the distance.
 
     Args:
-        judge: What looks at them.
-        real: What is there.
-        made: What was made.
-        ceiling: {row: images} of what costs nothing; by default "noise", uniform pixels.
+        extractor: The feature extractor.
+        real: Real images.
+        fake: Generated images.
+        upper_bound: {row: images} of a trivial generator; by default "noise", uniform pixels.
 
     Returns:
-        {row: {frechet_distance, precision, recall}} for "this model", "real halves" (the floor: one half of the real
-        images against the other, which are half as many and so never nearer than the real distance is) and the ceiling.
+        {row: {frechet_distance, precision, recall}} for "this model", "real halves" (the lower bound: one half of the
+        real images against the other) and the upper bound.
     """
-    ceiling = {"noise": noise_like(real)} if ceiling is None else ceiling
-    seen = collect(judge.features, real)
-    pairs = {"this model": (seen, collect(judge.features, made)), "real halves": (seen[::2], seen[1::2])}
-    pairs |= {name: (seen, collect(judge.features, images)) for name, images in ceiling.items()}
+    upper_bound = {"noise": noise_like(real)} if upper_bound is None else upper_bound
+    features = collect(extractor.features, real)
+    pairs = {
+        "this model": (features, collect(extractor.features, fake)),
+        "real halves": (features[::2], features[1::2]),
+    }
+    pairs |= {name: (features, collect(extractor.features, images)) for name, images in upper_bound.items()}
     return {
-        name: {"frechet_distance": distance_of(one, other), **precision_and_recall(one, other)}
+        name: {"frechet_distance": feature_distance(one, other), **precision_and_recall(one, other)}
         for name, (one, other) in pairs.items()
     }
 
 
-def taken_for(judge: Judge, real: np.ndarray, images: np.ndarray) -> float:
-    """Return the share of images that a judge who knows classes takes for what it takes most of the real ones for."""
-    seen, known = (collect(judge.classify, x).argmax(-1) for x in (images, real))
-    return float((seen == np.bincount(known).argmax()).mean())
+def target_class_share(extractor: FeatureExtractor, real: np.ndarray, images: np.ndarray) -> float:
+    """Return the fraction of images that are classified as the most frequent predicted class of the real ones."""
+    predicted, real_classes = (collect(extractor.classify, x).argmax(-1) for x in (images, real))
+    return float((predicted == np.bincount(real_classes).argmax()).mean())
 
 
-def modes(judge: Judge, real: np.ndarray, made: np.ndarray) -> dict[str, Any]:
-    """Tell whether a generator makes all that there is.
+def mode_coverage(extractor: FeatureExtractor, real: np.ndarray, fake: np.ndarray) -> dict[str, Any]:
+    """Detect mode collapse.
 
     Returns:
-        `diversity`, the deviation of the features of made images in those of real ones; `class_shares`, what the judge
-        takes both for, where it knows classes; `collapsed`; and `remarks`, a sentence.
+        `diversity`, the standard deviation of the features of generated images relative to that of real ones;
+        `class_shares`, the predicted class frequencies of both, if the extractor has classes; `collapsed`; and
+        `remarks`, a sentence.
     """
-    spread = [np.sqrt(collect(judge.features, x).var(axis=0, dtype=np.float64).sum()) for x in (made, real)]
+    spread = [np.sqrt(collect(extractor.features, x).var(axis=0, dtype=np.float64).sum()) for x in (fake, real)]
     diversity = float(spread[0] / max(spread[1], 1e-12))
     shares: dict[str, Mapping[str, float]] = {}
-    if judge.classify is not None:
-        counted = [
-            np.bincount(collect(judge.classify, x).argmax(-1), minlength=len(judge.class_names)) / len(x)
-            for x in (real, made)
+    if extractor.classify is not None:
+        frequencies = [
+            np.bincount(collect(extractor.classify, x).argmax(-1), minlength=len(extractor.class_names)) / len(x)
+            for x in (real, fake)
         ]
-        shares = {n: {"real": float(r), "made": float(m)} for n, r, m in zip(judge.class_names, *counted, strict=True)}
-    dropped = [name for name, share in shares.items() if share["made"] < RARE * share["real"]]
-    collapsed = bool(dropped) or diversity < NARROW
+        rows = zip(extractor.class_names, *frequencies, strict=True)
+        shares = {name: {"real": float(r), "made": float(f)} for name, r, f in rows}  # keys of evaluation.json
+    dropped = [name for name, share in shares.items() if share["made"] < MIN_CLASS_RATIO * share["real"]]
+    collapsed = bool(dropped) or diversity < MIN_DIVERSITY
     return {
         "diversity": diversity,
         "collapsed": collapsed,
         **({"class_shares": shares} if shares else {}),
-        "remarks": [_in_words(collapsed, dropped, list(shares), diversity)],
+        "remarks": [_remark(collapsed, dropped, list(shares), diversity)],
     }
 
 
-def _in_words(collapsed: bool, dropped: Sequence[str], classes: Sequence[str], diversity: float) -> str:
-    told = f"samples vary {diversity:.2f} times as much as real images"
+def _remark(collapsed: bool, dropped: Sequence[str], classes: Sequence[str], diversity: float) -> str:
+    remark = f"diversity {diversity:.2f} relative to real images"
     if dropped:
-        told = f"{len(dropped)} of {len(classes)} classes are hardly made ({', '.join(dropped)}); {told}"
+        remark = f"{len(dropped)} of {len(classes)} classes are missing or rare ({', '.join(dropped)}); {remark}"
     elif classes:
-        told = f"all {len(classes)} classes are made; {told}"
-    return f"mode collapse: {told}" if collapsed else f"no mode collapse: {told}"
+        remark = f"all {len(classes)} classes are generated; {remark}"
+    return f"mode collapse: {remark}" if collapsed else f"no mode collapse: {remark}"

@@ -1,24 +1,24 @@
-"""How alike two sets of images are: mean squared error, PSNR and SSIM, of pixels in [0, 255]."""
+"""Similarity of two sets of images: mean squared error, PSNR and SSIM of pixels in [0, 255]."""
 
 from __future__ import annotations
 
 import numpy as np
 
 PEAK = 255.0
-SSIM_WINDOW = 11  # the side of the Gaussian window of Wang 2004; smaller images cannot be judged by it
+SSIM_WINDOW = 11  # side of the Gaussian window of Wang 2004; SSIM is not defined for smaller images
 
 
 def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> dict[str, float]:
-    """Compare images with the truth, by TensorFlow's own measures.
+    """Compare images with the truth by TensorFlow's metrics.
 
     Args:
         truth: (N, H, W, C) in [0, 255], any number type.
-        images: The same shape.
-        batch: Images at a time.
+        images: Images of the same shape.
+        batch: Batch size.
 
     Returns:
-        `mse` of pixels scaled to [0, 1]; `psnr_db`, the mean over images of each one's peak signal-to-noise ratio;
-        `ssim` (Wang, Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861), where the images are large enough.
+        `mse` of pixels scaled to [0, 1]; `psnr_db`, the mean of the images' peak signal-to-noise ratios; `ssim` (Wang,
+        Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861), if the images are large enough.
     """
     import tensorflow as tf
 
@@ -29,5 +29,5 @@ def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> 
         psnr.append(np.minimum(tf.image.psnr(one, other, PEAK).numpy(), 120.0))  # equal images: no infinity in JSON
         if min(truth.shape[1:3]) >= SSIM_WINDOW:
             ssim.append(tf.image.ssim(one, other, PEAK, filter_size=SSIM_WINDOW).numpy())
-    found = {"mse": squares, "psnr_db": psnr} | ({"ssim": ssim} if ssim else {})
-    return {name: float(np.concatenate(values).astype(np.float64).mean()) for name, values in found.items()}
+    metrics = {"mse": squares, "psnr_db": psnr} | ({"ssim": ssim} if ssim else {})
+    return {name: float(np.concatenate(values).astype(np.float64).mean()) for name, values in metrics.items()}

@@ -1,4 +1,4 @@
-"""Pictures as plain arrays: laid side by side, and written."""
+"""Images as arrays: reading, tiling and writing."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels of any number type in [0, 255], rounded and clipped, as uint8 of the same shape."""
+    """Return pixels of any number type, rounded and clipped to [0, 255], as uint8 of the same shape."""
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
 def tile(images: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
-    """Lay images (h, w, C) out in rows, each in the corner of a cell that holds the largest.
+    """Arrange images (h, w, C) in a grid whose cells have the size of the largest image.
 
     Args:
-        images: uint8, all with the same number of channels.
-        columns: In a row; by default as many as make the grid square.
+        images: uint8 images with the same number of channels.
+        columns: Images per row; by default the grid is approximately square.
 
     Returns:
-        uint8 (H, W, C), black where there is no image.
+        uint8 (H, W, C); pixels without an image are black.
     """
     columns = columns or math.ceil(math.sqrt(len(images)))
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
@@ -36,14 +36,14 @@ def tile(images: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray
 
 
 def read(path: str | Path, longest: int | None = None) -> np.ndarray:
-    """Read an image file of any size and mode, upright, as uint8 RGB (H, W, 3).
+    """Read an image file of any size and mode, with EXIF orientation applied, as uint8 RGB (H, W, 3).
 
     Args:
         path: The file.
-        longest: The longer side that it is brought to, its aspect kept; None leaves the size as it is.
+        longest: Longer side to which the image is resized, with its aspect ratio; None keeps the size.
 
     Raises:
-        pipelines.DataError: There is no such file, it is no image, it is damaged, or it is too large.
+        pipelines.DataError: The file does not exist, is not an image, is damaged or too large.
     """
     import pipelines
 
@@ -53,29 +53,29 @@ def read(path: str | Path, longest: int | None = None) -> np.ndarray:
     return pipelines.images.read(path, height, width, 3)
 
 
-def with_colours_of(colours: np.ndarray, brightness: np.ndarray) -> np.ndarray:
-    """Return the brightness (Y of YCbCr) of one uint8 image (H, W, 3) with the colours of another of its size."""
+def transfer_colours(colours: np.ndarray, luminance: np.ndarray) -> np.ndarray:
+    """Return the luminance (Y of YCbCr) of one uint8 image (H, W, 3) with the chrominance of another of its size."""
     from PIL import Image
 
-    light, _, _ = Image.fromarray(brightness).convert("YCbCr").split()
+    light, _, _ = Image.fromarray(luminance).convert("YCbCr").split()
     _, blue, red = Image.fromarray(colours).convert("YCbCr").split()
     return np.asarray(Image.merge("YCbCr", (light, blue, red)).convert("RGB"))
 
 
 def check_name(path: Path) -> str:
-    """Return the format that the ending of a file name stands for; UsageError if Pillow writes no such format."""
+    """Return the image format of a file suffix; UsageError if Pillow cannot write it."""
     from PIL import Image
 
     from zoo.core.errors import UsageError
 
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
-        raise UsageError(f"{path}: no picture can be written under this name; end it in .png or .jpg")
+        raise UsageError(f"{path}: unsupported image format; end the name in .png or .jpg")
     return kind
 
 
 def write(path: Path, image: np.ndarray) -> None:
-    """Write uint8 (H, W, 1 or 3), whole or not at all; UsageError if Pillow has no format of that ending."""
+    """Write uint8 (H, W, 1 or 3) atomically; UsageError if Pillow cannot write the format of the suffix."""
     from PIL import Image
 
     from pipelines.sources.storage import write_atomic

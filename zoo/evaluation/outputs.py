@@ -1,4 +1,4 @@
-"""What a model answers for a whole feed: through the contract's endpoint, so that every runtime has the same judge."""
+"""Outputs of a model for a whole feed, computed through the endpoints of its contract."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def by_name(x: Any, endpoint: Endpoint) -> dict[str, Any]:
-    """Return a feed's x as {input name: value}, of the inputs that the endpoint takes."""
+    """Return the x of a feed as {input name: value} for the inputs of the endpoint."""
     return {t.name: x[t.name] for t in endpoint.inputs} if isinstance(x, Mapping) else {endpoint.inputs[0].name: x}
 
 
@@ -26,10 +26,10 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
     """Run the live model over a feed, in float32 and inference mode.
 
     Args:
-        endpoint: With its `call`.
-        feed: Of (x, y) examples; y is the truth.
-        info: Of the dataset.
-        batch_size: Examples at a time.
+        endpoint: Endpoint with its `call`.
+        feed: Feed of (x, y); y is the truth.
+        info: Info of the dataset.
+        batch_size: Batch size.
 
     Returns:
         Inputs, outputs and truth as arrays of the feed's length, in order.
@@ -40,15 +40,15 @@ def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -
     )
     inputs, outputs, truth = [], [], []
     for x, y, *_ in feed.batches(batch_size):
-        named = by_name(x, endpoint)
-        inputs.append({k: v.numpy() for k, v in named.items()})
-        outputs.append({k: v.numpy() for k, v in call(named).items()})
+        tensors = by_name(x, endpoint)
+        inputs.append({k: v.numpy() for k, v in tensors.items()})
+        outputs.append({k: v.numpy() for k, v in call(tensors).items()})
         truth.append(y.numpy())
-    return Evaluation(_joined(inputs), _joined(outputs), np.concatenate(truth), info)
+    return Evaluation(_concatenate(inputs), _concatenate(outputs), np.concatenate(truth), info)
 
 
 def collect_all(contracts: Mapping[str, Contract], feed: Feed, info: Info) -> Evaluation:
-    """Run every served model of a task over a feed; the inputs and outputs of several are put together."""
+    """Run every served model of a task over a feed; the inputs and outputs of several models are merged."""
     first, *others = [collect(contract["serving_default"], feed, info) for contract in contracts.values()]
     for other in others:
         first = dataclasses.replace(
@@ -57,8 +57,8 @@ def collect_all(contracts: Mapping[str, Contract], feed: Feed, info: Info) -> Ev
     return first
 
 
-def joined(contracts: Mapping[str, Contract]) -> Contract:
-    """Return the contract of the one served model; of several, one whose endpoints are called as the models are."""
+def merge_contracts(contracts: Mapping[str, Contract]) -> Contract:
+    """Return the contract of a single served model, or for several one whose endpoints have the names of the models."""
     if len(contracts) == 1:
         return next(iter(contracts.values()))
     endpoints = [dataclasses.replace(c["serving_default"], name=name) for name, c in contracts.items()]
@@ -70,25 +70,25 @@ def caller(contract: Contract) -> Callable[[str, Mapping[str, Any]], dict[str, n
     functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
 
     def call(endpoint: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        tensors = {k: tf.constant(v) for k, v in typed(contract[endpoint], inputs).items()}
+        tensors = {k: tf.constant(v) for k, v in cast_inputs(contract[endpoint], inputs).items()}
         return {k: v.numpy() for k, v in functions[endpoint](tensors).items()}
 
     return call
 
 
 def samples(endpoint: Endpoint, feed: Feed, count: int, shuffled: bool = False) -> dict[str, np.ndarray]:
-    """Return the inputs of `count` examples: the first ones, or those of a shuffled pass, for classes may be sorted."""
+    """Return the inputs of `count` examples: the first ones, or shuffled ones, because classes may be sorted."""
     batches = feed.epochs(count, seed=0, stop=1) if shuffled else feed.take(count).batches(count)
     x = next(iter(batches))[0]
-    return typed(endpoint, by_name(x, endpoint))
+    return cast_inputs(endpoint, by_name(x, endpoint))
 
 
-def typed(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return inputs as arrays of the endpoint's dtypes; strings stay as they are."""
+def cast_inputs(endpoint: Endpoint, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return inputs as arrays of the endpoint's dtypes; strings are not converted."""
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
     arrays = {k: np.asarray(v) for k, v in inputs.items()}
     return {k: v if dtypes[k] == "string" else v.astype(dtypes[k]) for k, v in arrays.items()}
 
 
-def _joined(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def _concatenate(batches: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}

@@ -1,4 +1,4 @@
-"""Which vectors lie near each other, and whether people agree."""
+"""Metrics of word vectors: nearest neighbours, human similarity ratings and analogies."""
 
 from __future__ import annotations
 
@@ -7,82 +7,83 @@ from typing import Any
 
 import numpy as np
 
-SPECIAL = (0, 1)  # ids of the padding and of the unknown word
+SPECIAL = (0, 1)  # ids of padding and of unknown words
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (..., width) at length one; those of no length stay."""
+    """Return vectors (..., width) normalised to length one; zero vectors are unchanged."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def nearest(cosines: np.ndarray, count: int, without: Collection[int] = ()) -> list[int]:
-    """Return the ids of the `count` largest of cosines (V,), but for the special ids and those `without`."""
-    left = set(SPECIAL) | set(without)
+    """Return the ids of the `count` largest of cosines (V,), except the special ids and those in `without`."""
+    excluded = set(SPECIAL) | set(without)
     order = np.argsort(-cosines, kind="stable")
-    return [int(i) for i in order[: count + len(left)] if int(i) not in left][:count]
+    return [int(i) for i in order[: count + len(excluded)] if int(i) not in excluded][:count]
 
 
 def auc(vectors: np.ndarray, truth: np.ndarray) -> float:
-    """Return the chance that a word is more like a neighbour than like a word of the noise; 0.5 knows nothing.
+    """Return the probability that a word is more similar to a neighbour than to a negative sample; 0.5 is chance.
 
     Args:
-        vectors: float (N, width), of the words in the first column of `truth`.
-        truth: int (N, 2 + M): the word, a word of the noise, neighbours or 0. Only words that are in the first column
-            somewhere have a vector here; others do not count.
+        vectors: float (N, width), vectors of the words in the first column of `truth`.
+        truth: int (N, 2 + M): the word, a negative sample, neighbours or 0. Words that do not occur in the first column
+            have no vector and are ignored.
     """
     ids, first = np.unique(truth[:, 0], return_index=True)
-    place = np.full(truth.max() + 1, -1)
-    place[ids] = np.arange(len(ids))
+    row = np.full(truth.max() + 1, -1)
+    row[ids] = np.arange(len(ids))
     table = unit(vectors[first])
-    own, noise = place[truth[:, 0]], place[truth[:, 1]]
-    to_noise = np.einsum("nd,nd->n", table[own], table[noise])
-    right = counted = 0.0
+    word, negative = row[truth[:, 0]], row[truth[:, 1]]
+    negative_cosine = np.einsum("nd,nd->n", table[word], table[negative])
+    correct = count = 0.0
     for column in truth[:, 2:].T:
-        beside = place[column]
-        used = (column > 0) & (beside >= 0) & (noise >= 0) & (beside != noise)
-        to_beside = np.einsum("nd,nd->n", table[own], table[beside])
-        right += (to_beside > to_noise)[used].sum() + 0.5 * (to_beside == to_noise)[used].sum()
-        counted += used.sum()
-    return float(right / max(counted, 1))
+        neighbour = row[column]
+        mask = (column > 0) & (neighbour >= 0) & (negative >= 0) & (neighbour != negative)
+        cosine = np.einsum("nd,nd->n", table[word], table[neighbour])
+        correct += (cosine > negative_cosine)[mask].sum() + 0.5 * (cosine == negative_cosine)[mask].sum()
+        count += mask.sum()
+    return float(correct / max(count, 1))
 
 
-def against_people(table: np.ndarray, index: Mapping[str, int]) -> dict[str, Any]:
-    """Return Spearman's rank correlation with WordSim-353 and MEN, and the share of Google's analogies that come out.
+def human_ratings(table: np.ndarray, index: Mapping[str, int]) -> dict[str, Any]:
+    """Return Spearman's rank correlation with WordSim-353 and MEN, and the accuracy on Google's analogies.
 
     Args:
         table: Unit vectors (V, width).
         index: Word -> id.
 
     Returns:
-        spearman_ws353, spearman_men, analogies, and under `word_lists` how many of each list are known words.
+        spearman_ws353, spearman_men, analogies, and under `word_lists` how many entries of each list are in the
+        vocabulary.
     """
     from scipy.stats import spearmanr
 
     from pipelines.text import word_similarity
 
-    found, known = {}, {}
+    metrics, word_lists = {}, {}
     for name in ("ws353", "men"):
         rows = word_similarity.load(name)
         pairs = [(index[a], index[b], float(rating)) for a, b, rating in rows if a in index and b in index]
-        ours = [float(table[a] @ table[b]) for a, b, _ in pairs]
+        cosines = [float(table[a] @ table[b]) for a, b, _ in pairs]
         if len(pairs) > 2:
-            found[f"spearman_{name}"] = float(spearmanr(ours, [rating for *_, rating in pairs]).statistic)
-        known[name] = {"known": len(pairs), "of": len(rows)}
+            metrics[f"spearman_{name}"] = float(spearmanr(cosines, [rating for *_, rating in pairs]).statistic)
+        word_lists[name] = {"known": len(pairs), "of": len(rows)}
     rows = word_similarity.load("google")
-    asked = np.array([[index[word] for word in row] for row in rows if all(word in index for word in row)])
-    if len(asked):
-        found["analogies"] = analogies(table, asked)
-    known["google"] = {"known": len(asked), "of": len(rows)}
-    return found | {"word_lists": known}
+    questions = np.array([[index[word] for word in row] for row in rows if all(word in index for word in row)])
+    if len(questions):
+        metrics["analogies"] = analogies(table, questions)
+    word_lists["google"] = {"known": len(questions), "of": len(rows)}
+    return metrics | {"word_lists": word_lists}
 
 
-def analogies(table: np.ndarray, asked: np.ndarray) -> float:
-    """Return the share of questions (N, 4) for which b - a + c is nearest to d, but for a, b and c."""
-    right = 0
-    for part in np.array_split(asked, -(-len(asked) // 512)):
+def analogies(table: np.ndarray, questions: np.ndarray) -> float:
+    """Return the fraction of questions (N, 4) for which d is nearest to b - a + c, with a, b and c excluded."""
+    correct = 0
+    for part in np.array_split(questions, -(-len(questions) // 512)):
         a, b, c, d = part.T
         cosines = (table[b] - table[a] + table[c]) @ table.T
         cosines[:, SPECIAL] = -np.inf
         np.put_along_axis(cosines, part[:, :3], -np.inf, axis=1)
-        right += int((cosines.argmax(axis=1) == d).sum())
-    return right / len(asked)
+        correct += int((cosines.argmax(axis=1) == d).sum())
+    return correct / len(questions)

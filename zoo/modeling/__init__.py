@@ -1,1 +1,1 @@
-"""What models are built of: layers, losses, metrics, blocks, backbones."""
+"""Components of models: layers, losses, metrics, blocks, backbones."""

@@ -1,7 +1,7 @@
-"""Pretrained networks that others are built on: pixels in [0, 255] in, one embedding an image out.
+"""Pretrained backbones: pixels in [0, 255] -> one embedding per image.
 
-A backbone is a name: `efficientnet_lite0` (ours), one of `keras.applications` (keras.io/api/applications), or the place
-of a SavedModel that `tensorflow_hub` reads (a handle, or a folder).
+A backbone is given by name: `efficientnet_lite0` (of this zoo), one of `keras.applications`
+(keras.io/api/applications), or a SavedModel that `tensorflow_hub` reads (a handle, or a folder).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ _NETWORKS: dict[str, tuple[str, Any, str]] = {  # name -> class, scale and offse
     "efficientnet_v2_b0": ("EfficientNetV2B0", None, "block5e_add"),
 }
 APPLICATIONS = tuple(_NETWORKS)
-TINY = "efficientnet_lite_tiny"  # for tests: seconds instead of minutes, no pretrained weights
+TINY = "efficientnet_lite_tiny"  # for fast tests; has no pretrained weights
 LITE = (*(f"efficientnet_lite{i}" for i in range(5)), TINY)
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """One network.
+    """A backbone network.
 
     Attributes:
-        build: (image shape, level) -> model of fresh weights: image (B, H, W, 3) in [0, 255] -> embedding (B, D).
-        pretrain: Puts pretrained weights into such a model; None where `build` has done so, or there are none.
-        origin: Where the pretrained weights come from, in words; "" where there are none.
+        build: (image shape, level) -> model with random weights: image (B, H, W, 3) in [0, 255] -> embedding (B, D).
+        pretrain: Loads pretrained weights into such a model; None if `build` does so, or if there are none.
+        origin: Description of the source of the pretrained weights; "" if there are none.
     """
 
     build: Callable[[Sequence[int], str], keras.Model]
@@ -56,7 +56,7 @@ class Backbone:
 
 
 def get(name: str) -> Backbone:
-    """Return a backbone by name; UsageError with the nearest for an unknown one."""
+    """Return a backbone by name; UsageError with the closest matches for an unknown name."""
     if name in LITE:
         return _lite(name)
     if name in APPLICATIONS:
@@ -67,7 +67,7 @@ def get(name: str) -> Backbone:
 
 
 def _application(name: str) -> Backbone:
-    """Return a network of `keras.applications`, with the ImageNet weights that Keras downloads."""
+    """Return a network of `keras.applications`; Keras downloads its ImageNet weights."""
     return Backbone(
         functools.partial(_build_application, name),
         functools.partial(_pretrain_application, name),
@@ -85,7 +85,7 @@ def _build_application(name: str, image_shape: Sequence[int], level: str) -> ker
     body = _network(name, image_shape, None)
     if level == "middle":
         if middle not in {layer.name for layer in body.layers}:
-            raise UsageError(f"{name} has no earlier level here; use --set task.policy=head, or another --backbone")
+            raise UsageError(f"{name} has no middle level; use --set task.policy=head, or another --backbone")
         body = keras.Model(body.input, body.get_layer(middle).output, name=name)
     image = keras.Input(tuple(image_shape), name="image")
     x = image if scaling is None else keras.layers.Rescaling(*scaling, name="rescale")(image)
@@ -98,36 +98,36 @@ def _pretrain_application(name: str, model: keras.Model) -> None:
         donor = _network(name, model.input.shape[1:], "imagenet")
     except Exception as error:  # Keras raises plain Exception for a failed download
         raise MissingError(
-            f"the ImageNet weights of {name} cannot be downloaded here; use --backbone efficientnet_lite0, "
+            f"the ImageNet weights of {name} cannot be downloaded; use --backbone efficientnet_lite0, "
             "whose weights are in a Python package, or --set task.pretrained=false"
         ) from error
-    held = {v.path: v for v in donor.weights}
+    weights = {v.path: v for v in donor.weights}
     body = next(layer for layer in model.layers if layer.name == donor.name)
     for variable in body.weights:
-        variable.assign(held[variable.path])
+        variable.assign(weights[variable.path])
 
 
 @keras.saving.register_keras_serializable("zoo")
 class SavedModel(keras.layers.Layer):
-    """A SavedModel as a layer: images (B, H, W, 3) in [0, 1], as TF Hub has them, -> embedding (B, D)."""
+    """A SavedModel as a layer: images (B, H, W, 3) in [0, 1], the convention of TF Hub, -> embedding (B, D)."""
 
     def __init__(self, handle: str, **kwargs: Any) -> None:
         """Load `handle`, a URL of TF Hub or a folder."""
         super().__init__(**kwargs)
         self.handle = handle
         self.loaded = _load(handle)
-        held = {v.ref(): v for v in getattr(self.loaded, "variables", ())}
+        variables = {v.ref(): v for v in getattr(self.loaded, "variables", ())}
         trainable = {v.ref() for v in getattr(self.loaded, "trainable_variables", ())}
         self.adopted = []
-        for ref, variable in held.items():
-            mine = keras.Variable(
+        for ref, variable in variables.items():
+            tracked = keras.Variable(
                 initializer=variable, trainable=ref in trainable, name=variable.name.split(":")[0].replace("/", "_")
             )
-            self._track_variable(mine)
-            self.adopted.append(mine)
+            self._track_variable(tracked)
+            self.adopted.append(tracked)
 
     def call(self, images: Any, training: bool | None = None) -> Any:
-        """Return the embedding; frozen batch statistics stay where they are."""
+        """Return the embedding; batch statistics are not updated while the layer is frozen."""
         try:
             return self.loaded(images, training=bool(training) and self.trainable)
         except (TypeError, ValueError):
@@ -139,10 +139,10 @@ class SavedModel(keras.layers.Layer):
 
 
 def _saved_model(name: str) -> Backbone:
-    """Return the backbone of a handle of TF Hub or a folder; its weights come with it.
+    """Return the backbone of a TF Hub handle or a folder, which contains its weights.
 
-    `hub.KerasLayer` is a tf_keras layer, which Keras 3 refuses; so the loaded object is wrapped in a layer of our own
-    that adopts each of its variables. A saved model needs that folder, or handle, again when it is read.
+    `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept; the loaded object is therefore wrapped in the
+    layer above, which tracks each of its variables. Loading a model that contains it requires the folder or handle.
     """
     return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
 
@@ -155,21 +155,22 @@ def _load(handle: str) -> Any:
 
     try:
         folder = _folder(handle)
-        check_trusted(describe(Path(folder)), ())  # before it is loaded: a backbone computes, and does nothing else
+        check_trusted(describe(Path(folder)), ())  # before it is loaded
         loaded = tf.saved_model.load(folder)
     except CheckFailed:
         raise
-    except Exception as error:  # whatever hub, its resolvers and the network raise
+    except Exception as error:  # hub, its resolvers and the network have no common base class
         raise MissingError(f"cannot load {handle}: {str(error).strip().splitlines()[-1]}") from error
     if not callable(loaded):
-        raise UsageError(f"{handle} is a SavedModel without a call; give one of TF Hub's reusable form (TF2)")
+        raise UsageError(f"{handle} is a SavedModel that is not callable; use the reusable form of TF Hub (TF2)")
     return loaded
 
 
 def _folder(handle: str) -> str:
-    """Return where a SavedModel lies: tensorflow_hub downloads, and keeps each handle under its SHA-1.
+    """Return the folder of a SavedModel: tensorflow_hub stores each downloaded handle under its SHA-1.
 
-    Only a download imports it: it brings the legacy tf_keras along, and a proof refuses what was not asked for.
+    tensorflow_hub is imported only for a download, because it imports the legacy tf_keras, a module that the
+    verification of artifacts does not allow.
     """
     if (Path(handle) / "saved_model.pb").is_file():
         return handle
@@ -200,19 +201,21 @@ def _hub_cache() -> Path:
 
 def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
     if level == "middle":
-        raise UsageError(f"{name} has no earlier level; use --set task.policy=head")
+        raise UsageError(f"{name} has no middle level; use --set task.policy=head")
     image = keras.Input(tuple(image_shape), name="image")
     scaled = keras.layers.Rescaling(1 / 255, name="rescale")(image)
     embedding = SavedModel(name, name="saved_model")(scaled)
     if len(embedding.shape) == 4:
         embedding = keras.layers.GlobalAveragePooling2D(name="pool")(embedding)
     if len(embedding.shape) != 2 or embedding.shape[-1] is None:
-        raise UsageError(f"{name} gives {tuple(embedding.shape)}, but a backbone gives one embedding an image (B, D)")
+        raise UsageError(
+            f"{name} returns {tuple(embedding.shape)}; a backbone must return one embedding per image (B, D)"
+        )
     return keras.Model(image, embedding, name="backbone")
 
 
 def _lite(name: str) -> Backbone:
-    """Return EfficientNet-Lite, our own, with ImageNet weights for Lite0 from its package."""
+    """Return EfficientNet-Lite of this zoo; Lite0 has ImageNet weights from a Python package."""
     pretrain = _pretrain_lite if name == "efficientnet_lite0" else None
     return Backbone(functools.partial(_build_lite, name), pretrain, "ImageNet" if pretrain else "")
 
@@ -228,15 +231,15 @@ def _pretrain_lite(model: keras.Model) -> None:
 
     whole = registry.get_builder("efficientnet_lite0")()
     whole.load_weights(efficientnet_lite0.fetch())
-    held = {v.path: v for v in whole.weights}
+    weights = {v.path: v for v in whole.weights}
     for variable in model.weights:
-        variable.assign(held[variable.path])
+        variable.assign(weights[variable.path])
 
 
 def classifier(
     name: str, num_classes: int, backbone: str, level: str, dropout: float, image_shape: tuple[int, ...]
 ) -> keras.Model:
-    """Return a classifier on a backbone of fresh weights (a SavedModel of others brings its own).
+    """Return a classifier on a backbone with random weights (a third-party SavedModel has its own).
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
     """

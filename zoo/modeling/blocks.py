@@ -1,4 +1,4 @@
-"""Networks that more than one model is made of: from images to images, and from images to scores."""
+"""Networks that several models share: image to image, and image to scores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zoo.modeling.layers import CropLike, InstanceNormalization, NearestUpsampli
 
 
 def instance_norm(name: str) -> layers.Layer:
-    """Return instance normalisation: one group a channel."""
+    """Return instance normalisation: one group per channel."""
     return InstanceNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")
 
 
@@ -39,16 +39,17 @@ def residual_network(
     name: str = "network",
     ends: tuple[str, str] = ("image", "stylised"),
 ) -> keras.Model:
-    """Return the network of Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155, which Zhu 2017 took over.
+    """Return the network of Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155, which Zhu 2017 uses too.
 
-    Upsampling is by nearest pixels and a convolution, as in Johnson's later code, for it leaves no checkerboards.
+    Upsampling is nearest-neighbour followed by a convolution, as in Johnson's later code: it has no checkerboard
+    artifacts.
 
     Args:
-        filters: Of the convolutions, from the image inwards; each after the first halves height and width.
+        filters: Filters of the convolutions, from the image inwards; each after the first halves height and width.
         depth: Residual blocks at the smallest size.
         shape: (H, W, C) of the images.
-        size: Of the first and the last kernel.
-        name: Of the network.
+        size: Kernel size of the first and the last convolution.
+        name: Name of the network.
         ends: Names of input and output.
 
     Returns:
@@ -68,23 +69,23 @@ def residual_network(
     return keras.Model(image, CropLike(dtype="float32", name=ends[1])([x, image]), name=name)
 
 
-def patch_critic(
+def patch_discriminator(
     shape: Sequence[int],
     filters: int,
     norm: Callable[[str], layers.Layer],
     images: Sequence[str] = ("image",),
-    name: str = "critic",
+    name: str = "discriminator",
 ) -> keras.Model:
-    """Return the critic of Isola 2017, arXiv:1611.07004, which scores patches rather than the whole.
+    """Return the PatchGAN discriminator of Isola 2017, arXiv:1611.07004, which scores patches of an image.
 
-    A score sees 70x70 pixels of images of 256, 34x34 of 128, and 16x16 of smaller ones.
+    The receptive field of a score is 70x70 pixels for images of 256x256, 34x34 for 128x128, and 16x16 for smaller ones.
 
     Args:
         shape: (H, W, C) of each image.
-        filters: Of the first convolution.
-        norm: Name -> the normalisation of all but the first.
-        images: Names of what it looks at together, one on the other.
-        name: Of the network.
+        filters: Filters of the first convolution.
+        norm: Name -> normalisation layer of all convolutions but the first.
+        images: Names of the input images, which are concatenated along the channels.
+        name: Name of the network.
 
     Returns:
         Images (B, H, W, C) in [0, 255] -> scores (B, h, w, 1).

@@ -1,4 +1,4 @@
-"""Layers that Keras does not have, and the fast form of one that it has."""
+"""Custom layers, and a faster batch normalisation for training."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from keras import layers, ops
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """The stock layer's variables, config and mathematics through TensorFlow's fused kernel.
+    """Keras' batch normalisation, with the same variables, config and results, by TensorFlow's fused kernel.
 
-    Never saved: `fused` puts it in the place of stock layers while a model trains, and takes it away again. The fused
-    kernel returns the variance with Bessel's correction n/(n-1), which the stock moving variance does not have.
+    Never saved: `fused` replaces Keras' layers by it during training only. The fused kernel returns the variance with
+    Bessel's correction n/(n-1), which is removed because Keras' moving variance does not have it.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise (B, H, W, C) over all axes but the last."""
         train = bool(training) and self.trainable
-        # The kernel takes bfloat16 images, but scale, offset and statistics in float32.
+        # The kernel accepts bfloat16 images, but requires scale, offset and statistics in float32.
         y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs,
             scale=tf.cast(self.gamma, tf.float32),
@@ -39,7 +39,9 @@ class FusedBatchNormalization(layers.BatchNormalization):
         return y
 
 
-FusedBatchNormalization.__name__ = layers.BatchNormalization.__name__  # weight files name their groups by it
+FusedBatchNormalization.__name__ = (
+    layers.BatchNormalization.__name__
+)  # the names of groups in weight files depend on it
 
 
 def _can_be_fused(layer: keras.Layer) -> bool:
@@ -57,50 +59,53 @@ def _can_be_fused(layer: keras.Layer) -> bool:
 
 @contextlib.contextmanager
 def fused(model: keras.Model) -> Iterator[int]:
-    """Run the model's 4-D batch normalisations fused inside the block; save weights only in it.
+    """Run the model's 4-D batch normalisation layers by the fused kernel inside the block.
+
+    Inside the block, save weights only, not whole models.
 
     Yields:
-        How many layers are fused. Frozen, masked and other layers are left as they are.
+        The number of fused layers. Frozen, masked and other layers are not replaced.
     """
-    chosen = [layer for layer in model._flatten_layers() if _can_be_fused(layer)]
-    for layer in chosen:
+    selected = [layer for layer in model._flatten_layers() if _can_be_fused(layer)]
+    for layer in selected:
         layer.__class__ = FusedBatchNormalization
     try:
-        yield len(chosen)
+        yield len(selected)
     finally:
-        for layer in chosen:
+        for layer in selected:
             layer.__class__ = layers.BatchNormalization
         model.train_function = model.test_function = model.predict_function = None  # traced with the fused kernel
 
 
 @keras.saving.register_keras_serializable("zoo")
 class InstanceNormalization(layers.GroupNormalization):
-    """`GroupNormalization(groups=-1)`, its variables, config and mathematics, in four dimensions (Ulyanov 2016).
+    """`GroupNormalization(groups=-1)` with the same variables, config and results, in four dimensions (Ulyanov 2016).
 
-    The stock layer takes means of five, which XNNPACK leaves to a kernel six times as slow. arXiv:1607.08022.
+    Keras' layer computes means of five-dimensional tensors, which XNNPACK does not support: the replacement kernel is
+    six times as slow. arXiv:1607.08022.
     """
 
     def call(self, inputs: Any) -> Any:
-        """Normalise each channel of each image (B, H, W, C), in float32 as the stock layer does."""
+        """Normalise each channel of each image (B, H, W, C), in float32 as Keras' layer does."""
         x = ops.cast(inputs, "float32")
         mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * scale + (self.beta - mean * scale), self.compute_dtype)
 
 
-InstanceNormalization.__name__ = layers.GroupNormalization.__name__  # weight files of before name their groups by it
+InstanceNormalization.__name__ = layers.GroupNormalization.__name__  # the names of groups in weight files depend on it
 
 
 def _line(images: Any, axis: int, index: int) -> Any:  # (B, H, W, C) -> (B, 1, W, C), or of axis 2 (B, H, 1, C)
-    found = slice(index, index + 1 or None)
-    return images[:, found] if axis == 1 else images[:, :, found]
+    line = slice(index, index + 1 or None)
+    return images[:, line] if axis == 1 else images[:, :, line]
 
 
 @keras.saving.register_keras_serializable("zoo")
 class ReflectionPadding2D(layers.Layer):
-    """Pads height and width with their own mirror image, without repeating the edge: no dark frame as zeros leave.
+    """Pads height and width by reflection without repeating the edge, which avoids the dark border of zero padding.
 
-    Made of slices, which LiteRT copies ten times as fast as its MIRROR_PAD works.
+    Implemented by slices, which are ten times as fast in LiteRT as its MIRROR_PAD.
 
     Shapes: (B, H, W, C) -> (B, H + 2 padding, W + 2 padding, C); H and W must be larger than `padding`.
     """
@@ -131,10 +136,10 @@ class ReflectionPadding2D(layers.Layer):
 
 @keras.saving.register_keras_serializable("zoo")
 class NearestUpsampling2D(layers.Layer):
-    """Doubles height and width by repeating pixels, in an operator that TFLite has for sizes known only at run time.
+    """Doubles height and width by repeating pixels, by an operator that TFLite supports for dynamic sizes.
 
-    Keras' own `UpSampling2D` becomes Flex operators there, which no interpreter of a package runs. A convolution
-    behind it has none of the checkerboards of a transposed one (Odena 2016, doi:10.23915/distill.00003).
+    Keras' `UpSampling2D` is converted to Flex operators, which the LiteRT package does not include. A convolution after
+    this layer has no checkerboard artifacts, unlike a transposed one (Odena 2016, doi:10.23915/distill.00003).
     """
 
     def call(self, inputs: Any) -> Any:
@@ -150,7 +155,10 @@ class NearestUpsampling2D(layers.Layer):
 
 @keras.saving.register_keras_serializable("zoo")
 class CropLike(layers.Layer):
-    """Cuts [images, like] to the height and width of `like`, from the upper left: (B, H+, W+, C), (B, H, W, D)."""
+    """Crops `images` of [images, like] to the height and width of `like`, from the upper left corner.
+
+    Shapes: (B, H or more, W or more, C), (B, H, W, D) -> (B, H, W, C).
+    """
 
     def call(self, inputs: Any) -> Any:
         """Return (B, H, W, C)."""

@@ -1,4 +1,4 @@
-"""Losses that Keras does not have."""
+"""Custom losses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from keras import ops
 class SparseCategoricalCrossentropy(keras.losses.Loss):
     """Cross-entropy of integer labels and logits, with label smoothing (Szegedy 2016, arXiv:1512.00567).
 
-    Keras smooths one-hot labels only. Shapes: labels (B, ...) integer, or (B, ..., C) as shares that make 1 where
-    examples are mixed; logits (B, ..., C) -> (B, ...).
+    Keras has label smoothing for one-hot labels only. Shapes: labels (B, ...) integer, or (B, ..., C) class
+    probabilities if examples are mixed; logits (B, ..., C) -> (B, ...).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Metrics that Keras does not have."""
+"""Custom metrics."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from keras import ops
 
 @keras.saving.register_keras_serializable("zoo")
 class Accuracy(keras.metrics.MeanMetricWrapper):
-    """Share of logits (B, C) whose largest is the label: integer (B,), or (B, C) as shares where examples are mixed.
+    """Accuracy of logits (B, C) for labels: integer (B,), or (B, C) class probabilities if examples are mixed.
 
-    Keras' own metric takes one of the two kinds; training may mix examples while validation does not.
+    Keras' metrics accept one of the two forms; training may mix examples while validation does not.
     """
 
     def __init__(self, name: str = "accuracy", dtype: str | None = None) -> None:
-        """Name it as Keras does."""
+        """Create the metric with the name that Keras uses."""
         super().__init__(_hits, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:

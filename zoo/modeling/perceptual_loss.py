@@ -1,4 +1,4 @@
-"""Losses between images that are measured in the features of a trained network.
+"""Perceptual losses: distances of images in the features of a trained network.
 
 Reference: Gatys, Ecker, Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks", CVPR,
 doi:10.1109/CVPR.2016.265; Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155 (total variation).
@@ -15,14 +15,14 @@ import tensorflow as tf
 
 CONTENT_LAYERS = ("block4_conv2",)
 STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", "block5_conv1")
-MEAN = (103.939, 116.779, 123.68)  # of ImageNet, in the order blue, green, red: what VGG was trained with
+MEAN = (103.939, 116.779, 123.68)  # ImageNet mean in the order blue, green, red, with which VGG was trained
 
 
 class Features:
-    """The features of some layers of a VGG, for images in [0, 255]."""
+    """The outputs of selected layers of a VGG network, for images in [0, 255]."""
 
     def __init__(self, vgg: keras.Model, layers: Sequence[str]) -> None:
-        """Take the layers of these names; nothing above the highest of them is computed."""
+        """Select layers by name; layers above the highest of them are not computed."""
         self.layers = tuple(dict.fromkeys(layers))
         self.network = keras.Model(vgg.inputs, [vgg.get_layer(name).output for name in self.layers])
         self.network.trainable = False
@@ -36,12 +36,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Weights:
-    """What the terms of the loss count.
+    """Weights of the terms of the loss.
 
     Attributes:
-        alpha: Of the content loss.
-        beta: Of the style loss.
-        variation: Of the total variation.
+        alpha: Weight of the content loss.
+        beta: Weight of the style loss.
+        variation: Weight of the total variation loss.
     """
 
     alpha: float = 1.0
@@ -50,22 +50,22 @@ class Weights:
 
 
 class Objective:
-    """total = alpha * content + beta * style + variation * total variation, for the style of one picture."""
+    """The loss alpha * content + beta * style + variation * total variation, for the style of one image."""
 
     def __init__(self, vgg: keras.Model, style: np.ndarray, weights: Weights) -> None:
-        """Remember the Gram matrices of the style, uint8 (H, W, 3)."""
+        """Compute the Gram matrices of the style image, uint8 (H, W, 3)."""
         self.weights = weights
         self.features = Features(vgg, (*CONTENT_LAYERS, *STYLE_LAYERS))
-        painted = self.features(tf.constant(style[None], tf.float32))
-        self.style = {name: gram_matrix(painted[name]) for name in STYLE_LAYERS}
+        features = self.features(tf.constant(style[None], tf.float32))
+        self.style = {name: gram_matrix(features[name]) for name in STYLE_LAYERS}
 
     def content(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the features of images (B, H, W, 3) in [0, 255] that a stylised one should keep."""
+        """Return the content features of images (B, H, W, 3) in [0, 255]."""
         features = self.features(image)
         return {name: features[name] for name in CONTENT_LAYERS}
 
     def losses(self, image: tf.Tensor, content: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Return total, content and style loss and total variation of images (B, H, W, 3) in [0, 255]: (B,) each."""
+        """Return total, content, style and total variation loss of images (B, H, W, 3) in [0, 255]: (B,) each."""
         features = self.features(image)
         terms = {
             "content": content_loss(features, content),
@@ -92,8 +92,9 @@ def content_loss(features: Mapping[str, tf.Tensor], content: Mapping[str, tf.Ten
 def style_loss(features: Mapping[str, tf.Tensor], grams: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Return the squared difference of Gram matrices, averaged over the layers: (B,).
 
-    A layer counts 1 / (4 C^2) times the sum over its matrix. Gatys divides by the square of the number of positions
-    too; here each matrix is divided by its own number, so that content and style may have different sizes.
+    The term of a layer is 1 / (4 C^2) times the sum over its matrix. Gatys also divides by the square of the number of
+    positions; here each Gram matrix is divided by its own number of positions, so that content and style images may
+    have different sizes.
     """
     terms = []
     for name, gram in grams.items():

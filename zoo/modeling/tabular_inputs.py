@@ -1,7 +1,7 @@
-"""The front of a tabular model: named columns, looked up, embedded and normalised inside the model.
+"""The input layers of tabular models: named columns with lookup, embedding and normalisation inside the model.
 
-Columns are described as `pipelines.tabular` does. The model is two: `core` takes categories as ids, which every runtime
-can do; around it the lookups turn strings into these ids, which SavedModels and Keras files can do.
+Columns have the descriptions of `pipelines.tabular`. The model has two parts: `core` takes categories as ids, which
+every runtime supports; the outer model converts strings to these ids, which SavedModels and Keras files support.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Tensors = dict[str, Any]
 
 
 def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
-    """Return inputs of a core and the features that they become.
+    """Return the inputs of a core model and their features.
 
     Args:
-        columns: Descriptions; vocabularies, means and deviations come from the training rows.
-        embedding: Numbers that a category is embedded in; 0 is one-hot.
+        columns: Descriptions of the columns, with vocabularies, means and standard deviations of the training rows.
+        embedding: Dimensions of the embedding of a category; 0 is one-hot.
 
     Returns:
-        {column: (B,) int64 id, 0 for an unknown word, or float32}, and (B, features).
+        {column: (B,) int64 id, 0 for an unknown category, or float32}, and (B, features).
     """
     inputs, parts = {}, []
     for column in columns:
@@ -45,7 +45,7 @@ def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
 
 
 def looked_up_columns(columns: Columns) -> tuple[Tensors, Tensors]:
-    """Return inputs of a whole model, categories as strings, and what its core takes: both {column: (B,)}."""
+    """Return the inputs of the outer model, with categories as strings, and those of its core: both {column: (B,)}."""
     raw, encoded = {}, {}
     for column in columns:
         name = column["name"]

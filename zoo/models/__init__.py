@@ -1,4 +1,4 @@
-"""One file per family of models. Folders named in ZOO_MODELS_PATH (os.pathsep between them) are looked through too."""
+"""One file per family of models. Folders in ZOO_MODELS_PATH (separated by os.pathsep) are searched too."""
 
 import os
 

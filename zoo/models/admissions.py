@@ -1,9 +1,9 @@
-"""One sigmoid unit on a row of a table, which is logistic regression; with `units`, a small network.
+"""Logistic regression on the columns of a table; with `units`, a small network.
 
-Reference: Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x (the unit); Rumelhart, Hinton, Williams 1986,
-           doi:10.1038/323533a0 (the network).
-Train:     python -m zoo.train admissions                          # scikit-learn's breast cancer, which everyone has
-           python -m zoo.train admissions --data-dir binary.csv    # admit, gre, gpa, rank: the course's table
+Reference: Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x (logistic regression); Rumelhart, Hinton, Williams 1986,
+           doi:10.1038/323533a0 (network).
+Train:     python -m zoo.train admissions                          # scikit-learn's breast cancer data
+           python -m zoo.train admissions --data-dir binary.csv    # columns admit, gre, gpa, rank
            python -m zoo.train admissions --recipe network
 """
 
@@ -52,15 +52,15 @@ COLUMNS = (
         expect={"accuracy": 0.9913, "auc": 0.9984},
         command="python -m zoo.train admissions --precision float32",
         test_data="breast_cancer (scikit-learn)",
-        measured_on="2 cores of an Intel Xeon, shared with much other work: 2.5 minutes; on 115 rows of breast cancer. "
-        "There scikit-learn's logistic regression has the same two figures; --recipe network has 0.9826 and 0.9971",
-        notes="Says what goes with what in the rows it has seen, not why.",
+        measured_on="2 cores of an Intel Xeon under other load: 2.5 minutes; on 115 rows of breast cancer. "
+        "scikit-learn's logistic regression has the same two values there; --recipe network has 0.9826 and 0.9971",
+        notes="Learns correlations of the training rows, not causes.",
     ),
 )
 def admissions(
     columns: Sequence[Mapping[str, Any]] = COLUMNS, units: Sequence[int] = (), dropout: float = 0.0
 ) -> keras.Model:
-    """One sigmoid unit, or a small network, on named columns: categories one-hot, numbers normalised inside.
+    """Logistic regression, or a small network, on named columns: categories one-hot, numbers normalised inside.
 
     Shapes: {column: (B,) string or float32} -> probability (B,) float32 of the second class.
     """

@@ -1,4 +1,4 @@
-"""From one sequence to another: a GRU reads, a GRU writes and looks back by attention.
+"""Sequence to sequence: a GRU encoder and a GRU decoder with attention.
 
 Reference: Bahdanau, Cho, Bengio 2015, arXiv:1409.0473 (additive); Luong, Pham, Manning 2015, arXiv:1508.04025
            (multiplicative, "general").
@@ -25,19 +25,19 @@ from zoo.tasks.text.translation import Translation
 
 @keras.saving.register_keras_serializable("zoo")
 class Translator(keras.Model):
-    """GRU encoder and decoder with attention; source and target share one vocabulary and its embedding.
+    """GRU encoder and decoder with attention; source and target share one vocabulary and one embedding.
 
-    What is read by attention joins after the recurrence for both kinds, as in Luong's paper (in Bahdanau's, before it),
-    so that a whole target is one call of a GRU layer, which a GPU runs by cuDNN.
+    The attention context is combined with the output of the recurrence for both kinds, as in Luong's paper (Bahdanau's
+    combines it with the input), so that a whole target is one call of a GRU layer, which a GPU runs by cuDNN.
 
-    Inputs: {"source": (B, S) int32, 0 where it has ended; "target": (B, T) int32, one token late: teacher forcing}.
+    Inputs: {"source": (B, S) int32, padded with 0; "target": (B, T) int32, shifted by one token: teacher forcing}.
     Output: logits (B, T, vocabulary_size) float32 of the tokens of the target.
     """
 
     def __init__(
         self, vocabulary_size: int, attention: str, units: int, embedding_dim: int, dropout: float, **base: Any
     ) -> None:
-        """Make the layers; `attention` is "bahdanau" or "luong"."""
+        """Create the layers; `attention` is "bahdanau" or "luong"."""
         super().__init__(**base)
         self.arguments = {
             "vocabulary_size": vocabulary_size,
@@ -60,72 +60,72 @@ class Translator(keras.Model):
         self.combine = layers.Dense(units, activation="tanh", name="combine")
         self.drop = layers.Dropout(dropout, name="drop")
         self.logits = layers.Dense(vocabulary_size, name="logits")
-        self.build()  # here, because a whole-model .h5 is read into layers that must be built already
+        self.build()  # here, because loading a whole-model .h5 requires built layers
 
     def build(self, input_shape: Any = None) -> None:
         """Build every layer."""
-        units, read = self.units, 2 * self.units
+        units, memory = self.units, 2 * self.units
         self.embedding.build((None, None))
         for layer in (self.encoder, self.decoder):
             layer.build((None, None, self.arguments["embedding_dim"]))
-        self.start.build((None, read))
-        self.key.build((None, None, read))
+        self.start.build((None, memory))
+        self.key.build((None, None, memory))
         if self.query is not None:
             self.query.build((None, None, units))
-        self.attend.build([(None, None, units), (None, None, read), (None, None, units)])
-        self.combine.build((None, None, units + read))
+        self.attend.build([(None, None, units), (None, None, memory), (None, None, units)])
+        self.combine.build((None, None, units + memory))
         self.logits.build((None, None, units))
         self.built = True
 
     def encode(self, source: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return what is read at each place (B, S, 2 * units), and the state (B, units) that writing begins with."""
+        """Return the encoder outputs (B, S, 2 * units), and the initial state (B, units) of the decoder."""
         x = self.drop(self.embedding(source), training=training)
         memory, forward, backward = self.encoder(x, mask=ops.not_equal(source, PADDING), training=training)
         return memory, self.start(ops.concatenate([forward, backward], axis=-1))
 
-    def look_back(self, written: Any, memory: Any, source: Any, training: bool | None = None) -> tuple[Any, Any]:
-        """Return logits (B, T, vocabulary_size) and the share of each place of the source (B, T, S).
+    def attention_output(self, hidden: Any, memory: Any, source: Any, training: bool | None = None) -> tuple[Any, Any]:
+        """Return logits (B, T, vocabulary_size) and attention weights over the source (B, T, S).
 
-        Shapes: states of the decoder (B, T, units), memory (B, S, 2 * units), source (B, S).
+        Shapes: hidden states of the decoder (B, T, units), memory (B, S, 2 * units), source (B, S).
         """
-        query = written if self.query is None else self.query(written)
+        query = hidden if self.query is None else self.query(hidden)
         mask = [None, ops.not_equal(source, PADDING)]
         inputs = [query, memory, self.key(memory)]
-        found, shares = self.attend(inputs, mask=mask, return_attention_scores=True, training=training)
-        x = self.combine(ops.concatenate([written, found], axis=-1))
-        return self.logits(self.drop(x, training=training)), shares
+        context, weights = self.attend(inputs, mask=mask, return_attention_scores=True, training=training)
+        x = self.combine(ops.concatenate([hidden, context], axis=-1))
+        return self.logits(self.drop(x, training=training)), weights
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
-        """Return the logits of each token of the target, told those before it."""
+        """Return the logits of each target token given the previous ones (teacher forcing)."""
         memory, state = self.encode(inputs["source"], training)
         x = self.drop(self.embedding(inputs["target"]), training=training)
-        written, _ = self.decoder(x, initial_state=state, training=training)
-        return self.look_back(written, memory, inputs["source"], training)[0]
+        hidden, _ = self.decoder(x, initial_state=state, training=training)
+        return self.attention_output(hidden, memory, inputs["source"], training)[0]
 
     def step(self, token: Any, state: Any, memory: Any, source: Any) -> tuple[Any, Any, Any]:
-        """Write on by one token: token (B,), state (B, units) -> logits (B, V), next state, shares (B, S)."""
-        written, (state,) = self.decoder.cell(self.embedding(token), [state], training=False)
-        logits, shares = self.look_back(ops.expand_dims(written, 1), memory, source)
-        return ops.squeeze(logits, 1), state, ops.squeeze(shares, 1)
+        """Decode one token: token (B,), state (B, units) -> logits (B, V), next state, attention weights (B, S)."""
+        hidden, (state,) = self.decoder.cell(self.embedding(token), [state], training=False)
+        logits, weights = self.attention_output(ops.expand_dims(hidden, 1), memory, source)
+        return ops.squeeze(logits, 1), state, ops.squeeze(weights, 1)
 
     def greedy(self, source: Any, length: int) -> tuple[Any, Any]:
-        """Write the likeliest token each time, `length` times; after the end, padding.
+        """Decode greedily for `length` steps; the tokens after the end token are padding.
 
         Returns:
-            Tokens (B, length) int32, and the shares of the source at each (B, length, S).
+            Tokens (B, length) int32, and attention weights (B, length, S).
         """
         memory, state = self.encode(source)
         token = ops.full_like(ops.max(source, axis=1), START)
-        ended, tokens, looked = ops.not_equal(token, START), [], []
+        ended, tokens, attention = ops.not_equal(token, START), [], []
         for _ in range(length):
-            logits, state, shares = self.step(token, state, memory, source)
-            # never padding, unknown or begin; Keras' own argmax asks for signs by bits, which TFLite has not
+            logits, state, weights = self.step(token, state, memory, source)
+            # excludes padding, unknown and start; Keras' argmax needs an operator that TFLite does not have
             best = tf.argmax(logits[:, END:], axis=-1, output_type="int32") + END
             token = ops.where(ended, ops.zeros_like(best), best)
             ended = ops.logical_or(ended, ops.equal(token, END))
             tokens.append(token)
-            looked.append(shares)
-        return ops.stack(tokens, axis=1), ops.stack(looked, axis=1)
+            attention.append(weights)
+        return ops.stack(tokens, axis=1), ops.stack(attention, axis=1)
 
     # === Config ===
 
@@ -143,8 +143,8 @@ class Translator(keras.Model):
         paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025",
         expect={"exact": 1.0},
         command="python -m zoo.train attention --precision float32",
-        measured_on="2 cores shared with other work: 3.7 minutes of processor time, 6 epochs",
-        notes="`exact` is of 2,000 days that were never shown; the forms they are written in are those of training.",
+        measured_on="2 cores under other load: 3.7 minutes of CPU time, 6 epochs",
+        notes="`exact` is the exact match of 2,000 test dates that are not in the training data, in the same formats.",
     ),
 )
 def attention(
@@ -154,16 +154,16 @@ def attention(
     embedding_dim: int = 32,
     dropout: float = 0.1,
 ) -> keras.Model:
-    """Encoder-decoder with attention, from text to text: dates to ISO 8601, or one language to another.
+    """Encoder-decoder with attention for text to text: dates to ISO 8601, or translation.
 
     Shapes: {"source": (B, S), "target": (B, T)} int32 -> logits (B, T, vocabulary_size) float32.
 
     Args:
-        vocabulary_size: Tokens; the data decides it.
+        vocabulary_size: Size of the vocabulary; determined by the data.
         attention: Additive ("bahdanau") or multiplicative ("luong").
-        units: Of each GRU.
-        embedding_dim: Numbers in an embedding.
-        dropout: Share of embeddings and of what goes into the logits.
+        units: Units of each GRU.
+        embedding_dim: Dimensions of the embedding.
+        dropout: Dropout rate of embeddings and of the inputs of the logits.
     """
     model = Translator(vocabulary_size, attention, units, embedding_dim, dropout, name="attention")
     model({name: keras.Input((None,), dtype="int32", name=name) for name in ("source", "target")})

@@ -19,7 +19,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.multi_loss import ObjectiveModel
+from zoo.modeling.multi_loss import MultiLossModel
 from zoo.tasks.generative.autoencoding import Autoencoding, latent_size
 
 # === Layers ===
@@ -76,18 +76,18 @@ def _chain(network: Sequence[layers.Layer], x: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Autoencoder(ObjectiveModel):
-    """Image in, reconstruction out, through a code of `latent_dim` numbers.
+class Autoencoder(MultiLossModel):
+    """Reconstructs an image from a code of `latent_dim` dimensions.
 
     Input: image (B, H, W, C) in [0, 255]. Output: reconstruction (B, H, W, C) float32 in [0, 255].
     """
 
-    code_sizes = 1  # numbers that the encoder returns for each number of the code
+    code_sizes = 1  # outputs of the encoder per dimension of the code
 
     def __init__(
         self, network: str, latent_dim: int, widths: Sequence[int], image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Make the layers: `network` is "dense" or "conv", `widths` its units or filters from the image inwards."""
+        """Create the layers: `network` is "dense" or "conv", `widths` its units or filters from the image inwards."""
         super().__init__(**kwargs)
         self.arguments = {
             "network": network,
@@ -98,12 +98,12 @@ class Autoencoder(ObjectiveModel):
         self.latent_dim, self.image_shape = latent_dim, tuple(image_shape)
         self.encoder = _ENCODERS[network](widths, self.code_sizes * latent_dim)
         self.decoder = _DECODERS[network](widths, image_shape)
-        self.build()  # here, because a whole-model .h5 is read into layers that must be built already
+        self.build()  # here, because loading a whole-model .h5 requires built layers
 
     def build(self, input_shape: Any = None) -> None:
-        """Build both halves on the image's shape."""
-        for half, shape in ((self.encoder, (None, *self.image_shape)), (self.decoder, (None, self.latent_dim))):
-            for layer in half:
+        """Build encoder and decoder."""
+        for network, shape in ((self.encoder, (None, *self.image_shape)), (self.decoder, (None, self.latent_dim))):
+            for layer in network:
                 layer.build(shape)
                 shape = layer.compute_output_shape(shape)
         self.built = True
@@ -140,7 +140,7 @@ class Autoencoder(ObjectiveModel):
 
 @keras.saving.register_keras_serializable("zoo")
 class VariationalAutoencoder(Autoencoder):
-    """Image and noise in, reconstruction out; the noise is an input, so that every artifact is deterministic.
+    """Variational autoencoder; the noise is an input, so that every exported artifact is deterministic.
 
     Inputs: {"image": (B, H, W, C) in [0, 255], "noise": (B, latent_dim) standard normal}.
     Output: reconstruction (B, H, W, C) float32 in [0, 255].
@@ -158,7 +158,7 @@ class VariationalAutoencoder(Autoencoder):
         beta: float = 1.0,
         **kwargs: Any,
     ) -> None:
-        """Arguments as of `Autoencoder`; `beta` weights the KL term (Higgins 2017)."""
+        """Take the arguments of `Autoencoder`, and `beta`, the weight of the KL term (Higgins 2017)."""
         super().__init__(network, latent_dim, widths, image_shape, **kwargs)
         self.beta = beta
         self.arguments["beta"] = beta
@@ -169,12 +169,12 @@ class VariationalAutoencoder(Autoencoder):
         return x[:, : self.latent_dim], x[:, self.latent_dim :]
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
-        """Return the reconstruction from a code drawn with the given noise."""
+        """Return the reconstruction from a code that is sampled with the input noise."""
         mean, log_variance = self.encode(inputs["image"])
         return self.decode(mean + ops.exp(0.5 * log_variance) * inputs["noise"])
 
     def batch_losses(self, inputs: Any, target: Any, training: bool) -> tuple[Any, ...]:
-        """Return the negative evidence lower bound, in nats an image, and its two terms."""
+        """Return the negative evidence lower bound, in nats per image, and its two terms."""
         mean, log_variance = self.encode(inputs["image"])
         noise = ops.cast(inputs["noise"], mean.dtype)
         logits = ops.cast(self.decode_logits(mean + ops.exp(0.5 * log_variance) * noise), "float32")
@@ -198,8 +198,8 @@ _PLAIN = Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam")
         paper="Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647; Kingma, Welling 2014, arXiv:1312.6114",
         expect={"mse": 0.0068, "mse_below_pca": 0.5289},
         command="python -m zoo.train autoencoder",
-        measured_on="2 cores of an Intel Xeon with AMX, bfloat16, shared with another training: 5 minutes",
-        notes="Made for centred garments, light on black: a photograph comes back as the nearest garment.",
+        measured_on="2 cores of an Intel Xeon with AMX, bfloat16, next to another training: 5 minutes",
+        notes="Trained on centred garments, light on black: other images are reconstructed as garments.",
     ),
 )
 def autoencoder(
@@ -212,21 +212,21 @@ def autoencoder(
 ) -> keras.Model:
     """Autoencoder of small images: dense, convolutional, denoising or variational.
 
-    A denoising autoencoder is the convolutional one, taught with noisy images; the noise comes from the feed.
+    A denoising autoencoder is the convolutional one, trained with noisy images; the feed adds the noise.
 
     Shapes: image (B, 28, 28, 1) in [0, 255] -> reconstruction (B, 28, 28, 1) in [0, 255]; a variational one takes
     {"image": as above, "noise": (B, latent_dim)}.
 
     Args:
-        kind: Which one.
-        latent_dim: Numbers in the code; by default 32 (128 for denoising, 16 for variational).
-        filters: Of the convolutions, from the image inwards; each halves height and width.
-        units: Of the layers of a dense one, from the image inwards.
-        beta: Weight of the KL term of a variational one.
-        image_shape: (H, W, C); the data decides it.
+        kind: Kind of autoencoder.
+        latent_dim: Dimensions of the code; by default 32 (128 for denoising, 16 for variational).
+        filters: Filters of the convolutions, from the image inwards; each halves height and width.
+        units: Units of the dense autoencoder, from the image inwards.
+        beta: Weight of the KL term of the variational autoencoder.
+        image_shape: (H, W, C); determined by the data.
 
     Raises:
-        UsageError: Height and width cannot be halved that often.
+        UsageError: Height or width is not divisible by 2 for each of the filters.
     """
     size = latent_size(kind, latent_dim)
     if kind == "dense":
@@ -234,7 +234,7 @@ def autoencoder(
     else:
         if any(side % 2 ** len(filters) for side in image_shape[:2]):
             raise UsageError(
-                f"images of {image_shape[0]}x{image_shape[1]} cannot be halved {len(filters)} times: give fewer filters"
+                f"images of {image_shape[0]}x{image_shape[1]} cannot be halved {len(filters)} times: use fewer filters"
             )
         if kind == "variational":
             model = VariationalAutoencoder("conv", size, filters, image_shape, beta, name="autoencoder")

@@ -34,8 +34,8 @@ COLUMNS = (
         paper="Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3",
         expect={"mae": 47.1, "r2": 0.75},
         command="python -m zoo.train bike_sharing",
-        measured_on="2 cores of an AMD EPYC with AVX2, about 40 s of processor time",
-        notes="Knows Washington, D.C., in 2011 and 2012; what the weather does must be known beforehand.",
+        measured_on="2 cores of an AMD EPYC with AVX2, about 40 s of CPU time",
+        notes="Trained on Washington, D.C., 2011 and 2012; the weather is an input, so it must be forecast.",
     ),
     weights={
         "default": Weights(
@@ -50,7 +50,7 @@ def bike_sharing(
     embedding: int = 8,
     dropout: float = 0.1,
 ) -> keras.Model:
-    """Hourly rentals from columns of a table, its lookups and normalisation inside.
+    """Hourly rentals from the columns of a table, with lookups and normalisation inside the model.
 
     Shapes: {column: (B,) string or float32} -> prediction (B,) float32, in the target's unit.
     """

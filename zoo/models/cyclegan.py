@@ -1,7 +1,7 @@
-"""Image to image translation without pairs: two generators that undo one another, and a critic for each.
+"""Unpaired image to image translation: two generators that invert each other, and two discriminators.
 
-Reference: Zhu, Park, Isola, Efros 2017, arXiv:1703.10593: least squares (Mao 2017, arXiv:1611.04076), critics of
-patches that are taught with fakes of the past (Shrivastava 2017, arXiv:1612.07828), cycle and identity losses.
+Reference: Zhu, Park, Isola, Efros 2017, arXiv:1703.10593: least squares loss (Mao 2017, arXiv:1611.04076), PatchGAN
+discriminators with a pool of earlier fake images (Shrivastava 2017, arXiv:1612.07828), cycle and identity losses.
 Train:     python -m zoo.train cyclegan
 """
 
@@ -18,7 +18,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.blocks import instance_norm, patch_critic, residual_network
+from zoo.modeling.blocks import instance_norm, patch_discriminator, residual_network
 from zoo.modeling.gan import AdversarialModel, least_squares
 from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
 
@@ -26,14 +26,14 @@ from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTransla
 
 
 class ImagePool(keras.layers.Layer):
-    """Fakes of the past: once it is full, every second one that is given comes back as an old one, and takes its place.
+    """A pool of earlier fake images: once it is full, half of the input images are exchanged for stored ones.
 
-    What it holds, and its random numbers, are variables, so that a resumed training goes on with them.
-    Shapes: (B, H, W, C) float32 -> the same; images beyond `size` of one batch pass by.
+    The stored images and the random state are variables, so that a resumed training continues with them.
+    Shapes: (B, H, W, C) float32 -> the same; images of a batch beyond `size` are not exchanged.
     """
 
     def __init__(self, size: int, shape: Sequence[int], **kwargs: Any) -> None:
-        """Hold `size` images of `shape` (H, W, C)."""
+        """Store `size` images of `shape` (H, W, C)."""
         super().__init__(dtype="float32", **kwargs)
         self.size = size
         self.images = self.add_weight(shape=(size, *shape), initializer="zeros", trainable=False, name="images")
@@ -42,21 +42,23 @@ class ImagePool(keras.layers.Layer):
         self.built = True
 
     def call(self, images: Any) -> Any:
-        """Return images, some of them exchanged for older ones."""
+        """Return the images, some of them exchanged for stored ones."""
         count = tf.minimum(tf.shape(images)[0], self.size)
-        chance = keras.random.uniform((2, self.size), seed=self.random)
-        seen, held = tf.convert_to_tensor(self.seen), tf.convert_to_tensor(self.images)
+        random = keras.random.uniform((2, self.size), seed=self.random)
+        seen, stored = tf.convert_to_tensor(self.seen), tf.convert_to_tensor(self.images)
         full = seen >= self.size
-        filling = (seen + tf.range(count)) % self.size
-        places = tf.where(full, tf.argsort(chance[0])[:count], filling)[:, None]
-        swapped = full & (chance[1, :count] < 0.5)
-        fresh, old = images[:count], tf.gather_nd(held, places)
-        self.images.assign(tf.tensor_scatter_nd_update(held, places, tf.where(_each(full & ~swapped), old, fresh)))
+        free = (seen + tf.range(count)) % self.size
+        indices = tf.where(full, tf.argsort(random[0])[:count], free)[:, None]
+        swapped = full & (random[1, :count] < 0.5)
+        new, old = images[:count], tf.gather_nd(stored, indices)
+        self.images.assign(
+            tf.tensor_scatter_nd_update(stored, indices, tf.where(_per_image(full & ~swapped), old, new))
+        )
         self.seen.assign(tf.minimum(seen + count, self.size))
-        return tf.concat([tf.where(_each(swapped), old, fresh), images[count:]], axis=0)
+        return tf.concat([tf.where(_per_image(swapped), old, new), images[count:]], axis=0)
 
 
-def _each(condition: Any) -> Any:
+def _per_image(condition: Any) -> Any:  # (B,) -> (B, 1, 1, 1)
     return tf.reshape(condition, [-1, 1, 1, 1])
 
 
@@ -65,9 +67,9 @@ def _each(condition: Any) -> Any:
 
 @keras.saving.register_keras_serializable("zoo")
 class CycleGAN(AdversarialModel):
-    """Generators `a2b` and `b2a`, critics of a and of b; arguments as of `cyclegan`.
+    """Generators `a2b` and `b2a`, and a discriminator per domain; the arguments are those of `cyclegan`.
 
-    Input: {"a", "b"}, each (B, H, W, C) in [0, 255]. Output: {"b": made of a, "a": made of b}.
+    Input: {"a", "b"}, each (B, H, W, C) in [0, 255]. Output: {"b": translated a, "a": translated b}.
     """
 
     loss_names = ("g_loss", "d_loss", "adversarial", "cycle", "identity")
@@ -82,7 +84,7 @@ class CycleGAN(AdversarialModel):
         image_shape: Sequence[int],
         **kwargs: Any,
     ) -> None:
-        """Make the four networks and the two pools."""
+        """Create the four networks and the two pools."""
         weights = {"cycle_weight": cycle_weight, "identity_weight": identity_weight}
         shapes = {"filters": list(filters), "depth": depth, "pool": pool, "image_shape": list(image_shape)}
         super().__init__(weights | shapes, **kwargs)
@@ -91,8 +93,8 @@ class CycleGAN(AdversarialModel):
             residual_network(filters, depth, image_shape, size=7, name=f"{one}2{other}", ends=(one, other))
             for one, other in ("ab", "ba")
         )
-        self.critic_a, self.critic_b = (
-            patch_critic(image_shape, filters[0], instance_norm, name=f"critic_{side}") for side in "ab"
+        self.discriminator_a, self.discriminator_b = (
+            patch_discriminator(image_shape, filters[0], instance_norm, name=f"discriminator_{side}") for side in "ab"
         )
         self.pool_a, self.pool_b = (ImagePool(pool, image_shape, name=f"pool_{side}") for side in "ab")
 
@@ -100,61 +102,65 @@ class CycleGAN(AdversarialModel):
         """Return both generators."""
         return self.a2b, self.b2a
 
-    def critics(self) -> Sequence[keras.Model]:
-        """Return both critics."""
-        return self.critic_a, self.critic_b
+    def discriminators(self) -> Sequence[keras.Model]:
+        """Return both discriminators."""
+        return self.discriminator_a, self.discriminator_b
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> dict[str, Any]:
-        """Return what becomes of both sides."""
+        """Return the translations in both directions."""
         return {"b": self.a2b(inputs["a"], training=training), "a": self.b2a(inputs["b"], training=training)}
 
     # === Training ===
 
-    def play(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
-        """Return the losses of both sides; distances are of pixels in [-1, 1].
+    def compute_losses(
+        self, inputs: Any, target: Any, training: bool
+    ) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+        """Return the losses of generators and discriminators; distances are of pixels in [-1, 1].
 
-        Instances are normalised one by one, so that what goes through the same network may go in one batch.
+        Instance normalisation treats each image separately, so inputs of the same network share one batch.
         """
         a, b = (tf.cast(inputs[side], tf.float32) for side in "ab")
         fake_b, same_b = tf.split(self.a2b(tf.concat([a, b], 0), training=training), 2)
         fake_a, same_a = tf.split(self.b2a(tf.concat([b, a], 0), training=training), 2)
-        back_a, back_b = self.b2a(fake_b, training=training), self.a2b(fake_a, training=training)
-        judged = [
-            self._judge(critic, real, made, pool if training else None)
-            for critic, real, made, pool in (
-                (self.critic_a, a, fake_a, self.pool_a),
-                (self.critic_b, b, fake_b, self.pool_b),
+        cycle_a, cycle_b = self.b2a(fake_b, training=training), self.a2b(fake_a, training=training)
+        pairs = [
+            self._adversarial_losses(discriminator, real, fake, pool if training else None)
+            for discriminator, real, fake, pool in (
+                (self.discriminator_a, a, fake_a, self.pool_a),
+                (self.discriminator_b, b, fake_b, self.pool_b),
             )
         ]
-        adversarial, teaching = (judged[0][i] + judged[1][i] for i in (0, 1))
-        cycle, identity = _l1(a, back_a) + _l1(b, back_b), _l1(a, same_a) + _l1(b, same_b)
+        adversarial, d_loss = (pairs[0][i] + pairs[1][i] for i in (0, 1))
+        cycle, identity = _l1(a, cycle_a) + _l1(b, cycle_b), _l1(a, same_a) + _l1(b, same_b)
         losses = {
             "g_loss": adversarial + self.cycle_weight * cycle + self.identity_weight * identity,
-            "d_loss": teaching,
+            "d_loss": d_loss,
             "adversarial": adversarial,
             "cycle": cycle,
             "identity": identity,
         }
         return losses, [(b, fake_b), (a, fake_a)]
 
-    def _judge(self, critic: keras.Model, real: Any, made: Any, pool: ImagePool | None) -> tuple[Any, Any]:
-        """Return the generator's loss and the critic's, who sees fakes of the past where there is a pool."""
-        shown = made if pool is None else pool(tf.stop_gradient(made))
-        on_made, on_real, on_shown = tf.split(critic(tf.concat([made, real, shown], 0)), 3)
+    def _adversarial_losses(
+        self, discriminator: keras.Model, real: Any, fake: Any, pool: ImagePool | None
+    ) -> tuple[Any, Any]:
+        """Return the losses of the generator and of the discriminator, which is trained with the images of the pool."""
+        pooled = fake if pool is None else pool(tf.stop_gradient(fake))
+        fake_scores, real_scores, pooled_scores = tf.split(discriminator(tf.concat([fake, real, pooled], 0)), 3)
         return (
-            least_squares(on_made, real=True),
-            0.5 * (least_squares(on_real, real=True) + least_squares(on_shown, real=False)),
+            least_squares(fake_scores, real=True),
+            0.5 * (least_squares(real_scores, real=True) + least_squares(pooled_scores, real=False)),
         )
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Return the losses and distances, and the mean of the distances as `frechet_distance`."""
         logs = super().test_step(data)
-        both = [logs[metric.name] for metric in self.distances]
-        return logs | ({"frechet_distance": tf.add_n(both) / len(both)} if both else {})
+        distances = [logs[metric.name] for metric in self.distances]
+        return logs | ({"frechet_distance": tf.add_n(distances) / len(distances)} if distances else {})
 
 
-def _l1(real: Any, made: Any) -> Any:
-    return tf.reduce_mean(tf.abs(real - made)) / 127.5
+def _l1(a: Any, b: Any) -> Any:
+    return tf.reduce_mean(tf.abs(a - b)) / 127.5
 
 
 _PLAIN = Recipe(epochs=6, batch_size=16, learning_rate=2e-4, optimizer="adam", momentum=0.5, schedule="constant")
@@ -177,8 +183,8 @@ _PAPER = dataclasses.replace(
             "taken_for_target_a2b": 0.945,
         },
         command="python -m zoo.train cyclegan",
-        measured_on="2 cores of an AMD EPYC, shared with other work: 6 epochs, 5 minutes",
-        notes="Changes colours and textures rather than shapes; nothing says which of several ways is right.",
+        measured_on="2 cores of an AMD EPYC under other load: 6 epochs, 5 minutes",
+        notes="Changes colours and textures rather than shapes; the mapping between unpaired sets is ambiguous.",
     ),
 )
 def cyclegan(
@@ -189,26 +195,26 @@ def cyclegan(
     pool: int = 50,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
-    """Image to image translation that is learned without pairs, both ways: horses and zebras, sneakers and boots.
+    """Unpaired image to image translation in both directions: horses and zebras, sneakers and boots.
 
     Shapes: {"a", "b"}, each (B, H, W, C) in [0, 255] -> {"b", "a"}, each (B, H, W, C) float32 in [0, 255].
 
     Args:
-        filters: Of the generators, from the image inwards; each after the first halves height and width. The paper has
-            (64, 128, 256).
+        filters: Filters of the generators, from the image inwards; each after the first halves height and width. The
+            paper has (64, 128, 256).
         depth: Residual blocks; the paper has 6 for images of 128x128 and 9 for 256x256.
-        cycle_weight: Of the distance between what was given and what comes back.
-        identity_weight: Of the distance between a picture and what becomes of it that was on the right side already.
-        pool: Fakes of the past that each critic is shown.
-        image_shape: (H, W, C); the data decides it.
+        cycle_weight: Weight of the cycle consistency loss.
+        identity_weight: Weight of the identity loss: an image of the target domain should not change.
+        pool: Number of earlier fake images that are stored for each discriminator.
+        image_shape: (H, W, C); determined by the data.
 
     Raises:
-        UsageError: Height or width is too small for that many halvings, or the pool for anything.
+        UsageError: Height or width is too small for the number of filters, or the pool is empty.
     """
     if min(image_shape[:2]) < 4 * 2 ** (len(filters) - 1):
         raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} are too small for {len(filters) - 1} halvings")
     if pool < 1:
-        raise UsageError(f"model.pool={pool} is not usable: it must be a positive whole number")
+        raise UsageError(f"model.pool={pool} is not valid: it must be a positive whole number")
     model = CycleGAN(filters, depth, cycle_weight, identity_weight, pool, image_shape, name="cyclegan")
     model({side: keras.Input(tuple(image_shape), name=side) for side in "ab"})
     return model

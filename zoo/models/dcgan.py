@@ -1,8 +1,8 @@
 """Deep convolutional generative adversarial network.
 
 Reference: Radford, Metz, Chintala 2016, arXiv:1511.06434: strided convolutions, batch normalisation everywhere but at
-the critic's input and the generator's output, leaky ReLU of 0.2 in the critic, weights from N(0, 0.02), Adam with beta1
-0.5.
+the discriminator's input and the generator's output, leaky ReLU of 0.2 in the discriminator, weights from N(0, 0.02),
+Adam with beta1 0.5.
 Train:     python -m zoo.train dcgan
 """
 
@@ -34,7 +34,7 @@ def _norm(name: str) -> layers.Layer:
 
 
 def _halvings(shape: Sequence[int]) -> int:
-    """Return how often both sides can be halved before one is odd or below 8: 28 -> 7 in two, 64 -> 4 in four."""
+    """Return how often height and width can be halved before one is odd or below 8: 28 -> 7 in two, 64 -> 4 in four."""
     height, width, _ = shape
     count = 0
     while height % 2 == width % 2 == 0 and min(height, width) >= 8:
@@ -60,7 +60,7 @@ def _generator(latent_dim: int, filters: int, shape: Sequence[int]) -> keras.Mod
     return keras.Model(noise, layers.Rescaling(127.5, 127.5, dtype="float32", name="pixels")(x), name="generator")
 
 
-def _critic(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
+def _discriminator(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
     image = keras.Input(tuple(shape), name="image")
     x = layers.Rescaling(1 / 127.5, -1, dtype="float32", name="rescale")(image)
     for i in range(_halvings(shape)):
@@ -70,7 +70,7 @@ def _critic(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) 
         x = _norm(f"down{i}")(down(x)) if i else down(x)
         x = layers.LeakyReLU(0.2, name=f"down{i}_leak")(x)
     x = layers.Flatten(name="flatten")(x)
-    return keras.Model(image, layers.Dense(1, kernel_initializer=_normal(), name="logit")(x), name="critic")
+    return keras.Model(image, layers.Dense(1, kernel_initializer=_normal(), name="logit")(x), name="discriminator")
 
 
 # === Subclassed Model ===
@@ -78,13 +78,13 @@ def _critic(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) 
 
 @keras.saving.register_keras_serializable("zoo")
 class DCGAN(NoiseToImage):
-    """Convolutions on both sides; arguments as of `dcgan`."""
+    """GAN of convolutional networks; the arguments are those of `dcgan`."""
 
     def __init__(self, latent_dim: int, filters: int, image_shape: Sequence[int], **kwargs: Any) -> None:
-        """Make both networks."""
+        """Create generator and discriminator."""
         super().__init__(
             _generator(latent_dim, filters, image_shape),
-            _critic(filters, image_shape),
+            _discriminator(filters, image_shape),
             {"latent_dim": latent_dim, "filters": filters, "image_shape": list(image_shape)},
             **kwargs,
         )
@@ -109,25 +109,26 @@ class DCGAN(NoiseToImage):
         paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
         expect={"frechet_distance": 1.556, "frechet_to_noise": 0.055, "precision": 0.73, "recall": 0.52},
         command="python -m zoo.train dcgan",
-        measured_on="2 cores of an Intel Xeon: 15 epochs, about 14 minutes; halves of real images 0.040, noise 28.09",
-        notes="Knows what it was shown and nothing else; neighbours in its noise are neighbours in its images.",
+        measured_on="2 cores of an Intel Xeon: 15 epochs, about 14 minutes; distance of two halves of the real images "
+        "0.040, of noise 28.09",
+        notes="Generates images of the training domain only; nearby noise vectors give similar images.",
     ),
 )
 def dcgan(latent_dim: int = 100, filters: int = 64, image_shape: Sequence[int] = (28, 28, 1)) -> keras.Model:
-    """Deep convolutional generative adversarial network: images out of noise.
+    """Deep convolutional generative adversarial network: images from noise.
 
     Shapes: noise (B, latent_dim) standard normal -> image (B, 28, 28, 1) float32 in [0, 255].
 
     Args:
-        latent_dim: Numbers of noise for an image.
-        filters: Of the layers next to the image; each layer further inwards has twice as many.
-        image_shape: (H, W, C); the data decides it.
+        latent_dim: Dimensions of the noise.
+        filters: Filters of the layers next to the image; each layer further inwards has twice as many.
+        image_shape: (H, W, C); determined by the data.
 
     Raises:
-        UsageError: Height or width cannot be halved at all.
+        UsageError: Height or width cannot be halved.
     """
     if not _halvings(image_shape):
-        raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} cannot be halved: give sides such as 28 or 64")
+        raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} cannot be halved: use sizes such as 28 or 64")
     model = DCGAN(latent_dim, filters, image_shape, name="dcgan")
     model(keras.Input((latent_dim,), name="noise"))
     return model

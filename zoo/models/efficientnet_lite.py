@@ -20,7 +20,7 @@ from zoo.core.spec import Card, Weights
 from zoo.tasks.image.classification import PhotoClassification
 from zoo.weights import efficientnet_lite0 as imagenet
 
-STAGES = (  # kernel, blocks, filters, expansion, stride; the first and the last stage are never made deeper
+STAGES = (  # kernel, blocks, filters, expansion, stride; the depth of the first and the last stage is not scaled
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),
     (5, 2, 40, 6, 2),
@@ -29,15 +29,15 @@ STAGES = (  # kernel, blocks, filters, expansion, stride; the first and the last
     (5, 4, 192, 6, 2),
     (3, 1, 320, 6, 1),
 )
-MIDDLE = 5  # stages below the earlier features that are taken for pictures unlike ImageNet's
-VARIANTS = {  # width, depth, side of the image, dropout
+MIDDLE = 5  # number of stages of the middle level, whose features are used for images unlike ImageNet's
+VARIANTS = {  # width, depth, image size, dropout
     "efficientnet_lite0": (1.0, 1.0, 224, 0.2),
     "efficientnet_lite1": (1.0, 1.1, 240, 0.2),
     "efficientnet_lite2": (1.1, 1.2, 260, 0.3),
     "efficientnet_lite3": (1.2, 1.4, 280, 0.3),
     "efficientnet_lite4": (1.4, 1.8, 300, 0.3),
 }
-STEM, HEAD = 32, 1280  # never made wider
+STEM, HEAD = 32, 1280  # the width is not scaled
 DROP_PATH = 0.2
 
 # === Layers ===
@@ -72,9 +72,9 @@ def _block(x: Any, kernel: int, filters: int, expansion: int, stride: int, drop:
 
 
 def _rounded(filters: float) -> int:
-    """Round to a multiple of 8 that is not more than a tenth smaller."""
-    near = max(8, int(filters + 4) // 8 * 8)
-    return near + 8 if near < 0.9 * filters else near
+    """Round to a multiple of 8 that is at most a tenth smaller."""
+    rounded = max(8, int(filters + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * filters else rounded
 
 
 def _stages(width: float, depth: float) -> list[tuple[int, int, int, int, int]]:
@@ -96,11 +96,11 @@ def features(
 ) -> keras.Model:
     """Return the network without its classifier.
 
-    Shapes: image (B, *image_shape) in [0, 255] -> embedding (B, 1280) for level "last"; for "middle" the means of the
-    fifth stage (B, 112 times the width).
+    Shapes: image (B, *image_shape) in [0, 255] -> embedding (B, 1280) for level "last"; for "middle" the averages of
+    the fifth stage (B, 112 times the width).
     """
     image = keras.Input(tuple(image_shape), name="image")
-    x = layers.Rescaling(1 / 128, -127 / 128, name="rescale")(image)  # as Google trained it
+    x = layers.Rescaling(1 / 128, -127 / 128, name="rescale")(image)  # as in the original training
     x = _conv(x, STEM, 3, 2, "stem")
     blocks = _stages(width, depth)
     for i, (kernel, filters, expansion, stride, stage) in enumerate(blocks):
@@ -141,8 +141,8 @@ RECIPES = {
 }
 CARD = Card(
     paper="Tan, Le 2019, arXiv:1905.11946",
-    notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Trained from scratch it wants 100,000 pictures: "
-    "with fewer, `flowers` begins from ImageNet.",
+    notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Training from scratch needs about 100,000 images; "
+    "with fewer, use `flowers`, which starts from ImageNet weights.",
 )
 
 

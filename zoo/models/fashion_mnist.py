@@ -1,4 +1,4 @@
-"""Fashion-MNIST classifier: one small convolutional network through three Keras APIs.
+"""Fashion-MNIST classifier: one small convolutional network in three Keras APIs.
 
 Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (data); Simonyan, Zisserman 2015, arXiv:1409.1556 (3x3 stacks).
 Train:     python -m zoo.train fashion_mnist
@@ -41,7 +41,7 @@ def _network(
     body = [layer for i, (f, depth) in blocks for layer in _block(f, depth, f"block{i}")]
     return [
         layers.Rescaling(1 / 255, name="rescale"),
-        *body[:-1],  # global pooling takes the place of the last max pooling
+        *body[:-1],  # global pooling replaces the last max pooling
         layers.GlobalAveragePooling2D(name="pool"),
         layers.Dropout(dropout, name="dropout"),
         layers.Dense(num_classes, name="logits"),
@@ -53,7 +53,7 @@ def _network(
 
 @keras.saving.register_keras_serializable("zoo")
 class FashionMNIST(keras.Model):
-    """The same network as a subclass of `keras.Model`; arguments as of `fashion_mnist`."""
+    """The same network as a subclass of `keras.Model`; the arguments are those of `fashion_mnist`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class FashionMNIST(keras.Model):
         image_shape: Sequence[int],
         **kwargs: Any,
     ) -> None:
-        """Make the layers here and not in `build`, or a whole-model .h5 cannot come back."""
+        """Create the layers here, not in `build`, because loading a whole-model .h5 requires it."""
         super().__init__(**kwargs)
         self.arguments = {
             "num_classes": num_classes,
@@ -74,10 +74,10 @@ class FashionMNIST(keras.Model):
             "image_shape": list(image_shape),
         }
         self.network = _network(num_classes, filters, depths, dropout)
-        self.build((None, *image_shape))  # here, because a whole-model .h5 is read into layers that are built
+        self.build((None, *image_shape))  # here, because loading a whole-model .h5 requires built layers
 
     def build(self, input_shape: Any) -> None:
-        """Build each layer on the shape that the one before it returns."""
+        """Build each layer on the output shape of the previous one."""
         for layer in self.network:
             layer.build(input_shape)
             input_shape = layer.compute_output_shape(input_shape)
@@ -133,15 +133,15 @@ _RECIPE = Recipe(
         paper="Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747",
         expect={"accuracy": 0.9427},
         command="python -m zoo.train fashion_mnist",
-        measured_on="2 cores of an AMD EPYC without AMX, bfloat16: 7.8 minutes, 39 s an epoch; "
-        "seeds 0, 1, 2 gave 0.9427, 0.9431, 0.9450; recipe full 0.9454",
-        notes="Knows ten kinds of garment, centred, light on black: a photograph on white must be inverted first.",
+        measured_on="2 cores of an AMD EPYC without AMX, bfloat16: 7.8 minutes, 39 s per epoch; "
+        "seeds 0, 1, 2: 0.9427, 0.9431, 0.9450; recipe full 0.9454",
+        notes="Trained on ten classes of garments, centred, light on black: invert photographs on white first.",
     ),
     weights={
         "default": Weights(
             "fashion_mnist.weights.h5", sha256="cf78d9a30b44d7bfb0db563f8a7b5fab320de165b4f8badb43703cece96db286"
         ),
-        "judge": Weights(  # of generated garments: a ruler stays as it is when the classifier gets better
+        "judge": Weights(  # feature extractor of the Frechet distance: fixed, so that distances stay comparable
             "fashion_mnist_judge.weights.h5",
             sha256="0b658cfc6b38ff45648652c55ef3c759573ed39853c8f88d3dfa6006aeef68a6",
         ),
@@ -155,7 +155,7 @@ def fashion_mnist(
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
-    """Small convolutional classifier of 28x28 grey garments, through three Keras APIs.
+    """Small convolutional classifier of 28x28 grey garments, in three Keras APIs.
 
     Shapes: image (B, 28, 28, 1) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
     """

@@ -2,7 +2,7 @@
 
 Reference: Nilsback, Zisserman 2008 (data); Razavian 2014, "CNN features off-the-shelf", arXiv:1403.6382.
 Train:     python -m zoo.train flowers
-           python -m zoo.train flowers --data-dir FOLDER       # one sub-folder a class
+           python -m zoo.train flowers --data-dir FOLDER       # one sub-folder per class
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from zoo.core.spec import Card
 from zoo.tasks.image.transfer_learning import CASES, TransferLearning
 
 FOUR_CASES = (
-    "Four cases, chosen by size and similarity: " + "; ".join(f"{k}: {c.words}" for k, c in CASES.items()) + "."
+    "Four cases, by size and similarity of the dataset: "
+    + "; ".join(f"{k}: {c.description}" for k, c in CASES.items())
+    + "."
 )
 
 RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2, augment="flowers")

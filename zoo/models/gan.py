@@ -33,13 +33,13 @@ def _generator(
     return keras.Model(noise, layers.Rescaling(255.0, dtype="float32", name="pixels")(x), name="generator")
 
 
-def _critic(units: Sequence[int], dropout: float, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
+def _discriminator(units: Sequence[int], dropout: float, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
     image = keras.Input(tuple(shape), name="image")
     x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, dtype="float32", name="rescale")(image))
     for i, u in enumerate(reversed(units)):
         x = layers.LeakyReLU(0.2, name=f"leak{i}")(layers.Dense(u, name=f"down{i}")(x))
         x = layers.Dropout(dropout, name=f"dropout{i}")(x)
-    return keras.Model(image, layers.Dense(1, name="logit")(x), name="critic")
+    return keras.Model(image, layers.Dense(1, name="logit")(x), name="discriminator")
 
 
 # === Subclassed Model ===
@@ -47,15 +47,15 @@ def _critic(units: Sequence[int], dropout: float, shape: Sequence[int]) -> keras
 
 @keras.saving.register_keras_serializable("zoo")
 class GAN(NoiseToImage):
-    """Dense layers on both sides; arguments as of `gan`."""
+    """GAN of dense networks; the arguments are those of `gan`."""
 
     def __init__(
         self, latent_dim: int, units: Sequence[int], dropout: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Make both networks."""
+        """Create generator and discriminator."""
         super().__init__(
             _generator(latent_dim, units, image_shape),
-            _critic(units, dropout, image_shape),
+            _discriminator(units, dropout, image_shape),
             {"latent_dim": latent_dim, "units": list(units), "dropout": dropout, "image_shape": list(image_shape)},
             **kwargs,
         )
@@ -78,7 +78,7 @@ class GAN(NoiseToImage):
     tiny={"latent_dim": 4, "units": (16,), "recipe.minutes": 0},
     card=Card(
         paper="Goodfellow 2014, arXiv:1406.2661",
-        notes="Its images are speckled: for images to look at, train dcgan.",
+        notes="The generated images are noisy; dcgan gives better ones.",
     ),
 )
 def gan(
@@ -87,15 +87,15 @@ def gan(
     dropout: float = 0.3,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
-    """Generative adversarial network of dense layers: small images out of noise.
+    """Generative adversarial network of dense layers: small images from noise.
 
     Shapes: noise (B, latent_dim) standard normal -> image (B, 28, 28, 1) float32 in [0, 255].
 
     Args:
-        latent_dim: Numbers of noise for an image.
-        units: Of the generator, from the noise to the image; the critic has them in reverse.
-        dropout: Of the critic.
-        image_shape: (H, W, C); the data decides it.
+        latent_dim: Dimensions of the noise.
+        units: Units of the generator, from the noise to the image; the discriminator has them in reverse order.
+        dropout: Dropout rate of the discriminator.
+        image_shape: (H, W, C); determined by the data.
     """
     model = GAN(latent_dim, units, dropout, image_shape, name="gan")
     model(keras.Input((latent_dim,), name="noise"))

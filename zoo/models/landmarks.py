@@ -1,7 +1,7 @@
-"""Landmarks by transfer learning, told with top-1, top-5 and tags.
+"""Landmark classification by transfer learning, with top-1 and top-5 accuracy and tags.
 
-Reference: Weyand 2020, "Google Landmarks Dataset v2", arXiv:2004.01804 (the kind of data).
-Train:     python -m zoo.train landmarks --data-dir FOLDER       # one sub-folder a landmark
+Reference: Weyand 2020, "Google Landmarks Dataset v2", arXiv:2004.01804 (similar data).
+Train:     python -m zoo.train landmarks --data-dir FOLDER       # one sub-folder per landmark
 """
 
 from __future__ import annotations

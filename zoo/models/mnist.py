@@ -1,8 +1,8 @@
-"""The first network that anyone trains: pixels in a row, two dense layers, ten logits.
+"""Dense classifier of digits: two hidden layers on flattened pixels.
 
 Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791 (data); Srivastava 2014, JMLR 15 (dropout).
-Train:     python -m zoo.train mnist                        # MNIST; without the internet scikit-learn's digits
-           python -m zoo.train mnist --set data=digits      # those in any case
+Train:     python -m zoo.train mnist                        # MNIST; scikit-learn's digits if it is not available
+           python -m zoo.train mnist --set data=digits      # scikit-learn's digits
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from zoo.tasks.image.classification import Classification
         expect={"accuracy": 0.8963},
         command="python -m zoo.train mnist --set data=digits --precision float32",
         test_data="digits (scikit-learn)",
-        measured_on="2 cores of an Intel Xeon, shared with much other work: 1.2 minutes; on the last 270 digits of "
-        "scikit-learn's file, in which digits of one hand stand together. MNIST was not within reach",
-        notes="Knows digits, centred, light on black.",
+        measured_on="2 cores of an Intel Xeon under other load: 1.2 minutes; on the last 270 digits of "
+        "scikit-learn's file, which is ordered by writer. MNIST was not available",
+        notes="Trained on centred digits, light on black.",
     ),
 )
 def mnist(

@@ -1,7 +1,7 @@
-"""Image to image translation from pairs, by a conditional adversarial network.
+"""Paired image to image translation by a conditional generative adversarial network.
 
-Reference: Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004: a U-Net generator, a critic of patches that sees what was
-given beside what came of it, and a hundred times the L1 distance.
+Reference: Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004: a U-Net generator, a PatchGAN discriminator conditioned on
+the input image, and an L1 loss with weight 100.
 Train:     python -m zoo.train pix2pix
 """
 
@@ -20,7 +20,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.blocks import patch_critic
+from zoo.modeling.blocks import patch_discriminator
 from zoo.modeling.gan import AdversarialModel, cross_entropy
 from zoo.tasks.generative.image_translation import PairedImageTranslation
 
@@ -51,7 +51,7 @@ def _up(x: Any, filters: int, name: str, norm: bool = True) -> Any:  # (B, H, W,
 
 
 def _padding(shape: Sequence[int], multiple: int) -> list[tuple[int, int]]:
-    """Return what both sides of height and width lack to a multiple: 28 to 32 is (2, 2)."""
+    """Return the padding of height and width, before and after, to a multiple: 28 to 32 is (2, 2)."""
     return [(-side % multiple // 2, -side % multiple - -side % multiple // 2) for side in shape[:2]]
 
 
@@ -65,7 +65,7 @@ def _generator(filters: int, dropout: float, shape: Sequence[int]) -> keras.Mode
     skips = []
     for i, f in enumerate(widths):
         x = layers.LeakyReLU(0.2, name=f"down{i}_leak")(x) if i else x
-        x = _down(x, f, f"down{i}", norm=0 < i < depth - 1)  # one pixel of one image has nothing to be normalised by
+        x = _down(x, f, f"down{i}", norm=0 < i < depth - 1)  # a single value cannot be normalised
         skips.append(x)
     for i in reversed(range(depth - 1)):
         x = _up(x, widths[i], f"up{i}")
@@ -82,9 +82,9 @@ def _generator(filters: int, dropout: float, shape: Sequence[int]) -> keras.Mode
 
 @keras.saving.register_keras_serializable("zoo")
 class Pix2Pix(AdversarialModel):
-    """U-Net generator and critic of patches; arguments as of `pix2pix`.
+    """U-Net generator and PatchGAN discriminator; the arguments are those of `pix2pix`.
 
-    Its noise is the dropout of training; what is served is deterministic.
+    The noise of the generator is its dropout during training; the exported model is deterministic.
     """
 
     loss_names = ("g_loss", "d_loss", "adversarial", "l1")
@@ -92,32 +92,34 @@ class Pix2Pix(AdversarialModel):
     def __init__(
         self, filters: int, dropout: float, l1_weight: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Make both networks."""
+        """Create generator and discriminator."""
         arguments = {"filters": filters, "dropout": dropout, "l1_weight": l1_weight, "image_shape": list(image_shape)}
         super().__init__(arguments, **kwargs)
         self.l1_weight = l1_weight
         self.generator = _generator(filters, dropout, image_shape)
-        self.critic = patch_critic(image_shape, filters, _norm, ("given", "judged"))
+        self.discriminator = patch_discriminator(image_shape, filters, _norm, ("input", "target"))
 
     def call(self, image: Any, training: bool | None = None) -> Any:
-        """Return the generator's pictures."""
+        """Return the translated images."""
         return self.generator(image, training=training)
 
-    def play(self, inputs: Any, target: Any, training: bool) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
-        """Return the losses of both sides; `adversarial` in nats, `l1` of pixels in [-1, 1]."""
-        given, real = tf.cast(inputs, tf.float32), tf.cast(target, tf.float32)
-        made = self.generator(given, training=training)
-        on_made = self.critic([given, made], training=training)
-        on_real = self.critic([given, real], training=training)
-        adversarial = cross_entropy(on_made, real=True)
-        l1 = tf.reduce_mean(tf.abs(real - made)) / 127.5
+    def compute_losses(
+        self, inputs: Any, target: Any, training: bool
+    ) -> tuple[Mapping[str, Any], Sequence[tuple[Any, Any]]]:
+        """Return the losses of both networks; `adversarial` in nats, `l1` of pixels in [-1, 1]."""
+        image, real = tf.cast(inputs, tf.float32), tf.cast(target, tf.float32)
+        fake = self.generator(image, training=training)
+        fake_logits = self.discriminator([image, fake], training=training)
+        real_logits = self.discriminator([image, real], training=training)
+        adversarial = cross_entropy(fake_logits, real=True)
+        l1 = tf.reduce_mean(tf.abs(real - fake)) / 127.5
         losses = {
             "g_loss": adversarial + self.l1_weight * l1,
-            "d_loss": 0.5 * (cross_entropy(on_real, real=True) + cross_entropy(on_made, real=False)),
+            "d_loss": 0.5 * (cross_entropy(real_logits, real=True) + cross_entropy(fake_logits, real=False)),
             "adversarial": adversarial,
             "l1": l1,
         }
-        return losses, [(real, made)]
+        return losses, [(real, fake)]
 
 
 _PLAIN = Recipe(epochs=5, batch_size=64, learning_rate=2e-4, optimizer="adam", momentum=0.5, schedule="constant")
@@ -133,28 +135,28 @@ _PAPER = dataclasses.replace(_PLAIN, epochs=200, batch_size=1, augment="flip_shi
         paper="Isola, Zhu, Zhou, Efros 2017, arXiv:1611.07004",
         expect={"psnr_db": 18.2, "ssim": 0.6664, "psnr_gain_db": 7.253, "frechet_distance": 0.8057},
         command="python -m zoo.train pix2pix",
-        measured_on="2 cores of an AMD EPYC, shared with other work: 5 epochs, 14 minutes",
-        notes="Knows one kind of pair: what was given must look like what it was taught with.",
+        measured_on="2 cores of an AMD EPYC under other load: 5 epochs, 14 minutes",
+        notes="Translates inputs like those of the training pairs only.",
     ),
 )
 def pix2pix(
     filters: int = 24, dropout: float = 0.5, l1_weight: float = 100.0, image_shape: Sequence[int] = (28, 28, 1)
 ) -> keras.Model:
-    """Image to image translation that is learned from pairs: edges to garments, grey to colour, maps to photographs.
+    """Paired image to image translation: edges to garments, grey to colour, maps to photographs.
 
     Shapes: image (B, H, W, C) in [0, 255] -> translated (B, H, W, C) float32 in [0, 255].
 
     Args:
-        filters: Of the outermost convolutions; the paper has 64. Inwards they double three times.
-        dropout: Of the innermost layers while training.
-        l1_weight: Of the L1 distance, beside the adversarial loss.
-        image_shape: (H, W, C); the data decides it.
+        filters: Filters of the outermost convolutions, doubled three times inwards; the paper has 64.
+        dropout: Dropout rate of the innermost layers.
+        l1_weight: Weight of the L1 loss relative to the adversarial loss.
+        image_shape: (H, W, C); determined by the data.
 
     Raises:
         UsageError: Height or width is below 16.
     """
     if min(image_shape[:2]) < 16:
-        raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} are too small: give sides of 16 or more")
+        raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} are too small: use sizes of 16 or more")
     model = Pix2Pix(filters, dropout, l1_weight, image_shape, name="pix2pix")
     model(keras.Input(tuple(image_shape), name="image"))
     return model

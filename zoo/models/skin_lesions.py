@@ -1,4 +1,4 @@
-"""Skin lesions by transfer learning, judged as a doctor would: sensitivity, specificity, ROC, what a threshold misses.
+"""Skin lesion classification by transfer learning, with medical metrics: sensitivity, specificity, ROC, thresholds.
 
 Reference: Codella 2018, "Skin lesion analysis toward melanoma detection" (ISIC 2017), arXiv:1710.05006.
 Train:     python -m zoo.train skin_lesions --data-dir FOLDER [--set task.positive=melanoma]
@@ -25,7 +25,7 @@ from zoo.tasks.image.medical import MedicalClassification
     tiny={"backbone": "efficientnet_lite_tiny"},
     card=Card(
         paper="Codella 2018, arXiv:1710.05006",
-        notes=f"Not a medical device: it was never tested on patients. {FOUR_CASES}",
+        notes=f"Not a medical device; not tested on patients. {FOUR_CASES}",
     ),
 )
 def skin_lesions(

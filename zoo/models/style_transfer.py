@@ -1,4 +1,4 @@
-"""Style transfer by one network for one style: a photograph in, a painting out, in one pass.
+"""Fast style transfer: one feed-forward network per style.
 
 Reference: Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155; instance normalisation: Ulyanov 2016, arXiv:1607.08022.
 Train:     python -m zoo.train style_transfer --style painting.jpg --content-dir photos/
@@ -16,15 +16,15 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.blocks import residual_network
-from zoo.modeling.multi_loss import ObjectiveModel
+from zoo.modeling.multi_loss import MultiLossModel
 from zoo.tasks.generative import style_transfer as task
 
 # === Subclassed Model ===
 
 
 @keras.saving.register_keras_serializable("zoo")
-class StyleTransfer(ObjectiveModel):
-    """The network, and how it learns: from photographs alone, by losses in the features of another network.
+class StyleTransfer(MultiLossModel):
+    """A residual network that is trained on photographs by perceptual losses.
 
     Input: image (B, H, W, 3) in [0, 255]. Output: stylised (B, H, W, 3) float32 in [0, 255].
     """
@@ -32,7 +32,7 @@ class StyleTransfer(ObjectiveModel):
     loss_names = ("loss", "content", "style", "variation")
 
     def __init__(self, filters: Sequence[int], depth: int, **kwargs: Any) -> None:
-        """Arguments as of `style_transfer`."""
+        """Take the arguments of `style_transfer`."""
         super().__init__(**kwargs)
         self.arguments = {"filters": list(filters), "depth": depth}
         self.network = residual_network(filters, depth)
@@ -46,12 +46,12 @@ class StyleTransfer(ObjectiveModel):
     # === Training ===
 
     def compile(self, optimizer: keras.optimizers.Optimizer, objective: Any, **kwargs: Any) -> None:
-        """Take an optimizer and a `zoo.modeling.perceptual_loss.Objective`, which no artifact holds."""
+        """Set the optimizer and the `zoo.modeling.perceptual_loss.Objective`, which is not exported."""
         super().compile(optimizer=optimizer, **kwargs)
         self.objective = objective
 
     def batch_losses(self, inputs: Any, target: Any, training: bool) -> Sequence[Any]:
-        """Return the total loss of each image, and its parts before they are weighed: (B,)."""
+        """Return the total loss of each image, and its unweighted terms: (B,)."""
         image = tf.cast(inputs, tf.float32)
         losses = self.objective.losses(self(image, training=training), self.objective.content(image))
         return [losses[name] for name in ("total", *self.loss_names[1:])]
@@ -79,17 +79,17 @@ class StyleTransfer(ObjectiveModel):
     },
     card=Card(
         paper="Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155",
-        notes="One network knows one style; text and faces suffer. Made for images from 64x64 up.",
+        notes="One network per style; text and faces are distorted. For images of 64x64 or larger.",
     ),
     flags={"style": "task.style", "content_dir": "data_dir"},
 )
 def style_transfer(filters: Sequence[int] = (24, 48, 96), depth: int = 5) -> keras.Model:
-    """Photographs of any size into paintings of one style, in one pass.
+    """Style transfer of photographs of any size to one style, in one forward pass.
 
     Shapes: image (B, H, W, 3) in [0, 255] -> stylised (B, H, W, 3) float32 in [0, 255].
 
     Args:
-        filters: Of the convolutions, from the image inwards; each after the first halves height and width.
+        filters: Filters of the convolutions, from the image inwards; each after the first halves height and width.
         depth: Residual blocks at the smallest size.
     """
     model = StyleTransfer(filters, depth, name="style_transfer")

@@ -1,7 +1,7 @@
-"""Recurrent language model: characters by default, words and spelled rest with `--set task.level=words`.
+"""Recurrent language model of characters, or with `--set task.level=words` of words and characters.
 
 Reference: Graves 2013, arXiv:1308.0850; Cho 2014, arXiv:1406.1078 (GRU); Hochreiter, Schmidhuber 1997 (LSTM).
-Train:     python -m zoo.train text_rnn             (--recipe full: an hour, twice as wide)
+Train:     python -m zoo.train text_rnn             (--recipe full: twice as wide, one hour)
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from zoo.tasks.text.language_modeling import LanguageModeling
 
 
 def state_widths(model: keras.Model) -> dict[str, int]:
-    """Return the states of a `text_rnn` by name: `state0`, ... An LSTM layer has two, a GRU layer one."""
-    sizes = [_listed(layer.cell.state_size) for layer in model.layers if isinstance(layer, layers.RNN)]
-    return {f"state{i}": width for i, width in enumerate(width for found in sizes for width in found)}
+    """Return the widths of the states of a `text_rnn` by name: `state0`, ... An LSTM layer has two, a GRU layer one."""
+    sizes = [_as_list(layer.cell.state_size) for layer in model.layers if isinstance(layer, layers.RNN)]
+    return {f"state{i}": width for i, width in enumerate(width for size in sizes for width in size)}
 
 
 def advance(model: keras.Model, tokens: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
-    """Go on from given states with the weights of a `text_rnn`: by one token, or by a window of them.
+    """Apply a `text_rnn` with initial states to one token or to a sequence of tokens.
 
-    Shapes: tokens (B,) or (B, T) int32, states in the order of `state_widths`, (B, width) float32 each; zeros begin a
-    text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
+    Shapes: tokens (B,) or (B, T) int32, states in the order of `state_widths`, (B, width) float32 each, zeros for the
+    beginning of a text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
     """
-    x, left, after = tokens, list(states), []
+    x, remaining, next_states = tokens, list(states), []
     for layer in model.layers:
         if isinstance(layer, layers.RNN):
-            count = len(_listed(layer.cell.state_size))
-            held, left = left[:count], left[count:]
+            count = len(_as_list(layer.cell.state_size))
+            initial, remaining = remaining[:count], remaining[count:]
             if len(tokens.shape) == 1:
-                x, following = layer.cell(x, held, training=training)
+                x, final = layer.cell(x, initial, training=training)
             else:
-                x, *following = layer(x, initial_state=held, training=training)
-            after += _listed(following)
+                x, *final = layer(x, initial_state=initial, training=training)
+            next_states += _as_list(final)
         elif isinstance(layer, layers.Dropout):
             x = layer(x, training=training)
         elif not isinstance(layer, layers.InputLayer):
             x = layer(x)
-    return x, after
+    return x, next_states
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
@@ -77,7 +77,7 @@ def _listed(value: Any) -> list[Any]:
         expect={"bits_per_character": 2.2228},
         command="python -m zoo.train text_rnn --precision float32",
         measured_on="2 cores of an Intel Xeon: 7.7 minutes of training; an order-5 n-gram model has 2.42, xz 2.49; "
-        "--recipe full reaches 2.0968 in 54 minutes on 2 cores of an AMD EPYC that had other work, too",
+        "--recipe full reaches 2.0968 in 54 minutes on 2 cores of an AMD EPYC under other load",
     ),
 )
 def text_rnn(
@@ -90,7 +90,7 @@ def text_rnn(
 ) -> keras.Model:
     """Character-level GRU or LSTM, with a one-token step form for generation.
 
-    The layers keep the arguments that let cuDNN run them on a GPU.
+    The layers have the default arguments that cuDNN on a GPU requires.
 
     Shapes: tokens (B, T) int32 in [0, vocabulary_size) -> logits (B, T, vocabulary_size) float32.
     """

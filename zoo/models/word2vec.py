@@ -1,6 +1,6 @@
-"""Word vectors: skip-gram with negative sampling.
+"""Word embeddings: skip-gram with negative sampling.
 
-Reference: Mikolov, Sutskever, Chen, Corrado, Dean 2013, arXiv:1310.4546; words of the noise are shared by a batch as in
+Reference: Mikolov, Sutskever, Chen, Corrado, Dean 2013, arXiv:1310.4546; negative samples are shared by a batch as in
            Ji 2016, arXiv:1604.04661.
 Train:     python -m zoo.train word2vec             (--data-dir any .txt file, or a folder of them)
 """
@@ -23,24 +23,24 @@ from zoo.tasks.text.word_embeddings import WordEmbeddings
 
 @keras.saving.register_keras_serializable("zoo")
 class SkipGram(keras.Model):
-    """Two tables of vectors: one of a word, which is what is wanted, and one of a word as the neighbour of others.
+    """Two embeddings: one of the centre words, which are the word vectors, and one of the context words.
 
     Input: word (B,) int32 in [0, vocabulary_size). Output: vector (B, embedding_dim) float32.
     """
 
     def __init__(self, vocabulary_size: int, embedding_dim: int, negatives: float, pool: int, **base: Any) -> None:
-        """Make both tables; `negatives` is the weight of the noise, which `pool` words of the batch stand for."""
+        """Create both embeddings; `negatives` is the weight of the negative samples, `pool` their number per batch."""
         super().__init__(**base)
         self.vocabulary_size, self.embedding_dim = vocabulary_size, embedding_dim
         self.negatives, self.pool = negatives, pool
         small = {"embeddings_initializer": keras.initializers.RandomUniform(-0.5 / embedding_dim, 0.5 / embedding_dim)}
         self.words = layers.Embedding(vocabulary_size, embedding_dim, name="words", **small)
         self.neighbours = layers.Embedding(vocabulary_size, embedding_dim, name="neighbours", **small)
-        self.shown = keras.metrics.Mean(name="loss")
-        self.build()  # here, because a whole-model .h5 is read into layers that must be built already
+        self.loss_tracker = keras.metrics.Mean(name="loss")
+        self.build()  # here, because loading a whole-model .h5 requires built layers
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the tables."""
+        """Build both embeddings."""
         for table in (self.words, self.neighbours):
             table.build((None,))
         self.built = True
@@ -50,50 +50,51 @@ class SkipGram(keras.Model):
         return self.words(word)
 
     def similarity(self, vector: Any) -> Any:
-        """Return the cosine of vectors (B, embedding_dim) with the vector of each word: (B, vocabulary_size)."""
+        """Return the cosine similarity of vectors (B, embedding_dim) to each word vector: (B, vocabulary_size)."""
         return ops.matmul(
             ops.normalize(vector), ops.transpose(ops.normalize(ops.convert_to_tensor(self.words.embeddings)))
         )
 
     # === Training ===
 
-    def batch_loss(self, word: Any, noise: Any, neighbours: Any) -> tuple[Any, Any]:
-        """Return the negative log-likelihood of all pairs of neighbours and their share of the noise, and the pairs.
+    def batch_loss(self, word: Any, negatives: Any, neighbours: Any) -> tuple[Any, Any]:
+        """Return the negative log-likelihood of all pairs with their negative samples, and the number of pairs.
 
-        Shapes: word (B,), noise (B,), neighbours (B, N) int32 where 0 is none -> nats and a count, scalars.
+        Shapes: word (B,), negatives (B,), neighbours (B, N) int32 where 0 is none -> nats and a count, scalars.
         """
-        read = (self.words(word), self.neighbours(neighbours), self.neighbours(noise[: self.pool]))
-        vector, beside, away = (ops.cast(x, "float32") for x in read)  # sums of thousands are not for bfloat16
-        there = ops.cast(neighbours > 0, "float32")
-        true = ops.softplus(-ops.einsum("bd,bnd->bn", vector, beside)) * there
-        false = ops.softplus(ops.matmul(vector, ops.transpose(away)))
-        pairs = ops.sum(there, axis=1)
-        return ops.sum(true) + self.negatives * ops.sum(pairs * ops.mean(false, axis=1)), ops.sum(pairs)
+        embeddings = (self.words(word), self.neighbours(neighbours), self.neighbours(negatives[: self.pool]))
+        centre, context, sampled = (ops.cast(x, "float32") for x in embeddings)  # bfloat16 is too coarse for long sums
+        mask = ops.cast(neighbours > 0, "float32")
+        positive_loss = ops.softplus(-ops.einsum("bd,bnd->bn", centre, context)) * mask
+        negative_loss = ops.softplus(ops.matmul(centre, ops.transpose(sampled)))
+        pairs = ops.sum(mask, axis=1)
+        negative_loss = ops.sum(pairs * ops.mean(negative_loss, axis=1))
+        return ops.sum(positive_loss) + self.negatives * negative_loss, ops.sum(pairs)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return the mean that is shown and reset every epoch."""
-        return [self.shown]
+        """Return the mean loss, which is reset every epoch."""
+        return [self.loss_tracker]
 
     def _nats(self, data: Any) -> tuple[Any, Any]:
-        word, beside, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.batch_loss(word, beside[:, 1], beside[:, 2:])
+        word, target, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.batch_loss(word, target[:, 1], target[:, 2:])
 
-    def _show(self, loss: Any, pairs: Any) -> dict[str, Any]:
-        self.shown.update_state(loss / ops.maximum(pairs, 1.0), pairs)
-        return {"loss": self.shown.result()}
+    def _update_metrics(self, loss: Any, pairs: Any) -> dict[str, Any]:
+        self.loss_tracker.update_state(loss / ops.maximum(pairs, 1.0), pairs)
+        return {"loss": self.loss_tracker.result()}
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Take one step on the sum over pairs; y is int32 (B, 2 + N): the word, a word of the noise, the neighbours."""
+        """Minimise the sum over pairs; y is int32 (B, 2 + N): the word, a negative sample, the neighbours."""
         with tf.GradientTape() as tape:
             loss, pairs = self._nats(data)
         gradients = tape.gradient(loss, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-        return self._show(loss, pairs)
+        return self._update_metrics(loss, pairs)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Return the same loss, in nats a pair, without a step."""
-        return self._show(*self._nats(data))
+        """Return the loss, in nats per pair, without an update."""
+        return self._update_metrics(*self._nats(data))
 
     # === Config ===
 
@@ -113,21 +114,21 @@ class SkipGram(keras.Model):
         expect={"spearman_men": 0.6874},
         command="python -m zoo.train word2vec --precision float32",
         test_data="MEN (word pairs)",
-        measured_on="2 cores of an AMD EPYC beside other work: 11 minutes of CPU; WordSim-353 0.678, analogies 0.281",
+        measured_on="2 cores of an AMD EPYC under other load: 11 minutes of CPU; WordSim-353 0.678, analogies 0.281",
     ),
 )
 def word2vec(
     vocabulary_size: int = 20_000, embedding_dim: int = 100, negatives: float = 5.0, pool: int = 512
 ) -> keras.Model:
-    """Word vectors by skip-gram with negative sampling: look a word up, or see which words are like a vector.
+    """Word vectors by skip-gram with negative sampling, with a nearest-neighbour search.
 
     Shapes: word (B,) int32 in [0, vocabulary_size) -> vector (B, embedding_dim) float32.
 
     Args:
-        vocabulary_size: Words; the data decides it.
-        embedding_dim: Numbers in a vector.
-        negatives: Words of the noise for each true pair.
-        pool: Draws of a batch that stand for the noise of all its pairs.
+        vocabulary_size: Size of the vocabulary; determined by the data.
+        embedding_dim: Dimensions of the vectors.
+        negatives: Negative samples per pair.
+        pool: Negative samples that are shared by all pairs of a batch.
     """
     model = SkipGram(vocabulary_size, embedding_dim, negatives, pool, name="word2vec")
     model(keras.Input((), dtype="int32", name="word"))

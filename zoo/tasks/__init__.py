@@ -1,4 +1,4 @@
-"""One file per kind of problem, each a subclass of `BaseTask`.
+"""The tasks: one file per kind of problem, each a subclass of `BaseTask`.
 
 The task classes, for models of your own: `from zoo.tasks import Classification`.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zoo.tasks.text.translation import Translation
     from zoo.tasks.text.word_embeddings import WordEmbeddings
 
-_HOMES = {
+_MODULES = {
     "ImageGeneration": "generative.gan",
     "Autoencoding": "generative.autoencoding",
     "BinaryClassification": "tabular.binary_classification",
@@ -64,7 +64,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a task when it is first asked for: some import TensorFlow (PEP 562)."""
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"zoo.tasks.{_HOMES[name]}"), name)
+    """Import a task on first access, because some import TensorFlow (PEP 562)."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"zoo.tasks.{_MODULES[name]}"), name)
     raise AttributeError(f"module 'zoo.tasks' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What classifiers share, whatever they classify: logits over classes, integer labels."""
+"""Base class of classification tasks: logits over classes, integer labels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class ClassifierTask(BaseTask):
-    """One label out of several; the model returns `logits` (B, classes)."""
+    """Single-label classification; the model returns `logits` (B, classes)."""
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits, smoothed by the recipe, and accuracy."""
+        """Compile with cross-entropy on logits, with the recipe's label smoothing, and accuracy."""
         from zoo.modeling.losses import SparseCategoricalCrossentropy
         from zoo.modeling.metrics import Accuracy
         from zoo.training.optimizers import make_optimizer, regularize
@@ -34,23 +34,23 @@ class ClassifierTask(BaseTask):
         )
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return accuracy, top-k accuracy, loss, calibration, macro averages, and figures per class."""
-        from sklearn import metrics as judge
+        """Return accuracy, top-k accuracy, loss, calibration error, macro averages, and metrics per class."""
+        from sklearn import metrics
 
         logits = outputs["logits"].astype(np.float64)
         probabilities = softmax(logits)
         predicted = logits.argmax(axis=-1)
         labels = np.arange(logits.shape[-1])
-        precision, recall, f1, support = judge.precision_recall_fscore_support(
+        precision, recall, f1, support = metrics.precision_recall_fscore_support(
             truth, predicted, labels=labels, zero_division=0
         )
         names = info.class_names or [str(i) for i in labels]
         top = {
-            f"top_{k}_accuracy": float(judge.top_k_accuracy_score(truth, probabilities, k=k, labels=labels))
+            f"top_{k}_accuracy": float(metrics.top_k_accuracy_score(truth, probabilities, k=k, labels=labels))
             for k in (3, 5)
             if k < len(labels)
         }
-        confused = judge.confusion_matrix(truth, predicted, labels=labels)
+        matrix = metrics.confusion_matrix(truth, predicted, labels=labels)
         return {
             "accuracy": float(np.mean(predicted == truth)),
             **top,
@@ -61,17 +61,17 @@ class ClassifierTask(BaseTask):
                 name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
                 for name, p, r, f, s in zip(names, precision, recall, f1, support, strict=True)
             },
-            "confusion_matrix": confused.tolist(),
-            "most_confused": most_confused(confused, names),
+            "confusion_matrix": matrix.tolist(),
+            "most_confused": most_confused(matrix, names),
         }
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the `top_k` classes with their probabilities."""
         probabilities = softmax(outputs["logits"])
         names = info.class_names or [str(i) for i in range(len(probabilities))]
         best = np.argsort(-probabilities, kind="stable")[: max(1, top_k)]
         rows = tuple(
-            {"input": question, "rank": rank, "label": names[i], "probability": round(float(probabilities[i]), 6)}
+            {"input": argument, "rank": rank, "label": names[i], "probability": round(float(probabilities[i]), 6)}
             for rank, i in enumerate(best, start=1)
         )
         return Prediction(lines=tuple(f"{r['probability']:7.2%}  {r['label']}" for r in rows), rows=rows)
@@ -83,22 +83,22 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def most_confused(matrix: np.ndarray, names: Sequence[str], most: int = 20) -> list[dict[str, Any]]:
-    """Return the pairs of classes that are mistaken most often: {"true", "predicted", "count"}, worst first."""
-    wrong = matrix - np.diag(np.diag(matrix))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    pairs = [divmod(int(place), len(names)) for place in order]
-    return [{"true": names[i], "predicted": names[j], "count": int(wrong[i, j])} for i, j in pairs if wrong[i, j]]
+def most_confused(matrix: np.ndarray, names: Sequence[str], limit: int = 20) -> list[dict[str, Any]]:
+    """Return the most frequently confused pairs of classes, in order: {"true", "predicted", "count"}."""
+    errors = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-errors, axis=None, kind="stable")[:limit]
+    pairs = [divmod(int(index), len(names)) for index in order]
+    return [{"true": names[i], "predicted": names[j], "count": int(errors[i, j])} for i, j in pairs if errors[i, j]]
 
 
 def calibration_error(probabilities: np.ndarray, truth: np.ndarray, bins: int = 15) -> float:
     """Return the expected calibration error (Guo 2017, arXiv:1706.04599) over equal-width confidence bins."""
     confidence = probabilities.max(axis=-1)
     correct = probabilities.argmax(axis=-1) == truth
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [
-        (place == b).mean() * abs(correct[place == b].mean() - confidence[place == b].mean())
+        (index == b).mean() * abs(correct[index == b].mean() - confidence[index == b].mean())
         for b in range(bins)
-        if (place == b).any()
+        if (index == b).any()
     ]
     return float(sum(gaps))

@@ -1,4 +1,4 @@
-"""Lines of code that a model card shows, from template files beside the task that shows them."""
+"""Code snippets of model cards, from template files in the `templates` folder of a task."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def template(module_file: str, name: str, **values: object) -> str:
-    """Return `templates/NAME.txt` beside a module, with every `$key` replaced by its value."""
+    """Return `templates/NAME.txt` in the folder of a module, with every `$key` replaced by its value."""
     file = Path(module_file).parent / "templates" / f"{name}.txt"
     return string.Template(file.read_text(encoding="utf-8")).substitute(values)

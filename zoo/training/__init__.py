@@ -1,1 +1,1 @@
-"""From a plan to trained weights."""
+"""Training: from a plan to trained weights."""

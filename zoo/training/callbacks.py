@@ -1,4 +1,4 @@
-"""What happens around `fit`: progress, pictures, history, the best weights, the state to resume from, and the stops."""
+"""Callbacks: progress, preview images, history, best weights, the state to resume from, early stopping."""
 
 from __future__ import annotations
 
@@ -17,89 +17,89 @@ from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
 from zoo.core.run_folder import Run
-from zoo.evaluation import images as pictures
+from zoo.evaluation import images
 from zoo.training import checkpoints
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-MILLISECONDS = 300  # that each epoch is shown for
-LAST = 2000  # that the last one is
+FRAME_MS = 300  # duration of a frame of progress.gif
+LAST_FRAME_MS = 2000
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Stops a run whose loss is no longer a number, naming the step and the last good checkpoint."""
+    """Raises an error if a loss is NaN or infinite; the message names the step and the last valid checkpoint."""
 
     def __init__(self, run: Run) -> None:
-        """Watch a run."""
+        """Monitor the training of a run."""
         super().__init__()
         self.run = run
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Remember the epoch."""
+        """Store the epoch for the error message."""
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Raise ZooError when any loss is NaN or infinite."""
         for name, value in (logs or {}).items():
             if not np.all(np.isfinite(value)):
-                good = checkpoints.states(self.run.path / "checkpoints")
-                kept = (
-                    f"the last good checkpoint is {good[0]}"
-                    if good
-                    else "no epoch had ended, so there is no checkpoint"
+                states = checkpoints.states(self.run.path / "checkpoints")
+                checkpoint = (
+                    f"the last valid checkpoint is {states[0]}"
+                    if states
+                    else "there is no checkpoint, because no epoch was finished"
                 )
                 raise ZooError(
-                    f"{name} became {float(np.mean(value))} at step {batch + 1} of epoch {self.epoch + 1}; {kept}. "
-                    "Try a lower --learning-rate or --set recipe.clip_norm=1"
+                    f"{name} became {float(np.mean(value))} at step {batch + 1} of epoch {self.epoch + 1}; "
+                    f"{checkpoint}. Try a lower --learning-rate or --set recipe.clip_norm=1"
                 )
 
 
-class Averaged:
-    """The exponential moving average that the optimizer keeps, put in the place of the weights for a while.
+class AveragedWeights:
+    """Temporarily replaces the weights of a model by the exponential moving average (EMA) of its optimizer.
 
     `keras.callbacks.SwapEMAWeights` swaps for the whole validation only, or for the rest of the training. Here the best
-    weights, too, are saved from the average, after validation and before the state from which a run resumes, which
-    needs the plain weights: two more swaps in the same epoch. The averages have no public name in Keras 3.15; that
-    callback reads the same attribute.
+    weights are saved from the average as well, after validation and before the state from which a run resumes, which
+    needs the raw weights: two more swaps in the same epoch. Keras 3.15 has no public attribute for the averages;
+    `SwapEMAWeights` reads the same private one.
     """
 
     def __init__(self, model: keras.Model) -> None:
-        """Find the average, if the recipe keeps one."""
+        """Use the average of the model's optimizer, if the recipe has one."""
         self.model = model
         self.optimizer = getattr(model, "optimizer", None)
         self.active = False
 
     @property
-    def kept(self) -> bool:
-        """Whether there is an average."""
+    def available(self) -> bool:
+        """Whether the optimizer has an average."""
         return bool(getattr(self.optimizer, "use_ema", False)) and self.optimizer.built
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:
-        """Use the average inside the block; nesting is harmless."""
-        if not self.kept or self.active:
+        """Use the average inside the block; may be nested."""
+        if not self.available or self.active:
             yield
             return
         pairs = list(zip(self.model.trainable_variables, self.optimizer._model_variables_moving_average, strict=True))
-        before = [v.numpy() for v, _ in pairs]
+        weights = [v.numpy() for v, _ in pairs]
         self.active = True
         try:
             for variable, average in pairs:
                 variable.assign(average)
             yield
         finally:
-            for (variable, _), value in zip(pairs, before, strict=True):
+            for (variable, _), value in zip(pairs, weights, strict=True):
                 variable.assign(value)
             self.active = False
 
 
 class ValidateAverage(keras.callbacks.Callback):
-    """Validates the averaged weights where the recipe keeps an average."""
+    """Validates the averaged weights, if the recipe has an average."""
 
-    def __init__(self, averaged: Averaged) -> None:
-        """Use this average."""
+    def __init__(self, averaged: AveragedWeights) -> None:
+        """Validate with `averaged`."""
         super().__init__()
         self.averaged = averaged
         self.stack = contextlib.ExitStack()
@@ -109,53 +109,58 @@ class ValidateAverage(keras.callbacks.Callback):
         self.stack.enter_context(self.averaged.swapped())
 
     def on_test_end(self, logs: dict | None = None) -> None:
-        """Swap it out."""
+        """Swap the average out."""
         self.stack.close()
 
 
-class Keep(keras.callbacks.Callback):
-    """Keeps history, the best weights by validation loss, and the state to resume from; stops when patience ends.
+class CheckpointCallback(keras.callbacks.Callback):
+    """Saves the history, the best weights by validation loss and the state to resume from; stops early.
 
-    One callback, so that the order of writing is plain: a state on disk never speaks of a history or of best weights
-    that are not there yet.
+    This is one callback because the order of writing matters: a state on disk must not refer to a history or to best
+    weights that are not written yet.
     """
 
     def __init__(
-        self, run: Run, averaged: Averaged, patience: int, deadline: float | None = None, monitor: str = "val_loss"
+        self,
+        run: Run,
+        averaged: AveragedWeights,
+        patience: int,
+        deadline: float | None = None,
+        monitor: str = "val_loss",
     ) -> None:
-        """Keep what `run` needs.
+        """Save to a run folder.
 
         Args:
             run: The run folder.
-            averaged: The average, whose weights are the ones judged and kept.
-            patience: Epochs without improvement before the stop; 0 never stops.
-            deadline: `time.monotonic()` after which no further epoch may end, or None.
-            monitor: What is least at the best epoch.
+            averaged: The average of the weights, which is validated and saved.
+            patience: Epochs without improvement before training stops; 0 is off.
+            deadline: `time.monotonic()` before which the last epoch must end, or None.
+            monitor: The logged quantity that is lowest at the best epoch.
         """
         super().__init__()
         self.run, self.averaged, self.patience, self.deadline = run, averaged, patience, deadline
         self.monitor = monitor
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
-        self.stopped = ""
-        self.began = 0.0
+        self.stop_reason = ""
+        self.start = 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return what a resumed run needs to know."""
-        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stopped}
+        """Return the state of the callback for a resumed run."""
+        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
+        """Restore a state."""
         self.rows, self.best, self.best_epoch = state["rows"], state["best"], state["best_epoch"]
-        self.stopped = state["stopped"]
+        self.stop_reason = state["stopped"]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the clock."""
-        self.began = time.monotonic()
+        """Start the timer."""
+        self.start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Write the epoch down."""
-        seconds = time.monotonic() - self.began
+        """Write history, best weights and state."""
+        seconds = time.monotonic() - self.start
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}, "seconds": round(seconds, 3)}
         rate = learning_rate(self.model)
         if rate is not None:
@@ -166,82 +171,82 @@ class Keep(keras.callbacks.Callback):
             with self.averaged.swapped():
                 save_weights(self.model, self.run)
         if self.patience and epoch + 1 - self.best_epoch >= self.patience:
-            self.stopped = f"validation loss has not improved for {self.patience} epochs"
+            self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
         elif (
             self.deadline is not None
             and time.monotonic() + seconds > self.deadline
             and epoch + 1 < self.params["epochs"]
         ):
-            self.stopped = "the time budget is used up"
+            self.stop_reason = "the time budget is used up"
         self.run.write_history(self.rows)
         checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model, self.state())
-        if self.stopped:
+        if self.stop_reason:
             self.model.stop_training = True
 
 
 def learning_rate(model: keras.Model) -> float | None:
-    """Return the rate of the next step; None where the model has several optimizers, or none."""
+    """Return the learning rate of the next step; None if the model has several optimizers, or none."""
     optimizer = getattr(model, "optimizer", None)
     return None if optimizer is None else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
 
 def save_weights(model: keras.Model, run: Run) -> None:
-    """Write the best weights, whole or not at all."""
+    """Write the best weights atomically."""
     run.weights.parent.mkdir(parents=True, exist_ok=True)
-    partial = run.weights.with_name(".partial.weights.h5")  # Keras insists on the ending
+    partial = run.weights.with_name(".partial.weights.h5")  # Keras requires the suffix
     model.save_weights(partial, overwrite=True)
     partial.replace(run.weights)
 
 
 class ShowProgress(keras.callbacks.Callback):
-    """A bar with time left, throughput, learning rate and losses on a terminal; one plain line an epoch elsewhere."""
+    """A progress bar with remaining time, throughput, learning rate and losses on a terminal; else a line per epoch."""
 
-    EVERY = 50  # batches between two looks at the learning rate, which is computed anew at each
+    EVERY = 50  # batches between two updates of the learning rate, because computing it takes time
 
     def __init__(self, console: Console, epochs: int, steps: int, batch_size: int, start: int = 0) -> None:
-        """Show `epochs` epochs of `steps` steps."""
+        """Show the progress of `epochs` epochs of `steps` steps."""
         super().__init__()
         self.console, self.epochs, self.steps, self.batch_size, self.start = console, epochs, steps, batch_size, start
         self.bar: Any = None
         self.task: TaskID | None = None
-        self.step, self.epoch, self.began, self.rate = 0, start, 0.0, ""
+        self.step, self.epoch, self.epoch_start, self.rate = 0, start, 0.0, ""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Open the bar."""
+        """Show the progress bar."""
         if not self.console.live:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         columns = ("[progress.description]{task.description}", BarColumn(), "{task.percentage:>3.0f}%")
-        text = TextColumn("{task.fields[shown]}")
+        text = TextColumn("{task.fields[status]}")
         self.bar = Progress(
             *columns, TimeElapsedColumn(), "left", TimeRemainingColumn(), text, console=self.console.rich
         )
         self.bar.start()
-        self.task = self.bar.add_task("training", total=self.epochs * self.steps, shown="")
+        self.task = self.bar.add_task("training", total=self.epochs * self.steps, status="")
         self.step = self.start * self.steps
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the epoch's clock."""
-        self.epoch, self.began = epoch, time.monotonic()
+        """Start the timer of the epoch."""
+        self.epoch, self.epoch_start = epoch, time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Move the bar."""
+        """Update the progress bar."""
         if self.bar is None:
             return
         self.step += 1
-        seconds = time.monotonic() - self.began
+        seconds = time.monotonic() - self.epoch_start
         if batch % self.EVERY == 0:
             self.rate = self._learning_rate()
         throughput = (batch + 1) * self.batch_size / max(seconds, 1e-9)
-        shown = f"{throughput:,.0f}/s  {self.rate}{_losses(logs or {})}"
+        status = f"{throughput:,.0f}/s  {self.rate}{_losses(logs or {})}"
         self.bar.update(
-            self.task, completed=self.step, description=f"epoch {self.epoch + 1}/{self.epochs}", shown=shown
+            self.task, completed=self.step, description=f"epoch {self.epoch + 1}/{self.epochs}", status=status
         )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Say how the epoch went."""
-        seconds = time.monotonic() - self.began
+        """Print the results of the epoch."""
+        seconds = time.monotonic() - self.epoch_start
         throughput = self.steps * self.batch_size / max(seconds, 1e-9)  # validation included
         self.console.say(
             f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {throughput:,.0f}/s  "
@@ -253,7 +258,7 @@ class ShowProgress(keras.callbacks.Callback):
         return "" if rate is None else f"learning rate {rate:.1e}  "
 
     def close(self) -> None:
-        """Take the bar away; also after an error."""
+        """Remove the progress bar; also called after an error."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
@@ -263,27 +268,27 @@ def _losses(logs: dict[str, Any]) -> str:
     return "  ".join(f"{k} {float(np.mean(v)):.4f}" for k, v in logs.items())
 
 
-class DrawEpochs(keras.callbacks.Callback):
-    """Writes a picture after every epoch, and all of them as an animation; a resumed run goes on with both."""
+class PreviewImages(keras.callbacks.Callback):
+    """Writes a preview image after every epoch, and an animation of all; a resumed run continues both."""
 
     def __init__(self, folder: Path, draw: Callable[[], np.ndarray]) -> None:
-        """Write into `folder` what `draw` returns."""
+        """Write the images that `draw` returns to `folder`."""
         super().__init__()
         self.folder, self.draw = folder, draw
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Draw."""
-        pictures.write(self.folder / f"epoch-{epoch + 1:04}.png", self.draw())
-        drawn = [p for p in sorted(self.folder.glob("epoch-*.png")) if int(p.stem.partition("-")[2]) <= epoch + 1]
-        write_atomic(self.folder / "progress.gif", animation(drawn))
+        """Write the image of the epoch and the animation."""
+        images.write(self.folder / f"epoch-{epoch + 1:04}.png", self.draw())
+        frames = [p for p in sorted(self.folder.glob("epoch-*.png")) if int(p.stem.partition("-")[2]) <= epoch + 1]
+        write_atomic(self.folder / "progress.gif", animation(frames))
 
 
 def animation(frames: list[Path]) -> bytes:
-    """Return a GIF that shows picture files one after the other, for ever."""
+    """Return a looping GIF of image files."""
     from PIL import Image
 
-    images = [Image.open(path) for path in frames]
+    first, *others = (Image.open(path) for path in frames)
     content = io.BytesIO()
-    durations = [MILLISECONDS] * (len(images) - 1) + [LAST]
-    images[0].save(content, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0)
+    durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+    first.save(content, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return content.getvalue()

@@ -1,7 +1,7 @@
-"""The state of a training between two epochs, in one file that is whole or absent.
+"""The state of a training between two epochs, in one file that is written atomically.
 
-Everything that decides what happens next is in it: weights, moving statistics, the state of random layers (which
-Keras' BackupAndRestore leaves out), of optimizers and of the callbacks. The numbers go into an .npz without pickles.
+It holds everything that affects the rest of the training: weights, moving statistics, the state of random layers (which
+`keras.callbacks.BackupAndRestore` leaves out), of optimizers and of callbacks. The file is an .npz without pickles.
 """
 
 from __future__ import annotations
@@ -20,64 +20,65 @@ import numpy as np
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
 
-_COUNTED = re.compile(r"seed_generator_\d+")  # numbered by how many a process has made, which says nothing
-KEPT = 2  # the newest, and the one before it should the newest be damaged
+_NUMBERED = re.compile(r"seed_generator_\d+")  # the number depends on what else the process has created
+MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
 
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return every variable that training changes, by a stable name: the model's, its optimizers', its seeds'."""
+    """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators."""
     optimizers = {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
-    found: dict[str, keras.Variable] = {
-        f"model/{i}/{_COUNTED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
+    variables: dict[str, keras.Variable] = {
+        f"model/{i}/{_NUMBERED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
     }
     for key, optimizer in optimizers.items():
-        found |= {f"{key}/{i}/{v.path}": v for i, v in enumerate(optimizer.variables)}
-    return found
+        variables |= {f"{key}/{i}/{v.path}": v for i, v in enumerate(optimizer.variables)}
+    return variables
 
 
 def save(folder: Path, epoch: int, model: keras.Model, state: dict[str, Any]) -> Path:
-    """Write the state after `epoch` epochs; older ones beyond `KEPT` are removed."""
+    """Write the state after `epoch` epochs; only the newest `MAX_STATES` are kept."""
     arrays = {name: np.asarray(v) for name, v in variables_of(model).items()}
     arrays["state.json"] = np.frombuffer(json.dumps({"epoch": epoch, **state}).encode(), np.uint8)
     content = io.BytesIO()
     np.savez(content, **arrays)
     path = folder / f"state-{epoch:05d}.npz"
     write_atomic(path, content.getvalue())
-    for old in states(folder)[KEPT:]:
+    for old in states(folder)[MAX_STATES:]:
         old.unlink(missing_ok=True)
     return path
 
 
 def states(folder: Path) -> list[Path]:
     """Return the states in a folder, newest first."""
-    found = [p for p in folder.glob("state-*.npz") if re.fullmatch(r"state-\d+\.npz", p.name)]
-    return sorted(found, reverse=True)
+    paths = [p for p in folder.glob("state-*.npz") if re.fullmatch(r"state-\d+\.npz", p.name)]
+    return sorted(paths, reverse=True)
 
 
 def read(folder: Path) -> Iterator[tuple[Path, dict[str, np.ndarray] | None]]:
-    """Yield each state, newest first, with its arrays; None for one that is damaged."""
+    """Yield the path of each state, newest first, with its arrays, or None if it is damaged."""
     for path in states(folder):
         try:
-            with np.load(path, allow_pickle=False) as arrays:  # the zip's CRC finds damage
+            with np.load(path, allow_pickle=False) as arrays:  # zip archives have a CRC
                 yield path, {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
             yield path, None
 
 
 def restore(model: keras.Model, arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
-    """Put a state back into a compiled model.
+    """Restore a state into a compiled model.
 
     Returns:
-        What the callbacks had said, with "epoch".
+        The state of the callbacks, with "epoch".
 
     Raises:
         ZooError: It is the state of another model.
     """
-    held = variables_of(model)
+    variables = variables_of(model)
     saved = {k: v for k, v in arrays.items() if k != "state.json"}
-    odd = sorted(set(held) ^ set(saved)) or [n for n, v in held.items() if tuple(v.shape) != saved[n].shape]
-    if odd:
-        raise ZooError(f"{path} is the state of another model: {odd[0]} does not fit")
-    for name, variable in held.items():
+    mismatches = sorted(set(variables) ^ set(saved))
+    mismatches = mismatches or [n for n, v in variables.items() if tuple(v.shape) != saved[n].shape]
+    if mismatches:
+        raise ZooError(f"{path} is the state of another model: {mismatches[0]} does not match")
+    for name, variable in variables.items():
         variable.assign(saved[name])
     return json.loads(arrays["state.json"].tobytes())

@@ -1,4 +1,4 @@
-"""The network in whose features generated images are compared with real ones."""
+"""The feature extractor for the metrics of generated images."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.evaluation.generative_metrics import SIDE, Judge
+from zoo.evaluation.generative_metrics import SIDE, FeatureExtractor
 
 
 @functools.lru_cache(maxsize=4)
-def judge_of(shape: tuple[int, int, int]) -> Judge:
-    """Return the judge of images of one shape (H, W, C).
+def feature_extractor_for(shape: tuple[int, int, int]) -> FeatureExtractor:
+    """Return the feature extractor for images of one shape (H, W, C).
 
-    For 28x28 grey images it is a Fashion-MNIST classifier of ours, whose features are what its last layer sees; else
-    it is pixels averaged to 8x8, which know of colours and places but of nothing finer.
+    For 28x28 grey images it is a trained Fashion-MNIST classifier, whose features are the inputs of its last layer; for
+    other images it averages the pixels to 8x8, which contain no finer detail.
     """
     if shape == (28, 28, 1):
         from zoo.weights import build_with_weights, description
 
         with _float32():
             model = build_with_weights("fashion_mnist", "judge", {})
-            seen = keras.Model(model.inputs, model.get_layer("pool").output)
+            body = keras.Model(model.inputs, model.get_layer("pool").output)
         names = tuple(description("fashion_mnist", "judge")["info"]["class_names"])
-        return Judge(
+        return FeatureExtractor(
             "features of the zoo's fashion_mnist",
-            seen.output.shape[-1],
-            lambda x: seen(x, training=False),
+            body.output.shape[-1],
+            lambda x: body(x, training=False),
             lambda x: model(x, training=False),
             names,
         )
@@ -37,10 +37,10 @@ def judge_of(shape: tuple[int, int, int]) -> Judge:
         small = tf.image.resize(tf.cast(images, tf.float32) / 255.0, [SIDE, SIDE], method="area")
         return tf.reshape(small, [-1, SIDE * SIDE * shape[2]])
 
-    return Judge(f"pixels averaged to {SIDE}x{SIDE}", SIDE * SIDE * shape[2], averaged)
+    return FeatureExtractor(f"pixels averaged to {SIDE}x{SIDE}", SIDE * SIDE * shape[2], averaged)
 
 
 def _float32() -> Any:
-    from zoo.core.environment import computing_in
+    from zoo.core.environment import dtype_policy
 
-    return computing_in("float32")
+    return dtype_policy("float32")

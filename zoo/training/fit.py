@@ -1,4 +1,4 @@
-"""Fit a model that is built to two feeds; the run folder is the whole state, and what it holds is taken up."""
+"""Fit a built model to two feeds; the run folder holds the complete state, from which the training resumes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.modeling.layers import fused
 from zoo.training import checkpoints
-from zoo.training.callbacks import Averaged, DrawEpochs, Keep, ShowProgress, StopOnNaN, ValidateAverage
+from zoo.training.callbacks import (
+    AveragedWeights,
+    CheckpointCallback,
+    PreviewImages,
+    ShowProgress,
+    StopOnNaN,
+    ValidateAverage,
+)
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
@@ -21,22 +28,22 @@ if TYPE_CHECKING:
 
 def fit(
     model: keras.Model, plan: Plan, info: Info, training: Feed, validation: Feed, run: Run, console: Console
-) -> Keep:
-    """Fit a model that is built to two feeds by the plan's recipe; result and raises as of `train`."""
+) -> CheckpointCallback:
+    """Fit a built model to two feeds by the plan's recipe; returns and raises the same as `trainer.train`."""
     recipe = plan.recipe
     steps = training.steps(recipe.batch_size)
     plan.task.compile(model, recipe, info, steps * recipe.epochs)
 
-    averaged = Averaged(model)
+    averaged = AveragedWeights(model)
     deadline = time.monotonic() + 60 * recipe.minutes if recipe.minutes else None
-    keep = Keep(run, averaged, recipe.patience, deadline, plan.task.monitor)
-    start = _resume(model, run, keep, console)
-    if start >= recipe.epochs or keep.stopped:
-        return keep
+    checkpoint = CheckpointCallback(run, averaged, recipe.patience, deadline, plan.task.monitor)
+    start = _resume(model, run, checkpoint, console)
+    if start >= recipe.epochs or checkpoint.stop_reason:
+        return checkpoint
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
-    callbacks = [StopOnNaN(run), ValidateAverage(averaged), keep, _tensorboard(run), progress]
-    if preview := plan.task.preview(model, validation, info):  # before `keep`: a state on disk has its image
-        callbacks.insert(0, DrawEpochs(run.path / "progress", preview))
+    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, _tensorboard(run), progress]
+    if preview := plan.task.preview(model, validation, info):  # before `checkpoint`: a saved state has its image
+        callbacks.insert(0, PreviewImages(run.path / "progress", preview))
     try:
         with fused(model):
             model.fit(
@@ -51,19 +58,19 @@ def fit(
             )
     finally:
         progress.close()
-    return keep
+    return checkpoint
 
 
-def _resume(model: keras.Model, run: Run, keep: Keep, console: Console) -> int:
-    """Restore the newest whole state; return the number of epochs that are done."""
+def _resume(model: keras.Model, run: Run, checkpoint: CheckpointCallback, console: Console) -> int:
+    """Restore the newest undamaged state; return the number of finished epochs."""
     if getattr(model, "optimizer", None) is not None:
         model.optimizer.build(model.trainable_variables)
     for path, arrays in checkpoints.read(run.path / "checkpoints"):
         if arrays is None:
-            console.say(f"{path} is damaged; taking the state before it")
+            console.say(f"{path} is damaged; using the previous state")
             continue
         state = checkpoints.restore(model, arrays, path)
-        keep.restore(state)
+        checkpoint.restore(state)
         console.say(f"resuming after epoch {state['epoch']} from {path}")
         return state["epoch"]
     return 0

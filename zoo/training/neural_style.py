@@ -1,4 +1,4 @@
-"""The pixels themselves are optimised: style transfer of Gatys, Ecker, Bethge 2016, doi:10.1109/CVPR.2016.265."""
+"""Style transfer by optimising the pixels: Gatys, Ecker, Bethge 2016, doi:10.1109/CVPR.2016.265."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import tensorflow as tf
 from zoo.core.errors import ZooError
 from zoo.modeling import perceptual_loss
 
-STRIP = 6  # images of the strip, the first and the last included
+STRIP = 6  # images of the strip, including the first and the last
 
 
 class Objective:
     """The losses for one style and one content, and their gradient."""
 
     def __init__(self, style: perceptual_loss.Objective, content: np.ndarray) -> None:
-        """Remember the features of the content, uint8 (H, W, 3)."""
+        """Compute the features of the content, uint8 (H, W, 3)."""
         self.perceptual = style
         self.content = style.content(tf.constant(content[None], tf.float32))
         self._evaluate = tf.function(self._losses_and_gradient, reduce_retracing=True)
 
     def losses(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return total, content and style loss and total variation of images (B, H, W, 3) in [0, 255]: (B,) each."""
+        """Return total, content, style and total variation loss of images (B, H, W, 3) in [0, 255]: (B,) each."""
         return self.perceptual.losses(image, self.content)
 
     def _losses_and_gradient(self, image: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
@@ -36,19 +36,19 @@ class Objective:
         return losses, tape.gradient(losses["total"], image)
 
     def __call__(self, image: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
-        """Return the losses of an image (H, W, 3) and the gradient of the total, float32 of its shape."""
+        """Return the losses of an image (H, W, 3) and the gradient of the total loss, float32 (H, W, 3)."""
         losses, gradient = self._evaluate(tf.constant(image[None], tf.float32))
         return {name: float(value[0]) for name, value in losses.items()}, gradient[0].numpy()
 
 
 @dataclass
-class Painting:
-    """What came of an optimisation.
+class StyleResult:
+    """The result of an optimisation.
 
     Attributes:
-        image: uint8 (H, W, 3), the best one seen.
-        losses: Of each evaluation, in order: total, content, style, variation.
-        strip: uint8 images on the way, the first and the last included.
+        image: uint8 (H, W, 3), the image with the lowest total loss.
+        losses: Losses of each evaluation, in order: total, content, style, variation.
+        strip: Intermediate uint8 images, including the first and the last.
     """
 
     image: np.ndarray
@@ -57,58 +57,58 @@ class Painting:
 
 
 class _Recorder:
-    """Counts evaluations, and keeps the best image and those of the strip."""
+    """Evaluates the objective, and stores the losses, the best image and the images of the strip."""
 
-    def __init__(self, objective: Objective, steps: int, tell: Callable[[int, dict[str, float]], None]) -> None:
-        self.objective, self.steps, self.tell = objective, steps, tell
+    def __init__(self, objective: Objective, steps: int, on_step: Callable[[int, dict[str, float]], None]) -> None:
+        self.objective, self.steps, self.on_step = objective, steps, on_step
         self.losses: list[dict[str, float]] = []
         self.strip: list[np.ndarray] = []
         self.best: tuple[float, np.ndarray] | None = None
-        self.wanted = set(np.linspace(0, steps - 1, STRIP).round().astype(int).tolist()[:-1])
+        self.strip_steps = set(np.linspace(0, steps - 1, STRIP).round().astype(int).tolist()[:-1])
 
     def __call__(self, image: np.ndarray) -> tuple[float, np.ndarray]:
         losses, gradient = self.objective(image)
         if not np.isfinite(losses["total"]):
-            raise ZooError(f"the loss is no longer a number at step {len(self.losses) + 1}: lower --alpha or --beta")
-        if len(self.losses) in self.wanted:
+            raise ZooError(f"the loss is NaN or infinite at step {len(self.losses) + 1}: lower --alpha or --beta")
+        if len(self.losses) in self.strip_steps:
             self.strip.append(_pixels(image))
         self.losses.append(losses)
         if self.best is None or losses["total"] < self.best[0]:
             self.best = (losses["total"], image.copy())
-        self.tell(len(self.losses), losses)
+        self.on_step(len(self.losses), losses)
         return losses["total"], gradient
 
-    def painting(self) -> Painting:
+    def result(self) -> StyleResult:
         image = _pixels(self.best[1])
-        return Painting(image, self.losses, [*self.strip, image])
+        return StyleResult(image, self.losses, [*self.strip, image])
 
 
-def paint(
+def optimize_image(
     objective: Objective,
     start: np.ndarray,
     *,
     steps: int = 300,
     optimizer: str = "lbfgs",
-    tell: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
-) -> Painting:
-    """Change an image until it has the content of one and the style of another.
+    on_step: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
+) -> StyleResult:
+    """Minimise the content and style losses over the pixels of an image.
 
     Args:
-        objective: What is minimised.
-        start: float (H, W, 3) in [0, 255], where it begins.
-        steps: Evaluations of loss and gradient, at most.
+        objective: The losses.
+        start: Initial image, float (H, W, 3) in [0, 255].
+        steps: Largest number of evaluations of loss and gradient.
         optimizer: "lbfgs" (scipy's L-BFGS-B, pixels bounded to [0, 255]) or "adam".
-        tell: Called with the number of evaluations and the losses of the last.
+        on_step: Called with the number of evaluations and the losses of the last one.
 
     Raises:
-        ZooError: The loss is no longer a number.
+        ZooError: The loss became NaN or infinite.
     """
-    record = _Recorder(objective, steps, tell)
+    record = _Recorder(objective, steps, on_step)
     (_lbfgs if optimizer == "lbfgs" else _adam)(record, start.astype(np.float32), steps)
-    return record.painting()
+    return record.result()
 
 
-class _Enough(Exception):  # scipy looks at its own limit between iterations only
+class _StepLimit(Exception):  # scipy checks its own limit between iterations only
     pass
 
 
@@ -117,15 +117,15 @@ def _lbfgs(record: _Recorder, start: np.ndarray, steps: int) -> None:
 
     def evaluate(flat: np.ndarray) -> tuple[float, np.ndarray]:
         if len(record.losses) >= steps:
-            raise _Enough
+            raise _StepLimit
         total, gradient = record(flat.reshape(start.shape).astype(np.float32))
         return total / scale, gradient.astype(np.float64).ravel() / scale
 
-    scale = max(record.objective(start)[0]["total"], 1e-12)  # scipy's first step has the length of the gradient
+    scale = max(record.objective(start)[0]["total"], 1e-12)  # the length of scipy's first step is that of the gradient
     scale /= start.size
     options = {"maxiter": steps, "maxfun": steps, "ftol": 0, "gtol": 0, "maxcor": 10}
     bounds = np.broadcast_to([0.0, 255.0], (start.size, 2))
-    with contextlib.suppress(_Enough):
+    with contextlib.suppress(_StepLimit):
         minimize(
             evaluate, start.astype(np.float64).ravel(), jac=True, method="L-BFGS-B", bounds=bounds, options=options
         )
@@ -133,7 +133,7 @@ def _lbfgs(record: _Recorder, start: np.ndarray, steps: int) -> None:
 
 def _adam(record: _Recorder, start: np.ndarray, steps: int) -> None:
     image = keras.Variable(start)
-    optimizer = keras.optimizers.Adam(5.0, beta_1=0.99, epsilon=1e-1)  # the settings of TensorFlow's own tutorial
+    optimizer = keras.optimizers.Adam(5.0, beta_1=0.99, epsilon=1e-1)  # the settings of the TensorFlow tutorial
     for step in range(steps):
         _, gradient = record(image.numpy())
         if step + 1 < steps:

@@ -1,4 +1,4 @@
-"""From the fields of a recipe to a Keras optimizer."""
+"""Optimizers and learning rate schedules of recipes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zoo.core.recipe import Recipe
 
 @keras.saving.register_keras_serializable("zoo")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then one of the course's schedules over the remaining steps.
+    """Linear warm-up, then one of five schedules over the remaining steps.
 
     Args:
         kind: constant, step, exponential, cosine (Loshchilov, Hutter 2017, arXiv:1608.03983, one period) or one_cycle
-            (Smith 2018, arXiv:1803.09820: up for 30 % of the steps, then down by a cosine to 1/10,000).
+            (Smith 2018, arXiv:1803.09820: rises for 30 % of the steps, then falls as a cosine to 1/10,000).
         peak: The largest learning rate.
-        steps: Optimizer steps in all.
-        warmup_steps: Steps of the linear climb from zero.
-        decay: Factor of step and exponential.
+        steps: Total number of optimizer steps.
+        warmup_steps: Steps of the linear rise from zero.
+        decay: Factor of the step and exponential schedules.
         decay_steps: Steps between two applications of `decay`.
     """
 
@@ -39,8 +39,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """Return the learning rate of `step`, a scalar."""
         step = ops.cast(step, "float32")
         after = ops.maximum(step - self.warmup_steps, 0.0)
-        share = ops.minimum(after / max(self.steps - self.warmup_steps, 1), 1.0)
-        rate = self.peak * self._shape(after, share)
+        fraction = ops.minimum(after / max(self.steps - self.warmup_steps, 1), 1.0)
+        rate = self.peak * self._shape(after, fraction)
         if self.warmup_steps:
             rate = ops.where(step < self.warmup_steps, self.peak * (step + 1.0) / self.warmup_steps, rate)
         return rate
@@ -70,11 +70,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
-class _OneKernel:
-    """Takes Adam's step in one kernel of TensorFlow, where Keras' own runs fourteen: same variables, same maths."""
+class _FusedAdam:
+    """Computes Adam's update in one TensorFlow kernel instead of fourteen: same variables, same result."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update `variable` and its two moments in place; sparse gradients and several replicas are left to Keras."""
+        """Update `variable` and its moments in place; Keras updates for sparse gradients and several replicas."""
         if self.amsgrad or isinstance(gradient, tf.IndexedSlices) or tf.distribute.has_strategy():
             super().update_step(gradient, variable, learning_rate)
             return
@@ -98,35 +98,35 @@ def _handle(variable: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Adam(_OneKernel, keras.optimizers.Adam):
-    """Keras' Adam (Kingma 2014, arXiv:1412.6980), each step one kernel."""
+class Adam(_FusedAdam, keras.optimizers.Adam):
+    """Keras' Adam (Kingma 2014, arXiv:1412.6980) with a fused update."""
 
 
 @keras.saving.register_keras_serializable("zoo")
-class AdamW(_OneKernel, keras.optimizers.AdamW):
-    """Keras' AdamW (Loshchilov, Hutter 2019, arXiv:1711.05101), each step one kernel."""
+class AdamW(_FusedAdam, keras.optimizers.AdamW):
+    """Keras' AdamW (Loshchilov, Hutter 2019, arXiv:1711.05101) with a fused update."""
 
 
 @keras.saving.register_keras_serializable("zoo")
 class Muon(keras.optimizers.Muon):
-    """Keras' Muon, whose orthogonal steps kernels of convolutions take too: as matrices (height * width * in, out).
+    """Keras' Muon, extended to convolution kernels as matrices of shape (height * width * in, out).
 
-    Reference: Jordan 2024, https://kellerjordan.github.io/posts/muon (convolutions); Liu 2025, arXiv:2502.16982 (steps
-    of the length of Adam's, so that a rate for Adam will do). Thin matrices, biases, embeddings and logits are left
-    to Adam.
+    Reference: Jordan 2024, https://kellerjordan.github.io/posts/muon (convolutions); Liu 2025, arXiv:2502.16982
+    (updates scaled to the size of Adam's, so that learning rates for Adam apply). Matrices with fewer than 8 rows or
+    columns, biases, embeddings and logits are updated by Adam.
     """
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        left = len(variable.shape) < 2 or any(part in variable.path for part in ("embedding", "logits"))
-        return left or min(_matrix(variable.shape)) < 8
+        excluded = len(variable.shape) < 2 or any(part in variable.path for part in ("embedding", "logits"))
+        return excluded or min(_matrix_shape(variable.shape)) < 8
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """Return about the nearest orthogonal matrix to `x`, in the shape of `x`.
+        """Return an approximation of the nearest orthogonal matrix to `x`, in the shape of `x`.
 
-        Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied with
-        one another, and `x` once by all of them: the same, at a third of the cost where `x` is long and narrow.
+        Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied first
+        and `x` once by their product: the same result at a third of the cost for long, narrow matrices.
         """
-        rows, columns = _matrix(x.shape)
+        rows, columns = _matrix_shape(x.shape)
         matrix = ops.reshape(x, (rows, columns))
         matrix = matrix if rows > columns else ops.transpose(matrix)
         matrix = matrix / (ops.norm(matrix) + 1e-7)
@@ -140,16 +140,16 @@ class Muon(keras.optimizers.Muon):
         return ops.reshape(matrix if rows > columns else ops.transpose(matrix), x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
-        """Return a step at the length that Adam's would have."""
-        return x * (self.rms_rate * math.sqrt(max(_matrix(x.shape))))
+        """Return the update scaled to the size of Adam's."""
+        return x * (self.rms_rate * math.sqrt(max(_matrix_shape(x.shape))))
 
 
-def _matrix(shape: Sequence[int]) -> tuple[int, int]:
+def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     return math.prod(shape[:-1]), shape[-1]
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """Return the optimizer of a recipe for `steps` steps in all. Biases and normalisation do not decay."""
+    """Return the optimizer of a recipe for a total of `steps` steps; biases and normalisation have no weight decay."""
     schedule = Schedule(
         recipe.schedule,
         recipe.learning_rate,
@@ -159,7 +159,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         decay_steps=max(1, round(recipe.decay_epochs * steps / recipe.epochs)),
     )
     common = {
-        "name": recipe.optimizer,  # Keras would number it, and a state would not fit the next training of the process
+        "name": recipe.optimizer,  # a name numbered by Keras would not match the saved state of another process
         "learning_rate": schedule,
         "weight_decay": recipe.weight_decay or None,
         "global_clipnorm": recipe.clip_norm or None,
@@ -184,7 +184,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
 
 
 def regularize(model: keras.Model, recipe: Recipe) -> None:
-    """Put the recipe's L1 and L2 penalties on all kernels. They live in the loss only, never in a saved config."""
+    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs."""
     if not (recipe.l1 or recipe.l2):
         return
     penalty = keras.regularizers.L1L2(l1=recipe.l1, l2=recipe.l2)

@@ -1,4 +1,4 @@
-"""One function that trains: it knows no model, no data and not how many machines it runs on."""
+"""The training function: independent of model, data and number of devices."""
 
 from __future__ import annotations
 
@@ -10,57 +10,58 @@ import keras
 from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo import weights
-from zoo.core.environment import computing_in
+from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
-from zoo.training.callbacks import Keep
+from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
 
 
-def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
-    """Train every candidate of the recipe from every seed; keep the best by validation loss. Arguments as of `train`.
+def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> CheckpointCallback:
+    """Train every candidate of the recipe with every seed; return the best by validation loss.
 
-    Each training has a run folder of its own below `restarts/`, so that a killed series goes on where it was.
+    The arguments are those of `train`. Each training has its own run folder below `restarts/`, so that an interrupted
+    series can be resumed.
     """
     trainings = plan.trainings()
     if len(trainings) == 1:
         return train(trainings[0], dataset, run, console)
-    kept: list[Keep] = []
-    for i, one in enumerate(trainings):
+    results: list[CheckpointCallback] = []
+    for i, training in enumerate(trainings):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
-        console.say(f"training {i + 1} of {len(trainings)}: {_described(one)}")
-        kept.append(train(one, dataset, inner, console))
-    best = min(range(len(kept)), key=lambda i: kept[i].best)
-    console.say(f"the best by validation loss is training {best + 1}: {_described(trainings[best])}")
+        console.say(f"training {i + 1} of {len(trainings)}: {_describe(training)}")
+        results.append(train(training, dataset, inner, console))
+    best = min(range(len(results)), key=lambda i: results[i].best)
+    console.say(f"best by validation loss: training {best + 1}, {_describe(trainings[best])}")
     write_atomic(run.weights, Run(run.path / "restarts" / str(best)).weights.read_bytes())
-    run.write_history(kept[best].rows)
-    run.choose(trainings[best].candidate, dataset.info)
-    return kept[best]
+    run.write_history(results[best].rows)
+    run.select_candidate(trainings[best].candidate, dataset.info)
+    return results[best]
 
 
-def _described(plan: Plan) -> str:
+def _describe(plan: Plan) -> str:
     candidates = plan.recipe.candidates
     return f"seed {plan.seed}" + (f", {json.dumps(candidates[plan.candidate])}" if candidates else "")
 
 
-def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
-    """Train by `fit` until the recipe ends; the run folder is the whole state, and what it holds is taken up.
+def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> CheckpointCallback:
+    """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes.
 
     Args:
-        plan: What to build and how to train it.
+        plan: The settings of the training.
         dataset: The splits.
-        run: The run folder; the newest whole state in it is resumed.
-        console: Where progress is shown.
+        run: The run folder; training resumes from its newest undamaged state.
+        console: Receives progress.
 
     Returns:
-        What was kept: history, best epoch, why it stopped.
+        The callback with history, best epoch and the reason of an early stop.
 
     Raises:
-        ZooError: The loss is no longer a number, or a state does not fit.
+        ZooError: The loss became NaN or infinite, or a saved state is that of another model.
     """
     if plan.task.phases(plan.recipe, dataset.info):
         from zoo.training import transfer
@@ -69,7 +70,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
     info = dataset.info
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     keras.utils.set_random_seed(plan.seed)
-    with computing_in(plan.precision):
+    with dtype_policy(plan.precision):
         model = plan.build(info)
     plan.task.initialize(model, dataset)
     if plan.init is not None:

@@ -1,7 +1,7 @@
-"""Where trained weights come from, and how they get into a model.
+"""Locating trained weights and loading them into models.
 
 `zoo.build(name, weights=...)` and `--init` take "default" (package data, by its spec), a run folder, a bundle, or a
-`.weights.h5` file. Weights of one API of a model fit its other APIs: they are moved in the order of the layers.
+`.weights.h5` file. Weights of one API of a model also fit its other APIs: they are copied in the order of the layers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.sources.storage import sha256
 from zoo.core.errors import MissingError, UsageError, ZooError, unknown
+from zoo.core.weight_files import load_file
 
 if TYPE_CHECKING:
     import keras
@@ -21,11 +22,11 @@ FILES = Path(__file__).parent / "files"
 
 
 def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) -> keras.Model:
-    """Build a model and load weights; what the weights were trained with is the default for arguments left out.
+    """Build a model and load weights; omitted arguments are those with which the weights were trained.
 
     Raises:
-        UsageError: The weights are unknown.
-        ZooError: They do not fit the arguments.
+        UsageError: Unknown weights.
+        ZooError: The weights do not match the arguments.
     """
     from zoo.core import registry
 
@@ -36,7 +37,7 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
 
 
 def description(name: str, weights: str = "default") -> dict[str, Any]:
-    """Return what lies beside shipped weights of a model: builder arguments, data info, command, versions."""
+    """Return the metadata of shipped weights: builder arguments, dataset info, command, versions."""
     from zoo.core import registry
 
     file = FILES / registry.get_spec(name).weights[weights].source
@@ -44,17 +45,17 @@ def description(name: str, weights: str = "default") -> dict[str, Any]:
 
 
 def load_into(model: keras.Model, name: str, weights: str) -> None:
-    """Load weights into a model of entry `name` that is built already.
+    """Load weights into a built model of entry `name`.
 
     Raises:
-        UsageError: The weights are unknown.
-        ZooError: They do not fit.
+        UsageError: Unknown weights.
+        ZooError: The weights do not match the model.
     """
     _load(model, name, *locate(name, weights))
 
 
 def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
-    """Return the file of weights, and the builder arguments that they were trained with ({} if that is unknown).
+    """Return the weights file, and the builder arguments with which it was trained ({} if unknown).
 
     Raises:
         UsageError: Neither the name of weights nor a run, a bundle or a weights file.
@@ -64,27 +65,27 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
 
     spec = registry.get_spec(name)
     if weights in spec.weights:
-        told = spec.weights[weights]
-        if told.fetch is not None:
-            return told.fetch(), dict(told.model)
-        file = FILES / told.source
+        entry = spec.weights[weights]
+        if entry.fetch is not None:
+            return entry.fetch(), dict(entry.model)
+        file = FILES / entry.source
         if not file.is_file():
             raise MissingError(f"the weights {weights!r} of {name} are not installed: {file} is missing")
-        if sha256(file) != told.sha256:
-            raise ZooError(f"{file} is damaged: its sha256 is not the one in the spec of {name}; install again")
-        return file, dict(told.model or description(name, weights)["arguments"])
+        if sha256(file) != entry.sha256:
+            raise ZooError(f"{file} is damaged: its sha256 is not the one in the spec of {name}; reinstall the package")
+        return file, dict(entry.model or description(name, weights)["arguments"])
     path = Path(weights)
     if (path / "config.json").is_file():
         from zoo.core.run_folder import Run
 
         run = Run.open(path)
-        return run.weights, _own(name, path, run.read("config.json"))
+        return run.weights, _trained_arguments(name, path, run.read("config.json"))
     if (path / "manifest.json").is_file():
         from zoo.core.plan import read_bundle
 
         plan, info = read_bundle(path)
         config = {"model": plan.model, "arguments": plan.arguments(info)}
-        return path / "model.weights.h5", _own(name, path, config)
+        return path / "model.weights.h5", _trained_arguments(name, path, config)
     if path.is_file() and path.name.endswith(".weights.h5"):
         return path, {}
     if path.exists():
@@ -92,7 +93,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
     raise unknown(f"weights of {name}", weights, spec.weights)
 
 
-def _own(name: str, path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+def _trained_arguments(name: str, path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     if config["model"] != name:
         raise UsageError(f"{path} holds weights of {config['model']}, not of {name}")
     return dict(config["arguments"])
@@ -103,27 +104,27 @@ def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any])
 
     donor = registry.get_builder(name)(**trained) if trained else model
     try:
-        donor.load_weights(file)
+        load_file(donor, file)
     except (OSError, ValueError, KeyError) as e:
-        raise ZooError(f"the weights {file} do not fit {name}: {str(e).strip().splitlines()[0]}") from e
+        raise ZooError(f"the weights {file} do not match {name}: {str(e).strip().splitlines()[0]}") from e
     if donor is model:
         return
-    theirs, ours = donor.get_weights(), model.get_weights()
-    odd = [f"{a.shape} and {b.shape}" for a, b in zip(theirs, ours, strict=False) if a.shape != b.shape]
-    if (len(theirs) != len(ours) or odd) and not _all_but_the_head(donor, model):
-        what = odd[0] if odd else f"{len(theirs)} and {len(ours)} arrays"
-        raise ZooError(f"the weights {file} were trained in another shape of {name} ({what}): check the arguments")
-    if len(theirs) == len(ours) and not odd:
-        model.set_weights(theirs)
+    values, own = donor.get_weights(), model.get_weights()
+    mismatches = [f"{a.shape} and {b.shape}" for a, b in zip(values, own, strict=False) if a.shape != b.shape]
+    if (len(values) != len(own) or mismatches) and not _copy_all_but_head(donor, model):
+        difference = mismatches[0] if mismatches else f"{len(values)} and {len(own)} arrays"
+        raise ZooError(f"the weights {file} have other shapes than this {name} ({difference}): check the arguments")
+    if len(values) == len(own) and not mismatches:
+        model.set_weights(values)
 
 
-def _all_but_the_head(donor: keras.Model, model: keras.Model) -> bool:
-    """Copy everything but the layer "logits", for other classes or none; False, and nothing copied, if more differs."""
-    held = {v.path: v for v in donor.weights}
-    odd = [v.path for v in model.weights if v.path not in held or held[v.path].shape != v.shape]
-    if any(path.split("/")[0] != "logits" for path in odd) or len(odd) == len(model.weights):
+def _copy_all_but_head(donor: keras.Model, model: keras.Model) -> bool:
+    """Copy all weights but those of the layer "logits"; return False, and copy nothing, if other layers differ."""
+    weights = {v.path: v for v in donor.weights}
+    mismatches = [v.path for v in model.weights if v.path not in weights or weights[v.path].shape != v.shape]
+    if any(path.split("/")[0] != "logits" for path in mismatches) or len(mismatches) == len(model.weights):
         return False
     for variable in model.weights:
-        if variable.path not in odd:
-            variable.assign(held[variable.path])
+        if variable.path not in mismatches:
+            variable.assign(weights[variable.path])
     return True

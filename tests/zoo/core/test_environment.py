@@ -1,4 +1,4 @@
-"""What `zoo.core.environment` sets for the whole process."""
+"""Process-wide settings of `zoo.core.environment`."""
 
 import os
 import platform

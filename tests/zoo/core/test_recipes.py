@@ -1,4 +1,4 @@
-"""Recipe fields do what they say, on real optimizers and small real data."""
+"""Effects of recipe fields, on real optimizers and small real data."""
 
 import json
 import shutil
@@ -56,7 +56,7 @@ def test_weight_decay_spares_biases_and_normalisation(name):
         np.testing.assert_allclose(v.numpy(), before[v.path] * factor, rtol=1e-5, err_msg=v.path)
 
 
-def test_muon_turns_the_gradient_of_a_convolution_into_an_orthogonal_step():
+def test_muon_makes_orthogonal_updates_of_convolutions():
     from zoo.training.optimizers import make_optimizer
 
     model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
@@ -75,21 +75,21 @@ def test_muon_turns_the_gradient_of_a_convolution_into_an_orthogonal_step():
 
 
 @pytest.mark.parametrize("shape", [(3, 3, 8, 16), (24, 24), (16, 40)])
-def test_muon_turns_as_keras_does(shape):
+def test_muon_equals_keras(shape):
     from zoo.training.optimizers import Muon
 
     random, ours, theirs = np.random.default_rng(0), Muon(0.1), keras.optimizers.Muon(0.1)
     gradient = random.normal(size=shape).astype("float32")
-    gradient[..., 0] *= 1e-4  # directions of little weight are turned, too
-    turned = theirs.zeropower_via_newtonschulz5(gradient.reshape(-1, shape[-1]), 5)
-    # in directions of little weight each of the five steps multiplies by muon_a, rounding errors included: kernels that
-    # add in another order end that far apart
+    gradient[..., 0] *= 1e-4  # directions of little weight are update, too
+    update = theirs.zeropower_via_newtonschulz5(gradient.reshape(-1, shape[-1]), 5)
+    # in directions with small singular values each of the five steps multiplies rounding errors by muon_a, so that
+    # kernels with another order of summation differ by this much
     atol = ours.muon_a**5 * np.finfo("float32").eps
-    np.testing.assert_allclose(ours.zeropower_via_newtonschulz5(gradient, 5), np.reshape(turned, shape), atol=atol)
+    np.testing.assert_allclose(ours.zeropower_via_newtonschulz5(gradient, 5), np.reshape(update, shape), atol=atol)
 
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
-def test_adam_in_one_kernel_steps_as_keras_does(kind):
+def test_fused_adam_equals_keras(kind):
     import tensorflow as tf
 
     from zoo.training import optimizers
@@ -112,7 +112,7 @@ def test_adam_in_one_kernel_steps_as_keras_does(kind):
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=5e-5, atol=1e-5)  # 1 - 0.999 in float32 is off by 1.3e-5
     assert all(np.abs(after - before).max() > 0.1 for after, before in zip(results[0][:2], start, strict=True))
-    assert ["ResourceApplyAdam" in found for found in kernels] == [True, False]
+    assert ["ResourceApplyAdam" in operations for operations in kernels] == [True, False]
 
 
 def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
@@ -145,24 +145,24 @@ def test_label_smoothing_equals_the_definition():
         ({"epochs": 0}, "must be a positive whole number"),
         ({"epochs": "2.5"}, "is not a whole number, such as"),
         ({"momentum": "1"}, r"in \[0, 1\)"),
-        ({"learning_rate": "nan"}, "is not a number|not usable"),
+        ({"learning_rate": "nan"}, "is not a number|not valid"),
         ({"schedule": "cosin"}, "did you mean cosine"),
         ({"dropout": "1"}, r"in \[0, 1\)"),
         ({"dropout": "much"}, r"in \[0, 1\)"),
         ({"candidates": "[3]"}, "is a list of builder arguments"),
     ],
 )
-def test_unusable_values_are_refused(values, expected):
+def test_invalid_values_are_rejected(values, expected):
     with pytest.raises(UsageError, match=expected):
         recipes.override(Recipe(), values, "recipe")
 
 
-def test_a_recipe_brings_builder_arguments_and_the_user_goes_first():
+def test_user_arguments_override_those_of_the_recipe():
     from zoo.core.plan import make_plan
 
     settings = {"recipe.model": '{"dropout": 0.4, "filters": [8, 16]}', "model.dropout": "0.1"}
     plan = make_plan("fashion_mnist", settings=settings)
-    assert plan.asked == {"dropout": 0.1, "filters": (8, 16)}
+    assert plan.model_arguments == {"dropout": 0.1, "filters": (8, 16)}
     assert "model.dropout=0.1" in plan.command()
     assert "model.filters" not in plan.command()
     with pytest.raises(UsageError, match="did you mean dropout"):
@@ -172,16 +172,16 @@ def test_a_recipe_brings_builder_arguments_and_the_user_goes_first():
 def test_dropout_is_a_field_of_the_recipe():
     from zoo.core.plan import make_plan
 
-    assert make_plan("fashion_mnist", settings={"recipe.dropout": "0.4"}).asked == {"dropout": 0.4}
+    assert make_plan("fashion_mnist", settings={"recipe.dropout": "0.4"}).model_arguments == {"dropout": 0.4}
     plan = make_plan("fashion_mnist", settings={"recipe.dropout": "0.4", "model.dropout": "0.1"})
-    assert plan.asked == {"dropout": 0.1}
+    assert plan.model_arguments == {"dropout": 0.1}
     with pytest.raises(UsageError, match="argument of autoencoder"):
         make_plan("autoencoder", settings={"recipe.dropout": "0.4"})
 
 
 @pytest.fixture(scope="module")
-def competed(tmp_path_factory):
-    """Two candidates, of which the second cannot learn: every output is zeroed but one in a thousand."""
+def candidates_run(tmp_path_factory):
+    """A run with two candidates, of which the first cannot learn because of its dropout rate."""
     out = tmp_path_factory.mktemp("candidates") / "run"
     candidates = [{"filters": [8, 16], "depths": [1, 1], "dropout": 0.999}, {"filters": [8, 12], "depths": [1, 1]}]
     settings = {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2}
@@ -189,18 +189,18 @@ def competed(tmp_path_factory):
     return out
 
 
-def test_the_best_candidate_is_the_run(competed):
+def test_the_best_candidate_is_the_run(candidates_run):
     from zoo.core.run_folder import Run
 
-    run = Run(competed)
-    best = [min(r["val_loss"] for r in Run(competed / "restarts" / str(i)).history()) for i in (0, 1)]
+    run = Run(candidates_run)
+    best = [min(r["val_loss"] for r in Run(candidates_run / "restarts" / str(i)).history()) for i in (0, 1)]
     assert best[1] < best[0]
     assert run.read("config.json")["arguments"]["filters"] == [8, 12]
     assert run.model().get_layer("block1_0_conv").filters == 12
     assert run.read("config.json")["requested"]["candidate"] == 0
 
 
-def test_an_unknown_argument_of_a_candidate_is_refused():
+def test_an_unknown_argument_of_a_candidate_is_rejected():
     from zoo.core.plan import make_plan
 
     with pytest.raises(UsageError, match="did you mean filters"):
@@ -208,31 +208,31 @@ def test_an_unknown_argument_of_a_candidate_is_refused():
 
 
 @pytest.fixture(scope="module")
-def restarted(tmp_path_factory):
+def restarts_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("restarts") / "run"
     settings = {"recipe.restarts": 2, "recipe.epochs": 2, "recipe.patience": 1}
     tiny = {"filters": (8, 16), "depths": (1, 1)}
     data = str(DATA["fashion_mnist"])
-    train.run("fashion_mnist", asked=tiny, settings=settings, data_dir=data, out=str(out), export=False)
+    train.run("fashion_mnist", model_arguments=tiny, settings=settings, data_dir=data, out=str(out), export=False)
     return out
 
 
-def test_restarts_keep_the_best_by_validation(restarted):
+def test_restarts_keep_the_best_by_validation(restarts_run):
     from zoo.core.run_folder import Run
 
-    best = [min(r["val_loss"] for r in Run(restarted / "restarts" / str(i)).history()) for i in (0, 1)]
+    best = [min(r["val_loss"] for r in Run(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)]
     assert best[0] != best[1]
-    winner = restarted / "restarts" / str(int(np.argmin(best))) / "checkpoints" / "best.weights.h5"
-    assert (restarted / "checkpoints" / "best.weights.h5").read_bytes() == winner.read_bytes()
+    winner = restarts_run / "restarts" / str(int(np.argmin(best))) / "checkpoints" / "best.weights.h5"
+    assert (restarts_run / "checkpoints" / "best.weights.h5").read_bytes() == winner.read_bytes()
 
 
-def test_compare_shows_what_differs(restarted, trained, tmp_path):
+def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
     from zoo import compare
 
-    found = compare.run([restarted, trained("fashion_mnist")], out=tmp_path / "c.png")
-    assert found["settings"]["recipe.restarts"] == [2, 1]
-    assert "recipe.momentum" not in found["settings"]
-    assert len(found["metrics"]["accuracy"]) == 2
+    comparison = compare.run([restarts_run, trained("fashion_mnist")], out=tmp_path / "c.png")
+    assert comparison["settings"]["recipe.restarts"] == [2, 1]
+    assert "recipe.momentum" not in comparison["settings"]
+    assert len(comparison["metrics"]["accuracy"]) == 2
     assert (tmp_path / "c.png").stat().st_size > 5000
 
 
@@ -240,7 +240,7 @@ def test_bfloat16_trains_and_saves_float32(tmp_path):
     from zoo.core.run_folder import Run
 
     out, tiny = tmp_path / "run", {"filters": (8, 16), "depths": (1, 1)}
-    arguments = {"asked": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
+    arguments = {"model_arguments": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
     train.run("fashion_mnist", **arguments, precision="bfloat16", out=str(out), export=False)
     model = Run(out).model()
     assert {v.dtype for v in model.weights} == {"float32"}
@@ -254,7 +254,9 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
 
     tiny = {"filters": (8, 16), "depths": (1, 1)}
     settings = {"recipe.minutes": 0.001, "recipe.epochs": 500}
-    planned = plan.make_plan("fashion_mnist", asked=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"]))
+    planned = plan.make_plan(
+        "fashion_mnist", model_arguments=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"])
+    )
     fitted = autotune.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
     assert fitted.recipe.epochs == 1
 
@@ -268,26 +270,26 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
         ("fashion_mnist", "default", {"recipe.model": '{"depths": [1, 1]}'}),
     ],
 )
-def test_a_plan_with_lists_comes_back_from_json_as_it_was(model, recipe, settings):
+def test_a_plan_with_lists_equals_the_one_restored_from_json(model, recipe, settings):
     from zoo.core.plan import Plan, make_plan
 
     plan = make_plan(model, recipe=recipe, settings=settings)
-    back = Plan.from_json(json.loads(json.dumps(plan.to_json())))
-    assert back == plan
-    assert back.command() == plan.command()
+    restored = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert restored == plan
+    assert restored.command() == plan.command()
 
 
-def test_a_run_with_candidates_is_resumed(competed, tmp_path):
-    """Killed after the first candidate: the second is trained on resume, and the same one is kept."""
+def test_a_run_with_candidates_is_resumed(candidates_run, tmp_path):
+    """A run interrupted after the first candidate trains the second on resume and selects the same one."""
     from zoo.core.run_folder import Run
 
     run = tmp_path / "run"
-    shutil.copytree(competed, run)
-    kept = (run / "checkpoints" / "best.weights.h5").read_bytes()
-    for left in ("summary.json", "checkpoints", "restarts/1"):
-        shutil.rmtree(run / left) if (run / left).is_dir() else (run / left).unlink()
+    shutil.copytree(candidates_run, run)
+    weights = (run / "checkpoints" / "best.weights.h5").read_bytes()
+    for name in ("summary.json", "checkpoints", "restarts/1"):
+        shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
     candidates = [{"filters": (8, 16), "depths": (1, 1), "dropout": 0.999}, {"filters": (8, 12), "depths": (1, 1)}]
     settings = {"recipe.candidates": candidates, "recipe.epochs": 2}
     train.run("fashion_mnist", settings=settings, data_dir=str(DATA["fashion_mnist"]), resume=str(run), export=False)
-    assert (run / "checkpoints" / "best.weights.h5").read_bytes() == kept
+    assert (run / "checkpoints" / "best.weights.h5").read_bytes() == weights
     assert Run(run).read("config.json")["candidate"] == 1

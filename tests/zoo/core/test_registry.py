@@ -1,4 +1,4 @@
-"""Names, signatures and summaries without TensorFlow; a new file is a new model."""
+"""The registry: names, signatures and summaries without TensorFlow; models in additional files."""
 
 import json
 import os
@@ -40,25 +40,25 @@ def test_builders_are_attributes_of_the_package():
         exec("from zoo import fashion_mnits")
 
 
-def test_a_mistyped_name_is_answered_with_the_nearest():
+def test_an_unknown_name_is_reported_with_the_closest_match():
     with pytest.raises(UsageError, match="did you mean fashion_mnist"):
         zoo.build("fashon_mnist")
 
 
-def test_a_choice_outside_the_signature_is_refused():
+def test_an_unknown_choice_is_rejected():
     with pytest.raises(UsageError, match="did you mean functional"):
         zoo.build("fashion_mnist", api="functionl")
 
 
-def test_specs_name_what_the_source_shows():
+def test_specs_equal_the_metadata_of_the_source():
     for name, entry in registry.entries().items():
         spec = zoo.get_spec(name)
         assert (spec.name, spec.data, type(spec.task).__name__) == (name, entry.data, entry.task)
-        assert plan.make_plan(name, settings=spec.tiny_settings()).asked
+        assert plan.make_plan(name, settings=spec.tiny_settings()).model_arguments
 
 
 MODEL = '''
-"""A model of somebody else."""
+"""A third-party model."""
 import keras
 from keras import layers
 from zoo import Card, Recipe, register
@@ -75,7 +75,7 @@ def dropped_in(num_classes: int = 10, units: int = 32) -> keras.Model:
 '''
 
 
-def test_a_dropped_in_file_is_in_the_list_the_command_line_and_the_chain(tmp_path):
+def test_an_additional_model_file_is_listed_trained_and_exported(tmp_path):
     from tests.zoo.conftest import DATA
 
     folder = tmp_path / "models"
@@ -108,7 +108,7 @@ def test_a_dropped_in_file_is_in_the_list_the_command_line_and_the_chain(tmp_pat
     assert summary["bundles"][0]["verdict"] == "pass"
 
 
-def test_a_name_registered_twice_is_refused(tmp_path, monkeypatch):
+def test_a_name_registered_twice_is_an_error(tmp_path, monkeypatch):
     import zoo.models
 
     for stem in ("one", "two"):
@@ -118,7 +118,7 @@ def test_a_name_registered_twice_is_refused(tmp_path, monkeypatch):
         zoo.list_models()
 
 
-def test_a_broken_model_file_is_named(tmp_path, monkeypatch):
+def test_an_invalid_model_file_is_named(tmp_path, monkeypatch):
     import zoo.models
 
     (tmp_path / "broken.py").write_text(textwrap.dedent("def f(:\n"))

@@ -1,4 +1,4 @@
-"""Backbones of others: networks of keras.applications, and SavedModels that tensorflow_hub reads."""
+"""Third-party backbones: networks of keras.applications, and SavedModels of tensorflow_hub."""
 
 import hashlib
 import shutil
@@ -26,7 +26,7 @@ def test_a_network_of_keras_applications_takes_pixels(monkeypatch):
     np.testing.assert_allclose(model(IMAGES, training=False), expected, atol=1e-4)
 
 
-def test_without_network_the_weights_of_keras_are_one_sentence(monkeypatch):
+def test_weights_that_cannot_be_downloaded_are_a_one_line_error(monkeypatch):
     import keras
 
     def unreachable(*args, weights, **kwargs):
@@ -43,7 +43,7 @@ def test_without_network_the_weights_of_keras_are_one_sentence(monkeypatch):
 
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory):
-    """A reusable SavedModel as TF Hub has them: written from Keras, callable, with trainable variables."""
+    """A reusable SavedModel in the form of TF Hub: callable, with trainable variables."""
     import tensorflow as tf
 
     from zoo.models.efficientnet_lite import features
@@ -72,15 +72,15 @@ def test_a_local_saved_model_is_a_backbone(saved_model):
     model = zoo.build("flowers", backbone=path, num_classes=3, image_shape=(96, 96, 3))
     embedding = model.get_layer("backbone")(IMAGES)
     np.testing.assert_allclose(embedding, body(IMAGES, training=False), atol=1e-4)
-    held = {v.path for v in model.trainable_weights}
-    assert len(held) == 2 + len(body.trainable_weights)
+    trainable = {v.path for v in model.trainable_weights}
+    assert len(trainable) == 2 + len(body.trainable_weights)
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(model(IMAGES) ** 2)
     gradients = tape.gradient(loss, [v.value for v in model.trainable_weights])
     assert all(g is not None for g in gradients)
 
 
-def test_the_weights_of_a_saved_model_come_back(saved_model, tmp_path):
+def test_the_weights_of_a_saved_model_are_saved_and_loaded(saved_model, tmp_path):
     path, _ = saved_model
     arguments = {"backbone": path, "num_classes": 3, "image_shape": (96, 96, 3)}
     model, again = zoo.build("flowers", **arguments), zoo.build("flowers", **arguments)
@@ -91,29 +91,29 @@ def test_the_weights_of_a_saved_model_come_back(saved_model, tmp_path):
     np.testing.assert_allclose(again.predict(IMAGES, verbose=0), expected, atol=1e-5)
 
 
-def test_a_saved_model_is_trained_exported_and_proven(saved_model, tmp_path, monkeypatch):
+def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, monkeypatch):
     from tests.zoo.conftest import DATA
     from zoo import train
 
-    handle = "https://tfhub.dev/someone/tiny/1"  # as hub keeps what it has downloaded
-    kept = tmp_path / hashlib.sha1(handle.encode()).hexdigest()
-    shutil.copytree(saved_model[0], kept)
+    handle = "https://tfhub.dev/someone/tiny/1"  # cached as tensorflow_hub does
+    cache = tmp_path / hashlib.sha1(handle.encode()).hexdigest()
+    shutil.copytree(saved_model[0], cache)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     settings = {"task.height": 96, "task.width": 96, "task.policy": "finetune", "task.tune_epochs": 1, "task.views": 1}
-    told = train.run(
+    summary = train.run(
         "flowers",
-        asked={"backbone": handle},
+        model_arguments={"backbone": handle},
         settings=settings | {"recipe.epochs": 2, "task.baseline": False},
         data_dir=str(DATA["image_folder"]),
         out=str(tmp_path / "run"),
     )
-    (bundle,) = told["bundles"]
+    (bundle,) = summary["bundles"]
     assert bundle["verdict"] == "pass"
     passed = {row["artifact"] for row in bundle["artifacts"] if row["state"] == "pass"}
     assert {"model.keras", "saved_model/1", "tflite/float32.tflite"} <= passed
 
 
-def test_a_folder_that_is_no_saved_model_is_one_sentence(tmp_path):
+def test_a_folder_without_a_saved_model_is_a_one_line_error(tmp_path):
     with pytest.raises(zoo.core.errors.MissingError, match="cannot load"):
         zoo.build("flowers", backbone=str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""Fused batch normalisation is the stock layer: forward, backward, moving statistics, and in what is saved."""
+"""Fused batch normalisation equals Keras' layer: forward, backward, moving statistics, saved weights."""
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ def test_inference_equals_the_stock_layer():
         np.testing.assert_allclose(quick(X, training=False), stock(X, training=False), rtol=1e-4, atol=1e-5)
 
 
-def test_stock_layers_are_back_afterwards_also_after_an_error():
+def test_stock_layers_are_restored_after_an_error():
     model = pair()[0]
 
     def fail():
@@ -64,7 +64,7 @@ def test_stock_layers_are_back_afterwards_also_after_an_error():
 
 
 @pytest.mark.parametrize("arguments", [{"axis": 1}, {"scale": False}, {"trainable": False}])
-def test_what_the_kernel_cannot_do_is_left_alone(arguments):
+def test_unsupported_layers_are_not_fused(arguments):
     model = pair(**arguments)[0]
     with fused(model) as count:
         assert count == 0

@@ -1,4 +1,4 @@
-"""The first model of the course: its update rule is a step of ours, and its table is read, served and judged."""
+"""Logistic regression on a table: the update rule, reading, serving and evaluation."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ def cancer():
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """A CSV of the course's form: 60 rows, of whom those with good grades from good schools are admitted."""
+    """A CSV with the columns admit, gre, gpa and rank: 60 rows, admitted by grades and rank with noise."""
     draw = np.random.default_rng(0)
     gre, gpa, rank = draw.integers(11, 41, 60) * 20, draw.uniform(2.3, 4, 60).round(2), draw.integers(1, 5, 60)
     admit = (gre / 200 + gpa - rank + draw.normal(0, 0.5, 60) > 3.5).astype(int)
@@ -35,7 +35,7 @@ def table(tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", [1, 8])
-def test_the_update_rule_of_the_course_is_one_sgd_step_of_this_model(cancer, size):
+def test_gradient_descent_by_hand_equals_an_sgd_step(cancer, size):
     """`w += alpha (y - y_hat) x`, in numpy and in Keras, row by row and averaged over a batch."""
     settings = {"recipe.learning_rate": ALPHA, "recipe.l2": 0, "recipe.batch_size": size}
     plan = make_plan("admissions", settings=settings)
@@ -57,7 +57,7 @@ def test_the_update_rule_of_the_course_is_one_sgd_step_of_this_model(cancer, siz
         np.testing.assert_allclose(bias, b, atol=2e-6)
 
 
-def test_every_part_has_the_same_share_of_each_class(cancer):
+def test_splits_are_stratified(cancer):
     parts = {split: tabular.collect(cancer[split])["malignant"] for split in ("train", "validation", "test")}
     assert sum(len(p) for p in parts.values()) == 569
     assert all(p.mean() == pytest.approx(212 / 569, abs=0.01) for p in parts.values())
@@ -65,20 +65,20 @@ def test_every_part_has_the_same_share_of_each_class(cancer):
     assert len({tuple(row) for r in rows for row in np.stack(list(r.values()), 1).tolist()}) == 569
 
 
-def test_without_a_table_everyone_has_breast_cancer():
+def test_the_default_data_is_breast_cancer():
     assert pipelines.load("admissions").info.name == "breast_cancer"
 
 
-def test_the_rank_of_the_course_is_a_category(table):
-    held = pipelines.load("admissions", data_dir=table.parent)
-    columns = {c["name"]: c for c in held.info.statistics["columns"]}
+def test_the_rank_is_a_category(table):
+    dataset = pipelines.load("admissions", data_dir=table.parent)
+    columns = {c["name"]: c for c in dataset.info.statistics["columns"]}
     assert columns["rank"]["vocabulary"] == ["1", "2", "3", "4"]
     assert columns["gpa"]["kind"] == columns["gre"]["kind"] == "number"
-    assert held.info.class_names == ("rejected", "admitted")
+    assert dataset.info.class_names == ("rejected", "admitted")
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         ("admit,gre,gpa\n1,600,3.0\n", "has no column rank"),
         ("admit,gre,gpa,rank\n2,600,3.0,1\n", "row 1: admit is '2', not 0 or 1"),
@@ -86,13 +86,13 @@ def test_the_rank_of_the_course_is_a_category(table):
         ("admit,gre,gpa,rank\n1,600,3.0,1\n0,600,3.0,1\n", "too few"),
     ],
 )
-def test_unusable_tables_get_a_sentence(tmp_path, content, sentence):
+def test_invalid_tables_are_reported(tmp_path, content, message):
     (tmp_path / "binary.csv").write_text(content)
-    with pytest.raises(pipelines.DataError, match=sentence):
+    with pytest.raises(pipelines.DataError, match=message):
         pipelines.load("admissions", data_dir=tmp_path)
 
 
-def test_ranks_go_in_as_strings_and_as_ids_in_tflite(table, tmp_path):
+def test_ranks_are_strings_and_ids_in_tflite(table, tmp_path):
     import export
 
     plan = make_plan("admissions", data_dir=str(table))
@@ -100,22 +100,24 @@ def test_ranks_go_in_as_strings_and_as_ids_in_tflite(table, tmp_path):
     model = plan.build(dataset.info)
     contract = plan.task.contract(model, dataset.info)
     assert [e.name for e in contract.endpoints] == ["serving_default", "encoded"]
-    made = export.export_model(model, tmp_path / "bundle", contract=contract, formats=("saved_model", "tflite"))
-    assert made.certificate.verdict == "pass"
+    bundle = export.export_model(model, tmp_path / "bundle", contract=contract, formats=("saved_model", "tflite"))
+    assert bundle.certificate.verdict == "pass"
     row = {"gre": np.float32([700]), "gpa": np.float32([3.9])}
     served = export.load(tmp_path / "bundle", "saved_model")["serving_default"](rank=np.array([b"2"], object), **row)
     lite = export.load(tmp_path / "bundle", "tflite")["encoded"](rank_id=np.int64([2]), **row)
     np.testing.assert_allclose(served["probability"], lite["probability"], atol=1e-6)
 
 
-def test_the_judge_stands_beside_logistic_regression(cancer):
+def test_evaluation_has_logistic_regression_as_baseline(cancer):
     from zoo import evaluate
 
     plan = make_plan("admissions")
-    found = evaluate.judge(plan, zoo.build("admissions", columns=cancer.info.statistics["columns"]), cancer, "test")
-    compared = found.metrics["compared"]
-    assert compared["this model"]["log_loss"] == found.metrics["log_loss"] > 0.3  # not trained
+    evaluation = evaluate.evaluate_split(
+        plan, zoo.build("admissions", columns=cancer.info.statistics["columns"]), cancer, "test"
+    )
+    compared = evaluation.metrics["compared"]
+    assert compared["this model"]["log_loss"] == evaluation.metrics["log_loss"] > 0.3  # not trained
     assert compared["logistic regression (scikit-learn)"]["auc"] > 0.97
     assert compared["share of the class in training"]["auc"] == 0.5
-    one = dataclasses.replace(found, truth=np.ones_like(found.truth))
+    one = dataclasses.replace(evaluation, truth=np.ones_like(evaluation.truth))
     assert "auc" not in plan.task.metrics(one.outputs, one.truth, cancer.info)

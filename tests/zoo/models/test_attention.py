@@ -1,4 +1,4 @@
-"""Sequence to sequence: steps against the whole, greedy against beam search, strings in and out, every runtime."""
+"""Sequence to sequence: single steps, greedy decoding and beam search, text endpoints in every runtime."""
 
 import json
 
@@ -25,7 +25,7 @@ def source():
     return ids
 
 
-def test_steps_are_one_forward_pass(model, source):
+def test_single_steps_equal_the_forward_pass(model, source):
     target = np.random.default_rng(1).integers(2, 30, (3, 7)).astype(np.int32)
     whole = model({"source": source, "target": target}, training=False).numpy()
     memory, state = model.encode(source)
@@ -33,39 +33,39 @@ def test_steps_are_one_forward_pass(model, source):
         logits, state, shares = model.step(target[:, i], state, memory, source)
         np.testing.assert_allclose(logits, whole[:, i], atol=2e-6)
         np.testing.assert_allclose(np.sum(shares, axis=-1), 1, atol=1e-6)
-        assert not np.asarray(shares)[1, 6:].any(), "padding was looked at"
+        assert not np.asarray(shares)[1, 6:].any(), "attention to padding"
 
 
-def test_what_is_after_the_end_of_a_source_changes_nothing(model, source):
+def test_padding_of_the_source_has_no_effect(model, source):
     short, _ = model.greedy(source[1:2, :6], 5)
     longer, _ = model.greedy(source[1:2], 5)
     assert short.numpy().tolist() == longer.numpy().tolist()
 
 
-def test_beam_search_of_one_is_greedy_and_a_wider_one_finds_no_worse(model, source):
+def test_beam_search_of_width_one_is_greedy_and_wider_ones_are_not_worse(model, source):
     def step(x):
-        found = model.step(x["token"], x["state"], x["memory"], x["source"])
-        return {k: np.asarray(v) for k, v in zip(("logits", "next_state", "attention"), found, strict=True)}
+        outputs = model.step(x["token"], x["state"], x["memory"], x["source"])
+        return {k: np.asarray(v) for k, v in zip(("logits", "next_state", "attention"), outputs, strict=True)}
 
-    tokens, looked = model.greedy(source, 6)
+    tokens, attention = model.greedy(source, 6)
     for i in range(len(source)):
         memory, state = (np.asarray(x) for x in model.encode(source[i : i + 1]))
-        given, ends = {"memory": memory, "source": source[i : i + 1]}, {"start": 2, "end": 3, "length": 6}
-        (one,) = decoding.beam_search(step, given, state, width=1, **ends)
+        inputs, ends = {"memory": memory, "source": source[i : i + 1]}, {"start": 2, "end": 3, "length": 6}
+        (one,) = decoding.beam_search(step, inputs, state, width=1, **ends)
         assert list(one.tokens) == [t for t in tokens[i].numpy().tolist() if t]
-        np.testing.assert_allclose(one.looked, looked[i, : len(one.tokens)], atol=1e-5)
-        wide = decoding.beam_search(step, given, state, width=5, **ends)
+        np.testing.assert_allclose(one.attention, attention[i, : len(one.tokens)], atol=1e-5)
+        wide = decoding.beam_search(step, inputs, state, width=5, **ends)
         assert len({h.tokens for h in wide}) == 5
         assert wide[0].score >= one.score - 1e-6
 
 
-def test_beam_search_finds_what_greed_misses():
-    chances = {(): [0.4, 0.6], (4,): [0.05, 0.95], (5,): [0.5, 0.5]}  # of tokens 4 and 5; then the end
+def test_beam_search_finds_a_better_sequence_than_greedy_decoding():
+    probabilities = {(): [0.4, 0.6], (4,): [0.05, 0.95], (5,): [0.5, 0.5]}  # of tokens 4 and 5; then the end
 
     def step(x):
         past = tuple(int(t) for t in x["state"][0] if t) + ((int(x["token"][0]),) if x["token"][0] > 3 else ())
         logits = np.full((1, 6), -1e9)
-        logits[0, 4:], logits[0, 3] = (np.log(chances[past]), -1e9) if len(past) < 2 else (-1e9, 0.0)
+        logits[0, 4:], logits[0, 3] = (np.log(probabilities[past]), -1e9) if len(past) < 2 else (-1e9, 0.0)
         state = np.array([[*past, *([0] * (3 - len(past)))]], np.float32)
         return {"logits": logits, "next_state": state, "attention": np.ones((1, 1))}
 
@@ -76,11 +76,11 @@ def test_beam_search_finds_what_greed_misses():
     assert wide.score == pytest.approx(np.log(0.4 * 0.95))
 
 
-def test_text_goes_in_and_comes_out_the_same_in_every_runtime(trained):
+def test_translations_are_equal_in_every_runtime(trained):
     run = trained("attention")
-    rows, _, pictures = predict.run(run, ["3 March 1987", ""], top_k=2)
+    rows, _, images = predict.run(run, ["3 March 1987", ""], top_k=2)
     assert len(rows) == 4
-    assert pictures["3 March 1987"].shape[2] == 3
+    assert images["3 March 1987"].shape[2] == 3
     assert rows[0]["probability"] >= rows[1]["probability"]
     for other in (predict.run(run / "bundle", ["3 March 1987", ""], top_k=2).rows,):
         assert [r["output"] for r in other] == [r["output"] for r in rows]
@@ -90,16 +90,16 @@ def test_text_goes_in_and_comes_out_the_same_in_every_runtime(trained):
     ids = sequences.encode("3 March 1987", info["vocabulary"], "characters")
     ids = np.pad(ids, (0, info["statistics"]["source_length"] - len(ids)))[None]
     served, lite = (export.load(run / "bundle", runtime) for runtime in ("saved_model", "tflite"))
-    told = served["text"](text=np.array([b"3 March 1987"], object))
+    outputs = served["text"](text=np.array([b"3 March 1987"], object))
     tokens = lite["greedy"](source=ids)["tokens"]
-    assert told["tokens"].tolist() == tokens.tolist()
-    assert told["translation"][0].decode() == sequences.decode(tokens[0], info["vocabulary"], "characters")
+    assert outputs["tokens"].tolist() == tokens.tolist()
+    assert outputs["translation"][0].decode() == sequences.decode(tokens[0], info["vocabulary"], "characters")
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert {"exact", "exact_beam", "token_accuracy"} <= set(evaluation["metrics"])
     assert (run / "figures" / "attention.png").stat().st_size > 1000
 
 
-def test_words_are_translated_too(tmp_path):
+def test_the_word_level(tmp_path):
     path = tmp_path / "pairs.tsv"
     lines = [f"the {a} {b}\to {b} {a}" for a in ("big", "small", "old") for b in ("cat", "dog", "house", "tree", "man")]
     path.write_text("source\ttarget\n" + "\n".join(lines * 4))
@@ -113,7 +113,7 @@ def test_words_are_translated_too(tmp_path):
     assert x["target"][0, 1:].numpy().tolist() == y[0, :-1].numpy().tolist()
 
 
-def test_bad_settings_are_one_sentence():
+def test_invalid_settings_are_reported():
     with pytest.raises(zoo.core.errors.UsageError, match=r"did you mean.*words"):
         plan.make_plan("attention", settings={"task.level": "word"}, data_dir=data_dir("attention"))
     with pytest.raises(zoo.core.errors.UsageError, match=r"task\.beam"):

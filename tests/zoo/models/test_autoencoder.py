@@ -1,4 +1,4 @@
-"""Every kind of autoencoder: what goes in, what comes out, what it is measured against."""
+"""Every kind of autoencoder: inputs, outputs, metrics and baselines."""
 
 import json
 
@@ -19,10 +19,13 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 28, 28, 1)).astype("uint8
 
 
 def planned(kind, **settings):
-    made = plan.make_plan(
-        "autoencoder", asked={"kind": kind, "filters": (8, 8), "units": (16,)}, data_dir=FASHION, settings=settings
+    training_plan = plan.make_plan(
+        "autoencoder",
+        model_arguments={"kind": kind, "filters": (8, 8), "units": (16,)},
+        data_dir=FASHION,
+        settings=settings,
     )
-    return made, made.load_data()
+    return training_plan, training_plan.load_data()
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +35,15 @@ def denoising(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("denoising") / "run"
     settings = {"recipe.epochs": 12, "recipe.batch_size": 25, "recipe.learning_rate": 5e-3}
-    asked = {"kind": "denoising", "latent_dim": 24, "filters": (8, 16)}
-    train.run("autoencoder", asked=asked, settings=settings, data_dir=FASHION, precision="float32", out=str(out))
+    model_arguments = {"kind": "denoising", "latent_dim": 24, "filters": (8, 16)}
+    train.run(
+        "autoencoder",
+        model_arguments=model_arguments,
+        settings=settings,
+        data_dir=FASHION,
+        precision="float32",
+        out=str(out),
+    )
     return out
 
 
@@ -55,9 +65,9 @@ def test_a_call_is_encode_and_decode(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_noise_comes_from_the_feed_and_only_where_it_belongs(kind):
-    made, data = planned(kind)
-    feed = made.feed(data, "train", training=True)
+def test_the_feed_adds_noise_for_denoising_and_variational_models(kind):
+    training_plan, data = planned(kind)
+    feed = training_plan.feed(data, "train", training=True)
     x, y, *_ = next(iter(feed.batches(20)))
     again = next(iter(feed.batches(20)))[0]
     other = next(iter(feed.epochs(20, seed=1, stop=1)))[0]
@@ -79,8 +89,8 @@ def test_noise_comes_from_the_feed_and_only_where_it_belongs(kind):
 
 
 def test_sigma_is_a_setting_of_the_task():
-    made, data = planned("denoising", **{"task.sigma": "0.0"})
-    x, y, *_ = next(iter(made.feed(data, "test").batches(20)))
+    training_plan, data = planned("denoising", **{"task.sigma": "0.0"})
+    x, y, *_ = next(iter(training_plan.feed(data, "test").batches(20)))
     np.testing.assert_array_equal(x, y)
 
 
@@ -88,19 +98,19 @@ def test_similarity_equals_the_definitions():
     from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
     noisy = np.clip(IMAGES + np.random.default_rng(2).normal(0, 20, IMAGES.shape), 0, 255)
-    found = compare_images(IMAGES, noisy, batch=4)
-    assert found["mse"] == pytest.approx(np.mean(((IMAGES - noisy) / 255) ** 2), rel=1e-5)
+    metrics = compare_images(IMAGES, noisy, batch=4)
+    assert metrics["mse"] == pytest.approx(np.mean(((IMAGES - noisy) / 255) ** 2), rel=1e-5)
     pairs = [(a[..., 0].astype(float), b[..., 0]) for a, b in zip(IMAGES, noisy, strict=True)]
     psnr = [peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs]
-    assert found["psnr_db"] == pytest.approx(np.mean(psnr), abs=1e-3)
+    assert metrics["psnr_db"] == pytest.approx(np.mean(psnr), abs=1e-3)
     like_wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     ssim = [structural_similarity(a, b, data_range=255, **like_wang) for a, b in pairs]
-    assert found["ssim"] == pytest.approx(np.mean(ssim), abs=0.02)  # the two treat borders otherwise
+    assert metrics["ssim"] == pytest.approx(np.mean(ssim), abs=0.02)  # the two treat borders otherwise
     assert compare_images(IMAGES, IMAGES)["ssim"] == pytest.approx(1)
     assert "ssim" not in compare_images(IMAGES[:, :8, :8], noisy[:, :8, :8])
 
 
-def test_pca_is_the_best_linear_code_and_the_probe_reads_it():
+def test_pca_errors_fall_with_the_size_and_the_probe_uses_the_codes():
     _, data = planned("conv")
     images, labels = zip(*((e["image"], e["label"]) for e in data.train.as_numpy_iterator()), strict=True)
     import tensorflow as tf
@@ -111,14 +121,14 @@ def test_pca_is_the_best_linear_code_and_the_probe_reads_it():
         for size in (2, 32, 10_000)
     ]
     assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 1e-4  # as many numbers as there are images: all of it
+    assert errors[2] < 1e-4  # as many components as images: lossless
     codes, labels = baselines.encode(baselines.fit_pca(images, 32), images), np.array(labels)
     right = baselines.linear_probe(codes[:400], labels[:400], codes[400:], labels[400:])
     shuffled = np.random.default_rng(0).permutation(labels[:400])
     assert right > 0.6 > 0.3 > baselines.linear_probe(codes[:400], shuffled, codes[400:], labels[400:])
 
 
-def test_a_run_holds_the_table_and_the_figures(denoising):
+def test_a_run_has_the_comparison_and_the_figures(denoising):
     evaluation = json.loads((denoising / "evaluation.json").read_text())
     assert set(evaluation["compared"]) == {"autoencoder", "PCA", "noisy input"}
     ours, noisy = evaluation["compared"]["autoencoder"], evaluation["compared"]["noisy input"]
@@ -149,22 +159,22 @@ def test_predict_writes_a_grid_of_pairs(denoising, tmp_path):
     for i, image in enumerate(IMAGES[:3]):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{i}.png")
     files = sorted(tmp_path.glob("?.png"))
-    done = cli("zoo.predict", denoising, *files, "-o", tmp_path / "grid.png", "--json")
-    rows = json.loads(done.stdout)["predictions"]
+    process = cli("zoo.predict", denoising, *files, "-o", tmp_path / "grid.png", "--json")
+    rows = json.loads(process.stdout)["predictions"]
     assert set(rows[0]) == {"input", "mse", "psnr_db", "ssim"}
     grid = np.asarray(Image.open(tmp_path / "grid.png"))
     assert grid.shape == (3 * 28, 2 * 28)
     np.testing.assert_array_equal(grid[:28, :28], IMAGES[0, ..., 0])
 
 
-def test_what_makes_no_new_images_says_so(denoising):
+def test_sampling_needs_a_variational_model(denoising):
     assert "--kind variational" in error("zoo.sample", denoising, code=3)
 
 
-def test_a_classifier_writes_no_picture(trained, tmp_path):
+def test_a_classifier_writes_no_image(trained, tmp_path):
     Image.fromarray(IMAGES[0, ..., 0]).save(tmp_path / "a.png")
     words = ["zoo.predict", trained("fashion_mnist"), tmp_path / "a.png", "-o", tmp_path / "out.png"]
-    assert "are no images" in error(*words, code=3)
+    assert "does not predict images" in error(*words, code=3)
     assert not (tmp_path / "out.png").exists()
 
 
@@ -176,6 +186,6 @@ def test_a_classifier_writes_no_picture(trained, tmp_path):
         ({"kind": "denoise"}, "dense or denoising"),
     ],
 )
-def test_unusable_arguments_are_refused(arguments, expected):
+def test_invalid_arguments_are_rejected(arguments, expected):
     with pytest.raises(zoo.core.errors.UsageError, match=expected):
         zoo.build("autoencoder", **arguments)

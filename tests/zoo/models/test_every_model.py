@@ -1,4 +1,4 @@
-"""What holds for every model of the zoo: shapes, gradients, learning, configs, and the whole chain to the proof."""
+"""Tests of every model of the zoo: shapes, gradients, learning, configs, training, export and verification."""
 
 import json
 
@@ -11,13 +11,13 @@ from zoo.core import plan, registry
 from zoo.core.run_folder import Run
 from zoo.evaluation import outputs as inference
 
-VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other numbers
+VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other sizes
 MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def entry(request):
-    """A tiny model with its plan, data and one real batch."""
+    """A test-sized model with its plan, data and one real batch."""
     import keras
 
     name = request.param
@@ -81,14 +81,14 @@ def test_loss_falls_on_one_batch(entry):
     model = fresh(entry)
     name = (
         "loss" if "loss" in [m.name for m in model.metrics] else "d_loss"
-    )  # of two sides, the critic must win at first
+    )  # of two sides, the discriminator must win at first
     losses = [float(model.train_on_batch(*entry[2], return_dict=True)[name]) for _ in range(40)]
     model.reset_metrics()
     last = float(model.train_on_batch(*entry[2], return_dict=True)[name])
     assert last < 0.9 * losses[0], f"from {losses[0]} to {last} in 40 steps"
 
 
-def test_config_makes_the_same_model_again(entry):
+def test_a_model_is_restored_from_its_config(entry):
     planned, dataset, batch = entry
     model = planned.build(dataset.info)
     again = type(model).from_config(model.get_config())
@@ -99,24 +99,24 @@ def test_config_makes_the_same_model_again(entry):
         np.testing.assert_array_equal(one, other)
 
 
-def test_no_random_and_no_lambda_layer_is_served(entry):
+def test_served_models_have_no_random_and_no_lambda_layers(entry):
     import keras
 
     planned, dataset, _ = entry
     for served in planned.task.served(planned.build(dataset.info)).values():
         for layer in served._flatten_layers():
-            assert not type(layer).__name__.startswith("Random"), f"{layer.name} would augment what is served"
-            assert not isinstance(layer, keras.layers.Lambda), f"{layer.name} holds code that a file cannot"
+            assert not type(layer).__name__.startswith("Random"), f"{layer.name} would augment the inputs"
+            assert not isinstance(layer, keras.layers.Lambda), f"{layer.name} contains code that cannot be saved"
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_tiny_training_ends_in_a_proven_bundle(trained, name):
+def test_a_test_sized_training_gives_a_verified_bundle(trained, name):
     run = trained(name)
-    parities = [json.loads(path.read_text()) for path in run.glob("bundle*/parity.json")]
-    assert len(parities) == len(zoo.get_spec(name).task.served(Run(run).model()))
-    for parity in parities:
-        assert parity["verdict"] == "pass"
-        ran = {(row["format"], row["runtime"]) for row in parity["artifacts"] if row["state"] == "pass"}
+    certificates = [json.loads(path.read_text()) for path in run.glob("bundle*/certificate.json")]
+    assert len(certificates) == len(zoo.get_spec(name).task.served(Run(run).model()))
+    for certificate in certificates:
+        assert certificate["verdict"] == "pass"
+        ran = {(row["format"], row["runtime"]) for row in certificate["artifacts"] if row["state"] == "pass"}
         assert {("saved_model", "tensorflow"), ("tflite", "litert"), ("keras", "keras"), ("weights", "keras")} <= ran
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert evaluation["split"] == "test"
@@ -127,7 +127,7 @@ def test_tiny_training_ends_in_a_proven_bundle(trained, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_builder_refuses_an_unknown_argument_with_the_nearest(name):
+def test_an_unknown_builder_argument_is_reported_with_the_closest_match(name):
     option = registry.get_entry(name).options[-1].name
     with pytest.raises(zoo.core.errors.UsageError, match=f"did you mean.*{option}"):
         zoo.build(name, **{f"{option}x": 1})

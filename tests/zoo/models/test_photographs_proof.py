@@ -1,4 +1,4 @@
-"""Full-size proofs on real pictures; `make proof` runs them."""
+"""Full-size tests on real photographs; `make proof` runs them."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ def crops(folder):
     return photographs.write(folder, 40)
 
 
-def garments(folder, most=60):
-    """Fashion-MNIST as PNG files, a folder a class."""
+def garments(folder, limit=60):
+    """Write Fashion-MNIST as PNG files, one folder per class."""
     data = pipelines.load("fashion_mnist")
     count = dict.fromkeys(data.info.class_names, 0)
     for example in data.train.as_numpy_iterator():
         name = data.info.class_names[example["label"]]
-        if count[name] < most:
+        if count[name] < limit:
             path = folder / name.replace("/", "-") / f"{count[name]}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(example["image"])
@@ -33,23 +33,23 @@ def garments(folder, most=60):
     return folder
 
 
-@pytest.mark.parametrize("pictures", [crops, garments])
-def test_default_flags_reach_a_logistic_regression_on_the_same_features(pictures, tmp_path):
-    told = train.run("flowers", data_dir=str(pictures(tmp_path / "p")), out=str(tmp_path / "run"), export=False)
-    baseline = told["baseline"]["logistic_regression_on_frozen_features"]["accuracy"]
-    noise = 2 * np.sqrt(max(baseline * (1 - baseline), 0.01) / told["examples"])
-    print(f"{told['metrics']['accuracy']:.4f}, beside it {baseline:.4f}, on {told['examples']} test pictures")
-    assert told["metrics"]["accuracy"] >= baseline - noise
+@pytest.mark.parametrize("images", [crops, garments])
+def test_default_training_reaches_a_logistic_regression_on_the_same_features(images, tmp_path):
+    summary = train.run("flowers", data_dir=str(images(tmp_path / "p")), out=str(tmp_path / "run"), export=False)
+    baseline = summary["baseline"]["logistic_regression_on_frozen_features"]["accuracy"]
+    noise = 2 * np.sqrt(max(baseline * (1 - baseline), 0.01) / summary["examples"])
+    print(f"{summary['metrics']['accuracy']:.4f}, baseline {baseline:.4f}, on {summary['examples']} test images")
+    assert summary["metrics"]["accuracy"] >= baseline - noise
 
 
 def views(names, count, seed=0):
-    """Photographs as others would have taken them: nearer, mirrored, in another light; uint8 (count, 224, 224, 3)."""
-    random, pictures = np.random.default_rng(seed), photographs.photographs()
+    """Yield random views of photographs: cropped, flipped, with other brightness; uint8 (224, 224, 3)."""
+    random, images = np.random.default_rng(seed), photographs.photographs()
     for i in range(count):
-        picture = pictures[names[i % len(names)]]
-        side = int(min(picture.size) * random.uniform(0.75, 1))
-        left, top = (int(random.integers(0, whole - side + 1)) for whole in picture.size)
-        view = picture.crop((left, top, left + side, top + side)).resize((224, 224), Image.Resampling.BICUBIC)
+        image = images[names[i % len(names)]]
+        side = int(min(image.size) * random.uniform(0.75, 1))
+        left, top = (int(random.integers(0, whole - side + 1)) for whole in image.size)
+        view = image.crop((left, top, left + side, top + side)).resize((224, 224), Image.Resampling.BICUBIC)
         view = view.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else view
         yield np.asarray(ImageEnhance.Brightness(view).enhance(random.uniform(0.8, 1.2)))
 
@@ -58,19 +58,19 @@ def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
     from export import export_model
     from export.proof.evaluation import Evaluation
 
-    known = {Path(name).stem: set(classes) for name, classes in CLASSES.items()}
-    others = [name for name in photographs.photographs() if name not in known]
+    classes = {Path(name).stem: set(ids) for name, ids in CLASSES.items()}
+    others = [name for name in photographs.photographs() if name not in classes]
     images, calibration = (
-        np.stack(list(views(n, c))).astype("float32") for n, c in ((list(known), 1500), (others, 128))
+        np.stack(list(views(n, c))).astype("float32") for n, c in ((list(classes), 1500), (others, 128))
     )
-    truth = np.arange(len(images)) % len(known)
+    truth = np.arange(len(images)) % len(classes)
 
     def metrics(outputs, truth):
         (logits,) = outputs.values()
-        right = [top in known[list(known)[i]] for top, i in zip(logits.argmax(-1), truth, strict=True)]
+        right = [top in classes[list(classes)[i]] for top, i in zip(logits.argmax(-1), truth, strict=True)]
         return {"top_1_accuracy": float(np.mean(right))}
 
-    bundle = export_model(  # refuses to publish where the whole interval of the drop is not below a point
+    bundle = export_model(  # raises an error unless the confidence interval of the drop is below one percentage point
         zoo.build("efficientnet_lite0", weights="imagenet"),
         tmp_path / "bundle",
         formats=("tflite",),
@@ -86,7 +86,7 @@ def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
 
 def test_the_whole_chain_with_the_real_backbone(tmp_path):
     folder = photographs.write(tmp_path / "p", 20, classes=4)
-    told = train.run("flowers", data_dir=str(folder), out=str(tmp_path / "run"))
-    assert [bundle["verdict"] for bundle in told["bundles"]] == ["pass"]
+    summary = train.run("flowers", data_dir=str(folder), out=str(tmp_path / "run"))
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
     model = zoo.build("flowers", weights=str(tmp_path / "run"))
     assert model.output.shape == (None, 4)

@@ -1,4 +1,4 @@
-"""Texts with a label: raw strings in, the words that weighed, and a simple method beside the figure."""
+"""Text classification: the text endpoint, explanations, and the TF-IDF baseline."""
 
 import json
 
@@ -19,7 +19,7 @@ def bundle(trained):
     return trained("sentiment") / "bundle"
 
 
-def test_raw_strings_and_token_ids_give_the_same_answer(bundle):
+def test_raw_strings_and_token_ids_give_the_same_outputs(bundle):
     import tensorflow as tf
 
     vocabulary = json.loads((bundle / "vocabulary.json").read_text())
@@ -27,26 +27,26 @@ def test_raw_strings_and_token_ids_give_the_same_answer(bundle):
     length = served.signatures["serving_default"].structured_input_signature[1]["tokens"].shape[1]
     raw = served.signatures["text"](text=tf.constant(TEXTS))
     ids = np.stack([words.encode(text, words.index(vocabulary), length) for text in TEXTS])
-    told = served.signatures["serving_default"](tokens=tf.constant(ids))
-    np.testing.assert_allclose(raw["logits"], told["logits"], atol=1e-5)
+    outputs = served.signatures["serving_default"](tokens=tf.constant(ids))
+    np.testing.assert_allclose(raw["logits"], outputs["logits"], atol=1e-5)
     labels = (bundle / "labels.txt").read_text().split()
-    assert [w.decode() for w in raw["label"].numpy()] == [labels[i] for i in told["logits"].numpy().argmax(-1)]
+    assert [w.decode() for w in raw["label"].numpy()] == [labels[i] for i in outputs["logits"].numpy().argmax(-1)]
 
 
-def test_predict_says_which_words_weighed_most(trained):
+def test_predictions_name_the_words_with_the_largest_effect(trained):
     rows = predict.run(trained("sentiment"), ["Come, you spirits, unsex me here", ""], top_k=2)[0]
     assert len(rows) == 4
-    told = rows[0]["words"]
-    assert {w["word"] for w in told} <= {"come", "you", "spirits", "unsex", "me", "here"}
-    assert abs(told[0]["weight"]) >= abs(told[1]["weight"])
+    effects = rows[0]["words"]
+    assert {w["word"] for w in effects} <= {"come", "you", "spirits", "unsex", "me", "here"}
+    assert abs(effects[0]["weight"]) >= abs(effects[1]["weight"])
 
 
-def test_the_simple_method_stands_beside(trained):
+def test_evaluation_has_the_baseline(trained):
     compared = json.loads((trained("sentiment") / "evaluation.json").read_text())["compared"]
     assert set(compared) == {"this model", "TF-IDF logistic regression"}
 
 
-def test_what_is_after_the_end_of_a_text_changes_nothing():
+def test_padding_has_no_effect():
     import zoo
 
     model = zoo.build("sentiment", vocabulary_size=50, encoder="gru", units=4, embedding_dim=8, pairs=100, parts=100)
@@ -55,7 +55,7 @@ def test_what_is_after_the_end_of_a_text_changes_nothing():
     np.testing.assert_allclose(model(short), model(longer), atol=1e-6)
 
 
-def test_labels_of_ones_own(tmp_path):
+def test_own_labels(tmp_path):
     for label in ("good", "bad"):
         (tmp_path / label).mkdir()
         for i in range(30):
@@ -71,7 +71,7 @@ def test_labels_of_ones_own(tmp_path):
         pipelines.load("movie_reviews", data_dir=tmp_path / "good")
 
 
-def test_the_linear_model_counts_before_it_learns():
+def test_log_count_ratios():
     import zoo
 
     vocabulary = ("", "[UNK]", "good", "goodness", "bad", "film")
@@ -81,20 +81,20 @@ def test_the_linear_model_counts_before_it_learns():
     linear.observe(tokens, np.array([1, 1, 0, 0]), vocabulary)
 
     ratios = linear.word_ratios.numpy()
-    seen = np.array([[1, 1, 1, 1, 3, 2], [1, 1, 3, 1, 1, 2]])  # texts with each word, and one more
-    shares = seen / seen.sum(1, keepdims=True)
+    counts = np.array([[1, 1, 1, 1, 3, 2], [1, 1, 3, 1, 1, 2]])  # texts with each word, and one more
+    shares = counts / counts.sum(1, keepdims=True)
     np.testing.assert_allclose(ratios[:, 1], np.log(shares[1] / shares[0]), rtol=1e-6)
     assert ratios[5, 1] == 0
-    assert linear.neighbour_ratios.numpy()[(2 * 7919 + 5) % 1009, 1] > 0
+    assert linear.bigram_ratios.numpy()[(2 * 7919 + 5) % 1009, 1] > 0
 
-    linear.pieces.assign(np.tile([[0.0, 1.0]], (1009, 1)))  # "goodness" was never seen, but it begins as "good" does
+    linear.ngrams.assign(np.tile([[0.0, 1.0]], (1009, 1)))  # "goodness" does not occur, but shares n-grams with "good"
     logits = model(np.array([[3], [4], [1]], np.int32)).numpy()
     assert logits[0, 1] > 0 > logits[1, 1]
     assert logits[2, 1] == 0
 
 
 @pytest.mark.parametrize("arguments", [{"pairs": 0}, {"parts": 1}, {"pairs": -1}])
-def test_a_linear_model_without_places_is_one_sentence(arguments):
+def test_too_few_hash_buckets_are_rejected(arguments):
     import zoo
     from zoo.core.errors import UsageError
 

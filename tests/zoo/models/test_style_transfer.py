@@ -1,4 +1,4 @@
-"""One network for one style: any size, no frame of zeros, the losses of Gatys, JPEG in and JPEG out."""
+"""Fast style transfer: any size, padding, losses, comparison with Gatys, JPEG endpoint."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def test_the_result_is_as_large_as_the_photograph(size):
     assert model(image).shape == image.shape
 
 
-def test_layers_do_what_numpy_does():
+def test_layers_equal_numpy():
     x = RANDOM.normal(size=(2, 5, 6, 3)).astype("float32")
     padded = np.pad(x, [(0, 0), (2, 2), (2, 2), (0, 0)], mode="reflect")
     np.testing.assert_array_equal(ReflectionPadding2D(2)(x), padded)
@@ -49,7 +49,7 @@ def test_instance_normalisation_is_the_stock_layer_in_fewer_dimensions(dtype):
     assert ours(x).dtype == stock(x).dtype
 
 
-def test_each_image_of_a_batch_is_painted_as_if_alone():
+def test_images_of_a_batch_are_independent():
     model = zoo.build(NAME, filters=(4, 8, 8), depth=1)
     images = RANDOM.integers(0, 256, (3, 40, 44, 3)).astype("float32") * np.array([1, 0.2, 0.5]).reshape(3, 1, 1, 1)
     together = model(images)
@@ -57,21 +57,21 @@ def test_each_image_of_a_batch_is_painted_as_if_alone():
         np.testing.assert_allclose(together[i : i + 1], model(images[i : i + 1]), atol=1e-2)
 
 
-def test_training_crops_are_random_and_judged_ones_are_the_middle():
+def test_training_crops_are_random_and_test_crops_central():
     planned = plan.make_plan(NAME, data_dir=data_dir(NAME), settings={"task.side": 32, "task.crops": 2})
     dataset = planned.load_data()
-    training, judged = planned.feed(dataset, "train", training=True), planned.feed(dataset, "test")
+    training, test = planned.feed(dataset, "train", training=True), planned.feed(dataset, "test")
     assert training.count == 2 * dataset.info.counts["train"]
     epochs = [next(iter(training.batches(8, seed=0, epoch=e)))[0].numpy() for e in (0, 0, 1)]
     np.testing.assert_array_equal(epochs[0], epochs[1])
     assert (epochs[0] != epochs[2]).any(axis=(1, 2, 3)).all()
-    (crop, same), photograph = next(iter(judged.batches(1))), next(iter(dataset.test))["image"]
+    (crop, same), photograph = next(iter(test.batches(1))), next(iter(dataset.test))["image"]
     np.testing.assert_array_equal(crop, same)
     larger = pipelines.images.decode(photograph, 96, 96, 3, "crop").numpy()[16:80, 16:80].astype(float)
     np.testing.assert_allclose(crop[0], larger.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3)), atol=0.5)
 
 
-def test_a_run_is_judged_beside_gatys(trained):
+def test_evaluation_is_compared_with_gatys(trained):
     evaluation = json.loads((trained(NAME) / "evaluation.json").read_text())
     compared = evaluation["compared"]
     assert list(compared) == ["this network", "Gatys, 6 steps", "the photographs"]
@@ -79,31 +79,33 @@ def test_a_run_is_judged_beside_gatys(trained):
     assert compared["Gatys, 6 steps"]["total"] < compared["the photographs"]["total"]
     ratio = compared["this network"]["total"] / compared["Gatys, 6 steps"]["total"]
     assert evaluation["metrics"]["total_to_gatys"] == pytest.approx(ratio)
-    assert (evaluation["metrics"]["gatys_steps_to_match"] <= 6) == (ratio > 1)  # 7: not even all of them match it
+    assert (evaluation["metrics"]["gatys_steps_to_match"] <= 6) == (
+        ratio > 1
+    )  # 7: the optimisation does not reach the loss of the network
     assert (trained(NAME) / "figures" / "stylised.png").stat().st_size > 1000
 
 
-def test_a_bundle_takes_jpeg_files_of_any_size_and_gives_jpeg_files(trained, tmp_path):
+def test_the_bytes_endpoint_maps_image_files_to_jpeg_files(trained, tmp_path):
     bundle = predictor.open_source(trained(NAME) / "bundle", "saved_model")
     files = []
     for name, longest in (("chelsea", 90), ("coffee", 71)):
-        picture = photographs()[name]
-        picture.thumbnail((longest, longest))
-        picture.save(tmp_path / f"{name}.png")
+        photograph = photographs()[name]
+        photograph.thumbnail((longest, longest))
+        photograph.save(tmp_path / f"{name}.png")
         files.append((tmp_path / f"{name}.png").read_bytes())
-    answers = bundle.call("bytes", {"image_bytes": np.array(files, object)})["stylised_bytes"]
-    rows, _, pictures = predict.run(trained(NAME), [str(tmp_path / "chelsea.png"), str(tmp_path / "coffee.png")])
-    for answer, painted, row in zip(answers, pictures.values(), rows, strict=True):
-        image = Image.open(io.BytesIO(answer))
+    outputs = bundle.call("bytes", {"image_bytes": np.array(files, object)})["stylised_bytes"]
+    rows, _, images = predict.run(trained(NAME), [str(tmp_path / "chelsea.png"), str(tmp_path / "coffee.png")])
+    for output, stylised, row in zip(outputs, images.values(), rows, strict=True):
+        image = Image.open(io.BytesIO(output))
         assert image.format == "JPEG"
-        assert image.size == (row["width"], row["height"]) == painted.shape[1::-1]
-        given, expected = (
-            tf.io.decode_jpeg(f).numpy().astype(int) for f in (answer, tf.io.encode_jpeg(painted, quality=95))
+        assert image.size == (row["width"], row["height"]) == stylised.shape[1::-1]
+        decoded, expected = (
+            tf.io.decode_jpeg(f).numpy().astype(int) for f in (output, tf.io.encode_jpeg(stylised, quality=95))
         )
-        assert np.abs(given - expected).mean() < 0.5  # a pixel may be rounded the other way
+        assert np.abs(decoded - expected).mean() < 0.5  # a pixel may be rounded the other way
 
 
-def test_flags_of_the_model_stand_for_settings():
+def test_options_of_the_model_are_aliases_of_settings():
     shown = cli("zoo.train", NAME, "--help").stdout
     assert "--content-dir" in shown
     assert "--style" in shown
@@ -113,5 +115,5 @@ def test_flags_of_the_model_stand_for_settings():
     )
 
 
-def test_a_side_that_the_losses_cannot_take_is_refused():
+def test_an_invalid_crop_size_is_rejected():
     assert "multiple of 4" in error("zoo.train", NAME, "--set", "task.side=30")

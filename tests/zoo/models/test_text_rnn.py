@@ -1,4 +1,4 @@
-"""The recurrent language model: step against forward pass, carried states, generation in every runtime, baselines."""
+"""Recurrent language model: single steps, stateful training, generation in every runtime, baselines."""
 
 import json
 import math
@@ -25,7 +25,7 @@ def ids():
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_64_steps_are_one_forward_pass(cell, ids):
+def test_64_steps_equal_one_forward_pass(cell, ids):
     from zoo.models import text_rnn
 
     tokens, size = ids
@@ -39,45 +39,50 @@ def test_64_steps_are_one_forward_pass(cell, ids):
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
-def test_carried_training_goes_on_where_the_batch_before_ended(cell, ids):
+def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids):
     import keras
 
     settings = {"task.carry": True, "task.window": 20, "task.warm_up": 0, "recipe.batch_size": 4}
-    settings |= {"recipe.learning_rate": 1e-30}  # the weights stay
+    settings |= {"recipe.learning_rate": 1e-30}  # constant weights
     planned = plan.make_plan(
-        "text_rnn", asked={"units": 16, "cell": cell}, settings=settings, data_dir=str(FIXTURES / "shakespeare.txt")
+        "text_rnn",
+        model_arguments={"units": 16, "cell": cell},
+        settings=settings,
+        data_dir=str(FIXTURES / "shakespeare.txt"),
     )
     data = planned.load_data()
     model = planned.build(data.info)
-    model.set_weights([8 * weight for weight in model.get_weights()])  # else states are small and zeros tell as much
+    model.set_weights([8 * weight for weight in model.get_weights()])  # otherwise the effect of the states is too small
     planned.task.compile(model, planned.recipe, data.info, steps=2 * planned.recipe.epochs)  # two steps an epoch
     feed = planned.feed(data, "train", training=True)
     (x1, y1), (x2, y2), *_ = list(feed.epochs(4, seed=0, stop=1).take(2))
-    assert (y1[:, -1].numpy() == x2[:, 0].numpy()).all(), "a row must go on in the next batch"
+    assert (y1[:, -1].numpy() == x2[:, 0].numpy()).all(), "a row must continue in the next batch"
     whole = model(np.concatenate([x1, x2], axis=1), training=False)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     expected = [float(loss(y1, whole[:, :20])), float(loss(y2, whole[:, 20:]))]
-    for _ in range(2):  # the second epoch begins with zeros again
-        for batch, wanted in zip(((x1, y1), (x2, y2)), expected, strict=True):
+    for _ in range(2):  # the second epoch starts with zero states
+        for batch, target in zip(((x1, y1), (x2, y2)), expected, strict=True):
             model.reset_metrics()
-            assert float(model.train_on_batch(*batch, return_dict=True)["loss"]) == pytest.approx(wanted, rel=1e-5)
-    assert abs(float(loss(y2, model(x2, training=False))) - expected[1]) > 1e-3, "zeros would have told another loss"
+            assert float(model.train_on_batch(*batch, return_dict=True)["loss"]) == pytest.approx(target, rel=1e-5)
+    assert abs(float(loss(y2, model(x2, training=False))) - expected[1]) > 1e-3, "the states must affect the loss"
 
 
-def test_every_token_is_judged_once_and_not_without_a_past():
+def test_every_token_is_evaluated_once_with_context():
     settings = {"task.window": 32, "task.warm_up": 12}
     planned = plan.make_plan("text_rnn", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
     data = planned.load_data()
     text = next(iter(data.test))["text"].numpy().decode()
     pairs = [(x.numpy(), y.numpy()) for x, y in planned.feed(data, "test").batches(1)]
-    judged = np.concatenate([y[y >= 0] for _, y in pairs])
-    assert judged.tolist() == pipelines.text.encode(text, data.info.vocabulary)[1 : 1 + len(judged)].tolist()
-    assert len(text) - 1 - len(judged) < 20
+    evaluated = np.concatenate([y[y >= 0] for _, y in pairs])
+    assert evaluated.tolist() == pipelines.text.encode(text, data.info.vocabulary)[1 : 1 + len(evaluated)].tolist()
+    assert len(text) - 1 - len(evaluated) < 20
     assert all((y[0, :12] == -1).all() for _, y in pairs[1:])
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"temperature": 0.8, "top_p": 0.9}], ids=["greedy", "drawn"])
-def test_200_characters_are_the_same_in_every_runtime(trained, options):
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.0}, {"temperature": 0.8, "top_p": 0.9}], ids=["greedy", "sampled"]
+)
+def test_200_characters_are_equal_in_every_runtime(trained, options):
     run = trained("text_rnn")
     options = {"prompt": "HAMLET:", "length": 200, **options}
     texts = {r: sample.run(run, options=options, seed=1, runtime=r).rows[0]["text"] for r in sample.RUNTIMES}
@@ -87,12 +92,12 @@ def test_200_characters_are_the_same_in_every_runtime(trained, options):
         assert sample.run(run, options=options, seed=2).rows[0]["text"] != texts["keras"]
 
 
-def test_the_certificate_holds_64_steps_against_one_call(trained):
+def test_the_certificate_compares_64_steps_with_one_call(trained):
     cases = json.loads((trained("text_rnn") / "bundle" / "golden" / "cases.json").read_text())
     assert all("steps_64" in {case["name"] for case in cases[name]} for name in ("serving_default", "step"))
 
 
-def test_evaluation_has_bits_and_simple_methods_beside_them(trained):
+def test_evaluation_has_bits_per_character_and_baselines(trained):
     run = trained("text_rnn")
     evaluation = json.loads((run / "evaluation.json").read_text())
     bits = evaluation["metrics"]["bits_per_character"]
@@ -113,7 +118,7 @@ def test_bits_per_character_of_words_count_characters():
     assert task.metrics({"logits": logits}, truth, info)["bits_per_character"] == pytest.approx(2 / 4)
 
 
-def test_words_are_kept_whole_and_the_rest_is_spelled():
+def test_frequent_words_are_tokens_and_others_characters():
     vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end"], 17)
     assert "the" in vocabulary
     assert len(vocabulary) == 17
@@ -124,7 +129,7 @@ def test_words_are_kept_whole_and_the_rest_is_spelled():
     assert words_and_characters.encode(b"\xff\0", vocabulary).tolist() == [vocabulary.index("\ufffd")] * 2
 
 
-def test_n_grams_are_those_of_a_count_by_hand():
+def test_n_gram_bits_by_hand():
     train, test = np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1, 2])
     # order 1: P(b|a) = (2 + 2 P(b)) / 5 with P(b) = (2 + 3/3) / 9; after b came only a: P(c|b) = (0 + P(c)) / 3
     p_b, p_c = (2 + 3 / 3) / 9, (1 + 3 / 3) / 9
@@ -134,14 +139,14 @@ def test_n_grams_are_those_of_a_count_by_hand():
     assert baselines.xz_bits(PLAY.encode(), PLAY.encode(), len(PLAY)) < 0.1
 
 
-def test_choices_keep_to_top_p_and_to_what_may_be_written():
+def test_sampling_respects_top_p_and_excluded_tokens():
     logits = np.log([0.5, 0.3, 0.15, 0.05])
-    draw = decoding.chooser(0, top_p=0.75)
-    assert {draw(logits) for _ in range(200)} == {0, 1}
-    assert {decoding.chooser(0, temperature=0.0, never=[0])(logits) for _ in range(3)} == {1}
+    sample_token = decoding.sampler(0, top_p=0.75)
+    assert {sample_token(logits) for _ in range(200)} == {0, 1}
+    assert {decoding.sampler(0, temperature=0.0, excluded=[0])(logits) for _ in range(3)} == {1}
 
 
-def test_bad_settings_are_one_sentence():
+def test_invalid_settings_are_reported():
     with pytest.raises(zoo.core.errors.UsageError, match=r"did you mean.*words"):
         plan.make_plan("text_rnn", settings={"task.level": "word"})
     with pytest.raises(zoo.core.errors.UsageError, match="warm_up"):

@@ -1,4 +1,4 @@
-"""Killed with -9 at any moment and resumed: bitwise the run that was never killed, with dropout, augmentation, EMA."""
+"""Runs that are killed and resumed are bitwise equal to uninterrupted ones, with dropout, augmentation and EMA."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def finish(out):
 
 
 def killed(out, epoch, delay):
-    """Start a run, and kill it `delay` seconds after the state of `epoch` was written."""
+    """Start a run and kill it `delay` seconds after the state of `epoch` was written."""
     process = start(out)
     deadline = time.monotonic() + 200
     while not list((out / "checkpoints").glob(f"state-{epoch:05d}.npz")) and time.monotonic() < deadline:
@@ -82,27 +82,27 @@ def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
     assert_same(tmp_path / "again", whole)
 
 
-def test_a_killed_run_ends_as_if_it_had_not_been(whole, tmp_path):
+def test_a_killed_run_is_resumed_with_the_same_result(whole, tmp_path):
     out = tmp_path / "killed"
     killed(out, epoch=2, delay=0.05)
     assert "resuming after epoch" in finish(out)
     assert_same(out, whole)
 
 
-def test_a_damaged_state_is_noticed_and_the_one_before_it_taken(whole, tmp_path):
+def test_a_damaged_state_is_skipped(whole, tmp_path):
     out = tmp_path / "damaged"
     killed(out, epoch=3, delay=0.0)
     newest = checkpoints.states(out / "checkpoints")[0]
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    assert "is damaged; taking the state before it" in finish(out)
+    assert "is damaged; using the previous state" in finish(out)
     assert_same(out, whole)
 
 
 @pytest.mark.proof
 def test_a_hundred_kills_at_random_moments(whole, tmp_path):
-    """Each run is killed again and again until it ends in spite of that; every one must end in the same bits."""
+    """Each run is killed repeatedly until it finishes; all results must be bitwise equal."""
     began = time.monotonic()
     finish(tmp_path / "measured")
     seconds, kills, ended = time.monotonic() - began, 0, 0
@@ -123,13 +123,13 @@ def test_a_hundred_kills_at_random_moments(whole, tmp_path):
     assert ended > 1
 
 
-def test_a_finished_run_is_refused(whole):
+def test_a_finished_run_is_not_overwritten(whole):
     process = start(whole)
-    assert "holds a finished run already" in process.communicate(timeout=200)[0]
+    assert "already holds a finished run" in process.communicate(timeout=200)[0]
     assert process.returncode == 2
 
 
-def test_conflicting_settings_are_refused_by_name(tmp_path):
+def test_conflicting_settings_are_named(tmp_path):
     out = tmp_path / "killed"
     killed(out, epoch=1, delay=0.0)
     words = [
@@ -148,7 +148,7 @@ def test_conflicting_settings_are_refused_by_name(tmp_path):
     done = subprocess.run(words, capture_output=True, text=True, timeout=200)
     assert done.returncode == 2
     rate = registry.get_spec("fashion_mnist").recipe("default").learning_rate
-    assert f"recipe.learning_rate: {rate:g} here, 0.5 asked" in done.stderr
-    assert "seed: 0 here, 3 asked" in done.stderr
-    assert "init: None here, 'elsewhere' asked" in done.stderr
+    assert f"recipe.learning_rate: {rate:g} in the run, 0.5 requested" in done.stderr
+    assert "seed: 0 in the run, 3 requested" in done.stderr
+    assert "init: None in the run, 'elsewhere' requested" in done.stderr
     assert "recipe.epochs" not in done.stderr

@@ -1,4 +1,4 @@
-"""Transfer: the four cases, frozen features computed once, phases, weights of classes, the contract and no skew."""
+"""Transfer learning: the four cases, cached features, phases, class weights, contract, equal preprocessing."""
 
 import json
 from pathlib import Path
@@ -42,14 +42,14 @@ def test_the_four_cases(count, similarity, case, level, phases):
     task = TransferLearning(similarity=similarity)
     assert task.case(info(count)) == case
     assert task.model_args(info(count))["level"] == level
-    found = task.phases(Recipe(), info(count))
-    assert [phase.name for phase in found] == phases
-    assert [phase.frozen for phase in found] == [True, False][: len(phases)]
-    assert found[-1].statistics == (case == "full")
+    result = task.phases(Recipe(), info(count))
+    assert [phase.name for phase in result] == phases
+    assert [phase.frozen for phase in result] == [True, False][: len(phases)]
+    assert result[-1].statistics == (case == "full")
     assert TransferLearning(policy="full").case(info(count)) == "full"
 
 
-def test_wrong_policies_are_answered():
+def test_unknown_policies_are_reported():
     with pytest.raises(zoo.core.errors.UsageError, match="did you mean finetune"):
         TransferLearning(policy="fintune")
     with pytest.raises(zoo.core.errors.UsageError, match=r"task\.similarity"):
@@ -59,8 +59,8 @@ def test_wrong_policies_are_answered():
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
-    told = info(110, {"rare": 10, "frequent": 100})
-    half, whole = (TransferLearning(balance=b).class_weights(told) for b in (0.5, 1.0))
+    dataset_info = info(110, {"rare": 10, "frequent": 100})
+    half, whole = (TransferLearning(balance=b).class_weights(dataset_info) for b in (0.5, 1.0))
     assert half[0] / half[1] == pytest.approx(10**0.5)
     assert whole[0] / whole[1] == pytest.approx(10)
     for weights in (half, whole):
@@ -70,7 +70,7 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
 
 @pytest.fixture(scope="module")
 def planned():
-    return plan.make_plan("flowers", asked=TINY, data_dir=data_dir("flowers"))
+    return plan.make_plan("flowers", model_arguments=TINY, data_dir=data_dir("flowers"))
 
 
 @pytest.fixture(scope="module")
@@ -78,22 +78,22 @@ def dataset(planned):
     return planned.load_data()
 
 
-def test_frozen_features_are_what_the_network_says_of_the_views(planned, dataset):
+def test_frozen_features_are_the_outputs_for_the_views(planned, dataset):
     import keras
     import tensorflow as tf
 
     model = planned.build(dataset.info)
     body = keras.Model(model.input, model.get_layer("embedding").output)
     feed = planned.feed(dataset, "train", training=True).take(6)
-    held = feature_cache.compute(body, feed, 3, 7, Console(quiet=True))
-    assert held["embedding"].shape == (6, 3, 1280)
+    features = feature_cache.compute(body, feed, 3, 7, Console(quiet=True))
+    assert features["embedding"].shape == (6, 3, 1280)
     plain = planned.feed(dataset, "train").take(6)
     images, labels = next(iter(plain.batches(6)))
-    np.testing.assert_allclose(held["embedding"][:, 0], body(tf.cast(images, "float32")), atol=1e-4)
-    assert (held["label"] == labels.numpy()).all()
+    np.testing.assert_allclose(features["embedding"][:, 0], body(tf.cast(images, "float32")), atol=1e-4)
+    assert (features["label"] == labels.numpy()).all()
     augmented = next(iter(feed.batches(6, seed=7, epoch=2)))[0]
-    np.testing.assert_allclose(held["embedding"][:, 2], body(tf.cast(augmented, "float32")), atol=1e-4)
-    rows = feature_cache.as_feed(held)
+    np.testing.assert_allclose(features["embedding"][:, 2], body(tf.cast(augmented, "float32")), atol=1e-4)
+    rows = feature_cache.as_feed(features)
     seen = np.stack([next(iter(rows.epochs(6, seed=1, start=e, stop=e + 1)))[0][0] for e in range(12)])
     assert len(np.unique(seen[:, 0])) > 1
 
@@ -104,7 +104,7 @@ def test_features_of_any_scale_are_standardised(scale, planned, dataset):
 
     model = planned.build(dataset.info)
     embedding = scale * np.random.default_rng(0).normal(2, 1, (200, 2, 1280)).astype(np.float32)
-    embedding[..., 0] = scale  # a unit that is dead on the training pictures
+    embedding[..., 0] = scale  # constant on the training images
     transfer._head(model, embedding)
     shown = model.get_layer("standardise")(embedding[:, 0], training=False).numpy()
     np.testing.assert_allclose(shown[:, 1:].std(axis=0), 1, atol=0.2)
@@ -119,15 +119,15 @@ def test_features_are_computed_once(tmp_path):
         return {"embedding": np.ones((2, 1, 3), np.float32), "label": np.arange(2)}
 
     path = tmp_path / "features" / "train.npz"
-    first, again = feature_cache.remembered(path, make), feature_cache.remembered(path, make)
+    first, again = feature_cache.load_or_compute(path, make), feature_cache.load_or_compute(path, make)
     assert len(calls) == 1
     assert (first["label"] == again["label"]).all()
     path.write_bytes(path.read_bytes()[:100])
-    feature_cache.remembered(path, make)
+    feature_cache.load_or_compute(path, make)
     assert len(calls) == 2
 
 
-def test_batch_statistics_stay_where_they_are_unless_the_case_says_otherwise(planned, dataset):
+def test_batch_statistics_are_frozen_unless_the_case_updates_them(planned, dataset):
     from zoo.training import transfer
 
     model = planned.build(dataset.info)
@@ -139,9 +139,9 @@ def test_batch_statistics_stay_where_they_are_unless_the_case_says_otherwise(pla
     assert [layer.name for layer in norms if not layer.trainable] == ["standardise"]
 
 
-def test_both_phases_train_and_a_killed_one_is_taken_up(planned, tmp_path):
+def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
     settings = {"task.policy": "finetune", "task.tune_epochs": 2, "recipe.epochs": 3, "task.views": 2}
-    arguments = {"asked": TINY, "settings": settings, "data_dir": data_dir("flowers"), "export": False}
+    arguments = {"model_arguments": TINY, "settings": settings, "data_dir": data_dir("flowers"), "export": False}
     whole = train.run("flowers", out=str(tmp_path / "whole"), **arguments)
     assert whole["epochs"] == 5
     assert set(whole["baseline"]) == {"logistic_regression_on_frozen_features"}
@@ -165,21 +165,21 @@ def test_both_phases_train_and_a_killed_one_is_taken_up(planned, tmp_path):
     assert again["metrics"] == whole["metrics"]
 
 
-def hostile(folder):
-    """One photograph as strangers have it: large, turned by EXIF, in other colours, transparent."""
+def image_variants(folder):
+    """Write one photograph in several forms: large, rotated by EXIF, in other modes, transparent."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture = photographs.photographs()["coffee"].resize((1000, 700))
-    clear = picture.resize((300, 260)).convert("RGBA")
+    image = photographs.photographs()["coffee"].resize((1000, 700))
+    clear = image.resize((300, 260)).convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
-    picture.save(folder / "large.jpg", quality=85)
-    picture.save(folder / "turned.jpg", quality=85, exif=exif)
-    picture.convert("CMYK").save(folder / "cmyk.jpg", quality=85)
-    picture.convert("L").save(folder / "grey.jpg", quality=85)
+    image.save(folder / "large.jpg", quality=85)
+    image.save(folder / "turned.jpg", quality=85, exif=exif)
+    image.convert("CMYK").save(folder / "cmyk.jpg", quality=85)
+    image.convert("L").save(folder / "grey.jpg", quality=85)
     clear.save(folder / "clear.png")
     clear.save(folder / "turned.png", exif=exif)
     clear.convert("P").save(folder / "palette.png")
-    picture.resize((31, 22)).save(folder / "tiny.png")
+    image.resize((31, 22)).save(folder / "tiny.png")
     return sorted(folder.iterdir())
 
 
@@ -189,13 +189,13 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     from zoo import predict, predictor
     from zoo.tasks.classifier import softmax
 
-    run, files = trained("flowers"), hostile(tmp_path)
+    run, files = trained("flowers"), image_variants(tmp_path)
     raw = [path.read_bytes() for path in files]
     examples = tf.data.Dataset.from_tensor_slices({"image": raw, "label": tf.zeros(len(raw), tf.int64)})
     opened = predictor.open_source(run / "bundle")
     feed = opened.task.examples(examples, opened.info, Recipe(), {}, training=False)
     pixels = next(iter(feed.batches(len(raw))))[0].numpy()
-    assert len(np.unique(pixels.reshape(len(raw), -1), axis=0)) == len(raw)  # no two are read alike
+    assert len(np.unique(pixels.reshape(len(raw), -1), axis=0)) == len(raw)  # all images are different
     fed = opened.call("serving_default", {"image": pixels})["logits"]
     served = opened.call("bytes", {"image_bytes": np.array(raw, object)})
     np.testing.assert_allclose(served["logits"], fed, atol=1e-4)
@@ -203,40 +203,42 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     names = list(opened.info.class_names)
     for source in (run, run / "bundle"):
         rows, *_ = predict.run(source, list(map(str, files)), top_k=len(names))
-        told = np.zeros_like(fed)
+        probabilities = np.zeros_like(fed)
         for row in rows:
-            told[files.index(Path(row["input"])), names.index(row["label"])] = row["probability"]
-        np.testing.assert_allclose(told, softmax(fed), atol=1e-4)
+            probabilities[files.index(Path(row["input"])), names.index(row["label"])] = row["probability"]
+        np.testing.assert_allclose(probabilities, softmax(fed), atol=1e-4)
 
 
-def test_the_run_names_what_was_skipped(tmp_path):
+def test_the_config_lists_skipped_files(tmp_path):
     import shutil
 
     folder = shutil.copytree(DATA["image_folder"], tmp_path / "photos")
     first = min(p for p in folder.rglob("*.*") if p.is_file())
     first.with_name("broken.jpg").write_bytes(first.read_bytes()[:60])
     settings = {"recipe.epochs": 1, "task.views": 1, "task.baseline": False}
-    train.run("flowers", asked=TINY, settings=settings, data_dir=str(folder), out=str(tmp_path / "r"), export=False)
-    told = json.loads((tmp_path / "r" / "config.json").read_text())["info"]["skipped"]
-    assert [name.endswith("broken.jpg") for name in told] == [True]
+    train.run(
+        "flowers", model_arguments=TINY, settings=settings, data_dir=str(folder), out=str(tmp_path / "r"), export=False
+    )
+    skipped = json.loads((tmp_path / "r" / "config.json").read_text())["info"]["skipped"]
+    assert [name.endswith("broken.jpg") for name in skipped] == [True]
 
 
-def test_category_names_are_shown_and_wrong_ones_answered(trained, tmp_path):
+def test_category_names_are_used_and_invalid_ones_reported(trained, tmp_path):
     from zoo import predict
 
-    run, picture = trained("flowers"), str(min(DATA["image_folder"].rglob("*.jpg")))
+    run, image = trained("flowers"), str(min(DATA["image_folder"].rglob("*.jpg")))
     (tmp_path / "names.json").write_text(json.dumps({"astronaut": "Eileen Collins", "orchid": "an orchid"}))
-    rows, *_ = predict.run(run, [picture], top_k=6, category_names=tmp_path / "names.json")
+    rows, *_ = predict.run(run, [image], top_k=6, category_names=tmp_path / "names.json")
     assert {"Eileen Collins", "chelsea"} < {row["label"] for row in rows}
     for content, message in (('{"orchid": "x"}', "names none"), ("[]", "JSON object"), ("{", "is not JSON")):
         (tmp_path / "names.json").write_text(content)
         with pytest.raises(zoo.core.errors.UsageError, match=message):
-            predict.run(run, [picture], category_names=tmp_path / "names.json")
+            predict.run(run, [image], category_names=tmp_path / "names.json")
     with pytest.raises(zoo.core.errors.MissingError, match="cannot read"):
-        predict.run(run, [picture], category_names=tmp_path / "none.json")
+        predict.run(run, [image], category_names=tmp_path / "none.json")
 
 
-def test_landmarks_answer_with_tags(trained):
+def test_landmark_predictions_have_tags(trained):
     from zoo import predict
 
     rows, *_ = predict.run(trained("landmarks"), [str(min(DATA["image_folder"].rglob("*.jpg")))], top_k=5)
@@ -244,8 +246,8 @@ def test_landmarks_answer_with_tags(trained):
     assert len(rows) == 5
 
 
-def test_skin_lesions_are_judged_by_a_doctors_figures(trained):
-    told = json.loads((trained("skin_lesions") / "evaluation.json").read_text())
-    assert {"auc", "sensitivity", "specificity"} <= set(told["metrics"])
-    assert len(told["thresholds"]) == len(told["errors"]) == 4
+def test_skin_lesions_have_medical_metrics(trained):
+    evaluation = json.loads((trained("skin_lesions") / "evaluation.json").read_text())
+    assert {"auc", "sensitivity", "specificity"} <= set(evaluation["metrics"])
+    assert len(evaluation["thresholds"]) == len(evaluation["errors"]) == 4
     assert (trained("skin_lesions") / "figures" / "roc.png").stat().st_size > 1000

@@ -1,4 +1,4 @@
-"""The weights that ship: small, whole, and as good on the real test set as the card says."""
+"""Shipped weights: size, integrity, and the metrics of the card on the real test set."""
 
 import dataclasses
 
@@ -20,29 +20,29 @@ from zoo.weights import __main__ as ship
 SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]
 
 
-def test_fashion_mnist_ships_and_all_of_it_is_small():
+def test_shipped_weights_are_small():
     assert "fashion_mnist" in SHIPPED
     sizes = {p.name: p.stat().st_size for p in weights.FILES.iterdir()}
     assert max(sizes.values()) < ship.LIMIT
     assert sum(sizes.values()) < 25e6
-    named = {told.source for name in SHIPPED for told in zoo.get_spec(name).weights.values() if told.fetch is None}
-    assert set(sizes) == named | {source.replace(".weights.h5", ".json") for source in named}
+    files = {w.source for name in SHIPPED for w in zoo.get_spec(name).weights.values() if w.fetch is None}
+    assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_weights_give_the_figure_of_the_card(name, monkeypatch):
+def test_shipped_weights_have_the_metrics_of_the_card(name, monkeypatch):
     monkeypatch.delenv("ZOO_CACHE")  # the real data, prepared once for this user
     plan = make_plan(name)
     try:
         dataset = plan.load_data()
     except pipelines.DataError as e:
-        pytest.skip(f"the real data is not to be had here: {e}")
-    found = evaluate.judge(plan, zoo.build(name, weights="default"), dataset, "test").metrics
+        pytest.skip(f"the real data is not available: {e}")
+    metrics = evaluate.evaluate_split(plan, zoo.build(name, weights="default"), dataset, "test").metrics
     for metric, figure in zoo.get_spec(name).card.expect.items():
-        assert dict(first_metrics(found))[metric] == pytest.approx(figure, rel=1e-3)
+        assert dict(first_metrics(metrics))[metric] == pytest.approx(figure, rel=1e-3)
 
 
-def test_damaged_weights_are_refused(monkeypatch, tmp_path):
+def test_damaged_weights_are_rejected(monkeypatch, tmp_path):
     spec = zoo.get_spec("fashion_mnist").weights["default"]
     content = bytearray((weights.FILES / spec.source).read_bytes())
     content[len(content) // 2] ^= 1
@@ -52,7 +52,7 @@ def test_damaged_weights_are_refused(monkeypatch, tmp_path):
         zoo.build("fashion_mnist", weights="default")
 
 
-def test_a_model_answers_by_its_name(tmp_path):
+def test_prediction_with_shipped_weights(tmp_path):
     images, names = DATA["fashion_mnist"], ("trouser.png",)
     row = next(iter(pipelines.load("fashion_mnist", data_dir=images).test.as_numpy_iterator()))
     (tmp_path / names[0]).write_bytes(np.asarray(row["image"]).item())
@@ -60,17 +60,17 @@ def test_a_model_answers_by_its_name(tmp_path):
     rows, problems, *_ = predict.run("fashion_mnist", [str(tmp_path / names[0])])
     assert not problems
     assert rows[0]["probability"] > 0.5
-    with pytest.raises(UsageError, match="ships without weights"):
+    with pytest.raises(UsageError, match="has no shipped weights"):
         predict.run("text_rnn", ["hello"])
 
 
-def test_a_run_becomes_what_ships(trained, monkeypatch, tmp_path):
+def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "FILES", tmp_path / "files")
     run = trained("fashion_mnist")
-    told = ship.run(run)
+    entry = ship.run(run)
     assert weights.description("fashion_mnist")["info"]["name"] == "fashion_mnist"
-    entry = {"default": Weights(told["file"], told["sha256"])}
-    spec = dataclasses.replace(zoo.get_spec("fashion_mnist"), weights=entry)
+    spec_weights = {"default": Weights(entry["file"], entry["sha256"])}
+    spec = dataclasses.replace(zoo.get_spec("fashion_mnist"), weights=spec_weights)
     monkeypatch.setattr(registry, "get_spec", lambda name: spec)
     file, arguments = weights.locate("fashion_mnist", "default")
     assert file.parent == tmp_path / "files"

@@ -1,1 +1,1 @@
-"""Tasks whose models make images."""
+"""Tasks whose models generate images."""

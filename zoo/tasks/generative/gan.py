@@ -1,4 +1,4 @@
-"""Images out of noise, by a generator whose critic has been its teacher, and ways between points of the noise."""
+"""Image generation from noise by a GAN, with latent interpolation."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-NOISE = 0x6A  # the stream of random numbers, next to those of the augmentations
-WATCHED = 64  # images of the grid that is drawn after every epoch
-SHOWN = 10  # images of a row in a figure
-STEPS = 8  # images of a way from one point to another
+NOISE = 0x6A  # id of the random stream of the noise
+PREVIEWED = 64  # images of the preview grid of an epoch
+SHOWN = 10  # images per row of a figure
+STEPS = 8  # images of a latent interpolation
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class ImageGeneration(SizedByData):
     """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
 
     title = "image generation"
-    accepts = ""  # noise is no question
+    accepts = ""  # no prediction on single inputs
     generates = True
     monitor = "val_frechet_distance"
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (noise float32 (latent_dim,), keyed by example and epoch; image uint8 (H, W, C))."""
+        """Return (noise float32 (latent_dim,), image uint8 (H, W, C)); the noise depends on example, epoch and seed."""
         from pipelines import stateless_random
 
         shape, size = self.shape(info), arguments["latent_dim"]
@@ -55,20 +55,22 @@ class ImageGeneration(SizedByData):
         return pipelines.feed(split, decode=decode, augment=with_noise)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Give each side an optimizer of the recipe, and the model the distance that validation shows."""
+        """Compile with an optimizer each for generator and discriminator, and with the Frechet distance."""
         from zoo.evaluation.generative_metrics import FrechetDistance
-        from zoo.training.feature_extractor import judge_of
+        from zoo.training.feature_extractor import feature_extractor_for
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        sides = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
-        model.compile(*sides, distances=[FrechetDistance(judge_of(self.shape(info)))], jit_compile=False)
+        optimizers = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        model.compile(
+            *optimizers, distances=[FrechetDistance(feature_extractor_for(self.shape(info)))], jit_compile=False
+        )
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
-        """Return what draws the same noise as images, whenever it is called."""
+        """Return a function that generates images from the same noise in every epoch."""
         from zoo.evaluation.images import tile, to_uint8
 
-        noise = draw_noise(WATCHED, model.generator.input_shape[-1], seed=0)
+        noise = draw_noise(PREVIEWED, model.generator.input_shape[-1], seed=0)
         return lambda: tile(list(to_uint8(np.asarray(model.generator(noise, training=False)))))
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
@@ -85,42 +87,44 @@ class ImageGeneration(SizedByData):
         return Contract((tensor_endpoint(served, [noise], [image]),))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the Frechet distance of what was made from what is real."""
-        from zoo.evaluation.generative_metrics import collect, distance_of
-        from zoo.training.feature_extractor import judge_of
+        """Return the Frechet distance of generated and real images."""
+        from zoo.evaluation.generative_metrics import collect, feature_distance
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        judge = judge_of(self.shape(info))
-        return {
-            "frechet_distance": distance_of(collect(judge.features, truth), collect(judge.features, outputs["image"]))
-        }
+        features = feature_extractor_for(self.shape(info)).features
+        return {"frechet_distance": feature_distance(collect(features, truth), collect(features, outputs["image"]))}
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Put the distance between floor and ceiling in one table, and tell whether anything is never made.
+        """Add bounds of the distance in one table, precision and recall, and a detection of mode collapse.
 
-        The metrics get `precision`, `recall`, `frechet_to_noise` (a share of the ceiling), `diversity`, `compared`,
-        `class_shares` where the judge knows classes, `collapsed`, and a sentence in `remarks`.
+        The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
+        `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
         """
         from zoo.evaluation import outputs as inference
-        from zoo.evaluation.generative_metrics import compare_sets, modes
-        from zoo.training.feature_extractor import judge_of
+        from zoo.evaluation.generative_metrics import compare_sets, mode_coverage
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        judge, real, made = judge_of(self.shape(dataset.info)), evaluation.truth, evaluation.outputs["image"]
-        compared = compare_sets(judge, real, made)
-        ours, ceiling = compared["this model"], compared["noise"]["frechet_distance"]
+        extractor, real, fake = (
+            feature_extractor_for(self.shape(dataset.info)),
+            evaluation.truth,
+            evaluation.outputs["image"],
+        )
+        compared = compare_sets(extractor, real, fake)
+        row, noise_distance = compared["this model"], compared["noise"]["frechet_distance"]
         extra = {
-            "precision": ours["precision"],
-            "recall": ours["recall"],
-            "frechet_to_noise": ours["frechet_distance"] / ceiling,
-            "judge": judge.name,
+            "precision": row["precision"],
+            "recall": row["recall"],
+            "frechet_to_noise": row["frechet_distance"] / noise_distance,
+            "judge": extractor.name,  # a key of evaluation.json
             "compared": compared,
-            **modes(judge, real, made),
+            **mode_coverage(extractor, real, fake),
         }
         call = inference.caller(contract)
-        between = images_of_noise(call, noise_walks(5, evaluation.inputs["noise"].shape[-1], seed=0))
-        found = {"between": np.stack(between).reshape(5, -1, *real.shape[1:])}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=found)
+        images = generate_images(call, interpolate_noise(5, evaluation.inputs["noise"].shape[-1], seed=0))
+        arrays = {"between": np.stack(images).reshape(5, -1, *real.shape[1:])}
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=arrays)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield made images above real ones, and what lies between two."""
@@ -134,16 +138,16 @@ class ImageGeneration(SizedByData):
             yield "interpolations", plots.image_rows(between, "From one noise to another")
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Return a grid of `count` images; with `interpolate`, each row leads from one noise to another."""
+        """Return a grid of `count` images; with `interpolate`, each row is a latent interpolation."""
         from zoo.evaluation.images import tile
 
         endpoint: Endpoint = contract["serving_default"]
         size, count = endpoint.inputs[0].shape[-1], options.get("count")
         if options.get("interpolate"):
-            noise, columns = noise_walks(count or 8, size, seed), STEPS
+            noise, columns = interpolate_noise(count or 8, size, seed), STEPS
         else:
             noise, columns = draw_noise(count or 16, size, seed), None
-        return Prediction(image=tile(images_of_noise(call, noise), columns))
+        return Prediction(image=tile(generate_images(call, noise), columns))
 
 
 def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
@@ -151,27 +155,27 @@ def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
 
 
-def noise_walks(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
-    """Return `count` ways of `steps` points, float32 (count * steps, size).
+def interpolate_noise(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
+    """Return `count` interpolations of `steps` points between random noise vectors, float32 (count * steps, size).
 
-    They go round and not straight (White 2016, arXiv:1609.04468): the middle of a straight line is nearer to zero than
-    any noise that the generator was taught with.
+    The interpolation is spherical (White 2016, arXiv:1609.04468): the midpoint of a linear one has a smaller norm than
+    the noise of the training.
     """
     ends = draw_noise(2 * count, size, seed).astype(np.float64)
-    return np.concatenate([_arc(a, b, steps) for a, b in zip(ends[::2], ends[1::2], strict=True)]).astype(np.float32)
+    return np.concatenate([_slerp(a, b, steps) for a, b in zip(ends[::2], ends[1::2], strict=True)]).astype(np.float32)
 
 
-def _arc(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
+def _slerp(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
     cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
     angle = max(np.arccos(np.clip(cosine, -1, 1)), 1e-6)
-    share = np.linspace(0, 1, steps)[:, None]
-    return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)
+    weight = np.linspace(0, 1, steps)[:, None]
+    return (np.sin((1 - weight) * angle) * a + np.sin(weight * angle) * b) / np.sin(angle)
 
 
-def images_of_noise(
+def generate_images(
     call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]], noise: np.ndarray
 ) -> list:
-    """Return an image uint8 (H, W, C) for each row of noise; one at a time, as a TFLite file takes them."""
+    """Return an image uint8 (H, W, C) for each row of noise, one by one because TFLite files have batch size 1."""
     from zoo.evaluation.images import to_uint8
 
     return [to_uint8(call("serving_default", {"noise": row[None]})["image"][0]) for row in noise]

@@ -1,4 +1,4 @@
-"""Pictures of one kind into pictures of another, with pairs to learn from or without."""
+"""Image to image translation: base class, and training on pairs."""
 
 from __future__ import annotations
 
@@ -26,83 +26,85 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 DIRECTIONS = ("a2b", "b2a")
-WATCHED = 8  # rows of the grid that is drawn after every epoch
-SHOWN = 10  # pictures of a row in a figure
+PREVIEWED = 8  # rows of the preview grid of an epoch
+SHOWN = 10  # images per row of a figure
 
 
 @dataclass(frozen=True)
 class ImageTranslation(SizedByData):
-    """What both kinds share: their sizes, one picture in, one picture out."""
+    """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
 
-    def both(
+    def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]
     ) -> Feed:
-        """Return the feed of what `finish` makes of batches of both sides, uint8 (B, H, W, C); moved alike, if at all.
+        """Return a feed of the images of both domains; both get the same augmentation.
 
         Args:
             split: Examples {"a", "b"} of encoded images.
-            info: Of the data.
-            recipe: Whose augmentation moves them while training.
-            training: Whether it does.
-            finish: (a, b) -> batch.
+            info: Info of the dataset.
+            recipe: The recipe, with the augmentation policy.
+            training: Whether to augment.
+            finish: Maps the images (a, b), uint8 (B, H, W, C), to a batch of the feed.
         """
         import tensorflow as tf
 
         shape = self.shape(info)
-        move = pipelines.augment.policy(recipe.augment) if training else None
+        augment = pipelines.augment.policy(recipe.augment) if training else None
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor]:
-            sides = [pipelines.images.decode(example[side], *shape, self.fit) for side in "ab"]
-            return (tf.concat(sides, axis=-1),)
+            images = [pipelines.images.decode(example[domain], *shape, self.fit) for domain in "ab"]
+            return (tf.concat(images, axis=-1),)
 
-        def apart(batch: tuple, keys: tf.Tensor) -> Any:
-            (images,) = move(batch, keys) if move else batch
+        def augment_and_split(batch: tuple, keys: tf.Tensor) -> Any:
+            (images,) = augment(batch, keys) if augment else batch
             return finish(*tf.split(images, 2, axis=-1))
 
-        return pipelines.feed(split, decode=decode, augment=apart)
+        return pipelines.feed(split, decode=decode, augment=augment_and_split)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Give each side an optimizer of the recipe, and the model the distances that validation shows."""
+        """Compile with an optimizer each for generators and discriminators, and with the validation distances."""
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        sides = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
-        model.compile(*sides, distances=self.distances(info), jit_compile=False)
+        optimizers = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        model.compile(*optimizers, distances=self.distances(info), jit_compile=False)
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:
-        """Return metrics of (real, made), one for each pair that the model's `play` returns."""
+        """Return metrics of (real, fake), one for each pair that the model's `compute_losses` returns."""
         return []
 
-    def translator(self, served: keras.Model, info: Info, ends: tuple[str, str]) -> Contract:
-        """Return `serving_default`, from one picture (B, H, W, C) in [0, 255] to another."""
+    def translation_contract(self, served: keras.Model, info: Info, ends: tuple[str, str]) -> Contract:
+        """Return `serving_default`, from one image (B, H, W, C) in [0, 255] to another."""
         from export.contract import Contract, Tensor
         from export.contract.endpoints import tensor_endpoint
 
-        given, made = (Tensor(end, "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0) for end in ends)
-        return Contract((tensor_endpoint(served, [given], [made]),))
+        source, target = (
+            Tensor(end, "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0) for end in ends
+        )
+        return Contract((tensor_endpoint(served, [source], [target]),))
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file; DataError where it is none."""
+        """Return the pixels of an image file; DataError if it is not an image."""
         (tensor,) = endpoint.inputs
         return {tensor.name: pipelines.images.read(argument, *tensor.shape[1:], self.fit)}
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the picture that became of it."""
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the translated image."""
         from zoo.evaluation.images import to_uint8
 
         image = to_uint8(next(iter(outputs.values())))
-        row = {"input": question, "height": image.shape[0], "width": image.shape[1]}
+        row = {"input": argument, "height": image.shape[0], "width": image.shape[1]}
         return Prediction(lines=(f"translated, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
 
 
 @dataclass(frozen=True)
 class PairedImageTranslation(ImageTranslation):
-    """Translation learned from pairs.
+    """Translation that is trained on pairs.
 
     Attributes:
-        direction: "a2b" or "b2a": which side of the data is given, and which is made.
+        direction: "a2b" or "b2a": from which domain of the data to which.
     """
 
     direction: str = "a2b"
@@ -110,21 +112,21 @@ class PairedImageTranslation(ImageTranslation):
     monitor = "val_l1"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a direction that there is not."""
+        """Raise UsageError for an unknown direction."""
         if self.direction not in DIRECTIONS:
-            raise UsageError(f"task.direction={self.direction} is not usable: it must be a2b or b2a")
+            raise UsageError(f"task.direction={self.direction} is not valid: it must be a2b or b2a")
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (given, wanted), each uint8 (H, W, C)."""
-        there = self.direction == "a2b"
-        return self.both(split, info, recipe, training, lambda a, b: (a, b) if there else (b, a))
+        """Return (input, target), each uint8 (H, W, C)."""
+        forward = self.direction == "a2b"
+        return self.pair_feed(split, info, recipe, training, lambda a, b: (a, b) if forward else (b, a))
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
-        """Return what draws rows of given, made and wanted."""
-        given, wanted = (x.numpy() for x in next(iter(validation.take(WATCHED).batches(WATCHED))))
-        return lambda: rows_of(given, model.generator(given, training=False), wanted)
+        """Return a function that draws rows of input, output and target."""
+        inputs, targets = (x.numpy() for x in next(iter(validation.take(PREVIEWED).batches(PREVIEWED))))
+        return lambda: image_columns(inputs, model.generator(inputs, training=False), targets)
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the generator alone."""
@@ -132,7 +134,7 @@ class PairedImageTranslation(ImageTranslation):
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default`: image -> translated, both (B, H, W, C) in [0, 255]."""
-        return self.translator(served, info, ("image", "translated"))
+        return self.translation_contract(served, info, ("image", "translated"))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return mean squared error of pixels in [0, 1], PSNR and SSIM."""
@@ -141,30 +143,30 @@ class PairedImageTranslation(ImageTranslation):
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Compare with what costs nothing, in one table: the input as it is, and the mean of all targets.
+        """Compare with two baselines in one table: the unchanged input, and the mean of all targets.
 
-        The table also has the Frechet distance, which a blurred picture cannot buy; the metrics get `psnr_gain_db` over
-        the better of the two.
+        The table also has the Frechet distance, which blurred images do not lower; the metrics get `psnr_gain_db` over
+        the better baseline.
         """
-        from zoo.evaluation.generative_metrics import collect, distance_of
-        from zoo.training.feature_extractor import judge_of
+        from zoo.evaluation.generative_metrics import collect, feature_distance
+        from zoo.training.feature_extractor import feature_extractor_for
 
-        truth, judge = evaluation.truth, judge_of(self.shape(dataset.info))
+        truth, extractor = evaluation.truth, feature_extractor_for(self.shape(dataset.info))
         mean = _mean(feed("train"))
         rows = {
             "this model": evaluation.outputs["translated"],
             "the input": evaluation.inputs["image"],
             "mean of all targets": np.broadcast_to(mean, truth.shape),
         }
-        real = collect(judge.features, truth)
+        real = collect(extractor.features, truth)
         compared = {
             name: compare_images(truth, images)
-            | {"frechet_distance": distance_of(real, collect(judge.features, np.asarray(images)))}
+            | {"frechet_distance": feature_distance(real, collect(extractor.features, np.asarray(images)))}
             for name, images in rows.items()
         }
-        ours, *others = (row["psnr_db"] for row in compared.values())
-        extra = {"psnr_gain_db": ours - max(others), "frechet_distance": compared["this model"]["frechet_distance"]}
-        extra |= {"judge": judge.name, "compared": compared}
+        psnr, *baselines = (row["psnr_db"] for row in compared.values())
+        extra = {"psnr_gain_db": psnr - max(baselines), "frechet_distance": compared["this model"]["frechet_distance"]}
+        extra |= {"judge": extractor.name, "compared": compared}  # keys of evaluation.json
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -184,9 +186,9 @@ def _mean(training: Feed) -> np.ndarray:
     return (total / training.count).astype(np.float32)
 
 
-def rows_of(*columns: Any) -> np.ndarray:
-    """Return the pictures (N, H, W, C) of each column beside each other in N rows: one uint8 picture."""
+def image_columns(*columns: Any) -> np.ndarray:
+    """Return one uint8 image with N rows, of the images (N, H, W, C) of each column."""
     from zoo.evaluation.images import tile, to_uint8
 
-    ready = [to_uint8(np.asarray(column)) for column in columns]
-    return tile([image for row in zip(*ready, strict=True) for image in row], columns=len(columns))
+    images = [to_uint8(np.asarray(column)) for column in columns]
+    return tile([image for row in zip(*images, strict=True) for image in row], columns=len(columns))

@@ -1,4 +1,4 @@
-"""Photographs into paintings, by a network that learns one style from crops, from near and from afar."""
+"""Style transfer by a feed-forward network that is trained on crops of different scales."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
     from zoo.modeling.perceptual_loss import Objective
-    from zoo.training.neural_style import Painting
+    from zoo.training.neural_style import StyleResult
 
 SHOWN = 4  # held-out crops in a figure
-CROP = 8  # the stream of random numbers, next to those of the augmentations
-LARGER = 3  # the side that a photograph is brought to, in sides of a crop: room for crops from near and from afar
-JUDGED = 2  # sides of a crop that a judged one sees
+CROP = 8  # id of the random stream of the crops
+PHOTO_SCALE = 3  # size of the resized photographs relative to a crop
+MAX_SCALE = 2  # largest region of a crop relative to its size; also the region of evaluation crops
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class StyleTransfer(BaseTask):
     """Style transfer by a feed-forward network.
 
     Attributes:
-        style: Image file whose style is learned; empty is a photograph of a flower that scikit-learn brings.
-        side: Height and width of the crops that it learns from, in pixels.
-        crops: Crops of each photograph in an epoch; 0 takes as many as make about a thousand.
+        style: Image file of the style; empty is a photograph of a flower from scikit-learn.
+        side: Height and width of the training crops, in pixels.
+        crops: Crops per photograph and epoch; 0 is as many as give about 1,000 crops per epoch.
         alpha: Weight of the content loss.
-        beta: Weight of the style loss; at the 1e4 of `zoo.stylize` a network forgets the photograph for the style.
-        variation: Weight of the total variation, which smooths.
-        features: Of which network the losses are: "vgg19", "vgg16", "hed", or "auto" for the first that can be had.
-        compared: Held-out crops that the optimisation of Gatys paints too, for comparison.
-        gatys_steps: Its steps.
+        beta: Weight of the style loss; with the 1e4 of `zoo.stylize` the content is lost.
+        variation: Weight of the total variation loss, which smooths.
+        features: Loss network: "vgg19", "vgg16", "hed", or "auto" for the first that is available.
+        compared: Number of held-out crops that are also stylised by the optimisation of Gatys, for comparison.
+        gatys_steps: Steps of that optimisation.
     """
 
     style: str = ""
@@ -63,9 +63,9 @@ class StyleTransfer(BaseTask):
     accepts = "images"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for crops that the losses cannot be measured on."""
+        """Raise UsageError for crops that are too small for the losses, or of invalid size."""
         if self.side < 32 or self.side % 4:
-            raise UsageError(f"task.side={self.side} is not usable: it must be a multiple of 4 from 32 up")
+            raise UsageError(f"task.side={self.side} is not valid: it must be a multiple of 4 and at least 32")
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return nothing: the network takes images of any size."""
@@ -74,21 +74,21 @@ class StyleTransfer(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (crop, the same crop), uint8 (side, side, 3): random and mirrored while training, else the middle."""
-        larger = LARGER * self.side
-        photographs = split.map(lambda e: pipelines.images.decode(e["image"], larger, larger, 3, "crop"))
+        """Return (crop, the same crop), uint8 (side, side, 3): random crops and flips for training, else the centre."""
+        size = PHOTO_SCALE * self.side
+        photographs = split.map(lambda e: pipelines.images.decode(e["image"], size, size, 3, "crop"))
         if training:
-            each = self.crops or max(1, 1000 // int(split.cardinality()))
-            photographs = photographs.cache().repeat(each) if each > 1 else photographs  # few enough to be kept
+            crops = self.crops or max(1, 1000 // int(split.cardinality()))
+            photographs = photographs.cache().repeat(crops) if crops > 1 else photographs  # few enough for the memory
 
         def crop(images: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            cut = random_crops(images, keys, self.side) if training else middle_crops(images, self.side)
-            return cut, cut
+            cropped = random_crops(images, keys, self.side) if training else center_crops(images, self.side)
+            return cropped, cropped
 
         return pipelines.feed(photographs, augment=crop)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Give the model its optimizer, and the losses in the precision that it computes in."""
+        """Compile with the recipe's optimizer, and with the losses in the precision of the model."""
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
@@ -98,7 +98,7 @@ class StyleTransfer(BaseTask):
         """Return the losses for this style, computed in "float32" or "bfloat16".
 
         Raises:
-            pipelines.DataError: The picture or the features are not to be had.
+            pipelines.DataError: The style image or the features are not available.
         """
         return _objective(self.style, self.side, self.features, (self.alpha, self.beta, self.variation), precision)
 
@@ -127,16 +127,16 @@ class StyleTransfer(BaseTask):
         return Contract((pixels, files))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the losses of stylised crops: total, content, style and variation, means over the crops."""
-        return _judge(self.objective(), outputs["stylised"], truth)
+        """Return the mean losses of stylised crops: total, content, style and variation."""
+        return _mean_losses(self.objective(), outputs["stylised"], truth)
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Compare with `gatys_steps` of Gatys on some held-out crops, and with the crops as they are, in one table.
+        """Compare with `gatys_steps` of Gatys on some held-out crops, and with the unchanged crops, in one table.
 
-        The metrics get `total_to_gatys`: how many times the total loss of the optimisation the network has; and
-        `gatys_steps_to_match`: after how many of its steps it was no better than the network, as Johnson 2016 tells it.
+        The metrics are `total_to_gatys`, the ratio of the total losses of the network and of the optimisation, and
+        `gatys_steps_to_match`, the number of optimisation steps with the same loss as the network (Johnson 2016).
         """
         from zoo.training import neural_style
 
@@ -144,18 +144,20 @@ class StyleTransfer(BaseTask):
         if not n or not self.gatys_steps:
             return evaluation
         objective, crops = self.objective(), evaluation.truth[:n]
-        paintings = [neural_style.paint(neural_style.Objective(objective, c), c, steps=self.gatys_steps) for c in crops]
-        painted = np.stack([painting.image for painting in paintings])
+        results = [
+            neural_style.optimize_image(neural_style.Objective(objective, c), c, steps=self.gatys_steps) for c in crops
+        ]
+        optimized = np.stack([result.image for result in results])
         compared = {
-            "this network": _judge(objective, evaluation.outputs["stylised"][:n], crops),
-            f"Gatys, {self.gatys_steps} steps": _judge(objective, painted, crops),
-            "the photographs": _judge(objective, crops, crops),
+            "this network": _mean_losses(objective, evaluation.outputs["stylised"][:n], crops),
+            f"Gatys, {self.gatys_steps} steps": _mean_losses(objective, optimized, crops),
+            "the photographs": _mean_losses(objective, crops, crops),
         }
-        ours, theirs, _ = (row["total"] for row in compared.values())
-        behind = np.mean([_best_so_far(painting, self.gatys_steps) for painting in paintings], axis=0) > ours
-        figures = {"total_to_gatys": ours / theirs, "gatys_steps_to_match": int(behind.sum()) + 1}
-        metrics = {**evaluation.metrics, **figures, "compared": compared}
-        return dataclasses.replace(evaluation, metrics=metrics, arrays={"gatys": painted})
+        network_loss, gatys_loss, _ = (row["total"] for row in compared.values())
+        higher = np.mean([_running_minimum(result, self.gatys_steps) for result in results], axis=0) > network_loss
+        extra = {"total_to_gatys": network_loss / gatys_loss, "gatys_steps_to_match": int(higher.sum()) + 1}
+        metrics = {**evaluation.metrics, **extra, "compared": compared}
+        return dataclasses.replace(evaluation, metrics=metrics, arrays={"gatys": optimized})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out photographs, what became of them, and what Gatys makes of them."""
@@ -169,62 +171,62 @@ class StyleTransfer(BaseTask):
         yield "style", plots.image_grid(_style(self.style, 256)[None], None, "The style")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file at its own size; DataError where it is none."""
-        from zoo.evaluation import images as pictures
+        """Return the pixels of an image file at its own size; DataError if it is not an image."""
+        from zoo.evaluation import images
 
-        return {"image": pictures.read(argument).astype(np.float32)}
+        return {"image": images.read(argument).astype(np.float32)}
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the painting."""
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the stylised image."""
         from zoo.evaluation.images import to_uint8
 
         image = to_uint8(outputs["stylised"])
-        row = {"input": question, "height": image.shape[0], "width": image.shape[1]}
+        row = {"input": argument, "height": image.shape[0], "width": image.shape[1]}
         return Prediction(lines=(f"stylised, {image.shape[1]}x{image.shape[0]}",), rows=(row,), image=image)
 
 
 def _style(path: str, side: int) -> np.ndarray:
     from sklearn.datasets import load_sample_image
 
-    from zoo.evaluation import images as pictures
+    from zoo.evaluation import images
 
     if path:
-        return pictures.read(path, side)
+        return images.read(path, side)
     flower = load_sample_image("flower.jpg")
     return pipelines.images.resize(flower, side * flower.shape[0] // flower.shape[1], side).numpy()
 
 
-@functools.lru_cache(maxsize=2)  # the judge asks again and again, and the features are 60 MB
+@functools.lru_cache(maxsize=2)  # the features are 60 MB and are used repeatedly
 def _objective(style: str, side: int, features: str, weights: tuple[float, float, float], precision: str) -> Objective:
-    from zoo.core.environment import computing_in
+    from zoo.core.environment import dtype_policy
     from zoo.modeling import perceptual_loss
     from zoo.weights.vgg import load_vgg
 
-    painted = _style(style, 2 * side)  # a crop sees as much of the style as of a photograph
-    with computing_in(precision):
+    image = _style(style, 2 * side)  # the same scale as the crops of the photographs
+    with dtype_policy(precision):
         vgg, _ = load_vgg(features)
-    return perceptual_loss.Objective(vgg, painted, perceptual_loss.Weights(*weights))
+    return perceptual_loss.Objective(vgg, image, perceptual_loss.Weights(*weights))
 
 
-def _best_so_far(painting: Painting, steps: int) -> np.ndarray:
-    """Return the least total loss up to each of `steps` steps, those after an early end included: float (steps,)."""
-    totals = np.minimum.accumulate([losses["total"] for losses in painting.losses])
+def _running_minimum(result: StyleResult, steps: int) -> np.ndarray:
+    """Return the lowest total loss up to each of `steps` steps, extended after an early end: float (steps,)."""
+    totals = np.minimum.accumulate([losses["total"] for losses in result.losses])
     return np.pad(totals, (0, steps - len(totals)), mode="edge")
 
 
-def _judge(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, float]:
+def _mean_losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, float]:
     import tensorflow as tf
 
-    found: dict[str, list[np.ndarray]] = {}
+    losses: dict[str, list[np.ndarray]] = {}
     for i in range(len(images)):
-        wanted = objective.content(tf.constant(content[i : i + 1], tf.float32))
-        for name, value in objective.losses(tf.constant(images[i : i + 1], tf.float32), wanted).items():
-            found.setdefault(name, []).append(value.numpy())
-    return {name: float(np.mean(values)) for name, values in found.items()}
+        features = objective.content(tf.constant(content[i : i + 1], tf.float32))
+        for name, value in objective.losses(tf.constant(images[i : i + 1], tf.float32), features).items():
+            losses.setdefault(name, []).append(value.numpy())
+    return {name: float(np.mean(values)) for name, values in losses.items()}
 
 
 def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
-    """Return JPEG files (B,) of the stylised images in files (B,), each at its own size."""
+    """Return the stylised images of image files (B,) as JPEG files (B,), each at its own size."""
     import tensorflow as tf
 
     def one(file: tf.Tensor) -> tf.Tensor:
@@ -236,26 +238,27 @@ def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
 
 
 def random_crops(images: tf.Tensor, keys: tf.Tensor, side: int) -> tf.Tensor:
-    """Return crops (B, side, side, 3) uint8 of what is 1 to `JUDGED` sides large, from anywhere, mirrored or not."""
+    """Return random, randomly flipped crops (B, side, side, 3) uint8 of regions of 1 to `MAX_SCALE` times `side`."""
     draw = stateless_random.uniform(keys, CROP, 3)
-    sides = side * (1 + draw[:, :1] * (JUDGED - 1))
+    sides = side * (1 + draw[:, :1] * (MAX_SCALE - 1))
     return augment.flip_horizontal(
-        _cut(images, draw[:, 1:] * (tf.cast(images.shape[1], tf.float32) - sides), sides, side), keys
+        _crop_and_resize(images, draw[:, 1:] * (tf.cast(images.shape[1], tf.float32) - sides), sides, side), keys
     )
 
 
-def middle_crops(images: tf.Tensor, side: int) -> tf.Tensor:
-    """Return the middle of images (B, H, H, 3), `JUDGED` sides of it, as (B, side, side, 3) uint8."""
-    rows, seen = tf.shape(images)[0], JUDGED * side
-    return _cut(images, tf.fill([rows, 2], (images.shape[1] - seen) / 2), tf.fill([rows, 1], float(seen)), side)
+def center_crops(images: tf.Tensor, side: int) -> tf.Tensor:
+    """Return the centre of images (B, H, H, 3), a region of `MAX_SCALE` times `side`, as (B, side, side, 3) uint8."""
+    rows, region = tf.shape(images)[0], MAX_SCALE * side
+    corners = tf.fill([rows, 2], (images.shape[1] - region) / 2)
+    return _crop_and_resize(images, corners, tf.fill([rows, 1], float(region)), side)
 
 
-def _cut(images: tf.Tensor, corners: tf.Tensor, sides: tf.Tensor, side: int) -> tf.Tensor:
-    """Return squares of images (B, H, H, 3) at `side`, uint8; corners (B, 2) and their sides (B, 1) are in pixels.
+def _crop_and_resize(images: tf.Tensor, corners: tf.Tensor, sides: tf.Tensor, side: int) -> tf.Tensor:
+    """Return squares of images (B, H, H, 3) resized to `side`, uint8; corners (B, 2) and sides (B, 1) are in pixels.
 
-    They are cut at twice the side and averaged, for a smaller picture of fewer pixels would have edges of its own.
+    They are resized to twice the size and averaged, which avoids aliasing.
     """
     boxes = tf.concat([corners, corners + sides - 1], axis=1) / (images.shape[1] - 1)
     twice = tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), [2 * side, 2 * side])
-    cut = tf.cast(tf.round(tf.nn.avg_pool2d(twice, 2, 2, "VALID")), tf.uint8)
-    return tf.ensure_shape(cut, [None, side, side, 3])
+    crops = tf.cast(tf.round(tf.nn.avg_pool2d(twice, 2, 2, "VALID")), tf.uint8)
+    return tf.ensure_shape(crops, [None, side, side, 3])

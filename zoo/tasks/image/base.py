@@ -1,4 +1,4 @@
-"""What tasks on images share: their size, and the one way from a file to pixels."""
+"""Base classes of tasks on images: image size and decoding."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class ImageTask(BaseTask):
     """Images of one size.
 
     Attributes:
-        height: Of the images fed, in pixels.
-        width: Of the images fed, in pixels.
+        height: Height of the model's images, in pixels.
+        width: Width of the model's images, in pixels.
         channels: 1 for grey, 3 for RGB.
-        fit: How a picture of another aspect is brought to that size: "stretch", "crop" or "pad".
+        fit: How images of another aspect ratio are resized: "stretch", "crop" or "pad".
     """
 
     height: int = 28
@@ -35,22 +35,22 @@ class ImageTask(BaseTask):
     accepts = "images"
 
     def preprocess(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Return pixels uint8 (height, width, channels) of one encoded image: what the feed and the export both use."""
+        """Return the pixels uint8 (height, width, channels) of an encoded image, in the feed and in exported models."""
         return pipelines.images.decode(encoded, self.height, self.width, self.channels, self.fit)
 
     def read(self, path: str) -> np.ndarray:
-        """Return the same pixels of a file of any size and mode; DataError if it is no image."""
+        """Return the same pixels of an image file of any size and mode; DataError if it is not an image."""
         return pipelines.images.read(path, self.height, self.width, self.channels, self.fit)
 
 
 @dataclass(frozen=True)
 class SizedByData(ImageTask):
-    """Images of the size that the data says.
+    """Images whose size is determined by the data.
 
     Attributes:
-        height: Of the images, in pixels; 0 is what the data says, else 28.
-        width: Likewise.
-        channels: 1 for grey, 3 for RGB; 0 is what the data says, else 1.
+        height: Height of the images in pixels; 0 is the height of the data, else 28.
+        width: Width of the images in pixels; 0 is the width of the data, else 28.
+        channels: 1 for grey, 3 for RGB; 0 is the number of channels of the data, else 1.
     """
 
     height: int = 0
@@ -59,8 +59,9 @@ class SizedByData(ImageTask):
 
     def shape(self, info: Info) -> tuple[int, int, int]:
         """Return (H, W, C) of the images."""
-        told = info.statistics.get("image_shape", (28, 28, 1))
-        return tuple(asked or said for asked, said in zip((self.height, self.width, self.channels), told, strict=True))
+        defaults = info.statistics.get("image_shape", (28, 28, 1))
+        settings = (self.height, self.width, self.channels)
+        return tuple(setting or default for setting, default in zip(settings, defaults, strict=True))
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the shape of the images."""

@@ -1,4 +1,4 @@
-"""One label out of several for each image; photographs too: RGB, any size and aspect, classes of unequal size."""
+"""Single-label classification of images and photographs."""
 
 from __future__ import annotations
 
@@ -77,16 +77,16 @@ class Classification(ImageTask, ClassifierTask):
             yield "confident_mistakes", plots.image_grid(images, captions, "Most confident mistakes: true → predicted")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file of any size and mode; DataError where it is none."""
+        """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
         return {"image": self.read(argument)}
 
 
 @dataclass(frozen=True)
 class PhotoClassification(Classification):
-    """Classification of photographs; the contract also has `features`, the embedding before the classifier.
+    """Classification of RGB photographs of any size; the contract also has `features`, the embedding below the head.
 
     Attributes:
-        balance: How much rare classes weigh in the loss: 0 as often as they are, 1 as much as frequent ones.
+        balance: Exponent of the class weights: 0 for no class weights, 1 for equal total weights of all classes.
     """
 
     height: int = 224
@@ -102,7 +102,7 @@ class PhotoClassification(Classification):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (pixels uint8 (H, W, C), label int64), and while training the weight of the label, float32."""
+        """Return (pixels uint8 (H, W, C), label int64), and for training the class weight, float32."""
         weights = self.class_weights(info) if training else None
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
@@ -115,11 +115,11 @@ class PhotoClassification(Classification):
         return pipelines.feed(split, decode=decode, augment=augment)
 
     def class_weights(self, info: Info) -> np.ndarray | None:
-        """Return float32 (classes,), of mean 1 over the training examples; None where every class weighs the same."""
-        counted = info.statistics.get("class_counts")
-        if counted is None or not self.balance:
+        """Return float32 (classes,), of mean 1 over the training examples; None if all classes have the same weight."""
+        class_counts = info.statistics.get("class_counts")
+        if class_counts is None or not self.balance:
             return None
-        counts = np.array([counted[name] for name in info.class_names], np.float64)
+        counts = np.array([class_counts[name] for name in info.class_names], np.float64)
         weights = np.where(counts > 0, np.maximum(counts, 1) ** -self.balance, 0)
         weights *= counts.sum() / (weights * counts).sum()
         return None if np.allclose(weights[counts > 0], 1, atol=0.05) else weights.astype(np.float32)

@@ -1,6 +1,6 @@
-"""Pictures of patients: the same models, judged as a doctor would. scikit-learn computes, we show.
+"""Medical image classification: transfer learning with medical metrics by scikit-learn.
 
-Type I error: a healthy one is alarmed (1 - specificity). Type II error: an ill one is missed (1 - sensitivity).
+Type I error: false positive (1 - specificity). Type II error: false negative (1 - sensitivity).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Info
 
-ILL = ("melanoma", "malignant", "cancer", "positive", "tumor", "tumour", "disease", "abnormal", "pneumonia")
+POSITIVE_NAMES = ("melanoma", "malignant", "cancer", "positive", "tumor", "tumour", "disease", "abnormal", "pneumonia")
 THRESHOLDS = (0.2, 0.5, 0.8)
 
 
@@ -30,9 +30,9 @@ class MedicalClassification(TransferLearning):
     """Classification with a stated positive class.
 
     Attributes:
-        positive: Name of the class that must not be missed; "" takes the first whose name says so (melanoma, malignant,
-            ...), else the last.
-        sensitivity: For which the table also gives the threshold, in (0, 1].
+        positive: Name of the positive class; "" is the first class with a name such as melanoma or malignant, else the
+            last class.
+        sensitivity: Sensitivity in (0, 1] for which the table has an additional threshold.
     """
 
     balance: float = 1.0
@@ -42,40 +42,42 @@ class MedicalClassification(TransferLearning):
     title = "medical image classification"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a sensitivity that none can have."""
+        """Raise UsageError for an invalid sensitivity."""
         super().__post_init__()
         if not 0 < self.sensitivity <= 1:
-            raise UsageError(f"task.sensitivity={self.sensitivity} is not usable: it must be in (0, 1]")
+            raise UsageError(f"task.sensitivity={self.sensitivity} is not valid: it must be in (0, 1]")
 
     def positive_class(self, info: Info) -> int:
-        """Return the label of the positive class; UsageError where the stated one does not exist."""
+        """Return the label of the positive class; UsageError if `positive` is not a class."""
         names = list(info.class_names)
         if self.positive:
             if self.positive not in names:
                 raise unknown("task.positive", self.positive, names)
             return names.index(self.positive)
-        told = [i for i, name in enumerate(names) if any(word in name.lower() for word in ILL)]
-        return told[0] if told else len(names) - 1
+        matches = [i for i, name in enumerate(names) if any(word in name.lower() for word in POSITIVE_NAMES)]
+        return matches[0] if matches else len(names) - 1
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return what classification gives, and for the positive class against the rest what a doctor asks.
+        """Return the metrics of classification, and medical metrics of the positive class against the rest.
 
-        "sensitivity" and "specificity" are of the threshold 0.5; "auc" and "average_precision" need none. They are
-        left out where the split holds no positive, or nothing else.
+        "sensitivity" and "specificity" are those of the threshold 0.5; "auc" and "average_precision" have no threshold.
+        They are omitted if the split has no positives or no negatives.
         """
-        from sklearn import metrics as judge
+        from sklearn import metrics
 
         plain = super().metrics(outputs, truth, info)
         probabilities = softmax(outputs["logits"].astype(np.float64))
         positive = self.positive_class(info)
-        ill, chance = truth == positive, probabilities[:, positive]
+        is_positive, probability = truth == positive, probabilities[:, positive]
         scores: dict[str, Any] = {}
-        rows = [threshold_row(ill, chance, threshold) for threshold in THRESHOLDS]
-        if ill.any() and not ill.all():
-            scores["auc"] = float(judge.roc_auc_score(ill, chance))
-            scores["average_precision"] = float(judge.average_precision_score(ill, chance))
+        rows = [threshold_row(is_positive, probability, threshold) for threshold in THRESHOLDS]
+        if is_positive.any() and not is_positive.all():
+            scores["auc"] = float(metrics.roc_auc_score(is_positive, probability))
+            scores["average_precision"] = float(metrics.average_precision_score(is_positive, probability))
             scores |= {k: rows[1][k] for k in ("sensitivity", "specificity")}
-            rows.append(threshold_row(ill, chance, threshold_for(ill, chance, self.sensitivity)))
+            rows.append(
+                threshold_row(is_positive, probability, threshold_for(is_positive, probability, self.sensitivity))
+            )
         for label, (_, row) in enumerate(plain["per_class"].items()):
             row |= _one_against_rest(truth == label, probabilities[:, label], probabilities.argmax(-1) == label)
         name = info.class_names[positive]
@@ -85,7 +87,7 @@ class MedicalClassification(TransferLearning):
             **plain,
             "positive_class": name,
             "thresholds": rows,
-            "errors": [in_words(name, row) for row in rows],
+            "errors": [error_summary(name, row) for row in rows],
         }
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -99,52 +101,54 @@ class MedicalClassification(TransferLearning):
         yield "precision_recall", plots.precision_recall(evaluation.truth, probabilities, names, positive)
 
 
-def threshold_for(ill: np.ndarray, chance: np.ndarray, sensitivity: float) -> float:
-    """Return the largest threshold at which at least `sensitivity` of the ill are found."""
-    from sklearn import metrics as judge
+def threshold_for(is_positive: np.ndarray, probability: np.ndarray, sensitivity: float) -> float:
+    """Return the largest threshold with at least this sensitivity."""
+    from sklearn import metrics
 
-    _, found, thresholds = judge.roc_curve(ill, chance, drop_intermediate=False)
-    return float(min(1.0, thresholds[np.argmax(found >= sensitivity - 1e-12)]))
+    _, true_positive_rate, thresholds = metrics.roc_curve(is_positive, probability, drop_intermediate=False)
+    return float(min(1.0, thresholds[np.argmax(true_positive_rate >= sensitivity - 1e-12)]))
 
 
-def threshold_row(ill: np.ndarray, chance: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Return what happens when everyone with at least this probability is called ill.
+def threshold_row(is_positive: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Return the confusion counts of a threshold, with sensitivity and specificity.
 
     Args:
-        ill: Boolean (N,), the truth.
-        chance: (N,), probability of the positive class.
+        is_positive: Truth, boolean (N,).
+        probability: Probability of the positive class (N,).
         threshold: In [0, 1].
     """
-    from sklearn import metrics as judge
+    from sklearn import metrics
 
-    (cleared, raised), (missed, found) = judge.confusion_matrix(ill, chance >= threshold, labels=[False, True]).tolist()
+    matrix = metrics.confusion_matrix(is_positive, probability >= threshold, labels=[False, True]).tolist()
+    (true_negatives, false_positives), (false_negatives, true_positives) = matrix
+    positives, negatives = true_positives + false_negatives, true_negatives + false_positives
     return {
         "threshold": threshold,
-        "found": found,
-        "missed": missed,
-        "falsely_raised": raised,
-        "rightly_cleared": cleared,
-        "sensitivity": found / (found + missed) if found + missed else 0.0,
-        "specificity": cleared / (cleared + raised) if cleared + raised else 0.0,
+        "found": true_positives,  # keys of evaluation.json
+        "missed": false_negatives,
+        "falsely_raised": false_positives,
+        "rightly_cleared": true_negatives,
+        "sensitivity": true_positives / positives if positives else 0.0,
+        "specificity": true_negatives / negatives if negatives else 0.0,
     }
 
 
-def in_words(name: str, row: Mapping[str, Any]) -> str:
+def error_summary(name: str, row: Mapping[str, Any]) -> str:
     """Return both kinds of error of one threshold as a sentence."""
-    ill, healthy = row["found"] + row["missed"], row["falsely_raised"] + row["rightly_cleared"]
+    positives, negatives = row["found"] + row["missed"], row["falsely_raised"] + row["rightly_cleared"]
     return (
-        f"at {row['threshold']:.3g}: {row['missed']} of {ill} {name} would be missed (type II error "
-        f"{1 - row['sensitivity']:.1%}), {row['falsely_raised']} of {healthy} others falsely raised (type I error "
+        f"threshold {row['threshold']:.3g}: {row['missed']} of {positives} {name} missed (type II error "
+        f"{1 - row['sensitivity']:.1%}), {row['falsely_raised']} of {negatives} others falsely positive (type I error "
         f"{1 - row['specificity']:.1%})"
     )
 
 
-def _one_against_rest(truth: np.ndarray, chance: np.ndarray, chosen: np.ndarray) -> dict[str, float]:
-    from sklearn import metrics as judge
+def _one_against_rest(truth: np.ndarray, probability: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    from sklearn import metrics
 
-    told = {
-        "sensitivity": float(judge.recall_score(truth, chosen, zero_division=0)),
-        "specificity": float(judge.recall_score(~truth, ~chosen, zero_division=0)),
+    scores = {
+        "sensitivity": float(metrics.recall_score(truth, predicted, zero_division=0)),
+        "specificity": float(metrics.recall_score(~truth, ~predicted, zero_division=0)),
     }
     both = truth.any() and not truth.all()
-    return told | {"auc": float(judge.roc_auc_score(truth, chance)) if both else None}
+    return scores | {"auc": float(metrics.roc_auc_score(truth, probability)) if both else None}

@@ -1,7 +1,4 @@
-"""Classification of photographs by a network that was trained on others: the course's four cases as a policy.
-
-Landmarks are answered with the most likely few, and the tags that a picture gets.
-"""
+"""Transfer learning for photographs: four cases by size and similarity of the data."""
 
 from __future__ import annotations
 
@@ -23,28 +20,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """What is done with the pretrained network.
+    """How a pretrained network is used.
 
     Attributes:
-        words: The reasoning, for people.
-        level: Whose features the head stands on: "last", or "middle" for an earlier block.
+        description: When the case applies, and what is trained.
+        level: Features below the head: "last", or "middle" for those of an earlier block.
         tune: Whether all layers are trained after the head.
-        statistics: Whether batch normalisation then follows the new pictures, or keeps what it learned.
+        statistics: Whether the moving statistics of batch normalisation are then updated.
     """
 
-    words: str
+    description: str
     level: str = "last"
     tune: bool = False
     statistics: bool = False
 
 
 CASES = {
-    "head": Case("few pictures, like the original's: a new head on frozen features"),
-    "earlier": Case("few pictures, unlike the original's: a new head on the features of an earlier block", "middle"),
-    "finetune": Case("many pictures, like the original's: a new head, then all layers at a low rate", tune=True),
+    "head": Case("few images, similar to the original data: a new head on frozen features"),
+    "earlier": Case("few images, different from the original data: a new head on an earlier block", "middle"),
+    "finetune": Case(
+        "many images, similar to the original data: a new head, then all layers at a low learning rate", tune=True
+    ),
     "full": Case(
-        "many pictures, unlike the original's: a new head, then all layers and their batch statistics, from the "
-        "pretrained start",
+        "many images, different from the original data: a new head, then all layers and their batch statistics, from "
+        "pretrained weights",
         tune=True,
         statistics=True,
     ),
@@ -54,17 +53,17 @@ SIMILARITIES = ("similar", "different")
 
 @dataclass(frozen=True)
 class TransferLearning(PhotoClassification):
-    """Photographs, from a pretrained backbone in one or two phases.
+    """Classification of photographs, trained from a pretrained backbone in one or two phases.
 
     Attributes:
-        similarity: Of your pictures to ImageNet's, as you judge it: "similar" or "different".
+        similarity: Similarity of the data to ImageNet: "similar" or "different".
         policy: "auto" (by size and similarity), or one of `CASES`.
-        large: Training pictures from which a data set counts as large.
-        views: Of each training picture for the frozen features: itself, and augmented ones.
-        tune_epochs: Of the second phase, if there is one.
-        tune_rate: Its learning rate.
-        pretrained: False begins from fresh weights.
-        baseline: Whether a logistic regression on the same frozen features is judged beside.
+        large: Number of training images from which a dataset counts as large.
+        views: Views of each training image for the frozen features: the image itself and augmented ones.
+        tune_epochs: Epochs of the second phase, if there is one.
+        tune_rate: Learning rate of the second phase.
+        pretrained: False starts from random weights.
+        baseline: Whether to evaluate a logistic regression on the same frozen features as a baseline.
     """
 
     similarity: str = "similar"
@@ -77,14 +76,14 @@ class TransferLearning(PhotoClassification):
     baseline: bool = True
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a policy or a similarity that is none."""
+        """Raise UsageError for an unknown policy or similarity."""
         if self.policy not in ("auto", *CASES):
             raise unknown("task.policy", self.policy, ("auto", *CASES))
         if self.similarity not in SIMILARITIES:
             raise unknown("task.similarity", self.similarity, SIMILARITIES)
 
     def case(self, info: Info) -> str:
-        """Return the name of the case that the policy gives for a data set."""
+        """Return the name of the case for a dataset."""
         if self.policy != "auto":
             return self.policy
         large, similar = info.counts["train"] >= self.large, self.similarity == "similar"
@@ -96,11 +95,11 @@ class TransferLearning(PhotoClassification):
         }[large, similar]
 
     def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the number of classes, the shape of the images, and the level that the case wants."""
+        """Return the number of classes, the shape of the images, and the level of the case."""
         return {**super().model_args(info), "level": CASES[self.case(info)].level}
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases of a training, in order; small sets get smaller batches, so that an epoch has 20 steps."""
+        """Return the phases in order; small datasets get smaller batches, so that an epoch has at least 20 steps."""
         case = CASES[self.case(info)]
         size = max(8, min(recipe.batch_size, info.counts["train"] // 20))
         head = Phase("head", dataclasses.replace(recipe, batch_size=size), frozen=True)
@@ -112,30 +111,32 @@ class TransferLearning(PhotoClassification):
         return head, Phase("tune", tuned, frozen=False, statistics=case.statistics)
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
-        """Return one sentence: which case it is, and how to have another."""
+        """Return one sentence: which case applies, and how to change it."""
         case = self.case(info)
         return (
-            f"Backbone {arguments['backbone']}, policy {case}: {CASES[case].words} "
-            f"({info.counts['train']:,} training pictures, {self.similarity}; change it with --set task.similarity= or "
+            f"Backbone {arguments['backbone']}, policy {case}: {CASES[case].description} "
+            f"({info.counts['train']:,} training images, {self.similarity}; change it with --set task.similarity= or "
             "task.policy=)."
         )
 
 
 @dataclass(frozen=True)
 class LandmarkClassification(TransferLearning):
-    """Classification that answers with tags.
+    """Classification with tags.
 
     Attributes:
-        tag: Probability from which a class becomes a tag of the picture.
+        tag: Probability from which a class is a tag of the image.
     """
 
     tag: float = 0.2
 
     title = "landmark classification and tagging"
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the `top_k` classes, those that are tags marked."""
-        shown = super().show(question, outputs, info, top_k)
-        rows = tuple({**row, "tag": row["probability"] >= self.tag} for row in shown.rows)
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the `top_k` classes, and which of them are tags."""
+        prediction = super().show(argument, outputs, info, top_k)
+        rows = tuple({**row, "tag": row["probability"] >= self.tag} for row in prediction.rows)
         tags = [str(row["label"]) for row in rows if row["tag"]]
-        return dataclasses.replace(shown, rows=rows, lines=(*shown.lines, f"tags: {', '.join(tags) or 'none'}"))
+        return dataclasses.replace(
+            prediction, rows=rows, lines=(*prediction.lines, f"tags: {', '.join(tags) or 'none'}")
+        )

@@ -1,1 +1,1 @@
-"""Tasks whose inputs are the columns of a table."""
+"""Tasks on tables: the inputs are columns."""

@@ -1,4 +1,4 @@
-"""What tasks on tables share: named columns in, one number out, encoded for runtimes that know no strings."""
+"""Base class of tasks on tables: named columns -> one number, with encoded inputs for runtimes without strings."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 class TabularTask(BaseTask):
-    """Rows of named columns; the model takes them as a dict, and has a `core` that takes the encoded ones."""
+    """Rows of named columns; the model takes them as a dict, and its layer `core` takes the encoded ones."""
 
     accepts = "texts"
     output: str  # name of the model's output
-    output_meaning: str  # of that output, as in `export.contract.MEANINGS`
+    output_meaning: str  # its meaning, one of `export.contract.MEANINGS`
 
     def target(self, info: Info) -> str:
-        """Return the column that is predicted."""
+        """Return the name of the target column."""
         return info.statistics["target"]["name"]
 
     def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the columns, as the training rows describe them."""
+        """Return the descriptions of the columns, which are computed from the training rows."""
         return {"columns": list(info.statistics["columns"])}
 
     def examples(
@@ -48,17 +48,17 @@ class TabularTask(BaseTask):
         return pipelines.feed(split, decode=lambda row: ({name: row[name] for name in names}, row[target]))
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (columns) and, where some are strings, `encoded`: ids, the form TFLite takes."""
+        """Return `serving_default` (columns) and, if some are strings, `encoded` (ids), which TFLite supports."""
         from export.contract import FORMATS, Contract, Endpoint, Tensor
         from export.contract.endpoints import tensor_endpoint
 
         columns = info.statistics["columns"]
         strings = any(column["kind"] == "category" for column in columns)
-        answer = [Tensor(self.output, "float32", (None,), self.output_meaning)]
+        output = [Tensor(self.output, "float32", (None,), self.output_meaning)]
         whole = tensor_endpoint(
             served,
             [_tensor(column, encoded=False) for column in columns],
-            answer,
+            output,
             formats=("keras", "hdf5", "weights", "saved_model") if strings else FORMATS,
             structure="dict",
         )
@@ -68,40 +68,40 @@ class TabularTask(BaseTask):
         encoded = Endpoint(
             "encoded",
             tuple(_tensor(column, encoded=True) for column in columns),
-            tuple(answer),
+            tuple(output),
             call=lambda row: {self.output: core({k.removesuffix("_id"): v for k, v in row.items()}, training=False)},
             formats=("saved_model", "tflite", "onnx"),
         )
         return Contract((whole, encoded))
 
     def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that does to a row what the lookups of the SavedModel do; none where no column is a string."""
+        """Return Python that encodes a row as the lookups of the SavedModel do; none if no column is a string."""
         categories = any(c["kind"] == "category" for c in info.statistics["columns"])
         return {"Ids of a row": template(__file__, "encoder.py")} if categories else {}
 
     def parse(self, argument: str, endpoint: Any, info: Info) -> Mapping[str, np.ndarray]:
-        """Return one row of `{"hour": "08", "temperature": 21}`; a number that is left out is the training mean."""
+        """Return a row such as `{"hour": "08", "temperature": 21}`; a missing number is the training mean."""
         try:
-            given = json.loads(argument)
+            row = json.loads(argument)
         except ValueError:
-            given = None
-        if not isinstance(given, dict):
+            row = None
+        if not isinstance(row, dict):
             names = ", ".join(c["name"] for c in info.statistics["columns"])
-            raise UsageError(f'{argument!r} is not a row: give JSON such as {{"column": value}}; columns: {names}')
-        return tabular.row(info.statistics["columns"], given)
+            raise UsageError(f'{argument!r} is not a row: use JSON such as {{"column": value}}; columns: {names}')
+        return tabular.row(info.statistics["columns"], row)
 
 
 def arrays(table: tabular.Table, info: Info, target: str) -> tuple[np.ndarray, np.ndarray, list[bool]]:
-    """Return what scikit-learn takes: (rows, columns) with categories as ids, the target, and which are categories."""
+    """Return the inputs of scikit-learn: (rows, columns) with categories as ids, the target, and the category mask."""
     columns = info.statistics["columns"]
-    found = []
+    features = []
     for column in columns:
         values = table[column["name"]]
         if column["kind"] == "category":
             ids = {word: i for i, word in enumerate(column["vocabulary"])}
             values = np.array([ids.get(value, np.nan) for value in values])
-        found.append(values.astype(np.float64))
-    return np.stack(found, 1), table[target].astype(np.float64), [c["kind"] == "category" for c in columns]
+        features.append(values.astype(np.float64))
+    return np.stack(features, 1), table[target].astype(np.float64), [c["kind"] == "category" for c in columns]
 
 
 def _tensor(column: Mapping[str, Any], encoded: bool) -> Tensor:
@@ -109,7 +109,7 @@ def _tensor(column: Mapping[str, Any], encoded: bool) -> Tensor:
 
     if column["kind"] == "number":
         return Tensor(column["name"], "float32", (None,), "tensor", low=column["low"], high=column["high"])
-    words = tuple(column["vocabulary"])
-    if encoded:  # id 0 is a word that training has not seen
-        return Tensor(f"{column['name']}_id", "int64", (None,), "token", low=0, high=len(words))
-    return Tensor(column["name"], "string", (None,), "category", vocabulary=words)
+    vocabulary = tuple(column["vocabulary"])
+    if encoded:  # id 0 is an unknown category
+        return Tensor(f"{column['name']}_id", "int64", (None,), "token", low=0, high=len(vocabulary))
+    return Tensor(column["name"], "string", (None,), "category", vocabulary=vocabulary)

@@ -1,4 +1,4 @@
-"""Yes or no from a row of a table."""
+"""Binary classification of the rows of a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BinaryClassification(TabularTask):
     output_meaning = "tensor"
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with binary cross-entropy, smoothed by the recipe, accuracy and AUC."""
+        """Compile with binary cross-entropy, with the recipe's label smoothing, accuracy and AUC."""
         import keras
 
         from zoo.training.optimizers import make_optimizer, regularize
@@ -46,31 +46,31 @@ class BinaryClassification(TabularTask):
         )
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return what `_judge` does, the confusion matrix, and precision and recall of the second class."""
-        from sklearn import metrics as judge
+        """Return accuracy, AUC, log loss, precision and recall of the second class, and the confusion matrix."""
+        from sklearn import metrics
 
         probability = outputs[self.output].astype(np.float64)
-        found = (judge.precision_score, judge.recall_score)
-        chosen = probability > 0.5
+        predicted = probability > 0.5
         return {
-            **_judge(probability, truth),
-            **{f.__name__.removesuffix("_score"): float(f(truth, chosen, zero_division=0.0)) for f in found},
-            "confusion_matrix": judge.confusion_matrix(truth, chosen, labels=[0, 1]).tolist(),
+            **_scores(probability, truth),
+            "precision": float(metrics.precision_score(truth, predicted, zero_division=0.0)),
+            "recall": float(metrics.recall_score(truth, predicted, zero_division=0.0)),
+            "confusion_matrix": metrics.confusion_matrix(truth, predicted, labels=[0, 1]).tolist(),
         }
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Compare with logistic regression and with the share of each class, in one table."""
+        """Compare with logistic regression and with the class frequencies, in one table."""
         from sklearn.linear_model import LogisticRegression
 
         info = dataset.info
-        (x, y), (wanted, truth) = (_features(dataset[split], info) for split in ("train", evaluation.split))
+        (x, y), (test_x, truth) = (_features(dataset[split], info) for split in ("train", evaluation.split))
         fitted = LogisticRegression(max_iter=1000).fit(x, y)
         compared = {
-            "this model": _judge(evaluation.outputs[self.output].astype(np.float64), evaluation.truth),
-            "logistic regression (scikit-learn)": _judge(fitted.predict_proba(wanted)[:, 1], truth),
-            "share of the class in training": _judge(np.full(len(truth), y.mean()), truth),
+            "this model": _scores(evaluation.outputs[self.output].astype(np.float64), evaluation.truth),
+            "logistic regression (scikit-learn)": _scores(fitted.predict_proba(test_x)[:, 1], truth),
+            "share of the class in training": _scores(np.full(len(truth), y.mean()), truth),
         }
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
@@ -84,18 +84,18 @@ class BinaryClassification(TabularTask):
         yield "roc", plots.roc(truth, probabilities, names, positive=1)
         yield "precision_recall", plots.precision_recall(truth, probabilities, names, positive=1)
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the likelier class and the probability of the second."""
-        chance = float(outputs[self.output])
-        label = info.class_names[int(chance > 0.5)]
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the more probable class and the probability of the second."""
+        probability = float(outputs[self.output])
+        label = info.class_names[int(probability > 0.5)]
         return Prediction(
-            lines=(f"{label}; {info.class_names[1]}: {chance:.1%}",),
-            rows=({"input": question, "label": label, self.output: round(chance, 6)},),
+            lines=(f"{label}; {info.class_names[1]}: {probability:.1%}",),
+            rows=({"input": argument, "label": label, self.output: round(probability, 6)},),
         )
 
 
 def _features(split: Any, info: Info) -> tuple[np.ndarray, np.ndarray]:
-    """Return (rows, features), numbers standardised as in training and categories one-hot, and the target (rows,)."""
+    """Return (rows, features), with standardised numbers and one-hot categories, and the target (rows,)."""
     table, parts = tabular.collect(split), []
     for column in info.statistics["columns"]:
         values = table[column["name"]]
@@ -106,13 +106,13 @@ def _features(split: Any, info: Info) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(parts, 1).astype(np.float64), table[info.statistics["target"]["name"]].astype(np.float64)
 
 
-def _judge(probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Return accuracy at one half, the area under the ROC curve, and the log loss in nats.
+def _scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return accuracy at the threshold 0.5, the area under the ROC curve, and the log loss in nats.
 
-    A split that holds one class only has no such area: it is left out.
+    The area is omitted if the split has one class only.
     """
-    from sklearn import metrics as judge
+    from sklearn import metrics
 
-    told = {"accuracy": float(judge.accuracy_score(truth, probability > 0.5))}
-    told |= {"auc": float(judge.roc_auc_score(truth, probability))} if 0 < truth.mean() < 1 else {}
-    return told | {"log_loss": float(judge.log_loss(truth, probability, labels=[0, 1]))}
+    scores = {"accuracy": float(metrics.accuracy_score(truth, probability > 0.5))}
+    scores |= {"auc": float(metrics.roc_auc_score(truth, probability))} if 0 < truth.mean() < 1 else {}
+    return scores | {"log_loss": float(metrics.log_loss(truth, probability, labels=[0, 1]))}

@@ -1,4 +1,4 @@
-"""A number from a row of a table."""
+"""Regression on the rows of a table."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regression(TabularTask):
-    """Regression of one number, in its own unit; rows that are in the order of time.
+    """Regression of one number in its own unit.
 
     Attributes:
-        season: Columns that say where in the season a row is: the seasonal-naive baseline answers with the last row in
-            the same place before the test. Empty where the rows have no order.
-        unit: Of the target, for pictures.
+        season: Columns that give the position of a row in the season: the seasonal-naive baseline predicts the last
+            value at the same position before the test split. Empty if the rows are not ordered by time.
+        unit: Unit of the target, for figures.
     """
 
     season: tuple[str, ...] = ()
@@ -41,12 +41,12 @@ class Regression(TabularTask):
     output_meaning = "tensor"
 
     def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the columns and the target's mean and deviation."""
+        """Return the columns and the target's mean and standard deviation."""
         target = info.statistics["target"]
         return super().model_args(info) | {"target": [target["mean"], target["deviation"]]}
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with the Huber loss (1964, doi:10.1214/aoms/1177703732), which bends at one deviation, and MAE."""
+        """Compile with MAE and the Huber loss (1964, doi:10.1214/aoms/1177703732), delta one standard deviation."""
         import keras
 
         from zoo.training.optimizers import make_optimizer, regularize
@@ -57,35 +57,35 @@ class Regression(TabularTask):
         model.compile(make_optimizer(recipe, steps), loss, metrics=[mae], jit_compile=False)
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the mean absolute error, the coefficient of determination, and the root of the mean squared error."""
-        return _judge(outputs[self.output].astype(np.float64), truth)
+        """Return mean absolute error, coefficient of determination and root mean squared error."""
+        return _scores(outputs[self.output].astype(np.float64), truth)
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Compare with gradient boosting and with the season's last value, in one table."""
+        """Compare with gradient boosting and a seasonal-naive forecast, in one table."""
         compared = {"this model": dict(evaluation.metrics)} | self._baselines(dataset, evaluation.split)
         times = tabular.times(tabular.collect(dataset[evaluation.split]))
         dated = {} if times is None else {"times": times}
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=dated)
 
     def _baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-        """Return what gradient boosting (scikit-learn's defaults) and the season's last value reach."""
+        """Return the scores of gradient boosting (scikit-learn's defaults) and of the seasonal-naive forecast."""
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         info, target = dataset.info, self.target(dataset.info)
-        train, asked = tabular.collect(dataset.train), tabular.collect(dataset[split])
+        train, test = tabular.collect(dataset.train), tabular.collect(dataset[split])
         x, y, categories = arrays(train, info, target)
         model = HistGradientBoostingRegressor(categorical_features=categories, random_state=0).fit(x, y)
-        wanted, truth, _ = arrays(asked, info, target)
-        found = {"gradient boosting": _judge(model.predict(wanted), truth)}
+        test_x, truth, _ = arrays(test, info, target)
+        scores = {"gradient boosting": _scores(model.predict(test_x), truth)}
         if self.season and split == "test":
-            known = [train, tabular.collect(dataset.validation)]
-            before = {n: np.concatenate([part[n] for part in known]) for n in train}
-            last = dict(zip(zip(*(before[n] for n in self.season), strict=True), before[target], strict=True))
-            naive = [last.get(place, y.mean()) for place in zip(*(asked[n] for n in self.season), strict=True)]
-            found["seasonal naive"] = _judge(np.array(naive), truth)
-        return found
+            parts = [train, tabular.collect(dataset.validation)]
+            history = {n: np.concatenate([part[n] for part in parts]) for n in train}
+            last = dict(zip(zip(*(history[n] for n in self.season), strict=True), history[target], strict=True))
+            naive = [last.get(position, y.mean()) for position in zip(*(test[n] for n in self.season), strict=True)]
+            scores["seasonal naive"] = _scores(np.array(naive), truth)
+        return scores
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield predicted against actual: over the rows in their order, and one against the other."""
@@ -99,16 +99,16 @@ class Regression(TabularTask):
             plots.over_time(evaluation.truth, predicted, label, evaluation.arrays.get("times")),
         )
 
-    def show(self, question: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the number."""
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the predicted number."""
         value = float(outputs[self.output])
         name = info.statistics["target"]["name"]
         return Prediction(
-            lines=(f"{name}: {value:.1f} {self.unit}".rstrip(),), rows=({"input": question, name: round(value, 4)},)
+            lines=(f"{name}: {value:.1f} {self.unit}".rstrip(),), rows=({"input": argument, name: round(value, 4)},)
         )
 
 
-def _judge(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     from sklearn import metrics
 
     return {

@@ -1,1 +1,1 @@
-"""Tasks whose inputs are texts."""
+"""Tasks on texts."""

@@ -1,4 +1,4 @@
-"""One label out of several for each text."""
+"""Single-label classification of texts."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TextClassification(ClassifierTask):
     """Text classification with integer labels; the model takes word ids and returns logits.
 
     Attributes:
-        length: Words that are read; the rest of a longer text is not.
-        tokens: Size of the vocabulary.
+        length: Number of words; longer texts are truncated.
+        tokens: Largest size of the vocabulary.
     """
 
     length: int = 48
@@ -48,7 +48,7 @@ class TextClassification(ClassifierTask):
         return dataclasses.replace(dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary))
 
     def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the sizes of the vocabulary and of the answer."""
+        """Return the size of the vocabulary and the number of classes."""
         return {"vocabulary_size": len(info.vocabulary), "num_classes": info.num_classes}
 
     def examples(
@@ -62,14 +62,14 @@ class TextClassification(ClassifierTask):
         return pipelines.feed(split, decode=decode)
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Let the layers that count (`observe`) see the training texts once."""
-        counting = [layer for layer in model.layers if hasattr(layer, "observe")]
-        if not counting:
+        """Set the statistics of layers with a method `observe` from the training texts."""
+        observers = [layer for layer in model.layers if hasattr(layer, "observe")]
+        if not observers:
             return
-        info, found = dataset.info, list(dataset.train.as_numpy_iterator())
-        known, labels = words.index(info.vocabulary), np.array([int(example["label"]) for example in found])
-        tokens = np.stack([words.encode(example["text"], known, self.length) for example in found])
-        for layer in counting:
+        info, examples = dataset.info, list(dataset.train.as_numpy_iterator())
+        index, labels = words.index(info.vocabulary), np.array([int(example["label"]) for example in examples])
+        tokens = np.stack([words.encode(example["text"], index, self.length) for example in examples])
+        for layer in observers:
             layer.observe(tokens, labels, info.vocabulary)
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
@@ -109,7 +109,7 @@ class TextClassification(ClassifierTask):
         return tokenizer_snippets.assets(info)
 
     def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that does what the `text` endpoint does to a text."""
+        """Return Python that tokenizes a text as the `text` endpoint does."""
         return {"Token ids of a text": tokenizer_snippets.whole_words(self.length)}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -125,33 +125,36 @@ class TextClassification(ClassifierTask):
 
     def explain(
         self,
-        question: str,
+        argument: str,
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, np.ndarray],
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
     ) -> Prediction:
-        """Return what `show` does, and the words without which the answer would be least likely.
+        """Return the prediction of `show`, and the words whose removal lowers the probability most.
 
         Args:
-            question: The text.
-            inputs: What `parse` made of it.
-            outputs: The answer.
+            argument: The text.
+            inputs: The inputs that `parse` returned for it.
+            outputs: The outputs of the model.
             call: (endpoint, inputs) -> outputs.
-            info: Of the data.
-            top_k: How many classes, and words.
+            info: Info of the dataset.
+            top_k: Number of classes, and of words.
         """
-        shown = self.show(question, outputs, info, top_k)
-        (name, ids), read = next(iter(inputs.items())), words.split(question)[: self.length]
-        if not read:
-            return shown
-        without = np.stack([np.append(np.delete(ids, i), ids.dtype.type(0)) for i in range(len(read))])
+        prediction = self.show(argument, outputs, info, top_k)
+        (name, ids), tokens = next(iter(inputs.items())), words.split(argument)[: self.length]
+        if not tokens:
+            return prediction
+        ablated = np.stack([np.append(np.delete(ids, i), ids.dtype.type(0)) for i in range(len(tokens))])
         label = int(np.argmax(outputs["logits"]))
-        lost = softmax(outputs["logits"])[label] - softmax(call("serving_default", {name: without})["logits"])[:, label]
-        known = set(info.vocabulary)
-        order = [int(i) for i in np.argsort(-np.abs(lost), kind="stable")[: max(1, top_k)]]
-        told = ", ".join(f"{read[i]}{'' if read[i] in known else ' (unknown)'} {lost[i]:+.1%}" for i in order)
-        weights = [{"word": read[i], "weight": round(float(lost[i]), 6)} for i in order]
-        rows = tuple({**row, "words": weights} for row in shown.rows)
-        return Prediction(lines=(*shown.lines, f"weighed most: {told}"), rows=rows)
+        ablated_logits = call("serving_default", {name: ablated})["logits"]
+        drop = softmax(outputs["logits"])[label] - softmax(ablated_logits)[:, label]
+        vocabulary = set(info.vocabulary)
+        order = [int(i) for i in np.argsort(-np.abs(drop), kind="stable")[: max(1, top_k)]]
+        effects = ", ".join(
+            f"{tokens[i]}{'' if tokens[i] in vocabulary else ' (unknown)'} {drop[i]:+.1%}" for i in order
+        )
+        weights = [{"word": tokens[i], "weight": round(float(drop[i]), 6)} for i in order]
+        rows = tuple({**row, "words": weights} for row in prediction.rows)
+        return Prediction(lines=(*prediction.lines, f"largest effect: {effects}"), rows=rows)

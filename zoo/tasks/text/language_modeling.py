@@ -1,4 +1,4 @@
-"""The next token of a text, and truncated back-propagation through time: each batch begins where the one before ended.
+"""Language modelling: next-token prediction, optionally with stateful truncated backpropagation through time.
 
 Reference: Williams, Peng 1990, doi:10.1162/neco.1990.2.4.490.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 LEVELS = ("characters", "words")
-IGNORED = -1  # the target of a token that is only there to warm the state up
+IGNORED = -1  # target of a context token, which is not evaluated
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class LanguageModeling(BaseTask):
     Attributes:
         advance: (model, tokens (B,) or (B, T), states, training) -> (logits, next states).
         state_widths: Model -> {name of a state: width}.
-        window: Tokens in an example.
-        warm_up: Tokens at the head of an example that validation and test read but do not count, for they were counted
-            as the tail of the example before: no token but the first ones is judged without having been told a past.
-        carry: Train with truncated back-propagation through time: a batch goes on with the states of the batch before.
-        level: "characters", or "words": the frequent ones whole, the rest spelled.
-        tokens: Size of the vocabulary of words.
+        window: Tokens per example.
+        warm_up: Overlap of the examples of validation and test: the first tokens of an example are context and are not
+            evaluated, because they were evaluated at the end of the previous example.
+        carry: Stateful truncated backpropagation through time: a batch starts with the final states of the last one.
+        level: "characters", or "words": a tokenizer of frequent words, with characters for the others.
+        tokens: Size of the vocabulary of the word tokenizer.
     """
 
     advance: Callable[..., tuple[Any, list[Any]]]
@@ -60,7 +60,7 @@ class LanguageModeling(BaseTask):
     generates = True
 
     def __post_init__(self) -> None:
-        """Raise UsageError for settings that no model could use."""
+        """Raise UsageError for invalid settings."""
         if self.level not in LEVELS:
             raise unknown("task.level", self.level, LEVELS)
         if not 0 <= self.warm_up < self.window:
@@ -84,9 +84,9 @@ class LanguageModeling(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (tokens int32 (window,), the tokens that follow each int32 (window,)).
+        """Return (tokens int32 (window,), the next token at each position int32 (window,)).
 
-        Outside of training windows overlap by `warm_up`, and what was counted before has the target -1.
+        For evaluation, windows overlap by `warm_up`, and tokens that were evaluated before have the target -1.
         """
         ids = np.concatenate([self.encode(text, info) for text in _texts(split)])
         if training and self.carry:
@@ -94,14 +94,14 @@ class LanguageModeling(BaseTask):
         if training:
             return pipelines.feed(pipelines.text.windows(ids, self.window))
         pairs = pipelines.text.windows(ids, self.window, self.window - self.warm_up)
-        counted = np.arange(self.window) >= self.warm_up
+        evaluated = np.arange(self.window) >= self.warm_up
 
-        def judge(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        def mask_context(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             import tensorflow as tf
 
-            return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), counted), pair[1], IGNORED)
+            return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), evaluated), pair[1], IGNORED)
 
-        return pipelines.feed(pairs.enumerate(), decode=judge)
+        return pipelines.feed(pairs.enumerate(), decode=mask_context)
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
         """Compile with cross-entropy on logits, in nats per token."""
@@ -110,17 +110,17 @@ class LanguageModeling(BaseTask):
         from zoo.training.optimizers import make_optimizer, regularize
 
         if recipe.label_smoothing:
-            raise UsageError("recipe.label_smoothing is not for language models: their probabilities are what counts")
+            raise UsageError("recipe.label_smoothing is not supported for language models: it distorts probabilities")
         regularize(model, recipe)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
         if self.carry:
-            carry_states(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
+            enable_stateful_training(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`.
 
-        `text` (strings -> logits) reads the first `window` characters; what is left of the window holds U+FFFD.
+        `text` (strings -> logits) takes the first `window` characters; shorter texts are padded with U+FFFD.
         """
         from export.contract import Contract, Tensor
         from export.contract.endpoints import step_endpoint, tensor_endpoint, text_endpoint
@@ -131,8 +131,8 @@ class LanguageModeling(BaseTask):
         widths = self.state_widths(served)
 
         def call(token: Any, *states: Any) -> list[Any]:
-            logits, after = self.advance(served, token, states)
-            return [logits, *after]
+            logits, next_states = self.advance(served, token, states)
+            return [logits, *next_states]
 
         one = step_endpoint(
             call,
@@ -141,25 +141,25 @@ class LanguageModeling(BaseTask):
             Tensor("logits", "float32", (1, size), "logits"),
             formats=("saved_model", "tflite", "onnx"),
         )
-        if self.level != "characters":  # no graph divides a text into words as Python does
+        if self.level != "characters":  # the word tokenizer has no graph implementation
             return Contract((whole, one))
         unknown_id = info.vocabulary.index(pipelines.text.UNKNOWN)
 
-        def read(texts: tf.Tensor) -> tf.Tensor:
+        def encode(texts: tf.Tensor) -> tf.Tensor:
             ids = pipelines.text.encode_tensor(texts, info.vocabulary)
             return ids.to_tensor(unknown_id, shape=(None, self.window))
 
-        return Contract((whole, one, text_endpoint(whole, read)))
+        return Contract((whole, one, text_endpoint(whole, encode)))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return bits per character, perplexity and accuracy per token, and bits by what was read before."""
+        """Return bits per character, and perplexity and accuracy per token."""
         bits = _bits(outputs["logits"], truth)
-        counted = truth != IGNORED
-        widths = np.array([len(token) for token in info.vocabulary])[truth[counted]]
+        mask = truth != IGNORED
+        lengths = np.array([len(token) for token in info.vocabulary])[truth[mask]]
         return {
-            "bits_per_character": float(bits[counted].sum() / widths.sum()),
-            "perplexity": float(2 ** bits[counted].mean()),
-            "accuracy": float((outputs["logits"].argmax(-1) == truth)[counted].mean()),
+            "bits_per_character": float(bits[mask].sum() / lengths.sum()),
+            "perplexity": float(2 ** bits[mask].mean()),
+            "accuracy": float((outputs["logits"].argmax(-1) == truth)[mask].mean()),
         }
 
     def evaluate_extra(
@@ -190,13 +190,14 @@ class LanguageModeling(BaseTask):
         """Return the vocabulary: a JSON list whose index is the token id."""
         return tokenizer_snippets.assets(info)
 
-    def tokeniser(self, info: Info) -> str:
-        """Return Python that does what `encode` does; what is left of a window holds the unknown character."""
-        lines = tokenizer_snippets.characters if self.level == "characters" else tokenizer_snippets.spelled_words
-        return lines(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))
+    def code_snippets(self, info: Info) -> dict[str, str]:
+        """Return Python that does what `encode` does; shorter texts are padded with the unknown character."""
+        characters = self.level == "characters"
+        snippet = tokenizer_snippets.characters if characters else tokenizer_snippets.words_and_characters
+        return {"Token ids of a text": snippet(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield how the surprise falls along the window, as the model has read more."""
+        """Yield the cross-entropy in bits by position in the window."""
         from zoo.evaluation import plots
 
         truth = np.where(evaluation.truth == IGNORED, 0, evaluation.truth)
@@ -205,19 +206,19 @@ class LanguageModeling(BaseTask):
         yield "context", plots.line(by_place, "tokens read before", "bits per token", "What a longer past is worth")
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Return a text: the prompt, and what the `step` endpoint goes on with.
+        """Return the prompt and its continuation, generated by the `step` endpoint.
 
         Options: prompt, length (200 tokens), temperature (1; 0 is greedy), top_p (1).
         """
         prompt = options.get("prompt") or "\n"
         states = {t.name: np.zeros(t.shape, np.float32) for t in contract["step"].inputs if t.meaning == "state"}
-        choose = decoding.chooser(
-            seed, never=[info.vocabulary.index(pipelines.text.UNKNOWN)], **decoding.options_of(options)
+        choose = decoding.sampler(
+            seed, excluded=[info.vocabulary.index(pipelines.text.UNKNOWN)], **decoding.sampler_options(options)
         )
-        written = decoding.generate(
+        ids = decoding.generate(
             lambda inputs: call("step", inputs), states, self.encode(prompt, info), options.get("length", 200), choose
         )
-        text = pipelines.text.decode(written, info.vocabulary)
+        text = pipelines.text.decode(ids, info.vocabulary)
         return Prediction(lines=tuple((prompt + text).split("\n")), rows=({"prompt": prompt, "text": text},))
 
 
@@ -226,47 +227,49 @@ def _texts(split: tf.data.Dataset) -> Iterator[str]:
 
 
 def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the surprise of each token in bits, float64 (N, L), a slice at a time; what is ignored counts as id 0."""
-    found = np.empty(truth.shape)
+    """Return the cross-entropy of each token in bits, float64 (N, L); ignored tokens count as id 0."""
+    bits = np.empty(truth.shape)
     for i in range(0, len(truth), 512):
         part = logits[i : i + 512].astype(np.float64)
         part -= part.max(axis=-1, keepdims=True)
         part -= np.log(np.exp(part).sum(axis=-1, keepdims=True))
-        wanted = np.maximum(truth[i : i + 512], 0)[..., None].astype(np.int64)
-        found[i : i + 512] = -np.take_along_axis(part, wanted, axis=-1)[..., 0] / np.log(2)
-    return found
+        targets = np.maximum(truth[i : i + 512], 0)[..., None].astype(np.int64)
+        bits[i : i + 512] = -np.take_along_axis(part, targets, axis=-1)[..., 0] / np.log(2)
+    return bits
 
 
-def carry_states(model: keras.Model, advance: Callable, widths: Mapping[str, int], steps_per_epoch: int) -> None:
-    """Let a compiled model train with states that go on from batch to batch within an epoch.
+def enable_stateful_training(
+    model: keras.Model, advance: Callable, widths: Mapping[str, int], steps_per_epoch: int
+) -> None:
+    """Make a compiled model train statefully: a batch starts with the final states of the previous one of the epoch.
 
-    What is saved stays the plain model: the states are no part of it, and zeros begin each epoch, so that a resumed
-    training is the same as one that was never stopped.
+    The states are not part of the saved model, and are zero at the beginning of each epoch, so that a resumed training
+    gives the same result as an uninterrupted one.
 
     Args:
         model: Compiled, tokens (B, T) -> logits.
         advance: (model, tokens, states, training) -> (logits, next states).
         widths: State name -> width.
-        steps_per_epoch: Optimizer steps of an epoch.
+        steps_per_epoch: Optimizer steps per epoch.
     """
-    held = [tf.Variable(tf.zeros((0, w)), shape=(None, w), trainable=False, name=n) for n, w in widths.items()]
+    variables = [tf.Variable(tf.zeros((0, w)), shape=(None, w), trainable=False, name=n) for n, w in widths.items()]
 
-    def before(state: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
-        begins = tf.equal(tf.cast(model.optimizer.iterations, tf.int64) % steps_per_epoch, 0)
-        fresh = tf.logical_or(begins, tf.not_equal(tf.shape(state)[0], rows))
-        return tf.cond(fresh, lambda: tf.zeros((rows, state.shape[1])), lambda: tf.identity(state))
+    def initial_state(state: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
+        epoch_start = tf.equal(tf.cast(model.optimizer.iterations, tf.int64) % steps_per_epoch, 0)
+        reset = tf.logical_or(epoch_start, tf.not_equal(tf.shape(state)[0], rows))
+        return tf.cond(reset, lambda: tf.zeros((rows, state.shape[1])), lambda: tf.identity(state))
 
     def train_step(data: Any) -> dict[str, Any]:
         tokens, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
         rows = tf.shape(tokens)[0]
-        states = [before(state, rows) for state in held]
+        states = [initial_state(variable, rows) for variable in variables]
         with tf.GradientTape() as tape:
             logits, states = advance(model, tokens, states, training=True)
             loss = model.compute_loss(tokens, targets, logits, weights, training=True)
             scaled = model.optimizer.scale_loss(loss)
-        variables = model.trainable_variables
-        model.optimizer.apply_gradients(zip(tape.gradient(scaled, variables), variables, strict=True))
-        for variable, state in zip(held, states, strict=True):
+        trainable = model.trainable_variables
+        model.optimizer.apply_gradients(zip(tape.gradient(scaled, trainable), trainable, strict=True))
+        for variable, state in zip(variables, states, strict=True):
             variable.assign(tf.cast(state, tf.float32))
         model._loss_tracker.update_state(loss, sample_weight=rows)
         return model.compute_metrics(tokens, targets, logits, weights)

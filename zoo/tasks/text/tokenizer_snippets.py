@@ -1,6 +1,6 @@
-"""The vocabulary of a bundle, and the few lines of Python that turn a text into the ids that its TFLite file takes.
+"""The vocabulary file of a bundle, and the Python snippets of its card that convert a text to token ids.
 
-A test runs the lines of every card on hostile texts and holds them against the graph of the SavedModel.
+A test runs the snippet of every card on edge cases and compares the ids with those of the SavedModel.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pipelines.text import words, words_and_characters
+from pipelines.text import words
+from pipelines.text import words_and_characters as tokenizer
 from zoo.tasks.templates import template
 
 if TYPE_CHECKING:
@@ -23,17 +24,17 @@ def assets(info: Info) -> dict[str, bytes]:
 
 
 def characters(length: int, fill: int = 0) -> str:
-    """Return Python that does what `pipelines.text.encode` does, cut to `length` ids or filled up."""
+    """Return Python that does what `pipelines.text.encode` does, truncated or padded to `length` ids."""
     return template(__file__, "characters.py", length=length, fill=fill)
 
 
 def whole_words(length: int) -> str:
     """Return Python that does what `pipelines.text.words.encode` does."""
-    patterns = ",\n".join(f"    ({pattern!a}, {instead!a})" for pattern, instead in words.REPLACED) + ","
+    patterns = ",\n".join(f"    ({pattern!a}, {replacement!a})" for pattern, replacement in words.REPLACED) + ","
     return template(__file__, "words.py", length=length, fill=0, patterns=patterns)
 
 
-def spelled_words(length: int, fill: int = 0) -> str:
+def words_and_characters(length: int, fill: int = 0) -> str:
     """Return Python that does what `pipelines.text.words_and_characters.encode` does."""
-    pattern = ascii(words_and_characters.PATTERN)
+    pattern = ascii(tokenizer.PATTERN)
     return template(__file__, "words_and_characters.py", length=length, fill=fill, pattern=pattern)

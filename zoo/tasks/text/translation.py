@@ -1,4 +1,4 @@
-"""One text made of another, and the endpoints of a model that makes it."""
+"""Sequence to sequence: translation of one text to another."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-LOGITS = 2**29  # bytes of logits that a judgement may hold; examples beyond are left out
+MAX_LOGITS = 2**29  # bytes of logits of an evaluation, which limits the number of its examples
 SHOWN = 4  # attention maps in a figure
-BESIDE_KERAS = ("saved_model", "tflite", "onnx")  # a Keras file holds the model's own call only
+MULTI_ENDPOINT = ("saved_model", "tflite", "onnx")  # a Keras file has the model's `call` only
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Translation(BaseTask):
 
     Attributes:
         level: "characters" or "words".
-        tokens: Size of the vocabulary of words, of both sides together.
-        most: Tokens of a text at most; what is longer is cut.
-        beam: Hypotheses of a beam search; 1 is greedy.
-        searched: Held-out examples that `evaluate` tries the beam search on, too.
+        tokens: Size of the joint vocabulary of words of source and target.
+        most: Largest number of tokens of a text; longer ones are truncated.
+        beam: Beam width; 1 is greedy decoding.
+        searched: Number of test examples on which beam search is evaluated.
     """
 
     level: str = "characters"
@@ -54,19 +54,19 @@ class Translation(BaseTask):
     accepts = "texts"
 
     def __post_init__(self) -> None:
-        """Raise UsageError for settings that no model could use."""
+        """Raise UsageError for invalid settings."""
         if self.level not in LEVELS:
             raise unknown("task.level", self.level, LEVELS)
         if self.beam < 1 or self.most < 2:
-            raise UsageError(f"task.beam={self.beam} must be 1 at least, and task.most={self.most} 2")
+            raise UsageError(f"task.beam={self.beam} must be at least 1, and task.most={self.most} at least 2")
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with the vocabulary of its training pairs, and how long they are."""
+        """Return the dataset with the vocabulary and the lengths of its training pairs."""
         pairs = [(_text(e["source"]), _text(e["target"])) for e in dataset.train.as_numpy_iterator()]
         vocabulary = sequences.vocabulary((text for pair in pairs for text in pair), self.level, self.tokens)
         split = len if self.level == "characters" else lambda text: len(words.split(text))
         source, target = (min(self.most, max(map(split, side))) for side in zip(*pairs, strict=True))
-        statistics = {"source_length": max(source, 1), "target_length": target + 1}  # one more for the end
+        statistics = {"source_length": max(source, 1), "target_length": target + 1}  # with the end token
         info = dataclasses.replace(
             dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
         )
@@ -79,7 +79,7 @@ class Translation(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return ({"source": int32 (S,), "target": int32 (T,), one token late}, target int32 (T,) with its end)."""
+        """Return ({"source": int32 (S,), "target": int32 (T,), shifted by one}, target int32 (T,) with end token)."""
         import tensorflow as tf
 
         source_length, target_length = _lengths(info)
@@ -87,21 +87,21 @@ class Translation(BaseTask):
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
             target = sequences.encode_tensor(example["target"][None], info.vocabulary, self.level, target_length - 1)
             target = sequences.with_end_token(target[0])
-            before = tf.concat([[START], target[:-1]], axis=0)
+            shifted = tf.concat([[START], target[:-1]], axis=0)
             source = sequences.encode_tensor(example["source"][None], info.vocabulary, self.level, source_length)
-            return {"source": source[0], "target": before}, target
+            return {"source": source[0], "target": shifted}, target
 
         feed = pipelines.feed(split, decode=decode)
-        return feed if training else feed.take(max(1, LOGITS // (4 * target_length * len(info.vocabulary))))
+        return feed if training else feed.take(max(1, MAX_LOGITS // (4 * target_length * len(info.vocabulary))))
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits, in nats per token; what follows the end does not count."""
+        """Compile with cross-entropy on logits, in nats per token; padding is ignored."""
         import keras
 
         from zoo.training.optimizers import make_optimizer, regularize
 
         if recipe.label_smoothing:
-            raise UsageError("recipe.label_smoothing is not for sequences of token ids")
+            raise UsageError("recipe.label_smoothing is not supported for sequences of token ids")
         regularize(model, recipe)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
@@ -109,49 +109,51 @@ class Translation(BaseTask):
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.
 
-        `greedy` is the one to use; `encode` and `step` are what a search of one's own is made of.
+        `greedy` decodes in one call; `encode` and `step` are for custom decoding such as beam search.
         """
         return _contract(served, info, self.level, *_lengths(info))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the share of tokens that are right when those before them are told."""
-        counted = truth != PADDING
-        return {"token_accuracy": float((outputs["logits"].argmax(-1) == truth)[counted].mean())}
+        """Return the accuracy of tokens under teacher forcing."""
+        mask = truth != PADDING
+        return {"token_accuracy": float((outputs["logits"].argmax(-1) == truth)[mask].mean())}
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Write without being told: the share of targets that come out exactly, greedily and by beam search."""
+        """Add the exact-match accuracy of greedy decoding and of beam search."""
         from zoo.evaluation import outputs as inference
 
         info, examples = dataset.info, feed(evaluation.split)
-        written = inference.collect(contract["greedy"], examples, info).outputs
+        greedy = inference.collect(contract["greedy"], examples, info).outputs
         targets = [sequences.decode(row, info.vocabulary, self.level) for row in evaluation.truth]
-        said = [sequences.decode(row, info.vocabulary, self.level) for row in written["tokens"]]
-        exact = {"exact": _share(said, targets)}
+        predictions = [sequences.decode(row, info.vocabulary, self.level) for row in greedy["tokens"]]
+        exact = {"exact": _exact_match(predictions, targets)}
         call, searched = inference.caller(contract), min(self.searched, len(targets))
         if self.beam > 1 and searched:
             best = [self._search(call, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
-            found = [sequences.decode(h.tokens, info.vocabulary, self.level) for h in best]
-            exact |= {"exact_beam": _share(found, targets), "exact_same_examples": _share(said[:searched], targets)}
-        wrong = [
-            {"source": sequences.decode(row, info.vocabulary, self.level), "said": ours, "target": theirs}
-            for row, ours, theirs in zip(evaluation.inputs["source"], said, targets, strict=True)
-            if ours != theirs
+            beam = [sequences.decode(h.tokens, info.vocabulary, self.level) for h in best]
+            exact |= {"exact_beam": _exact_match(beam, targets)}
+            exact |= {"exact_same_examples": _exact_match(predictions[:searched], targets)}
+        mistakes = [  # "said" is a key of evaluation.json
+            {"source": sequences.decode(row, info.vocabulary, self.level), "said": prediction, "target": target}
+            for row, prediction, target in zip(evaluation.inputs["source"], predictions, targets, strict=True)
+            if prediction != target
         ]
-        found = {"tokens": written["tokens"][:SHOWN], "attention": written["attention"][:SHOWN]}
+        arrays = {"tokens": greedy["tokens"][:SHOWN], "attention": greedy["attention"][:SHOWN]}
         return dataclasses.replace(
-            evaluation, metrics={**exact, **evaluation.metrics, "mistakes": wrong[:20]}, arrays=found
+            evaluation, metrics={**exact, **evaluation.metrics, "mistakes": mistakes[:20]}, arrays=arrays
         )
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
         return tokenizer_snippets.assets(info)
 
-    def tokeniser(self, info: Info) -> str:
-        """Return Python that does what the `text` endpoint does to a source."""
-        length = _lengths(info)[0]
-        return (tokenizer_snippets.characters if self.level == "characters" else tokenizer_snippets.whole_words)(length)
+    def code_snippets(self, info: Info) -> dict[str, str]:
+        """Return Python that tokenizes a source as the `text` endpoint does."""
+        characters = self.level == "characters"
+        snippet = tokenizer_snippets.characters if characters else tokenizer_snippets.whole_words
+        return {"Token ids of a text": snippet(_lengths(info)[0])}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield where the model looked as it wrote."""
@@ -159,54 +161,54 @@ class Translation(BaseTask):
 
         names, found = evaluation.info.vocabulary, evaluation.arrays
         maps = [
-            _map(source, tokens, looked, names)
-            for source, tokens, looked in zip(
+            _attention_map(source, tokens, weights, names)
+            for source, tokens, weights in zip(
                 evaluation.inputs["source"], found["tokens"], found["attention"], strict=False
             )
         ]
         yield "attention", plots.alignments(maps, "Where the model looks (across) as it writes (down)")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the ids of a text, and a target of which only the begin is told."""
-        long, short = _lengths(info)
-        ids = sequences.encode(argument, info.vocabulary, self.level)[:long]
-        target = np.array([START] + [PADDING] * (short - 1), np.int32)
-        return {"source": np.pad(ids, (0, long - len(ids))), "target": target}
+        """Return the ids of a text, and a target with only the start token."""
+        source_length, target_length = _lengths(info)
+        ids = sequences.encode(argument, info.vocabulary, self.level)[:source_length]
+        target = np.array([START] + [PADDING] * (target_length - 1), np.int32)
+        return {"source": np.pad(ids, (0, source_length - len(ids))), "target": target}
 
     def explain(
         self,
-        question: str,
+        argument: str,
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, np.ndarray],
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
     ) -> Prediction:
-        """Return the likeliest texts by beam search, and a picture of where the model looked for the first."""
+        """Return the most probable texts by beam search, and the attention map of the first."""
         from zoo.evaluation import plots
 
         source = inputs["source"]
         best = self._search(call, source[None], info, width=max(self.beam, top_k))[:top_k]
         rows = tuple(
             {
-                "input": question,
+                "input": argument,
                 "rank": rank,
                 "output": sequences.decode(h.tokens, info.vocabulary, self.level),
                 "probability": round(float(np.exp(h.score)), 6),
             }
             for rank, h in enumerate(best, start=1)
         )
-        drawn = [_map(source, best[0].tokens, np.array(best[0].looked), info.vocabulary)]
-        image = plots.pixels(plots.alignments(drawn, question))
+        maps = [_attention_map(source, best[0].tokens, np.array(best[0].attention), info.vocabulary)]
+        image = plots.pixels(plots.alignments(maps, argument))
         return Prediction(tuple(f"{r['probability']:7.2%}  {r['output']}" for r in rows), rows, image)
 
     def _search(self, call: Callable, source: np.ndarray, info: Info, width: int | None = None) -> list[Any]:
-        """Return the hypotheses for one source (1, S)."""
-        read = call("encode", {"source": source})
+        """Return the hypotheses of a beam search for one source (1, S)."""
+        encoded = call("encode", {"source": source})
         return decoding.beam_search(
             lambda inputs: call("step", inputs),
-            {"memory": read["memory"], "source": source},
-            read["state"],
+            {"memory": encoded["memory"], "source": source},
+            encoded["state"],
             start=START,
             end=END,
             width=width or self.beam,
@@ -218,70 +220,79 @@ def _lengths(info: Info) -> tuple[int, int]:
     return info.statistics["source_length"], info.statistics["target_length"]
 
 
-def _share(said: list[str], targets: list[str]) -> float:
-    return float(np.mean([a == b for a, b in zip(said, targets, strict=False)]))
+def _exact_match(predictions: list[str], targets: list[str]) -> float:
+    return float(np.mean([a == b for a, b in zip(predictions, targets, strict=False)]))
 
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _map(source: np.ndarray, tokens: Any, looked: np.ndarray, names: Any) -> tuple[np.ndarray, list[str], list[str]]:
-    """Return shares (written, read) with the names of both, without padding."""
-    read, written = [int(i) for i in source if i != PADDING], [int(i) for i in tokens if i not in (PADDING, END)]
-    return looked[: len(written), : len(read)], [names[i] for i in written], [names[i] for i in read]
+def _attention_map(
+    source: np.ndarray, tokens: Any, weights: np.ndarray, names: Any
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Return attention weights (target, source) with the tokens of both, without padding."""
+    inputs, outputs = [int(i) for i in source if i != PADDING], [int(i) for i in tokens if i not in (PADDING, END)]
+    return weights[: len(outputs), : len(inputs)], [names[i] for i in outputs], [names[i] for i in inputs]
 
 
-def _contract(served: keras.Model, info: Info, level: str, read: int, written: int) -> Contract:
-    """Return the contract of a model with `encode`, `step`, `greedy` and `units`, as `zoo.models.attention` makes it.
+def _contract(served: keras.Model, info: Info, level: str, source_length: int, target_length: int) -> Contract:
+    """Return the contract of a model with `encode`, `step`, `greedy` and `units`, such as `zoo.models.attention`.
 
     Args:
         served: The model.
-        info: Of the data, with its vocabulary.
-        level: Of `pipelines.text.sequences`.
-        read: Tokens of a source.
-        written: Tokens of a target.
+        info: Info of the dataset, with its vocabulary.
+        level: Level of `pipelines.text.sequences`.
+        source_length: Tokens of a source.
+        target_length: Tokens of a target.
     """
     token = {"dtype": "int32", "meaning": "token", "low": 0, "high": len(info.vocabulary) - 1}
-    source, target = Tensor("source", shape=(None, read), **token), Tensor("target", shape=(None, written), **token)
-    logits = Tensor("logits", "float32", (None, written, len(info.vocabulary)), "logits")
-    memory = Tensor("memory", "float32", (None, read, 2 * served.units), low=-1.0, high=1.0)
+    source = Tensor("source", shape=(None, source_length), **token)
+    target = Tensor("target", shape=(None, target_length), **token)
+    logits = Tensor("logits", "float32", (None, target_length, len(info.vocabulary)), "logits")
+    memory = Tensor("memory", "float32", (None, source_length, 2 * served.units), low=-1.0, high=1.0)
     state = Tensor("state", "float32", (None, served.units), "state")
-    shares = Tensor("attention", "float32", (None, written, read))
+    attention = Tensor("attention", "float32", (None, target_length, source_length))
 
     def step(x: Mapping[str, Any]) -> dict[str, Any]:
-        return _named(after, served.step(x["token"], x["state"], x["memory"], x["source"]))
+        return _by_name(step_outputs, served.step(x["token"], x["state"], x["memory"], x["source"]))
 
-    before = (Tensor("token", shape=(None,), **token), state, memory, source)
-    after = (
+    step_inputs = (Tensor("token", shape=(None,), **token), state, memory, source)
+    step_outputs = (
         Tensor("logits", "float32", (None, len(info.vocabulary)), "logits"),
         dataclasses.replace(state, name="next_state"),
-        Tensor("attention", "float32", (None, read)),
+        Tensor("attention", "float32", (None, source_length)),
     )
-    tokens = (Tensor("tokens", "int32", (None, written)), shares)
+    tokens = (Tensor("tokens", "int32", (None, target_length)), attention)
     greedy = Endpoint(
-        "greedy", (source,), tokens, lambda x: _named(tokens, served.greedy(x["source"], written)), BESIDE_KERAS
+        "greedy",
+        (source,),
+        tokens,
+        lambda x: _by_name(tokens, served.greedy(x["source"], target_length)),
+        MULTI_ENDPOINT,
     )
     encoded = (memory, state)
-    encode = Endpoint("encode", (source,), encoded, lambda x: _named(encoded, served.encode(x["source"])), BESIDE_KERAS)
-    text = text_endpoint(greedy, lambda t: sequences.encode_tensor(t, info.vocabulary, level, read))
+    encode = Endpoint(
+        "encode", (source,), encoded, lambda x: _by_name(encoded, served.encode(x["source"])), MULTI_ENDPOINT
+    )
+    text = text_endpoint(greedy, lambda t: sequences.encode_tensor(t, info.vocabulary, level, source_length))
     return Contract(
         (
             tensor_endpoint(served, [source, target], [logits], structure="dict"),
             greedy,
-            _spelled(text, info, level),
+            _with_text_output(text, info, level),
             encode,
-            Endpoint("step", before, after, step, BESIDE_KERAS),
+            Endpoint("step", step_inputs, step_outputs, step, MULTI_ENDPOINT),
         )
     )
 
 
-def _named(tensors: tuple[Tensor, ...], values: Any) -> dict[str, Any]:
+def _by_name(tensors: tuple[Tensor, ...], values: Any) -> dict[str, Any]:
     return {tensor.name: value for tensor, value in zip(tensors, values, strict=True)}
 
 
-def _spelled(endpoint: Endpoint, info: Info, level: str) -> Endpoint:
-    """Return an endpoint that also says its tokens as text: `translation` (B,) string."""
+def _with_text_output(endpoint: Endpoint, info: Info, level: str) -> Endpoint:
+    """Return an endpoint with the tokens as text in an additional output `translation` (B,) string."""
 
     def call(x: Mapping[str, Any]) -> dict[str, Any]:
         outputs = endpoint.call(x)

@@ -1,4 +1,4 @@
-"""Vectors of words that tell which words stand beside them."""
+"""Word embeddings by the skip-gram objective."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-REACH, NOISE = 0x3A1, 0x3A2  # streams of random numbers, next to those of the augmentations
-JUDGED = 50_000  # places of a held-out text that are judged
+WINDOW_STREAM, NEGATIVE_STREAM = 0x3A1, 0x3A2  # ids of random streams: window sizes and negative samples
+EVALUATED = 50_000  # positions of a held-out text that are evaluated
 SHOWN = (
     *("king", "queen", "man", "woman", "father", "mother", "day", "night", "love", "death"),
     *("good", "bad", "money", "doctor", "car", "computer", "god", "church", "war", "film"),
@@ -41,13 +41,13 @@ class WordEmbeddings(BaseTask):
     """Skip-gram over running text; the model has `similarity` and its own `train_step`.
 
     Attributes:
-        tokens: Size of the vocabulary.
-        least: Times that a word must occur to be in it.
-        window: Neighbours on each side at most; how many count is drawn anew for each place and epoch.
-        sample: Frequent words are left out at random above this share of the text (subsampling).
-        power: Words of the noise are drawn by their count to this power.
-        shown: Words whose nearest ones `evaluate` tells.
-        word_list_from: Words in a vocabulary that is judged by lists of rated pairs: a smaller one knows too few.
+        tokens: Largest size of the vocabulary.
+        least: Smallest number of occurrences of a word of the vocabulary.
+        window: Largest number of neighbours on each side; the number is sampled for each position and epoch.
+        sample: Threshold of the subsampling of frequent words, as a fraction of the text.
+        power: Exponent of the word counts in the distribution of negative samples.
+        shown: Words whose nearest neighbours are reported by `evaluate`.
+        word_list_from: Smallest vocabulary that is evaluated on the lists of rated word pairs.
     """
 
     tokens: int = 20_000
@@ -62,11 +62,11 @@ class WordEmbeddings(BaseTask):
     accepts = "texts"
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with the vocabulary of its training texts, and how often each word is there."""
+        """Return the dataset with the vocabulary of its training texts and the counts of its words."""
         split = [words.split(text) for text in _texts(dataset.train)]
         vocabulary, counts = words.counted((word for text in split for word in text), self.tokens, self.least)
         if len(vocabulary) < 4:
-            raise UsageError(f"no two words occur {self.least} times in this text: give more, or --set task.least=1")
+            raise UsageError(f"fewer than two words occur {self.least} times: use more text, or --set task.least=1")
         statistics = {**dataset.info.statistics, "word_counts": counts}
         return dataclasses.replace(
             dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary, statistics=statistics)
@@ -79,43 +79,45 @@ class WordEmbeddings(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (word int32 (), [the word, a word of the noise, neighbours (2 * window)] int32, where 0 is none).
+        """Return (word int32 (), [the word, a negative sample, neighbours (2 * window)] int32, where 0 is none).
 
-        Words outside the vocabulary are left out first, then frequent ones (by a fixed seed), and what is left moves
-        together. Outside of training, places that are spread evenly.
+        Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours are
+        determined. For evaluation, a subset of evenly spaced positions is used.
         """
         import tensorflow as tf
 
         from pipelines import stateless_random
 
-        rows = self._places(split, info)
-        rows = rows if training else rows[:: -(-len(rows) // JUDGED)]
-        share = np.array(info.statistics["word_counts"], np.float64) ** self.power
-        until = tf.constant(np.cumsum(share) / share.sum(), tf.float32)
-        away = tf.constant([abs(i) for i in range(-self.window, self.window + 1) if i], tf.int32)
+        rows = self._windows(split, info)
+        rows = rows if training else rows[:: -(-len(rows) // EVALUATED)]
+        weights = np.array(info.statistics["word_counts"], np.float64) ** self.power
+        cumulative = tf.constant(np.cumsum(weights) / weights.sum(), tf.float32)
+        distance = tf.constant([abs(i) for i in range(-self.window, self.window + 1) if i], tf.int32)
 
-        def draw(batch: tuple[tf.Tensor, tf.Tensor], keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            word, beside = batch
-            near = away <= stateless_random.integers(keys, REACH, 1, 1, self.window)
-            noise = tf.searchsorted(until, stateless_random.uniform(keys, NOISE, 1)[:, 0], side="right")
-            noise = tf.minimum(noise, len(share) - 1)
-            return word, tf.concat([word[:, None], noise[:, None], tf.where(near, beside, 0)], axis=1)
+        def sample(batch: tuple[tf.Tensor, tf.Tensor], keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            word, context = batch
+            mask = distance <= stateless_random.integers(keys, WINDOW_STREAM, 1, 1, self.window)
+            negative = tf.searchsorted(
+                cumulative, stateless_random.uniform(keys, NEGATIVE_STREAM, 1)[:, 0], side="right"
+            )
+            negative = tf.minimum(negative, len(weights) - 1)
+            return word, tf.concat([word[:, None], negative[:, None], tf.where(mask, context, 0)], axis=1)
 
-        around = np.delete(rows, self.window, axis=1)
-        return pipelines.feed(tf.data.Dataset.from_tensor_slices((rows[:, self.window], around)), augment=draw)
+        context = np.delete(rows, self.window, axis=1)
+        return pipelines.feed(tf.data.Dataset.from_tensor_slices((rows[:, self.window], context)), augment=sample)
 
-    def _places(self, split: tf.data.Dataset, info: Info) -> np.ndarray:
-        """Return what stands around each word that is kept: int32 (N, 2 * window + 1), 0 beyond the ends of a text."""
-        whole = _whole(split, info.vocabulary, self.window)
+    def _windows(self, split: tf.data.Dataset, info: Info) -> np.ndarray:
+        """Return the window of each word after subsampling: int32 (N, 2 * window + 1), 0 beyond the ends of a text."""
+        ids = _all_ids(split, info.vocabulary, self.window)
         counts = np.maximum(info.statistics["word_counts"], 1)
-        kept = np.sqrt(self.sample * counts.sum() / counts)  # Mikolov 2013, section 2.3
-        kept[0] = 1.0
-        whole = whole[np.random.default_rng(0).random(len(whole)) < kept[whole]]
-        rows = np.lib.stride_tricks.sliding_window_view(whole, 2 * self.window + 1)
+        probability = np.sqrt(self.sample * counts.sum() / counts)  # Mikolov 2013, section 2.3
+        probability[0] = 1.0
+        ids = ids[np.random.default_rng(0).random(len(ids)) < probability[ids]]
+        rows = np.lib.stride_tricks.sliding_window_view(ids, 2 * self.window + 1)
         return rows[rows[:, self.window] > 0]
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Give the model its optimizer; the loss is its own."""
+        """Compile with the recipe's optimizer; the loss is part of the model."""
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
@@ -142,35 +144,35 @@ class WordEmbeddings(BaseTask):
         )
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return how often a word is more like one that stands beside it than like a word of the noise."""
+        """Return the probability that a word is more similar to a neighbour than to a negative sample."""
         return {"neighbour_auc": word_similarity.auc(outputs["vector"], truth)}
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Find the nearest words of those that are to be shown, and hold the vectors against what people say."""
+        """Add the nearest neighbours of selected words, and the agreement with human similarity ratings."""
         import tensorflow as tf
 
         info, call = dataset.info, contract["serving_default"].call
         table = word_similarity.unit(call({"word": tf.range(len(info.vocabulary))})["vector"].numpy())
         index = words.index(info.vocabulary)
-        shown = [word for word in self.shown if word in index]
-        near = {word: word_similarity.nearest(table @ table[index[word]], 10, {index[word]}) for word in shown}
-        names = {w: {"nearest": ", ".join(info.vocabulary[i] for i in found)} for w, found in near.items()}
+        selected = [word for word in self.shown if word in index]
+        nearest = {word: word_similarity.nearest(table @ table[index[word]], 10, {index[word]}) for word in selected}
+        names = {w: {"nearest": ", ".join(info.vocabulary[i] for i in ids)} for w, ids in nearest.items()}
         metrics = {**evaluation.metrics, "neighbours": names}
         if len(index) >= self.word_list_from:
-            metrics |= word_similarity.against_people(table, index)
-        places = [index[word] for word in shown]
-        places += [i for found in near.values() for i in found[:3] if i not in places]
-        found = {"vectors": table[places], "ids": np.array(places), "stated": np.array(len(shown))}
-        return dataclasses.replace(evaluation, metrics=metrics, arrays=found)
+            metrics |= word_similarity.human_ratings(table, index)
+        ids = [index[word] for word in selected]
+        ids += [i for neighbours in nearest.values() for i in neighbours[:3] if i not in ids]
+        arrays = {"vectors": table[ids], "ids": np.array(ids), "stated": np.array(len(selected))}
+        return dataclasses.replace(evaluation, metrics=metrics, arrays=arrays)
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
         return tokenizer_snippets.assets(info)
 
     def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that does what the `text` endpoint does to a word."""
+        """Return Python that does what the `text` endpoint does."""
         return {"Token ids of a text": tokenizer_snippets.whole_words(1)}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -186,47 +188,47 @@ class WordEmbeddings(BaseTask):
             yield "words", plots.words(points, names, stated, "Stated words (bold) and the three nearest of each")
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the id of the first word of `king` or `king - man + woman`; UsageError for one that is not known."""
+        """Return the id of the first word of `king` or `king - man + woman`; UsageError for an unknown word."""
         return {endpoint.inputs[0].name: np.int32(_terms(argument, info.vocabulary)[0][1])}
 
     def explain(
         self,
-        question: str,
+        argument: str,
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, np.ndarray],
         call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
         info: Info,
         top_k: int,
     ) -> Prediction:
-        """Return the words nearest to a word, or to the sum of several, those of the question left out."""
-        terms = _terms(question, info.vocabulary)
+        """Return the words nearest to a word, or to a sum of several, without the words of the query."""
+        terms = _terms(argument, info.vocabulary)
         vectors = [call("serving_default", {"word": np.array([i], np.int32)})["vector"] for _, i in terms]
         total = sum(sign * word_similarity.unit(v) for (sign, _), v in zip(terms, vectors, strict=True))
         cosines = call("similarity", {"vector": word_similarity.unit(total)})["similarity"][0]
         best = word_similarity.nearest(cosines, top_k, {i for _, i in terms})
         rows = tuple(
-            {"input": question, "rank": n, "word": info.vocabulary[i], "similarity": round(float(cosines[i]), 6)}
+            {"input": argument, "rank": n, "word": info.vocabulary[i], "similarity": round(float(cosines[i]), 6)}
             for n, i in enumerate(best, start=1)
         )
         return Prediction(lines=tuple(f"{r['similarity']:6.3f}  {r['word']}" for r in rows), rows=rows)
 
 
-def _terms(question: str, vocabulary: Sequence[str]) -> list[tuple[int, int]]:
+def _terms(argument: str, vocabulary: Sequence[str]) -> list[tuple[int, int]]:
     """Return (sign, id) of each word of a sum such as `king - man + woman`."""
-    known, terms = words.index(vocabulary), []
-    for sign, part in re.findall(r"(^|\s[+-]\s)\s*(.*?)(?=\s[+-]\s|$)", f"{question.strip()} "):
-        found = words.split(part)
-        if len(found) != 1 or part[0] in "+-":
-            raise UsageError(f"{question!r} is not a word, or words with + and - between them, such as a - b + c")
-        if known.get(found[0], 0) < 2:
-            raise unknown("word", found[0], vocabulary[2:])
-        terms.append((-1 if "-" in sign else 1, known[found[0]]))
+    index, terms = words.index(vocabulary), []
+    for sign, part in re.findall(r"(^|\s[+-]\s)\s*(.*?)(?=\s[+-]\s|$)", f"{argument.strip()} "):
+        parts = words.split(part)
+        if len(parts) != 1 or part[0] in "+-":
+            raise UsageError(f"{argument!r} is not a word, or words with + and - between them, such as a - b + c")
+        if index.get(parts[0], 0) < 2:
+            raise unknown("word", parts[0], vocabulary[2:])
+        terms.append((-1 if "-" in sign else 1, index[parts[0]]))
     return terms
 
 
-@functools.lru_cache(maxsize=3)  # one training asks for its split several times, and millions of words take a minute
-def _whole(split: tf.data.Dataset, vocabulary: tuple[str, ...], gap: int) -> np.ndarray:
-    """Return the ids of the known words of all texts in order, int32 (N,), with `gap` zeros around each text."""
+@functools.lru_cache(maxsize=3)  # a training uses its split several times, and millions of words take a minute
+def _all_ids(split: tf.data.Dataset, vocabulary: tuple[str, ...], gap: int) -> np.ndarray:
+    """Return the ids of all texts without unknown words, int32 (N,), with `gap` zeros around each text."""
     index = words.index(vocabulary)
     parts = [np.zeros(gap, np.int32)]
     for text in _texts(split):

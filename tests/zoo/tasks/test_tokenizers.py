@@ -1,4 +1,4 @@
-"""The lines of Python in a card give the ids that the graph of the SavedModel makes of a text, whatever it is."""
+"""The Python snippets of cards compute the same ids as the graph of the SavedModel."""
 
 import re
 
@@ -9,7 +9,7 @@ import export
 from tests.pipelines.text.test_words import TEXTS
 from zoo.tasks.text import tokenizer_snippets
 
-MODELS = ["attention", "sentiment", "text_rnn", "word2vec"]  # whose artifacts take token ids where a person has a text
+MODELS = ["attention", "sentiment", "text_rnn", "word2vec"]  # models with token ids as inputs
 
 
 def _tokens(code, folder, monkeypatch):
@@ -20,7 +20,7 @@ def _tokens(code, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_lines_of_the_card_are_the_graph_of_the_text_endpoint(trained, name, monkeypatch):
+def test_the_snippet_of_the_card_equals_the_text_endpoint(trained, name, monkeypatch):
     bundle = trained(name) / "bundle"
     (code,) = re.findall(
         r"## Token ids of a text\n\n```python\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL
@@ -35,26 +35,26 @@ def test_the_lines_of_the_card_are_the_graph_of_the_text_endpoint(trained, name,
     )
     for text in TEXTS:
         ids = tokens(text)[None] if len(base.inputs[0].shape) == 2 else tokens(text)
-        told, raw = served[base.name](**{base.inputs[0].name: ids}), served["text"](text=np.array([text], object))
+        expected, raw = served[base.name](**{base.inputs[0].name: ids}), served["text"](text=np.array([text], object))
         assert ids.dtype == np.int32
-        for output in told:
-            np.testing.assert_allclose(raw[output], told[output], atol=1e-5)
+        for output in expected:
+            np.testing.assert_allclose(raw[output], expected[output], atol=1e-5)
 
 
-def test_words_and_spelled_rest_are_told_too(tmp_path, monkeypatch):
+def test_the_snippet_of_words_and_characters(tmp_path, monkeypatch):
     import pipelines
     from pipelines.text import words_and_characters
 
     vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
     info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=vocabulary)
     (tmp_path / "vocabulary.json").write_bytes(tokenizer_snippets.assets(info)["vocabulary.json"])
-    tokens = _tokens(tokenizer_snippets.spelled_words(20, 3), tmp_path, monkeypatch)
+    tokens = _tokens(tokenizer_snippets.words_and_characters(20, 3), tmp_path, monkeypatch)
     for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
         ids = words_and_characters.encode(text, vocabulary)[:20]
         assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
 
 
-def test_the_lines_of_the_card_are_the_lookups_of_a_table(trained, monkeypatch):
+def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypatch):
     bundle = trained("bike_sharing") / "bundle"
     card = (bundle / "README.md").read_text()
     assert "TFLite takes no strings, so `serving_default` (season, " in card
@@ -67,6 +67,6 @@ def test_the_lines_of_the_card_are_the_lookups_of_a_table(trained, monkeypatch):
     arrays = {k: np.array([v.encode()], object) if isinstance(v, str) else np.float32([v]) for k, v in row.items()}
     served, lite = (export.load(bundle, runtime) for runtime in ("saved_model", "tflite"))
     for hour in (row["hour"], "25"):
-        told = served["serving_default"](**(arrays | {"hour": np.array([hour.encode()], object)}))
+        expected = served["serving_default"](**(arrays | {"hour": np.array([hour.encode()], object)}))
         got = lite["encoded"](**names["encoded"](row | {"hour": hour}))
-        np.testing.assert_allclose(got["prediction"], told["prediction"], rtol=1e-4)
+        np.testing.assert_allclose(got["prediction"], expected["prediction"], rtol=1e-4)
