@@ -82,7 +82,7 @@ def main_command(
     if not console.json:
         lines = [(e.name, e.task_words, e.headline, e.weights[0] if e.weights else "") for e in entries]
         console.lines(("model", "what it is", "figure", "weights"), lines)
-        console.say("next: python -m zoo info NAME" if lines else "no model is like that; python -m zoo lists all")
+        console.print("next: python -m zoo info NAME" if lines else "no model is like that; python -m zoo lists all")
     console.result(rows)
 
 

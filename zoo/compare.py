@@ -72,7 +72,7 @@ def main(runs: tuple[str, ...], out: str, console: Console) -> None:
     found = run(runs, out=out)
     console.table("settings that differ", ["", *runs], [(k, *map(str, v)) for k, v in found["settings"].items()])
     console.table("test metrics", ["", *runs], [(k, *v) for k, v in found["metrics"].items()])
-    console.say(f"written: {out}")
+    console.print(f"written: {out}")
     console.result(found)
 
 

@@ -92,9 +92,9 @@ def run(
             continue
         outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
         shown = task.explain(question, parsed, outputs, opened.call, info, top_k)
-        console.say(question)
+        console.print(question)
         for line in shown.lines:
-            console.say(f"  {line}")
+            console.print(f"  {line}")
         rows.extend(dict(row) for row in shown.rows)
         if shown.image is not None:
             pictures[question] = shown.image
@@ -168,7 +168,7 @@ def main(
     elif out is not None and rows:
         _write_csv(out, rows)
         if out != "-":
-            console.say(f"written: {out}, {len(rows)} rows")
+            console.print(f"written: {out}, {len(rows)} rows")
     console.result({"predictions": rows, "problems": problems})
     if problems:
         raise ZooError("; ".join(problems))
@@ -181,7 +181,7 @@ def _write_picture(out: Path, pictures: dict[str, np.ndarray], problems: list[st
         raise MissingError(f"the answers of this model are no pictures: {out} would be empty; give -o a .csv file")
     if pictures:
         write(out, tile(list(pictures.values()), columns=1))
-        console.say(f"written: {out}")
+        console.print(f"written: {out}")
 
 
 def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:

@@ -76,11 +76,11 @@ def main(
     options = {k: v for k, v in given.items() if v is not None}
     shown = run(source, options=options, seed=seed, runtime=runtime)
     for line in shown.lines:
-        console.say(line)
+        console.print(line)
     if shown.image is not None:
         path = Path(out or "samples.png")
         images.write(path, shown.image)
-        console.say(f"written: {path}")
+        console.print(f"written: {path}")
     console.result(list(shown.rows))
 
 

@@ -48,7 +48,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         write_atomic(path, json.dumps(known, indent=2).encode())
     found = known[key]
     ratio = found["seconds_per_epoch"]["float32"] / found["seconds_per_epoch"]["bfloat16"]
-    console.say(f"precision: {found['precision']} (bfloat16 runs {ratio:.2f} times as fast as float32 here)")
+    console.print(f"precision: {found['precision']} (bfloat16 runs {ratio:.2f} times as fast as float32 here)")
     return dataclasses.replace(plan, precision=found["precision"])
 
 
@@ -81,7 +81,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         return plan
     seconds = max(_seconds(one, dataset) for one in plan.trainings()[:: recipe.restarts])  # of the slowest candidate
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * RESERVE / seconds)))
-    console.say(
+    console.print(
         f"this machine takes about {seconds:.0f} s an epoch: "
         f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
     )

@@ -60,11 +60,11 @@ def _resume(model: keras.Model, run: Run, keep: Keep, console: Console) -> int:
         model.optimizer.build(model.trainable_variables)
     for path, arrays in checkpoints.read(run.path / "checkpoints"):
         if arrays is None:
-            console.say(f"{path} is damaged; taking the state before it")
+            console.print(f"{path} is damaged; taking the state before it")
             continue
         state = checkpoints.restore(model, arrays, path)
         keep.restore(state)
-        console.say(f"resuming after epoch {state['epoch']} from {path}")
+        console.print(f"resuming after epoch {state['epoch']} from {path}")
         return state["epoch"]
     return 0
 

@@ -32,10 +32,10 @@ def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep
     for i, one in enumerate(trainings):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
-        console.say(f"training {i + 1} of {len(trainings)}: {_described(one)}")
+        console.print(f"training {i + 1} of {len(trainings)}: {_described(one)}")
         kept.append(train(one, dataset, inner, console))
     best = min(range(len(kept)), key=lambda i: kept[i].best)
-    console.say(f"the best by validation loss is training {best + 1}: {_described(trainings[best])}")
+    console.print(f"the best by validation loss is training {best + 1}: {_described(trainings[best])}")
     write_atomic(run.weights, Run(run.path / "restarts" / str(best)).weights.read_bytes())
     run.write_history(kept[best].rows)
     run.choose(trainings[best].candidate, dataset.info)

@@ -39,7 +39,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
         model = plan.build(info)
     arguments = plan.arguments(info)
     _begin(model, plan, arguments["backbone"], console)
-    console.say(task.describe_case(info, arguments))
+    console.print(task.describe_case(info, arguments))
     known = _features(model, plan, dataset, console)
     if task.baseline:
         _judge_baseline(plan, known, run, console)
@@ -52,7 +52,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Keep:
             best = keep
             save_weights(model, run)
         else:
-            console.say(f"phase {phase.name} did not lower the validation loss: what was before it is kept")
+            console.print(f"phase {phase.name} did not lower the validation loss: what was before it is kept")
             model.load_weights(run.weights)
     best.rows = rows
     run.write_history(rows)
@@ -65,7 +65,7 @@ def _begin(model: keras.Model, plan: Plan, name: str, console: Console) -> None:
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     elif not plan.task.pretrained or not backbone.origin:
-        console.say(f"the backbone {name} begins from fresh weights, whose frozen features are poor")
+        console.print(f"the backbone {name} begins from fresh weights, whose frozen features are poor")
     elif backbone.pretrain is not None:
         backbone.pretrain(model.get_layer(BACKBONE))
 
@@ -102,7 +102,7 @@ def _judge_baseline(plan: Plan, known: dict[str, dict[str, np.ndarray]], run: Ru
         accuracy = feature_cache.logistic_regression(known["train"], known["test"])
         run.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
     accuracy = run.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
-    console.say(f"baseline: a logistic regression on the frozen features has a test accuracy of {accuracy:.4f}")
+    console.print(f"baseline: a logistic regression on the frozen features has a test accuracy of {accuracy:.4f}")
 
 
 def _carry_out(
@@ -118,7 +118,7 @@ def _carry_out(
     inner = Run(run.path / "phases" / phase.name)
     inner.path.mkdir(parents=True, exist_ok=True)
     planned = dataclasses.replace(plan, recipe=phase.recipe)
-    console.say(f"phase {phase.name}: {phase.recipe.epochs} epochs")
+    console.print(f"phase {phase.name}: {phase.recipe.epochs} epochs")
     if phase.frozen:
         trained, feeds = _head(model, known["train"]["embedding"]), [feature_cache.as_feed(known[s]) for s in FITTED]
     else:

@@ -61,8 +61,8 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(beside, indent=1) + "\n")
     told = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
     told |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
-    console.say(f"written: {target} and its .json; next, in the file of {told['model']}:")
-    console.say(f'weights={{"default": Weights("{told["file"]}", sha256="{told["sha256"]}")}}')
+    console.print(f"written: {target} and its .json; next, in the file of {told['model']}:")
+    console.print(f'weights={{"default": Weights("{told["file"]}", sha256="{told["sha256"]}")}}')
     return told
 
 
