@@ -38,10 +38,10 @@ def main(names: tuple[str, ...], full: bool, rounds: int | None, console: Consol
         if name not in names and (names or not (work.quick or full)):
             continue
         work = dataclasses.replace(work, rounds=rounds or (work.rounds if names or full else 1))
-        console.say(f"{name}: {work.title}")
-        scores = measure(work, console.say, functools.partial(report.save, name, work))
+        console.print(f"{name}: {work.title}")
+        scores = measure(work, console.print, functools.partial(report.save, name, work))
         results[name] = {contender: score.median for contender, score in scores.items()}
-    console.say(f"written: {HERE / 'RESULTS.md'}")
+    console.print(f"written: {HERE / 'RESULTS.md'}")
     console.result(results)
 
 

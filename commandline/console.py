@@ -31,11 +31,11 @@ class Console:
         return Rich(stderr=self.json, quiet=self.quiet, highlight=False, soft_wrap=True)
 
     @property
-    def live(self) -> bool:
+    def interactive(self) -> bool:
         """Whether a progress bar can be shown: a terminal, and not quiet."""
         return not self.quiet and self.rich.is_terminal
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print one line."""
         self.rich.print(line, markup=False)
 
@@ -91,7 +91,7 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
         >>> @click.command()
         ... @common_options
         ... def hello(console):
-        ...     console.say("hello")
+        ...     console.print("hello")
         >>> [option.name for option in hello.params]
         ['quiet', 'as_json', 'debug']
     """
@@ -113,7 +113,7 @@ def _show_log(console: Console) -> None:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            console.say(f"data: {record.getMessage()}")
+            console.print(f"data: {record.getMessage()}")
 
     log = logging.getLogger("pipelines")
     log.handlers, log.propagate = [Handler()], False

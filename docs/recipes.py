@@ -77,7 +77,7 @@ def measure(experiment: Experiment, folder: Path, console: Console) -> dict[str,
     rows, drawn, weights = {}, {}, {}
     for label in experiment.variants:
         run = train(experiment, label, folder)
-        console.say(f"{experiment.name}: {label}")
+        console.print(f"{experiment.name}: {label}")
         inner = lines(label, run)
         drawn |= {name: one.history() for name, one in inner.items()}
         weights |= {label: _magnitudes(run)} if experiment.panel == "weights" else {}
@@ -208,7 +208,7 @@ def main(names: tuple[str, ...], console: Console) -> None:
             }
             write_atomic(path, json.dumps(results, indent=2) + "\n")
     write_atomic(HERE / "recipes.md", page(results))
-    console.say(f"written: {HERE / 'recipes.md'}")
+    console.print(f"written: {HERE / 'recipes.md'}")
     console.result(results)
 
 

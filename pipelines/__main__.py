@@ -23,7 +23,7 @@ def datasets(console: Console) -> None:
 
     names = pipelines.list_datasets()
     for name in names if not console.json else ():
-        console.say(name)
+        console.print(name)
     console.result(names)
 
 
@@ -61,7 +61,7 @@ def preview(
     content = io.BytesIO()
     image.save(content, "JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
     write_atomic(out, content.getvalue())
-    console.say(f"written: {out}, {len(files)} images, each with {views} views by {augment!r}")
+    console.print(f"written: {out}, {len(files)} images, each with {views} views by {augment!r}")
     console.result({"out": str(out), "files": [str(f) for f in files], "size": image.size})
 
 

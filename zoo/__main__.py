@@ -82,7 +82,7 @@ def main_command(
     if not console.json:
         lines = [(e.name, e.task_words, e.headline, e.weights[0] if e.weights else "") for e in entries]
         console.lines(("model", "task", "metric", "weights"), lines)
-        console.say("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")
+        console.print("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")
     console.result(rows)
 
 

@@ -78,7 +78,7 @@ def main(runs: tuple[str, ...], out: str, console: Console) -> None:
     comparison = run(runs, out=out)
     console.table("settings that differ", ["", *runs], [(k, *map(str, v)) for k, v in comparison["settings"].items()])
     console.table("test metrics", ["", *runs], [(k, *v) for k, v in comparison["metrics"].items()])
-    console.say(f"written: {out}")
+    console.print(f"written: {out}")
     console.result(comparison)
 
 

@@ -122,14 +122,14 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
             )
         elif group in ("errors", "remarks"):
             for sentence in members:
-                console.say(sentence)
+                console.print(sentence)
         elif group == "confusion_matrix" and len(members) <= MAX_TABLE_CLASSES:
             names = list(result.get("per_class", range(len(members))))
             rows = [(name, *map(str, row)) for name, row in zip(names, members, strict=True)]
             console.table("confusion matrix (rows: true)", ["", *(str(n)[:6] for n in names)], rows)
     if result["split"] == "test":
-        console.say(f"written: {path / 'evaluation.json'}, figures in {path / 'figures'}")
-    console.say(f"next: python -m zoo.predict {path} FILE...")
+        console.print(f"written: {path / 'evaluation.json'}, figures in {path / 'figures'}")
+    console.print(f"next: python -m zoo.predict {path} FILE...")
 
 
 @click.command("evaluate")

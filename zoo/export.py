@@ -82,7 +82,7 @@ def run(
             assets=plan.task.bundle_assets(info),
             **(_quantization(plan, dataset, contract, quantize) | {"max_drop": max_drop} if quantize else {}),
             metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
-            progress=console.say,
+            progress=console.print,
         )
         certificate = bundle.certificate.to_json()
         rows = [summary(row, bundle.path) for row in certificate["artifacts"] if row["format"] != "reference"]
@@ -184,7 +184,7 @@ def main(run_folder: str, out: str | None, quantize: tuple[str, ...], max_drop: 
     bundles = run(run_folder, out=out, quantize=quantize, max_drop=max_drop, console=console)
     for bundle in bundles:
         show(console, bundle)
-        console.say(f"next: python -m export verify {bundle['path']}")
+        console.print(f"next: python -m export verify {bundle['path']}")
     console.result(bundles)
 
 

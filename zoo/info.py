@@ -130,7 +130,7 @@ def main(name: str, console: Console) -> None:
             if value:
                 rows.append((key, str(value)))
         console.table(name, ["", ""], rows)
-        console.say(f"next: python -m zoo.train {name}")
+        console.print(f"next: python -m zoo.train {name}")
     console.result(card)
 
 

@@ -97,9 +97,9 @@ def run(
             continue
         outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
         prediction = task.explain(argument, parsed, outputs, opened.call, info, top_k)
-        console.say(argument)
+        console.print(argument)
         for line in prediction.lines:
-            console.say(f"  {line}")
+            console.print(f"  {line}")
         rows.extend(dict(row) for row in prediction.rows)
         if prediction.image is not None:
             images[argument] = prediction.image
@@ -173,7 +173,7 @@ def main(
     elif out is not None and rows:
         _write_csv(out, rows)
         if out != "-":
-            console.say(f"written: {out}, {len(rows)} rows")
+            console.print(f"written: {out}, {len(rows)} rows")
     console.result({"predictions": rows, "problems": problems})
     if problems:
         raise ZooError("; ".join(problems))
@@ -186,7 +186,7 @@ def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str],
         raise MissingError(f"this model does not predict images: {out} would be empty; give -o a .csv file")
     if images:
         write(out, tile(list(images.values()), columns=1))
-        console.say(f"written: {out}")
+        console.print(f"written: {out}")
 
 
 def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:

@@ -81,11 +81,11 @@ def main(
     options = {k: v for k, v in parameters.items() if v is not None}
     sample = run(source, options=options, seed=seed, runtime=runtime)
     for line in sample.lines:
-        console.say(line)
+        console.print(line)
     if sample.image is not None:
         path = Path(out or "samples.png")
         images.write(path, sample.image)
-        console.say(f"written: {path}")
+        console.print(f"written: {path}")
     console.result(list(sample.rows))
 
 

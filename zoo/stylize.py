@@ -99,7 +99,7 @@ def run(
     strip = out.with_name(f"{out.stem}-strip{out.suffix}")
     _write(out, strip, result, content_image, original_colours)
     best = min(result.losses, key=lambda losses: losses["total"])
-    console.say(f"written: {out}, and {strip} with intermediate images")
+    console.print(f"written: {out}, and {strip} with intermediate images")
     return {
         "out": str(out),
         "strip": str(strip),
@@ -130,7 +130,7 @@ class _Progress:
         self.console, self.steps, self.bar, self.task = console, steps, None, None
 
     def __enter__(self) -> _Progress:
-        if self.console.live:
+        if self.console.interactive:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             columns = ("step {task.completed}/{task.total}", BarColumn(), TimeRemainingColumn())
@@ -144,7 +144,7 @@ class _Progress:
         if self.bar is not None:
             self.bar.update(self.task, completed=step, description=text)
         elif step == 1 or step == self.steps or step % max(1, self.steps // 10) == 0:
-            self.console.say(f"step {step}/{self.steps}  {text}")
+            self.console.print(f"step {step}/{self.steps}  {text}")
 
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
@@ -173,7 +173,7 @@ def main(content: str, style: str, out: str, alpha: float, beta: float, console:
     if alpha == beta == 0:
         raise UsageError("--alpha and --beta are both zero: there is nothing to optimise")
     result = run(content, style, out, alpha=alpha, beta=beta, console=console, **options)
-    console.say(f"{result['features']}; total loss {result['first']['total']:.4g} -> {result['best']['total']:.4g}")
+    console.print(f"{result['features']}; total loss {result['first']['total']:.4g} -> {result['best']['total']:.4g}")
     console.result(result)
 
 

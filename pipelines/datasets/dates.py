@@ -67,11 +67,11 @@ def _generate() -> dict[str, pairs.Rows]:
 
 def _pair(digest: bytes, ordinal: int) -> tuple[str, str]:
     day = datetime.date.fromordinal(ordinal)
-    text = written(day, FORMS[digest[-1] % len(FORMS)])
+    text = format_date(day, FORMS[digest[-1] % len(FORMS)])
     return {0: text.lower(), 1: text.upper()}.get(digest[-2] % 5, text), day.isoformat()
 
 
-def written(day: datetime.date, form: str) -> str:
+def format_date(day: datetime.date, form: str) -> str:
     """Return a day in one of `FORMS`."""
     month, weekday = MONTHS[day.month - 1], WEEKDAYS[day.weekday()]
     tail = "th" if 11 <= day.day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10, "th")

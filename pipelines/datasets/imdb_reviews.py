@@ -37,7 +37,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         }
         classes = CLASSES
     else:
-        source, parts, classes = labelled.own(NAME, data_dir, policy or (90, 5, 5))
+        source, parts, classes = labelled.read_own(NAME, data_dir, policy or (90, 5, 5))
     return labelled.dataset(
         parts,
         classes,

@@ -43,7 +43,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         parts = labelled.divide(parts["train"], policy, key=2) if policy else parts
         classes = CLASSES
     else:
-        source, parts, classes = labelled.own(NAME, data_dir, policy or OFFICIAL)
+        source, parts, classes = labelled.read_own(NAME, data_dir, policy or OFFICIAL)
     return labelled.dataset(
         parts,
         classes,

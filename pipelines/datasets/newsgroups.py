@@ -39,7 +39,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
             }
         classes = sorted({row[1] for row in rows_by_split["train"]})
     else:
-        source, parts, classes = labelled.own(NAME, data_dir, policy or (90, 5, 5))
+        source, parts, classes = labelled.read_own(NAME, data_dir, policy or (90, 5, 5))
     return labelled.dataset(
         parts,
         classes,

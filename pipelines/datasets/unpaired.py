@@ -39,7 +39,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     }
     parts = paired.divide(root, files, policy, skipped, min_domains=2)
     examples = {
-        s: paired.zip_unpaired(*(paired.files([p.path for domain, p in part if domain == domain]) for domain in "AB"))
+        s: paired.zip_unpaired(*(paired.files([p.path for name, p in part if name == domain]) for domain in "AB"))
         for s, part in parts.items()
     }
     return paired.own_dataset(NAME, root, parts, examples, skipped, split)

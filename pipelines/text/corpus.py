@@ -35,7 +35,7 @@ def read(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
 
 
-def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, Texts]:
+def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, Texts]:
     """Return a description of the source, and the user's text by split.
 
     Raises:

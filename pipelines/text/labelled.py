@@ -72,7 +72,9 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
 
 
-def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows], list[str]]:
+def read_own(
+    name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]
+) -> tuple[str, dict[str, Rows], list[str]]:
     """Return a description of the source, the user's texts by split, and their classes in label order.
 
     Raises:

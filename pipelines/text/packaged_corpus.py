@@ -60,7 +60,7 @@ class TextCorpus:
             parts = labelled.divide(parts["train"], policy) if policy else parts
             texts = {part: [text for (text,) in part_rows] for part, part_rows in parts.items()}
         else:
-            source, texts = corpus.own(self.name, data_dir, policy or OFFICIAL)
+            source, texts = corpus.read_own(self.name, data_dir, policy or OFFICIAL)
         return corpus.dataset(
             texts,
             name=self.name,

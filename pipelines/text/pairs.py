@@ -46,12 +46,12 @@ def load(
             first, second = splits.bounds(policy, len(rows))
             parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
     else:
-        source, parts = own(name, data_dir, policy or (90, 5, 5))
+        source, parts = read_own(name, data_dir, policy or (90, 5, 5))
     licence = licence if data_dir is None else "your own data"
     return dataset(parts, name=name, source=source, licence=licence, homepage=homepage, split=split)
 
 
-def own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:
+def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:
     """Return a description of the source, and the user's pairs by split; equal sources are in one split.
 
     Args:

@@ -28,7 +28,7 @@ def perturb_keras(path):
 
 
 def perturb_bytes(path, kernel):
-    """Add 1e-3 to one weight where its bytes are found."""
+    """Add 1e-3 to one weight, located by its bytes."""
     data, original = path.read_bytes(), kernel.tobytes()
     assert original in data
     changed = kernel.copy()

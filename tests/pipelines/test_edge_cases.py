@@ -125,7 +125,7 @@ def test_archive_members_outside_the_folder_are_refused(member, tmp_path):
     inside.mkdir()
     with pytest.raises(DataError, match="outside"):
         packages.unzip(tmp_path / "unsafe.zip", inside, prefix=member[:6])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["unsafe.zip", "inside"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["inside", "unsafe.zip"]
 
 
 def test_only_members_with_the_prefix_are_unpacked(tmp_path):

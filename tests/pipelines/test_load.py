@@ -200,7 +200,7 @@ def test_a_damaged_cache_is_prepared_again(tmp_path):
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="this system has no apt-get")
 def test_an_unknown_debian_package_is_refused_in_time(tmp_path, offline):
     with pytest.raises(SourceUnavailable, match="apt-get update"):
-        packages.fetch_debian("dataset-that-nobody-has-packaged", tmp_path)
+        packages.fetch_debian("dataset-that-does-not-exist", tmp_path)
 
 
 @pytest.mark.proof

@@ -48,7 +48,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         write_atomic(path, json.dumps(cache, indent=2).encode())
     measurement = cache[key]
     ratio = measurement["seconds_per_epoch"]["float32"] / measurement["seconds_per_epoch"]["bfloat16"]
-    console.say(f"precision: {measurement['precision']} (bfloat16 is {ratio:.2f} times as fast as float32)")
+    console.print(f"precision: {measurement['precision']} (bfloat16 is {ratio:.2f} times as fast as float32)")
     return dataclasses.replace(plan, precision=measurement["precision"])
 
 
@@ -81,7 +81,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
         return plan
     seconds = max(_epoch_seconds(p, dataset) for p in plan.trainings()[:: recipe.restarts])  # the slowest candidate
     epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * BUDGET_FRACTION / seconds)))
-    console.say(
+    console.print(
         f"this machine takes about {seconds:.0f} s per epoch: "
         f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
     )

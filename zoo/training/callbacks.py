@@ -213,7 +213,7 @@ class ShowProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Show the progress bar."""
-        if not self.console.live:
+        if not self.console.interactive:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -248,7 +248,7 @@ class ShowProgress(keras.callbacks.Callback):
         """Print the results of the epoch."""
         seconds = time.monotonic() - self.epoch_start
         throughput = self.steps * self.batch_size / max(seconds, 1e-9)  # validation included
-        self.console.say(
+        self.console.print(
             f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {throughput:,.0f}/s  "
             f"{self._learning_rate()}{_losses(logs or {})}"
         )

@@ -58,7 +58,7 @@ def compute(
             if view == 0:
                 rest.append([part.numpy() for part in batch[1:]])
         columns.append(np.concatenate(batches))
-        console.say(f"frozen features of {feed.count:,} {split} images: {view + 1} of {views} views")
+        console.print(f"frozen features of {feed.count:,} {split} images: {view + 1} of {views} views")
     joined = [np.concatenate(parts) for parts in zip(*rest, strict=True)]
     return {"embedding": np.stack(columns, axis=1), **dict(zip(("label", "weight"), joined, strict=False))}
 

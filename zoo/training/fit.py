@@ -67,11 +67,11 @@ def _resume(model: keras.Model, run: Run, checkpoint: CheckpointCallback, consol
         model.optimizer.build(model.trainable_variables)
     for path, arrays in checkpoints.read(run.path / "checkpoints"):
         if arrays is None:
-            console.say(f"{path} is damaged; using the previous state")
+            console.print(f"{path} is damaged; using the previous state")
             continue
         state = checkpoints.restore(model, arrays, path)
         checkpoint.restore(state)
-        console.say(f"resuming after epoch {state['epoch']} from {path}")
+        console.print(f"resuming after epoch {state['epoch']} from {path}")
         return state["epoch"]
     return 0
 

@@ -33,10 +33,10 @@ def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Chec
     for i, training in enumerate(trainings):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
-        console.say(f"training {i + 1} of {len(trainings)}: {_describe(training)}")
+        console.print(f"training {i + 1} of {len(trainings)}: {_describe(training)}")
         results.append(train(training, dataset, inner, console))
     best = min(range(len(results)), key=lambda i: results[i].best)
-    console.say(f"best by validation loss: training {best + 1}, {_describe(trainings[best])}")
+    console.print(f"best by validation loss: training {best + 1}, {_describe(trainings[best])}")
     write_atomic(run.weights, Run(run.path / "restarts" / str(best)).weights.read_bytes())
     run.write_history(results[best].rows)
     run.select_candidate(trainings[best].candidate, dataset.info)

@@ -39,7 +39,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
         model = plan.build(info)
     arguments = plan.arguments(info)
     load_initial_weights(model, plan, arguments["backbone"], console)
-    console.say(task.describe_case(info, arguments))
+    console.print(task.describe_case(info, arguments))
     features = _features(model, plan, dataset, console)
     if task.baseline:
         _evaluate_baseline(features, run, console)
@@ -52,7 +52,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
             best = result
             save_weights(model, run)
         else:
-            console.say(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
+            console.print(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
             model.load_weights(run.weights)
     best.rows = rows
     run.write_history(rows)
@@ -65,7 +65,7 @@ def load_initial_weights(model: keras.Model, plan: Plan, name: str, console: Con
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     elif not plan.task.pretrained or not backbone.origin:
-        console.say(f"the backbone {name} has random initial weights, whose frozen features are poor")
+        console.print(f"the backbone {name} has random initial weights, whose frozen features are poor")
     elif backbone.pretrain is not None:
         backbone.pretrain(model.get_layer(BACKBONE))
 
@@ -102,7 +102,7 @@ def _evaluate_baseline(features: dict[str, dict[str, np.ndarray]], run: Run, con
         accuracy = feature_cache.logistic_regression(features["train"], features["test"])
         run.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
     accuracy = run.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
-    console.say(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")
+    console.print(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")
 
 
 def _train_phase(
@@ -118,7 +118,7 @@ def _train_phase(
     inner = Run(run.path / "phases" / phase.name)
     inner.path.mkdir(parents=True, exist_ok=True)
     planned = dataclasses.replace(plan, recipe=phase.recipe)
-    console.say(f"phase {phase.name}: {phase.recipe.epochs} epochs")
+    console.print(f"phase {phase.name}: {phase.recipe.epochs} epochs")
     if phase.frozen:
         trained = _head(model, features["train"]["embedding"])
         feeds = [feature_cache.as_feed(features[s]) for s in FIT_SPLITS]

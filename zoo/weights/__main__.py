@@ -61,8 +61,8 @@ def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
     write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
     entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
     entry |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
-    console.say(f"written: {target} and its .json; next, in the file of {entry['model']}:")
-    console.say(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
+    console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
+    console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
     return entry
 
 

@@ -225,7 +225,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     monkeypatch.setenv(server.VARIABLE, str(program))
     subject = subject_of(base, 1, base / "1")
     subject.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
-    subject.cases = {name: [c for c in found if c.compared] for name, found in subject.cases.items()}
+    subject.cases = {name: [c for c in group if c.compared] for name, group in subject.cases.items()}
     level = server.check(subject)
     assert level.state == state, level.reason
 

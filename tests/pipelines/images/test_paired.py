@@ -54,7 +54,7 @@ def test_edges_are_thin_lines_where_it_is_steep():
     lines = edges(tf.constant(square)).numpy()[..., 0]
     assert set(np.unique(lines)) == {0, 255}
     inside = lines[12, :] == 0
-    assert inside.sum() == 2  # one pixel a side
+    assert inside.sum() == 2  # one pixel on each side
     assert set(np.flatnonzero(inside)) <= {7, 8, 19, 20}
     assert (lines[:6] == 255).all()
     assert (edges(tf.fill([28, 28, 1], tf.constant(90, tf.uint8))).numpy() == 255).all()
@@ -80,10 +80,10 @@ def test_sneakers_and_boots_are_from_their_classes(fashion, cache):
         kinds = {label: set() for label in range(10)}
         for garment in fashion[split].as_numpy_iterator():
             kinds[garment["label"]].add(garment["image"])
-        sides = list(data[split].as_numpy_iterator())
-        assert {e["a"] for e in sides} == kinds[7]
-        assert {e["b"] for e in sides} == kinds[9]
-        assert len(sides) == data.info.counts[split] == max(len(kinds[7]), len(kinds[9]))
+        pairs = list(data[split].as_numpy_iterator())
+        assert {e["a"] for e in pairs} == kinds[7]
+        assert {e["b"] for e in pairs} == kinds[9]
+        assert len(pairs) == data.info.counts[split] == max(len(kinds[7]), len(kinds[9]))
 
 
 def test_halves_of_an_image_are_a_pair(crops, tmp_path, cache):
