@@ -1,12 +1,12 @@
-"""Side by side with what people would use instead: `python -m benchmarks`, never a test.
+"""Benchmarks against alternatives: `python -m benchmarks`. They are not part of the tests.
 
-works/    one file per piece of work: who competes, in which unit, what is to be reached
-prepare/  the data and the models that a work needs, made once
-timing/   how time is measured
-ours/     our contenders, one script each
-peers/    the others, written as their own documentation writes them
+suites/   one file per benchmark: its candidates, unit and targets
+prepare/  scripts that create the data and models of a benchmark once
+timing/   measurement of time and memory
+ours/     candidates of this project, one script each
+peers/    the alternatives, written as in their own documentation
 
-A contender is a script that does the work once in a fresh process and prints `{"value": ...}` as its last line, with
-other numbers beside it where they matter, or `{"not_run": "why"}`. It finds prepared data in $BENCHMARK_DATA, the
-number of its turn in $BENCHMARK_TURN and the time at which it was started in $BENCHMARK_STARTED.
+A candidate is a script that runs the benchmark once in a fresh process and prints `{"value": ...}` as its last line,
+optionally with other numbers, or `{"not_run": "reason"}`. $BENCHMARK_DATA is the folder of prepared data,
+$BENCHMARK_TURN the number of the round and $BENCHMARK_STARTED the start time of the process.
 """

@@ -1,4 +1,4 @@
-"""One piece of work, its contenders, and how they are run in turn: A B A B, each time in a fresh process."""
+"""A benchmark, its candidates, and the interleaved runs: A B A B, each in a fresh process."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from pipelines.sources.storage import cache_root
 from zoo.core.errors import ZooError
 
 HERE = Path(__file__).parent
-PEER_VENV = HERE.parent / ".venv-peers"  # what would disturb our own packages is installed here
-NEVER = "never"  # an infinite cost, in files
+PEER_VENV = HERE.parent / ".venv-peers"  # for packages that may conflict with those of this project
+NEVER = "never"  # an infinite cost in results.json: the target was not reached
 
 
 @dataclass(frozen=True)
-class Contender:
-    """Who does the work.
+class Candidate:
+    """One script of a benchmark.
 
     Attributes:
-        name: As tables show it.
-        script: Below `benchmarks/`.
-        arguments: Of the script.
-        requirements: Packages that it needs beside ours; they get a venv of their own.
-        environment: Variables that it gets. Whether TensorFlow uses oneDNN is left to it otherwise: a peer runs as its
-            users have it.
-        missing: Why it cannot run here; empty if it can.
+        name: Display name.
+        script: Path below `benchmarks/`.
+        arguments: Arguments of the script.
+        requirements: Additional packages, which are installed in a separate virtual environment.
+        missing: Reason why it cannot run on this machine; empty if it can.
+        environment: Environment variables. Our own oneDNN setting is not passed on: an alternative runs with its
+            defaults.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Contender:
 
 @dataclass(frozen=True)
 class Goal:
-    """`ours` is to be at least `ratio` times as good as `peer`.
+    """A target: `ours` must be at least `ratio` times as good as `peer`.
 
     Attributes:
-        ours: Name of a contender.
-        peer: Name of another.
-        ratio: For a cost, 2 is half of it; 0 if it is only to be told.
-        of: Which of the numbers beside the value is judged, a cost; empty for the value itself.
+        ours: Name of a candidate.
+        peer: Name of the candidate to compare with.
+        ratio: For a cost, 2 is half of it; 0 is report only.
+        of: Name of the additional number that is compared, a cost; empty for the value itself.
     """
 
     ours: str
@@ -63,25 +63,25 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What is done, in which unit it is counted, and who does it.
+class Benchmark:
+    """A benchmark.
 
     Attributes:
         title: Heading of its table.
-        unit: Of the values.
+        unit: Unit of the values.
         higher_is_better: Whether the values are speeds; else they are costs.
-        contenders: In the order in which they run.
-        goals: What is to be reached.
-        rounds: How often each contender runs.
-        quick: Whether `make bench` runs it, too; `make bench-full` runs all.
-        prepare: Script below `benchmarks/` that is run once before; contenders find its data in $BENCHMARK_DATA.
-        growth: What grows from contender to contender, whose amount each tells as "size"; empty if nothing does.
+        candidates: The candidates in the order in which they run.
+        goals: The targets.
+        rounds: Number of runs of each candidate.
+        quick: Whether `make bench` includes it; `make bench-full` runs all.
+        prepare: Script below `benchmarks/` that runs once before; it writes data to $BENCHMARK_DATA.
+        growth: Name of the quantity that grows from candidate to candidate, which they report as "size"; else empty.
     """
 
     title: str
     unit: str
     higher_is_better: bool
-    contenders: tuple[Contender, ...]
+    candidates: tuple[Candidate, ...]
     goals: tuple[Goal, ...] = ()
     rounds: int = 3
     quick: bool = True
@@ -91,75 +91,88 @@ class Work:
 
 @dataclass
 class Score:
-    """What came of a contender: a value a round (infinite: never), medians of what it said beside them, or why not."""
+    """The results of a candidate.
+
+    Attributes:
+        values: One value per round; infinite if the target was not reached.
+        extra: Medians of the additional numbers.
+        not_run: Reason why it did not run; empty if it did.
+    """
 
     values: list[float] = field(default_factory=list)
-    beside: dict[str, float | str] = field(default_factory=dict)
+    extra: dict[str, float | str] = field(default_factory=dict)
     not_run: str = ""
 
     @property
     def median(self) -> float | None:
-        """The middle value; None if it did not run."""
+        """The median value; None if the candidate did not run."""
         return statistics.median(self.values) if self.values else None
 
     def figure(self, name: str) -> float | None:
-        """Return the median, or a number beside it by name; None where there is none."""
-        found = self.beside.get(name) if name else self.median
-        return found if isinstance(found, int | float) else None
+        """Return the median, or an additional number by name; None if there is none."""
+        value = self.extra.get(name) if name else self.median
+        return value if isinstance(value, int | float) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of results.json."""
+        return {"values": self.values, "beside": self.extra, "not_run": self.not_run, "median": self.median}
 
 
-def measure(work: Work, say: Callable[[str], Any], keep: Callable[[int, dict[str, Score]], Any]) -> dict[str, Score]:
-    """Run every contender `work.rounds` times, in turn; return their scores by name.
+def measure(
+    benchmark: Benchmark, report: Callable[[str], Any], save: Callable[[int, dict[str, Score]], Any]
+) -> dict[str, Score]:
+    """Run every candidate `benchmark.rounds` times, interleaved; return their scores by name.
 
-    After each round `keep` is given its number and the scores so far: a round may take long, and nothing is to be lost.
+    After each round `save` is called with its number and the scores so far, so that an interrupted benchmark keeps
+    them.
     """
-    if work.prepare:
-        done = _start(sys.executable, work.prepare)
-        if done.returncode != 0:
-            raise ZooError(f"{work.prepare} failed: {_last(done.stderr)}")
-    scores = {c.name: Score(not_run=c.missing) for c in work.contenders}
-    beside: dict[str, list[dict[str, float | str]]] = {c.name: [] for c in work.contenders}
-    for turn in range(work.rounds):
-        for contender in work.contenders:
-            score = scores[contender.name]
+    if benchmark.prepare:
+        process = _start(sys.executable, benchmark.prepare)
+        if process.returncode != 0:
+            raise ZooError(f"{benchmark.prepare} failed: {_last_line(process.stderr)}")
+    scores = {c.name: Score(not_run=c.missing) for c in benchmark.candidates}
+    extra: dict[str, list[dict[str, float | str]]] = {c.name: [] for c in benchmark.candidates}
+    for turn in range(benchmark.rounds):
+        for candidate in benchmark.candidates:
+            score = scores[candidate.name]
             if score.not_run:
                 continue
-            told = _once(contender, turn)
-            if "value" in told:
-                score.values.append(float(told["value"]))
-                beside[contender.name].append({k: v for k, v in told.items() if k != "value"})
-                score.beside = _middle(beside[contender.name])
-                say(f"  {turn + 1}/{work.rounds}  {contender.name}: {told['value']:.4g} {work.unit}")
+            result = _run(candidate, turn)
+            if "value" in result:
+                score.values.append(float(result["value"]))
+                extra[candidate.name].append({k: v for k, v in result.items() if k != "value"})
+                score.extra = _medians(extra[candidate.name])
+                report(f"  {turn + 1}/{benchmark.rounds}  {candidate.name}: {result['value']:.4g} {benchmark.unit}")
             else:
-                score.not_run = told["not_run"]
-                say(f"  {contender.name}: not run: {score.not_run}")
-        keep(turn + 1, scores)
+                score.not_run = result["not_run"]
+                report(f"  {candidate.name}: not run: {score.not_run}")
+        save(turn + 1, scores)
     return scores
 
 
-def reached(goal: Goal, work: Work, scores: dict[str, Score]) -> float | None:
-    """Return how many times as good as the peer we are, by medians; None where one of the two has no figure."""
+def achieved_ratio(goal: Goal, benchmark: Benchmark, scores: dict[str, Score]) -> float | None:
+    """Return the achieved ratio of a target, by medians; None if one of the two candidates has no value."""
     ours, peer = scores[goal.ours].figure(goal.of), scores[goal.peer].figure(goal.of)
     if ours is None or peer is None or ours == peer == math.inf:
         return None
-    return ours / peer if work.higher_is_better and not goal.of else peer / ours
+    return ours / peer if benchmark.higher_is_better and not goal.of else peer / ours
 
 
-def _middle(rounds: list[dict[str, float | str]]) -> dict[str, float | str]:
-    """Return the median of each number over the rounds, and the last of what is none."""
+def _medians(rounds: list[dict[str, float | str]]) -> dict[str, float | str]:
+    """Return the median of each number over the rounds, and the last value of what is not a number."""
     last = rounds[-1]
     return {k: v if isinstance(v, str) else statistics.median([r[k] for r in rounds]) for k, v in last.items()}
 
 
-def _once(contender: Contender, turn: int) -> dict[str, Any]:
+def _run(candidate: Candidate, turn: int) -> dict[str, Any]:
     try:
-        python = _python(contender.requirements)
+        python = _python(candidate.requirements)
     except subprocess.CalledProcessError:
-        return {"not_run": f"pip could not install {', '.join(contender.requirements)}"}
-    done = _start(python, contender.script, *contender.arguments, turn=turn, environment=contender.environment)
-    if done.returncode != 0 or not done.stdout.strip():
-        return {"not_run": f"exit code {done.returncode}: {_last(done.stderr)}"}
-    return json.loads(_last(done.stdout))
+        return {"not_run": f"pip could not install {', '.join(candidate.requirements)}"}
+    process = _start(python, candidate.script, *candidate.arguments, turn=turn, environment=candidate.environment)
+    if process.returncode != 0 or not process.stdout.strip():
+        return {"not_run": f"exit code {process.returncode}: {_last_line(process.stderr)}"}
+    return json.loads(_last_line(process.stdout))
 
 
 def _start(
@@ -171,14 +184,14 @@ def _start(
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "PYTHONPATH": str(HERE.parent),
         "BENCHMARK_DATA": str(cache_root() / "benchmarks"),
-        "BENCHMARK_TURN": str(turn),  # the seed, where a seed matters
-        "BENCHMARK_STARTED": str(time.time()),  # for a cold start
+        "BENCHMARK_TURN": str(turn),  # used as the seed
+        "BENCHMARK_STARTED": str(time.time()),  # for the cold start time
     }
-    words = [python, str(HERE / script), *arguments]
-    return subprocess.run(words, capture_output=True, text=True, env=environment, cwd=HERE.parent)
+    command = [python, str(HERE / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=HERE.parent)
 
 
-def _last(text: str) -> str:
+def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no output"])[-1]
 
 

@@ -1,7 +1,7 @@
-"""Where a step of `training` goes, by kind of operation: python -m benchmarks.profile_step NETWORK PRECISION [BATCH].
+"""Time of a step of `training` by kind of operation: python -m benchmarks.profile_step NETWORK PRECISION [BATCH].
 
-What the TensorFlow profiler saw of ten steps (https://www.tensorflow.org/guide/profiler). Operations that run side by
-side on two cores are counted both, so that the sum is longer than the step.
+Uses the TensorFlow profiler on ten steps (https://www.tensorflow.org/guide/profiler). Operations that run in parallel
+on two cores are both counted, so that the sum exceeds the time of the step.
 """
 
 import collections
@@ -34,24 +34,24 @@ def trace(network: str, precision: str, batch: int, folder: str) -> None:
 
 
 def by_kind(folder: str) -> list[tuple[str, float, float]]:
-    """Return (kind, milliseconds a step, operations a step) of a trace, the longest first."""
+    """Return (kind, milliseconds per step, operations per step) of a trace, the longest first."""
     space = xplane_pb2.XSpace.FromString(next(Path(folder).rglob("*.xplane.pb")).read_bytes())
     milliseconds, counts = collections.Counter(), collections.Counter()
     for plane in space.planes:
         for event in (event for line in plane.lines for event in line.events):
-            called, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-            if kind.isidentifier() and called and not called.endswith(":"):  # an operation, no method of the runtime
+            name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
+            if kind.isidentifier() and name and not name.endswith(":"):  # an operation, not a method of the runtime
                 milliseconds[kind] += event.duration_ps / 1e9 / STEPS
                 counts[kind] += 1 / STEPS
-    return [(kind, spent, counts[kind]) for kind, spent in milliseconds.most_common(SHOWN)]
+    return [(kind, time, counts[kind]) for kind, time in milliseconds.most_common(SHOWN)]
 
 
 def main(network: str, precision: str, batch: str = str(fitting.BATCH)) -> None:
-    """Print the longest kinds."""
+    """Print the kinds of operations with the longest total time."""
     with tempfile.TemporaryDirectory() as folder:
         trace(network, precision, int(batch), folder)
-        for kind, spent, count in by_kind(folder):
-            print(f"{spent:8.2f} ms a step  {count:6.1f} times  {kind}")
+        for kind, time, count in by_kind(folder):
+            print(f"{time:8.2f} ms per step  {count:6.1f} times  {kind}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Results: results.json for programs; RESULTS.md, images and the table in docs/benchmarks.md for people."""
+"""Reports: results.json, RESULTS.md, figures, and the table of docs/benchmarks.md."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import importlib.metadata
 import json
@@ -11,22 +10,22 @@ import os
 import re
 from typing import Any
 
-from benchmarks.benchmark import HERE, NEVER, Score, Work, reached
+from benchmarks.benchmark import HERE, NEVER, Benchmark, Score, achieved_ratio
 from benchmarks.plots import draw
 from export.runtime import onednn
 from pipelines.sources.storage import write_atomic
 from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
 
-PICTURES = HERE.parent / "docs" / "benchmarks"
+IMAGES = HERE.parent / "docs" / "benchmarks"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 BLOCK = re.compile(r"(<!-- benchmarks:[^\n]*\n).*(<!-- /benchmarks -->)", re.DOTALL)
-LOAD = os.getloadavg()[0]  # before anything of ours runs
+LOAD = os.getloadavg()[0]  # before the benchmarks start
 VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the properties of the machine and the software that affect the results."""
     from zoo.training.autotune import (
         has_bfloat16,
         processor,  # starts TensorFlow
@@ -44,68 +43,77 @@ def machine() -> dict[str, Any]:
     }
 
 
-def save(name: str, work: Work, rounds: int, scores: dict[str, Score]) -> None:
-    """Keep the scores of one work after some rounds: results.json, RESULTS.md, image, docs/benchmarks.md."""
+def save(name: str, benchmark: Benchmark, rounds: int, scores: dict[str, Score]) -> None:
+    """Write the scores of one benchmark to results.json, RESULTS.md, its figure and docs/benchmarks.md."""
     path = HERE / "results.json"
-    held = json.loads(path.read_text()) if path.is_file() else {}
-    found = {
-        "title": work.title,
-        "unit": work.unit,
-        "higher_is_better": work.higher_is_better,
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    result = {
+        "title": benchmark.title,
+        "unit": benchmark.unit,
+        "higher_is_better": benchmark.higher_is_better,
         "rounds": rounds,
-        "growth": work.growth,
-        "contenders": {k: {**dataclasses.asdict(s), "median": s.median} for k, s in scores.items()},
+        "growth": benchmark.growth,
+        "contenders": {name: score.to_json() for name, score in scores.items()},
         "goals": [
-            {"ours": g.ours, "peer": g.peer, "of": g.of, "to_reach": g.ratio, "reached": reached(g, work, scores)}
-            for g in work.goals
+            {
+                "ours": goal.ours,
+                "peer": goal.peer,
+                "of": goal.of,
+                "to_reach": goal.ratio,
+                "reached": achieved_ratio(goal, benchmark, scores),
+            }
+            for goal in benchmark.goals
         ],
         "machine": machine(),
     }
-    held[name] = _plain(found)
-    write_atomic(path, json.dumps(held, indent=2, allow_nan=False) + "\n")
-    write_atomic(HERE / "RESULTS.md", markdown(held))
-    write_atomic(PAGE, BLOCK.sub(lambda block: block[1] + table(held) + block[2], PAGE.read_text()))
-    plots.save(draw(held[name]), PICTURES / f"{name}.png")
+    results[name] = _json_numbers(result)
+    write_atomic(path, json.dumps(results, indent=2, allow_nan=False) + "\n")
+    write_atomic(HERE / "RESULTS.md", markdown(results))
+    write_atomic(PAGE, BLOCK.sub(lambda block: block[1] + table(results) + block[2], PAGE.read_text()))
+    plots.save(draw(results[name]), IMAGES / f"{name}.png")
 
 
-def _plain(told: Any) -> Any:
-    """Return it with NEVER for what is infinite, which JSON does not know."""
-    if isinstance(told, dict):
-        return {name: _plain(value) for name, value in told.items()}
-    if isinstance(told, list):
-        return [_plain(value) for value in told]
-    return NEVER if told == math.inf else told
+def _json_numbers(value: Any) -> Any:
+    """Return the value with infinite numbers replaced by NEVER, because JSON has none."""
+    if isinstance(value, dict):
+        return {name: _json_numbers(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_json_numbers(inner) for inner in value]
+    return NEVER if value == math.inf else value
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return what docs/benchmarks.md shows: a row per goal, and the images in pairs."""
+    """Return the block of docs/benchmarks.md: a row per target, and the figures in pairs."""
     lines = ["| benchmark | comparison | target | ratio | measured on |", "|---|---|---:|---:|---|"]
-    for name, work in sorted(results.items()):
-        here = work["machine"]
-        where = f"{here['processor'].split(' (')[0]}{_instructions(here)}, load {here.get('load', 0):g}"
-        lines += [f"| `{name}` | {_pair(goal)} | {_aim(goal)} | {_times(goal)} | {where} |" for goal in work["goals"]]
-    pictures = [f"![{name}](benchmarks/{name}.png)" for name in sorted(results)]
-    pairs = [f"| {' | '.join(pictures[i : i + 2])} |" for i in range(0, len(pictures), 2)]
+    for name, result in sorted(results.items()):
+        here = result["machine"]
+        where = f"{here['processor'].split(' (')[0]}{_instruction_set(here)}, load {here.get('load', 0):g}"
+        lines += [
+            f"| `{name}` | {_comparison(goal)} | {_target(goal)} | {_ratio(goal)} | {where} |"
+            for goal in result["goals"]
+        ]
+    images = [f"![{name}](benchmarks/{name}.png)" for name in sorted(results)]
+    pairs = [f"| {' | '.join(images[i : i + 2])} |" for i in range(0, len(images), 2)]
     return "\n".join([*lines, "", "| | |", "|---|---|", *pairs, ""])
 
 
-def _pair(goal: dict[str, Any]) -> str:
+def _comparison(goal: dict[str, Any]) -> str:
     return f"{goal['ours']} against {goal['peer']}" + (f": {goal['of']}" if goal.get("of") else "")
 
 
-def _aim(goal: dict[str, Any]) -> str:
+def _target(goal: dict[str, Any]) -> str:
     return f"{goal['to_reach']:.3g}" if goal["to_reach"] else "report only"
 
 
-def _times(goal: dict[str, Any]) -> str:
-    found = goal["reached"]
-    if found is None:
-        return "no figure"
-    if found == NEVER:
+def _ratio(goal: dict[str, Any]) -> str:
+    ratio = goal["reached"]
+    if ratio is None:
+        return "no value"
+    if ratio == NEVER:
         return "target not reached by the peer"
-    return (
-        f"{found:,.0f}" if found >= 100 else f"{found:.2f}" if found >= goal["to_reach"] else f"**{found:.2f}, missed**"
-    )
+    if ratio < goal["to_reach"]:
+        return f"**{ratio:.2f}, missed**"
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2f}"
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -113,49 +121,51 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "`make bench` and `make bench-full` write this file; every figure is of one machine.",
+        "`make bench` and `make bench-full` write this file; each result is from one machine.",
         "",
     ]
-    for name, work in sorted(results.items()):
-        here = work["machine"]
-        what = "higher is better" if work["higher_is_better"] else "lower is better"
-        where = f"{here['cores']} cores of {here['processor']}{_instructions(here)}, {here['date']}{_shared(here)}"
-        lines += [f"## {work['title']}", "", f"`python -m benchmarks {name}`, {work['unit']}, {what}; medians of "]
-        lines[-1] += f"{work['rounds']} rounds in turn, {where}."
-        lines += ["", f"| contender | {work['unit']} | spread, and what else was told |", "|---|---:|---:|"]
-        for contender, score in work["contenders"].items():
-            lines.append(f"| {contender} | {_value(score)} | {_spread(score)} |")
-        lines += [line for goal in work["goals"] for line in ("", _judged(goal))]
+    for name, result in sorted(results.items()):
+        here = result["machine"]
+        order = "higher is better" if result["higher_is_better"] else "lower is better"
+        where = f"{here['cores']} cores of {here['processor']}{_instruction_set(here)}, {here['date']}{_load(here)}"
+        lines += [f"## {result['title']}", "", f"`python -m benchmarks {name}`, {result['unit']}, {order}; medians of "]
+        lines[-1] += f"{result['rounds']} interleaved rounds, {where}."
+        lines += ["", f"| candidate | {result['unit']} | range, and other measurements |", "|---|---:|---:|"]
+        for candidate, score in result["contenders"].items():
+            lines.append(f"| {candidate} | {_value(score)} | {_details(score)} |")
+        lines += [line for goal in result["goals"] for line in ("", _outcome(goal))]
         lines += ["", f"![{name}](../docs/benchmarks/{name}.png)"]
         lines.append("")
     return "\n".join(lines)
 
 
-def _instructions(machine: dict[str, Any]) -> str:
-    """Return which instruction set was there and whether our side used oneDNN; nothing for older results."""
+def _instruction_set(machine: dict[str, Any]) -> str:
+    """Return the instruction set and whether our candidates used oneDNN; empty for older results."""
     if "onednn" not in machine:
         return ""
     return f" with {machine['instruction_set']}, oneDNN {'on' if machine['onednn'] else 'off'}"
 
 
-def _shared(machine: dict[str, Any]) -> str:
+def _load(machine: dict[str, Any]) -> str:
     load = machine.get("load", 0)
-    return f"; other work was running (load {load:g} before this began): trust ratios only" if load > 0.5 else ""
+    return f"; under other load (load average {load:g} at the start): only ratios are meaningful" if load > 0.5 else ""
 
 
-def _judged(goal: dict[str, Any]) -> str:
-    return f"{_pair(goal)}: {_times(goal)}" + (f" (to reach {_aim(goal)})." if goal["to_reach"] else ".")
+def _outcome(goal: dict[str, Any]) -> str:
+    return f"{_comparison(goal)}: {_ratio(goal)}" + (f" (target {_target(goal)})." if goal["to_reach"] else ".")
 
 
 def _value(score: dict[str, Any]) -> str:
     return f"not run: {score['not_run']}" if score["median"] is None else _number(score["median"])
 
 
-def _spread(score: dict[str, Any]) -> str:
+def _details(score: dict[str, Any]) -> str:
     values = sorted(score["values"], key=lambda value: math.inf if value == NEVER else value)
-    told = [f"{_number(values[0])} to {_number(values[-1])}"] if len(values) > 1 else []
-    return ", ".join(told + [f"{name} {_number(value)}" for name, value in score.get("beside", {}).items()])
+    details = [f"{_number(values[0])} to {_number(values[-1])}"] if len(values) > 1 else []
+    return ", ".join(details + [f"{name} {_number(value)}" for name, value in score.get("beside", {}).items()])
 
 
 def _number(value: float | str) -> str:
+    if value == NEVER:
+        return "not reached"
     return value if isinstance(value, str) else f"{value:,.4g}"

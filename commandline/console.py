@@ -19,6 +19,8 @@ EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
 class Console:
     """Output of a command. With `json`, text goes to standard error; with `quiet`, it is suppressed."""
 
+    printed_json = False  # whether the one JSON document on standard output is there
+
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
         """Set the output mode."""
         self.quiet, self.json = quiet, json
@@ -37,20 +39,22 @@ class Console:
 
     def print(self, line: str) -> None:
         """Print one line."""
-        self.rich.print(line, markup=False)
+        self.rich.print(printable(line), markup=False)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Print a table; the first column is a name, numbers are aligned right."""
         from rich.markup import escape
         from rich.table import Table
 
-        table = Table(title=escape(title), title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+        table = Table(
+            title=escape(printable(title)), title_justify="left", title_style="bold", show_edge=False, pad_edge=False
+        )
         rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
         for i, column in enumerate(columns):
             numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")
         for row in rows:
-            table.add_row(*map(escape, row))  # class names and file names are data
+            table.add_row(*(escape(printable(cell)) for cell in row))  # class names and file names are data
         self.rich.print(table)
 
     def lines(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -73,6 +77,7 @@ class Console:
     def result(self, value: Mapping[str, Any] | Sequence[Any]) -> None:
         """Print the result as JSON, if `json` is set."""
         if self.json:
+            Console.printed_json = True
             click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
@@ -167,5 +172,18 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
 
 
 def _fail(message: str, code: int) -> None:
+    message = printable(message)
     click.echo(f"error: {message}", err=True)
+    if "--json" in sys.argv and not Console.printed_json:
+        click.echo(json.dumps({"error": message, "code": code}, ensure_ascii=False))
     sys.exit(code)
+
+
+def printable(text: str) -> str:
+    """Return text with control characters escaped: names of files and classes cannot move the terminal's cursor.
+
+    Example:
+        >>> printable("\\x1b[31mred")
+        '\\\\x1b[31mred'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -1,1 +1,1 @@
-"""Pages and tables made by code: `python -m docs.pages`, `docs.tables`, `docs.recipes`, `docs.architecture`."""
+"""Generated pages and tables: `python -m docs.pages`, `docs.tables`, `docs.recipes`, `docs.architecture`."""

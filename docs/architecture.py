@@ -1,4 +1,4 @@
-"""python -m docs.architecture: draw docs/images/architecture.svg, how the packages and their files fit together."""
+"""python -m docs.architecture: draw docs/images/architecture.svg, the packages and their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page of recipes shows, as data: each experiment changes one thing in one small training."""
+"""The experiments of the page on recipes: each changes one setting of one small training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODEL, PRECISION = "mnist", "float32"
 LARGE, SMALL = [256, 256], [4]
 COMMON = {
     "data": "digits",
-    "recipe.split": "20/30/50",  # 359 digits to learn from: few enough to be learnt by heart
+    "recipe.split": "20/30/50",  # 359 training images: few enough to overfit
     "recipe.epochs": 40,
     "recipe.optimizer": "adam",
     "recipe.schedule": "constant",
@@ -29,11 +29,11 @@ class Experiment:
     """One section of the page.
 
     Attributes:
-        name: Of its picture.
-        title: Its heading.
-        text: What the field does, and where.
-        variants: Label to what it sets beside `COMMON`, in the order of the table.
-        panel: What is drawn beside the losses: "learning_rate", "weights" or nothing.
+        name: Name of its figure.
+        title: Heading of the section.
+        text: Description of the fields.
+        variants: Label -> settings in addition to `COMMON`, in the order of the table.
+        panel: Additional panel of the figure: "learning_rate", "weights" or none.
     """
 
     name: str
@@ -44,13 +44,13 @@ class Experiment:
     fields: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Find the recipe fields that differ between variants."""
+        """Determine the recipe fields that differ between variants."""
         keys = [k for settings in self.variants.values() for k in settings if k.startswith("recipe.")]
         varied = [k for k in dict.fromkeys(keys) if len({str(s.get(k)) for s in self.variants.values()}) > 1]
         object.__setattr__(self, "fields", tuple(k.removeprefix("recipe.") for k in varied))
 
     def settings(self, label: str) -> dict[str, Any]:
-        """Return all that a variant sets, as of `--set`."""
+        """Return all settings of a variant, in the form of `--set`."""
         return {**COMMON, **self.variants[label]}
 
     def command(self, label: str) -> str:

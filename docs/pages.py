@@ -1,4 +1,4 @@
-"""python -m docs.pages: write the pages that are made from code, before the site is built.
+"""python -m docs.pages: write the pages that are generated from code, before the site is built.
 
 docs/models/      a page per model, from its spec, its card and docs/model_notes/NAME.md
 docs/reference/   the public names of `zoo`, `export` and `pipelines` for mkdocstrings, and the help of every command
@@ -59,7 +59,7 @@ def model_page(name: str) -> str:
 
 def _figures(card: Mapping[str, Any]) -> Iterator[str]:
     if not card["expect"]:
-        yield "No figure has been measured for this model on its default data."
+        yield "No metric has been measured for this model on its default data."
         return
     rows = [f"| `{metric}` | {value:g} |" for metric, value in card["expect"].items()]
     yield "\n".join([f"| metric on {card['test_data']} | |", "|---|---:|", *rows])
@@ -103,7 +103,7 @@ def models_index() -> str:
 
 
 def reference_page(package: str) -> str:
-    """Return the page of the public names of a package, by the modules in which they are defined."""
+    """Return the page of the public names of a package."""
     module = importlib.import_module(package)
     names = [n for n in module.__all__ if not n.startswith("_")]
     parts = [f"# {package}", (inspect.getdoc(module) or "").split("\n")[0]]
@@ -118,7 +118,7 @@ def reference_page(package: str) -> str:
 
 
 def _members(module: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the public functions and classes of a module of ours, those that it imports from others left out."""
+    """Yield the public functions and classes of a module, without those that it imports from other packages."""
     for name in getattr(module, "__all__", None) or sorted(vars(module)):
         value = getattr(module, name)
         own = getattr(value, "__module__", "").startswith(module.__name__)
@@ -127,33 +127,33 @@ def _members(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _entry(name: str, value: Any, level: int) -> str:
-    place = f"{value.__module__}.{value.__qualname__}"
-    return f'::: {place}\n    options:\n      heading: "{name}"\n      heading_level: {level}'
+    path = f"{value.__module__}.{value.__qualname__}"
+    return f'::: {path}\n    options:\n      heading: "{name}"\n      heading_level: {level}'
 
 
 def commands_page() -> str:
     """Return the help of every command."""
-    parts = ["# Command line", "Exit codes: 0 done, 1 a check failed, 2 wrong usage, 3 something required is missing."]
+    parts = ["# Command line", "Exit codes: 0 success, 1 a check failed, 2 wrong usage, 3 a requirement is missing."]
     for package in COMMANDS:
         group = command(package)
         parts += [f"## python -m {package}", (group.help or "").split("\n")[0]]
         with click.Context(group, info_name=f"python -m {package}") as context:
-            for verb in group.list_commands(context):
-                one = group.get_command(context, verb)
-                line = f"python -m {package}.{verb}" if package == "zoo" else f"python -m {package} {verb}"
-                help = one.get_help(click.Context(one, info_name=line))
+            for name in group.list_commands(context):
+                subcommand = group.get_command(context, name)
+                line = f"python -m {package}.{name}" if package == "zoo" else f"python -m {package} {name}"
+                help = subcommand.get_help(click.Context(subcommand, info_name=line))
                 parts += [f"### {line}", f"```text\n{help}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
 def command(module: str) -> click.Command:
     """Return the click command that `python -m MODULE` runs."""
-    found = importlib.import_module(module)
-    if hasattr(found, "__path__"):
-        found = importlib.import_module(f"{module}.__main__")
-    commands = [v for n in ("main_command", "main") if isinstance(v := getattr(found, n, None), click.Command)]
+    entry = importlib.import_module(module)
+    if hasattr(entry, "__path__"):
+        entry = importlib.import_module(f"{module}.__main__")
+    commands = [v for n in ("main_command", "main") if isinstance(v := getattr(entry, n, None), click.Command)]
     if not commands:
-        raise LookupError(f"python -m {module} is no click command")
+        raise LookupError(f"python -m {module} is not a click command")
     return commands[0]
 
 

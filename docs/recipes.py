@@ -1,6 +1,6 @@
-"""python -m docs.recipes: train, draw and write docs/recipes.md, what each field of a recipe does to a training.
+"""python -m docs.recipes: train, plot and write docs/recipes.md, the effects of the fields of a recipe.
 
-Everything on the page is measured by this command; `docs/recipes/results.json` holds the figures.
+Everything on the page is table_row by this command; `docs/recipes/results.json` holds the results.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zoo.core.run_folder import Run
 
 HERE = Path(__file__).parent
-PICTURES = HERE / "recipes"
+IMAGES = HERE / "recipes"
 HEADER = (
     "",
     "epochs",
@@ -44,7 +44,7 @@ HEADER = (
 
 
 def train(experiment: Experiment, label: str, folder: Path) -> Run:
-    """Train a variant, or return the run of an earlier experiment that trained the same."""
+    """Train a variant, or return the run of an earlier experiment with the same settings."""
     from zoo import train as training
     from zoo.core.run_folder import Run
 
@@ -55,13 +55,13 @@ def train(experiment: Experiment, label: str, folder: Path) -> Run:
 
 
 def lines(label: str, run: Run) -> dict[str, Run]:
-    """Return the trainings of a run by label: itself, or those from each seed."""
+    """Return the trainings of a run by label: the run itself, or its restarts."""
     restarts = [type(run)(path) for path in sorted(run.path.glob("restarts/*"))]
     return {f"seed {seed}": inner for seed, inner in enumerate(restarts)} or {label: run}
 
 
-def measured(run: Run, test: Mapping[str, float] | None) -> dict[str, float]:
-    """Return a row: what the history says, and what the test split says of the epoch that was kept."""
+def table_row(run: Run, test: Mapping[str, float] | None) -> dict[str, float]:
+    """Return a row of the table: values of the history, and test metrics of the best epoch."""
     history = run.history()
     best = min(history, key=lambda row: row["val_loss"])
     row = {"epochs": len(history), "best_epoch": int(best["epoch"])}
@@ -71,29 +71,29 @@ def measured(run: Run, test: Mapping[str, float] | None) -> dict[str, float]:
 
 
 def measure(experiment: Experiment, folder: Path, console: Console) -> dict[str, dict[str, float]]:
-    """Train every variant, draw them, return their rows."""
+    """Train every variant and plot the losses; return the rows of the table."""
     from zoo.evaluation import plots
 
-    rows, drawn, weights = {}, {}, {}
+    rows, histories, weights = {}, {}, {}
     for label in experiment.variants:
         run = train(experiment, label, folder)
         console.print(f"{experiment.name}: {label}")
         inner = lines(label, run)
-        drawn |= {name: one.history() for name, one in inner.items()}
+        histories |= {name: one.history() for name, one in inner.items()}
         weights |= {label: _magnitudes(run)} if experiment.panel == "weights" else {}
         test = run.read("evaluation.json")["metrics"]
-        rows |= {name: measured(one, None) for name, one in inner.items() if len(inner) > 1}
-        rows[label] = measured(run, test)
-    plots.save(draw(experiment, drawn, weights), PICTURES / f"{experiment.name}.png")
+        rows |= {name: table_row(one, None) for name, one in inner.items() if len(inner) > 1}
+        rows[label] = table_row(run, test)
+    plots.save(draw(experiment, histories, weights), IMAGES / f"{experiment.name}.png")
     return rows
 
 
 def draw(experiment: Experiment, histories: Mapping[str, Sequence[Mapping[str, float]]], weights: Mapping) -> Any:
-    """Plot training and validation loss of every variant, and what the experiment wants beside them."""
+    """Plot training and validation loss of every variant, and the additional panel of the experiment."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(15 if experiment.panel else 10, 3.8), layout="constrained")
-    training, validation, *beside = figure.subplots(1, 3 if experiment.panel else 2)
+    training, validation, *panels = figure.subplots(1, 3 if experiment.panel else 2)
     for colour, (label, rows) in enumerate(histories.items()):
         epochs, style = [row["epoch"] for row in rows], {"color": f"C{colour}", "label": label}
         training.plot(epochs, [row["loss"] for row in rows], **style)
@@ -103,18 +103,18 @@ def draw(experiment: Experiment, histories: Mapping[str, Sequence[Mapping[str, f
         if len(rows) < COMMON["recipe.epochs"]:
             validation.axvline(epochs[-1], color=f"C{colour}", linestyle=":")
         if experiment.panel == "learning_rate":
-            beside[0].plot(epochs, [row["learning_rate"] for row in rows], **style)
+            panels[0].plot(epochs, [row["learning_rate"] for row in rows], **style)
         if label in weights:
-            beside[0].plot(weights[label], **style)
+            panels[0].plot(weights[label], **style)
     training.set(title="training loss", yscale="log")
-    validation.set(title="validation loss (star: the epoch that is kept)", yscale="log")
-    for axes in beside:
+    validation.set(title="validation loss (star: best epoch)", yscale="log")
+    for axes in panels:
         titles = {"learning_rate": "learning rate after the epoch", "weights": "weights by size, largest first"}
         axes.set(
             title=titles[experiment.panel], yscale="log" if weights else "linear", ylim=(1e-5, 2) if weights else None
         )
     for axes in figure.axes:
-        axes.set(xlabel="weight" if axes in beside and weights else "epoch")
+        axes.set(xlabel="weight" if axes in panels and weights else "epoch")
         axes.grid(alpha=0.3)
     validation.legend(fontsize=8)
     return figure
@@ -128,10 +128,9 @@ def _magnitudes(run: Run) -> Any:
 
 
 def page(results: Mapping[str, Any]) -> str:
-    """Return the page that says what `results` hold."""
-    held = results.values()
-    cpu = sum(one["cpu_seconds"] for one in held)
-    where = "; ".join(dict.fromkeys(f"{one['machine']}, {one['date']}" for one in held))
+    """Return the page for `results`."""
+    cpu = sum(result["cpu_seconds"] for result in results.values())
+    where = "; ".join(dict.fromkeys(f"{result['machine']}, {result['date']}" for result in results.values()))
     parts = [
         "# What the fields of a recipe do",
         "Written by `python -m docs.recipes`, figures and images included, in "
@@ -143,7 +142,7 @@ def page(results: Mapping[str, Any]) -> str:
     for experiment in EXPERIMENTS:
         if experiment.name in results:
             parts += _section(experiment, results[experiment.name]["rows"])
-    parts += ["## Every field", "Each is reached by `--set recipe.FIELD=VALUE`.", _fields()]
+    parts += ["## Every field", "Each can be set by `--set recipe.FIELD=VALUE`.", _fields()]
     return "\n\n".join(parts) + "\n"
 
 
@@ -152,28 +151,26 @@ def _section(experiment: Experiment, rows: Mapping[str, Mapping[str, float]]) ->
     names = ("epochs", "best_epoch", "loss", "val_loss", "last_val_loss", "test_loss", "test_accuracy")
     table += [(label, *(f"{row[n]:g}" if n in row else "" for n in names)) for label, row in rows.items()]
     commands = [f"    # {label}\n    {experiment.command(label)}" for label in experiment.variants]
-    tested = {label: row["test_loss"] for label, row in rows.items() if "test_loss" in row}
-    least, most = min(tested, key=tested.get), max(tested, key=tested.get)
-    said = (
-        f"Lowest test loss: {least} ({tested[least]:g}); highest: {most} ({tested[most]:g})." if least != most else ""
-    )
+    test_losses = {label: row["test_loss"] for label, row in rows.items() if "test_loss" in row}
+    lowest, highest = min(test_losses, key=test_losses.get), max(test_losses, key=test_losses.get)
+    summary = f"Lowest test loss: {lowest} ({test_losses[lowest]:g}); highest: {highest} ({test_losses[highest]:g})."
     return [
         f"## {experiment.title}",
         experiment.text,
         f"![Losses by epoch](recipes/{experiment.name}.png)",
         "\n".join(f"| {' | '.join(cells)} |" for cells in table),
-        *([said] if said else []),
+        *([summary] if lowest != highest else []),
         "\n".join(commands),
     ]
 
 
 def _fields() -> str:
     described = dict(re.findall(r"^        (\w+): (.+)$", Recipe.__doc__, re.MULTILINE))
-    shown = {f: f"[{e.title}](#{_anchor(e.title)})" for e in reversed(EXPERIMENTS) for f in e.fields}
+    sections = {f: f"[{e.title}](#{_anchor(e.title)})" for e in reversed(EXPERIMENTS) for f in e.fields}
     rows = ["| field | default | what it is | shown in |", "|---|---|---|---|"]
     for f in dataclasses.fields(Recipe):
         default = json.dumps(getattr(Recipe(), f.name))
-        rows.append(f"| `{f.name}` | `{default}` | {described[f.name]} | {shown.get(f.name, 'not shown here')} |")
+        rows.append(f"| `{f.name}` | `{default}` | {described[f.name]} | {sections.get(f.name, 'not shown here')} |")
     return "\n".join(rows)
 
 
@@ -185,24 +182,24 @@ def _anchor(title: str) -> str:
 @click.argument("names", metavar="[EXPERIMENT]...", nargs=-1)
 @shell.common_options
 def main(names: tuple[str, ...], console: Console) -> None:
-    """Train each EXPERIMENT (all, if none is named), and write docs/recipes.md and its images."""
+    """Run each EXPERIMENT (by default all) and write docs/recipes.md and its figures."""
     from zoo.core import environment
     from zoo.training.autotune import processor
 
-    known = {e.name: e for e in EXPERIMENTS}
+    experiments = {e.name: e for e in EXPERIMENTS}
     for name in names:
-        if name not in known:
-            raise unknown("experiment", name, known)
+        if name not in experiments:
+            raise unknown("experiment", name, experiments)
     environment.prepare()
-    path = PICTURES / "results.json"
+    path = IMAGES / "results.json"
     results = json.loads(path.read_text()) if path.is_file() and names else {}
     with tempfile.TemporaryDirectory() as folder:
-        for name in names or known:
-            began = time.process_time()
-            rows = measure(known[name], Path(folder), console)
+        for name in names or experiments:
+            start = time.process_time()
+            rows = measure(experiments[name], Path(folder), console)
             results[name] = {
                 "rows": rows,
-                "cpu_seconds": round(time.process_time() - began),
+                "cpu_seconds": round(time.process_time() - start),
                 "machine": f"{os.cpu_count()} cores of {processor()}",
                 "date": datetime.date.today().isoformat(),
             }

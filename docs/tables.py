@@ -1,4 +1,4 @@
-"""python -m docs.tables: write again what the README, mkdocs.yml and docs/benchmarks.md take from the code."""
+"""python -m docs.tables: update the generated blocks of README.md, mkdocs.yml and docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
 
 
 def current(path: Path, name: str) -> str:
-    """Return what stands between the marks of a block."""
+    """Return the current text between the marks of a block."""
     return _pattern(name).search(path.read_text(encoding="utf-8"))[2]
 
 

@@ -1,4 +1,4 @@
-"""Export a Keras model that the zoo has never seen, and read its certificate.
+"""Export a Keras model that is not from the zoo, and read its certificate.
 
 python examples/export_any_keras_model.py --out out/any
 """

@@ -34,6 +34,6 @@ summary = train.run(
     settings={"data": "image_folder", "recipe.epochs": 5},
     data_dir=str(folder),
     out=str(options.out),
-    export=False,  # leave this out to export and verify too
+    export=False,  # omit to export and verify
 )
 print("test accuracy:", summary["metrics"]["accuracy"])

@@ -1,4 +1,4 @@
-"""Your own training loop on a dataset of the zoo: the feed shuffles, augments and batches; the loop is yours.
+"""Your own training loop on a dataset of the zoo: the feed shuffles, augments and batches.
 
 python examples/own_training_loop.py --out out/loop
 """

@@ -29,7 +29,7 @@ def footwear(split: tf.data.Dataset) -> pipelines.Feed:
     return pipelines.feed(chosen, decode=lambda e: (tf.io.decode_png(e["image"]), tf.argmax(e["label"] == old_labels)))
 
 
-keras.utils.set_random_seed(0)  # of the new head: every other layer keeps the weights that ship with the package
+keras.utils.set_random_seed(0)  # for the new head; every other layer has its shipped weights
 model = zoo.build("fashion_mnist", weights="default", num_classes=len(FOOTWEAR))
 for layer in model.layers:
     layer.trainable = layer.name == "logits"

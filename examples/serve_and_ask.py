@@ -1,4 +1,4 @@
-"""Publish a model for TF Serving, check what the server would check, and ask the SavedModel and the TFLite file.
+"""Publish a model for TF Serving, run the checks of the server, and call the SavedModel and the TFLite file.
 
 python examples/serve_and_ask.py --out out/serve
 """
@@ -18,7 +18,7 @@ bundle, base_path = options.out / "bundle", options.out / "models" / "fashion_mn
 
 model = zoo.build("fashion_mnist", weights="default")
 export_model(model, bundle, formats=("keras", "saved_model", "tflite"))
-published = publish(bundle, base_path)  # copied whole to BASE_PATH/1, then renamed into place
+published = publish(bundle, base_path)  # written atomically to BASE_PATH/1
 print("published version", published.version, "- next: python -m export serve-check", base_path)
 
 image = np.zeros((1, 28, 28, 1), "float32")

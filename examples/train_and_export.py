@@ -8,7 +8,7 @@ import argparse
 from zoo import train
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--out", default="runs/example", help="the run folder; a killed run is resumed by the same command")
+parser.add_argument("--out", default="runs/example", help="the run folder; the same command resumes an interrupted run")
 parser.add_argument("--data-dir", help="your own data; by default the dataset is downloaded")
 parser.add_argument("--epochs", type=int, default=2)
 options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The harness judges, draws and writes what it was told; no timing is a test."""
+"""The benchmark harness: running candidates, ratios, reports and figures; no times are tested."""
 
 import dataclasses
 import json
@@ -11,125 +11,128 @@ import numpy as np
 import pytest
 
 from benchmarks import benchmark, plots, report
-from benchmarks.__main__ import works
-from benchmarks.benchmark import HERE, Contender, Goal, Score, Work, measure, reached
+from benchmarks.__main__ import all_benchmarks
+from benchmarks.benchmark import HERE, Benchmark, Candidate, Goal, Score, achieved_ratio, measure
 from benchmarks.timing import latency
-from benchmarks.timing.time_to_accuracy import Race
+from benchmarks.timing.time_to_accuracy import AccuracyTimer
 
-WORK = Work(
-    title="A walk",
+BENCHMARK = Benchmark(
+    title="Example",
     unit="seconds",
     higher_is_better=False,
-    contenders=(Contender("us", ""), Contender("them", ""), Contender("lame", "")),
+    candidates=(Candidate("ours", ""), Candidate("other", ""), Candidate("missing", "")),
     goals=(
-        Goal("us", "them", 3),
-        Goal("us", "them", 2, of="peak MB"),
-        Goal("us", "lame", 1),
-        Goal("them", "us", 0),
+        Goal("ours", "other", 3),
+        Goal("ours", "other", 2, of="peak MB"),
+        Goal("ours", "missing", 1),
+        Goal("other", "ours", 0),
     ),
 )
 SCORES = {
-    "us": Score([1.0, 3.0, 2.0], {"peak MB": 100, "seconds to 94 %": "not reached"}),
-    "them": Score([8.0, 8.0, 9.0], {"peak MB": 150}),
-    "lame": Score(not_run="not installed"),
+    "ours": Score([1.0, 3.0, 2.0], {"peak MB": 100, "seconds to 94 %": "not reached"}),
+    "other": Score([8.0, 8.0, 9.0], {"peak MB": 150}),
+    "missing": Score(not_run="not installed"),
 }
 
 
 @pytest.fixture
 def saved(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "HERE", tmp_path)
-    monkeypatch.setattr(report, "PICTURES", tmp_path / "pictures")
+    monkeypatch.setattr(report, "IMAGES", tmp_path / "images")
     monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
     (tmp_path / "page.md").write_text("Before.\n<!-- benchmarks: x -->\nold\n<!-- /benchmarks -->\nAfter.\n")
     monkeypatch.setattr(report, "LOAD", 7.25)
-    report.save("walk", WORK, 3, SCORES)
+    report.save("example", BENCHMARK, 3, SCORES)
     return tmp_path
 
 
-def test_goals_are_judged_by_medians_and_by_what_stands_beside():
-    assert [reached(goal, WORK, SCORES) for goal in WORK.goals] == [4.0, 1.5, None, 0.25]
+def test_ratios_of_medians_and_of_additional_numbers():
+    assert [achieved_ratio(goal, BENCHMARK, SCORES) for goal in BENCHMARK.goals] == [4.0, 1.5, None, 0.25]
 
 
-def test_results_say_what_was_reached_missed_and_not_run(saved):
+def test_results_list_reached_missed_and_not_run(saved):
     text = (saved / "RESULTS.md").read_text()
-    assert "us against them: 4.00 (to reach 3)." in text
-    assert "us against them: peak MB: **1.50, missed** (to reach 2)." in text
-    assert "them against us: 0.25." in text
-    assert "other work was running (load 7.2 before this began): trust ratios only." in text
-    assert "us against lame: no figure (to reach 1)." in text
-    assert "| us | 2 | 1 to 3, peak MB 100, seconds to 94 % not reached |" in text
-    assert "| lame | not run: not installed |" in text
-    assert "(../docs/benchmarks/walk.png)" in text
-    assert (saved / "pictures" / "walk.png").stat().st_size > 5000
+    assert "ours against other: 4.00 (target 3)." in text
+    assert "ours against other: peak MB: **1.50, missed** (target 2)." in text
+    assert "other against ours: 0.25." in text
+    assert "under other load (load average 7.2 at the start): only ratios are meaningful." in text
+    assert "ours against missing: no value (target 1)." in text
+    assert "| ours | 2 | 1 to 3, peak MB 100, seconds to 94 % not reached |" in text
+    assert "| missing | not run: not installed |" in text
+    assert "(../docs/benchmarks/example.png)" in text
+    assert (saved / "images" / "example.png").stat().st_size > 5000
 
 
-def test_the_page_shows_each_goal_between_its_marks(saved):
+def test_the_page_has_a_row_per_goal_between_its_marks(saved):
     before, mark, *rows, end, after = (saved / "page.md").read_text().splitlines()
     assert (before, mark, end, after) == ("Before.", "<!-- benchmarks: x -->", "<!-- /benchmarks -->", "After.")
     assert [[cell.strip() for cell in row.split("|")][2:5] for row in rows[2:6]] == [
-        ["us against them", "3", "4.00"],
-        ["us against them: peak MB", "2", "**1.50, missed**"],
-        ["us against lame", "1", "no figure"],
-        ["them against us", "report only", "0.25"],
+        ["ours against other", "3", "4.00"],
+        ["ours against other: peak MB", "2", "**1.50, missed**"],
+        ["ours against missing", "1", "no value"],
+        ["other against ours", "report only", "0.25"],
     ]
-    assert "| ![walk](benchmarks/walk.png) |" in rows
+    assert "| ![example](benchmarks/example.png) |" in rows
 
 
-def test_a_picture_has_a_bar_for_who_ran_and_a_panel_for_what_is_judged(saved):
-    result = json.loads((saved / "results.json").read_text())["walk"]
+def test_a_figure_has_a_bar_per_candidate_and_a_panel_per_number(saved):
+    result = json.loads((saved / "results.json").read_text())["example"]
     values, memory = plots.draw(result).axes
     assert [bar.get_width() for bar in values.patches] == [2, 8]
     assert [bar.get_width() for bar in memory.patches] == [100, 150]
-    assert [label.get_text() for label in values.get_yticklabels()] == ["us", "them"]
+    assert [label.get_text() for label in values.get_yticklabels()] == ["ours", "other"]
 
 
-def test_growth_is_drawn_as_lines_over_size():
+def test_growth_is_plotted_as_lines_over_size():
     result = {
         "title": "Growth", "unit": "seconds", "higher_is_better": False, "goals": [], "growth": "parameters",
         "machine": report.machine(),
         "contenders": {
-            f"{who}, 10^{power}": {"median": power * 1.0, "values": [power], "beside": {"size": 10**power}}
-            for who in ("us", "them") for power in (4, 6, 5)
+            f"{name}, 10^{power}": {"median": power * 1.0, "values": [power], "beside": {"size": 10**power}}
+            for name in ("ours", "other") for power in (4, 6, 5)
         },
     }  # fmt: skip
     (axes,) = plots.draw(result).axes
-    assert [line.get_label() for line in axes.lines] == ["us", "them"]
+    assert [line.get_label() for line in axes.lines] == ["ours", "other"]
     assert list(axes.lines[0].get_xdata()) == [10**4, 10**5, 10**6]
 
 
-def test_every_work_names_scripts_that_are_there_and_goals_of_its_contenders():
-    for name, one in works().items():
-        names = {contender.name for contender in one.contenders}
-        assert len(names) == len(one.contenders), name
-        assert {who for goal in one.goals for who in (goal.ours, goal.peer)} <= names, name
-        scripts = {c.script for c in one.contenders} | ({one.prepare} if one.prepare else set())
+def test_every_benchmark_has_existing_scripts_and_goals_of_its_candidates():
+    for name, suite in all_benchmarks().items():
+        names = {candidate.name for candidate in suite.candidates}
+        assert len(names) == len(suite.candidates), name
+        assert {side for goal in suite.goals for side in (goal.ours, goal.peer)} <= names, name
+        scripts = {c.script for c in suite.candidates} | ({suite.prepare} if suite.prepare else set())
         assert all((HERE / script).is_file() for script in scripts), name
 
 
-def test_each_measured_work_has_its_picture():
+def test_each_measured_benchmark_has_its_figure():
     for name in json.loads((HERE / "results.json").read_text()):
-        assert name in works()
-        assert (report.PICTURES / f"{name}.png").is_file(), name
+        assert name in all_benchmarks()
+        assert (report.IMAGES / f"{name}.png").is_file(), name
 
 
-def test_who_never_arrives_is_named_and_beaten(saved):
-    late = Score([5.0, math.inf, 4.0])
+def test_a_target_that_is_not_reached_is_an_infinite_cost(saved):
+    partly = Score([5.0, math.inf, 4.0])
     never = Score([math.inf] * 3, {"best accuracy": 0.91, "seconds to 94 %": math.inf})
-    scores = {"us": Score([1.0, 3.0, 2.0], {"seconds to 94 %": 6.0}), "them": late, "lame": never}
-    goals = (Goal("us", "them", 2), Goal("us", "lame", 3, of="seconds to 94 %"), Goal("lame", "us", 1))
-    race = dataclasses.replace(WORK, title="Race", goals=(*goals, Goal("lame", "lame", 1)))
-    assert [reached(goal, race, scores) for goal in race.goals] == [2.5, math.inf, 0, None]
-    report.save("race", race, 3, scores)
+    scores = {"ours": Score([1.0, 3.0, 2.0], {"seconds to 94 %": 6.0}), "other": partly, "missing": never}
+    goals = (Goal("ours", "other", 2), Goal("ours", "missing", 3, of="seconds to 94 %"), Goal("missing", "ours", 1))
+    timed = dataclasses.replace(BENCHMARK, title="Time", goals=(*goals, Goal("missing", "missing", 1)))
+    assert [achieved_ratio(goal, timed, scores) for goal in timed.goals] == [2.5, math.inf, 0, None]
+    report.save("timed", timed, 3, scores)
     text = (saved / "RESULTS.md").read_text()
-    assert "| them | 5 | 4 to never |" in text
-    assert "| lame | never | never to never, best accuracy 0.91, seconds to 94 % never |" in text
-    assert "us against lame: seconds to 94 %: target not reached by the peer (to reach 3)." in text
-    assert "lame against us: **0.00, missed** (to reach 1)." in text
-    first, _ = plots.draw(json.loads((saved / "results.json").read_text())["race"]).axes
-    assert [note.get_text() for note in first.texts] == [" 2", " 5", " never"]
+    assert "| other | 5 | 4 to not reached |" in text
+    never_row = (
+        "| missing | not reached | not reached to not reached, best accuracy 0.91, seconds to 94 % not reached |"
+    )
+    assert never_row in text
+    assert "ours against missing: seconds to 94 %: target not reached by the peer (target 3)." in text
+    assert "missing against ours: **0.00, missed** (target 1)." in text
+    first, _ = plots.draw(json.loads((saved / "results.json").read_text())["timed"]).axes
+    assert [note.get_text() for note in first.texts] == [" 2", " 5", " not reached"]
 
 
-def test_a_contender_knows_its_turn_and_its_start(tmp_path):
+def test_a_candidate_gets_its_round_and_start_time(tmp_path):
     script = tmp_path / "turn.py"
     script.write_text(
         "import json, os, time\n"
@@ -137,26 +140,30 @@ def test_a_contender_knows_its_turn_and_its_start(tmp_path):
         "age = time.time() - float(os.environ['BENCHMARK_STARTED'])\n"
         "print(json.dumps({'value': turn, 'turns': turn, 'age': age}))\n"
     )
-    told = Work("", "", True, (Contender("it", os.path.relpath(script, HERE)),), rounds=2)
-    kept = {}
-    score = measure(told, print, lambda rounds, scores: kept.update({rounds: list(scores["it"].values)}))["it"]
-    assert kept == {1: [0], 2: [0, 1]}, "a work that is killed keeps the rounds it had"
+    benchmark = Benchmark("", "", True, (Candidate("it", os.path.relpath(script, HERE)),), rounds=2)
+    saved = {}
+    score = measure(benchmark, print, lambda rounds, scores: saved.update({rounds: list(scores["it"].values)}))["it"]
+    assert saved == {1: [0], 2: [0, 1]}, "an interrupted benchmark keeps its finished rounds"
     assert score.values == [0, 1]
-    assert score.beside["turns"] == 0.5, "the median of what stands beside the values"
-    assert 0 < score.beside["age"] < 60
+    assert score.extra["turns"] == 0.5, "the median of the additional numbers"
+    assert 0 < score.extra["age"] < 60
 
 
-def test_a_peer_that_cannot_be_installed_is_not_run(tmp_path, monkeypatch):
+def test_a_candidate_that_cannot_be_installed_is_not_run(tmp_path, monkeypatch):
     python = tmp_path / "bin" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\nexit 1\n")  # as pip does without a package index
     python.chmod(0o755)
     monkeypatch.setattr(benchmark, "PEER_VENV", tmp_path)
-    lonely = Work("", "", True, (Contender("it", "ours/command.py", requirements=("torch", "numpy")),), rounds=1)
-    assert measure(lonely, print, lambda rounds, scores: None)["it"].not_run == "pip could not install torch, numpy"
+    uninstallable = Benchmark(
+        "", "", True, (Candidate("it", "ours/command.py", requirements=("torch", "numpy")),), rounds=1
+    )
+    assert (
+        measure(uninstallable, print, lambda rounds, scores: None)["it"].not_run == "pip could not install torch, numpy"
+    )
 
 
-def test_a_profile_counts_operations_and_no_methods_of_the_runtime(tmp_path):
+def test_a_profile_counts_operations_only(tmp_path):
     import tensorflow as tf
 
     from benchmarks import profile_step
@@ -166,17 +173,17 @@ def test_a_profile_counts_operations_and_no_methods_of_the_runtime(tmp_path):
     with tf.profiler.experimental.Profile(str(tmp_path)):
         for _ in range(profile_step.STEPS):
             multiply(tf.eye(64))
-    found = {kind: (spent, count) for kind, spent, count in profile_step.by_kind(str(tmp_path))}
-    assert found["Cholesky"][0] > 0
-    assert found["Cholesky"][1] == pytest.approx(1)
-    assert not {"Process", "Run"} & set(found)
+    kinds = {kind: (time, count) for kind, time, count in profile_step.by_kind(str(tmp_path))}
+    assert kinds["Cholesky"][0] > 0
+    assert kinds["Cholesky"][1] == pytest.approx(1)
+    assert not {"Process", "Run"} & set(kinds)
 
 
-def test_latency_tells_of_both_batches(monkeypatch):
+def test_latency_of_both_batch_sizes(monkeypatch):
     monkeypatch.setenv("BENCHMARK_STARTED", "0")
     monkeypatch.setattr(latency, "TIMES", 20)
-    told = latency.told(lambda: lambda images: np.sqrt(images).sum())
-    assert told.keys() == {
+    result = latency.measure(lambda: lambda images: np.sqrt(images).sum())
+    assert result.keys() == {
         "value",
         "p95 ms, batch 1",
         "p50 ms, batch 32",
@@ -184,13 +191,13 @@ def test_latency_tells_of_both_batches(monkeypatch):
         "cold start s",
         "peak MB",
     }
-    assert 0 < told["value"] <= told["p95 ms, batch 1"]
-    assert 0 < told["p50 ms, batch 32"] <= told["p95 ms, batch 32"]
-    assert 10 < told["peak MB"] < 100_000
+    assert 0 < result["value"] <= result["p95 ms, batch 1"]
+    assert 0 < result["p50 ms, batch 32"] <= result["p95 ms, batch 32"]
+    assert 10 < result["peak MB"] < 100_000
 
 
 def test_an_artifact_of_a_bundle_is_timed(tmp_path):
-    """A tiny row of `inference`: a real file in the real runner; what the bundle does not hold is said."""
+    """A small version of `inference`: a real file in the real runner; a missing artifact is reported."""
     import tensorflow as tf
 
     module = tf.Module()
@@ -204,43 +211,43 @@ def test_an_artifact_of_a_bundle_is_timed(tmp_path):
     (bundle / "manifest.json").write_text(json.dumps({"contract": {"endpoints": [endpoint]}}))
 
     def row(runtime, path):
-        told = {"BENCHMARK_DATA": str(tmp_path), "BENCHMARK_STARTED": "0", "PYTHONPATH": str(HERE.parent)}
-        words = [sys.executable, str(HERE / "ours" / "infer.py"), runtime, path]
-        done = subprocess.run(words, env={**os.environ, **told}, capture_output=True, text=True, check=True)
-        return json.loads(done.stdout.splitlines()[-1])
+        variables = {"BENCHMARK_DATA": str(tmp_path), "BENCHMARK_STARTED": "0", "PYTHONPATH": str(HERE.parent)}
+        command = [sys.executable, str(HERE / "ours" / "infer.py"), runtime, path]
+        process = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=True)
+        return json.loads(process.stdout.splitlines()[-1])
 
     assert 0 < row("litert", "float32.tflite")["value"] < 1000
     assert "no onnx/model.onnx" in row("onnx", "onnx/model.onnx")["not_run"]
 
 
-def test_a_race_says_what_was_reached_and_when():
-    race = Race()
+def test_the_timer_records_when_targets_are_reached():
+    timer = AccuracyTimer()
     for accuracy in (0.90, 0.93, 0.91):
-        race.pause()
-        assert not race.judge(accuracy)
-    told = race.told()
-    assert 0 < told["value"] <= told["seconds in all"]
-    assert told["seconds to 94%"] == math.inf
-    assert (told["epochs"], told["best accuracy"]) == (3, 0.93)
-    race.pause()
-    assert race.judge(0.95)
-    assert math.isclose(race.told()["seconds to 94%"], race.seconds)
+        timer.pause()
+        assert not timer.record(accuracy)
+    result = timer.result()
+    assert 0 < result["value"] <= result["seconds in all"]
+    assert result["seconds to 94%"] == math.inf
+    assert (result["epochs"], result["best accuracy"]) == (3, 0.93)
+    timer.pause()
+    assert timer.record(0.95)
+    assert math.isclose(timer.result()["seconds to 94%"], timer.seconds)
 
 
-def test_a_race_that_reaches_nothing_lasts_for_ever():
-    race = Race()
-    race.pause()
-    race.judge(0.5)
-    assert race.told()["value"] == math.inf
-    assert race.told()["best accuracy"] == 0.5
+def test_the_timer_is_infinite_if_no_target_is_reached():
+    timer = AccuracyTimer()
+    timer.pause()
+    timer.record(0.5)
+    assert timer.result()["value"] == math.inf
+    assert timer.result()["best accuracy"] == 0.5
 
 
-def test_peers_run_as_their_users_have_them(tmp_path, monkeypatch):
-    """We turn oneDNN on for ourselves; whoever is compared with us is not given it unless the benchmark says so."""
+def test_alternatives_run_with_their_own_defaults(tmp_path, monkeypatch):
+    """Our own oneDNN setting is not passed on unless the benchmark sets it."""
     monkeypatch.setattr(benchmark, "HERE", tmp_path)
     (tmp_path / "peer.py").write_text(
         "import json, os; print(json.dumps({'value': int(os.environ.get('TF_ENABLE_ONEDNN_OPTS', -1))}))"
     )
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
-    assert benchmark._once(Contender("peer", "peer.py"), 0)["value"] == -1
-    assert benchmark._once(Contender("peer", "peer.py", environment={"TF_ENABLE_ONEDNN_OPTS": "0"}), 0)["value"] == 0
+    assert benchmark._run(Candidate("peer", "peer.py"), 0)["value"] == -1
+    assert benchmark._run(Candidate("peer", "peer.py", environment={"TF_ENABLE_ONEDNN_OPTS": "0"}), 0)["value"] == 0

@@ -24,7 +24,7 @@ from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
 
 PAGE = (Path(recipes.__file__).parent / "recipes.md").read_text()
-RESULTS = json.loads((recipes.PICTURES / "results.json").read_text())
+RESULTS = json.loads((recipes.IMAGES / "results.json").read_text())
 
 
 def test_the_page_is_what_the_results_say():
@@ -34,7 +34,7 @@ def test_the_page_is_what_the_results_say():
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: e.name)
 def test_each_command_trains_what_its_row_shows(experiment):
     assert f"recipes/{experiment.name}.png" in PAGE
-    assert (recipes.PICTURES / f"{experiment.name}.png").stat().st_size > 10_000
+    assert (recipes.IMAGES / f"{experiment.name}.png").stat().st_size > 10_000
     for label in experiment.variants:
         command = re.search(rf"^    # {re.escape(label)}\n    (python .*)$", PAGE, re.MULTILINE).group(1)
         assert f"    {experiment.command(label)}\n" in PAGE

@@ -5,6 +5,6 @@ import subprocess
 import sys
 import time
 
-began = time.perf_counter()
+start = time.perf_counter()
 subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True)
-print(json.dumps({"value": time.perf_counter() - began}))
+print(json.dumps({"value": time.perf_counter() - start}))

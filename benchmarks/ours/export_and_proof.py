@@ -1,6 +1,6 @@
-"""Seconds of `export_model` with its default formats and all that it proves: export_and_proof.py MODEL|PARAMETERS.
+"""Seconds of `export_model` with its default formats and full verification: export_and_proof.py MODEL|PARAMETERS.
 
-The clock starts when the libraries are imported and the model is built.
+The time of imports and of building the model is not included.
 """
 
 import json
@@ -13,18 +13,18 @@ from export.runtime.backend import load_tensorflow
 
 load_tensorflow()
 
-import export.exporter  # noqa: E402 - TensorFlow's noise is turned down first
+import export.exporter  # noqa: E402 - the log level of TensorFlow is set first
 from benchmarks.timing import networks  # noqa: E402
-from benchmarks.timing.process import Watching, cpu_seconds  # noqa: E402
+from benchmarks.timing.process import MemoryMonitor, cpu_seconds  # noqa: E402
 
 
 def main(what: str) -> dict[str, float]:
-    """Export and prove; return seconds, CPU seconds and the memory of all processes together."""
+    """Export and verify; return seconds, CPU seconds and the memory of all processes together."""
     model = networks.sized(int(what)) if what.isdigit() else networks.build(what)
-    with tempfile.TemporaryDirectory() as folder, Watching() as memory:
-        used, began = cpu_seconds(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, MemoryMonitor() as memory:
+        used, start = cpu_seconds(), time.perf_counter()
         export.exporter.export_model(model, Path(folder) / "bundle")
-        seconds, used = time.perf_counter() - began, cpu_seconds() - used
+        seconds, used = time.perf_counter() - start, cpu_seconds() - used
     return {"value": seconds, "CPU seconds": used, "peak MB": memory.mb, "size": model.count_params()}
 
 

@@ -1,6 +1,6 @@
-"""Images/s of training as `zoo.train` does: our feed, fused batch normalisation.
+"""Images/s of training as in `zoo.train`: our feed, fused batch normalisation.
 
-fit.py NETWORK PRECISION POLICY [constant]     the last word feeds the same batch again and again: the bound of any feed
+fit.py NETWORK PRECISION POLICY [constant]     "constant" repeats one batch: the upper bound of any feed
 """
 
 import json
@@ -20,19 +20,19 @@ WARM_UP, STEPS = 20, 80
 
 
 class Clock(keras.callbacks.Callback):
-    """Takes the time between two steps."""
+    """Measures the time of a range of steps."""
 
     def on_train_batch_begin(self, batch, logs=None):
         if batch == WARM_UP:
-            self.began = time.perf_counter()
+            self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         if batch == WARM_UP + STEPS - 1:
-            self.seconds = time.perf_counter() - self.began
+            self.seconds = time.perf_counter() - self.start
 
 
 def main(network: str, precision: str, policy: str, *constant: str) -> float:
-    """Train some steps; return images a second."""
+    """Train some steps; return images per second."""
     model, batches = fitting.compiled(network, precision, policy)
     if constant:
         batches = fitting.constant(batches)

@@ -1,8 +1,8 @@
-"""Seconds of a whole default training of flowers, and its test accuracy: frozen_features.py once | through.
+"""Seconds and test accuracy of a complete default training of flowers: frozen_features.py once | through.
 
 "once" is `python -m zoo.train flowers --no-export` with an empty cache. "through" is the same model, data, recipe and
-epochs by `fit` with the frozen backbone below the head in every step; decoded pictures are kept in memory by both.
-Seconds an epoch are the median of the run's history.
+epochs by `fit` with the frozen backbone below the head in every step; both cache decoded images in memory. Seconds an
+epoch are the median of the run's history.
 """
 
 import csv
@@ -18,14 +18,14 @@ from pathlib import Path
 FOLDER = str(Path(os.environ["BENCHMARK_DATA"]) / "crops")
 
 
-def an_epoch(work: Path) -> float:
+def epoch_seconds(work: Path) -> float:
     """Return the median seconds of an epoch, validation included."""
     with (work / "run" / "history.csv").open() as rows:
         return statistics.median(float(row["seconds"]) for row in csv.DictReader(rows))
 
 
 def once(work: Path) -> float:
-    """Train as the command line does."""
+    """Train as on the command line."""
     from zoo import train
 
     return train.run("flowers", data_dir=FOLDER, out=str(work / "run"), export=False)["metrics"]["accuracy"]
@@ -62,12 +62,12 @@ with tempfile.TemporaryDirectory() as work:
     from zoo.weights import efficientnet_lite0
 
     environment.prepare()
-    kept = efficientnet_lite0.fetch().parent  # converted once a machine, not a part of a training
+    weights = efficientnet_lite0.fetch().parent  # converted once per machine, not part of a training
     os.environ["ZOO_CACHE"] = str(Path(work) / "cache")
     (Path(work) / "cache" / "weights").mkdir(parents=True)
-    (Path(work) / "cache" / "weights" / kept.name).symlink_to(kept)
-    began, used = time.perf_counter(), time.process_time()
+    (Path(work) / "cache" / "weights" / weights.name).symlink_to(weights)
+    start, used = time.perf_counter(), time.process_time()
     accuracy = {"once": once, "through": through}[sys.argv[1]](Path(work))
-    seconds, used = time.perf_counter() - began, time.process_time() - used
-    told = {"CPU seconds": used, "seconds an epoch": an_epoch(Path(work)), "test accuracy": accuracy}
-    print(json.dumps({"value": seconds, **told}))
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    extra = {"CPU seconds": used, "seconds an epoch": epoch_seconds(Path(work)), "test accuracy": accuracy}
+    print(json.dumps({"value": seconds, **extra}))

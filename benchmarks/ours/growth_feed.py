@@ -13,8 +13,8 @@ environment.prepare()
 BATCH = 256
 
 
-def main(place: str, count: int) -> dict[str, float]:
-    """Read, cache and feed `count` examples: the images of Fashion-MNIST, again and again."""
+def main(cache: str, count: int) -> dict[str, float]:
+    """Read, cache and feed `count` examples: the images of Fashion-MNIST, repeated."""
     dataset = pipelines.load("fashion_mnist")
     task = registry.get_spec("fashion_mnist").task
 
@@ -23,8 +23,8 @@ def main(place: str, count: int) -> dict[str, float]:
 
     augment = pipelines.augment.policy("flip_shift", 10)
     examples = dataset.train.repeat().take(count)
-    feed = pipelines.feed(examples, decode=decode, augment=augment, count=count, cache=place)
-    began = time.perf_counter()
+    feed = pipelines.feed(examples, decode=decode, augment=augment, count=count, cache=cache)
+    start = time.perf_counter()
     batches = iter(feed.epochs(BATCH, seed=0, stop=2))
     for _ in range(feed.steps(BATCH)):
         next(batches)
@@ -32,7 +32,7 @@ def main(place: str, count: int) -> dict[str, float]:
     for _ in batches:
         pass
     seconds = time.perf_counter() - filled
-    return {"value": count / seconds, "first pass s": filled - began, "peak MB": peak_mb(), "size": count}
+    return {"value": count / seconds, "first pass s": filled - start, "peak MB": peak_mb(), "size": count}
 
 
 print(json.dumps(main(sys.argv[1], int(sys.argv[2]))))

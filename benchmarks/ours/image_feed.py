@@ -5,11 +5,11 @@ import os
 from pathlib import Path
 
 import pipelines
-from benchmarks.timing.feeding import BATCH, PASSES, SIZE, told
+from benchmarks.timing.feeding import BATCH, PASSES, SIZE, measure_feed
 
 
 def main() -> dict[str, float]:
-    """Feed all pictures again and again."""
+    """Feed all images repeatedly."""
     root = Path(os.environ["BENCHMARK_DATA"]) / "photographs"
     dataset = pipelines.load("image_folder", data_dir=root, split="98/1/1")
 
@@ -18,7 +18,7 @@ def main() -> dict[str, float]:
 
     augment = pipelines.augment.policy("photographs")
     feed = pipelines.feed(dataset.train, decode=decode, augment=augment, cache="none")
-    return told(iter(feed.epochs(BATCH, seed=0, stop=1 + PASSES)), feed.steps(BATCH))
+    return measure_feed(iter(feed.epochs(BATCH, seed=0, stop=1 + PASSES)), feed.steps(BATCH))
 
 
 print(json.dumps(main()))

@@ -1,6 +1,6 @@
-"""Characters/s of training one recurrent layer of text_rnn's size: recurrent.py gru|lstm FORM.
+"""Characters/s of training one recurrent layer of the size of text_rnn: recurrent.py gru|lstm FORM.
 
-FORM: layer (what the zoo uses), unroll, time_major (`ops.scan` over the layer's cell, time first).
+FORM: layer (as in the zoo), unroll, time_major (`ops.scan` over the layer's cell, time first).
 """
 
 import json
@@ -19,7 +19,7 @@ BATCH, LENGTH, WIDTH, UNITS, WARM_UP, STEPS = 64, 128, 64, 256, 3, 12
 
 
 class TimeMajor(layers.Layer):
-    """Runs a recurrent layer's cell over the first axis."""
+    """Applies a recurrent layer's cell along the first axis."""
 
     def __init__(self, layer):
         super().__init__()
@@ -27,17 +27,17 @@ class TimeMajor(layers.Layer):
 
     def call(self, x):
         x = ops.transpose(x, (1, 0, 2))
-        begin = [ops.zeros((BATCH, UNITS)) for _ in range(self.states)]
+        initial = [ops.zeros((BATCH, UNITS)) for _ in range(self.states)]
 
-        def step(states, now):
-            after = list(self.cell(now, states)[1])
-            return after, after  # on TensorFlow what is stacked must have the structure of the state
+        def step(states, inputs):
+            new_states = list(self.cell(inputs, states)[1])
+            return new_states, new_states  # on TensorFlow, outputs must have the structure of the states
 
-        return ops.transpose(ops.scan(step, begin, x)[1][0], (1, 0, 2))
+        return ops.transpose(ops.scan(step, initial, x)[1][0], (1, 0, 2))
 
 
 def main(cell: str, form: str) -> float:
-    """Train some steps; return characters a second."""
+    """Train some steps; return characters per second."""
     layer = {"gru": layers.GRU, "lstm": layers.LSTM}[cell](UNITS, return_sequences=True, unroll=form == "unroll")
     x = tf.random.normal((BATCH, LENGTH, WIDTH))
     layer.build(x.shape)
@@ -53,9 +53,9 @@ def main(cell: str, form: str) -> float:
 
     for i in range(WARM_UP + STEPS):
         if i == WARM_UP:
-            began = time.perf_counter()
+            start = time.perf_counter()
         step()
-    return BATCH * LENGTH * STEPS / (time.perf_counter() - began)
+    return BATCH * LENGTH * STEPS / (time.perf_counter() - start)
 
 
 print(json.dumps({"value": main(*sys.argv[1:])}))

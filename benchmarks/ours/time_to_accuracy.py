@@ -1,6 +1,6 @@
-"""Seconds that fashion_mnist trains until its test accuracy is reached: time_to_accuracy.py TARGET,... [FIELD=VALUE]...
+"""Training seconds of fashion_mnist to a test accuracy: time_to_accuracy.py TARGET,... [FIELD=VALUE]...
 
-The default recipe with other values of some fields, which ends at the last TARGET; the precision is what `auto` finds
+The default recipe with other values of some fields; training ends at the last TARGET. The precision is that of `auto`
 on this machine.
 """
 
@@ -14,7 +14,7 @@ from zoo.core import environment
 
 environment.prepare()
 
-from benchmarks.timing.time_to_accuracy import Race  # noqa: E402 - Keras is configured first
+from benchmarks.timing.time_to_accuracy import AccuracyTimer  # noqa: E402 - Keras is configured first
 from commandline.console import Console  # noqa: E402
 from zoo.cli.options import settings  # noqa: E402
 from zoo.core.plan import make_plan  # noqa: E402
@@ -22,21 +22,21 @@ from zoo.modeling.layers import fused  # noqa: E402
 from zoo.training import autotune  # noqa: E402
 
 
-class Judge(keras.callbacks.Callback):
-    """Judges the test split after every epoch."""
+class TestAccuracy(keras.callbacks.Callback):
+    """Evaluates the test split after every epoch."""
 
-    def __init__(self, race, test):
+    def __init__(self, timer, test):
         super().__init__()
-        self.race, self.test = race, test
+        self.timer, self.test = timer, test
 
     def on_epoch_end(self, epoch, logs=None):
-        self.race.pause()
+        self.timer.pause()
         logs = self.model.evaluate(self.test, verbose=0, return_dict=True)
-        self.model.stop_training = self.race.judge(logs["accuracy"])
+        self.model.stop_training = self.timer.record(logs["accuracy"])
 
 
 def main(targets: str, *fields: str) -> dict:
-    """Train; return what the race tells."""
+    """Train; return the times."""
     seed = int(os.environ["BENCHMARK_TURN"])
     plan = make_plan("fashion_mnist", settings=settings(fields), seed=seed)
     dataset, recipe = plan.load_data(), plan.recipe
@@ -44,7 +44,7 @@ def main(targets: str, *fields: str) -> dict:
     keras.utils.set_random_seed(seed)
     training = plan.feed(dataset, "train", training=True)
     steps, test = training.steps(recipe.batch_size), plan.feed(dataset, "test").batches(256)
-    race = Race([float(target) for target in targets.split(",")])
+    timer = AccuracyTimer([float(target) for target in targets.split(",")])
     with environment.dtype_policy(plan.precision):
         model = plan.build(dataset.info)
     plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
@@ -54,11 +54,11 @@ def main(targets: str, *fields: str) -> dict:
             batches,
             epochs=recipe.epochs,
             steps_per_epoch=steps,
-            callbacks=[Judge(race, test)],
+            callbacks=[TestAccuracy(timer, test)],
             shuffle=False,
             verbose=0,
         )
-    return race.told()
+    return timer.result()
 
 
 print(json.dumps(main(*sys.argv[1:])))

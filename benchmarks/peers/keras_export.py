@@ -1,7 +1,7 @@
 """Seconds of Keras' own export calls and one reload of each file in a fresh process: keras_export.py MODEL|PARAMETERS.
 
-The same five files as our default formats, nothing proven. The clock starts when the libraries are imported and the
-model is built. Source: https://keras.io/guides/serialization_and_saving/ and the page of `Model.export`.
+The same five files as our default formats, without verification. The time of imports and of building the model is not
+included. Source: https://keras.io/guides/serialization_and_saving/ and the page of `Model.export`.
 """
 
 import json
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import networks
-from benchmarks.timing.process import Watching, cpu_seconds
+from benchmarks.timing.process import MemoryMonitor, cpu_seconds
 
 RELOADS = {
     "keras": "import keras, sys, numpy as np\n"
@@ -33,7 +33,7 @@ RELOADS = {
 
 
 def export(model, folder: Path) -> None:
-    """Write the five files as Keras does, and load each once."""
+    """Write the five files by Keras, and load each once."""
     model.save(folder / "model.keras")
     model.save(folder / "model.h5")
     model.save_weights(folder / "model.weights.h5")
@@ -46,10 +46,10 @@ def export(model, folder: Path) -> None:
 def main(what: str) -> dict[str, float]:
     """Export and reload; return seconds, CPU seconds and the memory of all processes together."""
     model = networks.sized(int(what)) if what.isdigit() else networks.build(what)
-    with tempfile.TemporaryDirectory() as folder, Watching() as memory:
-        used, began = cpu_seconds(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, MemoryMonitor() as memory:
+        used, start = cpu_seconds(), time.perf_counter()
         export(model, Path(folder))
-        seconds, used = time.perf_counter() - began, cpu_seconds() - used
+        seconds, used = time.perf_counter() - start, cpu_seconds() - used
     return {"value": seconds, "CPU seconds": used, "peak MB": memory.mb, "size": model.count_params()}
 
 

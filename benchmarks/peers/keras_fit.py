@@ -1,6 +1,6 @@
-"""Images/s of stock layers, arrays and `fit`, as keras.io writes a convnet: keras_fit.py NETWORK PRECISION.
+"""Images/s of Keras layers, arrays and `fit`, as in the convnet of keras.io: keras_fit.py NETWORK PRECISION.
 
-Source: https://keras.io/examples/vision/mnist_convnet/ (layers and sizes are those of our networks).
+Source: https://keras.io/examples/vision/mnist_convnet/ (with the layers and sizes of our networks).
 """
 
 import json
@@ -18,19 +18,19 @@ WARM_UP, STEPS, BATCH = 20, 80, 128
 
 
 class Clock(keras.callbacks.Callback):
-    """Takes the time between two steps."""
+    """Measures the time of a range of steps."""
 
     def on_train_batch_begin(self, batch, logs=None):
         if batch == WARM_UP:
-            self.began = time.perf_counter()
+            self.start = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         if batch == WARM_UP + STEPS - 1:
-            self.seconds = time.perf_counter() - self.began
+            self.seconds = time.perf_counter() - self.start
 
 
 def fashion_mnist() -> keras.Model:
-    """Build our default architecture from stock layers."""
+    """Build our default architecture from Keras layers."""
     model = keras.Sequential([keras.Input((28, 28, 1)), layers.Rescaling(1 / 255)])
     for block, (filters, depth) in enumerate(((32, 1), (64, 2), (128, 2), (256, 2))):
         for _ in range(depth):
@@ -44,7 +44,7 @@ def fashion_mnist() -> keras.Model:
 
 
 def main(network: str, precision: str) -> float:
-    """Train some steps; return images a second."""
+    """Train some steps; return images per second."""
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     arrays = np.load(os.path.join(os.environ["BENCHMARK_DATA"], "fashion_mnist.npz"))
     count = BATCH * (WARM_UP + STEPS)

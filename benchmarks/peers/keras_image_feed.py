@@ -1,7 +1,7 @@
 """Images/s of `image_dataset_from_directory` and Keras' random layers, mapped in parallel.
 
-Source: https://keras.io/examples/vision/image_classification_from_scratch/ (option 2, and its prefetch), with the
-layers that our policy "photographs" has.
+Source: https://keras.io/examples/vision/image_classification_from_scratch/ (option 2, with prefetch), with the layers
+that correspond to our policy "photographs".
 """
 
 import json
@@ -10,11 +10,11 @@ import os
 import keras
 import tensorflow as tf
 
-from benchmarks.timing.feeding import BATCH, SIZE, told
+from benchmarks.timing.feeding import BATCH, SIZE, measure_feed
 
 
 def main() -> dict[str, float]:
-    """Feed all pictures again and again."""
+    """Feed all images repeatedly."""
     layers = [
         keras.layers.RandomFlip("horizontal"),
         keras.layers.RandomRotation(15 / 360),
@@ -35,7 +35,7 @@ def main() -> dict[str, float]:
         return images
 
     data = data.map(lambda images, labels: (augment(images), labels), tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    return told(iter(data.repeat()), len(data))
+    return measure_feed(iter(data.repeat()), len(data))
 
 
 print(json.dumps(main()))

@@ -1,4 +1,4 @@
-"""Seconds that `model.predict` of style_transfer takes for one image of 512x512; the median of a few."""
+"""Median seconds of `model.predict` of style_transfer for one image of 512x512."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import zoo.models.style_transfer  # noqa: F401 - the classes that the file names
+import zoo.models.style_transfer  # noqa: F401 - registers the classes of the file
 
 SIDE, WARM_UP, TIMES = 512, 2, 7
 
@@ -17,7 +17,7 @@ model = keras.saving.load_model(Path(os.environ["BENCHMARK_DATA"]) / "style_tran
 image = np.random.default_rng(0).uniform(0, 255, (1, SIDE, SIDE, 3)).astype(np.float32)
 seconds = []
 for _ in range(WARM_UP + TIMES):
-    began = time.perf_counter()
+    start = time.perf_counter()
     model.predict(image, verbose=0)
-    seconds.append(time.perf_counter() - began)
+    seconds.append(time.perf_counter() - start)
 print(json.dumps({"value": statistics.median(seconds[WARM_UP:])}))

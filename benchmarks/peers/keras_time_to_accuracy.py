@@ -1,7 +1,7 @@
-"""Seconds that the convnet of keras.io trains until its test accuracy is reached: keras_time_to_accuracy.py EPOCHS.
+"""Training seconds of the convnet of keras.io to a test accuracy: keras_time_to_accuracy.py EPOCHS.
 
-Source: https://keras.io/examples/vision/mnist_convnet/, adapted to Fashion-MNIST and run for EPOCHS (its own: 15).
-Network, batch size, optimizer and the validation split held back are the example's.
+Source: https://keras.io/examples/vision/mnist_convnet/, adapted to Fashion-MNIST and run for EPOCHS (15 in the
+example). Network, batch size, optimizer and validation split are those of the example.
 """
 
 import json
@@ -12,20 +12,20 @@ import keras
 import numpy as np
 from keras import layers
 
-from benchmarks.timing.time_to_accuracy import Race
+from benchmarks.timing.time_to_accuracy import AccuracyTimer
 
 
-class Judge(keras.callbacks.Callback):
-    """Judges the test split after every epoch."""
+class TestAccuracy(keras.callbacks.Callback):
+    """Evaluates the test split after every epoch."""
 
-    def __init__(self, race, x, y):
+    def __init__(self, timer, x, y):
         super().__init__()
-        self.race, self.x, self.y = race, x, y
+        self.timer, self.x, self.y = timer, x, y
 
     def on_epoch_end(self, epoch, logs=None):
-        self.race.pause()
+        self.timer.pause()
         _, accuracy = self.model.evaluate(self.x, self.y, batch_size=256, verbose=0)
-        self.model.stop_training = self.race.judge(accuracy)
+        self.model.stop_training = self.timer.record(accuracy)
 
 
 def network() -> keras.Model:
@@ -45,17 +45,19 @@ def network() -> keras.Model:
 
 
 def main(epochs: str) -> dict:
-    """Train; return what the race tells."""
+    """Train; return the times."""
     keras.utils.set_random_seed(int(os.environ["BENCHMARK_TURN"]))
     arrays = np.load(os.path.join(os.environ["BENCHMARK_DATA"], "fashion_mnist.npz"))
     x_train, x_test = (arrays[f"{split}_images"].astype("float32") / 255 for split in ("train", "test"))
     y_train, y_test = (keras.utils.to_categorical(arrays[f"{split}_labels"], 10) for split in ("train", "test"))
-    race = Race()
+    timer = AccuracyTimer()
     model = network()
     model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
-    judge = Judge(race, x_test, y_test)
-    model.fit(x_train, y_train, batch_size=128, epochs=int(epochs), validation_split=0.1, callbacks=[judge], verbose=0)
-    return race.told()
+    evaluation = TestAccuracy(timer, x_test, y_test)
+    model.fit(
+        x_train, y_train, batch_size=128, epochs=int(epochs), validation_split=0.1, callbacks=[evaluation], verbose=0
+    )
+    return timer.result()
 
 
 print(json.dumps(main(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Images/s in PyTorch's basic training loop, channels_last: pytorch_fit.py NETWORK PRECISION; the networks are ours.
+"""Images/s of our networks in PyTorch's basic training loop, channels_last: pytorch_fit.py NETWORK PRECISION.
 
 Source: https://pytorch.org/tutorials/beginner/basics/optimization_tutorial.html, and for channels_last and autocast
 https://pytorch.org/tutorials/intermediate/memory_format_tutorial.html and the page of torch.amp.
@@ -33,16 +33,16 @@ def fashion_mnist() -> nn.Module:
 
 
 class Residual(nn.Module):
-    """Two convolutions and what goes round them."""
+    """Two convolutions with a residual connection."""
 
     def __init__(self, channels, filters):
         super().__init__()
         stride = filters // channels
         self.body = nn.Sequential(*conv(channels, filters, stride=stride), nn.ReLU(), *conv(filters, filters))
-        self.round = nn.Sequential(*(conv(channels, filters, 1, stride) if stride > 1 else []))
+        self.shortcut = nn.Sequential(*(conv(channels, filters, 1, stride) if stride > 1 else []))
 
     def forward(self, x):
-        return nn.functional.relu(self.body(x) + self.round(x))
+        return nn.functional.relu(self.body(x) + self.shortcut(x))
 
 
 def resnet20() -> nn.Module:
@@ -56,7 +56,7 @@ def resnet20() -> nn.Module:
 
 
 def main(network: str, precision: str) -> float:
-    """Train some steps; return images a second."""
+    """Train some steps; return images per second."""
     arrays = np.load(os.path.join(os.environ["BENCHMARK_DATA"], "fashion_mnist.npz"))
     count = BATCH * (WARM_UP + STEPS)
     images = torch.from_numpy(arrays["train_images"][:count]).permute(0, 3, 1, 2).float() / 255
@@ -66,13 +66,13 @@ def main(network: str, precision: str) -> float:
     loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters())
     for step, (x, y) in enumerate(loader):
         if step == WARM_UP:
-            began = time.perf_counter()
+            start = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
             loss = loss_fn(model(x.to(memory_format=torch.channels_last)), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return BATCH * STEPS / (time.perf_counter() - began)
+    return BATCH * STEPS / (time.perf_counter() - start)
 
 
 print(json.dumps({"value": main(*sys.argv[1:])}))

@@ -1,7 +1,7 @@
-"""Seconds that PyTorch's basic example trains until its test accuracy is reached: pytorch_time_to_accuracy.py EPOCHS.
+"""Training seconds of PyTorch's basic example to a test accuracy: pytorch_time_to_accuracy.py EPOCHS.
 
-Source: https://github.com/pytorch/examples/blob/main/mnist/main.py, adapted to Fashion-MNIST (mean, deviation) and
-run for EPOCHS (its own: 14). Network, batch size, Adadelta and its decay are the example's.
+Source: https://github.com/pytorch/examples/blob/main/mnist/main.py, adapted to Fashion-MNIST (mean, standard
+deviation) and run for EPOCHS (14 in the example). Network, batch size, Adadelta and its decay are those of the example.
 """
 
 import json
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn, optim
 from torch.optim.lr_scheduler import StepLR
 
-from benchmarks.timing.time_to_accuracy import Race
+from benchmarks.timing.time_to_accuracy import AccuracyTimer
 
 MEAN, DEVIATION = 0.2860, 0.3530
 
@@ -60,26 +60,26 @@ def test(model: nn.Module, loader: torch.utils.data.DataLoader) -> float:
     """Return the accuracy."""
     model.eval()
     with torch.no_grad():
-        right = sum(int((model(x).argmax(1) == y).sum()) for x, y in loader)
-    return right / len(loader.dataset)
+        correct = sum(int((model(x).argmax(1) == y).sum()) for x, y in loader)
+    return correct / len(loader.dataset)
 
 
 def main(epochs: str) -> dict:
-    """Train; return what the race tells."""
+    """Train; return the times."""
     torch.manual_seed(int(os.environ["BENCHMARK_TURN"]))
     loader = torch.utils.data.DataLoader(data("train"), batch_size=64, shuffle=True)
-    judged = torch.utils.data.DataLoader(data("test"), batch_size=1000)
-    race = Race()
+    test_loader = torch.utils.data.DataLoader(data("test"), batch_size=1000)
+    timer = AccuracyTimer()
     model = Net()
     optimizer = optim.Adadelta(model.parameters(), lr=1.0)
     scheduler = StepLR(optimizer, step_size=1, gamma=0.7)
     for _ in range(int(epochs)):
         train(model, loader, optimizer)
         scheduler.step()
-        race.pause()
-        if race.judge(test(model, judged)):
+        timer.pause()
+        if timer.record(test(model, test_loader)):
             break
-    return race.told()
+    return timer.result()
 
 
 print(json.dumps(main(sys.argv[1])))

@@ -1,4 +1,4 @@
-"""Images/s of a torchvision folder with the transforms that our policy "photographs" has, in two workers.
+"""Images/s of a torchvision ImageFolder with transforms that correspond to our policy "photographs", in two workers.
 
 Source: https://docs.pytorch.org/vision/stable/transforms.html and the page of torch.utils.data.
 """
@@ -11,7 +11,7 @@ import torch
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from benchmarks.timing.feeding import BATCH, SIZE, told
+from benchmarks.timing.feeding import BATCH, SIZE, measure_feed
 
 TRANSFORMS = v2.Compose(
     [
@@ -26,11 +26,11 @@ TRANSFORMS = v2.Compose(
 
 
 def main() -> dict[str, float]:
-    """Feed all pictures again and again."""
+    """Feed all images repeatedly."""
     torch.set_num_threads(1)
     data = datasets.ImageFolder(os.path.join(os.environ["BENCHMARK_DATA"], "photographs"), TRANSFORMS)
     loader = torch.utils.data.DataLoader(data, BATCH, shuffle=True, num_workers=2, persistent_workers=True)
-    return told(chain.from_iterable(repeat(loader)), len(loader))
+    return measure_feed(chain.from_iterable(repeat(loader)), len(loader))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What each benchmark needs before it is measured: arrays, files, trained models."""
+"""Scripts that create the data and models of benchmarks."""

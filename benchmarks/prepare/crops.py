@@ -1,4 +1,4 @@
-"""Write crops of real photographs as a folder to train on: 12 classes, 336 pictures to learn from."""
+"""Write crops of real photographs as a folder of 12 classes with 336 training images."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Write the training set of Fashion-MNIST as arrays, for contenders that know no TFDS."""
+"""Write the training set of Fashion-MNIST as arrays, for candidates without TFDS."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Writes a text_rnn of the default size as a TFLite bundle into $BENCHMARK_DATA; its weights do not matter here."""
+"""Write a text_rnn of the default size with random weights as a bundle to $BENCHMARK_DATA."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Writes the shipped fashion_mnist as a bundle, int8 and (with tf2onnx and onnxruntime) ONNX included."""
+"""Write fashion_mnist with its shipped weights as a bundle with int8 and, if tf2onnx is installed, ONNX."""
 
 import importlib.util
 import os

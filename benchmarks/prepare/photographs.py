@@ -15,13 +15,13 @@ target = Path(os.environ["BENCHMARK_DATA"]) / "photographs"
 if not target.is_dir():
     part = target.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    random, pictures = np.random.default_rng(0), list(photographs().values())
+    random, images = np.random.default_rng(0), list(photographs().values())
     for i in range(COUNT):
-        picture = pictures[i % len(pictures)]
-        width = int(random.integers(picture.width * 2 // 3, picture.width + 1))
-        height = min(picture.height, width * HEIGHT // WIDTH)
-        left = int(random.integers(0, picture.width - width + 1))
-        crop = picture.crop((left, 0, left + width, height)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        image = images[i % len(images)]
+        width = int(random.integers(image.width * 2 // 3, image.width + 1))
+        height = min(image.height, width * HEIGHT // WIDTH)
+        left = int(random.integers(0, image.width - width + 1))
+        crop = image.crop((left, 0, left + width, height)).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
         folder = part / f"class{i % 4}"
         folder.mkdir(parents=True, exist_ok=True)
         crop.save(folder / f"{i}.jpg", quality=90)

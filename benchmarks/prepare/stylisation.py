@@ -1,4 +1,4 @@
-"""Writes a style_transfer of the default size as a bundle into $BENCHMARK_DATA; its weights do not matter here."""
+"""Write a style_transfer of the default size with random weights as a bundle to $BENCHMARK_DATA."""
 
 import os
 import shutil

@@ -1,1 +1,1 @@
-"""How time is measured: epochs, steps, calls, fresh processes, time to an accuracy."""
+"""Measurement of epochs, steps, calls, processes, and time to accuracy."""

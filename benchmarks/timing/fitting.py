@@ -1,4 +1,4 @@
-"""Training as `zoo.train` does, as far as the first step, for what times or profiles it."""
+"""Preparation of a training as in `zoo.train`, for timing and profiling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.timing import networks
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import make_plan
 
-BATCH = 128  # with AdamW as well: as the peers train
+BATCH = 128  # as the alternatives, which also use AdamW
 
 
 def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> tuple[keras.Model, tf.data.Dataset]:
@@ -24,5 +24,5 @@ def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> t
 
 
 def constant(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return the first batch again and again: no feed can be faster."""
+    """Return the first batch repeatedly: the upper bound of any feed."""
     return tf.data.Dataset.from_tensors(next(iter(batches))).repeat()

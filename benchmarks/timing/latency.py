@@ -1,4 +1,4 @@
-"""How fast a loaded model answers, for the contenders of `inference`; needs NumPy only: they live in several venvs."""
+"""Latency of a loaded model, for the candidates of `inference`; requires only NumPy."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ BATCHES, WARM_UP, TIMES, SECONDS = (1, 32), 10, 500, 3.0
 P50, P95 = "p50 ms, batch {}", "p95 ms, batch {}"
 
 
-def told(load: Callable[[], Callable[[np.ndarray], Any]]) -> dict[str, float]:
-    """Load a model, ask it, and return what the harness is told.
+def measure(load: Callable[[], Callable[[np.ndarray], Any]]) -> dict[str, float]:
+    """Load a model, time its calls, and return the result of the candidate.
 
     Args:
-        load: Returns a function of images float32 (B, 28, 28, 1) in [0, 255] that has answered when it returns.
+        load: Returns a synchronous function of images float32 (B, 28, 28, 1) in [0, 255].
     """
     images = np.random.default_rng(0).integers(0, 256, (max(BATCHES), 28, 28, 1)).astype(np.float32)
     call = load()
     call(images[:1])
-    found = {"cold start s": since_start()}
+    result = {"cold start s": since_start()}
     for batch in BATCHES:
-        taken = 1000 * np.array(_times(call, images[:batch]))
-        found |= {
-            P50.format(batch): float(np.percentile(taken, 50)),
-            P95.format(batch): float(np.percentile(taken, 95)),
+        milliseconds = 1000 * np.array(_times(call, images[:batch]))
+        result |= {
+            P50.format(batch): float(np.percentile(milliseconds, 50)),
+            P95.format(batch): float(np.percentile(milliseconds, 95)),
         }
-    return {"value": found.pop(P50.format(1)), **found, "peak MB": peak_mb()}
+    return {"value": result.pop(P50.format(1)), **result, "peak MB": peak_mb()}
 
 
 def _times(call: Callable[[np.ndarray], Any], images: np.ndarray) -> list[float]:
-    """Return the seconds of each call: at most TIMES, and no new one after SECONDS."""
+    """Return the seconds of each call, for at most TIMES calls and SECONDS seconds."""
     for _ in range(WARM_UP):
         call(images)
     seconds, ends = [], time.perf_counter() + SECONDS
     while len(seconds) < TIMES and time.perf_counter() < ends:
-        began = time.perf_counter()
+        start = time.perf_counter()
         call(images)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.perf_counter() - start)
     return seconds

@@ -1,4 +1,4 @@
-"""Models with random weights, for works about export and training."""
+"""Models with random weights, for benchmarks of export and training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import zoo
 
 
 def build(name: str) -> keras.Model:
-    """Return small (20,490 parameters), mobilenet_v2, resnet50, resnet20 or fashion_mnist."""
+    """Return the model small (20,490 parameters), mobilenet_v2, resnet50, resnet20 or fashion_mnist."""
     keras.utils.set_random_seed(0)
     if name == "fashion_mnist":
         return zoo.build(name)
@@ -46,13 +46,13 @@ def resnet20() -> keras.Model:
 
 
 def training_gigaflops(model: keras.Model) -> float:
-    """Return 10^9 operations that training takes an image: two a weight and place, and twice as many back."""
+    """Return the GFLOP of training per image: two per weight and position, and twice as many in the backward pass."""
     kernels = [layer for layer in model.layers if hasattr(layer, "kernel")]
     return 6e-9 * sum(math.prod(k.kernel.shape) * math.prod(k.output.shape[1:-1]) for k in kernels)
 
 
 def sized(parameters: int) -> Any:
-    """Return three dense layers, 64-W-W-10, of about so many parameters."""
+    """Return three dense layers, 64-W-W-10, with approximately this number of parameters."""
     keras.utils.set_random_seed(0)
     width = round((math.sqrt(74**2 + 4 * parameters) - 74) / 2)  # W² + 74 W = parameters
     row = keras.Input((64,), name="row")

@@ -1,4 +1,4 @@
-"""What a process has used; of the standard library, for contenders in any venv."""
+"""Time and memory of processes, by the standard library, for candidates in any virtual environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def since_start() -> float:
-    """Return the seconds since the harness started this process, imports included."""
+    """Return the seconds since this process was started, imports included."""
     return time.time() - float(os.environ["BENCHMARK_STARTED"])
 
 
@@ -21,8 +21,8 @@ def peak_mb() -> float:
     """Return the largest resident memory of this process so far, in MB."""
     status = Path("/proc/self/status")
     if status.is_file():  # ru_maxrss would count the parent's memory before exec
-        held = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(held.split()[1]) / 1024
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -32,36 +32,36 @@ def cpu_seconds() -> float:
     return sum(u.ru_utime + u.ru_stime for u in used)
 
 
-class Watching:
-    """Looks ten times a second how much memory this process and all below it hold together; the largest is `mb`.
+class MemoryMonitor:
+    """Measures the memory of this process and its descendants ten times per second; `mb` is the maximum.
 
-    Pages that several of them share, such as those of forked workers, are counted once.
+    Shared pages, such as those of forked workers, are counted once.
     """
 
-    def __enter__(self) -> Watching:
-        self.mb, self._ended = 0.0, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+    def __enter__(self) -> MemoryMonitor:
+        self.mb, self._stop = 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._monitor, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._ended.set()
+        self._stop.set()
         self._thread.join()
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that the processes of now have used."""
-        return sum(self._ask(lambda process: sum(process.cpu_times()[:2])))
+        """Return the CPU time of the running processes."""
+        return sum(self._collect(lambda process: sum(process.cpu_times()[:2])))
 
-    def _watch(self) -> None:
-        while not self._ended.wait(0.1):
-            self.mb = max(self.mb, sum(self._ask(lambda process: process.memory_full_info().pss)) / 2**20)
+    def _monitor(self) -> None:
+        while not self._stop.wait(0.1):
+            self.mb = max(self.mb, sum(self._collect(lambda process: process.memory_full_info().pss)) / 2**20)
 
     @staticmethod
-    def _ask(what: Callable[[Any], float]) -> list[float]:
+    def _collect(function: Callable[[Any], float]) -> list[float]:
         import psutil
 
-        answers = []
+        values = []
         for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                answers.append(what(process))
-        return answers
+                values.append(function(process))
+        return values

@@ -1,4 +1,4 @@
-"""The clock of `time_to_accuracy`, of the standard library only: our trainer and the peers are timed by the same."""
+"""The timer of `time_to_accuracy`, shared by all candidates; requires only the standard library."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ TARGETS = (0.92, 0.94)
 SECONDS = "seconds to {:.0%}"
 
 
-class Race:
-    """Seconds of training until each target is reached; the clock stands still while the test split is judged."""
+class AccuracyTimer:
+    """Measures the training seconds to each target accuracy; the evaluation of the test split is not included."""
 
     def __init__(self, targets: Sequence[float] = TARGETS) -> None:
-        """Start the clock of a race to some targets, in rising order."""
+        """Start the timer for targets in increasing order."""
         self.targets = targets
         self.seconds, self.epochs, self.best = 0.0, 0, 0.0
         self.reached: dict[float, float] = {}
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
 
     def pause(self) -> None:
-        """End an epoch of training."""
-        self.seconds += time.perf_counter() - self.began
+        """Pause the timer at the end of an epoch."""
+        self.seconds += time.perf_counter() - self.start
         self.epochs += 1
 
-    def judge(self, accuracy: float) -> bool:
-        """Take the test accuracy after the epoch, and start the clock again; return whether all targets are reached."""
+    def record(self, accuracy: float) -> bool:
+        """Record the test accuracy of the epoch and restart the timer; return whether all targets are reached."""
         self.best = max(self.best, accuracy)
         for target in self.targets:
             if accuracy >= target:
                 self.reached.setdefault(target, self.seconds)
-        self.began = time.perf_counter()
+        self.start = time.perf_counter()
         return len(self.reached) == len(self.targets)
 
-    def told(self) -> dict[str, float]:
-        """Return what the harness is told: the first target as the value, the others beside it; infinite if never."""
+    def result(self) -> dict[str, float]:
+        """Return the seconds to the first target as the value, and to the others; infinite if not reached."""
         first, *others = self.targets
-        so_far = {"epochs": self.epochs, "seconds in all": self.seconds, "best accuracy": self.best}
+        extra = {"epochs": self.epochs, "seconds in all": self.seconds, "best accuracy": self.best}
         return {
             "value": self.reached.get(first, math.inf),
             **{SECONDS.format(target): self.reached.get(target, math.inf) for target in others},
-            **so_far,
+            **extra,
         }

@@ -81,3 +81,22 @@ def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
             ship.run(run)
     finally:
         (tmp_path / "summary.json").rename(run / "summary.json")
+
+
+@pytest.mark.parametrize("name", ["dcgan", "pix2pix", "cyclegan"])
+def test_weights_with_the_former_names_of_discriminators_are_loaded(name, tmp_path):
+    import h5py
+
+    from zoo.core.weight_files import load_file
+
+    tiny = {key: value for key, value in zoo.get_spec(name).tiny.items() if "." not in key}
+    model, restored = zoo.build(name, **tiny), zoo.build(name, **tiny)
+    model.save_weights(tmp_path / "former.weights.h5")
+    with h5py.File(tmp_path / "former.weights.h5", "r+") as file:
+        names = [group for group in file if group.startswith("discriminator")]
+        for group in names:
+            file.move(group, group.replace("discriminator", "critic"))
+    assert names
+    load_file(restored, tmp_path / "former.weights.h5")
+    for one, other in zip(model.get_weights(), restored.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -1,6 +1,6 @@
-"""How long a person waits for an answer that needs no TensorFlow."""
+"""Time of commands that do not import TensorFlow."""
 
-from benchmarks.benchmark import Contender, Goal, Work
+from benchmarks.benchmark import Benchmark, Candidate, Goal
 
 OURS = {
     "zoo (the list)": ("-m", "zoo"),
@@ -10,11 +10,11 @@ OURS = {
 }
 PEERS = {"import tensorflow": ("-c", "import tensorflow"), "import keras": ("-c", "import keras")}
 
-WORK = Work(
+BENCHMARK = Benchmark(
     title="Command line",
     unit="seconds",
     higher_is_better=False,
-    contenders=tuple(Contender(name, "ours/command.py", words) for name, words in (OURS | PEERS).items()),
+    candidates=tuple(Candidate(name, "ours/command.py", words) for name, words in (OURS | PEERS).items()),
     goals=tuple(Goal(name, "import tensorflow", 10) for name in OURS),
     rounds=5,
 )

@@ -1,0 +1,17 @@
+"""Text generation in each runtime, on one core."""
+
+from benchmarks.benchmark import Benchmark, Candidate, Goal
+
+BENCHMARK = Benchmark(
+    title="Text generation by single characters, text_rnn of the default size, one core",
+    unit="characters/s",
+    higher_is_better=True,
+    candidates=(
+        Candidate("TFLite, step", "ours/generate.py", ("tflite",)),
+        Candidate("SavedModel, step", "ours/generate.py", ("saved_model",)),
+        Candidate("model.predict of one token and the state", "peers/keras_predict_loop.py", ("step",)),
+        Candidate("model.predict of the last 128 tokens", "peers/keras_predict_loop.py", ("window",)),
+    ),
+    goals=(Goal("TFLite, step", "model.predict of one token and the state", 5),),
+    prepare="prepare/generation.py",
+)

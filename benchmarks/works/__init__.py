@@ -1,1 +1,0 @@
-"""One file per piece of work: each holds `WORK`."""

@@ -1,0 +1,58 @@
+"""The examples in the docstrings of the public functions run."""
+
+import doctest
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+import zoo
+from tests.zoo.conftest import DATA
+from zoo import compare, evaluate, export, predict, sample, stylize, train
+from zoo.core import registry
+
+RUNS = [train.run, evaluate.run, compare.run, export.run, predict.run, sample.run, stylize.run]  # in this order
+
+
+def check(function, names):
+    """Run the example of a function."""
+    (test,) = doctest.DocTestFinder(recurse=False).find(function, function.__name__, globs=names)
+    assert test.examples, f"{function.__module__}.{function.__name__} has no example"
+    results = doctest.DocTestRunner().run(test)
+    assert results.failed == 0, f"{function.__module__}.{function.__name__}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, trained):
+    """The files that the examples name, in a folder."""
+    from sklearn.datasets import load_sample_image
+
+    folder = tmp_path_factory.mktemp("examples")
+    images = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).test.as_numpy_iterator()
+    names = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).info.class_names
+    trouser = next(example for example in images if names[example["label"]] == "Trouser")
+    (folder / "garment.png").write_bytes(np.asarray(trouser["image"]).item())
+    for file, photograph in (("photo.jpg", "china.jpg"), ("painting.jpg", "flower.jpg")):
+        Image.fromarray(load_sample_image(photograph)).save(folder / file)
+    settings = {"data": "digits", "recipe.epochs": 1, "recipe.optimizer": "sgd"}
+    train.run("mnist", settings=settings, out=str(folder / "runs" / "digits-sgd"), export=False)
+    shutil.copytree(trained("text_rnn"), folder / "runs" / "shakespeare")
+    return folder
+
+
+@pytest.mark.parametrize("function", RUNS, ids=lambda function: function.__module__)
+def test_commands(function, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    check(function, {"run": function})
+
+
+@pytest.mark.parametrize("name", ["build", "get_spec", "list_models", "register"])
+def test_package(name):
+    registered = dict(registry._registered)
+    try:
+        check(getattr(zoo, name), {key: getattr(zoo, key) for key in zoo.__all__})
+    finally:
+        registry._registered.clear()
+        registry._registered.update(registered)
