@@ -180,10 +180,10 @@ def _fail(message: str, code: int) -> None:
 
 
 def printable(text: str) -> str:
-    """Return text with control characters escaped: names of files and classes cannot move the terminal's cursor.
+    r"""Return text with control characters escaped: names of files and classes cannot move the terminal's cursor.
 
     Example:
-        >>> printable("\\x1b[31mred")
-        '\\\\x1b[31mred'
+        >>> printable("\x1b[31mred")
+        '\\x1b[31mred'
     """
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
