@@ -31,11 +31,13 @@ class PredictionResult(NamedTuple):
         rows: Table rows of all predictions.
         problems: An error message for each input that could not be read.
         images: uint8 (H, W, 1 or 3) by input, for tasks that predict images.
+        accepts: Kind of the inputs: "images" or "texts".
     """
 
     rows: list[dict[str, Any]]
     problems: list[str]
     images: dict[str, np.ndarray]
+    accepts: str
 
 
 def run(
@@ -103,7 +105,7 @@ def run(
         rows.extend(dict(row) for row in prediction.rows)
         if prediction.image is not None:
             images[argument] = prediction.image
-    return PredictionResult(rows, problems, images)
+    return PredictionResult(rows, problems, images, task.accepts)
 
 
 def with_category_names(info: Info, path: Path) -> Info:
@@ -161,13 +163,14 @@ def main(
     For a folder, predictions.csv is written to the current folder, unless -o names another file. If the model predicts
     images, -o may name an image file: several images are placed below each other in it.
     """
-    if out is None and any(Path(i).is_dir() for i in inputs):
-        out = "predictions.csv"
+    if out == "-" and console.json:
+        raise UsageError("-o - and --json both write to standard output: choose one")
     if out == "-":
-        console = Console(quiet=True, json=console.json)
-    rows, problems, images = run(
-        source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console
-    )
+        console = Console(quiet=True)
+    result = run(source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console)
+    rows, problems, images = result.rows, result.problems, result.images
+    if out is None and result.accepts == "images" and any(Path(i).is_dir() for i in inputs):
+        out = "predictions.csv"  # a text is a text, even if a folder has its name
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         _write_images(Path(out), images, problems, console)
     elif out is not None and rows:
@@ -195,7 +198,8 @@ def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
     from pipelines.sources.storage import write_atomic
 
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))  # an empty text has no words, for example
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     if out == "-":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -38,11 +39,24 @@ class ModelCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the model on the command line before it is parsed; its options are kept in the context."""
-        name = next((a for a in args if a in registry.entries()), None)
+        name = next((a for a in self._positional(args) if a in registry.entries()), None)
         if name is not None:
             reserved = {o for p in self.params for o in p.opts}
             ctx.meta[MODEL_OPTIONS] = _options(registry.get_entry(name), reserved)
         return super().parse_args(ctx, args)
+
+    def _positional(self, args: list[str]) -> Iterator[str]:
+        """Yield the arguments that are neither options nor their values.
+
+        Options that are not the command's own are the model's, which is not known yet; all of these take a value.
+        """
+        switches = {o for p in self.params if isinstance(p, click.Option) and p.is_flag for o in p.opts} | {"--help"}
+        words = iter(args)
+        for word in words:
+            if not word.startswith("-"):
+                yield word
+            elif "=" not in word and word not in switches:
+                next(words, None)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters and the options of the model named in this context.
@@ -61,7 +75,8 @@ def _options(entry: registry.Entry, reserved: set[str]) -> list[click.Option]:
         if flag in reserved or option.name in registry.DATA_ARGUMENTS:
             continue
         kind: Any = click.Choice(option.choices) if option.choices else str
-        help = f"Argument of {entry.name}; default {option.default}."
+        default = json.dumps(option.default) if isinstance(option.default, list | tuple) else option.default
+        help = f"Argument of {entry.name}; default {default}."
         options.append(click.Option([flag, PREFIX + option.name], type=kind, default=None, help=help))
     for name, target in entry.flags.items():
         long = "--data-dir" if target == "data_dir" else f"--set {target}="
