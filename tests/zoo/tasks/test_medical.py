@@ -43,13 +43,25 @@ def test_metrics_have_the_positive_class_and_every_other(predictions):
     metrics = MedicalClassification(sensitivity=0.9).metrics(outputs, truth, info())
     assert next(iter(metrics)) == "accuracy"
     assert metrics["positive_class"] == "melanoma"
-    assert [row["threshold"] for row in metrics["thresholds"][:3]] == [0.2, 0.5, 0.8]
-    assert metrics["thresholds"][3]["sensitivity"] >= 0.9
+    assert [row["threshold"] for row in metrics["thresholds"]] == [0.2, 0.5, 0.8]
     assert metrics["sensitivity"] == metrics["thresholds"][1]["sensitivity"]
     assert metrics["per_class"]["melanoma"]["auc"] == pytest.approx(metrics["auc"])
     assert metrics["per_class"]["nevus"]["sensitivity"] == metrics["per_class"]["nevus"]["recall"]
-    assert len(metrics["errors"]) == 4
+    assert len(metrics["errors"]) == 3
     assert MedicalClassification(positive="nevus").metrics(outputs, truth, info())["positive_class"] == "nevus"
+
+
+def test_the_threshold_is_chosen_on_the_validation_split(predictions):
+    outputs, truth = predictions
+    task, half = MedicalClassification(sensitivity=0.9), slice(None, 30)
+    test = {"logits": outputs["logits"][30:]}
+    evaluation = Evaluation({}, test, truth[30:], info(), task.metrics(test, truth[30:], info()))
+    (*_, row) = task.with_threshold(evaluation, {"logits": outputs["logits"][half]}, truth[half]).metrics["thresholds"]
+    probability = medical.softmax(outputs["logits"])[:, 0]
+    assert row["threshold"] == medical.threshold_for(truth[half] == 0, probability[half], 0.9)
+    assert row["threshold"] != medical.threshold_for(truth[30:] == 0, probability[30:], 0.9)
+    assert row == medical.threshold_row(truth[30:] == 0, probability[30:], row["threshold"])
+    assert task.with_threshold(evaluation, outputs, np.ones(60, int)) is evaluation  # no positives to choose it on
 
 
 def test_undefined_metrics_are_omitted(predictions):
