@@ -13,6 +13,7 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
+from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
@@ -37,6 +38,8 @@ def _block(filters: int, depth: int, name: str) -> list[layers.Layer]:  # (B, H,
 def _network(
     num_classes: int, filters: Sequence[int], depths: Sequence[int], dropout: float
 ) -> list[layers.Layer]:  # (B, 28, 28, 1) in [0, 255] -> (B, num_classes)
+    if len(filters) != len(depths):
+        raise UsageError(f"{len(filters)} filters and {len(depths)} depths: give one of each for every block")
     blocks = enumerate(zip(filters, depths, strict=True))
     body = [layer for i, (f, depth) in blocks for layer in _block(f, depth, f"block{i}")]
     return [

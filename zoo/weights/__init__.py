@@ -119,10 +119,15 @@ def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any])
 
 
 def _copy_all_but_head(donor: keras.Model, model: keras.Model) -> bool:
-    """Copy all weights but those of the layer "logits"; return False, and copy nothing, if other layers differ."""
+    """Copy all weights but those of the layer "logits"; return False, and copy nothing, if other layers differ.
+
+    Weights of the donor that the model has no place for are a difference, too: a model with fewer layers is another.
+    """
     weights = {v.path: v for v in donor.weights}
     mismatches = [v.path for v in model.weights if v.path not in weights or weights[v.path].shape != v.shape]
-    if any(path.split("/")[0] != "logits" for path in mismatches) or len(mismatches) == len(model.weights):
+    unused = set(weights) - {v.path for v in model.weights}
+    different = {path.split("/")[0] for path in (*mismatches, *unused)} - {"logits"}
+    if different or len(mismatches) == len(model.weights):
         return False
     for variable in model.weights:
         if variable.path not in mismatches:
