@@ -96,6 +96,21 @@ class InstanceNormalization(layers.GroupNormalization):
 InstanceNormalization.__name__ = layers.GroupNormalization.__name__  # the names of groups in weight files depend on it
 
 
+@keras.saving.register_keras_serializable("zoo")
+class MaskedAveragePooling1D(layers.GlobalAveragePooling1D):
+    """`GlobalAveragePooling1D` that returns zeros, not NaN (0/0), for a sequence that is padding alone.
+
+    Shapes: (B, T, C), mask (B, T) -> (B, C).
+    """
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Return the mean over the steps that are not masked."""
+        if mask is None:
+            return super().call(inputs)
+        weights = ops.expand_dims(ops.cast(mask, inputs.dtype), -1)
+        return ops.sum(inputs * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
+
+
 def _line(images: Any, axis: int, index: int) -> Any:  # (B, H, W, C) -> (B, 1, W, C), or of axis 2 (B, H, 1, C)
     line = slice(index, index + 1 or None)
     return images[:, line] if axis == 1 else images[:, :, line]

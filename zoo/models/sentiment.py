@@ -22,6 +22,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
+from zoo.modeling.layers import MaskedAveragePooling1D
 from zoo.tasks.text.classification import TextClassification
 
 NGRAM_SIZES = range(3, 7)  # characters in an n-gram of a word, including the boundary marks
@@ -134,7 +135,7 @@ def _encode(tokens: Any, encoder: str, vocabulary_size: int, units: int, embeddi
     if encoder != "bag":
         recurrent = {"gru": layers.GRU, "lstm": layers.LSTM}[encoder](units, return_sequences=True, name=encoder)
         x = layers.Bidirectional(recurrent, name="reader")(x)
-    return layers.GlobalAveragePooling1D(name="mean")(x)  # (B, features)
+    return MaskedAveragePooling1D(name="mean")(x)  # (B, features)
 
 
 RECURRENT = Recipe(epochs=5, batch_size=64, learning_rate=3e-3, weight_decay=1e-4, ema=0.99, model={"encoder": "gru"})

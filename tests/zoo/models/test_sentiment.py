@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pipelines
+import zoo
 from pipelines.text import words
 from tests.pipelines.text.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES
@@ -100,3 +101,15 @@ def test_too_few_hash_buckets_are_rejected(arguments):
 
     with pytest.raises(UsageError, match="pairs="):
         zoo.build("sentiment", **arguments)
+
+
+@pytest.mark.parametrize("encoder", ["none", "bag", "gru", "lstm"])
+def test_a_text_without_words_has_an_answer(encoder):
+    """Every token is padding: a mean over no words is no 0/0."""
+    small = {"vocabulary_size": 20, "num_classes": 2, "units": 4, "embedding_dim": 8, "pairs": 100, "parts": 100}
+    model = zoo.build("sentiment", encoder=encoder, **small)
+    tokens = np.array([[0, 0, 0, 0], [3, 4, 0, 0], [5, 0, 0, 0]], "int32")
+    logits = np.asarray(model(tokens))
+    assert np.isfinite(logits).all()
+    if encoder == "bag":  # padding behind a text changes nothing
+        np.testing.assert_allclose(logits[1:], np.asarray(model(np.pad(tokens[1:], [(0, 0), (0, 3)]))), atol=1e-6)
