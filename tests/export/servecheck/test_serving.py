@@ -185,7 +185,7 @@ FAKE_SERVER = """#!{python}
 import http.server, json, sys
 import numpy as np
 sys.path.insert(0, {home!r})
-from export.runners import rest
+from export.runners.lib import rest
 options = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, text):
