@@ -58,7 +58,7 @@ def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypa
     bundle = trained("bike_sharing") / "bundle"
     card = (bundle / "README.md").read_text()
     assert "TFLite takes no strings, so `serving_default` (season, " in card
-    assert "this file has `encoded`, of numbers" in card
+    assert "is not available: this file has `encoded`." in card
     (code,) = re.findall(r"## Ids of a row\n\n```python\n(.*?)```", card, re.DOTALL)
     monkeypatch.chdir(bundle)
     names = {}
