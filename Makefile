@@ -30,10 +30,12 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-# the proof with TensorFlow's own kernels, as on a processor where oneDNN is off
+# the certificate's tests with TensorFlow's own kernels, as on a processor where oneDNN is off
+EVERY_MODEL = tests/zoo/models/test_every_model.py::test_a_test_sized_training_gives_a_verified_bundle
 test-without-onednn: setup
-	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 --dist loadscope tests/export -k "faults or onednn or compare or test_parity"
-	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 tests/zoo -k "proven_bundle and (cyclegan or style_transfer) or muon_turns"
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 --dist loadscope tests/export/test_faults.py \
+	    tests/export/runtime/test_onednn.py tests/export/artifacts/test_compare.py tests/export/parity/test_parity.py \
+	    tests/zoo/core/test_recipes.py::test_muon_equals_keras "$(EVERY_MODEL)[cyclegan]" "$(EVERY_MODEL)[style_transfer]"
 
 check: setup
 	$(BIN)/ruff format --check .
