@@ -112,7 +112,7 @@ def test_served_models_have_no_random_and_no_lambda_layers(entry):
 @pytest.mark.parametrize("name", MODELS)
 def test_a_test_sized_training_gives_a_verified_bundle(trained, name):
     run = trained(name)
-    certificates = [json.loads(path.read_text()) for path in run.glob("bundle*/certificate.json")]
+    certificates = [json.loads(path.read_text()) for path in run.glob("bundle*/parity.json")]
     assert len(certificates) == len(zoo.get_spec(name).task.served(Run(run).model()))
     for certificate in certificates:
         assert certificate["verdict"] == "pass"
