@@ -151,7 +151,7 @@ def command(module: str) -> click.Command:
     entry = importlib.import_module(module)
     if hasattr(entry, "__path__"):
         entry = importlib.import_module(f"{module}.__main__")
-    commands = [v for n in ("main_command", "main") if isinstance(v := getattr(entry, n, None), click.Command)]
+    commands = [v for n in ("main_command", "verbs", "main") if isinstance(v := getattr(entry, n, None), click.Command)]
     if not commands:
         raise LookupError(f"python -m {module} is not a click command")
     return commands[0]
