@@ -65,8 +65,11 @@ def feed(
         >>> numbers = feed(tf.data.Dataset.range(10))
         >>> numbers.steps(4)
         3
-        >>> [batch.tolist() for batch in numbers.batches(4).as_numpy_iterator()]
-        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+        >>> for batch in numbers.batches(4).as_numpy_iterator():
+        ...     print(*batch)
+        0 1 2 3
+        4 5 6 7
+        8 9
     """
     if cache not in CACHES:
         raise DataError(f'cache "{cache}" is not one of {", ".join(CACHES)}', USAGE)

@@ -171,8 +171,8 @@ class Contract:
         >>> contract = Contract((Endpoint("serving_default", (x,), (logits,)),), labels=("cat", "dog"))
         >>> contract["serving_default"].inputs[0].name
         'x'
-        >>> [endpoint.name for endpoint in contract.carried_by("tflite")]
-        ['serving_default']
+        >>> ", ".join(endpoint.name for endpoint in contract.carried_by("tflite"))
+        'serving_default'
     """
 
     endpoints: tuple[Endpoint, ...]
