@@ -170,15 +170,15 @@ class PairedImageTranslation(ImageTranslation):
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield held-out pictures: given, made and wanted."""
+        """Yield held-out images: input, generated and target."""
         from zoo.evaluation import plots
 
-        said = {
-            "given": evaluation.inputs["image"],
-            "made": evaluation.outputs["translated"],
-            "wanted": evaluation.truth,
+        rows = {
+            "input": evaluation.inputs["image"],
+            "generated": evaluation.outputs["translated"],
+            "target": evaluation.truth,
         }
-        yield "translations", plots.image_rows({k: v[:SHOWN] for k, v in said.items()}, "Held-out pictures")
+        yield "translations", plots.image_rows({k: v[:SHOWN] for k, v in rows.items()}, "Held-out images")
 
 
 def _mean(training: Feed) -> np.ndarray:

@@ -125,4 +125,4 @@ class UnpairedImageTranslation(ImageTranslation):
         for way, (given, made) in DOMAINS.items():
             rows = {"given": evaluation.inputs[given], "made": evaluation.outputs[made]}
             rows |= {"back again": evaluation.arrays[way]} if way in evaluation.arrays else {}
-            yield way, plots.image_rows({k: v[:SHOWN] for k, v in rows.items()}, f"Held-out pictures, {way}")
+            yield way, plots.image_rows({k: v[:SHOWN] for k, v in rows.items()}, f"Held-out images, {way}")

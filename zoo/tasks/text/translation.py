@@ -156,7 +156,7 @@ class Translation(BaseTask):
         return {"Token ids of a text": snippet(_lengths(info)[0])}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield where the model looked as it wrote."""
+        """Yield attention maps of some examples."""
         from zoo.evaluation import plots
 
         names, found = evaluation.info.vocabulary, evaluation.arrays
