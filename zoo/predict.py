@@ -31,13 +31,11 @@ class PredictionResult(NamedTuple):
         rows: Table rows of all predictions.
         problems: An error message for each input that could not be read.
         images: uint8 (H, W, 1 or 3) by input, for tasks that predict images.
-        accepts: Kind of the inputs: "images" or "texts".
     """
 
     rows: list[dict[str, Any]]
     problems: list[str]
     images: dict[str, np.ndarray]
-    accepts: str
 
 
 def run(
@@ -105,7 +103,7 @@ def run(
         rows.extend(dict(row) for row in prediction.rows)
         if prediction.image is not None:
             images[argument] = prediction.image
-    return PredictionResult(rows, problems, images, task.accepts)
+    return PredictionResult(rows, problems, images)
 
 
 def with_category_names(info: Info, path: Path) -> Info:
@@ -167,10 +165,12 @@ def main(
         raise UsageError("-o - and --json both write to standard output: choose one")
     if out == "-":
         console = Console(quiet=True)
-    result = run(source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console)
-    rows, problems, images = result.rows, result.problems, result.images
-    if out is None and result.accepts == "images" and any(Path(i).is_dir() for i in inputs):
-        out = "predictions.csv"  # a text is a text, even if a folder has its name
+    rows, problems, images = run(
+        source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console
+    )
+    replaced = any(row.get("input") not in inputs for row in rows)  # by files: a text may have the name of a folder
+    if out is None and replaced and any(Path(i).is_dir() for i in inputs):
+        out = "predictions.csv"
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         _write_images(Path(out), images, problems, console)
     elif out is not None and rows:
