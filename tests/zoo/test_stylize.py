@@ -128,7 +128,7 @@ def test_original_colours_are_kept(photographs):
 
 def test_wrong_usage_is_a_one_line_error(photographs, tmp_path):
     china, flower = photographs / "china.jpg", photographs / "flower.jpg"
-    assert "end it in .png or .jpg" in error("zoo.stylize", china, "--style", flower, "-o", tmp_path / "out.xyz")
+    assert "end the name in .png or .jpg" in error("zoo.stylize", china, "--style", flower, "-o", tmp_path / "out.xyz")
     assert "there is no file" in error("zoo.stylize", tmp_path / "no.jpg", "--style", flower, code=3)
     assert "nothing to optimise" in error("zoo.stylize", china, "--style", flower, "--alpha", 0, "--beta", 0)
     assert not list(tmp_path.iterdir())
