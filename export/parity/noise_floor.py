@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,14 +63,8 @@ def find_unstable_rows(
             `TOLERATED_VARIANTS` for an artifact.
     """
     rows: set[int] = set()
-    for output in case.outputs if case.rows and case.compared else ():
-        main = arrays.get(f"{case.name}/main/{output}")
-        for variant in variants:
-            other = arrays.get(f"{case.name}/{variant}/{output}")
-            if main is None or other is None or main.shape != other.shape or len(main) != len(case.rows):
-                continue
-            if is_real(main):
-                rows |= set(np.flatnonzero(row_errors(main, other) > policy.jump).tolist())
+    for _, errors in _named_row_errors(case, arrays, variants):
+        rows |= set(np.flatnonzero(errors > policy.jump).tolist())
     return tuple(sorted(rows))
 
 
@@ -81,17 +75,23 @@ def measure_row_noise(case: GoldenCase, arrays: Mapping[str, np.ndarray], policy
     Discontinuities count as zero noise.
     """
     noise: dict[str, np.ndarray] = {}
+    for output, errors in _named_row_errors(case, arrays, TOLERATED_VARIANTS):
+        noise[output] = np.maximum(noise.get(output, 0.0), np.where(errors <= policy.jump, errors, 0.0))
+    return noise
+
+
+def _named_row_errors(
+    case: GoldenCase, arrays: Mapping[str, np.ndarray], variants: Iterable[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (output, difference of each named row (rows,)) for every variant that ran."""
     for output in case.outputs if case.rows and case.compared else ():
         main = arrays.get(f"{case.name}/main/{output}")
-        for variant in TOLERATED_VARIANTS:
+        for variant in variants:
             other = arrays.get(f"{case.name}/{variant}/{output}")
             if main is None or other is None or main.shape != other.shape or len(main) != len(case.rows):
                 continue
             if is_real(main):
-                errors = row_errors(main, other)
-                errors = np.where(errors <= policy.jump, errors, 0.0)
-                noise[output] = np.maximum(noise.get(output, 0.0), errors)
-    return noise
+                yield output, row_errors(main, other)
 
 
 def stable_rows(case: GoldenCase, array: np.ndarray) -> np.ndarray:
