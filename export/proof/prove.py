@@ -35,7 +35,7 @@ from export.runtime import onednn
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 
-OURS = frozenset({"export", "zoo", "pipelines"})  # packages that an artifact must never import
+OURS = frozenset({"commandline", "export", "zoo", "pipelines"})  # packages that an artifact must never import
 
 
 @dataclass
@@ -93,10 +93,9 @@ def prove(
     plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(subject, r))}
     modules = (subject.dependency or {}).get("modules", ())
     runs = run_all(subject.folder, subject.contract, plan, modules, again_with=_again_with(plan))
-    discontinuities = _find_discontinuities(
-        subject, [*runs.values(), *([subject.live] if subject.live else [])], policy
-    )
-    floor = _floor([*runs.values(), *([subject.live] if subject.live else [])], subject.cases, policy)
+    measured = [*runs.values(), *([subject.live] if subject.live else [])]
+    discontinuities = _find_discontinuities(subject, measured, policy)
+    floor = _floor(measured, subject.cases, policy)
     rows = [_check_live(subject, floor, policy)] if subject.live else []
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
