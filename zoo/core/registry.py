@@ -66,7 +66,7 @@ class Entry:
     @property
     def task_words(self) -> str:
         """The task's class name as words, such as "text classification"."""
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.task).lower()
+        return _words(self.task)
 
 
 _registered: dict[str, tuple[Builder, Spec]] = {}
@@ -170,7 +170,7 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
     """
     models = entries()
     if task is not None:
-        words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", task).lower()
+        words = _words(task)
         tasks = sorted({entry.task_words for entry in models.values()})
         if not any(words in title for title in tasks):
             raise unknown("task", task, tasks)
@@ -297,6 +297,11 @@ def _literal(node: ast.AST | None, default: Any) -> Any:
         return ast.literal_eval(node) if node is not None else default
     except ValueError:
         return default
+
+
+def _words(name: str) -> str:
+    """Return a class name as words: "TextClassification" -> "text classification"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def _keyword(node: ast.AST | None, name: str) -> ast.AST | None:
