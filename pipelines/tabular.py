@@ -177,10 +177,6 @@ def times(table: Table) -> np.ndarray | None:
     """
     if "date" not in table:
         return None
-    days = np.array([_text(cell) for cell in table["date"]], "datetime64[h]")
-    hours = [int(_text(cell)) for cell in table["hour"]] if "hour" in table else [0] * len(days)
+    days = table["date"].astype("datetime64[h]")
+    hours = [int(cell) for cell in table["hour"]] if "hour" in table else [0] * len(days)
     return days + np.array(hours, "timedelta64[h]")
-
-
-def _text(cell: str | bytes) -> str:
-    return cell.decode() if isinstance(cell, bytes) else str(cell)

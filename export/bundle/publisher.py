@@ -60,7 +60,7 @@ def publish(
 
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
-        CheckFailed: If the bundle is damaged its proof did not pass, or its SavedModel is not trusted.
+        CheckFailed: If the bundle is damaged, its proof did not pass, or its SavedModel is not trusted.
 
     Example:
         >>> publish("bundle", "models/net").version

@@ -37,7 +37,7 @@ def test_two_classes_have_one_roc_curve(classes, curves):
 
 
 def test_times_are_shown_as_dates():
-    table = {"date": np.array([b"2012-12-10", b"2012-12-11"], object), "hour": np.array([b"05", b"23"], object)}
+    table = {"date": np.array(["2012-12-10", "2012-12-11"], object), "hour": np.array(["05", "23"], object)}
     times = tabular.times(table)
     assert times.tolist() == np.array(["2012-12-10T05", "2012-12-11T23"], "datetime64[h]").tolist()
     assert tabular.times({"days": np.zeros(2)}) is None
