@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import h5py
@@ -39,7 +40,8 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
     assert certificate.verdict == "fail"
     assert certificate.exit_code == 1
     for format in ("keras", "hdf5", "weights", "tflite"):
-        assert "logits in case batch_7 differs by" in reason_of(certificate, format)
+        # the weight may meet a zero in every row of the smaller case
+        assert re.search(r"logits in case batch_\d+ differs by", reason_of(certificate, format)), format
 
 
 def test_any_flipped_byte_in_any_file_is_found(damaged):
