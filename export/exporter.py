@@ -30,6 +30,7 @@ from export.proof.layer_diff import write_layers
 from export.proof.prove import Subject, check_names, prove
 from export.proof.reference import run_reference
 from export.runners.lib.calls import one_line
+from export.runtime import process
 from export.runtime.backend import load_tensorflow
 
 
@@ -159,6 +160,7 @@ def _write_and_prove(
 ) -> tuple[Certificate, dict[str, Any]]:
     """Write all files to the staging folder; return the certificate and the manifest without its hashes."""
     contract = request.contract
+    process.start_fork_server()
     progress("running the live model on golden inputs")
     typical = request.quantisation.typical(request.samples)
     cases = {endpoint.name: cases_for(endpoint, request.samples, typical) for endpoint in contract.endpoints}

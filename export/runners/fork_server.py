@@ -1,11 +1,11 @@
-"""Run other scripts of this folder in processes forked from this one, which has imported TensorFlow and nothing of ours.
+"""Run other scripts of this folder in processes forked from this one, which has imported only TensorFlow and Keras.
 
-`python -P fork_server.py FD`, FD being a Unix socket. Each message is JSON, {"script", "job", "log", "cwd", "paths"}, and
-carries one end of a socket pair. On it the exit code of the process is sent; if its other end is closed before that, the
-process and those that it started are killed. The server ends when its socket is closed.
+`python -P fork_server.py FD`, FD being a Unix socket. Each message is JSON, {"script", "job", "log", "cwd", "paths"},
+and carries one end of a socket pair. On it the exit code of the process is sent; if its other end is closed before
+that, the process is killed. The server ends when its socket is closed.
 
-A fork takes milliseconds where importing TensorFlow takes seconds. TensorFlow starts its threads at its first operation, so
-a process that has only imported it can be forked.
+A fork takes milliseconds where importing TensorFlow takes seconds. TensorFlow starts its threads at its first
+operation, so a process that has only imported it can be forked.
 """
 
 from __future__ import annotations

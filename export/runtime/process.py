@@ -60,8 +60,8 @@ def run_script(
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it.
 
-    The process is a new interpreter or, for scripts that import TensorFlow, forked from one that has imported TensorFlow
-    and nothing else.
+    The process is a new interpreter or, for scripts that import TensorFlow, forked from one that has imported only
+    TensorFlow and Keras.
 
     Args:
         script: File name in the runners folder.

@@ -82,8 +82,8 @@ PROBE = """
 import json, os, sys
 job = json.loads(open(sys.argv[1]).read())
 ours = sorted({"zoo", "export", "pipelines", "commandline", "tests"} & set(sys.modules))
-json.dump([ours, os.getppid(), os.getsid(0) == os.getpid(), os.getcwd(), "tensorflow" in sys.modules, sys.flags.safe_path,
-           os.environ["TF_ENABLE_ONEDNN_OPTS"]], open("state.json", "w"))
+state = [ours, os.getsid(0) == os.getpid(), os.getcwd(), "tensorflow" in sys.modules, sys.flags.safe_path]
+json.dump([*state, os.environ["TF_ENABLE_ONEDNN_OPTS"]], open("state.json", "w"))
 if job.get("wait"):
     import time; open("pid", "w").write(str(os.getpid())); time.sleep(60)
 """
@@ -96,7 +96,7 @@ def state_of(folder, name=None):
 
 
 def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypatch):
-    ours, _, leads_session, folder, has_tensorflow, safe_path, onednn = state_of(scripts)
+    ours, leads_session, folder, has_tensorflow, safe_path, onednn = state_of(scripts)
     assert (ours, leads_session, folder) == ([], True, str(scripts))
     assert has_tensorflow
     assert safe_path
@@ -104,14 +104,14 @@ def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypa
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", changed)
     assert state_of(scripts)[-1] == changed
     monkeypatch.setenv(fork_server.VARIABLE, "0")
-    assert state_of(scripts)[4] is False
+    assert state_of(scripts)[3] is False
 
 
 def test_a_server_that_was_killed_is_replaced(scripts):
     state_of(scripts)
     fork_server._server[2].kill()
     fork_server._server[2].wait()
-    assert state_of(scripts)[4]
+    assert state_of(scripts)[3]
 
 
 def test_a_forked_process_ends_with_its_parent(scripts, tmp_path):
