@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -168,12 +168,15 @@ def make_plan(
         init: Initial weights.
 
     Raises:
-        UsageError: An unknown name, with the closest matches, or a value of the wrong type.
+        UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
+            effect.
     """
     spec: Spec = registry.get_spec(model)
     dataset, groups = _group(settings or {})
     dataset = dataset or spec.data
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
+    task = override(spec.task, groups["task"], "task")
+    _check_effects(chosen, task, groups["recipe"])
     groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
     for candidate in chosen.candidates:
         registry.check_arguments(model, candidate)
@@ -185,7 +188,7 @@ def make_plan(
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
     return Plan(
         model=model,
-        task=override(spec.task, groups["task"], "task"),
+        task=task,
         recipe=chosen,
         recipe_name=recipe,
         model_arguments=registry.check_arguments(model, groups["model"]),
@@ -194,6 +197,14 @@ def make_plan(
         precision=precision,
         init=init,
     )
+
+
+def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:
+    """Raise UsageError for a field of `names` that has no effect on the training and is not at its default."""
+    reasons = dict.fromkeys({"augment", "label_smoothing"} - task.supports, task.title) | recipe.unused()
+    for name in names:
+        if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
+            raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")
 
 
 def _group(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:

@@ -87,6 +87,8 @@ class BaseTask:
         generates: Whether models generate, by `sample`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
+        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile` use. Others
+            are refused, because they would have no effect.
     """
 
     title: str
@@ -94,6 +96,7 @@ class BaseTask:
     generates = False
     output = ""
     monitor = "val_loss"
+    supports: frozenset[str] = frozenset()
 
     # === Methods that every task implements ===
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
+from zoo.training.optimizers import optimizers_of
 
 _NUMBERED = re.compile(r"seed_generator_\d+")  # the number depends on what else the process has created
 MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
@@ -26,11 +27,10 @@ MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
     """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators."""
-    optimizers = {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
     variables: dict[str, keras.Variable] = {
         f"model/{i}/{_NUMBERED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
     }
-    for key, optimizer in optimizers.items():
+    for key, optimizer in optimizers_of(model).items():
         variables |= {f"{key}/{i}/{v.path}": v for i, v in enumerate(optimizer.variables)}
     return variables
 

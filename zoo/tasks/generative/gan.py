@@ -61,7 +61,7 @@ class ImageGeneration(SizedByData):
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
         model.compile(
             *optimizers, distances=[FrechetDistance(feature_extractor_for(self.shape(info)))], jit_compile=False
         )

@@ -35,6 +35,7 @@ class ImageTranslation(SizedByData):
     """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
+    supports = frozenset({"augment"})
 
     def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]
@@ -68,7 +69,7 @@ class ImageTranslation(SizedByData):
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
         model.compile(*optimizers, distances=self.distances(info), jit_compile=False)
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:

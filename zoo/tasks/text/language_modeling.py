@@ -109,8 +109,6 @@ class LanguageModeling(BaseTask):
 
         from zoo.training.optimizers import make_optimizer, regularize
 
-        if recipe.label_smoothing:
-            raise UsageError("recipe.label_smoothing is not supported for language models: it distorts probabilities")
         regularize(model, recipe)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
