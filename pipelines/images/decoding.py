@@ -169,7 +169,7 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
     """
     with _as_data_error(path):
         content = Path(path).read_bytes()
-        if header(content) not in NATIVE:
+        if header(content)[0] not in NATIVE:
             content = _as_png(content)
         return decode(tf.constant(content), height, width, channels, fit).numpy()
 
@@ -208,8 +208,10 @@ def reason(error: Exception) -> str:
     return (text.splitlines() or [type(error).__name__])[0].replace("{{function_node ", "").rpartition("}} ")[2]
 
 
-def header(content: bytes) -> str:
-    """Return the format in the header of a file, by its name in Pillow, without decoding.
+def header(content: bytes) -> tuple[str, tuple[int, int, int]]:
+    """Return the format in the header of a file, by its name in Pillow, and (height, width, channels).
+
+    Nothing is decoded. The channels are 1 for grey images and 3 for all others.
 
     Raises:
         UnidentifiedImageError: It is not an image.
@@ -218,7 +220,9 @@ def header(content: bytes) -> str:
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        return image.format
+        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: rotated by a quarter
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        return image.format, (height, width, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3)
 
 
 def _as_png(content: bytes) -> bytes:

@@ -60,8 +60,9 @@ class Plan:
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
-        options = registry.get_entry(self.model).options
-        arguments = {o.name: o.default for o in options} | self.task.model_args(info)
+        options = {option.name: option.default for option in registry.get_entry(self.model).options}
+        of_data = self.task.model_args(info)
+        arguments = options | {k: v for k, v in of_data.items() if k in options or k != "image_shape"}
         if self.recipe.candidates:
             arguments |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
         return arguments | dict(self.model_arguments)
@@ -80,8 +81,20 @@ class Plan:
         return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
 
     def build(self, info: Info) -> keras.Model:
-        """Build the model; called inside the scope in which it is trained."""
-        return registry.get_builder(self.model)(**self.arguments(info))
+        """Build the model; called inside the scope in which it is trained.
+
+        Raises:
+            UsageError: The builder has no argument `image_shape` and the images have another shape.
+        """
+        arguments = self.arguments(info)
+        model = registry.get_builder(self.model)(**arguments)
+        shape = self.task.model_args(info).get("image_shape")
+        if shape and "image_shape" not in arguments and list(model.input_shape[1:]) != list(shape):
+            raise UsageError(
+                f"{self.model} takes images of {_size(model.input_shape[1:])}, not {_size(shape)}: "
+                "its builder has no argument image_shape"
+            )
+        return model
 
     def command(self) -> str:
         """Return the command line that gives this plan."""
@@ -205,6 +218,10 @@ def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None
     for name in names:
         if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
             raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")
+
+
+def _size(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _group(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:

@@ -77,7 +77,7 @@ def _features(model: keras.Model, plan: Plan, dataset: Dataset, console: Console
     policy = policies.without_mixup(plan.recipe.augment)
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=policy))
     views = task.views if policy != "none" else 1
-    pixels = [task.height, task.width, task.channels, task.fit, task.balance]
+    pixels = [*task.shape(dataset.info), task.fit, task.balance]
     settings = [dataset.info.to_json(), pixels, policy, views, plan.seed, _digest(body)]
     folder = feature_cache.cache_folder(cache_root(plan.data["cache_dir"]) / "features", feature_cache.key(settings))
 

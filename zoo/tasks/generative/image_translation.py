@@ -14,7 +14,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.evaluation.image_similarity import compare_images
-from zoo.tasks.image.base import SizedByData
+from zoo.tasks.image.base import ImageTask
 
 if TYPE_CHECKING:
     import keras
@@ -31,7 +31,7 @@ SHOWN = 10  # images per row of a figure
 
 
 @dataclass(frozen=True)
-class ImageTranslation(SizedByData):
+class ImageTranslation(ImageTask):
     """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
