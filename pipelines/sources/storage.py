@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from pipelines.errors import DataError
 
@@ -26,6 +27,15 @@ def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
     return Path(base).expanduser().absolute() / "keras-proof-zoo"
 
 
+def open_lock(folder: Path) -> IO[str]:
+    """Open the file `.lock` of a folder for `fcntl.flock`; it is created if necessary, never truncated.
+
+    Raises:
+        OSError: It cannot be opened, or is a symbolic link.
+    """
+    return open(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+
+
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Lock a folder, so that two processes never prepare the same data at the same time.
@@ -37,7 +47,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / ".lock", "w")  # noqa: SIM115 - closed below
+        handle = open_lock(folder)
     except OSError as error:
         raise DataError(
             f"cannot write to the cache {folder}: {error.strerror}; choose another with --cache-dir"
