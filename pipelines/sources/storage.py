@@ -91,7 +91,11 @@ def is_complete(folder: Path) -> bool:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file atomically: readers see the old or the new content, also if this process is killed."""
+    """Write a file atomically: readers see the old or the new content, also if this process is killed.
+
+    Raises:
+        OSError: The file cannot be written, for example because the disk is full; the old content is kept.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -100,8 +104,32 @@ def write_atomic(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_with_checksum(path: Path, content: bytes) -> None:
+    """Write a file atomically, with its SHA-256 beside it in `NAME.sha256`, in the format of coreutils.
+
+    The checksum is written first, and that of the old content remains on a second line: if this process is killed
+    between the two files, the old content still has its checksum.
+    """
+    digests = [hashlib.sha256(content).hexdigest(), *([sha256(path)] if path.is_file() else [])]
+    write_atomic(checksum_file(path), "".join(f"{digest}  {path.name}\n" for digest in digests))
+    write_atomic(path, content)
+
+
+def is_intact(path: Path) -> bool:
+    """Return whether a file has the content that `write_with_checksum` wrote; True if it has no checksum."""
+    sums = checksum_file(path)
+    return not sums.is_file() or (path.is_file() and sha256(path) in sums.read_text(errors="replace").split())
+
+
+def checksum_file(path: Path) -> Path:
+    """Return the file with the checksum of a file."""
+    return path.with_name(f"{path.name}.sha256")
 
 
 def sha256(path: Path) -> str:
