@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import DataError
 from pipelines.images import decoding
-from pipelines.sources.storage import log, write_atomic
+from pipelines.sources.storage import check_size, log, write_atomic
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def _cached(cache_file: Path) -> dict[str, list[str]]:
 
 def _examine(path: Path) -> list[str]:
     try:
+        check_size(path)
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error

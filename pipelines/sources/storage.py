@@ -9,13 +9,16 @@ import json
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from pipelines.errors import DataError
+from pipelines.errors import USAGE, DataError
 
 log = logging.getLogger("pipelines")
+LARGEST_FILE = 250_000_000  # bytes of an image or a table
+LARGEST_TEXT = 100_000_000  # bytes of a text, whose words take many times its size in memory
 _STAMP = "files.json"  # content of a prepared folder: relative path -> size
 
 
@@ -130,6 +133,23 @@ def is_intact(path: Path) -> bool:
 def checksum_file(path: Path) -> Path:
     """Return the file with the checksum of a file."""
     return path.with_name(f"{path.name}.sha256")
+
+
+def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
+    """Check that a file of the user can be read into memory: a device such as /dev/zero has no end.
+
+    Raises:
+        OSError: The file does not exist.
+        DataError: It is neither a plain file nor a folder, or it has more than `largest` bytes.
+    """
+    status = path.stat()
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+        raise DataError(f"{path} is not a plain file; copy its content to one", USAGE)
+    if stat.S_ISREG(status.st_mode) and status.st_size > largest:
+        raise DataError(
+            f"{path} has {status.st_size / 1e6:,.0f} MB; files of more than {largest / 1e6:,.0f} MB are not read",
+            USAGE,
+        )
 
 
 def sha256(path: Path) -> str:
