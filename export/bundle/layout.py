@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.bundle.gate import check_manifest
+from export.bundle.gate import PARITY_SCHEMA, check_manifest, check_schema
 from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
@@ -130,26 +130,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ExportError: If it does not exist or cannot be read.
     """
-    return check_manifest(folder, _parse_manifest(folder))
+    return check_manifest(folder, _parse(folder, MANIFEST))
 
 
-def _parse_manifest(folder: Path) -> Any:
+def _parse(folder: Path, name: str) -> Any:
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ExportError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error})") from error
+        raise ExportError(f"{folder} is not a bundle: {name} cannot be read ({error})") from error
 
 
 def read_verdict(folder: Path) -> str:
     """Return the verdict in `parity.json` of a bundle: pass, fail or incomplete.
 
     Raises:
-        ExportError: If it does not exist or cannot be read.
+        ExportError: If it does not exist or is malformed.
     """
-    try:
-        return json.loads((folder / PARITY).read_text())["verdict"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ExportError(f"{folder} is not a bundle: {PARITY} cannot be read ({error})") from error
+    certificate = _parse(folder, PARITY)
+    check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
+    return certificate["verdict"]
 
 
 def find_damage(folder: Path) -> list[str]:
@@ -165,7 +164,7 @@ def find_damage(folder: Path) -> list[str]:
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
     messages = differences(folder)
     if not messages:
-        manifest = _parse_manifest(folder)
+        manifest = _parse(folder, MANIFEST)
         listed = manifest.get("files") if isinstance(manifest, dict) else None
         recorded = {name: digest for name, digest in _recorded_hashes(folder, SUMS).items() if name != MANIFEST}
         listed = listed if isinstance(listed, dict) else {}

@@ -18,6 +18,7 @@ import os
 import sys
 import sysconfig
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ else:
     from calls import Arrays, Function, one_line, run_endpoint
 
 __all__ = ["Arrays", "Function"]
+
+INFLATED = 2**28  # bytes that a file may always inflate to
+RATIO = 100  # and, beyond that, how many times its own size
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -69,8 +73,21 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     np.savez(path, allow_pickle=False, **pack(arrays))
 
 
+def check_inflation(path: Path, inflated: int) -> None:
+    """Raise ValueError for a file whose content would take far more memory than the file itself."""
+    if inflated > max(INFLATED, RATIO * path.stat().st_size):
+        raise ValueError(f"{path} would inflate to {inflated / 1e6:,.0f} MB, more than {RATIO} times its size")
+
+
+def check_archive(path: Path) -> None:
+    """Raise ValueError for a zip file that inflates without bound; `zipfile` reads no more than is stated."""
+    with zipfile.ZipFile(path) as archive:
+        check_inflation(path, sum(member.file_size for member in archive.infolist()))
+
+
 def read_arrays(path: Path) -> Arrays:
     """Read arrays that `save_arrays` wrote."""
+    check_archive(path)
     with np.load(path, allow_pickle=False) as stored:
         return unpack(stored)
 
