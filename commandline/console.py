@@ -159,12 +159,13 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     debug = "--debug" in arguments
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
+    stdout = sys.stdout
     try:
         try:
             code = command.main(arguments, prog_name=prog, standalone_mode=False)
         except SystemExit as stop:
-            if isinstance(stop.__context__, BrokenPipeError):  # click and rich replace it
-                raise stop.__context__ from None
+            if sys.stdout is not stdout or isinstance(stop.__context__, BrokenPipeError):
+                raise BrokenPipeError from None  # click and rich replace it: click with another stdout
             code = stop.code
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)

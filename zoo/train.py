@@ -197,7 +197,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.  [default: the recipe's]")
 @click.option("--batch-size", type=click.IntRange(1), help="Batch size.  [default: the recipe's]")
 @click.option("--learning-rate", type=float, help="Peak learning rate.  [default: the recipe's]")
-@click.option("--seed", type=click.IntRange(0), help="Random seed.  [default: 0]")
+@click.option("--seed", type=shell.SEED, help="Random seed.  [default: 0]")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),

@@ -30,7 +30,7 @@ from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import open_lock, write_atomic
 from zoo.core.errors import MissingError, UsageError, ZooError
-from zoo.core.plan import Plan, make_plan
+from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ class Run:
             explicit: Names of settings that the user gave, as in `config.json`: other settings of the plan that have
                 their default values are ignored. None compares all.
         """
-        saved, requested = flatten(self.read("config.json")["requested"]), _flat_json(plan)
+        with damaged(self.path / "config.json"):
+            saved = flatten(self.read("config.json")["requested"])
+        requested = _flat_json(plan)
         defaults = {} if explicit is None else _flat_json(make_plan(plan.model))
         ignored = {key for key in defaults if requested.get(key) == defaults[key]} - set(explicit or ())
         return [
@@ -148,14 +150,17 @@ class Run:
 
         Raises:
             MissingError: The file does not exist yet.
-            ZooError: The file is not JSON.
+            ZooError: The file is not a JSON object.
         """
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingError(f"{self.path} has no {name}: the run has not reached that step") from None
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise ZooError(f"{self.path / name} is damaged: {e}") from None
+        if not isinstance(value, dict):
+            raise ZooError(f"{self.path / name} is damaged: it is not a JSON object")
+        return value
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically."""
@@ -188,11 +193,13 @@ class Run:
 
     def plan(self) -> Plan:
         """Return the plan of the run."""
-        return Plan.from_json(self.read("config.json"))
+        with damaged(self.path / "config.json"):
+            return Plan.from_json(self.read("config.json"))
 
     def info(self) -> Info:
         """Return the dataset info."""
-        return Info.from_json(self.read("config.json")["info"])
+        with damaged(self.path / "config.json"):
+            return Info.from_json(self.read("config.json")["info"])
 
     def model(self) -> keras.Model:
         """Return the model with its best weights, in float32, uncompiled.
@@ -216,7 +223,7 @@ class Run:
         path = self.path / "history.csv"
         if not path.is_file():
             return []
-        with path.open(newline="") as f:
+        with damaged(path), path.open(newline="") as f:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
 
     def write_history(self, rows: list[Mapping[str, float]]) -> None:

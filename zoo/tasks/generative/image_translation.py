@@ -35,6 +35,7 @@ class ImageTranslation(SizedByData):
     """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
+    features = ("a", "b")
 
     def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]

@@ -33,6 +33,7 @@ class ImageTask(BaseTask):
     fit: str = "stretch"
 
     accepts = "images"
+    features = ("image",)
 
     def preprocess(self, encoded: tf.Tensor) -> tf.Tensor:
         """Return the pixels uint8 (height, width, channels) of an encoded image, in the feed and in exported models."""

@@ -30,6 +30,7 @@ class Classification(ImageTask, ClassifierTask):
     """Image classification with integer labels; the model returns logits."""
 
     title = "image classification"
+    features = ("image", "label")
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the number of classes."""
