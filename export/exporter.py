@@ -122,8 +122,7 @@ def _export(
     request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
 ) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
-    folder = layout.stage(target)
-    try:
+    with layout.staging(target.parent, f".{target.name}.staging") as folder:
         certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if (folder / "saved_model").is_dir():
@@ -135,9 +134,6 @@ def _export(
             return Bundle(publish(folder), manifest, request.contract, certificate)
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
-    except BaseException:
-        layout.discard(folder)
-        raise
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
+import glob
 import hashlib
 import itertools
 import json
@@ -48,12 +51,43 @@ class PathTaken(ExportError):
     """The target path was created by another process meanwhile."""
 
 
-def stage(target: Path) -> Path:
-    """Create a staging folder beside `target`, on the same file system."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent / f".{target.name}.staging-{secrets.token_hex(4)}"
-    folder.mkdir()
-    return folder
+@contextlib.contextmanager
+def staging(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder PREFIX-... in `parent`, which is removed at the end unless it was renamed.
+
+    It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
+    are removed first.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for folder in parent.glob(f"{glob.escape(prefix)}-*"):
+        with contextlib.suppress(OSError), _locked(folder, wait=False):  # also where folders cannot be locked
+            discard(folder)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = parent / f"{prefix}-{secrets.token_hex(6)}"
+            folder.mkdir()
+            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
+                try:
+                    descriptor = stack.enter_context(_locked(folder))
+                except FileNotFoundError:
+                    raise
+                except OSError:
+                    break  # this file system has no locks
+                if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                    break
+        stack.callback(discard, folder)
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[int]:
+    """Lock a folder against other processes, and yield its descriptor; OSError if it cannot be locked."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def files_of(folder: Path) -> Iterator[str]:

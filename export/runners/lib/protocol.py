@@ -28,9 +28,11 @@ import numpy as np
 if __package__:
     from export.runners.lib import rest
     from export.runners.lib.calls import Arrays, Function, one_line, run_endpoint
+    from export.runners.lib.jobs import read_job
 else:
     import rest
     from calls import Arrays, Function, one_line, run_endpoint
+    from jobs import read_job
 
 __all__ = ["Arrays", "Function"]
 
@@ -186,11 +188,7 @@ def main(
         serves: Whether REST requests are answered too.
     """
     before = set(sys.modules)
-    job = json.loads(Path(sys.argv[1]).read_text())
-    if job["memory"]:
-        import resource  # not available on Windows
-
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    job = read_job()
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
         report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}

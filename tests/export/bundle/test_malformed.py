@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from commandline import run
+from export.__main__ import verbs
 from export.artifacts import describe
 from export.bundle import card, diff, layout
 from export.cli.inputs import read_samples
@@ -204,3 +206,15 @@ def test_texts_in_a_card_are_neutral(tmp_path):
     assert len(rows) == 4  # data, licence, metric and proof, a line each
     assert all(line.endswith(" |") and "heading \\| cell" in line for line in rows)
     assert "````python\nprint()\n```\n# out\n````" in text
+
+
+# === Quiet ===
+
+
+def test_quiet_verification_of_damage_speaks(bundle, capsys):
+    (bundle / "model.keras").write_bytes(b"")
+    with pytest.raises(SystemExit) as stop:
+        run(verbs, ["verify", str(bundle), "--quiet"])
+    out, err = capsys.readouterr()
+    assert (stop.value.code, out) == (1, "")
+    assert err == f"error: {bundle}: fail: files: model.keras was changed\n"
