@@ -5,17 +5,20 @@ from __future__ import annotations
 import contextlib
 import importlib.machinery
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.errors import ExportError
 from export.runtime import fork_server, onednn
 
 RUNNERS = Path(__file__).parent.parent / "runners"
@@ -51,6 +54,22 @@ def memory_limit() -> int | None:
         return None
 
 
+def time_limit() -> float:
+    """Return the time limit of one process in seconds.
+
+    Raises:
+        ExportError: The environment variable EXPORT_TIMEOUT is not a positive number.
+    """
+    text = os.environ.get("EXPORT_TIMEOUT", str(TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ExportError(f"EXPORT_TIMEOUT={text!r} is not a positive number of seconds: set it again, or unset it")
+    return seconds
+
+
 def run_script(
     script: str,
     job: dict[str, Any],
@@ -72,7 +91,7 @@ def run_script(
     """
     job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
     job_file.write_text(json.dumps(job | {"memory": memory_limit()}))
-    timeout = float(os.environ.get("EXPORT_TIMEOUT", TIMEOUT))
+    timeout = time_limit()
     paths = [path for path in map(home_of, packages) if path]
     started = time.monotonic()
     try:

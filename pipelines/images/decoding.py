@@ -18,6 +18,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
 
 MAX_PIXELS = 89_478_485  # limit of Pillow's decompression bomb warning: 256 MB of RGB
 NATIVE = ("JPEG", "MPO", "PNG", "GIF", "BMP")  # formats that TensorFlow decodes, by their names in Pillow
@@ -168,6 +169,7 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
         DataError: There is no such file, it is not an image, it is damaged, or it is too large.
     """
     with _as_data_error(path):
+        storage.check_size(Path(path))
         content = Path(path).read_bytes()
         if header(content)[0] not in NATIVE:
             content = _as_png(content)
@@ -180,6 +182,8 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         DataError: As in `read`, as far as the header of the file shows.
     """
+    with _as_data_error(path):
+        storage.check_size(Path(path))
     with _as_data_error(path), warnings.catch_warnings(action="ignore"), Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError

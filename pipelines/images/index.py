@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import DataError
 from pipelines.images import decoding
-from pipelines.sources.storage import log, write_atomic
+from pipelines.sources.storage import check_size, log, write_atomic
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ def _cached(cache_file: Path) -> dict[str, list[Any]]:
 
 def _examine(path: Path) -> list[Any]:
     try:
+        check_size(path)
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipelines
 from zoo.core import registry
-from zoo.core.errors import UsageError, unknown
+from zoo.core.errors import UsageError, ZooError, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+MAX_SEED = 2**32 - 1  # of NumPy and Keras
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,19 @@ class Plan:
     candidate: int = 0
 
     def load_data(self) -> Dataset:
-        """Load and prepare the data; `pipelines.DataError` if it is not available."""
-        return self.task.prepare(pipelines.load(**self.data, split=self.recipe.split))
+        """Load and prepare the data.
+
+        Raises:
+            pipelines.DataError: It is not available.
+            UsageError: It is of another kind than the task needs.
+        """
+        dataset = pipelines.load(**self.data, split=self.recipe.split)
+        if missing := self.task.missing_features(dataset.info):
+            raise UsageError(
+                f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
+                f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
+            )
+        return self.task.prepare(dataset)
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
@@ -199,6 +213,8 @@ def make_plan(
     data_arguments = registry.DATA_ARGUMENTS & set(groups["model"])
     if data_arguments:
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
+    if not 0 <= seed <= MAX_SEED - (chosen.restarts - 1):
+        raise UsageError(f"seed {seed} is not valid: it must be in [0, {MAX_SEED - (chosen.restarts - 1)}]")
     return Plan(
         model=model,
         task=task,
@@ -249,10 +265,23 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
     metadata = zoo_metadata(path)
     if not metadata:
         raise UsageError(f"{path} was not written by the zoo: its manifest does not name a model and a task")
-    return Plan.from_json(metadata["plan"]), Info.from_json(metadata["info"])
+    with damaged(path / "manifest.json"):
+        return Plan.from_json(metadata["plan"]), Info.from_json(metadata["info"])
 
 
 def zoo_metadata(path: Path) -> dict[str, Any]:
     """Return the zoo's metadata in the manifest of a bundle; empty if another program wrote the bundle."""
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    return manifest.get("metadata", {}).get("zoo") or {}
+    from export.bundle.layout import read_manifest
+
+    metadata = read_manifest(path).get("metadata", {}).get("zoo")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+@contextlib.contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Turn the errors of code that reads the values of a file into a ZooError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, csv.Error) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ZooError(f"{path} is damaged: {reason}") from error

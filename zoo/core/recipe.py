@@ -29,8 +29,8 @@ _CHOICES = {
     "schedule": ("constant", "step", "exponential", "cosine", "one_cycle"),
 }
 _RANGES = {
-    "epochs": (_positive, "a positive whole number"),
-    "batch_size": (_positive, "a positive whole number"),
+    "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
+    "batch_size": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
     "learning_rate": (_positive, "a positive number"),
     "momentum": (_fraction, "in [0, 1)"),
     "warmup": (_fraction, "a fraction of the steps, in [0, 1)"),
@@ -47,7 +47,7 @@ _RANGES = {
     "label_smoothing": (_fraction, "in [0, 1)"),
     "ema": (_fraction, "zero (off) or a momentum in (0, 1)"),
     "patience": (_not_negative, "zero (off) or a number of epochs"),
-    "restarts": (_positive, "a positive whole number"),
+    "restarts": (lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
     "minutes": (_not_negative, "zero (off) or a number of minutes"),
 }
 
@@ -166,7 +166,7 @@ def convert(value: Any, like: Any, name: str) -> Any:
     if isinstance(value, str) and not isinstance(like, str):
         try:
             value = json.loads(value.lower() if value in ("True", "False", "None") else value)
-        except ValueError:
+        except (ValueError, RecursionError):
             if like is not None:
                 raise _wrong_type(name, value, like) from None
     if isinstance(like, bool) or like is None:

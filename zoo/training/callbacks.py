@@ -17,6 +17,7 @@ from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
 from zoo.core.run_folder import Run
+from zoo.core.weight_files import save_file
 from zoo.evaluation import images
 from zoo.training import checkpoints
 from zoo.training.optimizers import optimizers_of
@@ -167,7 +168,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if row[self.monitor] < self.best:
             self.best, self.best_epoch = row[self.monitor], epoch + 1
             with self.averaged.swapped():
-                save_weights(self.model, self.run)
+                save_file(self.model, self.run.weights)
         if self.patience and epoch + 1 - self.best_epoch >= self.patience:
             self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
         self.run.write_history(self.rows)
@@ -213,14 +214,6 @@ def learning_rate(model: keras.Model) -> float | None:
     """Return the learning rate of the next step; None if the model has several optimizers, or none."""
     optimizer = getattr(model, "optimizer", None)
     return None if optimizer is None else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-
-
-def save_weights(model: keras.Model, run: Run) -> None:
-    """Write the best weights atomically."""
-    run.weights.parent.mkdir(parents=True, exist_ok=True)
-    partial = run.weights.with_name(".partial.weights.h5")  # Keras requires the suffix
-    model.save_weights(partial, overwrite=True)
-    partial.replace(run.weights)
 
 
 class ShowProgress(keras.callbacks.Callback):

@@ -9,6 +9,7 @@ import keras
 from commandline.console import Console
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
+from zoo.core.weight_files import check_file
 from zoo.modeling.layers import adapt_momentum, fused
 from zoo.training import checkpoints
 from zoo.training.callbacks import (
@@ -73,6 +74,7 @@ def _resume(model: keras.Model, run: Run, checkpoint: CheckpointCallback, consol
             continue
         state = checkpoints.restore(model, arrays, path)
         checkpoint.restore(state)
+        check_file(run.weights)
         console.print(f"resuming after epoch {state['epoch']} from {path}")
         return state["epoch"]
     return 0

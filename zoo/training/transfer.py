@@ -19,10 +19,11 @@ from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
+from zoo.core.weight_files import save_file
 from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import feature_cache, fit
-from zoo.training.callbacks import CheckpointCallback, save_weights
+from zoo.training.callbacks import CheckpointCallback
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -50,7 +51,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
         if best is None or result.best < best.best:
             result.best_epoch += len(rows) - len(result.rows)
             best = result
-            save_weights(model, run)
+            save_file(model, run.weights)
         else:
             console.print(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
             model.load_weights(run.weights)

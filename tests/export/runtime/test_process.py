@@ -8,14 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
+from export.errors import ExportError
 from export.parity.golden import cases_for, write_golden
 from export.parity.policy import Policy
 from export.proof.certificate import Row
 from export.proof.prove import Subject, _check_run
+from export.runners.lib import jobs
 from export.runtime import execution, fork_server, process
 from export.runtime.execution import Run
 from export.runtime.runtimes import Runtime
@@ -171,3 +174,32 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
     assert check("keras", None, ["zoo"]).reason == "loaded the code of zoo, which it must not need"
     assert check("keras", None, [], ["other"]).reason == "loaded the code of other, which it must not need"
     assert check("saved_model", dependency, ["mine", "zoo"]).reason.startswith("loaded the code of mine, zoo,")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is of Linux")
+def test_a_runner_ends_with_its_parent(scripts):
+    lib = str(Path(jobs.__file__).parent)
+    (scripts / "run.py").write_text(
+        f"import os, sys, time\nsys.path.insert(0, {lib!r})\nimport jobs\njobs.read_job()\n"
+        f"print(os.getpid(), file=open({str(scripts / 'pid')!r}, 'w'), flush=True)\ntime.sleep(60)\n"
+    )
+    code = (
+        "import pathlib; from export.runtime import process\n"
+        f"process.RUNNERS = pathlib.Path({str(scripts)!r})\nprocess.run_script('run.py', {{}}, process.RUNNERS)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    while not (scripts / "pid").is_file() or not (scripts / "pid").read_text().strip():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    runner = psutil.Process(int((scripts / "pid").read_text()))
+    parent.kill()
+    parent.wait()
+    assert not psutil.wait_procs([runner], timeout=10)[1]
+
+
+@pytest.mark.parametrize("text", ["abc", "", "nan", "-1", "0", "inf", "1e400"])
+def test_a_time_limit_that_is_none_is_one_sentence(scripts, monkeypatch, text):
+    monkeypatch.setenv("EXPORT_TIMEOUT", text)
+    (scripts / "script.py").write_text("pass")
+    with pytest.raises(ExportError, match=r"EXPORT_TIMEOUT='.*' is not a positive number of seconds"):
+        process.run_script("script.py", {}, scripts)

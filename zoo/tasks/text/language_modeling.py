@@ -57,6 +57,7 @@ class LanguageModeling(BaseTask):
     tokens: int = 2000
 
     title = "language modelling"
+    features = ("text",)
     generates = True
 
     def __post_init__(self) -> None:

@@ -51,6 +51,7 @@ class Translation(BaseTask):
     searched: int = 200
 
     title = "sequence to sequence"
+    features = ("source", "target")
     accepts = "texts"
 
     def __post_init__(self) -> None:
