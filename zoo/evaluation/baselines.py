@@ -170,16 +170,25 @@ def xz_bits(train: bytes, test: bytes, characters: int) -> float:
     return (bits(train + test) - bits(train)) / characters
 
 
+SHORT_TEXTS = 5_000_000  # characters of a training split of which n-grams of characters take seconds, not gigabytes
+
+
 def tfidf_accuracy(train: tuple[Sequence[str], Sequence[int]], test: tuple[Sequence[str], Sequence[int]]) -> float:
-    """Return the accuracy of a logistic regression on TF-IDF of words, both with scikit-learn's defaults.
+    """Return the accuracy of a linear SVM on TF-IDF of words, pairs of words and, of short texts, 2 to 6 characters.
+
+    Reference: Wang, Manning 2012, https://aclanthology.org/P12-2018. The settings are scikit-learn's defaults with
+    sublinear term frequencies, which were chosen on the validation split of `movie_reviews`.
 
     Args:
         train: Training texts and labels.
         test: Test texts and labels.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
+    from sklearn.pipeline import make_pipeline, make_union
+    from sklearn.svm import LinearSVC
 
-    classifier = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+    features = [TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)]
+    if sum(map(len, train[0])) <= SHORT_TEXTS:
+        features.append(TfidfVectorizer(analyzer="char", ngram_range=(2, 6), sublinear_tf=True))
+    classifier = make_pipeline(make_union(*features), LinearSVC(random_state=0))
     return float(classifier.fit(*train).score(*test))
