@@ -7,12 +7,15 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
+
+from commandline.names import near
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
 
@@ -161,6 +164,13 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
         _fail("stopped", 130)
+    except click.NoSuchOption as e:
+        options = [o for p in (e.ctx.command.get_params(e.ctx) if e.ctx else ()) for o in p.opts if o.startswith("--")]
+        matches = " or ".join(near(e.option_name, options))
+        _fail(
+            f"no such option {e.option_name}; " + (f"did you mean {matches}?" if matches else "--help lists them"),
+            EXIT_USAGE,
+        )
     except click.ClickException as e:
         _fail(e.format_message(), EXIT_USAGE)
     except KeyboardInterrupt:
@@ -177,8 +187,17 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         if isinstance(e, OSError):
             where = f"{e.filename}: " if e.filename else ""
             _fail(f"{where}{e.strerror or e}", EXIT_FAILED)
-        last = (str(e).strip().splitlines() or [""])[-1].strip()  # TensorFlow puts the cause in the last line
-        _fail(f"{type(e).__name__}: {last} (run again with --debug for the traceback)", EXIT_FAILED)
+        notes = "".join(f"{note}; " for note in getattr(e, "__notes__", ()))
+        _fail(f"{type(e).__name__}: {_cause(e)} ({notes}run again with --debug for the traceback)", EXIT_FAILED)
+
+
+def _cause(error: Exception) -> str:
+    """Return the last line of a message, which is where TensorFlow and Keras put the cause.
+
+    Keras then lists the arguments of the call, which are no cause.
+    """
+    message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0]
+    return (message.strip().splitlines() or [""])[-1].strip()
 
 
 def _fail(message: str, code: int) -> None:

@@ -72,9 +72,10 @@ def run(
     from zoo.core import environment
 
     console = console or Console(quiet=True)
-    environment.prepare()
     from zoo import predictor
 
+    predictor.check_source(Path(source))
+    environment.prepare()
     opened = predictor.open_source(Path(source), served=direction)
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines
 from zoo.core import registry
-from zoo.core.errors import UsageError, unknown
+from zoo.core.errors import UsageError, step, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
@@ -56,7 +56,8 @@ class Plan:
 
     def load_data(self) -> Dataset:
         """Load and prepare the data; `pipelines.DataError` if it is not available."""
-        return self.task.prepare(pipelines.load(**self.data, split=self.recipe.split))
+        with step(f"while {self.data['name']} was loaded"):
+            return self.task.prepare(pipelines.load(**self.data, split=self.recipe.split))
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
@@ -81,7 +82,8 @@ class Plan:
 
     def build(self, info: Info) -> keras.Model:
         """Build the model; called inside the scope in which it is trained."""
-        return registry.get_builder(self.model)(**self.arguments(info))
+        with step(f"while the model {self.model} was built"):
+            return registry.get_builder(self.model)(**self.arguments(info))
 
     def command(self) -> str:
         """Return the command line that gives this plan."""
@@ -170,30 +172,53 @@ def make_plan(
     Raises:
         UsageError: An unknown name, with the closest matches, or a value of the wrong type.
     """
+    check_names(model, recipe, model_arguments or {}, settings or {}, precision)
     spec: Spec = registry.get_spec(model)
     dataset, groups = _group(settings or {})
-    dataset = dataset or spec.data
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
     groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
-    for candidate in chosen.candidates:
-        registry.check_arguments(model, candidate)
-    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
-        if value not in names:
-            raise unknown(kind, value, names)
-    data_arguments = registry.DATA_ARGUMENTS & set(groups["model"])
-    if data_arguments:
-        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
     return Plan(
         model=model,
         task=override(spec.task, groups["task"], "task"),
         recipe=chosen,
         recipe_name=recipe,
         model_arguments=registry.check_arguments(model, groups["model"]),
-        data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},
+        data={"name": dataset or spec.data, "data_dir": data_dir, "cache_dir": cache_dir},
         seed=seed,
         precision=precision,
         init=init,
     )
+
+
+def check_names(
+    model: str,
+    recipe: str,
+    model_arguments: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    precision: str = "auto",
+) -> None:
+    """Check names, types and ranges of the arguments of `make_plan`, as far as they need no import of TensorFlow.
+
+    Raises:
+        UsageError: An unknown name, with the closest matches, or a value of the wrong type or out of range.
+    """
+    entry = registry.get_entry(model)
+    if recipe not in (entry.recipes or (recipe,)):
+        raise unknown(f"recipe of {model}", recipe, entry.recipes)
+    dataset, groups = _group(settings)
+    chosen = override(Recipe(), groups["recipe"], "recipe")
+    arguments = {**chosen.arguments(), **model_arguments, **groups["model"]}
+    for builder_arguments in (*chosen.candidates, arguments):
+        registry.check_arguments(model, builder_arguments)
+    if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
+        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
+    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
+        if value is not None and value not in names:
+            raise unknown(kind, value, names)
+    if fields := registry.task_fields(entry):
+        for name in groups["task"]:
+            if name not in fields:
+                raise unknown("task field", name, fields)
 
 
 def _group(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:
