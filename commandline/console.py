@@ -82,15 +82,20 @@ class Console:
         """Print the result as JSON, if `json` is set."""
         if self.json:
             Console.printed_json = True
-            click.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+            click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def _finite(value: Any) -> Any:
-    """Return a value with null for NaN and infinity, which JSON does not have."""
+def finite(value: Any) -> Any:
+    """Return a value with null for NaN and infinity, which JSON does not have.
+
+    Example:
+        >>> finite({"loss": float("nan"), "epochs": [1, 2]})
+        {'loss': None, 'epochs': [1, 2]}
+    """
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

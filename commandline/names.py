@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-NEAR = 0.6  # difflib's own cutoff
 ALIASES = {  # names of other libraries -> ours
     "aug": "augment",
     "batch": "batch_size",
@@ -35,15 +34,12 @@ def near(name: str, names: Iterable[str]) -> list[str]:
         >>> near("lion", ["adam", "muon"])
         []
     """
-    spelled = _plain(name)
-    scores = {}
-    for candidate in sorted(names):
-        plain = _plain(candidate)
-        if ALIASES.get(spelled) == plain:
-            return [candidate]
-        contained = min(len(plain), len(spelled)) >= 3 and (plain in spelled or spelled in plain)
-        scores[candidate] = max(difflib.SequenceMatcher(None, plain, spelled).ratio(), NEAR if contained else 0.0)
-    return sorted((n for n in scores if scores[n] >= NEAR), key=lambda n: -scores[n])[:3]
+    spelled, candidates = _plain(name), {_plain(candidate): candidate for candidate in sorted(names)}
+    if ALIASES.get(spelled) in candidates:
+        return [candidates[ALIASES[spelled]]]
+    similar = difflib.get_close_matches(spelled, candidates)
+    contained = [c for c in candidates if min(len(c), len(spelled)) >= 3 and (c in spelled or spelled in c)]
+    return [candidates[plain] for plain in dict.fromkeys([*similar, *contained])][:3]
 
 
 def _plain(name: str) -> str:

@@ -10,8 +10,10 @@ import pytest
 
 from commandline import Console, suggestion
 from commandline.console import run as run_command
+from zoo.core import run_folder
 from zoo.core.errors import step
 from zoo.predict import _write_csv
+from zoo.predict import main as predict
 from zoo.train import main as train
 
 
@@ -141,3 +143,40 @@ def test_an_unknown_option_is_answered_with_a_near_one_or_none(capsys):
         with pytest.raises(SystemExit):
             run_command(failing, [option, "1"])
         assert capsys.readouterr().err == f"error: no such option {option}; {hint}\n"
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Make a folder with an image the current one; return a function that runs `predict` in it."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "great").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "great" / "a.png")
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            run_command(predict, [*words, "--quiet"])
+        return ended.value.code, (tmp_path / "predictions.csv").exists()
+
+    return run
+
+
+def test_a_text_is_not_the_name_of_a_folder(folder, tmp_path):
+    row = {"season": "summer", "month": "06", "hour": "08", "weekday": "Mon", "holiday": "No", "workingday": "Yes"}
+    text = json.dumps(row | {"weather": "Clear"})
+    (tmp_path / text).mkdir()
+    assert folder("bike_sharing", text) == (0, False)
+
+
+def test_images_of_a_folder_are_written_but_an_empty_name_is_no_folder(folder, capsys):
+    assert folder("fashion_mnist", "") == (2, False)
+    assert capsys.readouterr().err == "error: '' is not the name of a file\n"
+    assert folder("fashion_mnist", "great") == (0, True)
+
+
+def test_files_of_a_run_have_no_nan(tmp_path):
+    run_folder.Run(tmp_path).write("evaluation.json", {"metrics": {"mae": np.inf, "r2": float("nan")}})
+    assert json.loads((tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail) == {
+        "metrics": {"mae": None, "r2": None}
+    }
