@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from commandline.names import near
+
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
 SEED = click.IntRange(0, 2**32 - 1)  # type of a random seed: what NumPy and Keras accept
 
@@ -81,16 +83,21 @@ class Console:
         """Print the result as JSON, if `json` is set."""
         if self.json:
             Console.printed_json = True
-            text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+            text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
             click.echo(text.encode("utf-8", "backslashreplace").decode())  # names of files need not be UTF-8
 
 
-def _finite(value: Any) -> Any:
-    """Return a value with null for NaN and infinity, which JSON does not have."""
+def finite(value: Any) -> Any:
+    """Return a value with null for NaN and infinity, which JSON does not have.
+
+    Example:
+        >>> finite({"loss": float("nan"), "epochs": [1, 2]})
+        {'loss': None, 'epochs': [1, 2]}
+    """
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -189,6 +196,11 @@ def describe_error(error: Exception) -> tuple[str, int]:
         >>> describe_error(RecursionError("maximum recursion depth exceeded"))
         ('the input is nested too deeply', 2)
     """
+    if isinstance(error, click.NoSuchOption):
+        parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
+        matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
+        hint = f"did you mean {matches}?" if matches else "--help lists them"
+        return f"no such option {error.option_name}; {hint}", EXIT_USAGE
     if isinstance(error, click.ClickException):
         return error.format_message(), EXIT_USAGE
     if (code := getattr(error, "exit_code", None)) is not None:
@@ -199,13 +211,20 @@ def describe_error(error: Exception) -> tuple[str, int]:
         return f"{where}{error.strerror or error}", EXIT_MISSING if missing else EXIT_FAILED
     if isinstance(error, RecursionError):
         return "the input is nested too deeply", EXIT_USAGE
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    if "Graph execution error" in text:  # TensorFlow puts the cause in the last line
-        text = text.splitlines()[-1]
-    text = " ".join(text.split())
+    text = _cause(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"there is not enough memory: {text or 'a smaller batch size or input may help'}", EXIT_FAILED
-    return f"{type(error).__name__}: {text} (run again with --debug for the traceback)", EXIT_FAILED
+    notes = "".join(f"{note}; " for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {text} ({notes}run again with --debug for the traceback)", EXIT_FAILED
+
+
+def _cause(error: Exception) -> str:
+    """Return the message of an exception in one line.
+
+    Of TensorFlow's it is the last line, which has the cause. Keras' list of the arguments of the call is left out.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0].strip()
+    return " ".join((text.splitlines()[-1] if "Graph execution error" in text else text).split())
 
 
 def _fail(message: str, code: int) -> None:

@@ -11,6 +11,7 @@ import click
 
 from commandline import console as shell
 from commandline.console import Console
+from zoo.core.errors import step
 from zoo.core.task import first_metrics
 
 if TYPE_CHECKING:
@@ -52,14 +53,15 @@ def run(
     from zoo.core import environment
 
     console = console or Console(quiet=True)
-    environment.prepare()
     from zoo.core.run_folder import Run
 
     folder = Run.open(path)
+    environment.prepare()
     plan = folder.plan()
     model = folder.model()
     dataset = dataset or plan.load_data()
-    evaluation = evaluate_split(plan, model, dataset, split)
+    with step(f"while {plan.model} was evaluated"):
+        evaluation = evaluate_split(plan, model, dataset, split)
     metrics = evaluation.metrics
     scalars = dict(first_metrics(metrics))
     result = {

@@ -57,12 +57,13 @@ def run(
     from zoo.core import environment
 
     console, quantize = console or Console(quiet=True), check_quantize(quantize)
-    environment.prepare()
-    from export import export_model
     from zoo.core.run_folder import Run
-    from zoo.evaluation import outputs as inference
 
     folder = Run.open(path)
+    environment.prepare()
+    from export import export_model
+    from zoo.evaluation import outputs as inference
+
     plan, model = folder.plan(), folder.model()
     dataset = dataset or plan.load_data()
     info = dataset.info

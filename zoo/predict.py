@@ -72,9 +72,10 @@ def run(
     from zoo.core import environment
 
     console = console or Console(quiet=True)
-    environment.prepare()
     from zoo import predictor
 
+    predictor.check_source(Path(source))
+    environment.prepare()
     opened = predictor.open_source(Path(source), served=direction)
     task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:
@@ -131,9 +132,15 @@ def with_category_names(info: Info, path: Path) -> Info:
 
 
 def expand(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield files; a folder is replaced by the image files in it and its sub-folders, sorted."""
+    """Yield files; a folder is replaced by the image files in it and its sub-folders, sorted.
+
+    Raises:
+        UsageError: A name is empty.
+    """
     for argument in arguments:
         path = Path(argument)
+        if not argument:  # Path("") is the current folder
+            raise UsageError("'' is not the name of a file")
         if path.is_dir():
             yield from (str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES)
         else:
@@ -171,8 +178,7 @@ def main(
     rows, problems, images = run(
         source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console
     )
-    replaced = any(row.get("input") not in inputs for row in rows)  # by files: a text may have the name of a folder
-    if out is None and replaced and any(Path(i).is_dir() for i in inputs):
+    if out is None and any(row["input"] not in inputs for row in rows):  # a folder was replaced by its files
         out = "predictions.csv"
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         _write_images(Path(out), images, problems, console)

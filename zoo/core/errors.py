@@ -5,7 +5,8 @@ Exit codes: 1 a check failed, 2 wrong usage, 3 a requirement is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 from commandline import suggestion
 
@@ -26,6 +27,26 @@ class MissingError(ZooError):
     """A required file, library or capability is not available."""
 
     exit_code = 3
+
+
+@contextlib.contextmanager
+def step(name: str) -> Iterator[None]:
+    """Add the step that failed to an error of a library: the command line prints it after the cause.
+
+    Example:
+        >>> try:
+        ...     with step("while the model was built"):
+        ...         raise ValueError("wrong shape")
+        ... except ValueError as error:
+        ...     print(error.__notes__)
+        ['while the model was built']
+    """
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "exit_code", None) is None and not hasattr(error, "__notes__"):
+            error.add_note(name)
+        raise
 
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:

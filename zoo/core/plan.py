@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines
 from zoo.core import registry
-from zoo.core.errors import UsageError, ZooError, unknown
+from zoo.core.errors import UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
@@ -64,13 +64,14 @@ class Plan:
             pipelines.DataError: It is not available.
             UsageError: It is of another kind than the task needs.
         """
-        dataset = pipelines.load(**self.data, split=self.recipe.split)
-        if missing := self.task.missing_features(dataset.info):
-            raise UsageError(
-                f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
-                f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
-            )
-        return self.task.prepare(dataset)
+        with step(f"while {self.data['name']} was loaded"):
+            dataset = pipelines.load(**self.data, split=self.recipe.split)
+            if missing := self.task.missing_features(dataset.info):
+                raise UsageError(
+                    f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
+                    f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
+                )
+            return self.task.prepare(dataset)
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
@@ -101,7 +102,8 @@ class Plan:
             UsageError: The builder has no argument `image_shape` and the images have another shape.
         """
         arguments = self.arguments(info)
-        model = registry.get_builder(self.model)(**arguments)
+        with step(f"while the model {self.model} was built"):
+            model = registry.get_builder(self.model)(**arguments)
         shape = self.task.model_args(info).get("image_shape")
         if shape and "image_shape" not in arguments and list(model.input_shape[1:]) != list(shape):
             raise UsageError(
@@ -198,21 +200,13 @@ def make_plan(
         UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
             effect.
     """
+    check_names(model, recipe, model_arguments or {}, settings or {}, precision)
     spec: Spec = registry.get_spec(model)
     dataset, groups = _group(settings or {})
-    dataset = dataset or spec.data
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
     task = override(spec.task, groups["task"], "task")
     _check_effects(chosen, task, groups["recipe"])
     groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
-    for candidate in chosen.candidates:
-        registry.check_arguments(model, candidate)
-    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
-        if value not in names:
-            raise unknown(kind, value, names)
-    data_arguments = registry.DATA_ARGUMENTS & set(groups["model"])
-    if data_arguments:
-        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
     if not 0 <= seed <= MAX_SEED - (chosen.restarts - 1):
         raise UsageError(f"seed {seed} is not valid: it must be in [0, {MAX_SEED - (chosen.restarts - 1)}]")
     return Plan(
@@ -221,7 +215,7 @@ def make_plan(
         recipe=chosen,
         recipe_name=recipe,
         model_arguments=registry.check_arguments(model, groups["model"]),
-        data={"name": dataset, "data_dir": data_dir, "cache_dir": cache_dir},
+        data={"name": dataset or spec.data, "data_dir": data_dir, "cache_dir": cache_dir},
         seed=seed,
         precision=precision,
         init=init,
@@ -238,6 +232,37 @@ def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None
 
 def _size(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
+
+
+def check_names(
+    model: str,
+    recipe: str,
+    model_arguments: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    precision: str = "auto",
+) -> None:
+    """Check names, types and ranges of the arguments of `make_plan`, as far as they need no import of TensorFlow.
+
+    Raises:
+        UsageError: An unknown name, with the closest matches, or a value of the wrong type or out of range.
+    """
+    entry = registry.get_entry(model)
+    if recipe not in (entry.recipes or (recipe,)):
+        raise unknown(f"recipe of {model}", recipe, entry.recipes)
+    dataset, groups = _group(settings)
+    chosen = override(Recipe(), groups["recipe"], "recipe")
+    arguments = {**chosen.arguments(), **model_arguments, **groups["model"]}
+    for builder_arguments in (*chosen.candidates, arguments):
+        registry.check_arguments(model, builder_arguments)
+    if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
+        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
+    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
+        if value is not None and value not in names:
+            raise unknown(kind, value, names)
+    if fields := registry.task_fields(entry):
+        for name in groups["task"]:
+            if name not in fields:
+                raise unknown("task field", name, fields)
 
 
 def _group(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:

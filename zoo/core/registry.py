@@ -13,13 +13,15 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.core.errors import UsageError, ZooError, unknown
+from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert
 from zoo.core.spec import Card, Spec, Weights
 from zoo.core.task import BaseTask
@@ -32,6 +34,7 @@ Builder = Callable[..., "keras.Model"]
 DATA_ARGUMENTS = frozenset(
     {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
 )  # builder arguments that the data determines
+log = logging.getLogger("zoo")
 ENTRY_POINTS = "zoo.models"  # for other packages: `[zoo.models] any_name = package.module`
 
 
@@ -57,6 +60,7 @@ class Entry:
     flags: Mapping[str, str]
     expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
     weights: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
@@ -95,7 +99,8 @@ def register(
             `--set task.style=X`, and the target "data_dir" one of `--data-dir`.
 
     Raises:
-        ZooError: Another module registered the same name, or there is no recipe named "default".
+        ZooError: Another module registered the same name, there is no recipe named "default", or the builder takes
+            *args or **kwargs.
 
     Example:
         >>> import keras
@@ -122,6 +127,12 @@ def register(
             raise ZooError(f"model {name!r} is registered twice: by {other[0].__module__} and {builder.__module__}")
         if "default" not in recipes:
             raise ZooError(f"model {name!r} has no recipe named 'default'")
+        for parameter in inspect.signature(builder).parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise ZooError(
+                    f"the builder of model {name!r} takes {parameter}: name every argument, because the options of the "
+                    "command line and config.json are made of them"
+                )
         _registered[name] = (builder, Spec(name, data, task, recipes, tiny, card, weights or {}))
         return builder
 
@@ -131,16 +142,29 @@ def register(
 def entries() -> dict[str, Entry]:
     """Return every model by name, in alphabetical order, without importing any of them.
 
-    Raises:
-        ZooError: Two files register the same name, or a file is not valid Python.
+    A file that cannot be read, and a name that an earlier file has registered, are left out with a warning in the log.
     """
     models: dict[str, Entry] = {}
     for module, path in _sources():
-        for entry in _read(module, path, path.stat().st_mtime_ns):
+        try:
+            file_entries = _read(module, path, path.stat().st_mtime_ns)
+        except (OSError, ValueError, SyntaxError) as e:  # ValueError: not UTF-8, or null characters
+            where = f" (line {e.lineno})" if isinstance(e, SyntaxError) else ""
+            _warn(f"model file {path} is left out, because it cannot be read: {getattr(e, 'msg', e)}{where}")
+            continue
+        for entry in file_entries:
             if entry.name in models:
-                raise ZooError(f"model {entry.name!r} is registered twice: by {models[entry.name].module} and {module}")
-            models[entry.name] = entry
+                first = models[entry.name].module
+                _warn(f"model {entry.name!r} of {path} is left out, because {first} has registered this name")
+            else:
+                models[entry.name] = entry
     return dict(sorted(models.items()))
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Write a warning to the log, which is standard error unless it is configured; each only once."""
+    log.warning("warning: %s", message)
 
 
 def get_entry(name: str) -> Entry:
@@ -225,9 +249,28 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
+def task_fields(entry: Entry) -> set[str]:
+    """Return the settings `task.FIELD` of a model without importing its task; empty for a task outside the zoo."""
+    tasks = importlib.import_module("zoo.tasks")
+    return _dataclass_fields(tasks.MODULES[entry.task], entry.task) if entry.task in tasks.MODULES else set()
+
+
+def _dataclass_fields(module: str, name: str) -> set[str]:
+    """Return the fields of a dataclass and of its bases, read from the source."""
+    tree = ast.parse(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8"))
+    imports = {
+        alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    node = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
+    if node is None:
+        return _dataclass_fields(imports[name], name)
+    fields = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)} if node.decorator_list else set()
+    return fields.union(*(_dataclass_fields(module, base.id) for base in node.bases))
+
+
 def _load(name: str) -> tuple[Builder, Spec]:
     entry = get_entry(name)
-    if name not in _registered:
+    if name not in _registered or _registered[name][0].__module__ != entry.module:
         from zoo.core import environment
 
         environment.prepare()
@@ -243,18 +286,20 @@ def _sources() -> Iterator[tuple[str, Path]]:
             if path.stem != "__init__":
                 yield f"{models.__name__}.{path.stem}", path
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        spec = importlib.util.find_spec(point.module)
+        try:
+            spec = importlib.util.find_spec(point.module)
+        except Exception as e:  # the import of a parent package can raise anything
+            _warn(f"entry point {point.name!r} is left out: {point.module!r} cannot be imported ({e})")
+            continue
         if spec is None or spec.origin is None:
-            raise UsageError(f"entry point {point.name!r} names module {point.module!r}, which is not found")
+            _warn(f"entry point {point.name!r} is left out: module {point.module!r} is not found")
+            continue
         yield point.module, Path(spec.origin)
 
 
 @functools.lru_cache(maxsize=512)
 def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime_ns: part of the cache key
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except SyntaxError as e:
-        raise ZooError(f"model file {path} is not valid Python: {e.msg} (line {e.lineno})") from None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     entries = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
@@ -274,6 +319,7 @@ def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime
                         flags=_literal(arguments.get("flags"), {}),
                         expect=_literal(_keyword(arguments.get("card"), "expect"), {}),
                         weights=tuple(_keys(arguments.get("weights"))),
+                        recipes=tuple(_keys(arguments.get("recipes"))),
                     )
                 )
     return tuple(entries)

@@ -26,6 +26,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commandline import finite
 from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import open_lock, write_atomic
@@ -163,8 +164,9 @@ class Run:
         return value
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file of the run atomically."""
-        write_atomic(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        """Write a JSON file of the run atomically, with null for NaN and infinity."""
+        content = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomic(self.path / name, (content + "\n").encode())
 
     def save_config(self, plan: Plan, info: Info, extra: Mapping[str, Any]) -> None:
         """Write config.json: all settings that are needed to repeat the run."""

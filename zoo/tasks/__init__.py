@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from zoo.tasks.text.translation import Translation
     from zoo.tasks.text.word_embeddings import WordEmbeddings
 
-_MODULES = {
-    "ImageGeneration": "generative.gan",
-    "Autoencoding": "generative.autoencoding",
-    "BinaryClassification": "tabular.binary_classification",
-    "Classification": "image.classification",
-    "LandmarkClassification": "image.transfer_learning",
-    "LanguageModeling": "text.language_modeling",
-    "MedicalClassification": "image.medical",
-    "PairedImageTranslation": "generative.image_translation",
-    "PhotoClassification": "image.classification",
-    "Regression": "tabular.regression",
-    "StyleTransfer": "generative.style_transfer",
-    "TextClassification": "text.classification",
-    "TransferLearning": "image.transfer_learning",
-    "Translation": "text.translation",
-    "UnpairedImageTranslation": "generative.unpaired_image_translation",
-    "WordEmbeddings": "text.word_embeddings",
+MODULES = {
+    "ImageGeneration": "zoo.tasks.generative.gan",
+    "Autoencoding": "zoo.tasks.generative.autoencoding",
+    "BinaryClassification": "zoo.tasks.tabular.binary_classification",
+    "Classification": "zoo.tasks.image.classification",
+    "LandmarkClassification": "zoo.tasks.image.transfer_learning",
+    "LanguageModeling": "zoo.tasks.text.language_modeling",
+    "MedicalClassification": "zoo.tasks.image.medical",
+    "PairedImageTranslation": "zoo.tasks.generative.image_translation",
+    "PhotoClassification": "zoo.tasks.image.classification",
+    "Regression": "zoo.tasks.tabular.regression",
+    "StyleTransfer": "zoo.tasks.generative.style_transfer",
+    "TextClassification": "zoo.tasks.text.classification",
+    "TransferLearning": "zoo.tasks.image.transfer_learning",
+    "Translation": "zoo.tasks.text.translation",
+    "UnpairedImageTranslation": "zoo.tasks.generative.unpaired_image_translation",
+    "WordEmbeddings": "zoo.tasks.text.word_embeddings",
 }
 
 __all__ = [
@@ -65,6 +65,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a task on first access, because some import TensorFlow (PEP 562)."""
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"zoo.tasks.{_MODULES[name]}"), name)
+    if name in MODULES:
+        return getattr(importlib.import_module(MODULES[name]), name)
     raise AttributeError(f"module 'zoo.tasks' has no attribute {name!r}")

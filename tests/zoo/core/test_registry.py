@@ -1,10 +1,10 @@
 """The registry: names, signatures and summaries without TensorFlow; models in additional files."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
-import textwrap
 
 import pytest
 
@@ -108,20 +108,69 @@ def test_an_additional_model_file_is_listed_trained_and_exported(tmp_path):
     assert summary["bundles"][0]["verdict"] == "pass"
 
 
-def test_a_name_registered_twice_is_an_error(tmp_path, monkeypatch):
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Return a folder of ZOO_MODELS_PATH."""
     import zoo.models
 
+    registry._warn.cache_clear()
+    monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
+    return tmp_path
+
+
+def test_a_name_registered_twice_is_left_out_with_a_warning(folder, caplog):
     for stem in ("one", "two"):
-        (tmp_path / f"{stem}.py").write_text(MODEL)
-    monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
-    with pytest.raises(ZooError, match=r"'dropped_in' is registered twice: by zoo\.models\.one and zoo\.models\.two"):
-        zoo.list_models()
+        (folder / f"{stem}.py").write_text(MODEL)
+    (folder / "three.py").write_text(MODEL.replace("dropped_in", "mnist"))
+    zoo.list_models()
+    assert registry.entries()["dropped_in"].module == "zoo.models.one"
+    assert registry.entries()["mnist"].module == "zoo.models.mnist"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"warning: model {name!r} of {folder / file} is left out, because zoo.models.{first} has registered this name"
+        for name, file, first in (("mnist", "three.py", "mnist"), ("dropped_in", "two.py", "one"))
+    ]
 
 
-def test_an_invalid_model_file_is_named(tmp_path, monkeypatch):
-    import zoo.models
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"def f(:\n", "invalid syntax (line 1)"), (b"x = '\xff'", "codec can't decode"), (b"x = 1\0", "null bytes")],
+)
+def test_an_invalid_model_file_is_left_out_with_a_warning(folder, caplog, content, reason):
+    (folder / "broken.py").write_bytes(content)
+    (folder / "good.py").write_text(MODEL)
+    assert {"dropped_in", "mnist"} <= set(zoo.list_models())
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"warning: model file {folder / 'broken.py'} is left out")
+    assert reason in record.getMessage()
 
-    (tmp_path / "broken.py").write_text(textwrap.dedent("def f(:\n"))
-    monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
-    with pytest.raises(ZooError, match=r"broken\.py is not valid Python.*line 1"):
-        zoo.list_models()
+
+def test_a_warning_about_a_model_file_is_one_line_on_standard_error(tmp_path):
+    (tmp_path / "broken.py").write_text("def f(:\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "zoo", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"ZOO_MODELS_PATH": str(tmp_path)},
+    )
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
+    assert "mnist" in {row["name"] for row in json.loads(done.stdout)}
+
+
+def test_a_builder_with_kwargs_is_refused():
+    register = registry.register(data="digits", task=None, recipes={"default": None}, tiny={}, card=None)
+
+    def forwarding(num_classes=10, **kwargs):
+        """A builder whose options cannot be read."""
+
+    with pytest.raises(ZooError, match=r"'forwarding' takes \*\*kwargs: name every argument"):
+        register(forwarding)
+
+
+def test_names_read_from_the_source_equal_those_of_the_specs():
+    """Wrong names are reported before TensorFlow is imported, by what the source says."""
+    for name, entry in registry.entries().items():
+        spec = zoo.get_spec(name)
+        assert registry.task_fields(entry) == {f.name for f in dataclasses.fields(spec.task)}, name
+        assert entry.recipes in ((), tuple(spec.recipes)), name

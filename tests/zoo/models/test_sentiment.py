@@ -11,6 +11,7 @@ from pipelines.text import words
 from tests.pipelines.text.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
+from zoo.evaluation import baselines
 
 SPEECHES = FIXTURES / "speeches.csv"
 
@@ -44,7 +45,14 @@ def test_predictions_name_the_words_with_the_largest_effect(trained):
 
 def test_evaluation_has_the_baseline(trained):
     compared = json.loads((trained("sentiment") / "evaluation.json").read_text())["compared"]
-    assert set(compared) == {"this model", "TF-IDF logistic regression"}
+    assert set(compared) == {"this model", "TF-IDF of words and characters, linear SVM"}
+
+
+def test_the_baseline_reads_pairs_of_words_and_parts_of_words():
+    train = ["running", "walking", "eating", "jumped", "talked", "baked"], [0, 0, 0, 1, 1, 1]
+    assert baselines.tfidf_accuracy(train, (["singing", "cooked"], [0, 1])) == 1.0
+    train = ["yes no", "no yes"] * 3, [0, 1] * 3
+    assert baselines.tfidf_accuracy(train, (["yes no", "no yes"], [0, 1])) == 1.0
 
 
 def test_padding_has_no_effect():

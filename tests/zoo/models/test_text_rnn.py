@@ -102,7 +102,9 @@ def test_evaluation_has_bits_per_character_and_baselines(trained):
     evaluation = json.loads((run / "evaluation.json").read_text())
     bits = evaluation["metrics"]["bits_per_character"]
     assert 1 < bits < math.log2(60)
-    assert set(evaluation["compared"]) == {"this model", "order-5 n-gram", "xz", "xz after the training text"}
+    model, ngram, *others = evaluation["compared"]
+    assert (model, others) == ("this model", ["xz", "xz after the training text"])
+    assert ngram.endswith("-gram model (modified Kneser-Ney)")
     assert all(1 < b["bits_per_character"] < 6 for b in evaluation["compared"].values())
     assert evaluation["compared"]["this model"]["bits_per_character"] == bits
     vocabulary = json.loads((run / "bundle" / "vocabulary.json").read_text())
@@ -129,12 +131,36 @@ def test_frequent_words_are_tokens_and_others_characters():
     assert words_and_characters.encode(b"\xff\0", vocabulary).tolist() == [vocabulary.index("\ufffd")] * 2
 
 
-def test_n_gram_bits_by_hand():
-    train, test = np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1, 2])
-    # order 1: P(b|a) = (2 + 2 P(b)) / 5 with P(b) = (2 + 3/3) / 9; after b came only a: P(c|b) = (0 + P(c)) / 3
-    p_b, p_c = (2 + 3 / 3) / 9, (1 + 3 / 3) / 9
-    expected = -(math.log2((2 + 2 * p_b) / 5) + math.log2(p_c / 3)) / 2
-    assert baselines.ngram_bits(train, test, 3, 1) == pytest.approx(expected)
+def test_kneser_ney_by_hand():
+    """Too few n-grams for discounts of their own: 0.5, 1 and 1.5 are subtracted from the counts 1, 2 and 3 or more."""
+    train, test = np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1, 2])  # a b a b a c
+    # unigrams count the tokens before: a follows b; b follows a; c follows a. P = (1 - 0.5 + 3 * 0.5 / 3) / 3
+    unigram = (0.5 + 1.5 / 3) / 3
+    # bigrams: ab 2, ac 1, ba 2. P(b|a) = (2 - 1 + (1 + 0.5) P(b)) / 3; after b came only a: P(c|b) = 1 P(c) / 2
+    expected = [unigram, (1 + 1.5 * unigram) / 3, unigram / 2]
+    np.testing.assert_allclose(baselines.kneser_ney(train, test, 3, [2])[2], expected)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 6])
+def test_kneser_ney_probabilities_sum_to_one(ids, order):
+    tokens, size = ids
+    for context in (tokens[-order - 5 : -5], np.zeros(order, tokens.dtype)):  # one that occurs, one that does not
+        tests = (np.append(context, token) for token in range(size))
+        total = sum(baselines.kneser_ney(tokens, test, size, [order])[order][-1] for test in tests)
+        assert total == pytest.approx(1)
+
+
+def test_the_order_is_chosen_on_validation(ids):
+    tokens, size = ids
+    train, validation, test = np.split(tokens, [len(tokens) // 2, len(tokens) * 3 // 4])
+    order, probabilities = baselines.best_ngram(train, validation, test, size)
+    bits = {n: -np.log2(p).mean() for n, p in baselines.kneser_ney(train, validation, size, range(2, 8)).items()}
+    assert order == min(bits, key=bits.get)
+    assert probabilities.shape == test.shape
+    assert len(bits) == 6
+
+
+def test_xz_bits():
     assert baselines.xz_bits(b"", b"abc" * 1000, 3000) < 0.5
     assert baselines.xz_bits(PLAY.encode(), PLAY.encode(), len(PLAY)) < 0.1
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import tabular
+from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.tabular.base import TabularTask, arrays
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
+LOSSES = ("huber", "poisson")
+Rows = tuple[np.ndarray, np.ndarray, list[bool]]  # of `arrays`
+
 
 @dataclass(frozen=True)
 class Regression(TabularTask):
@@ -31,14 +35,22 @@ class Regression(TabularTask):
         season: Columns that give the position of a row in the season: the seasonal-naive baseline predicts the last
             value at the same position before the test split. Empty if the rows are not ordered by time.
         unit: Unit of the target, for figures.
+        loss: "huber" (1964, doi:10.1214/aoms/1177703732), delta one standard deviation; or "poisson", for models that
+            return the positive mean of counts.
     """
 
     season: tuple[str, ...] = ()
     unit: str = ""
+    loss: str = "huber"
 
     title = "regression"
     output = "prediction"
     output_meaning = "tensor"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for an unknown loss."""
+        if self.loss not in LOSSES:
+            raise unknown("task.loss", self.loss, LOSSES)
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the columns and the target's mean and standard deviation."""
@@ -46,13 +58,14 @@ class Regression(TabularTask):
         return super().model_args(info) | {"target": [target["mean"], target["deviation"]]}
 
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with MAE and the Huber loss (1964, doi:10.1214/aoms/1177703732), delta one standard deviation."""
+        """Compile with the loss of the task and MAE."""
         import keras
 
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        loss = keras.losses.Huber(delta=info.statistics["target"]["deviation"])
+        deviation = info.statistics["target"]["deviation"]
+        loss = keras.losses.Poisson() if self.loss == "poisson" else keras.losses.Huber(delta=deviation)
         mae = keras.metrics.MeanAbsoluteError(name="mae")
         model.compile(make_optimizer(recipe, steps), loss, metrics=[mae], jit_compile=False)
 
@@ -70,18 +83,15 @@ class Regression(TabularTask):
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=dated)
 
     def _baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-        """Return the scores of gradient boosting (scikit-learn's defaults) and of the seasonal-naive forecast."""
-        from sklearn.ensemble import HistGradientBoostingRegressor
-
+        """Return the scores of gradient boosting and of the seasonal-naive forecast."""
         info, target = dataset.info, self.target(dataset.info)
-        train, test = tabular.collect(dataset.train), tabular.collect(dataset[split])
-        x, y, categories = arrays(train, info, target)
-        model = HistGradientBoostingRegressor(categorical_features=categories, random_state=0).fit(x, y)
+        train, validation, test = (tabular.collect(dataset[name]) for name in ("train", "validation", split))
+        _, y, _ = arrays(train, info, target)
+        boosting = fit_boosting(*(arrays(table, info, target) for table in (train, validation)))
         test_x, truth, _ = arrays(test, info, target)
-        scores = {"gradient boosting": _scores(model.predict(test_x), truth)}
+        scores = {"gradient boosting": _scores(boosting.predict(test_x), truth)}
         if self.season and split == "test":
-            parts = [train, tabular.collect(dataset.validation)]
-            history = {n: np.concatenate([part[n] for part in parts]) for n in train}
+            history = {n: np.concatenate([train[n], validation[n]]) for n in train}
             last = dict(zip(zip(*(history[n] for n in self.season), strict=True), history[target], strict=True))
             naive = [last.get(position, y.mean()) for position in zip(*(test[n] for n in self.season), strict=True)]
             scores["seasonal naive"] = _scores(np.array(naive), truth)
@@ -106,6 +116,31 @@ class Regression(TabularTask):
         return Prediction(
             lines=(f"{name}: {value:.1f} {self.unit}".rstrip(),), rows=({"input": argument, name: round(value, 4)},)
         )
+
+
+def fit_boosting(train: Rows, validation: Rows) -> Any:
+    """Fit gradient boosting, of scikit-learn's defaults, to the target or to its log1p: the better one on validation.
+
+    The logarithm is compared for targets without negative values: counts and amounts that grow by factors.
+
+    Args:
+        train: Inputs (rows, columns) with categories as ids, target (rows,), and which columns are categories.
+        validation: The same of the rows by which the transform is chosen.
+
+    Returns:
+        A fitted regressor of scikit-learn, whose predictions have the unit of the target.
+    """
+    from sklearn.compose import TransformedTargetRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.metrics import mean_absolute_error
+
+    (x, y, categories), (validation_x, validation_y, _) = train, validation
+    boosting = HistGradientBoostingRegressor(categorical_features=categories, random_state=0)
+    candidates = [TransformedTargetRegressor(boosting)]
+    if y.min() >= 0:
+        candidates.append(TransformedTargetRegressor(boosting, func=np.log1p, inverse_func=np.expm1))
+    fitted = [candidate.fit(x, y) for candidate in candidates]
+    return min(fitted, key=lambda model: mean_absolute_error(validation_y, model.predict(validation_x)))
 
 
 def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -6,7 +6,6 @@ Reference: Williams, Peng 1990, doi:10.1162/neco.1990.2.4.490.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -171,15 +170,15 @@ class LanguageModeling(BaseTask):
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
     def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-        """Return the bits per character of an n-gram model and of xz."""
+        """Return the bits per character of an n-gram model, whose order is chosen on validation, and of xz."""
         from zoo.evaluation import baselines as text_baselines
 
-        train, test = ("".join(_texts(dataset[name])) for name in ("train", split))
+        train, validation, test = ("".join(_texts(dataset[name])) for name in ("train", "validation", split))
         vocabulary = pipelines.text.vocabulary([train])
-        ids = [pipelines.text.encode(text, vocabulary) for text in (train, test)]
-        order = min(5, int(63 / math.log2(max(2, len(vocabulary)))) - 1, len(test) - 1)
+        ids = [pipelines.text.encode(text, vocabulary) for text in (train, validation, test)]
+        order, probabilities = text_baselines.best_ngram(*ids, len(vocabulary))
         bits = {
-            f"order-{order} n-gram": text_baselines.ngram_bits(*ids, len(vocabulary), order),
+            f"{order}-gram model (modified Kneser-Ney)": float(-np.log2(probabilities).mean()),
             "xz": text_baselines.xz_bits(b"", test.encode(), len(test)),
             "xz after the training text": text_baselines.xz_bits(train.encode(), test.encode(), len(test)),
         }
