@@ -24,7 +24,9 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def extractor():
-    return feature_extractor.feature_extractor_for((28, 28, 1))
+    import pipelines
+
+    return feature_extractor.feature_extractor_for(pipelines.load("fashion_mnist", FASHION).info, (28, 28, 1))
 
 
 @pytest.fixture(scope="module")
@@ -166,10 +168,37 @@ def test_mode_collapse_is_detected(extractor, real):
     without = generative_metrics.mode_coverage(extractor, real, real[labels != 8])
     assert without["remarks"][0].startswith("mode collapse: 1 of 10 classes are missing or rare (Bag)")
     assert without["diversity"] > 0.8
-    pixels = feature_extractor.feature_extractor_for((16, 16, 3))
+    pixels = feature_extractor.averaged_pixels(3)
     colours = RANDOM.integers(0, 256, (50, 16, 16, 3))
     assert "class_shares" not in generative_metrics.mode_coverage(pixels, colours, colours)
     assert generative_metrics.mode_coverage(pixels, colours, np.repeat(colours[:1], 50, axis=0))["collapsed"]
+
+
+def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
+    """Digits are not judged as garments, and colour images by more than their averaged pixels."""
+    from pipelines.dataset import Info
+    from pipelines.errors import DataError
+    from zoo.weights import efficientnet_lite0
+
+    digits = Info("mnist", "", "", "", {}, {})
+    assert extractor.name == "features of the zoo's fashion_mnist"
+    try:
+        efficientnet_lite0.fetch()
+    except DataError as reason:
+        pytest.skip(str(reason))
+    ours = feature_extractor.feature_extractor_for(digits, (28, 28, 1))
+    assert ours.name == "features of EfficientNet-Lite0, stage 5"
+    images = RANDOM.integers(0, 256, (4, 32, 32, 1)).astype("float32")
+    grey = ours.features(images).numpy()
+    assert grey.shape == (4, 112)
+    np.testing.assert_allclose(ours.features(np.repeat(images, 3, axis=-1)).numpy(), grey, rtol=1e-4, atol=1e-4)
+
+    def missing():
+        raise DataError("no network")
+
+    monkeypatch.setattr(efficientnet_lite0, "fetch", missing)
+    feature_extractor._of_photographs.cache_clear()
+    assert feature_extractor.feature_extractor_for(digits, (28, 28, 1)).name == "pixels averaged to 8x8"
 
 
 def test_evaluation_has_bounds_of_the_distance(trained):

@@ -63,7 +63,7 @@ class ImageGeneration(ImageTask):
         regularize(model, recipe)
         optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
         model.compile(
-            *optimizers, distances=[FrechetDistance(feature_extractor_for(self.shape(info)))], jit_compile=False
+            *optimizers, distances=[FrechetDistance(feature_extractor_for(info, self.shape(info)))], jit_compile=False
         )
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
@@ -91,7 +91,7 @@ class ImageGeneration(ImageTask):
         from zoo.evaluation.generative_metrics import collect, feature_distance
         from zoo.training.feature_extractor import feature_extractor_for
 
-        features = feature_extractor_for(self.shape(info)).features
+        features = feature_extractor_for(info, self.shape(info)).features
         return {"frechet_distance": feature_distance(collect(features, truth), collect(features, outputs["image"]))}
 
     def evaluate_extra(
@@ -107,7 +107,7 @@ class ImageGeneration(ImageTask):
         from zoo.training.feature_extractor import feature_extractor_for
 
         extractor, real, fake = (
-            feature_extractor_for(self.shape(dataset.info)),
+            feature_extractor_for(dataset.info, self.shape(dataset.info)),
             evaluation.truth,
             evaluation.outputs["image"],
         )

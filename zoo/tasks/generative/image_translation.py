@@ -153,7 +153,7 @@ class PairedImageTranslation(ImageTranslation):
         from zoo.evaluation.generative_metrics import collect, feature_distance
         from zoo.training.feature_extractor import feature_extractor_for
 
-        truth, extractor = evaluation.truth, feature_extractor_for(self.shape(dataset.info))
+        truth, extractor = evaluation.truth, feature_extractor_for(dataset.info, self.shape(dataset.info))
         mean = _mean(feed("train"))
         rows = {
             "this model": evaluation.outputs["translated"],

@@ -44,7 +44,7 @@ class UnpairedImageTranslation(ImageTranslation):
         from zoo.evaluation.generative_metrics import FrechetDistance
         from zoo.training.feature_extractor import feature_extractor_for
 
-        extractor = feature_extractor_for(self.shape(info))
+        extractor = feature_extractor_for(info, self.shape(info))
         return [FrechetDistance(extractor, name=f"frechet_{direction}") for direction in DOMAINS]
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
@@ -71,7 +71,7 @@ class UnpairedImageTranslation(ImageTranslation):
         from zoo.evaluation.generative_metrics import collect, feature_distance
         from zoo.training.feature_extractor import feature_extractor_for
 
-        features = feature_extractor_for(self.shape(info)).features
+        features = feature_extractor_for(info, self.shape(info)).features
         return {
             f"frechet_distance_{direction}": feature_distance(
                 collect(features, truth[:, "ab".index(target)]), collect(features, outputs[target])
@@ -94,7 +94,7 @@ class UnpairedImageTranslation(ImageTranslation):
         from zoo.evaluation.generative_metrics import collect, compare_sets, target_class_share
         from zoo.training.feature_extractor import feature_extractor_for
 
-        extractor = feature_extractor_for(self.shape(dataset.info))
+        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
         extra: dict[str, Any] = {}
         compared: dict[str, dict[str, float]] = {}
         cycles: dict[str, np.ndarray] = {}
