@@ -19,7 +19,7 @@ def main(cache: str, count: int) -> dict[str, float]:
     task = registry.get_spec("fashion_mnist").task
 
     def decode(example):
-        return task.preprocess(example["image"]), example["label"]
+        return task.preprocess(example["image"], dataset.info), example["label"]
 
     augment = pipelines.augment.policy("flip_shift", 10)
     examples = dataset.train.repeat().take(count)

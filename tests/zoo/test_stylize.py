@@ -42,6 +42,22 @@ def objective(vgg, photographs):
     return neural_style.Objective(perceptual_loss.Objective(vgg, style, perceptual_loss.Weights()), content), content
 
 
+def test_the_balance_of_the_losses_does_not_depend_on_the_size(vgg, monkeypatch):
+    """A tiled image has the losses of one tile, but for the edges, where convolutions pad by zeros."""
+    objective = perceptual_loss.Objective(vgg, np.zeros((32, 32, 3), np.uint8), perceptual_loss.Weights())
+    import tensorflow as tf
+
+    layers = perceptual_loss.CONTENT_LAYERS
+    monkeypatch.setattr(objective, "features", lambda image: dict.fromkeys((*objective.style, *layers), image))
+    objective.style = {name: tf.zeros((1, 3, 3)) for name in objective.style}
+    tile, content = RANDOM.normal(size=(2, 1, 16, 16, 3)).astype("float32")
+    tiled, tiled_content = (np.tile(x, (1, 3, 3, 1)) for x in (tile, content))
+    small = objective.losses(tf.constant(tile), dict.fromkeys(layers, tile - content))
+    large = objective.losses(tf.constant(tiled), dict.fromkeys(layers, tiled - tiled_content))
+    for name in ("content", "style"):
+        np.testing.assert_allclose(small[name], large[name], rtol=1e-4)
+
+
 def test_losses_are_those_of_the_paper():
     one, other = RANDOM.normal(size=(2, 3, 4, 5)).astype("float32"), RANDOM.normal(size=(2, 3, 4, 5)).astype("float32")
     loss = perceptual_loss.content_loss({"a": one, "b": one}, {"b": other})

@@ -26,7 +26,7 @@ def _not_negative(value: float) -> bool:
 
 _CHOICES = {
     "optimizer": ("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
-    "schedule": ("constant", "step", "exponential", "cosine", "one_cycle"),
+    "schedule": ("constant", "step", "exponential", "linear", "cosine", "one_cycle"),
 }
 _RANGES = {
     "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
@@ -62,7 +62,8 @@ class Recipe:
         learning_rate: Peak of the schedule.
         optimizer: adam, adamw, muon (Jordan 2024), sgd, rmsprop or adagrad.
         momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam, adamw and what muon updates by adam.
-        schedule: constant, step, exponential, cosine or one_cycle (Smith 2018, arXiv:1803.09820).
+        schedule: constant, step, exponential, linear (constant for the first half, then to zero; Isola 2017), cosine or
+            one_cycle (Smith 2018, arXiv:1803.09820).
         warmup: Fraction of all steps over which the learning rate rises linearly from zero.
         decay: Factor of the step and exponential schedules.
         decay_epochs: Epochs between two applications of `decay`.

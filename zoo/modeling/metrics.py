@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from zoo.modeling.losses import SparseCategoricalCrossentropy
+
 
 @keras.saving.register_keras_serializable("zoo")
 class Accuracy(keras.metrics.MeanMetricWrapper):
@@ -18,6 +20,19 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
     def __init__(self, name: str = "accuracy", dtype: str | None = None) -> None:
         """Create the metric with the name that Keras uses."""
         super().__init__(_hits, name=name, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CrossEntropy(keras.metrics.MeanMetricWrapper):
+    """Cross-entropy of logits (B, ..., C) and labels as for `Accuracy`: the loss without smoothing and penalties."""
+
+    def __init__(self, name: str = "cross_entropy", dtype: str | None = None) -> None:
+        """Create the metric."""
+        super().__init__(SparseCategoricalCrossentropy().call, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

@@ -34,6 +34,9 @@ class Features:
         return {name: tf.cast(x, tf.float32) for name, x in zip(self.layers, outputs, strict=True)}
 
 
+REFERENCE_PIXELS = 512 * 512
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weights of the terms of the loss.
@@ -65,12 +68,17 @@ class Objective:
         return {name: features[name] for name in CONTENT_LAYERS}
 
     def losses(self, image: tf.Tensor, content: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Return total, content, style and total variation loss of images (B, H, W, 3) in [0, 255]: (B,) each."""
+        """Return total, content, style and total variation loss of images (B, H, W, 3) in [0, 255]: (B,) each.
+
+        Content and total variation are sums over positions and the style is a mean, so that in the paper the balance
+        of their weights depends on the size of the image. Here the sums are scaled to an image of 512x512.
+        """
         features = self.features(image)
+        scale = REFERENCE_PIXELS / tf.cast(tf.shape(image)[1] * tf.shape(image)[2], tf.float32)
         terms = {
-            "content": content_loss(features, content),
+            "content": scale * content_loss(features, content),
             "style": style_loss(features, self.style),
-            "variation": total_variation(image),
+            "variation": scale * total_variation(image),
         }
         w = self.weights
         total = w.alpha * terms["content"] + w.beta * terms["style"] + w.variation * terms["variation"]

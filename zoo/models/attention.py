@@ -59,7 +59,7 @@ class Translator(keras.Model):
             self.query, self.attend = None, layers.Attention(name="attend")
         self.combine = layers.Dense(units, activation="tanh", name="combine")
         self.drop = layers.Dropout(dropout, name="drop")
-        self.logits = layers.Dense(vocabulary_size, name="logits")
+        self.logits = layers.Dense(vocabulary_size, dtype="float32", name="logits")
         self.build()  # here, because loading a whole-model .h5 requires built layers
 
     def build(self, input_shape: Any = None) -> None:

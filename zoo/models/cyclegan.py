@@ -164,8 +164,9 @@ def _l1(a: Any, b: Any) -> Any:
 
 
 _PLAIN = Recipe(epochs=6, batch_size=16, learning_rate=2e-4, optimizer="adam", momentum=0.5, schedule="constant")
+_AUGMENT = "width_shift=0.1,height_shift=0.1,flip"  # edges are repeated: the background need not be black
 _PAPER = dataclasses.replace(
-    _PLAIN, epochs=200, batch_size=1, augment="flip_shift", model={"filters": [64, 128, 256], "depth": 6}
+    _PLAIN, epochs=200, batch_size=1, schedule="linear", augment=_AUGMENT, model={"filters": [64, 128, 256], "depth": 6}
 )
 
 

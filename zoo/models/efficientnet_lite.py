@@ -60,8 +60,10 @@ def _block(x: Any, kernel: int, filters: int, expansion: int, stride: int, drop:
     start = x
     if expansion > 1:
         x = _conv(x, x.shape[-1] * expansion, 1, 1, f"{name}_expand")
+    # Keras' he_normal, but for the fan-in: kernel^2, where Keras takes kernel^2 * channels for a depthwise convolution
+    he_normal = keras.initializers.TruncatedNormal(stddev=math.sqrt(2.0) / kernel / 0.8796)
     x = layers.DepthwiseConv2D(
-        kernel, stride, padding="same", use_bias=False, depthwise_initializer="he_normal", name=f"{name}_depthwise_conv"
+        kernel, stride, padding="same", use_bias=False, depthwise_initializer=he_normal, name=f"{name}_depthwise_conv"
     )(x)
     x = _conv(_norm(x, f"{name}_depthwise"), filters, 1, 1, f"{name}_project", relu=False)
     if stride == 1 and start.shape[-1] == filters:
@@ -124,7 +126,7 @@ def _build(
     if not include_top:
         return body
     x = layers.Dropout(VARIANTS[name][3], name="dropout")(body.output)
-    return keras.Model(body.input, layers.Dense(num_classes, name="logits")(x), name=name)
+    return keras.Model(body.input, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
 
 
 TINY = {"width": 0.25, "depth": 0.3}

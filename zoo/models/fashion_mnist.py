@@ -47,7 +47,7 @@ def _network(
         *body[:-1],  # global pooling replaces the last max pooling
         layers.GlobalAveragePooling2D(name="pool"),
         layers.Dropout(dropout, name="dropout"),
-        layers.Dense(num_classes, name="logits"),
+        layers.Dense(num_classes, dtype="float32", name="logits"),
     ]
 
 

@@ -48,4 +48,4 @@ def mnist(
     for i, width in enumerate(units):
         x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
         x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
-    return keras.Model(image, layers.Dense(num_classes, name="logits")(x), name="mnist")
+    return keras.Model(image, layers.Dense(num_classes, dtype="float32", name="logits")(x), name="mnist")

@@ -123,7 +123,9 @@ class Pix2Pix(AdversarialModel):
 
 
 _PLAIN = Recipe(epochs=5, batch_size=64, learning_rate=2e-4, optimizer="adam", momentum=0.5, schedule="constant")
-_PAPER = dataclasses.replace(_PLAIN, epochs=200, batch_size=1, augment="flip_shift", model={"filters": 64})
+_PAPER = dataclasses.replace(
+    _PLAIN, epochs=200, batch_size=1, augment="width_shift=0.1,height_shift=0.1,flip", model={"filters": 64}
+)
 
 
 @register(

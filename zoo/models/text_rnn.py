@@ -101,5 +101,5 @@ def text_rnn(
         x, *_ = recurrent(units, return_sequences=True, return_state=True, name=f"{cell}{i}")(x)
         if dropout:
             x = layers.Dropout(dropout, name=f"dropout{i}")(x)
-    logits = layers.Dense(vocabulary_size, name="logits")(x)
+    logits = layers.Dense(vocabulary_size, dtype="float32", name="logits")(x)
     return keras.Model(tokens, logits, name="text_rnn")

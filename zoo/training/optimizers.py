@@ -17,11 +17,12 @@ from zoo.core.recipe import Recipe
 
 @keras.saving.register_keras_serializable("zoo")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up, then one of five schedules over the remaining steps.
+    """Linear warm-up, then one of six schedules over the remaining steps.
 
     Args:
-        kind: constant, step, exponential, cosine (Loshchilov, Hutter 2017, arXiv:1608.03983, one period) or one_cycle
-            (Smith 2018, arXiv:1803.09820: rises for 30 % of the steps, then falls as a cosine to 1/10,000).
+        kind: constant, step, exponential, linear (constant for the first half, then to zero), cosine (Loshchilov,
+            Hutter 2017, arXiv:1608.03983, one period) or one_cycle (Smith 2018, arXiv:1803.09820: rises for 30 % of the
+            steps, then falls as a cosine to 1/10,000).
         peak: The largest learning rate.
         steps: Total number of optimizer steps.
         warmup_steps: Steps of the linear rise from zero.
@@ -55,6 +56,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def _shape(self, after: Any, share: Any) -> Any:
         if self.kind == "cosine":
             return 0.5 * (1.0 + ops.cos(math.pi * share))
+        if self.kind == "linear":
+            return ops.minimum(2.0 * (1.0 - share), 1.0)
         if self.kind == "step":
             return ops.power(self.decay, ops.floor(after / self.decay_steps))
         if self.kind == "exponential":

@@ -33,6 +33,9 @@ def test_schedules_have_their_shapes():
     exponential = rates(schedule="exponential", decay=0.5, decay_epochs=2)
     assert exponential[20] == pytest.approx(0.5)
     assert exponential[10] == pytest.approx(0.5**0.5)
+    linear = rates(schedule="linear")
+    assert linear[[0, 49, 50]].tolist() == [1, 1, 1]
+    assert linear[[75, 99]].tolist() == pytest.approx([0.5, 0.02])
     one_cycle = rates(schedule="one_cycle")
     assert one_cycle.argmax() == 30
     assert one_cycle[0] == pytest.approx(0.04)
@@ -127,6 +130,19 @@ def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
     assert "0.01" not in json.dumps(model.get_config(), default=str)
 
 
+def test_the_best_epoch_is_chosen_without_smoothing_and_penalties():
+    """The metric is the cross-entropy of logits; `val_loss` has both."""
+    from zoo.modeling.metrics import CrossEntropy
+
+    logits, labels = np.random.default_rng(0).normal(size=(8, 3)).astype("float32"), np.arange(8) % 3
+    expected = -np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))[np.arange(8), labels].mean()
+    for truth in (labels, np.eye(3, dtype="float32")[labels]):
+        metric = CrossEntropy()
+        metric.update_state(truth, logits)
+        assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    assert zoo.get_spec("fashion_mnist").task.monitor == "val_cross_entropy"
+
+
 def test_label_smoothing_equals_the_definition():
     from zoo.modeling.losses import SparseCategoricalCrossentropy
 
@@ -193,7 +209,7 @@ def test_the_best_candidate_is_the_run(candidates_run):
     from zoo.core.run_folder import Run
 
     run = Run(candidates_run)
-    best = [min(r["val_loss"] for r in Run(candidates_run / "restarts" / str(i)).history()) for i in (0, 1)]
+    best = [min(r["val_cross_entropy"] for r in Run(candidates_run / "restarts" / str(i)).history()) for i in (0, 1)]
     assert best[1] < best[0]
     assert run.read("config.json")["arguments"]["filters"] == [8, 12]
     assert run.model().get_layer("block1_0_conv").filters == 12
@@ -220,7 +236,7 @@ def restarts_run(tmp_path_factory):
 def test_restarts_keep_the_best_by_validation(restarts_run):
     from zoo.core.run_folder import Run
 
-    best = [min(r["val_loss"] for r in Run(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)]
+    best = [min(r["val_cross_entropy"] for r in Run(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)]
     assert best[0] != best[1]
     winner = restarts_run / "restarts" / str(int(np.argmin(best))) / "checkpoints" / "best.weights.h5"
     assert (restarts_run / "checkpoints" / "best.weights.h5").read_bytes() == winner.read_bytes()

@@ -76,6 +76,27 @@ def test_beam_search_finds_a_better_sequence_than_greedy_decoding():
     assert wide.score == pytest.approx(np.log(0.4 * 0.95))
 
 
+def test_length_normalisation_prefers_longer_sequences():
+    """The end after one token has probability 0.3; four more tokens of 0.8 each, and the end, have 0.29."""
+
+    def step(x):
+        count = int(x["state"][0, 0])
+        logits = np.full((1, 6), -1e9)
+        if count == 0:
+            logits[0, 3], logits[0, 4] = np.log([0.3, 0.7])
+        else:
+            logits[0, 4 if count < 5 else 3] = np.log(0.8)
+            logits[0, 5] = np.log(0.2)
+        return {"logits": logits, "next_state": np.array([[count + 1.0]]), "attention": np.ones((1, 1))}
+
+    arguments = {"start": 2, "end": 3, "width": 3, "length": 8}
+    shortest, longest = (
+        decoding.beam_search(step, {}, np.zeros((1, 1)), penalty=penalty, **arguments)[0] for penalty in (0.0, 1.0)
+    )
+    assert shortest.tokens == (3,)
+    assert longest.tokens == (4, 4, 4, 4, 4, 3)
+
+
 def test_translations_are_equal_in_every_runtime(trained):
     run = trained("attention")
     rows, _, images = predict.run(run, ["3 March 1987", ""], top_k=2)

@@ -35,9 +35,18 @@ def test_photographs_are_classified_correctly(lite0, photograph):
     from skimage import data
 
     task = zoo.get_spec("efficientnet_lite0").task
-    pixels = task.read(f"{data.__path__[0]}/{photograph}")
+    pixels = pipelines.images.read(f"{data.__path__[0]}/{photograph}", task.height, task.width, task.channels, task.fit)
     logits = lite0(pixels[None].astype("float32"), training=False).numpy()[0]
     assert int(logits.argmax()) in CLASSES[photograph]
+
+
+def test_depthwise_kernels_have_the_deviation_of_their_fan_in():
+    """Sqrt(2 / 9) and sqrt(2 / 25): Keras' he_normal would divide by the channels, too."""
+    model = zoo.build("efficientnet_lite0", image_shape=(32, 32, 3), num_classes=2)
+    for layer in model.layers:
+        if layer.name.endswith("depthwise_conv"):
+            kernel = np.asarray(layer.kernel)
+            assert kernel.std() == pytest.approx(np.sqrt(2) / kernel.shape[0], rel=0.15), layer.name
 
 
 def test_the_head_is_omitted_or_replaced(lite0):

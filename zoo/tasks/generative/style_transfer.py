@@ -42,7 +42,7 @@ class StyleTransfer(BaseTask):
         side: Height and width of the training crops, in pixels.
         crops: Crops per photograph and epoch; 0 is as many as give about 1,000 crops per epoch.
         alpha: Weight of the content loss.
-        beta: Weight of the style loss; with the 1e4 of `zoo.stylize` the content is lost.
+        beta: Weight of the style loss.
         variation: Weight of the total variation loss, which smooths.
         features: Loss network: "vgg19", "vgg16", "hed", or "auto" for the first that is available.
         compared: Number of held-out crops that are also stylised by the optimisation of Gatys, for comparison.
@@ -53,7 +53,7 @@ class StyleTransfer(BaseTask):
     side: int = 128
     crops: int = 0
     alpha: float = 1.0
-    beta: float = 1e3
+    beta: float = 1.6e4
     variation: float = 1.0
     features: str = "auto"
     compared: int = 2

@@ -29,6 +29,7 @@ class BinaryClassification(TabularTask):
 
     title = "binary classification"
     supports = frozenset({"label_smoothing"})
+    monitor = "val_cross_entropy"  # val_loss has the label smoothing and the penalties of the recipe
     output = "probability"
     output_meaning = "tensor"
 
@@ -42,7 +43,11 @@ class BinaryClassification(TabularTask):
         model.compile(
             make_optimizer(recipe, steps),
             keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
-            metrics=[keras.metrics.BinaryAccuracy(name="accuracy"), keras.metrics.AUC(name="auc")],
+            metrics=[
+                keras.metrics.BinaryAccuracy(name="accuracy"),
+                keras.metrics.AUC(name="auc"),
+                keras.metrics.BinaryCrossentropy(name="cross_entropy"),
+            ],
             jit_compile=False,
         )
 

@@ -93,8 +93,9 @@ def beam_search(
     end: int,
     width: int,
     length: int,
+    penalty: float = 0.0,
 ) -> list[Hypothesis]:
-    """Return the `width` most probable sequences in order; width 1 is greedy decoding.
+    """Return the `width` best sequences in order; width 1 is greedy decoding.
 
     Args:
         step: {"token" (1,), "state" (1, units), inputs...} -> {"logits" (1, V), "next_state", "attention" (1, S)}.
@@ -104,7 +105,14 @@ def beam_search(
         end: The end token; tokens with smaller ids are not generated.
         width: Beam width.
         length: Largest number of tokens.
+        penalty: Exponent of the length normalisation: sequences are ordered by log P / ((5 + tokens) / 6)^penalty (Wu
+            2016, arXiv:1609.08144, equation 14). With 0, the most probable sequence is the best, which favours short
+            ones.
     """
+
+    def normalized(hypothesis: Hypothesis) -> float:
+        return hypothesis.score / ((5 + len(hypothesis.tokens)) / 6) ** penalty
+
     beam = [Hypothesis(0.0, (), state, (), False)]
     for _ in range(length):
         candidates = [h for h in beam if h.ended]
@@ -117,7 +125,7 @@ def beam_search(
                 attention = (*h.attention, outputs["attention"][0])
                 tokens, score = (*h.tokens, int(best)), h.score + float(log_probabilities[best])
                 candidates.append(Hypothesis(score, tokens, outputs["next_state"], attention, best == end))
-        beam = sorted(candidates, key=lambda h: -h.score)[:width]
+        beam = sorted(candidates, key=lambda h: -normalized(h))[:width]
         if all(h.ended for h in beam):
             break
     return beam

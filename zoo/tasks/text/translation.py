@@ -42,6 +42,7 @@ class Translation(BaseTask):
         most: Largest number of tokens of a text; longer ones are truncated.
         beam: Beam width; 1 is greedy decoding.
         searched: Number of test examples on which beam search is evaluated.
+        length_penalty: Exponent of the length normalisation of beam search.
     """
 
     level: str = "characters"
@@ -49,6 +50,7 @@ class Translation(BaseTask):
     most: int = 64
     beam: int = 4
     searched: int = 200
+    length_penalty: float = 0.6
 
     title = "sequence to sequence"
     features = ("source", "target")
@@ -212,6 +214,7 @@ class Translation(BaseTask):
             end=END,
             width=width or self.beam,
             length=_lengths(info)[1],
+            penalty=self.length_penalty,
         )
 
 
