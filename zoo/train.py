@@ -79,12 +79,15 @@ def run(
     if name is not None:  # before TensorFlow is imported, which takes seconds
         check_names(name, recipe, model_arguments or {}, settings or {}, precision)
     environment.prepare()
+    from zoo import weights
     from zoo.core.run_folder import Run
     from zoo.training import autotune
 
     options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
     options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
     planned, folder = _open_or_plan(name, options, out, resume)
+    if planned.init is not None:
+        weights.locate(planned.model, planned.init)  # an unknown name is an error before the data is loaded
     with contextlib.ExitStack() as stack:
         if folder is not None:
             stack.enter_context(folder.locked())

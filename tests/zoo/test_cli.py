@@ -14,7 +14,10 @@ from tests.zoo.conftest import DATA
 
 FASHION = str(DATA["fashion_mnist"])
 
-QUANTISED = {"tflite/float16.tflite", "tflite/int8.tflite"}
+QUANTISED = {"tflite/float16.tflite", "tflite/dynamic.tflite"}
+
+
+TINY = ["--set", "model.filters=[8,16]", "--set", "model.depths=[1,1]", "--precision", "float32"]
 
 
 def cli(*words, code=0, cwd=None, **environment):
@@ -119,7 +122,7 @@ def test_a_run_is_never_overwritten(trained):
 
 
 def test_nan_error_names_step_and_checkpoint(tmp_path):
-    words = ["--data-dir", FASHION, "--out", tmp_path / "run", "--set", "recipe.optimizer=sgd", "--epochs", 30]
+    words = [*TINY, "--data-dir", FASHION, "--out", tmp_path / "run", "--set", "recipe.optimizer=sgd", "--epochs", 30]
     words += ["--learning-rate", "1e30", "--set", "recipe.schedule=constant", "--api", "sequential", "--no-export"]
     message = error("zoo.train", "fashion_mnist", *words, code=1)
     assert "at step" in message
@@ -127,9 +130,8 @@ def test_nan_error_names_step_and_checkpoint(tmp_path):
 
 
 def test_train_prints_the_next_command_and_nothing_on_stderr(trained, tmp_path):
-    done = cli(
-        "zoo.train", "fashion_mnist", "--epochs", 1, "--data-dir", FASHION, "--out", tmp_path / "r", "--no-export"
-    )
+    words = ["--epochs", 1, "--data-dir", FASHION, "--out", tmp_path / "r", "--no-export"]
+    done = cli("zoo.train", "fashion_mnist", *TINY, *words)
     assert "next: python -m zoo.evaluate" in done.stdout
     assert done.stderr == ""
 
@@ -187,7 +189,9 @@ def test_predict_reports_an_unsupported_task(trained):
 
 def test_export_again_keeps_the_first_bundle(trained):
     run = trained("fashion_mnist")
-    (bundle,) = json.loads(cli("zoo.export", run, "--quantize", "float16,int8", "--max-drop", "0.5", "--json").stdout)
+    (bundle,) = json.loads(
+        cli("zoo.export", run, "--quantize", "float16,dynamic", "--max-drop", "0.5", "--json").stdout
+    )
     assert bundle["verdict"] == "pass"
     assert bundle["path"] == str(run / "bundle-2")
     assert (run / "bundle" / "parity.json").is_file()
