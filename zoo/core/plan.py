@@ -94,8 +94,17 @@ class Plan:
         return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
 
     def build(self, info: Info) -> keras.Model:
-        """Build the model; called inside the scope in which it is trained."""
-        return registry.get_builder(self.model)(**self.arguments(info))
+        """Build the model; called inside the scope in which it is trained.
+
+        Raises:
+            UsageError: The builder does not accept its arguments.
+        """
+        arguments = self.arguments(info)
+        try:
+            return registry.get_builder(self.model)(**arguments)
+        except (TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise UsageError(f"{self.model} cannot be built with these arguments: {reason}") from error
 
     def command(self) -> str:
         """Return the command line that gives this plan."""

@@ -16,7 +16,7 @@ from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import make_plan, read_bundle
 from zoo.core.run_folder import Run
 
-FASHION = str(DATA["fashion_mnist"])
+FASHION, SHAKESPEARE = str(DATA["fashion_mnist"]), str(DATA["shakespeare"])
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,20 @@ FASHION = str(DATA["fashion_mnist"])
         (["--set", "recipe.epochs=1e400"], "is not a whole number"),
         (["--set", "recipe.epochs=NaN"], "is not a whole number"),
         (["--set", "model.filters=" + "[" * 100_000], "is not a list"),
-        (["--set", "model.filters=" + "[" * 300 + "]" * 300], ""),
-        (["--set", "data=shakespeare", "--data-dir", str(DATA["shakespeare"])], "needs examples with image, label"),
+        (["--set", "model.filters=" + "[" * 300 + "]" * 300], "1 filters and 4 depths"),
+        (
+            ["--precision", "float32", "--filters", '["a"]', "--depths", "[1]"],
+            "cannot be built with these arguments: .*'str' and 'int'",
+        ),
+        (["--set", "data=shakespeare", "--data-dir", SHAKESPEARE], "needs examples with image, label"),
         (["--set", "data=bike_sharing", "--data-dir", str(DATA["bike_sharing"])], "needs examples with image, label"),
     ],
 )
 def test_settings_that_cannot_be_right_leave_no_folder(words, sentence, tmp_path):
     out = tmp_path / "run"
-    result = CliRunner().invoke(train.main, ["fashion_mnist", "--no-export", "--out", str(out), *words])
+    result = CliRunner().invoke(
+        train.main, ["fashion_mnist", "--no-export", "--data-dir", FASHION, "--out", str(out), *words]
+    )
     text, code = (
         describe_error(result.exception) if not isinstance(result.exception, SystemExit) else (result.output, 2)
     )
