@@ -215,7 +215,7 @@ class Run:
         try:
             load_file(model, self.weights)
         except (OSError, ValueError, KeyError) as e:
-            raise ZooError(f"{self.weights} cannot be loaded: {str(e).splitlines()[0]}") from e
+            raise ZooError(f"{self.weights} cannot be loaded: {' '.join(str(e).split())}") from e
         return model
 
     def history(self) -> list[dict[str, float]]:

@@ -106,7 +106,7 @@ def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any])
     try:
         load_file(donor, file)
     except (OSError, ValueError, KeyError) as e:
-        raise ZooError(f"the weights {file} do not match {name}: {str(e).strip().splitlines()[0]}") from e
+        raise ZooError(f"the weights {file} do not match {name}: {' '.join(str(e).split())}") from e
     if donor is model:
         return
     values, own = donor.get_weights(), model.get_weights()
