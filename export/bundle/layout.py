@@ -155,7 +155,8 @@ def differences(folder: Path, sums: str = SUMS) -> list[str]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON."""
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths need not be UTF-8
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -135,6 +135,14 @@ def checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
+def check_name(path: Path) -> None:
+    """Raise DataError for a path that is not UTF-8: names of folders become names of classes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the name of {path} is not UTF-8; rename it", USAGE) from None
+
+
 def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
     """Check that a file of the user can be read into memory: a device such as /dev/zero has no end.
 

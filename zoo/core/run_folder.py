@@ -36,6 +36,7 @@ from zoo.core.weight_files import load_file
 if TYPE_CHECKING:
     import keras
 
+ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same escapes
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
 
@@ -164,7 +165,7 @@ class Run:
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically."""
-        write_atomic(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomic(self.path / name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode(errors=ESCAPED))
 
     def save_config(self, plan: Plan, info: Info, extra: Mapping[str, Any]) -> None:
         """Write config.json: all settings that are needed to repeat the run."""
