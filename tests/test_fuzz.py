@@ -135,6 +135,14 @@ def test_any_config_of_a_run_is_read_or_refused(tmp_path, config, data):
 
 
 @quick
+@given(evaluation=changed({"metrics": {"accuracy": 0.5, "loss": 1}, "split": "test"}))
+def test_any_evaluation_of_a_run_is_read_or_refused(tmp_path, evaluation):
+    write(tmp_path / "evaluation.json", evaluation)
+    metrics = read_or_refuse(Run(tmp_path).metrics) or {}
+    assert all(isinstance(value, int | float) for value in metrics.values())
+
+
+@quick
 @given(names=anything)
 def test_any_category_names_are_read_or_refused(tmp_path, names):
     info = Info("flowers", "", "", "", {}, {}, class_names=("1", "2"))

@@ -116,7 +116,7 @@ def load(
 def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], name: str) -> Any:
     import importlib
 
-    if artifact["format"] in ("saved_model", "keras"):
+    if name in ("run_tensorflow", "run_keras"):
         load_tensorflow()
     if artifact["format"] == "keras":
         for module in (manifest["code_dependency"] or {}).get("modules", ()):

@@ -219,6 +219,18 @@ class Run:
             raise ZooError(f"{self.weights} cannot be loaded: {' '.join(str(e).split())}") from e
         return model
 
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics of evaluation.json; empty if the run was never evaluated."""
+        try:
+            evaluation = self.read("evaluation.json")
+        except MissingError:
+            return {}
+        with damaged(self.path / "evaluation.json"):
+            metrics = dict(evaluation["metrics"])
+            if not all(isinstance(value, int | float) for value in metrics.values()):
+                raise TypeError("a metric is not a number")
+            return metrics
+
     def history(self) -> list[dict[str, float]]:
         """Return one row per finished epoch, in order."""
         path = self.path / "history.csv"
