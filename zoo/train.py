@@ -103,7 +103,7 @@ def run(
 
 def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
     """Remove a new run folder in which settings turned out to be wrong before an epoch was finished."""
-    if kind is not None and issubclass(kind, UsageError) and not (path / "history.csv").exists():
+    if kind is not None and issubclass(kind, UsageError) and not any(path.rglob("history.csv")):
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.runtime import onednn
 from pipelines.dataset import Info
-from pipelines.sources.storage import open_lock, write_atomic
+from pipelines.sources.storage import LOCK, open_lock, write_atomic
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
@@ -72,7 +72,7 @@ class Run:
     def check_empty(out: str | Path) -> None:
         """Raise UsageError if `out` is not empty: a run is never overwritten."""
         path = Path(out)
-        if path.exists() and (not path.is_dir() or any(file.name != ".lock" for file in path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(file.name != LOCK for file in path.iterdir())):
             what = "holds a run" if (path / "config.json").exists() else "is not empty"
             raise UsageError(f"{path} {what}: choose another --out, or remove it first")
 
