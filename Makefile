@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 8
+CONSTRAINTS ?=
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
-.PHONY: setup demo test test-without-onednn check format tables docs proof bench bench-full clean
+.PHONY: setup demo test test-without-onednn check format tables docs proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
@@ -14,14 +16,16 @@ help:
 	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
-	@echo "make setup   only make .venv"
+	@echo "make setup   only make .venv; CONSTRAINTS=requirements.lock installs the versions that CI uses"
+	@echo "make lock    write requirements.lock: the versions in a new .venv"
+	@echo "make audit   look up known vulnerabilities of the packages in requirements.lock (needs the internet)"
 
 setup: .venv/.installed
 
 .venv/.installed: setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test,dev]"
+	$(PIP) --editable ".[test,dev]"
 	@touch $@
 
 demo: setup
@@ -55,7 +59,7 @@ docs: .venv/.installed-docs
 	$(BIN)/zensical build --clean --strict
 
 .venv/.installed-docs: .venv/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	$(PIP) --editable ".[docs]"
 	@touch $@
 
 proof: setup
@@ -67,5 +71,15 @@ bench: setup
 bench-full: setup
 	$(BIN)/python -m benchmarks --full
 
+lock:
+	rm -rf .venv
+	$(MAKE) .venv/.installed-docs
+	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
+
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
 clean:
-	rm -rf .venv .venv-peers site docs/models docs/reference build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peers .venv-audit site docs/models docs/reference build *.egg-info .pytest_cache .ruff_cache

@@ -4,7 +4,7 @@ Exit codes: 0 success, 1 a check failed, 2 wrong usage, 3 a requirement is not a
 with an attribute `exit_code` is one sentence for the user; `run` prints it and exits with that code.
 """
 
-from commandline.console import Console, common_options, finite, run
+from commandline.console import Console, common_options, describe_cause, finite, run
 from commandline.names import suggestion
 
-__all__ = ["Console", "common_options", "finite", "run", "suggestion"]
+__all__ = ["Console", "common_options", "describe_cause", "finite", "run", "suggestion"]

@@ -57,7 +57,7 @@ class Console:
         rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
         for i, column in enumerate(columns):
             numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+            table.add_column(escape(printable(column)), justify="right" if numeric else "left", overflow="fold")
         for row in rows:
             table.add_row(*(escape(printable(cell)) for cell in row))  # class names and file names are data
         self.rich.print(table)
@@ -69,6 +69,7 @@ class Console:
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        rows = [list(map(printable, row)) for row in rows]
         widths = [max(len(text) for text in column) for column in zip(head, *rows, strict=True)]
         while sum(widths) + 2 * (len(widths) - 1) > 80:  # names are never truncated
             longest = max(range(1, len(widths)), key=lambda i: widths[i])
@@ -209,16 +210,18 @@ def describe_error(error: Exception) -> tuple[str, int]:
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         return f"{where}{error.strerror or error}", EXIT_MISSING if missing else EXIT_FAILED
+    if isinstance(error, UnicodeError):
+        return f"a name or a text is not UTF-8: {error}", EXIT_USAGE
     if isinstance(error, RecursionError):
         return "the input is nested too deeply", EXIT_USAGE
-    text = _cause(error)
+    text = describe_cause(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"there is not enough memory: {text or 'a smaller batch size or input may help'}", EXIT_FAILED
     notes = "".join(f"{note}; " for note in getattr(error, "__notes__", ()))
     return f"{type(error).__name__}: {text} ({notes}run again with --debug for the traceback)", EXIT_FAILED
 
 
-def _cause(error: Exception) -> str:
+def describe_cause(error: Exception) -> str:
     """Return the message of an exception in one line.
 
     Of TensorFlow's it is the last line, which has the cause. Of Keras' it is what stands between the name of the layer
@@ -235,6 +238,11 @@ def _fail(message: str, code: int) -> None:
     if "--json" in sys.argv and not Console.printed_json:
         click.echo(json.dumps({"error": message, "code": code}, ensure_ascii=False))
     sys.exit(code)
+
+
+def echo(text: str, err: bool = False) -> None:
+    """Print a line that may hold names from files, on standard output or standard error."""
+    click.echo(printable(text), err=err)
 
 
 def printable(text: str) -> str:

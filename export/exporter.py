@@ -123,7 +123,7 @@ def _export(
     request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
 ) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
-    with layout.staging(target.parent, f".{target.name}.staging") as folder:
+    with layout.staging(target.parent, f".{target.name}.staging-") as folder:
         certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if (folder / "saved_model").is_dir():

@@ -98,3 +98,14 @@ def test_a_reader_that_ends_early_is_no_error(words):
     process = subprocess.run([sys.executable, "-c", words], stdout=writing, stderr=subprocess.PIPE, timeout=60)
     os.close(writing)
     assert (process.returncode, process.stderr) == (0, b"")
+
+
+def test_names_in_columns_and_tables_are_data(capsys):
+    from export.cli.tables import print_table
+
+    Console().table("", ["", "[/x]\x1b[2J"], [("a", 1)])
+    Console().lines(["a"], [["[/x]\x1b[2J"]])
+    print_table(("a", "b"), [("[/x]\x1b[2J", "pass")])
+    out = capsys.readouterr().out
+    assert out.count("[/x]\\x1b[2J") == 3
+    assert "\x1b[2J" not in out

@@ -43,7 +43,7 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
     configs = [flatten({k: r.read("config.json").get(k) for k in SETTINGS}) for r in runs]
     keys = sorted(set().union(*configs))
     settings = {k: [c.get(k) for c in configs] for k in keys if len({str(c.get(k)) for c in configs}) > 1}
-    metrics = [_metrics(r) for r in runs]
+    metrics = [r.metrics() for r in runs]
     names = list(dict.fromkeys(n for m in metrics for n in m))
     if out is not None:
         from zoo.evaluation import plots
@@ -58,13 +58,6 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
         "settings": settings,
         "metrics": {n: [m.get(n) for m in metrics] for n in names},
     }
-
-
-def _metrics(run: Any) -> dict[str, float]:
-    try:
-        return run.read("evaluation.json")["metrics"]
-    except MissingError:
-        return {}
 
 
 @click.command("compare")

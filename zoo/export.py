@@ -11,7 +11,6 @@ import click
 from commandline import console as shell
 from commandline.console import Console
 from zoo.cli.options import check_quantize, quantize_option
-from zoo.core.errors import MissingError
 
 if TYPE_CHECKING:
     from export.contract import Contract
@@ -123,17 +122,13 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
 
     spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
     info = folder.info()
-    try:
-        metrics = folder.read("evaluation.json")["metrics"]
-    except MissingError:  # never evaluated
-        metrics = {}
     case = plan.task.describe_case(info, plan.arguments(info))
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
         "licence": spec.card.licence,
         "data": f"{info.name}: {info.source}; licence {info.licence}; {info.homepage}",
-        "metrics": metrics,
+        "metrics": folder.metrics(),
         "command": plan.command(),
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
         "code": dict(plan.task.code_snippets(info)),

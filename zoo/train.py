@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import shutil
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -99,7 +102,14 @@ def run(
             folder = Run.create(planned.model, out)
             stack.enter_context(folder.locked())
             folder.save_config(planned, dataset.info, {"requested": requested})
+            stack.push(functools.partial(_remove_unused, folder.path))
         return _execute(planned, folder, dataset, export, quantize, console)
+
+
+def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
+    """Remove a new run folder in which settings turned out to be wrong before an epoch was finished."""
+    if kind is not None and issubclass(kind, UsageError) and not any(path.rglob("history.csv")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _execute(

@@ -37,9 +37,9 @@ def through(work: Path) -> float:
     from zoo import evaluate
     from zoo.core import plan
     from zoo.core.run_folder import Run
+    from zoo.core.weight_files import save_file
     from zoo.modeling import backbones
     from zoo.training import fit, transfer
-    from zoo.training.callbacks import save_weights
 
     console = Console(quiet=True)
     planned = plan.make_plan("flowers", data_dir=FOLDER)
@@ -53,7 +53,7 @@ def through(work: Path) -> float:
     feeds = [fitted.feed(dataset, split, training=split == "train") for split in ("train", "validation")]
     fit.fit(model, fitted, dataset.info, *feeds, run, console)
     model.load_weights(run.weights)
-    save_weights(model, run)
+    save_file(model, run.weights)
     return evaluate.run(run.path, dataset=dataset)["metrics"]["accuracy"]
 
 

@@ -123,8 +123,13 @@ def _zip(path: Path) -> str:
     raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
 
 
-def describe(path: Path) -> Description:
+def describe(path: Path, complete: bool = True) -> Description:
     """Return the contents of an artifact.
+
+    Args:
+        path: Its path.
+        complete: Whether the custom operators of a SavedModel and its number of parameters are read too, which need
+            TensorFlow.
 
     Raises:
         MissingError: If the path does not exist, or the library that reads it is not installed.
@@ -136,7 +141,8 @@ def describe(path: Path) -> Description:
     description = Description(artifact, format, sum(p.stat().st_size for p in files))
     try:
         reader = importlib.import_module(f"export.artifacts.{'hdf5' if format == 'weights' else format}")
-        reader.read(description)
+        read = reader.read if complete or format != "saved_model" else reader.read_graph
+        read(description)
     except ImportError as error:
         raise MissingError(f"{path} cannot be read here ({error}); install the missing package") from error
     except ExportError:

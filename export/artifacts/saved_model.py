@@ -1,4 +1,7 @@
-"""Read the contents of a SavedModel of any TensorFlow version since 1.x."""
+"""Read the contents of a SavedModel of any TensorFlow version since 1.x.
+
+The graph is read with the protocol buffers of TensorBoard, which need no TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,11 @@ STATEFUL = re.compile(
 SAVER_OPERATORS = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
 TABLE_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STRING = 7  # DT_STRING of types.proto
+DTYPES = {
+    "FLOAT": "float32",
+    "DOUBLE": "float64",
+    "HALF": "float16",
+}  # names of types.proto that NumPy spells otherwise
 ALLOWED = Path(__file__).with_name("inference_operators.txt")
 
 
@@ -32,10 +40,36 @@ def read(description: Description) -> None:
     Raises:
         ExportError: If it has no graph for serving.
     """
+    read_graph(description)
     load_tensorflow()
-    from tensorflow.core.protobuf import saved_model_pb2
+    description.flagged["custom"] = sorted(_unknown(description.operations))
+    description.parameters = _parameters(description)
 
-    model = saved_model_pb2.SavedModel()
+
+@functools.cache
+def _message() -> Any:
+    """Return the class of saved_model.proto, the only file of a SavedModel that TensorBoard lacks."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+    from tensorboard.compat.proto import meta_graph_pb2
+
+    field = descriptor_pb2.FieldDescriptorProto
+    graphs = field(name="meta_graphs", number=2, label=field.LABEL_REPEATED, type=field.TYPE_MESSAGE)
+    graphs.type_name = f".{meta_graph_pb2.MetaGraphDef.DESCRIPTOR.full_name}"
+    file = descriptor_pb2.FileDescriptorProto(name="export/saved_model.proto", package="export")
+    file.dependency.append(meta_graph_pb2.DESCRIPTOR.name)
+    file.message_type.add(name="SavedModel", field=[graphs])
+    pool = descriptor_pool.Default()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("export.SavedModel"))
+
+
+def read_graph(description: Description) -> None:
+    """Fill in what needs no TensorFlow: all but the number of parameters and the custom operators.
+
+    Raises:
+        ExportError: If it has no graph for serving.
+    """
+    model = _message()()
     model.ParseFromString((description.path / "saved_model.pb").read_bytes())
     graphs = [m for m in model.meta_graphs if "serve" in m.meta_info_def.tags]
     if not graphs:
@@ -50,13 +84,12 @@ def read(description: Description) -> None:
     description.operations = dict(sorted(counts.items()))
     description.flagged = {
         "flex": [],
-        "custom": sorted(_unknown(description.operations)),
+        "custom": [],
         "random": [op for op in description.operations if RANDOM.search(op)],
         "stateful": [op for op in description.operations if STATEFUL.search(op)],
     }
     description.unlisted = _unlisted(graph, served)
     description.risks = list(_risks(graph, description.unlisted))
-    description.parameters = _parameters(description)
 
 
 def _signatures(meta: Any) -> Iterator[Signature]:
@@ -66,12 +99,13 @@ def _signatures(meta: Any) -> Iterator[Signature]:
 
 
 def _ports(infos: Any) -> tuple[Port, ...]:
-    import tensorflow as tf
+    from tensorboard.compat.proto import types_pb2
 
     def port(name: str, info: Any) -> Port:
         shape = info.tensor_shape
         sizes = None if shape.unknown_rank else tuple(None if d.size < 0 else d.size for d in shape.dim)
-        return Port(name, tf.as_dtype(info.dtype).name, sizes)
+        dtype = types_pb2.DataType.Name(info.dtype).removeprefix("DT_").removesuffix("_REF")
+        return Port(name, DTYPES.get(dtype, dtype.lower()), sizes)
 
     return tuple(port(name, info) for name, info in sorted(infos.items()))
 

@@ -66,7 +66,9 @@ def write_card(
     parts.append(
         "`sha256sum -c SHA256SUMS` detects damage, not manipulation: whoever can change files can change the sums."
     )
-    (folder / "README.md").write_text("\n\n".join(part for part in parts if part) + "\n")
+    (folder / "README.md").write_text(
+        "\n\n".join(part for part in parts if part) + "\n", encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:

@@ -97,7 +97,7 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
     if artifact["format"] not in EXECUTABLE:
         return None
     try:
-        check_trusted(describe(folder / artifact["path"]), trust)
+        check_trusted(describe(folder / artifact["path"], complete=False), trust)
     except ExportError as error:
         return str(error)
     return None

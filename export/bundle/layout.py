@@ -53,18 +53,18 @@ class PathTaken(ExportError):
 
 @contextlib.contextmanager
 def staging(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield a new folder PREFIX-... in `parent`, which is removed at the end unless it was renamed.
+    """Yield a new folder PREFIX... in `parent`, which is removed at the end unless it was renamed.
 
     It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
     are removed first.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    for folder in parent.glob(f"{glob.escape(prefix)}-*"):
+    for folder in parent.glob(f"{glob.escape(prefix)}*"):
         with contextlib.suppress(OSError), _locked(folder, wait=False):  # also where folders cannot be locked
             discard(folder)
     with contextlib.ExitStack() as stack:
         while True:
-            folder = parent / f"{prefix}-{secrets.token_hex(6)}"
+            folder = parent / f"{prefix}{secrets.token_hex(6)}"
             folder.mkdir()
             with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
                 try:
@@ -155,7 +155,8 @@ def differences(folder: Path, sums: str = SUMS) -> list[str]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON."""
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths need not be UTF-8
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from export.errors import CheckFailed, ExportError, MissingError
 from export.runners.lib import protocol
 from export.runners.lib.calls import in_batches
 from export.runtime.backend import load_tensorflow, quiet_stderr
+from export.runtime.process import bounded_memory
 
 RUNNERS = {  # name: (format, runner)
     "saved_model": ("saved_model", "run_tensorflow"),
@@ -114,7 +116,7 @@ def load(
 def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], name: str) -> Any:
     import importlib
 
-    if artifact["format"] in ("saved_model", "keras"):
+    if name in ("run_tensorflow", "run_keras"):
         load_tensorflow()
     if artifact["format"] == "keras":
         for module in (manifest["code_dependency"] or {}).get("modules", ()):
@@ -124,5 +126,6 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
     }
-    with quiet_stderr():  # LiteRT logs its delegates
+    bounded = bounded_memory(Path(job["path"])) if artifact["format"] == "keras" else contextlib.nullcontext()
+    with bounded, quiet_stderr():  # LiteRT logs its delegates
         return runner.open_artifact(job, {})

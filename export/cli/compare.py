@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from commandline import Console, common_options
+from commandline.console import echo
 from export.cli.options import trust_option
 
 
@@ -39,7 +40,7 @@ def command(
     elif not console.quiet:
         _show(result)
     if not console.json and (not console.quiet or result.exit_code):
-        click.echo(f"{candidate}: {result.verdict}. Next: python -m export inspect {candidate}")
+        echo(f"{candidate}: {result.verdict}. Next: python -m export inspect {candidate}")
     sys.exit(result.exit_code)
 
 
@@ -66,4 +67,4 @@ def _show(result: Any) -> None:
             rows.append((endpoint["reference"], name, pair["how"], worst, str(figure.get("sqnr_db") or "")))
     print_table(("signature", "output", "paired by", "largest difference (tolerance)", "SQNR dB"), rows)
     for text in (*result.notes, *result.findings):
-        click.echo(text)
+        echo(text)

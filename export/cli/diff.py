@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from commandline.console import echo
 
 
 @click.command("diff")
@@ -29,7 +30,5 @@ def command(bundle_a: Path, bundle_b: Path, exit_code: bool, console: Console) -
         if rows:
             print_table(("", "change"), rows)
         summary = f"{sum(map(len, changes.values()))} changes" if changes else "no changes"
-        click.echo(
-            f"{bundle_b}: {summary}. Next: python -m export compare {bundle_a}/model.keras {bundle_b}/model.keras"
-        )
+        echo(f"{bundle_b}: {summary}. Next: python -m export compare {bundle_a}/model.keras {bundle_b}/model.keras")
     sys.exit(1 if changes and exit_code else 0)

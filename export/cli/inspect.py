@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from commandline import Console, common_options
+from commandline.console import echo
 from export.cli.options import trust_option
 
 
@@ -27,9 +28,9 @@ def command(artifact: Path, trust: tuple[str, ...], console: Console) -> None:
         _show(description)
     trusted = is_trusted(description, trust)
     for sentence in description.risks:
-        click.echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)
+        echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)
     if not console.json and not console.quiet:
-        click.echo(f"Next: python -m export compare {artifact} OTHER")
+        echo(f"Next: python -m export compare {artifact} OTHER")
     sys.exit(0 if trusted else 1)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from commandline.console import echo
 from export.bundle.layout import IF_EXISTS
 from export.cli import show_certificate
 from export.formats import DEFAULT_FORMATS
@@ -55,7 +56,7 @@ def command(
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
 
-    progress = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
+    progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
     choose_path(out.absolute(), if_exists)  # before the model is loaded
     real_inputs = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
@@ -84,4 +85,4 @@ def command(
         raise
     show_certificate(bundle.certificate, console)
     if not console.json:
-        click.echo(f"{bundle.path}: pass. Next: python -m export verify {bundle.path}")
+        echo(f"{bundle.path}: pass. Next: python -m export verify {bundle.path}")

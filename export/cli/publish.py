@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from commandline.console import echo
 from export.cli.options import trust_option
 
 
@@ -24,4 +25,4 @@ def command(bundle: Path, base_path: Path, version: str, trust: tuple[str, ...],
     if console.json:
         console.result({"path": str(published.path), "version": published.version})
     elif not console.quiet:
-        click.echo(f"{published.path}: published. Next: python -m export serve-check {base_path}")
+        echo(f"{published.path}: published. Next: python -m export serve-check {base_path}")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from commandline.console import echo
 from export.cli.options import trust_option
 
 
@@ -25,22 +26,19 @@ def command(base_path: Path, require: tuple[str, ...], kills: int, trust: tuple[
     """
     from export.servecheck import check_serving
 
-    progress = None if console.quiet or console.json else lambda text: click.echo(text, err=True)
+    progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
     report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=progress)
     if console.json:
         console.result(report.to_json())
     elif not console.quiet:
-        from export.cli.tables import COLOURS, print_table
+        from export.cli.tables import print_table
 
-        rows = [
-            (level.name, f"[{COLOURS[level.state]}]{level.state}[/]", level.reason or level.details)
-            for level in report.levels
-        ]
+        rows = [(level.name, level.state, level.reason or level.details) for level in report.levels]
         print_table(("level", "state", ""), rows)
     if not console.json and (not console.quiet or report.exit_code):
         from export.bundle.serving import docker_command
 
-        click.echo(f"{base_path}: {report.summary()}")
+        echo(f"{base_path}: {report.summary()}")
         if not console.quiet:
-            click.echo(f"Next: {docker_command(base_path.resolve().name, str(base_path.resolve()))}")
+            echo(f"Next: {docker_command(base_path.resolve().name, str(base_path.resolve()))}")
     sys.exit(report.exit_code)

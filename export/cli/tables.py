@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from commandline.console import echo, printable
 from export.bundle.card import worst_difference
 from export.proof.certificate import Certificate
 
@@ -14,23 +16,22 @@ COLOURS = {"pass": "green", "fail": "bold red", "not_run": "yellow", "unsupporte
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table as wide as the terminal; a pipe gets plain text."""
+    """Print a table as wide as the terminal; a pipe gets plain text.
+
+    Cells are data: markup in them is printed as it is. A cell that is the name of a state has its colour.
+    """
     table = Table(box=None, pad_edge=False)
     for title in head:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell), COLOURS.get(cell, "")) for cell in row))
     Console().print(table)
 
 
 def print_certificate(certificate: Certificate) -> None:
     """Print one line for each artifact in each runtime, and one for each problem."""
-    rows = [
-        (row.artifact, row.runtime or "", f"[{COLOURS[row.state]}]{row.state}[/]", worst_difference(row))
-        for row in certificate.artifacts
-    ]
+    rows = [(row.artifact, row.runtime or "", row.state, worst_difference(row)) for row in certificate.artifacts]
     print_table(("artifact", "runtime", "state", "largest difference (tolerance)"), rows)
-    console = Console()
     for row in certificate.artifacts:
         if text := row.reason or row.note:
-            console.print(f"{row.artifact}: {text}", markup=False, highlight=False, soft_wrap=True)
+            echo(f"{row.artifact}: {text}")

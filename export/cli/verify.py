@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
-from commandline.console import printable
+from commandline.console import echo
 from export.cli import show_certificate
 from export.cli.options import trust_option
 
@@ -38,7 +38,7 @@ def command(
         junit.write_text(to_junit(certificate, bundle.resolve().name))
     show_certificate(certificate, console)
     if not console.json and not console.quiet:
-        click.echo(f"{bundle}: {certificate.verdict}. Next: read {bundle / 'README.md'}")
+        echo(f"{bundle}: {certificate.verdict}. Next: read {bundle / 'README.md'}")
     if console.quiet and not console.json and certificate.exit_code:
-        click.echo(f"error: {bundle}: {certificate.verdict}: {printable(certificate.problems()[0])}", err=True)
+        echo(f"error: {bundle}: {certificate.verdict}: {certificate.problems()[0]}", err=True)
     sys.exit(certificate.exit_code)

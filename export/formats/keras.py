@@ -12,6 +12,7 @@ from export.errors import ExportError, Unsupported, check_present
 from export.runners.lib.calls import COLOUR
 from export.runners.lib.protocol import check_archive
 from export.runtime.backend import load_tensorflow
+from export.runtime.process import bounded_memory
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -45,6 +46,7 @@ def read_model(path: Path) -> Any:
     try:
         if zipfile.is_zipfile(path):
             check_archive(path)
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        with bounded_memory(path):
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
         raise ExportError(f"Keras cannot load {path}: {' '.join(COLOUR.sub('', str(error)).split())}") from error

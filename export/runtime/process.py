@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,29 @@ def memory_limit() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 9 // 10
     except (AttributeError, ValueError, OSError):
         return None
+
+
+@contextlib.contextmanager
+def bounded_memory(file: Path) -> Iterator[None]:
+    """Limit what this process may allocate while it loads a file: 2 GiB and ten times its size. Linux only.
+
+    A few bytes of configuration can ask for a layer of any size.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    status = Path("/proc/self/status").read_text()
+    used = int(status.partition("VmData:")[2].split()[0]) << 10
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    largest = used + 2**31 + 10 * file.stat().st_size
+    soft = min([largest, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, limits)
 
 
 def time_limit() -> float:

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import DataError
 from pipelines.images import decoding
-from pipelines.sources.storage import check_size, log, write_atomic
+from pipelines.sources.storage import check_name, check_size, log, write_atomic
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,12 @@ def read(paths: Sequence[Path], cache: Path) -> dict[Path, ImageFile]:
 
     Returns:
         The entries by path, in order.
+
+    Raises:
+        DataError: A file cannot be read, or its path is not UTF-8.
     """
+    for path in paths:
+        check_name(path)
     folder = os.path.commonpath(paths) if paths else ""
     cache_file = cache / "images" / f"{hashlib.sha256(folder.encode()).hexdigest()[:20]}.json"
     entries = _cached(cache_file)

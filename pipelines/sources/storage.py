@@ -19,6 +19,7 @@ from pipelines.errors import USAGE, DataError
 log = logging.getLogger("pipelines")
 LARGEST_FILE = 250_000_000  # bytes of an image or a table
 LARGEST_TEXT = 100_000_000  # bytes of a text, whose words take many times its size in memory
+LOCK = ".lock"
 _STAMP = "files.json"  # content of a prepared folder: relative path -> size
 
 
@@ -31,12 +32,12 @@ def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
 
 
 def open_lock(folder: Path) -> IO[str]:
-    """Open the file `.lock` of a folder for `fcntl.flock`; it is created if necessary, never truncated.
+    """Open the file `LOCK` of a folder for `fcntl.flock`; it is created if necessary, never truncated.
 
     Raises:
         OSError: It cannot be opened, or is a symbolic link.
     """
-    return open(os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
+    return open(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666), "r+")
 
 
 @contextlib.contextmanager
@@ -133,6 +134,14 @@ def is_intact(path: Path) -> bool:
 def checksum_file(path: Path) -> Path:
     """Return the file with the checksum of a file."""
     return path.with_name(f"{path.name}.sha256")
+
+
+def check_name(path: Path) -> None:
+    """Raise DataError for a path that is not UTF-8: names of folders become names of classes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"the name of {path} is not UTF-8; rename it", USAGE) from None
 
 
 def check_size(path: Path, largest: int = LARGEST_FILE) -> None:

@@ -35,6 +35,7 @@ def read(path: Path) -> Rows:
         if path.is_dir():
             files = sorted(path.glob("*/*.txt"))
             for file in files:
+                storage.check_name(file)
                 storage.check_size(file, storage.LARGEST_TEXT)
             rows = [(file.read_text(encoding="utf-8-sig"), file.parent.name) for file in files]
         else:

@@ -14,7 +14,7 @@ from pipelines import __main__ as cli
 from pipelines import tabular
 from pipelines.augment import preview
 from pipelines.errors import DataError
-from pipelines.images import decoding
+from pipelines.images import class_folders, decoding
 from pipelines.sources import mnist_family, storage
 from pipelines.text import corpus, labelled
 
@@ -103,6 +103,17 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
         storage.write_atomic(tmp_path / "file", b"content")
     assert describe_error(error.value) == (f"{tmp_path / 'file'}: cannot be written: No space left on device", 1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_classes_are_utf8(tmp_path):
+    folder = tmp_path / "a\udcff"
+    folder.mkdir()
+    for read, file in ((class_folders.load, "x.png"), (labelled.read, "x.txt")):
+        (folder / file).write_text("x")
+        (tmp_path / "b").mkdir(exist_ok=True)
+        (tmp_path / "b" / file).write_text("x")
+        with pytest.raises(DataError, match="is not UTF-8; rename it"):
+            read("own", tmp_path, tmp_path / "cache") if read is class_folders.load else read(tmp_path)
 
 
 def test_the_bounds_leave_real_data_alone():

@@ -51,4 +51,15 @@ def step(name: str) -> Iterator[None]:
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     """Return the error for an unknown name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
-    return UsageError(f"unknown {kind} {name!r}; {suggestion(name, names)}")
+    return UsageError(f"unknown {kind} {short(name)}; {suggestion(str(name)[:100], names)}")
+
+
+def short(value: object) -> str:
+    """Return the `repr` of a value, cut to 100 characters.
+
+    Example:
+        >>> short("a" * 1000)[-6:]
+        'aaa...'
+    """
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

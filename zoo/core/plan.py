@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipelines
+from commandline import describe_cause
 from zoo.core import registry
 from zoo.core.errors import UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
@@ -99,11 +100,15 @@ class Plan:
         """Build the model; called inside the scope in which it is trained.
 
         Raises:
-            UsageError: The builder has no argument `image_shape` and the images have another shape.
+            UsageError: The builder does not accept its arguments, or has no argument `image_shape` and the images have
+                another shape.
         """
         arguments = self.arguments(info)
-        with step(f"while the model {self.model} was built"):
-            model = registry.get_builder(self.model)(**arguments)
+        try:
+            with step(f"while the model {self.model} was built"):
+                model = registry.get_builder(self.model)(**arguments)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{self.model} cannot be built with these arguments: {describe_cause(error)}") from error
         shape = self.task.model_args(info).get("image_shape")
         if shape and "image_shape" not in arguments and list(model.input_shape[1:]) != list(shape):
             raise UsageError(

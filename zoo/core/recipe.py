@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.core.errors import UsageError, unknown
+from zoo.core.errors import UsageError, short, unknown
 
 
 def _positive(value: float) -> bool:
@@ -127,7 +127,7 @@ class Recipe:
         for name, (is_valid, requirement) in _RANGES.items():
             value = getattr(self, name)
             if not is_valid(value) or (value is not None and not math.isfinite(value)):
-                raise UsageError(f"recipe.{name}={value} is not valid: it must be {requirement}")
+                raise UsageError(f"recipe.{name}={short(value)} is not valid: it must be {requirement}")
         if not all(isinstance(candidate, Mapping) for candidate in self.candidates):
             raise UsageError('recipe.candidates is a list of builder arguments, such as [{"dropout": 0.1}, {}]')
         for name, choices in _CHOICES.items():
@@ -191,4 +191,4 @@ def convert(value: Any, like: Any, name: str) -> Any:
 def _wrong_type(name: str, value: Any, like: Any) -> UsageError:
     kinds = {bool: "true or false", int: "a whole number", float: "a number", tuple: "a list", str: "a string"}
     kind = kinds.get(type(like), f"a {type(like).__name__}")
-    return UsageError(f"{name}={value!r} is not {kind}, such as {json.dumps(like)}")
+    return UsageError(f"{name}={short(value)} is not {kind}, such as {json.dumps(like)}")

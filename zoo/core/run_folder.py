@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from commandline import finite
 from export.runtime import onednn
 from pipelines.dataset import Info
-from pipelines.sources.storage import open_lock, write_atomic
+from pipelines.sources.storage import LOCK, open_lock, write_atomic
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
@@ -37,6 +37,7 @@ from zoo.core.weight_files import load_file
 if TYPE_CHECKING:
     import keras
 
+ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same escapes
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
 
@@ -72,7 +73,7 @@ class Run:
     def check_empty(out: str | Path) -> None:
         """Raise UsageError if `out` is not empty: a run is never overwritten."""
         path = Path(out)
-        if path.exists() and (not path.is_dir() or any(file.name != ".lock" for file in path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(file.name != LOCK for file in path.iterdir())):
             what = "holds a run" if (path / "config.json").exists() else "is not empty"
             raise UsageError(f"{path} {what}: choose another --out, or remove it first")
 
@@ -166,7 +167,7 @@ class Run:
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically, with null for NaN and infinity."""
         content = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomic(self.path / name, (content + "\n").encode())
+        write_atomic(self.path / name, (content + "\n").encode(errors=ESCAPED))
 
     def save_config(self, plan: Plan, info: Info, extra: Mapping[str, Any]) -> None:
         """Write config.json: all settings that are needed to repeat the run."""
@@ -217,8 +218,20 @@ class Run:
         try:
             load_file(model, self.weights)
         except (OSError, ValueError, KeyError) as e:
-            raise ZooError(f"{self.weights} cannot be loaded: {str(e).splitlines()[0]}") from e
+            raise ZooError(f"{self.weights} cannot be loaded: {' '.join(str(e).split())}") from e
         return model
+
+    def metrics(self) -> dict[str, float]:
+        """Return the metrics of evaluation.json; empty if the run was never evaluated."""
+        try:
+            evaluation = self.read("evaluation.json")
+        except MissingError:
+            return {}
+        with damaged(self.path / "evaluation.json"):
+            metrics = dict(evaluation["metrics"])
+            if not all(isinstance(value, int | float) for value in metrics.values()):
+                raise TypeError("a metric is not a number")
+            return metrics
 
     def history(self) -> list[dict[str, float]]:
         """Return one row per finished epoch, in order."""

@@ -76,10 +76,12 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         return file, dict(entry.model or description(name, weights)["arguments"])
     path = Path(weights)
     if (path / "config.json").is_file():
+        from zoo.core.plan import damaged
         from zoo.core.run_folder import Run
 
         run = Run.open(path)
-        return run.weights, _trained_arguments(name, path, run.read("config.json"))
+        with damaged(path / "config.json"):
+            return run.weights, _trained_arguments(name, path, run.read("config.json"))
     if (path / "manifest.json").is_file():
         from zoo.core.plan import read_bundle
 
@@ -106,7 +108,7 @@ def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any])
     try:
         load_file(donor, file)
     except (OSError, ValueError, KeyError) as e:
-        raise ZooError(f"the weights {file} do not match {name}: {str(e).strip().splitlines()[0]}") from e
+        raise ZooError(f"the weights {file} do not match {name}: {' '.join(str(e).split())}") from e
     if donor is model:
         return
     values, own = donor.get_weights(), model.get_weights()

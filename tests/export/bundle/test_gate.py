@@ -247,3 +247,14 @@ def test_what_the_current_folder_holds_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # who names it there means it
     assert gate.home_of("only_here") == str(tmp_path.resolve())
     assert gate.home_of("numpy")
+
+
+def test_the_gate_needs_no_tensorflow(bundles, tmp_path):
+    code = (
+        "import sys, export, numpy as np\n"
+        f"net = export.load({str(bundles('functional_cnn').path)!r}, 'c_api')['serving_default']\n"
+        "assert net(image=np.ones((3, 12, 12, 1)))['logits'].shape == (3, 4)\n"
+        f"export.publish({str(bundles('functional_cnn').path)!r}, {str(tmp_path / 'base')!r})\n"
+        "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env=INSTALLED, check=True)

@@ -1,7 +1,9 @@
 """Files of a bundle that hold anything: each is refused in one sentence, and none inflates without bound."""
 
 import json
+import resource
 import shutil
+import sys
 import zipfile
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from export.formats.keras import read_model
 from export.parity.golden import cases_for, check_samples, read_golden
 from export.proof.certificate import Certificate, Row
 from export.proof.evaluation import Quantisation
+from export.runtime.backend import load_tensorflow
 
 BUNDLE = Path(__file__).parents[2] / "fixtures/before_rehousing/bundle"
 CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])
@@ -159,6 +162,23 @@ def test_an_array_that_states_more_than_the_memory_is_one_sentence(tmp_path):
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (10**15,)})
     with pytest.raises(ExportError, match=r"is not an \.npz file of plain arrays"):
         read_samples(tmp_path / "x.npz")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is limited on Linux")
+def test_a_config_that_asks_for_a_layer_of_any_size_is_one_sentence(monkeypatch):
+    """A layer of 10**9 units takes 16 GB; the file has a few kilobytes. TensorFlow waits 10 s before it gives up."""
+    load_tensorflow()
+    import keras
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+
+    def load_model(*_, **__):
+        np.zeros(4 * 10**9, np.float32)
+
+    monkeypatch.setattr(keras.saving, "load_model", load_model)
+    with pytest.raises(ExportError, match=r"Keras cannot load .*model\.keras: Unable to allocate 14\.9 GiB"):
+        read_model(BUNDLE / "model.keras")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
 # === Samples and settings ===
