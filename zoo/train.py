@@ -184,6 +184,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.  [default: the recipe's]")
 @click.option("--batch-size", type=click.IntRange(1), help="Batch size.  [default: the recipe's]")
 @click.option("--learning-rate", type=float, help="Peak learning rate.  [default: the recipe's]")
+@click.option("--limit", type=click.IntRange(1), help="Examples a split, every class included.  [default: all]")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
 @click.option(
     "--precision",
@@ -207,6 +208,7 @@ def main(
     epochs: int | None,
     batch_size: int | None,
     learning_rate: float | None,
+    limit: int | None,
     seed: int,
     precision: str,
     init: str | None,
@@ -225,9 +227,8 @@ def main(
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
     changes = settings(pairs) | flags(name, model_options)
     data_dir = changes.pop("data_dir", data_dir)
-    for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
-        if value is not None:
-            changes[f"recipe.{key}"] = value
+    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
+    changes |= {f"recipe.{field}": value for field, value in fields.items() if value is not None}
     summary = run(
         name,
         recipe=recipe,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipelines
+from pipelines import splits
 from zoo.core import registry
 from zoo.core.errors import UsageError, step, unknown
 from zoo.core.recipe import Recipe, override
@@ -57,7 +58,8 @@ class Plan:
     def load_data(self) -> Dataset:
         """Load and prepare the data; `pipelines.DataError` if it is not available."""
         with step(f"while {self.data['name']} was loaded"):
-            return self.task.prepare(pipelines.load(**self.data, split=self.recipe.split))
+            dataset = pipelines.load(**self.data, split=self.recipe.split)
+            return self.task.prepare(splits.limited(dataset, self.recipe.limit))
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
