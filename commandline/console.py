@@ -18,6 +18,7 @@ import click
 from commandline.names import near
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
+SEED = click.IntRange(0, 2**32 - 1)  # type of a random seed: what NumPy and Keras accept
 
 
 class Console:
@@ -82,7 +83,8 @@ class Console:
         """Print the result as JSON, if `json` is set."""
         if self.json:
             Console.printed_json = True
-            click.echo(json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+            text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+            click.echo(text.encode("utf-8", "backslashreplace").decode())  # names of files need not be UTF-8
 
 
 def finite(value: Any) -> Any:
@@ -164,21 +166,17 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     debug = "--debug" in arguments
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
+    stdout = sys.stdout
     try:
-        code = command.main(arguments, prog_name=prog, standalone_mode=False)
+        try:
+            code = command.main(arguments, prog_name=prog, standalone_mode=False)
+        except SystemExit as stop:
+            if sys.stdout is not stdout or isinstance(stop.__context__, BrokenPipeError):
+                raise BrokenPipeError from None  # click and rich replace it: click with another stdout
+            code = stop.code
+        sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
-        _fail("stopped", 130)
-    except click.NoSuchOption as e:
-        options = [o for p in (e.ctx.command.get_params(e.ctx) if e.ctx else ()) for o in p.opts if o.startswith("--")]
-        matches = " or ".join(near(e.option_name, options))
-        _fail(
-            f"no such option {e.option_name}; " + (f"did you mean {matches}?" if matches else "--help lists them"),
-            EXIT_USAGE,
-        )
-    except click.ClickException as e:
-        _fail(e.format_message(), EXIT_USAGE)
-    except KeyboardInterrupt:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _fail("stopped", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader closed the pipe, as `| head` does
@@ -186,23 +184,47 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     except Exception as e:
         if debug:
             traceback.print_exc()
-        code = getattr(e, "exit_code", None)
-        if code is not None:
-            _fail(str(e), code)
-        if isinstance(e, OSError):
-            where = f"{e.filename}: " if e.filename else ""
-            _fail(f"{where}{e.strerror or e}", EXIT_FAILED)
-        notes = "".join(f"{note}; " for note in getattr(e, "__notes__", ()))
-        _fail(f"{type(e).__name__}: {_cause(e)} ({notes}run again with --debug for the traceback)", EXIT_FAILED)
+        _fail(*describe_error(e))
+
+
+def describe_error(error: Exception) -> tuple[str, int]:
+    """Return the sentence that a command prints for an exception, and its exit code.
+
+    Example:
+        >>> describe_error(FileNotFoundError(2, "No such file or directory", "image.png"))
+        ('image.png: No such file or directory', 3)
+        >>> describe_error(RecursionError("maximum recursion depth exceeded"))
+        ('the input is nested too deeply', 2)
+    """
+    if isinstance(error, click.NoSuchOption):
+        parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
+        matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
+        hint = f"did you mean {matches}?" if matches else "--help lists them"
+        return f"no such option {error.option_name}; {hint}", EXIT_USAGE
+    if isinstance(error, click.ClickException):
+        return error.format_message(), EXIT_USAGE
+    if (code := getattr(error, "exit_code", None)) is not None:
+        return str(error), code
+    if isinstance(error, OSError):
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return f"{where}{error.strerror or error}", EXIT_MISSING if missing else EXIT_FAILED
+    if isinstance(error, RecursionError):
+        return "the input is nested too deeply", EXIT_USAGE
+    text = _cause(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return f"there is not enough memory: {text or 'a smaller batch size or input may help'}", EXIT_FAILED
+    notes = "".join(f"{note}; " for note in getattr(error, "__notes__", ()))
+    return f"{type(error).__name__}: {text} ({notes}run again with --debug for the traceback)", EXIT_FAILED
 
 
 def _cause(error: Exception) -> str:
-    """Return the last line of a message, which is where TensorFlow and Keras put the cause.
+    """Return the message of an exception in one line.
 
-    Keras then lists the arguments of the call, which are no cause.
+    Of TensorFlow's it is the last line, which has the cause. Keras' list of the arguments of the call is left out.
     """
-    message = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0]
-    return (message.strip().splitlines() or [""])[-1].strip()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0].strip()
+    return " ".join((text.splitlines()[-1] if "Graph execution error" in text else text).split())
 
 
 def _fail(message: str, code: int) -> None:

@@ -21,7 +21,7 @@ from export.contract.inference import infer_contract
 from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
 from export.formats.custom_code import code_dependency
-from export.parity.golden import cases_for, write_golden
+from export.parity.golden import cases_for, check_samples, write_golden
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, UNSUPPORTED, Certificate
@@ -30,6 +30,7 @@ from export.proof.layer_diff import write_layers
 from export.proof.prove import Subject, check_names, prove
 from export.proof.reference import run_reference
 from export.runners.lib.calls import one_line
+from export.runtime import process
 from export.runtime.backend import load_tensorflow
 
 
@@ -79,7 +80,7 @@ def export_model(
         progress: Called with a short description of each stage.
 
     Raises:
-        ExportError: If the arguments are inconsistent, or `out` exists.
+        ExportError: If the arguments are inconsistent, samples are not finite or of unknown inputs, or `out` exists.
         ExportFailed: If the proof fails; the bundle is kept beside `out` with a suffix.
 
     Example:
@@ -93,6 +94,7 @@ def export_model(
     target = choose_path(out, if_exists)
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
+    check_samples(samples or {}, contract.endpoints)
     quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
     quantisation.check(contract)
     extras = (card or {}, assets or {}, metadata or {})
@@ -121,8 +123,7 @@ def _export(
     request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
 ) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
-    folder = layout.stage(target)
-    try:
+    with layout.staging(target.parent, f".{target.name}.staging") as folder:
         certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if (folder / "saved_model").is_dir():
@@ -134,9 +135,6 @@ def _export(
             return Bundle(publish(folder), manifest, request.contract, certificate)
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
-    except BaseException:
-        layout.discard(folder)
-        raise
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
 
 
@@ -159,6 +157,7 @@ def _write_and_prove(
 ) -> tuple[Certificate, dict[str, Any]]:
     """Write all files to the staging folder; return the certificate and the manifest without its hashes."""
     contract = request.contract
+    process.start_fork_server()
     progress("running the live model on golden inputs")
     typical = request.quantisation.typical(request.samples)
     cases = {endpoint.name: cases_for(endpoint, request.samples, typical) for endpoint in contract.endpoints}

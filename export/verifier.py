@@ -36,7 +36,7 @@ def verify_bundle(
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
-        ExportError: If `path` is not a bundle, or a runtime is unknown.
+        ExportError: If `path` is not a bundle, its golden files are malformed, or a runtime is unknown.
 
     Example:
         >>> certificate = verify_bundle("bundle", runtimes=["tensorflow"])
@@ -77,7 +77,9 @@ def verify_bundle(
 def _label_difference(folder: Path, contract: Contract) -> str | None:
     if contract.labels is None:
         return None
-    lines = (folder / "labels.txt").read_text().splitlines()
+    if not (folder / "labels.txt").is_file():
+        return "labels.txt is missing, and the contract declares labels"
+    lines = (folder / "labels.txt").read_text(encoding="utf-8", errors="replace").splitlines()
     for number, (line, label) in enumerate(zip(lines, contract.labels, strict=False)):
         if line != label:
             return f"labels.txt names class {number} {line!r} where the contract declares {label!r}"

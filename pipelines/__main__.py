@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options, run
+from commandline.console import SEED
 
 
 @click.group("pipelines", context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +38,7 @@ def datasets(console: Console) -> None:
 )
 @click.option("--size", default=160, show_default=True, type=click.IntRange(8, 2000), help="Side length in pixels.")
 @click.option("--fit", default="crop", show_default=True, help="crop, stretch or pad.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@click.option("--seed", default=0, show_default=True, type=SEED)
 @common_options
 def preview(
     sources: tuple[Path, ...],

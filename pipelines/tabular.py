@@ -19,8 +19,10 @@ import tensorflow as tf
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
 
 OFFICIAL = (60, 20, 20)  # percentages, for tables without official splits
+LARGEST = 1e18  # of a number: its square is finite in float32
 
 Table = dict[str, np.ndarray]  # column name -> (rows,), float32 or object (str)
 
@@ -29,9 +31,10 @@ def read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
     """Return the named columns of a CSV file with a header, as strings.
 
     Raises:
-        DataError: The file does not exist, is not UTF-8, has no rows or lacks a column, or a row is short.
+        DataError: The file does not exist, is too large or not UTF-8, has no rows or lacks a column, or a row is short.
     """
     try:
+        storage.check_size(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
             if missing := [name for name in columns if name not in (rows.fieldnames or [])]:
@@ -56,7 +59,7 @@ def numbers(cells: Sequence[str], name: str, where: object) -> np.ndarray:
     """Return cells as float32 (rows,).
 
     Raises:
-        DataError: A cell is not a finite number; the message names it.
+        DataError: A cell is not a number, or its square is not finite in float32; the message names it.
     """
     values = np.empty(len(cells), np.float32)
     for i, cell in enumerate(cells):
@@ -65,7 +68,9 @@ def numbers(cells: Sequence[str], name: str, where: object) -> np.ndarray:
         except ValueError:
             values[i] = np.nan
         if not np.isfinite(values[i]):
-            raise DataError(f"{where}, row {i + 1}: {name} is {cell!r}, not a number; fix or remove the row")
+            raise DataError(f"{where}, row {i + 1}: {name} is {cell[:80]!r}, not a number; fix or remove the row")
+        if abs(values[i]) > LARGEST:
+            raise DataError(f"{where}, row {i + 1}: {name} is {cell[:80]!r}, too large: more than {LARGEST:g}")
     return values
 
 

@@ -81,7 +81,8 @@ def run(
             samples=inference.samples(contract["serving_default"], test, GOLDEN),
             card=_card(folder, plan, suffix),
             assets=plan.task.bundle_assets(info),
-            **(_quantization(plan, dataset, contract, quantize) | {"max_drop": max_drop} if quantize else {}),
+            max_drop=max_drop,
+            **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
             metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
             progress=console.print,
         )

@@ -62,7 +62,7 @@ def run(
 
     Raises:
         UsageError: `source` is neither a run nor a bundle, there are no inputs, or the direction does not exist.
-        MissingError: The task does not support prediction.
+        MissingError: The task does not support prediction, or none of the files exists.
 
     Example:
         >>> result = run("fashion_mnist", ["garment.png"], top_k=1)
@@ -87,7 +87,7 @@ def run(
     arguments = list(expand(inputs)) if task.accepts == "images" else list(inputs)
     if not arguments:
         raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "no inputs: name a file")
-    rows, problems, images = [], [], {}
+    rows, problems, images, codes = [], [], {}, set()
     for argument in arguments:
         try:
             parsed = task.parse(argument, endpoint, info)
@@ -95,6 +95,7 @@ def run(
             if getattr(e, "exit_code", None) is None:
                 raise
             problems.append(str(e))
+            codes.add(e.exit_code)
             continue
         outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
         prediction = task.explain(argument, parsed, outputs, opened.call, info, top_k)
@@ -104,6 +105,8 @@ def run(
         rows.extend(dict(row) for row in prediction.rows)
         if prediction.image is not None:
             images[argument] = prediction.image
+    if len(problems) == len(arguments) and codes == {MissingError.exit_code}:
+        raise MissingError("; ".join(problems))
     return PredictionResult(rows, problems, images)
 
 
@@ -118,7 +121,7 @@ def with_category_names(info: Info, path: Path) -> Info:
         names = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise MissingError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON: {error}") from error
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         raise UsageError(f'{path} is not a JSON object of names, such as {{"21": "fire lily"}}')
@@ -207,11 +210,19 @@ def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))  # an empty text has no words, for example
     writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _plain_cell(value) for name, value in row.items()} for row in rows)
+    content = text.getvalue().encode(errors="surrogateescape")  # names of files need not be UTF-8
     if out == "-":
-        sys.stdout.write(text.getvalue())
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
     else:
-        write_atomic(Path(out), text.getvalue().encode())
+        write_atomic(Path(out), content)
+
+
+def _plain_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 if __name__ == "__main__":

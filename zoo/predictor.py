@@ -121,7 +121,7 @@ def _bundle(path: Path, runtime: str, served: str | None) -> Source:
     from zoo.evaluation.outputs import cast_inputs
 
     plan, info = read_bundle(path)
-    _check_served(served, [zoo_metadata(path)["served"]])
+    _check_served(served, [zoo_metadata(path).get("served")])
     loaded = export.load(path, runtime)
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -166,7 +166,7 @@ class _Progress:
 @click.option("--start", default="content", show_default=True, type=click.Choice(STARTS), help="Initial image.")
 @click.option("--original-colours", is_flag=True, help="Keep the colours of the content image.")
 @click.option("--features", default="auto", show_default=True, type=click.Choice(CHOICES), help="The loss network.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
+@click.option("--seed", default=0, show_default=True, type=shell.SEED, help="Random seed.")
 @shell.common_options
 def main(content: str, style: str, out: str, alpha: float, beta: float, console: Console, **options: Any) -> None:
     """Transfer the style of an image to the photograph CONTENT, by optimising its pixels (Gatys et al. 2016)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def run(
     data_dir: str | None = None,
     cache_dir: str | None = None,
     out: str | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     precision: str = "auto",
     init: str | None = None,
     resume: str | None = None,
@@ -49,7 +50,7 @@ def run(
         data_dir: Path of your own data.
         cache_dir: Folder of prepared data.
         out: The run folder; by default runs/NAME/TIME.
-        seed: Random seed.
+        seed: Random seed; None is 0, or the seed of the run with `resume`.
         precision: "float32", "bfloat16", or "auto": the faster one for this model on this machine.
         init: Initial weights: a run, a bundle, a weights file or "default".
         resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
@@ -61,7 +62,8 @@ def run(
         JSON-able summary: run, metrics, bundles with their verdicts, seconds.
 
     Raises:
-        UsageError: An unknown name or setting, or `out` is not empty.
+        UsageError: An unknown name or setting, settings that conflict with those of the run to resume, `out` is not
+            empty, or another process trains in it.
         pipelines.DataError: The data is not available.
         ZooError: The loss became NaN or infinite.
         export.ExportError: The verification of an artifact failed.
@@ -83,14 +85,18 @@ def run(
     options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
     options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
     planned, folder = _open_or_plan(name, options, out, resume)
-    dataset = planned.load_data()
-    if folder is None:
-        requested = planned.to_json()
-        planned = autotune.choose_precision(planned, dataset, console)
-        planned = autotune.fit_to_budget(planned, dataset, console)
-        folder = Run.create(planned.model, out)
-        folder.save_config(planned, dataset.info, {"requested": requested})
-    return _execute(planned, folder, dataset, export, quantize, console)
+    with contextlib.ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(folder.locked())
+        dataset = planned.load_data()
+        if folder is None:
+            requested = planned.to_json()
+            planned = autotune.choose_precision(planned, dataset, console)
+            planned = autotune.fit_to_budget(planned, dataset, console)
+            folder = Run.create(planned.model, out)
+            stack.enter_context(folder.locked())
+            folder.save_config(planned, dataset.info, {"requested": requested})
+        return _execute(planned, folder, dataset, export, quantize, console)
 
 
 def _execute(
@@ -134,22 +140,32 @@ def _open_or_plan(
     from zoo.core.run_folder import Run
 
     if resume is not None:
+        if out is not None:
+            raise UsageError("--resume continues in the folder of the run: omit --out")
         folder = Run.open(resume)
     elif out is not None and Run.exists(out):
         folder = Run.open(out)
     else:
         if out is not None:
             Run.check_empty(out)  # before the data is fetched; the folder is created when there is something to write
-        return make_plan(name, **options), None
+        return make_plan(name, **options | {"seed": options["seed"] or 0}), None
     if folder.finished:
         raise UsageError(f"{folder.path} already holds a finished run: choose another --out, or remove it first")
-    if name is not None:
-        differences = folder.differences(make_plan(name, **options), explicit_only=resume is not None)
-        if differences:
-            raise UsageError(
-                f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed"
-            )
-    return folder.plan(), folder
+    saved = folder.plan()
+    requested = make_plan(name or saved.model, **options | {"seed": options["seed"] or 0})
+    differences = folder.differences(requested, None if resume is None else _explicit(options))
+    if differences:
+        raise UsageError(f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed")
+    return saved, folder
+
+
+def _explicit(options: dict[str, Any]) -> set[str]:
+    """Return the settings that the user gave, also if they have their default values, by their names in config.json."""
+    names = {"model", *(["seed"] if options["seed"] is not None else [])}
+    for name in [*(options["settings"] or {}), *(f"model.{name}" for name in options["model_arguments"] or {})]:
+        group, _, field = name.partition(".")
+        names.add({"data": "data.name", "model": f"asked.{field}"}.get(group, name))
+    return names
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -185,7 +201,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--batch-size", type=click.IntRange(1), help="Batch size.  [default: the recipe's]")
 @click.option("--learning-rate", type=float, help="Peak learning rate.  [default: the recipe's]")
 @click.option("--limit", type=click.IntRange(1), help="Examples a split, every class included.  [default: all]")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Random seed.")
+@click.option("--seed", type=shell.SEED, help="Random seed.  [default: 0]")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -209,7 +225,7 @@ def main(
     batch_size: int | None,
     learning_rate: float | None,
     limit: int | None,
-    seed: int,
+    seed: int | None,
     precision: str,
     init: str | None,
     resume: str | None,

@@ -20,7 +20,7 @@ from export.contract import Endpoint
 from export.errors import CheckFailed, ExportError
 from export.parity.comparison import compare_output, compare_rms
 from export.parity.distance import difference_figures, is_real
-from export.parity.golden import Case, cases_for
+from export.parity.golden import Case, cases_for, check_samples
 from export.parity.noise_floor import find_unstable_rows, measure_noise_floor, measure_row_noise, stable_rows
 from export.parity.policy import Policy
 from export.runtime import onednn
@@ -65,6 +65,7 @@ def compare(
         runtime_for(description.format)  # raises if it is not installed
     result = Comparison(str(reference), str(candidate), SAME)
     endpoints = _pair_endpoints(*map(endpoints_of, descriptions))
+    check_samples(samples or {}, (reference for reference, _ in endpoints))
     pairs = [_prepare(descriptions, *pair, samples or {}) for pair in endpoints]
     inputs = ({p.reference.name: p.cases for p in pairs}, {p.candidate.name: p.candidate_cases for p in pairs})
     with ThreadPoolExecutor(2) as pool:

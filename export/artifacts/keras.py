@@ -9,12 +9,14 @@ import zipfile
 from export.artifacts import Description
 from export.artifacts.config import read_config
 from export.artifacts.hdf5 import count
+from export.runners.lib.protocol import check_archive
 
 EXPECTED = ("config.json", "metadata.json", "model.weights.h5", "model.weights.json", "assets/")
 
 
 def read(description: Description) -> None:
     """Fill in signatures, layers, flags, parameters and producer."""
+    check_archive(description.path)
     with zipfile.ZipFile(description.path) as archive:
         metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
         description.producer = {"keras": metadata.get("keras_version", "unknown")}

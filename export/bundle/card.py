@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import string
+import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,14 @@ def write_card(
         certificate: Its proof.
         manifest: Its manifest.
         card: Facts from the caller: title, description, licence, data, metrics, command, notes, images, and code:
-            {heading: Python}.
+            {heading: Python}. HTML and links in these texts are shown as text.
         name: The name of the bundle, for commands.
 
     Raises:
         ExportError: If an image does not exist.
     """
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
-    parts = [f"# {card.get('title', name)}", card.get("description")]
+    parts = [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]
     parts += _facts(card)
     parts += _copied_images(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts), _image_table(certificate.artifacts)]
@@ -60,8 +61,8 @@ def write_card(
         parts += _serving(contract, name)
     if "tflite" in formats:
         parts += _litert(contract, formats["tflite"]["endpoints"])
-    parts += [f"## {title}\n\n```python\n{code}```" for title, code in card.get("code", {}).items()]
-    parts += [f"## Notes\n\n{card['notes']}"] if card.get("notes") else []
+    parts += [f"## {_one_line(title)}\n\n{_code_block(code)}" for title, code in card.get("code", {}).items()]
+    parts += [f"## Notes\n\n{_plain(card['notes'])}"] if card.get("notes") else []
     parts.append(
         "`sha256sum -c SHA256SUMS` detects damage, not manipulation: whoever can change files can change the sums."
     )
@@ -74,7 +75,8 @@ def _facts(card: Mapping[str, Any]) -> list[str]:
         (name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in card.get("metrics", {}).items()
     ]
     facts = [_table(("", ""), rows)] if rows else []
-    return facts + ([f"Created by\n\n    {card['command']}"] if card.get("command") else [])
+    command = str(card.get("command") or "").replace("\n", "\n    ")
+    return facts + ([f"Created by\n\n    {command}"] if command else [])
 
 
 def _copied_images(folder: Path, images: Iterable[Any]) -> list[str]:
@@ -88,13 +90,30 @@ def _copied_images(folder: Path, images: Iterable[Any]) -> list[str]:
 
 
 def _image_link(path: Path) -> str:
-    return f"![{path.stem.replace('_', ' ')}]({FIGURES}/{path.name})"
+    return f"![{_one_line(path.stem.replace('_', ' '))}]({FIGURES}/{urllib.parse.quote(path.name)})"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     titles = list(titles)
     lines = [titles, ["---"] * len(titles), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_one_line(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _plain(text: Any) -> str:
+    """Return text in which HTML and links are not active: reasons, paths and names come from anywhere."""
+    return str(text).replace("<", "&lt;").replace("](", "]\\(")
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(_plain(text).split())
+
+
+def _code_block(code: str) -> str:
+    """Return Python code in a fence that is longer than any in the code."""
+    fence = "```"
+    while fence in code:
+        fence += "`"
+    return f"{fence}python\n{code}{fence}"
 
 
 def _proof(rows: Iterable[Row]) -> str:

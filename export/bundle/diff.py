@@ -13,6 +13,8 @@ import numpy as np
 
 from export.bundle import layout
 from export.errors import CheckFailed, ExportError
+from export.runners.lib.calls import one_line
+from export.runners.lib.protocol import check_archive, check_inflation
 
 WEIGHTS = {"weights": "model.weights.h5", "keras": "model.keras", "hdf5": "model.h5"}  # in order of preference
 
@@ -101,7 +103,10 @@ def _labels(one: list[str] | None, other: list[str] | None) -> Iterator[str]:
 def _weights(one: Path, other: Path) -> Iterator[str]:
     for name in WEIGHTS.values():
         if (one / name).exists() and (other / name).exists():
-            yield from _arrays(_read(one / name), _read(other / name))
+            try:
+                yield from _arrays(_read(one / name), _read(other / name))
+            except Exception as error:  # files of others may hold anything
+                raise ExportError(f"the weights in {name} cannot be compared ({one_line(error)})") from error
             return
     yield "the two have no Keras file in common, so that weights cannot be compared"
 
@@ -111,12 +116,14 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
     source: Any = path
     if path.suffix == ".keras":
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))
     arrays: dict[str, np.ndarray] = {}
 
     def visit(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("optimizer"):
+            check_inflation(path, item.nbytes)
             arrays[name] = item[()]
 
     with h5py.File(source, "r") as file:

@@ -13,10 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from export.artifacts import check_trusted, describe
+from export.contract import Contract
 from export.errors import ExportError
 from export.runtime.process import home_of
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
+PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
 TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may need
 EXECUTABLE = ("saved_model", "keras", "hdf5")  # formats that can hold code or operators that act on the machine
 
@@ -27,27 +29,40 @@ def check_manifest(folder: Path, manifest: Any) -> dict[str, Any]:
     Raises:
         ExportError: If it is not valid against `manifest.schema.json`, or a path leads out of the bundle.
     """
-    from jsonschema.exceptions import best_match
-
     version = manifest.get("schema") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > 1:
         raise ExportError(f"{folder} has manifest schema {version}, which this version does not know: upgrade it")
-    problem = best_match(_validator().iter_errors(manifest))
-    if problem is not None:
-        where = ".".join(map(str, problem.absolute_path)) or "manifest.json"
-        raise ExportError(f"{folder} is not a bundle: manifest.json is malformed at {where}: {problem.message[:200]}")
+    check_schema(folder, "manifest.json", manifest, SCHEMA)
+    try:
+        endpoints = {endpoint.name for endpoint in Contract.from_json(manifest["contract"]).endpoints}
+    except ValueError as error:
+        raise ExportError(f"{folder} is not a bundle: manifest.json is malformed at contract: {error}") from error
     for artifact in manifest["artifacts"]:
         check_path(folder, artifact["path"])
+        if unknown := sorted(set(artifact["endpoints"]) - endpoints):
+            raise ExportError(
+                f"{folder} is not a bundle: {artifact['path']} names endpoint {unknown[0]!r}, which is unknown"
+            )
     for name in manifest["files"]:
         check_path(folder, name)
     return manifest
 
 
+def check_schema(folder: Path, name: str, data: Any, schema: Path) -> None:
+    """Raise ExportError for the content of a JSON file of a bundle that is not valid against a schema."""
+    from jsonschema.exceptions import best_match
+
+    problem = best_match(_validator(schema).iter_errors(data))
+    if problem is not None:
+        where = ".".join(map(str, problem.absolute_path)) or name
+        raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where}: {problem.message[:200]}")
+
+
 @functools.cache
-def _validator() -> Any:
+def _validator(schema: Path) -> Any:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
 
 
 def check_path(folder: Path, name: str) -> None:

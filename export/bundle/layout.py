@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
+import fcntl
+import glob
 import hashlib
 import itertools
 import json
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.bundle.gate import check_manifest
+from export.bundle.gate import PARITY_SCHEMA, check_manifest, check_schema
 from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
@@ -48,12 +51,43 @@ class PathTaken(ExportError):
     """The target path was created by another process meanwhile."""
 
 
-def stage(target: Path) -> Path:
-    """Create a staging folder beside `target`, on the same file system."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent / f".{target.name}.staging-{secrets.token_hex(4)}"
-    folder.mkdir()
-    return folder
+@contextlib.contextmanager
+def staging(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder PREFIX-... in `parent`, which is removed at the end unless it was renamed.
+
+    It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
+    are removed first.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for folder in parent.glob(f"{glob.escape(prefix)}-*"):
+        with contextlib.suppress(OSError), _locked(folder, wait=False):  # also where folders cannot be locked
+            discard(folder)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = parent / f"{prefix}-{secrets.token_hex(6)}"
+            folder.mkdir()
+            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
+                try:
+                    descriptor = stack.enter_context(_locked(folder))
+                except FileNotFoundError:
+                    raise
+                except OSError:
+                    break  # this file system has no locks
+                if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                    break
+        stack.callback(discard, folder)
+        yield folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, wait: bool = True) -> Iterator[int]:
+    """Lock a folder against other processes, and yield its descriptor; OSError if it cannot be locked."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def files_of(folder: Path) -> Iterator[str]:
@@ -130,26 +164,25 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ExportError: If it does not exist or cannot be read.
     """
-    return check_manifest(folder, _parse_manifest(folder))
+    return check_manifest(folder, _parse(folder, MANIFEST))
 
 
-def _parse_manifest(folder: Path) -> Any:
+def _parse(folder: Path, name: str) -> Any:
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ExportError(f"{folder} is not a bundle: {MANIFEST} cannot be read ({error})") from error
+        raise ExportError(f"{folder} is not a bundle: {name} cannot be read ({error})") from error
 
 
 def read_verdict(folder: Path) -> str:
     """Return the verdict in `parity.json` of a bundle: pass, fail or incomplete.
 
     Raises:
-        ExportError: If it does not exist or cannot be read.
+        ExportError: If it does not exist or is malformed.
     """
-    try:
-        return json.loads((folder / PARITY).read_text())["verdict"]
-    except (OSError, ValueError, KeyError) as error:
-        raise ExportError(f"{folder} is not a bundle: {PARITY} cannot be read ({error})") from error
+    certificate = _parse(folder, PARITY)
+    check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
+    return certificate["verdict"]
 
 
 def find_damage(folder: Path) -> list[str]:
@@ -165,7 +198,7 @@ def find_damage(folder: Path) -> list[str]:
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
     messages = differences(folder)
     if not messages:
-        manifest = _parse_manifest(folder)
+        manifest = _parse(folder, MANIFEST)
         listed = manifest.get("files") if isinstance(manifest, dict) else None
         recorded = {name: digest for name, digest in _recorded_hashes(folder, SUMS).items() if name != MANIFEST}
         listed = listed if isinstance(listed, dict) else {}

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from export.formats.saved_model_versions import choose_version
 EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
 VERSION_SUMS = f"{EXTRA}/{layout.SUMS}"
-STAGING = ".publishing-"  # not a number, so TF Serving ignores it
+STAGING = ".publishing"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 
 
@@ -113,9 +110,7 @@ def publish_folder(
     """
     if (base / "saved_model.pb").exists() or (base.exists() and not base.is_dir()):
         raise ExportError(f"{base} is not a folder of versions; give the folder that holds 1/, 2/, ...")
-    base.mkdir(parents=True, exist_ok=True)
-    _remove_stale(base)
-    with _staging(base) as folder:
+    with layout.staging(base, STAGING) as folder:
         content = folder / "content"
         content.mkdir()
         for name, digest in checksums.items():
@@ -151,44 +146,6 @@ def _copy(source: Path, target: Path, digest: str) -> None:
             writer.write(block)
     if checksum.hexdigest() != digest:
         raise CheckFailed(f"{source} changed while it was being published; nothing was published")
-
-
-@contextlib.contextmanager
-def _staging(base: Path) -> Iterator[Path]:
-    """Create a folder that is locked while this process lives; others may remove folders of killed processes."""
-    with contextlib.ExitStack() as stack:
-        while True:
-            folder = base / f"{STAGING}{secrets.token_hex(6)}"
-            folder.mkdir()
-            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
-                descriptor = stack.enter_context(_locked(folder))
-                if descriptor is not None and os.path.samestat(os.stat(folder), os.fstat(descriptor)):
-                    break
-        stack.callback(layout.discard, folder)
-        yield folder
-
-
-def _remove_stale(base: Path) -> None:
-    """Remove folders of killed publishers; those of running ones are locked."""
-    for folder in base.glob(f"{STAGING}*"):
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), _locked(folder, wait=False) as descriptor:
-            if descriptor:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, wait: bool = True) -> Iterator[int | None]:
-    """Lock a folder against other processes; yield its descriptor, or None if another process holds the lock."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        locked: int | None = descriptor
-    except BlockingIOError:
-        locked = None
-    try:
-        yield locked
-    finally:
-        os.close(descriptor)
 
 
 def main(source: Path, base: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from export.errors import ExportError, check_present
+from export.runners.lib.protocol import check_archive
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
@@ -19,9 +19,10 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
     """
     check_present(path)
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged file may raise anything
         raise ExportError(f"{path} is not an .npz file of plain arrays ({error})") from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from commandline import Console, common_options
+from commandline.console import printable
 from export.cli import show_certificate
 from export.cli.options import trust_option
 
@@ -38,4 +39,6 @@ def command(
     show_certificate(certificate, console)
     if not console.json and not console.quiet:
         click.echo(f"{bundle}: {certificate.verdict}. Next: read {bundle / 'README.md'}")
+    if console.quiet and not console.json and certificate.exit_code:
+        click.echo(f"error: {bundle}: {certificate.verdict}: {printable(certificate.problems()[0])}", err=True)
     sys.exit(certificate.exit_code)

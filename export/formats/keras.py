@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError, Unsupported, check_present
+from export.runners.lib.calls import COLOUR
+from export.runners.lib.protocol import check_archive
 from export.runtime.backend import load_tensorflow
 
 
@@ -40,6 +43,8 @@ def read_model(path: Path) -> Any:
     import keras
 
     try:
+        if zipfile.is_zipfile(path):
+            check_archive(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise ExportError(f"Keras cannot load {path}: {' '.join(str(error).split())[:300]}") from error
+        raise ExportError(f"Keras cannot load {path}: {' '.join(COLOUR.sub('', str(error)).split())}") from error

@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from commandline import suggestion
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, extreme_values, files_of, fill, sample_values, shape_of, texts_of
 from export.errors import ExportError
 from export.parity import recurrent_steps
 from export.runners.lib import protocol
+from export.runners.lib.calls import one_line
 
 BATCHES = (7, 1, 2, 32)
 REAL_ROWS, TYPICAL_ROWS = 8, 64
@@ -131,8 +133,21 @@ def _undefined(endpoint: Endpoint, size: int, rng: np.random.Generator) -> list[
     return cases
 
 
+def check_samples(samples: Iterable[str], endpoints: Iterable[Endpoint]) -> None:
+    """Raise ExportError for samples of an input that no endpoint has; the message names the closest ones."""
+    names = {tensor.name for endpoint in endpoints for tensor in endpoint.inputs}
+    for name in samples:
+        if name not in names:
+            raise ExportError(f"samples of unknown input {name!r}; {suggestion(name, names)}")
+
+
 def _fit(tensor: Tensor, sample: Any) -> np.ndarray:
-    sample = np.asarray(sample, object if tensor.dtype == "string" else tensor.dtype)
+    try:
+        sample = np.asarray(sample, object if tensor.dtype == "string" else tensor.dtype)
+    except (ValueError, TypeError) as error:
+        raise ExportError(f"samples of input {tensor.name} are not {tensor.dtype} ({error})") from error
+    if sample.dtype.kind == "f" and not np.all(np.isfinite(sample)):
+        raise ExportError(f"samples of input {tensor.name} hold NaN or infinity; give real inputs")
     shape = tensor.shape[1:]
     fits = sample.ndim == len(tensor.shape) and all(
         w in (None, s) for w, s in zip(shape, sample.shape[1:], strict=True)
@@ -161,18 +176,57 @@ def _case_json(case: Case) -> dict[str, Any]:
 
 
 def read_golden(folder: Path, contract: Contract) -> dict[str, list[Case]]:
-    """Read the golden cases that `write_golden` wrote."""
-    cases = {}
-    for endpoint in contract.endpoints:
-        outputs = protocol.read_arrays(folder / f"{endpoint.name}.outputs.npz")
-        cases[endpoint.name] = [
-            Case(
-                *(c["name"], c["inputs"], c["judged"], tuple(c["rows"]), c.get("may_raise", False)),
-                *(c.get("chain", {}), _with_prefix(outputs, c["name"]), tuple(c.get("unsteady", ()))),
-            )
-            for c in protocol.read_cases(folder, endpoint.name)
-        ]
+    """Read the golden cases that `write_golden` wrote.
+
+    Raises:
+        ExportError: If the files are malformed, or do not fit the contract.
+    """
+    try:
+        return {endpoint.name: _read_cases(folder, endpoint) for endpoint in contract.endpoints}
+    except Exception as error:  # files of others may hold anything
+        raise ExportError(f"the golden files in {folder} are malformed ({one_line(error)}); export again") from error
+
+
+def _read_cases(folder: Path, endpoint: Endpoint) -> list[Case]:
+    outputs = protocol.read_arrays(folder / f"{endpoint.name}.outputs.npz")
+    cases = [
+        Case(
+            *(c["name"], c["inputs"], c["judged"], tuple(c["rows"]), c.get("may_raise", False)),
+            *(c.get("chain", {}), _with_prefix(outputs, c["name"]), tuple(c.get("unsteady", ()))),
+        )
+        for c in protocol.read_cases(folder, endpoint.name)
+    ]
+    for case in cases:
+        _check(case, endpoint)
+    if len({case.name for case in cases}) < len(cases):
+        raise ValueError(f"two cases of {endpoint.name} share a name")
     return cases
+
+
+def _check(case: Case, endpoint: Endpoint) -> None:
+    """Raise ValueError or TypeError for a case that does not fit its endpoint."""
+    if "/" in case.name or not all(isinstance(value, bool) for value in (case.compared, case.may_raise)):
+        raise ValueError(f"case {case.name!r} is not valid")
+    for tensors, arrays in ((endpoint.inputs, case.inputs), (endpoint.outputs, case.outputs)):
+        if arrays and set(arrays) != {tensor.name for tensor in tensors}:
+            raise ValueError(f"case {case.name} has arrays of {', '.join(sorted(arrays))}")
+        for tensor in tensors if arrays else ():
+            array = arrays[tensor.name]
+            fits = array.ndim == len(tensor.shape) and all(
+                want in (None, size) for want, size in zip(tensor.shape[1:], array.shape[1:], strict=True)
+            )
+            if not fits or (array.dtype == object) != (tensor.dtype == "string"):
+                raise ValueError(f"{tensor.name} of case {case.name} is {array.dtype} {array.shape}")
+    counts = {len(array) for array in case.inputs.values()}
+    if len(counts) != 1:
+        raise ValueError(f"the inputs of case {case.name} have {sorted(counts)} rows")
+    (rows,) = counts
+    if case.rows and (len(case.rows) != rows or not all(isinstance(name, str) for name in case.rows)):
+        raise ValueError(f"case {case.name} has other names than rows")
+    if not all(0 <= row < rows for row in case.unstable_rows):
+        raise ValueError(f"case {case.name} has other unsteady rows than rows")
+    if not set(case.chain) <= set(case.inputs) or not set(case.chain.values()) <= {t.name for t in endpoint.outputs}:
+        raise ValueError(f"the chain of case {case.name} names unknown tensors")
 
 
 def _with_prefix(arrays: Mapping[str, np.ndarray], case: str) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -223,6 +224,8 @@ class Quantisation:
     def check(self, contract: Contract) -> None:
         """Raise ExportError for invalid combinations, before anything is written."""
         check_names(self.kinds, QUANTIZE, "precision")
+        if not 0 <= self.max_drop < math.inf:
+            raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
         if not self.kinds and (self.calibration is not None or self.evaluation is not None):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
         if "int8" in self.kinds:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,8 @@ def unknown(file: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    job = json.loads(Path(sys.argv[1]).read_text())
-    if job["memory"]:
-        import resource  # not available on Windows
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+    from jobs import read_job
 
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    job = read_job()
     Path(job["result"]).write_text(json.dumps(convert(job)))

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -67,9 +68,8 @@ def _rows(calibration: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 if __name__ == "__main__":
-    job = json.loads(Path(sys.argv[1]).read_text())
-    if job["memory"]:
-        import resource  # not available on Windows
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+    from jobs import read_job
 
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    job = read_job()
     Path(job["result"]).write_text(json.dumps(convert(job)))

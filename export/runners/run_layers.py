@@ -8,7 +8,6 @@ The file holds "<number>/<layer>": fingerprint for every layer that exists, numb
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(sys.path[0], "lib"))
+import jobs
 import layers
 import protocol
 import run_keras
@@ -65,11 +65,7 @@ def _last_of(layer: str, operations: list[Any], names: set[str]) -> Any:
 
 def main() -> None:
     """Run the job given on the command line."""
-    job = json.loads(Path(sys.argv[1]).read_text())
-    if job["memory"]:
-        import resource  # not available on Windows
-
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    job = jobs.read_job()
     protocol.import_modules(job["modules"])
     (endpoint,) = (e for e in job["artifact"]["endpoints"] if e["name"] == job["endpoint"])
     inputs = protocol.read_arrays(Path(job["inputs"]))

@@ -1,23 +1,28 @@
-"""Run a script in a fresh process with limits of time and memory, isolated from this process."""
+"""Run a script in a process of its own with limits of time and memory, isolated from this process."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.machinery
 import json
+import math
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.runtime import onednn
+from export.errors import ExportError
+from export.runtime import fork_server, onednn
 
 RUNNERS = Path(__file__).parent.parent / "runners"
+IMPORTING_TENSORFLOW = frozenset({"convert_tflite.py", "run_keras.py", "run_layers.py", "run_tensorflow.py"})
 TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 
 
@@ -49,6 +54,22 @@ def memory_limit() -> int | None:
         return None
 
 
+def time_limit() -> float:
+    """Return the time limit of one process in seconds.
+
+    Raises:
+        ExportError: The environment variable EXPORT_TIMEOUT is not a positive number.
+    """
+    text = os.environ.get("EXPORT_TIMEOUT", str(TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise ExportError(f"EXPORT_TIMEOUT={text!r} is not a positive number of seconds: set it again, or unset it")
+    return seconds
+
+
 def run_script(
     script: str,
     job: dict[str, Any],
@@ -56,7 +77,10 @@ def run_script(
     packages: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> ProcessResult:
-    """Run `runners/<script>` on a job in a fresh process and wait for it.
+    """Run `runners/<script>` on a job in a process of its own and wait for it.
+
+    The process is a new interpreter or, for scripts that import TensorFlow, forked from one that has imported only
+    TensorFlow and Keras.
 
     Args:
         script: File name in the runners folder.
@@ -67,27 +91,17 @@ def run_script(
     """
     job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
     job_file.write_text(json.dumps(job | {"memory": memory_limit()}))
-    timeout = float(os.environ.get("EXPORT_TIMEOUT", TIMEOUT))
+    timeout = time_limit()
+    paths = [path for path in map(home_of, packages) if path]
     started = time.monotonic()
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-P", str(RUNNERS / script), str(job_file)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-            env=_environment(packages) | dict(environment or {}),
-            start_new_session=True,
-        )
-        try:
-            code = process.wait(timeout)
-        except BaseException as error:  # also on Ctrl-C: do not leave the process running
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
-            return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
+    try:
+        code = None
+        if script in IMPORTING_TENSORFLOW and not environment and fork_server.is_available():
+            code = _fork(RUNNERS / script, job_file, log_file, folder, paths, timeout)
+        if code is None:
+            code = _spawn(RUNNERS / script, job_file, log_file, folder, _environment(paths, environment), timeout)
+    except TimeoutError:
+        return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
     seconds = time.monotonic() - started
     if code == 0:
         return ProcessResult(None, False, seconds)
@@ -96,14 +110,56 @@ def run_script(
     return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
 
 
-def _environment(packages: Iterable[str]) -> dict[str, str]:
+def start_fork_server() -> None:
+    """Let the fork server import TensorFlow while this process does other work."""
+    if fork_server.is_available():
+        fork_server.start(_environment())
+
+
+def _fork(script: Path, job: Path, log: Path, folder: Path, paths: Sequence[str], timeout: float) -> int | None:
+    """Run a script in a process forked from one that has imported TensorFlow; return its exit code, or None."""
+    with fork_server.submit(script, job, log, folder, paths, _environment()) as connection:
+        connection.settimeout(timeout)
+        try:
+            return int(connection.recv(16) or b"none")
+        except ValueError:  # the server ended
+            return None
+        finally:  # also on Ctrl-C: kill the process and wait until it is gone
+            connection.settimeout(None)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(16)
+
+
+def _spawn(script: Path, job: Path, log: Path, folder: Path, environment: Mapping[str, str], timeout: float) -> int:
+    """Run a script in a new interpreter; return its exit code."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(script), str(job)],
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            return process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:  # also on Ctrl-C
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _environment(paths: Sequence[str] = (), changes: Mapping[str, str] | None = None) -> dict[str, str]:
     environment = onednn.DEFAULT | dict(os.environ)
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONHASHSEED": "0"}
-    paths = [path for path in map(home_of, packages) if path]
     if paths:
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([*paths, *([inherited] if inherited else [])])
-    return environment
+    return environment | dict(changes or {})
 
 
 def home_of(package: str) -> str | None:

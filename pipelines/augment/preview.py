@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import MISSING, DataError
+from pipelines.errors import MISSING, USAGE, DataError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 GAP = 4  # pixels between images
+LARGEST = 100_000_000  # pixels of a grid
 
 
 def choose(sources: Sequence[str | os.PathLike], count: int) -> list[Path]:
@@ -47,8 +48,14 @@ def grid(files: Sequence[Path], augment: str, views: int, size: int, fit: str = 
         uint8 (H, W, 3).
 
     Raises:
-        DataError: The policy is unknown, or no file can be read.
+        DataError: The policy is unknown, the grid would be too large, or no file can be read.
     """
+    if (pixels := len(files) * (views + 1) * size**2) > LARGEST:
+        raise DataError(
+            f"the grid would have {pixels / 1e6:,.0f} million pixels, more than {LARGEST / 1e6:,.0f}: "
+            "choose fewer --rows, fewer --views or a smaller --size",
+            USAGE,
+        )
     import tensorflow as tf
 
     from pipelines import stateless_random

@@ -102,6 +102,7 @@ def _read(
         homepage=str(root),
         features={"image": "JPEG, PNG, GIF or BMP bytes"},
         counts={s: len(part) for s, part in ordered.items()},
+        statistics={"image_shape": index.common_shape(ordered["train"])},
         sha256={"pictures": digest.hexdigest()},
         split=split,
         skipped=skipped,

@@ -188,7 +188,10 @@ def _dataset(name: str, layout: Layout, parts: dict[str, list], skipped: dict[st
         features={"image": "JPEG, PNG, GIF or BMP bytes", "label": f"int64, 0 to {len(names) - 1}", "file": "string"},
         counts={s: len(part) for s, part in parts.items()},
         class_names=names,
-        statistics={"class_counts": {c: class_counts[c] for c in names}},
+        statistics={
+            "class_counts": {c: class_counts[c] for c in names},
+            "image_shape": index.common_shape(image for _, image in parts["train"]),
+        },
         sha256={"pictures": digest.hexdigest()},
         split=split,
         skipped=skipped,

@@ -18,6 +18,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from pipelines.errors import MISSING, USAGE, DataError
+from pipelines.sources import storage
 
 MAX_PIXELS = 89_478_485  # limit of Pillow's decompression bomb warning: 256 MB of RGB
 NATIVE = ("JPEG", "MPO", "PNG", "GIF", "BMP")  # formats that TensorFlow decodes, by their names in Pillow
@@ -168,8 +169,9 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
         DataError: There is no such file, it is not an image, it is damaged, or it is too large.
     """
     with _as_data_error(path):
+        storage.check_size(Path(path))
         content = Path(path).read_bytes()
-        if header(content) not in NATIVE:
+        if header(content)[0] not in NATIVE:
             content = _as_png(content)
         return decode(tf.constant(content), height, width, channels, fit).numpy()
 
@@ -180,6 +182,8 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int]:
     Raises:
         DataError: As in `read`, as far as the header of the file shows.
     """
+    with _as_data_error(path):
+        storage.check_size(Path(path))
     with _as_data_error(path), warnings.catch_warnings(action="ignore"), Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
@@ -208,8 +212,10 @@ def reason(error: Exception) -> str:
     return (text.splitlines() or [type(error).__name__])[0].replace("{{function_node ", "").rpartition("}} ")[2]
 
 
-def header(content: bytes) -> str:
-    """Return the format in the header of a file, by its name in Pillow, without decoding.
+def header(content: bytes) -> tuple[str, tuple[int, int, int]]:
+    """Return the format in the header of a file, by its name in Pillow, and (height, width, channels).
+
+    Nothing is decoded. The channels are 1 for grey images and 3 for all others.
 
     Raises:
         UnidentifiedImageError: It is not an image.
@@ -218,7 +224,9 @@ def header(content: bytes) -> str:
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        return image.format
+        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: rotated by a quarter
+        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        return image.format, (height, width, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3)
 
 
 def _as_png(content: bytes) -> bytes:

@@ -97,7 +97,7 @@ def _dataset(
         features={"image": "JPEG bytes", "label": f"int64, 0 to {len(names) - 1}"},
         counts=counts,
         class_names=names,
-        statistics={"class_counts": {c: class_counts[i] for i, c in enumerate(names)}},
+        statistics={"class_counts": {c: class_counts[i] for i, c in enumerate(names)}, "image_shape": None},
         sha256={f"{ours}, {theirs}": f"{builder.info.full_name} {counts[ours]}" for ours, theirs in official.items()},
         split=split,
     )

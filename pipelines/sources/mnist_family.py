@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import math
 import struct
 import tempfile
 import zlib
@@ -24,10 +25,11 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, DataError
+from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import search, storage, tfds
 
 FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+LARGEST = 2**30  # bytes of an inflated file
 ONCE = ", preparing it once takes about half a minute"
 
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
@@ -189,16 +191,22 @@ def read_idx(path: Path) -> np.ndarray:
         DataError: The file is not gzip, is damaged or truncated, or is not idx of unsigned bytes.
     """
     try:
-        raw = gzip.decompress(path.read_bytes())
+        storage.check_size(path)
+        with gzip.open(path) as file:
+            head = file.read(4)
+            if len(head) < 4 or head[:3] != b"\0\0\x08":
+                raise DataError(f"{path} is not an idx file of unsigned bytes; is it the right file?")
+            sizes = file.read(4 * head[3])
+            shape = struct.unpack(f">{len(sizes) // 4}I", sizes[: len(sizes) // 4 * 4])
+            stated = math.prod(shape) if len(shape) == head[3] else -1
+            if stated > LARGEST:
+                raise DataError(f"{path} states the shape {shape}, more than {LARGEST:,} bytes", USAGE)
+            raw = file.read(max(stated, 0) + 1)  # no more than one byte that is not stated, whatever it inflates to
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged or not a gzip file ({error}); download it again") from error
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise DataError(f"{path} is not an idx file of unsigned bytes; is it the right file?")
-    start = 4 + 4 * raw[3]
-    shape = struct.unpack(f">{raw[3]}I", raw[4:start]) if len(raw) >= start else (-1,)
-    if len(raw) - start != int(np.prod(shape)):
-        raise DataError(f"{path} states the shape {shape} but holds {len(raw) - start} bytes; download it again")
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    if len(raw) != stated:
+        raise DataError(f"{path} states the shape {shape} but holds another number of bytes; download it again")
+    return np.frombuffer(raw, np.uint8).reshape(shape)
 
 
 def with_header(raw: bytes, name: str, mtime: int) -> bytes:

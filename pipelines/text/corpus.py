@@ -26,6 +26,8 @@ def read(path: Path) -> str:
     if not files or not path.exists():
         raise DataError(f"{path} is not a .txt file and not a folder of them; set --data-dir to one", MISSING)
     try:
+        for file in files:
+            storage.check_size(file, storage.LARGEST_TEXT)
         return "\n".join(file.read_text(encoding="utf-8-sig") for file in files)
     except UnicodeDecodeError as error:
         raise DataError(

@@ -34,6 +34,8 @@ def read(path: Path) -> Rows:
     with _readable(path):
         if path.is_dir():
             files = sorted(path.glob("*/*.txt"))
+            for file in files:
+                storage.check_size(file, storage.LARGEST_TEXT)
             rows = [(file.read_text(encoding="utf-8-sig"), file.parent.name) for file in files]
         else:
             rows = read_table(path, ("text", "label")) if path.suffix.lower() in (".csv", ".tsv") else []
@@ -52,6 +54,8 @@ def read_table(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
     Raises:
         DataError: A column is missing, or the file cannot be read as UTF-8.
     """
+    with _readable(path):
+        storage.check_size(path)
     with _readable(path), path.open(encoding="utf-8-sig", newline="") as table:
         rows = csv.DictReader(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
         if missing := set(columns) - set(rows.fieldnames or ()):
@@ -70,6 +74,8 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}); convert it") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}", MISSING) from error
+    except csv.Error as error:
+        raise DataError(f"{path} is not a table of columns ({error})") from error
 
 
 def read_own(

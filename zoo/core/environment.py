@@ -20,7 +20,7 @@ def prepare() -> None:
 
     Raises:
         MissingError: TensorFlow or Keras is not installed.
-        UsageError: Another Keras backend, legacy Keras, or channels_first is configured.
+        UsageError: Another Keras backend, legacy Keras, channels_first, or another floatx than float32 is configured.
     """
     global _ready
     if _ready:
@@ -42,6 +42,11 @@ def prepare() -> None:
         raise MissingError(f"{e.name} is not installed: `pip install {e.name}`, or `make setup` in a clone") from e
     if keras.backend.backend() != "tensorflow":
         raise _other_backend(keras.backend.backend())
+    if keras.config.floatx() != "float32":
+        raise UsageError(
+            f"Keras is configured for {keras.config.floatx()}, and this zoo needs float32: set floatx in "
+            "~/.keras/keras.json; --precision bfloat16 trains in lower precision"
+        )
     if keras.config.image_data_format() != "channels_last":
         raise UsageError(
             "Keras is configured for channels_first, and this zoo needs channels_last: "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pipelines
 from pipelines import splits
 from zoo.core import registry
-from zoo.core.errors import UsageError, step, unknown
+from zoo.core.errors import UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+MAX_SEED = 2**32 - 1  # of NumPy and Keras
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,26 @@ class Plan:
     candidate: int = 0
 
     def load_data(self) -> Dataset:
-        """Load and prepare the data; `pipelines.DataError` if it is not available."""
+        """Load and prepare the data.
+
+        Raises:
+            pipelines.DataError: It is not available.
+            UsageError: It is of another kind than the task needs.
+        """
         with step(f"while {self.data['name']} was loaded"):
             dataset = pipelines.load(**self.data, split=self.recipe.split)
+            if missing := self.task.missing_features(dataset.info):
+                raise UsageError(
+                    f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
+                    f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
+                )
             return self.task.prepare(splits.limited(dataset, self.recipe.limit))
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
-        options = registry.get_entry(self.model).options
-        arguments = {o.name: o.default for o in options} | self.task.model_args(info)
+        options = {option.name: option.default for option in registry.get_entry(self.model).options}
+        of_data = self.task.model_args(info)
+        arguments = options | {k: v for k, v in of_data.items() if k in options or k != "image_shape"}
         if self.recipe.candidates:
             arguments |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
         return arguments | dict(self.model_arguments)
@@ -83,9 +97,21 @@ class Plan:
         return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
 
     def build(self, info: Info) -> keras.Model:
-        """Build the model; called inside the scope in which it is trained."""
+        """Build the model; called inside the scope in which it is trained.
+
+        Raises:
+            UsageError: The builder has no argument `image_shape` and the images have another shape.
+        """
+        arguments = self.arguments(info)
         with step(f"while the model {self.model} was built"):
-            return registry.get_builder(self.model)(**self.arguments(info))
+            model = registry.get_builder(self.model)(**arguments)
+        shape = self.task.model_args(info).get("image_shape")
+        if shape and "image_shape" not in arguments and list(model.input_shape[1:]) != list(shape):
+            raise UsageError(
+                f"{self.model} takes images of {_size(model.input_shape[1:])}, not {_size(shape)}: "
+                "its builder has no argument image_shape"
+            )
+        return model
 
     def command(self) -> str:
         """Return the command line that gives this plan."""
@@ -172,16 +198,21 @@ def make_plan(
         init: Initial weights.
 
     Raises:
-        UsageError: An unknown name, with the closest matches, or a value of the wrong type.
+        UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
+            effect.
     """
     check_names(model, recipe, model_arguments or {}, settings or {}, precision)
     spec: Spec = registry.get_spec(model)
     dataset, groups = _group(settings or {})
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
+    task = override(spec.task, groups["task"], "task")
+    _check_effects(chosen, task, groups["recipe"])
     groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
+    if not 0 <= seed <= MAX_SEED - (chosen.restarts - 1):
+        raise UsageError(f"seed {seed} is not valid: it must be in [0, {MAX_SEED - (chosen.restarts - 1)}]")
     return Plan(
         model=model,
-        task=override(spec.task, groups["task"], "task"),
+        task=task,
         recipe=chosen,
         recipe_name=recipe,
         model_arguments=registry.check_arguments(model, groups["model"]),
@@ -190,6 +221,18 @@ def make_plan(
         precision=precision,
         init=init,
     )
+
+
+def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:
+    """Raise UsageError for a field of `names` that has no effect on the training and is not at its default."""
+    reasons = dict.fromkeys({"augment", "label_smoothing"} - task.supports, task.title) | recipe.unused()
+    for name in names:
+        if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
+            raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")
+
+
+def _size(shape: Iterable[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def check_names(
@@ -248,10 +291,23 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
     metadata = zoo_metadata(path)
     if not metadata:
         raise UsageError(f"{path} was not written by the zoo: its manifest does not name a model and a task")
-    return Plan.from_json(metadata["plan"]), Info.from_json(metadata["info"])
+    with damaged(path / "manifest.json"):
+        return Plan.from_json(metadata["plan"]), Info.from_json(metadata["info"])
 
 
 def zoo_metadata(path: Path) -> dict[str, Any]:
     """Return the zoo's metadata in the manifest of a bundle; empty if another program wrote the bundle."""
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    return manifest.get("metadata", {}).get("zoo") or {}
+    from export.bundle.layout import read_manifest
+
+    metadata = read_manifest(path).get("metadata", {}).get("zoo")
+    return metadata if isinstance(metadata, dict) else {}
+
+
+@contextlib.contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Turn the errors of code that reads the values of a file into a ZooError that names the file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, csv.Error) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ZooError(f"{path} is damaged: {reason}") from error

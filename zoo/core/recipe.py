@@ -29,8 +29,8 @@ _CHOICES = {
     "schedule": ("constant", "step", "exponential", "cosine", "one_cycle"),
 }
 _RANGES = {
-    "epochs": (_positive, "a positive whole number"),
-    "batch_size": (_positive, "a positive whole number"),
+    "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
+    "batch_size": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
     "learning_rate": (_positive, "a positive number"),
     "momentum": (_fraction, "in [0, 1)"),
     "warmup": (_fraction, "a fraction of the steps, in [0, 1)"),
@@ -48,7 +48,7 @@ _RANGES = {
     "ema": (_fraction, "zero (off) or a momentum in (0, 1)"),
     "patience": (_not_negative, "zero (off) or a number of epochs"),
     "limit": (_not_negative, "zero (all) or a number of examples"),
-    "restarts": (_positive, "a positive whole number"),
+    "restarts": (lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
     "minutes": (_not_negative, "zero (off) or a number of minutes"),
 }
 
@@ -67,20 +67,22 @@ class Recipe:
         warmup: Fraction of all steps over which the learning rate rises linearly from zero.
         decay: Factor of the step and exponential schedules.
         decay_epochs: Epochs between two applications of `decay`.
-        weight_decay: Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101); kernels only.
+        weight_decay: Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101) of kernels and embeddings.
         dropout: The builder argument `dropout`, for builders that have it; None is the builder's default.
         l1: L1 penalty on kernels, added to the loss.
         l2: L2 penalty on kernels, added to the loss.
         clip_norm: Maximum global norm of the gradient; 0 is off.
         label_smoothing: Label smoothing (Szegedy 2016, arXiv:1512.00567).
-        ema: Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off.
+        ema: Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an
+            adversarial model, that of the generators.
         patience: Early stopping: epochs without a better validation loss; 0 is off.
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
         limit: Largest number of examples a split, a fixed random choice with every class; 0 is all.
         restarts: Number of trainings with different seeds; the best by validation loss is kept.
         candidates: Builder arguments of several architectures to train; the best by validation loss is kept.
-        minutes: Time budget of one training: `epochs` is lowered according to the measured speed; 0 is off.
+        minutes: Time budget of one training, validation included: `epochs` is lowered according to the measured speed,
+            the last epoch ends with the budget, and the schedule with it; 0 is off.
         model: Builder arguments of the recipe; those of the user take precedence.
     """
 
@@ -112,6 +114,15 @@ class Recipe:
     def arguments(self) -> dict[str, Any]:
         """Return the builder arguments of the recipe for every architecture."""
         return {**self.model, **({} if self.dropout is None else {"dropout": self.dropout})}
+
+    def unused(self) -> dict[str, str]:
+        """Return the fields that have no effect, with the setting that is the reason."""
+        reasons = {}
+        if self.schedule not in ("step", "exponential"):
+            reasons |= dict.fromkeys(("decay", "decay_epochs"), f"recipe.schedule={self.schedule}")
+        if self.optimizer == "adagrad":
+            reasons["momentum"] = "recipe.optimizer=adagrad"
+        return reasons
 
     def __post_init__(self) -> None:
         """Raise UsageError for an invalid value."""
@@ -158,7 +169,7 @@ def convert(value: Any, like: Any, name: str) -> Any:
     if isinstance(value, str) and not isinstance(like, str):
         try:
             value = json.loads(value.lower() if value in ("True", "False", "None") else value)
-        except ValueError:
+        except (ValueError, RecursionError):
             if like is not None:
                 raise _wrong_type(name, value, like) from None
     if isinstance(like, bool) or like is None:

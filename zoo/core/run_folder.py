@@ -7,28 +7,31 @@ checkpoints/      best.weights.h5 by validation loss; state-N.npz to resume from
 evaluation.json   metrics on the test split
 figures/          curves, confusion matrix and other figures
 bundle/           exported and verified artifacts
+.lock             locked by the process that trains
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commandline import finite
 from export.runtime import onednn
 from pipelines.dataset import Info
-from pipelines.sources.storage import write_atomic
+from pipelines.sources.storage import open_lock, write_atomic
 from zoo.core.errors import MissingError, UsageError, ZooError
-from zoo.core.plan import Plan, make_plan
+from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ class Run:
     def check_empty(out: str | Path) -> None:
         """Raise UsageError if `out` is not empty: a run is never overwritten."""
         path = Path(out)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(file.name != ".lock" for file in path.iterdir())):
             what = "holds a run" if (path / "config.json").exists() else "is not empty"
             raise UsageError(f"{path} {what}: choose another --out, or remove it first")
 
@@ -91,6 +94,25 @@ class Run:
         """Whether a folder holds a run, finished or not."""
         return (Path(path) / "config.json").is_file()
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the folder while this process trains in it; the kernel releases the lock when the process ends.
+
+        Raises:
+            UsageError: Another process trains in it; the message has its id.
+        """
+        with open_lock(self.path) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = lock.read().strip()
+                raise UsageError(
+                    f"process {holder} is training in {self.path}: wait until it has finished, or choose another --out"
+                ) from None
+            lock.truncate(0)
+            print(os.getpid(), file=lock, flush=True)
+            yield
+
     @property
     def finished(self) -> bool:
         """Whether the run is complete."""
@@ -100,17 +122,23 @@ class Run:
         """Write summary.json: a run with this file is never changed."""
         self.write("summary.json", summary)
 
-    def differences(self, plan: Plan, explicit_only: bool = False) -> list[str]:
+    def differences(self, plan: Plan, explicit: Collection[str] | None = None) -> list[str]:
         """Return the settings in which a plan differs from this run: `recipe.epochs: 3 in the run, 5 requested`.
 
-        With `explicit_only`, settings of the plan that have their default values are ignored.
+        Args:
+            plan: The plan.
+            explicit: Names of settings that the user gave, as in `config.json`: other settings of the plan that have
+                their default values are ignored. None compares all.
         """
-        saved, requested = flatten(self.read("config.json")["requested"]), _flat_json(plan)
-        defaults = _flat_json(make_plan(plan.model)) if explicit_only else {}
+        with damaged(self.path / "config.json"):
+            saved = flatten(self.read("config.json")["requested"])
+        requested = _flat_json(plan)
+        defaults = {} if explicit is None else _flat_json(make_plan(plan.model))
+        ignored = {key for key in defaults if requested.get(key) == defaults[key]} - set(explicit or ())
         return [
             f"{key}: {saved.get(key)!r} in the run, {requested.get(key)!r} requested"
-            for key in sorted(saved | requested)
-            if saved.get(key) != requested.get(key) and not (explicit_only and requested.get(key) == defaults.get(key))
+            for key in sorted((saved | requested).keys() - ignored)
+            if saved.get(key) != requested.get(key)
         ]
 
     @property
@@ -123,14 +151,17 @@ class Run:
 
         Raises:
             MissingError: The file does not exist yet.
-            ZooError: The file is not JSON.
+            ZooError: The file is not a JSON object.
         """
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise MissingError(f"{self.path} has no {name}: the run has not reached that step") from None
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise ZooError(f"{self.path / name} is damaged: {e}") from None
+        if not isinstance(value, dict):
+            raise ZooError(f"{self.path / name} is damaged: it is not a JSON object")
+        return value
 
     def write(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of the run atomically, with null for NaN and infinity."""
@@ -164,11 +195,13 @@ class Run:
 
     def plan(self) -> Plan:
         """Return the plan of the run."""
-        return Plan.from_json(self.read("config.json"))
+        with damaged(self.path / "config.json"):
+            return Plan.from_json(self.read("config.json"))
 
     def info(self) -> Info:
         """Return the dataset info."""
-        return Info.from_json(self.read("config.json")["info"])
+        with damaged(self.path / "config.json"):
+            return Info.from_json(self.read("config.json")["info"])
 
     def model(self) -> keras.Model:
         """Return the model with its best weights, in float32, uncompiled.
@@ -192,7 +225,7 @@ class Run:
         path = self.path / "history.csv"
         if not path.is_file():
             return []
-        with path.open(newline="") as f:
+        with damaged(path), path.open(newline="") as f:
             return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(f)]
 
     def write_history(self, rows: list[Mapping[str, float]]) -> None:

@@ -87,6 +87,9 @@ class BaseTask:
         generates: Whether models generate, by `sample`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
+        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile` use. Others
+            are refused, because they would have no effect.
+        features: Names of the features that examples must have.
     """
 
     title: str
@@ -94,6 +97,8 @@ class BaseTask:
     generates = False
     output = ""
     monitor = "val_loss"
+    supports: frozenset[str] = frozenset()
+    features: tuple[str, ...] = ()
 
     # === Methods that every task implements ===
 
@@ -139,6 +144,10 @@ class BaseTask:
         raise NotImplementedError
 
     # === Hooks ===
+
+    def missing_features(self, info: Info) -> list[str]:
+        """Return what the examples of a dataset lack: by default the names in `features` that they do not have."""
+        return [name for name in self.features if name not in info.features]
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with statistics of its training split, such as a vocabulary, added to its `info`."""

@@ -1,20 +1,52 @@
-"""Loading of `.weights.h5` files, older ones included."""
+"""Reading and writing of `.weights.h5` files, older ones included."""
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.sources.storage import checksum_file, is_intact, write_with_checksum
+from zoo.core.errors import ZooError
+
 if TYPE_CHECKING:
     import keras
 
 
+class _Memory(io.BytesIO):
+    """A file in memory, with the name that Keras requires."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def save_file(model: keras.Model, file: Path) -> None:
+    """Write a `.weights.h5` file atomically, with its checksum.
+
+    HDF5 writes to memory: after a write to a full disk it can crash the process when it closes the file.
+    """
+    content = _Memory()
+    model.save_weights(content)
+    write_with_checksum(file, content.getvalue())
+
+
+def check_file(file: Path) -> None:
+    """Raise ZooError if a weights file differs from its checksum."""
+    if not is_intact(file):
+        raise ZooError(f"{file} is damaged: its SHA-256 is not the one in {checksum_file(file).name}")
+
+
 def load_file(model: keras.Model, file: Path) -> None:
-    """Load a `.weights.h5` file; the discriminators of GANs may have their former names in it."""
+    """Load a `.weights.h5` file; the discriminators of GANs may have their former names in it.
+
+    Raises:
+        ZooError: It differs from its checksum.
+    """
     import h5py
 
+    check_file(file)
     with h5py.File(file) as content:
         former = {name: name.replace("critic", "discriminator") for name in content if name.startswith("critic")}
     if not former or any(hasattr(model, name) for name in former):

@@ -37,7 +37,7 @@ def _block(filters: int, depth: int, name: str) -> list[layers.Layer]:  # (B, H,
 
 def _network(
     num_classes: int, filters: Sequence[int], depths: Sequence[int], dropout: float
-) -> list[layers.Layer]:  # (B, 28, 28, 1) in [0, 255] -> (B, num_classes)
+) -> list[layers.Layer]:  # (B, H, W, C) in [0, 255] -> (B, num_classes)
     if len(filters) != len(depths):
         raise UsageError(f"{len(filters)} filters and {len(depths)} depths: give one of each for every block")
     blocks = enumerate(zip(filters, depths, strict=True))
@@ -117,7 +117,7 @@ _RECIPE = Recipe(
 
 @register(
     data="fashion_mnist",
-    task=Classification(height=28, width=28, channels=1),
+    task=Classification(),
     recipes={
         "default": _RECIPE,
         "full": dataclasses.replace(
@@ -158,9 +158,9 @@ def fashion_mnist(
     dropout: float = 0.2,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
-    """Small convolutional classifier of 28x28 grey garments, in three Keras APIs.
+    """Small convolutional classifier of small images such as 28x28 grey garments, in three Keras APIs.
 
-    Shapes: image (B, 28, 28, 1) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
+    Shapes: image (B, *image_shape) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
     """
     if api == "subclassed":
         model = FashionMNIST(num_classes, filters, depths, dropout, image_shape, name="fashion_mnist")

@@ -20,7 +20,7 @@ from zoo.tasks.image.classification import Classification
 
 @register(
     data="mnist",
-    task=Classification(height=28, width=28, channels=1),
+    task=Classification(),
     recipes={"default": Recipe(epochs=15, batch_size=64, optimizer="adam", learning_rate=1e-3, schedule="cosine")},
     tiny={"units": (32,)},
     card=Card(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class ClassifierTask(BaseTask):
     """Single-label classification; the model returns `logits` (B, classes)."""
 
+    supports = frozenset({"label_smoothing"})
+
     def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
         """Compile with cross-entropy on logits, with the recipe's label smoothing, and accuracy."""
         from zoo.modeling.losses import SparseCategoricalCrossentropy

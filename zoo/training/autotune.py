@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import platform
 import time
 from pathlib import Path
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 WARM_UP, TIMED = 5, 20  # steps
-BUDGET_FRACTION = 0.92  # fraction of a time budget that is planned; the rest allows for other load on the machine
 
 
 def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
@@ -74,17 +74,19 @@ def processor() -> str:
 def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     """Return the plan with its epochs lowered to what this machine can train in `recipe.minutes`.
 
-    The speed is measured on a temporary model: a few steps and a validation batch. At least one epoch remains.
+    The speed is measured on a temporary model: a few steps and a validation batch. The last epoch may be cut off: see
+    `callbacks.TimeBudget`.
     """
     recipe = plan.recipe
     if not recipe.minutes or plan.task.phases(recipe, dataset.info):  # phases differ in speed; each has a deadline
         return plan
     seconds = max(_epoch_seconds(p, dataset) for p in plan.trainings()[:: recipe.restarts])  # the slowest candidate
-    epochs = max(1, min(recipe.epochs, int(60 * recipe.minutes * BUDGET_FRACTION / seconds)))
+    affordable = 60 * recipe.minutes / seconds
     console.print(
-        f"this machine takes about {seconds:.0f} s per epoch: "
-        f"{epochs} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
+        f"this machine takes about {seconds:.3g} s per epoch: "
+        f"{min(affordable, recipe.epochs):.3g} of {recipe.epochs} epochs fit into {recipe.minutes:g} minutes"
     )
+    epochs = min(recipe.epochs, math.ceil(affordable))
     return dataclasses.replace(plan, recipe=dataclasses.replace(recipe, epochs=epochs))
 
 

@@ -17,8 +17,10 @@ from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
 from zoo.core.run_folder import Run
+from zoo.core.weight_files import save_file
 from zoo.evaluation import images
 from zoo.training import checkpoints
+from zoo.training.optimizers import optimizers_of
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -57,7 +59,7 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class AveragedWeights:
-    """Temporarily replaces the weights of a model by the exponential moving average (EMA) of its optimizer.
+    """Temporarily replaces the weights of a model by the exponential moving averages (EMA) of its optimizers.
 
     `keras.callbacks.SwapEMAWeights` swaps for the whole validation only, or for the rest of the training. Here the best
     weights are saved from the average as well, after validation and before the state from which a run resumes, which
@@ -66,23 +68,22 @@ class AveragedWeights:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        """Use the average of the model's optimizer, if the recipe has one."""
-        self.model = model
-        self.optimizer = getattr(model, "optimizer", None)
+        """Use the averages of the model's optimizers, if the recipe has them."""
+        self.optimizers = [optimizer for optimizer in optimizers_of(model).values() if optimizer.use_ema]
         self.active = False
-
-    @property
-    def available(self) -> bool:
-        """Whether the optimizer has an average."""
-        return bool(getattr(self.optimizer, "use_ema", False)) and self.optimizer.built
 
     @contextlib.contextmanager
     def swapped(self) -> Iterator[None]:
-        """Use the average inside the block; may be nested."""
-        if not self.available or self.active:
+        """Use the averages inside the block; may be nested."""
+        built = [optimizer for optimizer in self.optimizers if optimizer.built]
+        if not built or self.active:
             yield
             return
-        pairs = list(zip(self.model.trainable_variables, self.optimizer._model_variables_moving_average, strict=True))
+        pairs = [
+            pair
+            for optimizer in built
+            for pair in zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+        ]
         weights = [v.numpy() for v, _ in pairs]
         self.active = True
         try:
@@ -125,7 +126,6 @@ class CheckpointCallback(keras.callbacks.Callback):
         run: Run,
         averaged: AveragedWeights,
         patience: int,
-        deadline: float | None = None,
         monitor: str = "val_loss",
     ) -> None:
         """Save to a run folder.
@@ -134,11 +134,10 @@ class CheckpointCallback(keras.callbacks.Callback):
             run: The run folder.
             averaged: The average of the weights, which is validated and saved.
             patience: Epochs without improvement before training stops; 0 is off.
-            deadline: `time.monotonic()` before which the last epoch must end, or None.
             monitor: The logged quantity that is lowest at the best epoch.
         """
         super().__init__()
-        self.run, self.averaged, self.patience, self.deadline = run, averaged, patience, deadline
+        self.run, self.averaged, self.patience = run, averaged, patience
         self.monitor = monitor
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
@@ -169,18 +168,45 @@ class CheckpointCallback(keras.callbacks.Callback):
         if row[self.monitor] < self.best:
             self.best, self.best_epoch = row[self.monitor], epoch + 1
             with self.averaged.swapped():
-                save_weights(self.model, self.run)
+                save_file(self.model, self.run.weights)
         if self.patience and epoch + 1 - self.best_epoch >= self.patience:
             self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
-        elif (
-            self.deadline is not None
-            and time.monotonic() + seconds > self.deadline
-            and epoch + 1 < self.params["epochs"]
-        ):
-            self.stop_reason = "the time budget is used up"
         self.run.write_history(self.rows)
         checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model, self.state())
         if self.stop_reason:
+            self.model.stop_training = True
+
+
+class TimeBudget(keras.callbacks.Callback):
+    """Ends the training, in the middle of an epoch if need be, so that its last validation ends with the time budget.
+
+    The learning rate schedules are told what fraction of the budget has passed.
+    """
+
+    def __init__(self, minutes: float, checkpoint: CheckpointCallback) -> None:
+        """Allow `minutes` minutes, of which the epochs of a resumed training have used a part."""
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.seconds = 60 * minutes
+        self.start = time.monotonic() - sum(row["seconds"] for row in checkpoint.rows)
+        self.validation_start = self.validation_seconds = 0.0
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Start the timer of the validation."""
+        self.validation_start = time.monotonic()
+
+    def on_test_end(self, logs: dict | None = None) -> None:
+        """Store the seconds of a validation."""
+        self.validation_seconds = time.monotonic() - self.validation_start
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Move the schedules on; stop when the budget is used up."""
+        fraction = (time.monotonic() - self.start) / max(self.seconds - self.validation_seconds, 1e-9)
+        for optimizer in optimizers_of(self.model).values():
+            if (schedule := getattr(optimizer, "schedule", None)) is not None:
+                schedule.elapsed.assign(min(fraction, 1.0))
+        if fraction >= 1:
+            self.checkpoint.stop_reason = "the time budget is used up"
             self.model.stop_training = True
 
 
@@ -188,14 +214,6 @@ def learning_rate(model: keras.Model) -> float | None:
     """Return the learning rate of the next step; None if the model has several optimizers, or none."""
     optimizer = getattr(model, "optimizer", None)
     return None if optimizer is None else float(keras.ops.convert_to_numpy(optimizer.learning_rate))
-
-
-def save_weights(model: keras.Model, run: Run) -> None:
-    """Write the best weights atomically."""
-    run.weights.parent.mkdir(parents=True, exist_ok=True)
-    partial = run.weights.with_name(".partial.weights.h5")  # Keras requires the suffix
-    model.save_weights(partial, overwrite=True)
-    partial.replace(run.weights)
 
 
 class ShowProgress(keras.callbacks.Callback):

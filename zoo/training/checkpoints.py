@@ -1,7 +1,8 @@
 """The state of a training between two epochs, in one file that is written atomically.
 
-It holds everything that affects the rest of the training: weights, moving statistics, the state of random layers (which
-`keras.callbacks.BackupAndRestore` leaves out), of optimizers and of callbacks. The file is an .npz without pickles.
+It holds everything that affects the rest of the training: weights, moving statistics, the state of random layers
+(which `keras.callbacks.BackupAndRestore` leaves out), of optimizers and of callbacks. The file is an .npz without
+pickles, with its SHA-256 beside it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.sources.storage import write_atomic
+from pipelines.sources.storage import checksum_file, is_intact, write_with_checksum
 from zoo.core.errors import ZooError
+from zoo.training.optimizers import optimizers_of
 
 _NUMBERED = re.compile(r"seed_generator_\d+")  # the number depends on what else the process has created
 MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
@@ -26,11 +27,10 @@ MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
     """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators."""
-    optimizers = {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
     variables: dict[str, keras.Variable] = {
         f"model/{i}/{_NUMBERED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
     }
-    for key, optimizer in optimizers.items():
+    for key, optimizer in optimizers_of(model).items():
         variables |= {f"{key}/{i}/{v.path}": v for i, v in enumerate(optimizer.variables)}
     return variables
 
@@ -42,9 +42,10 @@ def save(folder: Path, epoch: int, model: keras.Model, state: dict[str, Any]) ->
     content = io.BytesIO()
     np.savez(content, **arrays)
     path = folder / f"state-{epoch:05d}.npz"
-    write_atomic(path, content.getvalue())
+    write_with_checksum(path, content.getvalue())
     for old in states(folder)[MAX_STATES:]:
         old.unlink(missing_ok=True)
+        checksum_file(old).unlink(missing_ok=True)
     return path
 
 
@@ -57,11 +58,15 @@ def states(folder: Path) -> list[Path]:
 def read(folder: Path) -> Iterator[tuple[Path, dict[str, np.ndarray] | None]]:
     """Yield the path of each state, newest first, with its arrays, or None if it is damaged."""
     for path in states(folder):
-        try:
-            with np.load(path, allow_pickle=False) as arrays:  # zip archives have a CRC
-                yield path, {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-            yield path, None
+        yield path, _read(path) if is_intact(path) else None
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception:  # a damaged file of an older version, without a checksum, may raise anything
+        return None
 
 
 def restore(model: keras.Model, arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import keras
@@ -10,7 +9,8 @@ import keras
 from commandline.console import Console
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
-from zoo.modeling.layers import fused
+from zoo.core.weight_files import check_file
+from zoo.modeling.layers import adapt_momentum, fused
 from zoo.training import checkpoints
 from zoo.training.callbacks import (
     AveragedWeights,
@@ -18,6 +18,7 @@ from zoo.training.callbacks import (
     PreviewImages,
     ShowProgress,
     StopOnNaN,
+    TimeBudget,
     ValidateAverage,
 )
 
@@ -35,13 +36,15 @@ def fit(
     plan.task.compile(model, recipe, info, steps * recipe.epochs)
 
     averaged = AveragedWeights(model)
-    deadline = time.monotonic() + 60 * recipe.minutes if recipe.minutes else None
-    checkpoint = CheckpointCallback(run, averaged, recipe.patience, deadline, plan.task.monitor)
+    checkpoint = CheckpointCallback(run, averaged, recipe.patience, plan.task.monitor)
     start = _resume(model, run, checkpoint, console)
     if start >= recipe.epochs or checkpoint.stop_reason:
         return checkpoint
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
     callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, _tensorboard(run), progress]
+    if recipe.minutes:
+        callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
+    adapt_momentum(model, steps)
     if preview := plan.task.preview(model, validation, info):  # before `checkpoint`: a saved state has its image
         callbacks.insert(0, PreviewImages(run.path / "progress", preview))
     try:
@@ -71,6 +74,7 @@ def _resume(model: keras.Model, run: Run, checkpoint: CheckpointCallback, consol
             continue
         state = checkpoints.restore(model, arrays, path)
         checkpoint.restore(state)
+        check_file(run.weights)
         console.print(f"resuming after epoch {state['epoch']} from {path}")
         return state["epoch"]
     return 0

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 
 
@@ -26,6 +27,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: Steps of the linear rise from zero.
         decay: Factor of the step and exponential schedules.
         decay_steps: Steps between two applications of `decay`.
+
+    Attributes:
+        elapsed: The fraction of the time budget that has passed, a float32 variable; 0 without a budget. Cosine and
+            one_cycle continue at the larger of the fractions of steps and of time, so that they end with the budget.
     """
 
     def __init__(
@@ -34,15 +39,17 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """See the class."""
         self.kind, self.peak, self.steps = kind, peak, steps
         self.warmup_steps, self.decay, self.decay_steps = warmup_steps, decay, decay_steps
+        self.elapsed = tf.Variable(0.0, trainable=False, name="elapsed")
 
     def __call__(self, step: Any) -> Any:
         """Return the learning rate of `step`, a scalar."""
         step = ops.cast(step, "float32")
         after = ops.maximum(step - self.warmup_steps, 0.0)
-        fraction = ops.minimum(after / max(self.steps - self.warmup_steps, 1), 1.0)
+        fraction = ops.minimum(ops.maximum(after / max(self.steps - self.warmup_steps, 1), self.elapsed), 1.0)
         rate = self.peak * self._shape(after, fraction)
         if self.warmup_steps:
-            rate = ops.where(step < self.warmup_steps, self.peak * (step + 1.0) / self.warmup_steps, rate)
+            rising = ops.minimum((step + 1.0) / self.warmup_steps, 1.0 - self.elapsed)
+            rate = ops.where(step < self.warmup_steps, self.peak * rising, rate)
         return rate
 
     def _shape(self, after: Any, share: Any) -> Any:
@@ -178,16 +185,27 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         optimizer = Adam(beta_1=recipe.momentum, **common)
     else:
         optimizer = AdamW(beta_1=recipe.momentum, **{**common, "weight_decay": recipe.weight_decay})
+    optimizer.schedule = schedule
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
 
 
+def optimizers_of(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
+    """Return the optimizers of a compiled model by attribute; adversarial models have several."""
+    return {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
+
+
 def regularize(model: keras.Model, recipe: Recipe) -> None:
-    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs."""
+    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs.
+
+    Raises:
+        UsageError: The model has no kernels, such as one of embeddings alone.
+    """
     if not (recipe.l1 or recipe.l2):
         return
-    penalty = keras.regularizers.L1L2(l1=recipe.l1, l2=recipe.l2)
-    for variable in model.trainable_variables:
-        if variable.name.endswith("kernel"):
-            variable.regularizer = penalty
+    kernels = [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]
+    if not kernels:
+        raise UsageError(f"recipe.l1 and recipe.l2 have no effect on {model.name}: it has no kernels")
+    for kernel in kernels:
+        kernel.regularizer = keras.regularizers.L1L2(l1=recipe.l1, l2=recipe.l2)

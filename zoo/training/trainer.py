@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import keras
 
 from commandline.console import Console
-from pipelines.sources.storage import write_atomic
+from pipelines.sources.storage import write_with_checksum
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
+from zoo.core.weight_files import check_file
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 
@@ -37,7 +38,9 @@ def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Chec
         results.append(train(training, dataset, inner, console))
     best = min(range(len(results)), key=lambda i: results[i].best)
     console.print(f"best by validation loss: training {best + 1}, {_describe(trainings[best])}")
-    write_atomic(run.weights, Run(run.path / "restarts" / str(best)).weights.read_bytes())
+    file = Run(run.path / "restarts" / str(best)).weights
+    check_file(file)
+    write_with_checksum(run.weights, file.read_bytes())
     run.write_history(results[best].rows)
     run.select_candidate(trainings[best].candidate, dataset.info)
     return results[best]

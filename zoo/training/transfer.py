@@ -19,10 +19,11 @@ from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
+from zoo.core.weight_files import save_file
 from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import feature_cache, fit
-from zoo.training.callbacks import CheckpointCallback, save_weights
+from zoo.training.callbacks import CheckpointCallback
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -50,7 +51,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
         if best is None or result.best < best.best:
             result.best_epoch += len(rows) - len(result.rows)
             best = result
-            save_weights(model, run)
+            save_file(model, run.weights)
         else:
             console.print(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
             model.load_weights(run.weights)
@@ -77,7 +78,7 @@ def _features(model: keras.Model, plan: Plan, dataset: Dataset, console: Console
     policy = policies.without_mixup(plan.recipe.augment)
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=policy))
     views = task.views if policy != "none" else 1
-    pixels = [task.height, task.width, task.channels, task.fit, task.balance]
+    pixels = [*task.shape(dataset.info), task.fit, task.balance]
     settings = [dataset.info.to_json(), pixels, policy, views, plan.seed, _digest(body)]
     folder = feature_cache.cache_folder(cache_root(plan.data["cache_dir"]) / "features", feature_cache.key(settings))
 

@@ -18,6 +18,7 @@ import os
 import sys
 import sysconfig
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,16 @@ import numpy as np
 if __package__:
     from export.runners.lib import rest
     from export.runners.lib.calls import Arrays, Function, one_line, run_endpoint
+    from export.runners.lib.jobs import read_job
 else:
     import rest
     from calls import Arrays, Function, one_line, run_endpoint
+    from jobs import read_job
 
 __all__ = ["Arrays", "Function"]
+
+INFLATED = 2**28  # bytes that a file may always inflate to
+RATIO = 100  # and, beyond that, how many times its own size
 
 
 def pack(arrays: Mapping[str, np.ndarray]) -> Arrays:
@@ -69,8 +75,21 @@ def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     np.savez(path, allow_pickle=False, **pack(arrays))
 
 
+def check_inflation(path: Path, inflated: int) -> None:
+    """Raise ValueError for a file whose content would take far more memory than the file itself."""
+    if inflated > max(INFLATED, RATIO * path.stat().st_size):
+        raise ValueError(f"{path} would inflate to {inflated / 1e6:,.0f} MB, more than {RATIO} times its size")
+
+
+def check_archive(path: Path) -> None:
+    """Raise ValueError for a zip file that inflates without bound; `zipfile` reads no more than is stated."""
+    with zipfile.ZipFile(path) as archive:
+        check_inflation(path, sum(member.file_size for member in archive.infolist()))
+
+
 def read_arrays(path: Path) -> Arrays:
     """Read arrays that `save_arrays` wrote."""
+    check_archive(path)
     with np.load(path, allow_pickle=False) as stored:
         return unpack(stored)
 
@@ -169,11 +188,7 @@ def main(
         serves: Whether REST requests are answered too.
     """
     before = set(sys.modules)
-    job = json.loads(Path(sys.argv[1]).read_text())
-    if job["memory"]:
-        import resource  # not available on Windows
-
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    job = read_job()
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
         report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}

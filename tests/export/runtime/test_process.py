@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
 import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
+from export.errors import ExportError
 from export.parity.golden import cases_for, write_golden
 from export.parity.policy import Policy
 from export.proof.certificate import Row
 from export.proof.prove import Subject, _check_run
-from export.runtime import execution, process
+from export.runners.lib import jobs
+from export.runtime import execution, fork_server, process
 from export.runtime.execution import Run
 from export.runtime.runtimes import Runtime
+
+FORKED = "run_keras.py"  # one of those that are forked from a process that has imported TensorFlow
 
 RUNNER = """
 import os, signal, sys
@@ -52,19 +63,76 @@ def scripts(tmp_path, monkeypatch):
         ("raise ValueError('no such thing')", "ended with exit code 1: ValueError: no such thing"),
     ],
 )
-def test_the_result_of_a_process(scripts, code, problem):
-    (scripts / "script.py").write_text(code)
-    result = process.run_script("script.py", {}, scripts)
+@pytest.mark.parametrize("script", ["script.py", FORKED])
+def test_the_result_of_a_process(scripts, script, code, problem):
+    (scripts / script).write_text(code)
+    result = process.run_script(script, {}, scripts)
     assert (result.problem, result.timed_out) == (problem, False)
 
 
-def test_a_process_that_hangs_is_stopped(scripts, monkeypatch):
+@pytest.mark.parametrize("script", ["script.py", FORKED])
+def test_a_process_that_hangs_is_stopped(scripts, monkeypatch, script):
     monkeypatch.setenv("EXPORT_TIMEOUT", "0.5")
-    (scripts / "script.py").write_text("import time; time.sleep(60)")
-    result = process.run_script("script.py", {}, scripts)
+    process.start_fork_server()
+    (scripts / script).write_text("import time; time.sleep(60)")
+    result = process.run_script(script, {}, scripts)
     assert result.timed_out
     assert result.problem == "stopped after 0.5 s"
     assert result.seconds < 10
+
+
+PROBE = """
+import json, os, sys
+job = json.loads(open(sys.argv[1]).read())
+ours = sorted({"zoo", "export", "pipelines", "commandline", "tests"} & set(sys.modules))
+state = [ours, os.getsid(0) == os.getpid(), os.getcwd(), "tensorflow" in sys.modules, sys.flags.safe_path]
+json.dump([*state, os.environ["TF_ENABLE_ONEDNN_OPTS"]], open("state.json", "w"))
+if job.get("wait"):
+    import time; open("pid", "w").write(str(os.getpid())); time.sleep(60)
+"""
+
+
+def state_of(folder, name=None):
+    (folder / (name or FORKED)).write_text(PROBE)
+    assert process.run_script(name or FORKED, {}, folder).problem is None
+    return json.loads((folder / "state.json").read_text())
+
+
+def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypatch):
+    ours, leads_session, folder, has_tensorflow, safe_path, onednn = state_of(scripts)
+    assert (ours, leads_session, folder) == ([], True, str(scripts))
+    assert has_tensorflow
+    assert safe_path
+    changed = "1" if onednn == "0" else "0"  # TensorFlow reads it at import, so another server has to start
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", changed)
+    assert state_of(scripts)[-1] == changed
+    monkeypatch.setenv(fork_server.VARIABLE, "0")
+    assert state_of(scripts)[3] is False
+
+
+def test_a_server_that_was_killed_is_replaced(scripts):
+    state_of(scripts)
+    fork_server._server[2].kill()
+    fork_server._server[2].wait()
+    assert state_of(scripts)[3]
+
+
+def test_a_forked_process_ends_with_its_parent(scripts, tmp_path):
+    (scripts / FORKED).write_text(PROBE)
+    script = (
+        f"import pathlib; from export.runtime import process; process.RUNNERS = pathlib.Path({str(scripts)!r});"
+        f"process.run_script({FORKED!r}, {{'wait': True}}, process.RUNNERS)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 60
+    while not (pid := (scripts / "pid").read_text() if (scripts / "pid").exists() else ""):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    while (Path("/proc") / pid).exists() and "Z" not in (Path("/proc") / pid / "stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_the_others_run_again_after_a_crash(scripts):
@@ -106,3 +174,32 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
     assert check("keras", None, ["zoo"]).reason == "loaded the code of zoo, which it must not need"
     assert check("keras", None, [], ["other"]).reason == "loaded the code of other, which it must not need"
     assert check("saved_model", dependency, ["mine", "zoo"]).reason.startswith("loaded the code of mine, zoo,")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is of Linux")
+def test_a_runner_ends_with_its_parent(scripts):
+    lib = str(Path(jobs.__file__).parent)
+    (scripts / "run.py").write_text(
+        f"import os, sys, time\nsys.path.insert(0, {lib!r})\nimport jobs\njobs.read_job()\n"
+        f"print(os.getpid(), file=open({str(scripts / 'pid')!r}, 'w'), flush=True)\ntime.sleep(60)\n"
+    )
+    code = (
+        "import pathlib; from export.runtime import process\n"
+        f"process.RUNNERS = pathlib.Path({str(scripts)!r})\nprocess.run_script('run.py', {{}}, process.RUNNERS)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    while not (scripts / "pid").is_file() or not (scripts / "pid").read_text().strip():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    runner = psutil.Process(int((scripts / "pid").read_text()))
+    parent.kill()
+    parent.wait()
+    assert not psutil.wait_procs([runner], timeout=10)[1]
+
+
+@pytest.mark.parametrize("text", ["abc", "", "nan", "-1", "0", "inf", "1e400"])
+def test_a_time_limit_that_is_none_is_one_sentence(scripts, monkeypatch, text):
+    monkeypatch.setenv("EXPORT_TIMEOUT", text)
+    (scripts / "script.py").write_text("pass")
+    with pytest.raises(ExportError, match=r"EXPORT_TIMEOUT='.*' is not a positive number of seconds"):
+        process.run_script("script.py", {}, scripts)

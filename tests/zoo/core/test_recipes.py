@@ -258,7 +258,35 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
         "fashion_mnist", model_arguments=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"])
     )
     fitted = autotune.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
-    assert fitted.recipe.epochs == 1
+    assert fitted.recipe.epochs < 50
+
+
+def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
+    """The training stops in its first epoch, validates, and the learning rate has fallen to zero."""
+    from zoo.core.run_folder import Run
+
+    out, arguments = tmp_path / "run", {"data_dir": str(DATA["fashion_mnist"]), "export": False}
+    settings = {"model.filters": (8, 16), "model.depths": (1, 1), "recipe.batch_size": 4, "recipe.minutes": 0.001}
+    train.run("fashion_mnist", settings=settings, precision="float32", out=str(out), **arguments)
+    (row,) = Run(out).history()
+    assert np.isfinite(row["val_loss"])
+    assert row["learning_rate"] == 0
+
+
+def test_moving_statistics_follow_within_one_epoch():
+    """With Keras' momentum of 0.99 they would be 0.37 of the way after 100 steps."""
+    from zoo.modeling.layers import adapt_momentum
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
+    adapt_momentum(model, steps=100)
+    model.compile("sgd", "mse")
+    x = np.random.default_rng(0).normal(5.0, 3.0, (3200, 4)).astype("float32")
+    model.fit(x, x[:, :1], batch_size=32, epochs=1, verbose=0)
+    norm = model.layers[0]
+    np.testing.assert_allclose(norm.moving_mean, x.mean(0), atol=0.5)
+    np.testing.assert_allclose(norm.moving_variance, x.var(0), rtol=0.2)
+    adapt_momentum(model, steps=10_000)
+    assert norm.momentum == 0.9
 
 
 @pytest.mark.parametrize(

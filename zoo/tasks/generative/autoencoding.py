@@ -53,10 +53,6 @@ class Autoencoding(ImageTask):
     title = "autoencoding"
     generates = True
 
-    def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the shape of the images."""
-        return {"image_shape": [self.height, self.width, self.channels]}
-
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
@@ -72,7 +68,7 @@ class Autoencoding(ImageTask):
         kind = arguments["kind"]
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor]:
-            return (self.preprocess(example["image"]),)
+            return (self.preprocess(example["image"], info),)
 
         def pair(batch: tuple, keys: tf.Tensor) -> tuple:
             (image,) = batch
@@ -101,7 +97,7 @@ class Autoencoding(ImageTask):
         from export.contract import Contract, Endpoint, Tensor
         from export.contract.endpoints import tensor_endpoint
 
-        shape, size = (None, self.height, self.width, self.channels), served.latent_dim
+        shape, size = (None, *self.shape(info)), served.latent_dim
         image = Tensor("image", "float32", shape, "image", low=0.0, high=255.0)
         reconstruction = Tensor("reconstruction", "float32", shape, "image", low=0.0, high=255.0)
         latent = Tensor("latent", "float32", (None, size), "latent")
@@ -206,13 +202,13 @@ class Autoencoding(ImageTask):
         """Return the pixels of an image file, and zeros as the noise of a variational model: the mean code."""
         sizes = {t.name: t.shape[-1] for t in endpoint.inputs}
         noise = {"noise": np.zeros(sizes["noise"], np.float32)} if "noise" in sizes else {}
-        return {"image": self.read(argument), **noise}
+        return {"image": self.read(argument, info), **noise}
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the quality of the reconstruction, and an image with the input on the left and its reconstruction."""
         from zoo.evaluation.images import to_uint8
 
-        image, reconstruction = self.read(argument), to_uint8(outputs["reconstruction"])
+        image, reconstruction = self.read(argument, info), to_uint8(outputs["reconstruction"])
         quality = compare_images(image[None], reconstruction[None])
         row = {"input": argument, **{name: round(value, 6) for name, value in quality.items()}}
         text = "reconstructed: " + ", ".join(f"{name} {value:.4g}" for name, value in quality.items())

@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
-from zoo.tasks.image.base import SizedByData
+from zoo.tasks.image.base import ImageTask
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,7 @@ STEPS = 8  # images of a latent interpolation
 
 
 @dataclass(frozen=True)
-class ImageGeneration(SizedByData):
+class ImageGeneration(ImageTask):
     """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
 
     title = "image generation"
@@ -61,7 +61,7 @@ class ImageGeneration(SizedByData):
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
         model.compile(
             *optimizers, distances=[FrechetDistance(feature_extractor_for(self.shape(info)))], jit_compile=False
         )

@@ -14,7 +14,7 @@ from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.evaluation.image_similarity import compare_images
-from zoo.tasks.image.base import SizedByData
+from zoo.tasks.image.base import ImageTask
 
 if TYPE_CHECKING:
     import keras
@@ -31,10 +31,12 @@ SHOWN = 10  # images per row of a figure
 
 
 @dataclass(frozen=True)
-class ImageTranslation(SizedByData):
+class ImageTranslation(ImageTask):
     """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
+    supports = frozenset({"augment"})
+    features = ("a", "b")
 
     def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]
@@ -68,7 +70,7 @@ class ImageTranslation(SizedByData):
         from zoo.training.optimizers import make_optimizer, regularize
 
         regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(recipe, steps)
+        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
         model.compile(*optimizers, distances=self.distances(info), jit_compile=False)
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:

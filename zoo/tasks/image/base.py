@@ -1,4 +1,4 @@
-"""Base classes of tasks on images: image size and decoding."""
+"""Base class of tasks on images: image size and decoding."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
+from zoo.core.errors import UsageError
 from zoo.core.task import BaseTask
 
 if TYPE_CHECKING:
@@ -16,53 +17,55 @@ if TYPE_CHECKING:
     from pipelines.dataset import Info
 
 
+LARGEST = 256  # pixels: a larger side is chosen by the user, not by the data
+OF_MNIST = (28, 28, 1)  # for datasets whose info has no "image_shape": the MNIST family, and digits, which are enlarged
+
+
 @dataclass(frozen=True)
 class ImageTask(BaseTask):
     """Images of one size.
 
     Attributes:
-        height: Height of the model's images, in pixels.
-        width: Width of the model's images, in pixels.
-        channels: 1 for grey, 3 for RGB.
+        height: Height of the model's images, in pixels; 0 is that of the data.
+        width: Width of the model's images, in pixels; 0 is that of the data.
+        channels: 1 for grey, 3 for RGB; 0 is that of the data.
         fit: How images of another aspect ratio are resized: "stretch", "crop" or "pad".
-    """
-
-    height: int = 28
-    width: int = 28
-    channels: int = 1
-    fit: str = "stretch"
-
-    accepts = "images"
-
-    def preprocess(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Return the pixels uint8 (height, width, channels) of an encoded image, in the feed and in exported models."""
-        return pipelines.images.decode(encoded, self.height, self.width, self.channels, self.fit)
-
-    def read(self, path: str) -> np.ndarray:
-        """Return the same pixels of an image file of any size and mode; DataError if it is not an image."""
-        return pipelines.images.read(path, self.height, self.width, self.channels, self.fit)
-
-
-@dataclass(frozen=True)
-class SizedByData(ImageTask):
-    """Images whose size is determined by the data.
-
-    Attributes:
-        height: Height of the images in pixels; 0 is the height of the data, else 28.
-        width: Width of the images in pixels; 0 is the width of the data, else 28.
-        channels: 1 for grey, 3 for RGB; 0 is the number of channels of the data, else 1.
     """
 
     height: int = 0
     width: int = 0
     channels: int = 0
+    fit: str = "stretch"
+
+    accepts = "images"
+    features = ("image",)
 
     def shape(self, info: Info) -> tuple[int, int, int]:
-        """Return (H, W, C) of the images."""
-        defaults = info.statistics.get("image_shape", (28, 28, 1))
+        """Return (H, W, C) of the images.
+
+        Raises:
+            UsageError: Neither the settings nor the data determine it: the images have several sizes or large ones.
+        """
         settings = (self.height, self.width, self.channels)
-        return tuple(setting or default for setting, default in zip(settings, defaults, strict=True))
+        if all(settings):
+            return settings
+        shape = info.statistics.get("image_shape", OF_MNIST)
+        if shape is None or max(shape[:2]) > LARGEST:
+            size = "several sizes" if shape is None else f"{shape[0]}x{shape[1]} pixels"
+            raise UsageError(
+                f"the images of {info.name} have {size}: choose one size for the model, such as "
+                "--set task.height=64 --set task.width=64 --set task.channels=3"
+            )
+        return tuple(setting or default for setting, default in zip(settings, shape, strict=True))
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the shape of the images."""
         return {"image_shape": list(self.shape(info))}
+
+    def preprocess(self, encoded: tf.Tensor, info: Info) -> tf.Tensor:
+        """Return the pixels uint8 (H, W, C) of an encoded image, in the feed and in exported models."""
+        return pipelines.images.decode(encoded, *self.shape(info), self.fit)
+
+    def read(self, path: str, info: Info) -> np.ndarray:
+        """Return the same pixels of an image file of any size and mode; DataError if it is not an image."""
+        return pipelines.images.read(path, *self.shape(info), self.fit)

@@ -30,10 +30,12 @@ class Classification(ImageTask, ClassifierTask):
     """Image classification with integer labels; the model returns logits."""
 
     title = "image classification"
+    supports = frozenset({"augment", "label_smoothing"})
+    features = ("image", "label")
 
     def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the number of classes."""
-        return {"num_classes": info.num_classes}
+        """Return the number of classes and the shape of the images."""
+        return {"num_classes": info.num_classes, **super().model_args(info)}
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
@@ -41,7 +43,7 @@ class Classification(ImageTask, ClassifierTask):
         """Return (pixels uint8 (H, W, C), label int64), augmented by the recipe's policy while training."""
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            return self.preprocess(example["image"]), example["label"]
+            return self.preprocess(example["image"], info), example["label"]
 
         augment = pipelines.augment.policy(recipe.augment, info.num_classes) if training else None
         return pipelines.feed(split, decode=decode, augment=augment)
@@ -51,13 +53,13 @@ class Classification(ImageTask, ClassifierTask):
         from export.contract import Contract, Tensor
         from export.contract.endpoints import bytes_endpoint, tensor_endpoint
 
-        shape = (None, self.height, self.width, self.channels)
+        shape = (None, *self.shape(info))
         pixels = tensor_endpoint(
             served,
             inputs=[Tensor("image", "float32", shape, "image", low=0.0, high=255.0)],
             outputs=[Tensor("logits", "float32", (None, info.num_classes), "logits")],
         )
-        encoded = bytes_endpoint(pixels, self.preprocess, labels=info.class_names)
+        encoded = bytes_endpoint(pixels, lambda image: self.preprocess(image, info), labels=info.class_names)
         return Contract((pixels, encoded), labels=info.class_names)
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
@@ -78,7 +80,7 @@ class Classification(ImageTask, ClassifierTask):
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
-        return {"image": self.read(argument)}
+        return {"image": self.read(argument, info)}
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,6 @@ class PhotoClassification(Classification):
     fit: str = "crop"
     balance: float = 0.5
 
-    def model_args(self, info: Info) -> dict[str, Any]:
-        """Return the number of classes and the shape of the images."""
-        return {"num_classes": info.num_classes, "image_shape": [self.height, self.width, self.channels]}
-
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
@@ -106,7 +104,7 @@ class PhotoClassification(Classification):
         weights = self.class_weights(info) if training else None
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-            pair = self.preprocess(example["image"]), example["label"]
+            pair = self.preprocess(example["image"], info), example["label"]
             return pair if weights is None else (*pair, tf.gather(weights, example["label"]))
 
         import tensorflow as tf

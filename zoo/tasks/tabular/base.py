@@ -31,6 +31,10 @@ class TabularTask(BaseTask):
     output: str  # name of the model's output
     output_meaning: str  # its meaning, one of `export.contract.MEANINGS`
 
+    def missing_features(self, info: Info) -> list[str]:
+        """Return "named columns" for a dataset that is not a table."""
+        return [] if {"columns", "target"} <= set(info.statistics) else ["named columns"]
+
     def target(self, info: Info) -> str:
         """Return the name of the target column."""
         return info.statistics["target"]["name"]

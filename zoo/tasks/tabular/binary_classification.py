@@ -28,6 +28,7 @@ class BinaryClassification(TabularTask):
     """Two classes; the model returns the probability of the second."""
 
     title = "binary classification"
+    supports = frozenset({"label_smoothing"})
     output = "probability"
     output_meaning = "tensor"
 

@@ -56,6 +56,7 @@ class LanguageModeling(BaseTask):
     tokens: int = 2000
 
     title = "language modelling"
+    features = ("text",)
     generates = True
 
     def __post_init__(self) -> None:
@@ -108,8 +109,6 @@ class LanguageModeling(BaseTask):
 
         from zoo.training.optimizers import make_optimizer, regularize
 
-        if recipe.label_smoothing:
-            raise UsageError("recipe.label_smoothing is not supported for language models: it distorts probabilities")
         regularize(model, recipe)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)

@@ -51,6 +51,7 @@ class Translation(BaseTask):
     searched: int = 200
 
     title = "sequence to sequence"
+    features = ("source", "target")
     accepts = "texts"
 
     def __post_init__(self) -> None:
@@ -100,8 +101,6 @@ class Translation(BaseTask):
 
         from zoo.training.optimizers import make_optimizer, regularize
 
-        if recipe.label_smoothing:
-            raise UsageError("recipe.label_smoothing is not supported for sequences of token ids")
         regularize(model, recipe)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
         model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)

@@ -1,0 +1,90 @@
+"""Run other scripts of this folder in processes forked from this one, which has imported only TensorFlow and Keras.
+
+`python -P fork_server.py FD`, FD being a Unix socket. Each message is JSON, {"script", "job", "log", "cwd", "paths"},
+and carries one end of a socket pair. On it the exit code of the process is sent; if its other end is closed before
+that, the process is killed. The server ends when its socket is closed.
+
+A fork takes milliseconds where importing TensorFlow takes seconds. TensorFlow starts its threads at its first
+operation, so a process that has only imported it can be forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import traceback
+from typing import Any
+
+
+def main() -> None:
+    """Serve until the socket is closed."""
+    import keras
+    import tensorflow as tf
+
+    assert keras.Model
+    assert tf.lite  # both are imported when an attribute is first used
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    while True:
+        message, (*received,), _, _ = socket.recv_fds(control, 1 << 18, 1)
+        if not message:
+            return
+        if os.fork() == 0:
+            control.close()
+            supervise(json.loads(message), received[0])
+            os._exit(0)
+        os.close(received[0])
+
+
+def supervise(request: dict[str, Any], connection: int) -> None:
+    """Fork the process, wait until it ends or its client does, and send its exit code."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child == 0:
+        os.close(connection)
+        os._exit(run(request))
+    ended = os.pidfd_open(child)
+    readable, _, _ = select.select([ended, connection], [], [])
+    if ended not in readable:
+        for kill in (os.killpg, os.kill):  # the group does not exist before the process has called setsid
+            with contextlib.suppress(ProcessLookupError):
+                kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(BrokenPipeError):
+        os.write(connection, str(code).encode())
+
+
+def run(request: dict[str, Any]) -> int:
+    """Run the script as `__main__` and return its exit code."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.chdir(request["cwd"])
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    sys.path[:0] = request["paths"]
+    sys.argv = [request["script"], request["job"]]
+    try:
+        runpy.run_path(request["script"], run_name="__main__")
+        return 0
+    except SystemExit as error:
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    main()

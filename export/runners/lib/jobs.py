@@ -1,0 +1,24 @@
+"""The job of a runner, and the bounds of its process."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+def read_job() -> dict[str, Any]:
+    """Return the job given on the command line; limit the memory of this process, and end it with its parent."""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    if sys.platform == "linux":  # the kernel sends the signal also where the parent was killed
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if job["memory"]:
+        import resource  # not available on Windows
+
+        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    return job

@@ -1,0 +1,100 @@
+"""The one place that turns results and exceptions into output and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+from commandline import Console, common_options, run
+from commandline.console import describe_error
+
+
+def command(function):
+    return click.command("verb")(common_options(function))
+
+
+def fails(capsys, error, *words, monkeypatch=None):
+    """Run a command that raises; return its exit code, standard output and standard error."""
+
+    def verb(console):
+        raise error
+
+    if monkeypatch:
+        monkeypatch.setattr(Console, "printed_json", False)
+        monkeypatch.setattr(sys, "argv", ["verb", *words])
+    with pytest.raises(SystemExit) as stop:
+        run(command(verb), words)
+    return stop.value.code, *capsys.readouterr()
+
+
+class ResourceExhaustedError(Exception):
+    """As TensorFlow's."""
+
+
+KERAS = (
+    "Exception encountered when calling Dense.call().\n\n\x1b[1mThe kernel has 3 rows.\x1b[0m\n\nArguments:\n  • x=1"
+)
+TENSORFLOW = "Graph execution error:\n\nDetected at node x defined at (most recent call last):\n  file\nthe cause [[x]]"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "a.png"), 3, "a.png: No such file or directory"),
+        (NotADirectoryError(20, "Not a directory", b"a/\xff"), 3, "a/\\udcff: Not a directory"),
+        (PermissionError(13, "Permission denied", "out"), 1, "out: Permission denied"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (RecursionError("maximum recursion depth exceeded"), 2, "the input is nested too deeply"),
+        (MemoryError(), 1, "there is not enough memory: a smaller batch size or input may help"),
+        (ResourceExhaustedError("OOM when allocating\n[1]"), 1, "there is not enough memory: OOM when allocating [1]"),
+        (click.UsageError("give a file"), 2, "give a file"),
+        (KeyboardInterrupt(), 130, "stopped"),
+        (ValueError(KERAS), 1, "The kernel has 3 rows. Arguments: • x=1 (run again"),
+        (ValueError(TENSORFLOW), 1, "ValueError: the cause [[x]] (run again"),
+    ],
+)
+def test_an_exception_is_one_sentence_and_a_code(capsys, error, code, sentence):
+    result, out, err = fails(capsys, error)
+    assert (result, out) == (code, "")
+    assert sentence in err
+    assert err.strip().startswith("error: ")
+    assert err.strip().count("\n") == 0
+
+
+def test_an_error_is_json_too(capsys, monkeypatch):
+    error = FileNotFoundError(2, "No such file or directory", "a")
+    code, out, _ = fails(capsys, error, "--json", monkeypatch=monkeypatch)
+    assert json.loads(out) == {"error": "a: No such file or directory", "code": code}
+
+
+def test_names_that_are_no_utf8_are_printed(capfdbinary):
+    console = Console(json=True)
+    console.print("a\udcff")
+    console.result({"file": "a\udcff"})
+    out, err = capfdbinary.readouterr()
+    assert json.loads(out) == {"file": "a\udcff"}
+    assert b"a\\udcff" in err
+    assert describe_error(OSError(2, "no", "a\udcff"))[0] == "a\udcff: no"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "from commandline import *; import click\n"
+        "@click.command()\ndef verb():\n    for i in range(10**5): click.echo(i)\nrun(verb, [])",
+        "from commandline import *; import click\n"
+        "@click.command()\n@common_options\ndef verb(console):\n"
+        "    for i in range(10**5): console.print(str(i))\nrun(verb, [])",
+        "from commandline import *; import click, sys\n"
+        "@click.command()\ndef verb():\n    click.echo('x' * 10**4); sys.exit(1)\nrun(verb, [])",
+    ],
+)
+def test_a_reader_that_ends_early_is_no_error(words):
+    reading, writing = os.pipe()
+    os.close(reading)  # as `| head` does when it has read enough
+    process = subprocess.run([sys.executable, "-c", words], stdout=writing, stderr=subprocess.PIPE, timeout=60)
+    os.close(writing)
+    assert (process.returncode, process.stderr) == (0, b"")
