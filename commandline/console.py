@@ -221,9 +221,11 @@ def describe_error(error: Exception) -> tuple[str, int]:
 def _cause(error: Exception) -> str:
     """Return the message of an exception in one line.
 
-    Of TensorFlow's it is the last line, which has the cause. Keras' list of the arguments of the call is left out.
+    Of TensorFlow's it is the last line, which has the cause. What Keras writes around a cause, the call and the list of
+    its arguments, is left out.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0].strip()
+    text = re.sub(r"^Exception encountered when calling .*\n", "", text)
     return " ".join((text.splitlines()[-1] if "Graph execution error" in text else text).split())
 
 
