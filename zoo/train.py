@@ -173,6 +173,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
+    from zoo import evaluate
     from zoo import export as exporting
 
     rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
@@ -180,7 +181,9 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
         rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
-    console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
+    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["", ""], rows)
+    if "compared" in summary:
+        evaluate.show_group(console, "compared", summary["compared"])
     for sentence in summary.get("remarks", ()):
         console.print(sentence)
     for bundle in summary.get("bundles", []):
