@@ -84,14 +84,22 @@ def limited(dataset: Dataset, limit: int) -> Dataset:
 def _subset(split: tf.data.Dataset, limit: int) -> tf.data.Dataset:
     import tensorflow as tf
 
-    labelled = "label" in split.element_spec
-    keys = split.map((lambda example: example["label"]) if labelled else (lambda example: 0))
-    labels = np.concatenate([*keys.batch(4096).as_numpy_iterator(), np.zeros(0, np.int64)])
+    def label(example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return example.get("label", tf.constant(0, tf.int64))
+
+    labels = np.concatenate([*split.map(label).batch(4096).as_numpy_iterator(), np.zeros(0, np.int64)])
     if len(labels) <= limit:
         return split
     chosen = np.zeros(len(labels), bool)
     chosen[_stratified(labels, limit)] = True
-    kept = split.enumerate().filter(lambda i, example: tf.gather(chosen, i)).map(lambda i, example: example)
+
+    def is_chosen(i: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.gather(chosen, i)
+
+    def without_index(i: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return example
+
+    kept = split.enumerate().filter(is_chosen).map(without_index)
     return kept.apply(tf.data.experimental.assert_cardinality(limit))
 
 
