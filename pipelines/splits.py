@@ -13,6 +13,8 @@ from pipelines.errors import USAGE, DataError
 if TYPE_CHECKING:
     import tensorflow as tf
 
+BATCH = 1024  # examples that `limited` selects from at once
+
 
 def percentages(policy: str) -> tuple[int, int, int] | None:
     """Read a split policy.
@@ -84,22 +86,22 @@ def limited(dataset: Dataset, limit: int) -> Dataset:
 def _subset(split: tf.data.Dataset, limit: int) -> tf.data.Dataset:
     import tensorflow as tf
 
-    def label(example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return example.get("label", tf.constant(0, tf.int64))
+    size = BATCH if all(spec.shape.is_fully_defined() for spec in split.element_spec.values()) else 1
+    batches = split.batch(size)
 
-    labels = np.concatenate([*split.map(label).batch(4096).as_numpy_iterator(), np.zeros(0, np.int64)])
+    def labels_of(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return batch.get("label", tf.zeros(tf.shape(next(iter(batch.values())))[0], tf.int64))
+
+    def select(mask: tf.Tensor, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {name: tf.boolean_mask(values, mask) for name, values in batch.items()}
+
+    labels = np.concatenate([*batches.map(labels_of).as_numpy_iterator(), np.zeros(0, np.int64)])
     if len(labels) <= limit:
         return split
-    chosen = np.zeros(len(labels), bool)
-    chosen[_stratified(labels, limit)] = True
-
-    def is_chosen(i: tf.Tensor, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.gather(chosen, i)
-
-    def without_index(i: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return example
-
-    kept = split.enumerate().filter(is_chosen).map(without_index)
+    mask = np.zeros(len(labels), bool)
+    mask[_stratified(labels, limit)] = True
+    masks = tf.data.Dataset.from_tensor_slices(mask).batch(size)
+    kept = tf.data.Dataset.zip(masks, batches).map(select).unbatch().cache()  # in memory: a pass reads the whole split
     return kept.apply(tf.data.experimental.assert_cardinality(limit))
 
 
