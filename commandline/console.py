@@ -224,8 +224,8 @@ def describe_error(error: Exception) -> tuple[str, int]:
 def describe_cause(error: Exception) -> str:
     """Return the message of an exception in one line.
 
-    Of TensorFlow's it is the last line, which has the cause. Of Keras' it is what stands between the name of the layer
-    and the list of arguments.
+    Of TensorFlow's it is the last line, which has the cause. What Keras writes around a cause, the call and the list of
+    its arguments, is left out.
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0].strip()
     text = re.sub(r"^Exception encountered when calling .*\n", "", text)

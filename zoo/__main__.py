@@ -77,11 +77,16 @@ def main_command(
 
         click.echo(markdown_table(), nl=False)
         return
-    keys = ("name", "task", "data", "summary", "expect", "weights")
-    rows = [{key: getattr(e, key) for key in keys} | {"weights": list(e.weights)} for e in entries]
+    keys = ("name", "task", "data", "summary", "expect")
+    rows = [
+        {key: getattr(e, key) for key in keys} | {"test_data": e.headline_data, "weights": list(e.weights)}
+        for e in entries
+    ]
     if not console.json:
-        lines = [(e.name, e.task_words, e.headline, e.weights[0] if e.weights else "") for e in entries]
-        console.lines(("model", "task", "metric", "weights"), lines)
+        lines = [
+            (e.name, e.task_words, e.headline, e.headline_data, e.weights[0] if e.weights else "") for e in entries
+        ]
+        console.lines(("model", "task", "metric", "measured on", "weights"), lines)
         console.print("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")
     console.result(rows)
 

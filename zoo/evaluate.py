@@ -109,12 +109,14 @@ def _save_figures(folder: Any, plan: Any, evaluation: Any) -> None:
 
 def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
     rows = [(k, f"{v:.4f}") for k, v in result["metrics"].items()]
-    console.table(f"{result['model']} on {result['examples']:,} {result['split']} examples", ["metric", "value"], rows)
+    console.table(
+        f"{result['model']} on {result['data']}, {result['examples']:,} {result['split']} examples",
+        ["metric", "value"],
+        rows,
+    )
     for group, members in result.items():
         if isinstance(members, Mapping) and all(isinstance(m, Mapping) for m in members.values()):
-            columns = list(dict.fromkeys(c for m in members.values() for c in m))
-            rows = [(name, *(m.get(c) for c in columns)) for name, m in members.items()]
-            console.table(group.replace("_", " "), ["", *columns], rows)
+            show_group(console, group, members)
         elif group == "most_confused" and len(result["confusion_matrix"]) > MAX_TABLE_CLASSES:
             rows = [(pair["true"], pair["predicted"], pair["count"]) for pair in members]
             console.table("most confused", ["true", "predicted", "count"], rows)
@@ -132,6 +134,13 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
     if result["split"] == "test":
         console.print(f"written: {path / 'evaluation.json'}, figures in {path / 'figures'}")
     console.print(f"next: python -m zoo.predict {path} FILE...")
+
+
+def show_group(console: Console, group: str, members: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print a table of {row: {column: value}}, such as the comparison with baselines."""
+    columns = list(dict.fromkeys(c for m in members.values() for c in m))
+    rows = [(name, *(m.get(c) for c in columns)) for name, m in members.items()]
+    console.table(group.replace("_", " "), ["", *columns], rows)
 
 
 @click.command("evaluate")

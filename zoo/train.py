@@ -186,6 +186,7 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
+    from zoo import evaluate
     from zoo import export as exporting
 
     rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
@@ -193,7 +194,9 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
         rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
-    console.table(f"{name}, {summary['examples']:,} test examples", ["", ""], rows)
+    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["", ""], rows)
+    if "compared" in summary:
+        evaluate.show_group(console, "compared", summary["compared"])
     for sentence in summary.get("remarks", ()):
         console.print(sentence)
     for bundle in summary.get("bundles", []):
@@ -213,6 +216,7 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.  [default: the recipe's]")
 @click.option("--batch-size", type=click.IntRange(1), help="Batch size.  [default: the recipe's]")
 @click.option("--learning-rate", type=float, help="Peak learning rate.  [default: the recipe's]")
+@click.option("--limit", type=click.IntRange(1), help="Examples a split, every class included.  [default: all]")
 @click.option("--seed", type=shell.SEED, help="Random seed.  [default: 0]")
 @click.option(
     "--precision",
@@ -236,6 +240,7 @@ def main(
     epochs: int | None,
     batch_size: int | None,
     learning_rate: float | None,
+    limit: int | None,
     seed: int | None,
     precision: str,
     init: str | None,
@@ -254,9 +259,8 @@ def main(
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
     changes = settings(pairs) | flags(name, model_options)
     data_dir = changes.pop("data_dir", data_dir)
-    for key, value in (("epochs", epochs), ("batch_size", batch_size), ("learning_rate", learning_rate)):
-        if value is not None:
-            changes[f"recipe.{key}"] = value
+    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
+    changes |= {f"recipe.{field}": value for field, value in fields.items() if value is not None}
     summary = run(
         name,
         recipe=recipe,

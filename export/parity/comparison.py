@@ -17,6 +17,8 @@ from export.parity.policy import GoldenCase, Policy
 if TYPE_CHECKING:
     from export.runtime.execution import Run
 
+ROUNDING = 1e-3  # of probabilities, in float16
+
 
 def compare_output(case: GoldenCase, output: str, value: np.ndarray, floor: float, policy: Policy) -> list[str]:
     """Return the differences of one output of one case as messages; empty if it is within tolerance."""
@@ -243,7 +245,28 @@ def contract_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor
             if dtype != tensor.dtype or not fits:
                 declared = f"{tensor.dtype} {tensor.shape}"
                 messages.append(f"{tensor.name} is {dtype} {value.shape} where the contract declares {declared}")
-    return list(dict.fromkeys(messages))
+    return list(dict.fromkeys(messages)) or _range_violations(cases, declared_tensors)
+
+
+def _range_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor]) -> list[str]:
+    """Report logits that are probabilities, to which clients would apply softmax again, and probabilities that are not.
+
+    One row of logits may look like probabilities, but not every row, those of extreme inputs included.
+    """
+    messages = []
+    for tensor in (t for t in declared_tensors if t.meaning in ("logits", "probabilities")):
+        values = [c.outputs[tensor.name].astype(np.float64) for c in cases if c.compared and c.outputs]
+        values = [value for value in values if value.size and np.isfinite(value).all()]
+        in_range = all((np.abs(value - 0.5) <= 0.5 + ROUNDING).all() for value in values)
+        sums_to_one = all((np.abs(value.sum(axis=-1) - 1) <= ROUNDING).all() for value in values)
+        if tensor.meaning == "probabilities" and not in_range:
+            messages.append(f"{tensor.name} has values outside [0, 1] where the contract declares probabilities")
+        if tensor.meaning == "logits" and values and values[0].shape[-1] > 1 and in_range and sums_to_one:
+            messages.append(
+                f"every row of {tensor.name} lies in [0, 1] and sums to 1, as probabilities do, where the contract "
+                "declares logits: remove the softmax of the last layer"
+            )
+    return messages
 
 
 def constant_outputs(cases: Sequence[Case]) -> list[str]:

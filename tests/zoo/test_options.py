@@ -10,10 +10,12 @@ import pytest
 
 from commandline import Console, suggestion
 from commandline.console import run as run_command
+from zoo.__main__ import main_command as list_models
 from zoo.core import run_folder
 from zoo.core.errors import step
 from zoo.predict import _write_csv
 from zoo.predict import main as predict
+from zoo.train import _show
 from zoo.train import main as train
 
 
@@ -180,3 +182,20 @@ def test_files_of_a_run_have_no_nan(tmp_path):
     assert json.loads((tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail) == {
         "metrics": {"mae": None, "r2": None}
     }
+
+
+def test_a_training_ends_with_the_comparison(capsys):
+    compared = {"this model": {"mae": 39.5}, "gradient boosting": {"mae": 40.9}}
+    summary = {"metrics": {"mae": 39.5}, "compared": compared, "examples": 502, "data": "bike_sharing", "run": "runs/x"}
+    _show(Console(), "bike_sharing", summary | {"best_epoch": 1, "epochs": 2, "train_seconds": 3.0})
+    shown = capsys.readouterr().out
+    assert "bike_sharing on bike_sharing, 502 test examples" in shown
+    assert all(word in shown for word in ("compared", "gradient boosting", "40.9"))
+
+
+def test_the_list_of_models_names_the_data_of_a_figure(capsys):
+    with pytest.raises(SystemExit):
+        run_command(list_models, ["--match", "mnist"])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("mnist"))
+    assert "0.8963" in line
+    assert "digits" in line

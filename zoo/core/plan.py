@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines
 from commandline import describe_cause
+from pipelines import splits
 from zoo.core import registry
 from zoo.core.errors import UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
@@ -72,7 +73,7 @@ class Plan:
                     f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
                     f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
                 )
-            return self.task.prepare(dataset)
+            return self.task.prepare(splits.limited(dataset, self.recipe.limit))
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""

@@ -47,6 +47,7 @@ _RANGES = {
     "label_smoothing": (_fraction, "in [0, 1)"),
     "ema": (_fraction, "zero (off) or a momentum in (0, 1)"),
     "patience": (_not_negative, "zero (off) or a number of epochs"),
+    "limit": (_not_negative, "zero (all) or a number of examples"),
     "restarts": (lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
     "minutes": (_not_negative, "zero (off) or a number of minutes"),
 }
@@ -78,6 +79,7 @@ class Recipe:
         patience: Early stopping: epochs without a better validation loss; 0 is off.
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
+        limit: Largest number of examples a split, a fixed random choice with every class; 0 is all.
         restarts: Number of trainings with different seeds; the best by validation loss is kept.
         candidates: Builder arguments of several architectures to train; the best by validation loss is kept.
         minutes: Time budget of one training, validation included: `epochs` is lowered according to the measured speed,
@@ -104,6 +106,7 @@ class Recipe:
     patience: int = 0
     augment: str = "none"
     split: str = "official"
+    limit: int = 0
     restarts: int = 1
     candidates: tuple[Mapping[str, Any], ...] = ()
     minutes: float = 0.0

@@ -59,13 +59,19 @@ class Entry:
     options: tuple[Option, ...]
     flags: Mapping[str, str]
     expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    test_data: str = ""
     weights: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
-        """The first metric of the card, such as "accuracy 0.9427"; empty if the card has none."""
-        return next((f"{name} {value:g}" for name, value in self.expect.items()), "")
+        """The first metric of the card, such as "0.9427 accuracy"; empty if the card has none."""
+        return next((f"{value:g} {name}" for name, value in self.expect.items()), "")
+
+    @property
+    def headline_data(self) -> str:
+        """The data on which `headline` was measured."""
+        return (self.test_data or self.data) if self.expect else ""
 
     @property
     def task_words(self) -> str:
@@ -318,6 +324,7 @@ def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime
                         options=tuple(_options(node.args)),
                         flags=_literal(arguments.get("flags"), {}),
                         expect=_literal(_keyword(arguments.get("card"), "expect"), {}),
+                        test_data=_literal(_keyword(arguments.get("card"), "test_data"), ""),
                         weights=tuple(_keys(arguments.get("weights"))),
                         recipes=tuple(_keys(arguments.get("recipes"))),
                     )

@@ -49,12 +49,16 @@ def linear_probe(
         test_labels: Test labels (M,), integer.
         iterations: Largest number of iterations of the solver.
     """
+    return float(fit_probe(codes, labels, iterations).score(test_codes, test_labels))
+
+
+def fit_probe(codes: np.ndarray, labels: np.ndarray, iterations: int, strength: float = 1.0) -> Any:
+    """Fit scikit-learn's logistic regression to standardised codes (N, size); `strength` is its `C`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=iterations))
-    return float(probe.fit(codes, labels).score(test_codes, test_labels))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations)).fit(codes, labels)
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 BATCH = 32
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # `C` of the logistic regression on features
 MAX_ENTRIES = 8  # folders of features in the cache
 _VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
 
@@ -105,16 +106,22 @@ def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
     return pipelines.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")
 
 
-def logistic_regression(train: dict[str, np.ndarray], test: dict[str, np.ndarray], limit: int = 10_000) -> float:
+def logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> float:
     """Return the test accuracy of scikit-learn's logistic regression on the features of the original images.
 
+    Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
+
     Args:
-        train: Training features; of more than `limit` examples an evenly spaced subset is used.
-        test: Test features.
+        features: Features by split; of more than `limit` training examples an evenly spaced subset is used.
         limit: Largest number of training examples.
     """
-    from zoo.evaluation.baselines import linear_probe
+    from zoo.evaluation.baselines import fit_probe
 
+    train = features["train"]
     subset = np.unique(np.linspace(0, len(train["label"]) - 1, limit).astype(int))
     training = train["embedding"][subset, 0], train["label"][subset]
-    return linear_probe(*training, test["embedding"][:, 0], test["label"], iterations=500)
+    validation, test = (
+        (features[split]["embedding"][:, 0], features[split]["label"]) for split in ("validation", "test")
+    )
+    probes = [fit_probe(*training, iterations=500, strength=strength) for strength in STRENGTHS]
+    return float(max(probes, key=lambda probe: probe.score(*validation)).score(*test))

@@ -100,7 +100,7 @@ def _digest(body: keras.Model) -> str:
 
 def _evaluate_baseline(features: dict[str, dict[str, np.ndarray]], run: Run, console: Console) -> None:
     if not (run.path / "baseline.json").is_file():
-        accuracy = feature_cache.logistic_regression(features["train"], features["test"])
+        accuracy = feature_cache.logistic_regression(features)
         run.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
     accuracy = run.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
     console.print(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")

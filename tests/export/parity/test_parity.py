@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from export.parity.comparison import compare_endpoint, compare_rms
+from export.contract import Tensor
+from export.parity.comparison import compare_endpoint, compare_rms, contract_violations
 from export.parity.distance import difference_figures, image_figures, max_row_error, root_mean_squares, row_errors, top1
 from export.parity.noise_floor import (
     TOLERATED_VARIANTS,
@@ -421,3 +422,30 @@ def test_figures_of_images_are_grouped_by_size():
     assert figures["4x4"]["psnr_db"] == pytest.approx(10 * np.log10(255**2 / ((4 + 16) / 2)), abs=0.06)
     assert "images" in difference_figures([(four_by_four, four_by_four)], 1e-5, classes=False, peak=255.0)
     assert "images" not in difference_figures([(four_by_four, four_by_four)], 1e-5, classes=False)
+
+
+LOGITS = np.random.default_rng(0).normal(0, 3, (5, 10)).astype(np.float32)
+SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("meaning", "values", "reason"),
+    [
+        ("logits", SOFTMAX, "remove the softmax of the last layer"),
+        ("logits", LOGITS, ""),
+        ("logits", np.ones((5, 1), np.float32), ""),
+        ("logits", 1 / (1 + np.exp(-LOGITS)), ""),  # cannot be told from small logits
+        ("probabilities", SOFTMAX, ""),
+        ("probabilities", LOGITS, "values outside [0, 1] where the contract declares probabilities"),
+    ],
+)
+def test_logits_are_no_probabilities_and_probabilities_are(meaning, values, reason):
+    tensor = Tensor("y", "float32", (None, values.shape[1]), meaning)
+    (finding,) = contract_violations([Case(outputs={"y": values})], [tensor]) or [""]
+    assert reason in finding
+    assert bool(reason) is bool(finding)
+
+
+def test_one_row_of_logits_may_look_like_probabilities():
+    tensor = Tensor("y", "float32", (None, 10), "logits")
+    assert contract_violations([Case(outputs={"y": SOFTMAX}), Case(outputs={"y": LOGITS})], [tensor]) == []

@@ -49,3 +49,13 @@ def test_times_are_shown_as_dates():
 
 def test_a_caption_stands_below():
     assert plots.caption(Figure(), "a model on data, 3 examples").get_supxlabel() == "a model on data, 3 examples"
+
+
+@pytest.mark.parametrize(("size", "title"), [(2, ""), (5, ": first two principal components (PCA), ")])
+def test_a_projection_of_codes_is_named(size, title):
+    from zoo.tasks.generative.autoencoding import _in_plane
+
+    points, name = _in_plane(np.random.default_rng(0).normal(size=(30, size)))
+    assert points.shape == (30, 2)
+    assert name.startswith(title)
+    assert bool(name) is (size > 2)

@@ -108,7 +108,7 @@ def test_ranks_are_strings_and_ids_in_tflite(table, tmp_path):
     np.testing.assert_allclose(served["probability"], lite["probability"], atol=1e-6)
 
 
-def test_evaluation_has_logistic_regression_as_baseline(cancer):
+def test_evaluation_has_baselines(cancer):
     from zoo import evaluate
 
     plan = make_plan("admissions")
@@ -118,6 +118,7 @@ def test_evaluation_has_logistic_regression_as_baseline(cancer):
     compared = evaluation.metrics["compared"]
     assert compared["this model"]["log_loss"] == evaluation.metrics["log_loss"] > 0.3  # not trained
     assert compared["logistic regression (scikit-learn)"]["auc"] > 0.97
+    assert compared["gradient boosting (scikit-learn)"]["auc"] > 0.97
     assert compared["share of the class in training"]["auc"] == 0.5
     one = dataclasses.replace(evaluation, truth=np.ones_like(evaluation.truth))
     assert "auc" not in plan.task.metrics(one.outputs, one.truth, cancer.info)

@@ -15,6 +15,7 @@ from tests.zoo.conftest import DATA, data_dir
 from zoo import train
 from zoo.core import plan
 from zoo.core.recipe import Recipe
+from zoo.evaluation import baselines
 from zoo.modeling import backbones
 from zoo.tasks.image.transfer_learning import TransferLearning
 from zoo.training import feature_cache
@@ -251,3 +252,19 @@ def test_skin_lesions_have_medical_metrics(trained):
     assert {"auc", "sensitivity", "specificity"} <= set(evaluation["metrics"])
     assert len(evaluation["thresholds"]) == len(evaluation["errors"]) == 4
     assert (trained("skin_lesions") / "figures" / "roc.png").stat().st_size > 1000
+
+
+def test_the_baseline_is_regularised_by_validation():
+    """As many examples as features, and labels with noise: the default of scikit-learn fits the noise."""
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        label = rng.integers(0, 2, count)
+        embedding = rng.normal(size=(count, 1, 300))
+        embedding[:, 0, :10] += 0.5 * (2 * label[:, None] - 1)
+        return {"embedding": embedding.astype(np.float32), "label": np.where(rng.random(count) < 0.2, 1 - label, label)}
+
+    features = {name: split(count) for name, count in (("train", 300), ("validation", 500), ("test", 500))}
+    train_codes, test_codes = (features[name]["embedding"][:, 0] for name in ("train", "test"))
+    default = baselines.linear_probe(train_codes, features["train"]["label"], test_codes, features["test"]["label"])
+    assert feature_cache.logistic_regression(features) > default + 0.01

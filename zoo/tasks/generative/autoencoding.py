@@ -190,10 +190,8 @@ class Autoencoding(ImageTask):
             yield "reconstructions", plots.image_rows(rows, "Held-out images")
         if "labels" in found:
             names = evaluation.info.class_names or [str(i) for i in np.unique(found["labels"])]
-            yield (
-                "latent_space",
-                plots.scatter(_in_plane(found["codes"]), found["labels"], names, "Codes of held-out images"),
-            )
+            points, title = _in_plane(found["codes"])
+            yield "latent_space", plots.scatter(points, found["labels"], names, f"Codes of held-out images{title}")
         if "between" in found:
             between = {f"{i + 1}": row for i, row in enumerate(found["between"])}
             yield "interpolations", plots.image_rows(between, "From one held-out image to another, through the code")
@@ -241,8 +239,12 @@ def _interpolate(decode: Endpoint, codes: np.ndarray, pairs: int = 5) -> np.ndar
     return images.reshape(pairs, STEPS, *images.shape[1:])
 
 
-def _in_plane(codes: np.ndarray) -> np.ndarray:
-    """Return the first two principal components of codes (N, size), (N, 2)."""
+def _in_plane(codes: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return codes (N, size) as points (N, 2), and for the title of their plot how they were projected."""
     from sklearn.decomposition import PCA
 
-    return codes if codes.shape[1] <= 2 else PCA(2).fit_transform(codes)
+    if codes.shape[1] <= 2:
+        return codes, ""
+    pca = PCA(2).fit(codes)
+    share = pca.explained_variance_ratio_.sum()
+    return pca.transform(codes), f": first two principal components (PCA), {share:.0%} of the variance"

@@ -67,15 +67,19 @@ class BinaryClassification(TabularTask):
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Compare with logistic regression and with the class frequencies, in one table."""
+        """Compare with logistic regression, gradient boosting and the class frequencies, in one table."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.linear_model import LogisticRegression
 
         info = dataset.info
         (x, y), (test_x, truth) = (_features(dataset[split], info) for split in ("train", evaluation.split))
-        fitted = LogisticRegression(max_iter=1000).fit(x, y)
+        baselines = {
+            "logistic regression (scikit-learn)": LogisticRegression(max_iter=1000),
+            "gradient boosting (scikit-learn)": HistGradientBoostingClassifier(random_state=0),
+        }
         compared = {
             "this model": _scores(evaluation.outputs[self.output].astype(np.float64), evaluation.truth),
-            "logistic regression (scikit-learn)": _scores(fitted.predict_proba(test_x)[:, 1], truth),
+            **{name: _scores(m.fit(x, y).predict_proba(test_x)[:, 1], truth) for name, m in baselines.items()},
             "share of the class in training": _scores(np.full(len(truth), y.mean()), truth),
         }
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})

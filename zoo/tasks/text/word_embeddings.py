@@ -186,7 +186,15 @@ class WordEmbeddings(BaseTask):
             names = [evaluation.info.vocabulary[i] for i in evaluation.arrays["ids"]]
             points = PCA(2).fit_transform(evaluation.arrays["vectors"])
             stated = int(evaluation.arrays["stated"])
-            yield "words", plots.words(points, names, stated, "Stated words (bold) and the three nearest of each")
+            yield (
+                "words",
+                plots.words(
+                    points,
+                    names,
+                    stated,
+                    "Stated words (bold) and three neighbours of each: first two components of PCA",
+                ),
+            )
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the id of the first word of `king` or `king - man + woman`; UsageError for an unknown word."""
