@@ -226,6 +226,10 @@ def describe_cause(error: Exception) -> str:
 
     Of TensorFlow's it is the last line, which has the cause. What Keras writes around a cause, the call and the list of
     its arguments, is left out.
+
+    Example:
+        >>> describe_cause(ValueError("Exception encountered when calling Dense.call().\\n\\nbad shape (2,)"))
+        'bad shape (2,)'
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0].strip()
     text = re.sub(r"^Exception encountered when calling .*\n", "", text)
