@@ -222,13 +222,13 @@ def describe_error(error: Exception) -> tuple[str, int]:
 
 
 def describe_cause(error: Exception) -> str:
-    """Return the message of an exception in one line.
+    r"""Return the message of an exception in one line.
 
     Of TensorFlow's it is the last line, which has the cause. What Keras writes around a cause, the call and the list of
     its arguments, is left out.
 
     Example:
-        >>> describe_cause(ValueError("Exception encountered when calling Dense.call().\\n\\nbad shape (2,)"))
+        >>> describe_cause(ValueError("Exception encountered when calling Dense.call().\n\nbad shape (2,)"))
         'bad shape (2,)'
     """
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).partition("Arguments received by ")[0].strip()
