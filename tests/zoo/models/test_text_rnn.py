@@ -67,6 +67,23 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
     assert abs(float(loss(y2, model(x2, training=False))) - expected[1]) > 1e-3, "the states must affect the loss"
 
 
+@pytest.mark.parametrize("carry", [False, True])
+def test_windows_start_at_another_offset_in_each_epoch(carry):
+    settings = {"task.window": 32, "task.warm_up": 0, "task.carry": carry, "recipe.batch_size": 4}
+    planned = plan.make_plan("text_rnn", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
+    data = planned.load_data()
+    feed = planned.feed(data, "train", training=True)
+    epochs = [[(x.numpy(), y.numpy()) for x, y in feed.epochs(4, seed=0, start=e, stop=e + 1)] for e in (0, 1, 2, 1)]
+    rows = [{tuple(row) for x, _ in epoch for row in x} for epoch in epochs]
+    assert rows[1] == rows[3]  # a function of seed and epoch
+    assert all(len(rows[0] & other) < len(rows[0]) / 10 for other in rows[1:3])
+    for x, y in epochs[1]:
+        np.testing.assert_array_equal(x[:, 1:], y[:, :-1])
+    ids = np.concatenate([planned.task.encode(e["text"].decode(), data.info) for e in data.train.as_numpy_iterator()])
+    count = np.bincount(np.concatenate([x.reshape(-1) for x, _ in epochs[0]]), minlength=ids.max() + 1)
+    assert np.abs(count - np.bincount(ids, minlength=ids.max() + 1)).sum() <= 2 * 4 * 32  # but for the last batch
+
+
 def test_every_token_is_evaluated_once_with_context():
     settings = {"task.window": 32, "task.warm_up": 12}
     planned = plan.make_plan("text_rnn", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))

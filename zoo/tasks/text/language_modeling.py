@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import pipelines
+from pipelines import stateless_random
 from pipelines.text import words_and_characters
 from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 LEVELS = ("characters", "words")
+OFFSET_STREAM = 0x3B1  # id of the random stream of the first window of an epoch
 IGNORED = -1  # target of a context token, which is not evaluated
 
 
@@ -86,13 +88,20 @@ class LanguageModeling(BaseTask):
     ) -> Feed:
         """Return (tokens int32 (window,), the next token at each position int32 (window,)).
 
-        For evaluation, windows overlap by `warm_up`, and tokens that were evaluated before have the target -1.
+        For training, the windows of each epoch start at another offset, which seed and epoch determine; after the last
+        token the first follows. For evaluation, windows overlap by `warm_up`, and tokens that were evaluated before
+        have the target -1.
         """
         ids = np.concatenate([self.encode(text, info) for text in _texts(split)])
-        if training and self.carry:
-            return pipelines.feed(pipelines.text.streams(ids, self.window, recipe.batch_size), ordered=True)
         if training:
-            return pipelines.feed(pipelines.text.windows(ids, self.window))
+            starts = np.arange(len(ids), dtype=np.int32)
+            of_pairs = (
+                pipelines.text.streams(starts, self.window, recipe.batch_size)
+                if self.carry
+                else pipelines.text.windows(starts, self.window)
+            )
+            first = of_pairs.map(lambda x, y: x[0])
+            return pipelines.feed(first, augment=_windows_at(ids, self.window), ordered=self.carry)
         pairs = pipelines.text.windows(ids, self.window, self.window - self.warm_up)
         evaluated = np.arange(self.window) >= self.warm_up
 
@@ -234,6 +243,20 @@ def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
         targets = np.maximum(truth[i : i + 512], 0)[..., None].astype(np.int64)
         bits[i : i + 512] = -np.take_along_axis(part, targets, axis=-1)[..., 0] / np.log(2)
     return bits
+
+
+def _windows_at(ids: np.ndarray, window: int) -> Callable[[Any, Any], Any]:
+    """Return the augmentation (first positions (B,), keys (B, 3)) -> (tokens, next tokens), (B, window) each."""
+    tokens = tf.constant(ids, tf.int32)
+
+    def cut(first: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        of_epoch = keys * [1, 1, 0]  # the same for all examples of an epoch
+        offset = stateless_random.integers(of_epoch, OFFSET_STREAM, 1, 0, window - 1)
+        positions = (first[:, None] + tf.cast(offset, tf.int32) + tf.range(window + 1)) % len(ids)
+        rows = tf.gather(tokens, positions)
+        return rows[:, :-1], rows[:, 1:]
+
+    return cut
 
 
 def enable_stateful_training(

@@ -83,7 +83,8 @@ class WordEmbeddings(BaseTask):
         """Return (word int32 (), [the word, a negative sample, neighbours (2 * window)] int32, where 0 is none).
 
         Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours are
-        determined. For evaluation, a subset of evenly spaced positions is used.
+        determined: once, where word2vec.c removes other words in each epoch. For evaluation, a subset of evenly spaced
+        positions is used.
         """
         import tensorflow as tf
 
