@@ -57,9 +57,10 @@ def infer_contract(
 def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
     """Return the inputs of a functional or Sequential model."""
     structure = getattr(model, "_inputs_struct", None)
-    keys = list(structure) if isinstance(structure, Mapping) else [None] * len(declared)
+    # `model.inputs` is sorted by key, the structure has the order in which it was given
+    named = list(structure.items()) if isinstance(structure, Mapping) else [(None, tensor) for tensor in declared]
     tensors = []
-    for index, (tensor, key) in enumerate(zip(declared, keys, strict=True)):
+    for index, (key, tensor) in enumerate(named):
         plain = "input" if len(declared) == 1 else f"input_{index + 1}"
         name = key or _identifier(tensor.name, plain)
         if GENERATED_NAMES.match(name):
@@ -89,6 +90,8 @@ def _tensor(
     integer = dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
     sizes = [size for layer in layers if (size := _table_size(layer)) is not None]
     if sizes and (integer or len(shape) <= 2):
+        if sample is not None and sample.size:  # of a subclassed model, the layers are those of all inputs
+            sizes = [size for size in sizes if size > np.max(sample)] or sizes
         return Tensor(name, dtype, shape, "token", 0, min(sizes) - 1)
     if dtype == "string":
         return Tensor(name, dtype, shape, "text")
@@ -99,12 +102,21 @@ def _tensor(
         return Tensor(name, dtype, shape, "image", low, high)
     if sample is not None and sample.size:
         return Tensor(name, dtype, shape, low=float(np.min(sample)), high=float(np.max(sample)))
+    if statistics := [layer for layer in layers if type(layer).__name__ == "Normalization"]:
+        low, high = _normalised_range(statistics[0])
+        return Tensor(name, dtype, shape, low=low, high=high)
     if integer and not kinds & ANY_INTEGER:
         raise ExportError(
             f"input {name} is {dtype} and no layer determines its legal values; give real ones: "
             f"samples={{{name!r}: ...}}, or --samples x.npz with an array {name}"
         )
     return Tensor(name, dtype, shape)
+
+
+def _normalised_range(layer: Any) -> tuple[float, float]:
+    """Return the range of three deviations around the means of an adapted Normalization layer."""
+    mean, deviation = np.asarray(layer.mean, np.float64), np.sqrt(np.asarray(layer.variance, np.float64))
+    return float(np.min(mean - 3 * deviation)), float(np.max(mean + 3 * deviation))
 
 
 def _table_size(layer: Any) -> int | None:

@@ -76,3 +76,41 @@ def test_the_smallest_table_counts():
     kind = keras.Input((1,), dtype="int64", name="kind")
     model = keras.Model(kind, keras.layers.CategoryEncoding(6, "one_hot")(kind))
     assert infer_contract(model).endpoints[0].inputs[0].high == 5
+
+
+def test_inputs_in_a_dictionary_that_is_not_sorted():
+    """`model.inputs` is sorted by key, and the structure is not: each input keeps its own name and range."""
+    import keras
+
+    words, segments = (keras.Input((4,), dtype="int32", name=name) for name in ("words", "segments"))
+    x = keras.layers.Embedding(200, 4)(words) + keras.layers.Embedding(2, 4)(segments)
+    model = keras.Model({"words": words, "segments": segments}, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
+    (endpoint,) = infer_contract(model).endpoints
+    assert {t.name: t.high for t in endpoint.inputs} == {"words": 199, "segments": 1}
+
+
+def test_tables_of_a_subclassed_model_are_told_apart_by_the_samples():
+    import keras
+
+    class Both(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.words, self.segments = keras.layers.Embedding(200, 4), keras.layers.Embedding(2, 4)
+
+        def call(self, inputs, training=False):
+            return self.words(inputs["words"]) + self.segments(inputs["segments"])
+
+    model = Both()
+    samples = {"words": np.array([[150, 3]], "int32"), "segments": np.array([[1, 0]], "int32")}
+    model(samples)
+    (endpoint,) = infer_contract(model, samples).endpoints
+    assert {t.name: t.high for t in endpoint.inputs} == {"words": 199, "segments": 1}
+
+
+def test_numbers_have_the_range_of_their_normalisation():
+    import keras
+
+    number = keras.Input((2,), name="number")
+    layer = keras.layers.Normalization(mean=[30_000.0, 20_000.0], variance=[100.0**2, 100.0**2])
+    (endpoint,) = infer_contract(keras.Model(number, layer(number))).endpoints
+    assert (endpoint.inputs[0].low, endpoint.inputs[0].high) == pytest.approx((19_700, 30_300))
