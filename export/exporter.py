@@ -31,7 +31,7 @@ from export.proof.prove import Subject, check_names, prove
 from export.proof.reference import run_reference
 from export.runners.lib.calls import one_line
 from export.runtime import process
-from export.runtime.backend import load_tensorflow
+from export.runtime.backend import load_tensorflow, quiet_logger
 
 
 def export_model(
@@ -124,7 +124,8 @@ def _export(
 ) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
     with layout.staging(target.parent, f".{target.name}.staging-") as folder:
-        certificate, manifest = _write_and_prove(request, folder, version, progress)
+        with quiet_logger():
+            certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if (folder / "saved_model").is_dir():
             (folder / serving.CONFIG).write_text(serving.models_config(target.name))

@@ -142,6 +142,8 @@ def local_modules(before: set[str]) -> list[str]:
     names = set()
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
+        if name.startswith("__autograph_generated_file"):  # TensorFlow's form of a function whose module counts itself
+            continue
         if file and not os.path.realpath(file).startswith(tuple(folders)):
             names.add(name.partition(".")[0])
     return sorted(names)
