@@ -39,6 +39,7 @@ def run(
     resume: str | None = None,
     export: bool = True,
     quantize: Sequence[str] = (),
+    dataset: Dataset | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
@@ -59,6 +60,7 @@ def run(
         resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
         export: Whether to export and verify.
         quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
+        dataset: The dataset of these settings; loaded if None.
         console: Receives progress; None prints nothing.
 
     Returns:
@@ -94,7 +96,7 @@ def run(
     with contextlib.ExitStack() as stack:
         if folder is not None:
             stack.enter_context(folder.locked())
-        dataset = planned.load_data()
+        dataset = dataset or planned.load_data()
         if folder is None:
             requested = planned.to_json()
             planned = autotune.choose_precision(planned, dataset, console)

@@ -1,6 +1,7 @@
 """The command line as people type it: names, options of models, texts named like folders, JSON without NaN."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -17,6 +18,16 @@ from zoo.predict import _write_csv
 from zoo.predict import main as predict
 from zoo.train import _show
 from zoo.train import main as train
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """Commands print the log of `pipelines`; the examples of docstrings, which run in this process too, must not."""
+    log = logging.getLogger("pipelines")
+    before = log.handlers, log.propagate, log.level
+    yield
+    log.handlers, log.propagate = before[:2]
+    log.setLevel(before[2])
 
 
 @pytest.mark.parametrize(
