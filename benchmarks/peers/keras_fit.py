@@ -56,4 +56,5 @@ def main(network: str, precision: str) -> float:
     return BATCH * STEPS / clock.seconds
 
 
-print(json.dumps({"value": main(*sys.argv[1:])}))
+if __name__ == "__main__":
+    print(json.dumps({"value": main(*sys.argv[1:])}))

@@ -75,4 +75,5 @@ def main(network: str, precision: str) -> float:
     return BATCH * STEPS / (time.perf_counter() - start)
 
 
-print(json.dumps({"value": main(*sys.argv[1:])}))
+if __name__ == "__main__":
+    print(json.dumps({"value": main(*sys.argv[1:])}))
