@@ -11,6 +11,7 @@ Importing `zoo` and listing models do not import TensorFlow.
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     import keras
 
 __version__ = "0.1.0"
-__all__ = ["Card", "Recipe", "Weights", "build", "get_spec", "list_models", "register"]
+__all__ = ["Card", "Predictor", "Recipe", "Weights", "build", "get_spec", "list_models", "load", "register"]
+_VERBS = frozenset({"compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "weights"})
 MOVED_MODULES = {  # former module of Keras classes -> present one: older bundles and .keras files name the former
     "zoo.backbones.hub": "zoo.modeling.backbones",
     "zoo.layers": "zoo.modeling.layers",
@@ -74,6 +76,12 @@ def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Mode
 
 
 def __getattr__(name: str) -> Any:
+    if name in ("Predictor", "load"):
+        from zoo import predictor
+
+        return getattr(predictor, name)
+    if name in _VERBS:
+        return importlib.import_module(f"zoo.{name}")
     if not name.startswith("_") and name in list_models():
         from zoo.core.registry import get_builder
 

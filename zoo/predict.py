@@ -77,28 +77,22 @@ def run(
     predictor.check_source(Path(source))
     environment.prepare()
     opened = predictor.open_source(Path(source), served=direction)
-    task, info, endpoint = opened.task, opened.info, opened.contract["serving_default"]
     if category_names is not None:
-        info = with_category_names(info, Path(category_names))
-    if not task.accepts:
-        raise MissingError(
-            f"models for {task.title} do not support prediction on single inputs; try python -m zoo.sample"
-        )
-    arguments = list(expand(inputs)) if task.accepts == "images" else list(inputs)
+        opened = dataclasses.replace(opened, info=with_category_names(opened.info, Path(category_names)))
+    opened.check()
+    arguments = list(expand(inputs)) if opened.task.accepts == "images" else list(inputs)
     if not arguments:
         raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "no inputs: name a file")
     rows, problems, images, codes = [], [], {}, set()
     for argument in arguments:
         try:
-            parsed = task.parse(argument, endpoint, info)
+            (prediction,) = opened.predict([argument], top_k)
         except Exception as e:
             if getattr(e, "exit_code", None) is None:
                 raise
             problems.append(str(e))
             codes.add(e.exit_code)
             continue
-        outputs = {k: v[0] for k, v in opened.call(endpoint.name, {k: v[None] for k, v in parsed.items()}).items()}
-        prediction = task.explain(argument, parsed, outputs, opened.call, info, top_k)
         console.print(argument)
         for line in prediction.lines:
             console.print(f"  {line}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,26 +20,103 @@ if TYPE_CHECKING:
 
     from export.contract import Contract
     from pipelines.dataset import Info
-    from zoo.core.task import BaseTask
+    from zoo.core.task import BaseTask, Prediction
 
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Source:
-    """An opened model.
+class Predictor:
+    """An opened model; see `load`.
 
     Attributes:
         task: Task of the model.
         info: Info of the dataset that it was trained on.
         contract: Its endpoints.
-        call: (endpoint name, inputs by name) -> outputs by name.
+        call: (endpoint name, inputs by name, each with batch dimension) -> outputs by name.
     """
 
     task: BaseTask
     info: Info
     contract: Contract
     call: Call
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The names of the endpoints that `call` takes."""
+        return tuple(endpoint.name for endpoint in self.contract.endpoints)
+
+    def check(self) -> None:
+        """Raise MissingError if the task does not support prediction on single inputs."""
+        if not self.task.accepts:
+            raise MissingError(
+                f"models for {self.task.title} do not support prediction on single inputs; try python -m zoo.sample"
+            )
+
+    def predict(self, inputs: Sequence[str | Path] | np.ndarray, top_k: int = 3) -> list[Prediction]:
+        """Predict on files, texts or arrays.
+
+        Args:
+            inputs: Paths of image files for a task on images, texts for a task on texts; or an array (N, ...) of the
+                model's only input, such as uint8 pixels (N, H, W, C).
+            top_k: Number of ranked predictions.
+
+        Returns:
+            A prediction for each input: `rows` with labels and probabilities, `image`, and the raw `outputs`.
+
+        Raises:
+            MissingError: The task does not support prediction on single inputs.
+            UsageError: An array for a model of several inputs.
+            pipelines.DataError: A file is not an image.
+
+        Example:
+            >>> predictor = load("fashion_mnist")
+            >>> (prediction,) = predictor.predict(np.zeros((1, 28, 28, 1), np.uint8), top_k=1)
+            >>> sorted(prediction.rows[0]), prediction.outputs["logits"].shape
+            (['input', 'label', 'probability'], (10,))
+        """
+        self.check()
+        endpoint = self.contract["serving_default"]
+        if not isinstance(inputs, np.ndarray):
+            return [self._explain(str(x), self.task.parse(str(x), endpoint, self.info), top_k) for x in inputs]
+        if len(endpoint.inputs) != 1:
+            names = ", ".join(tensor.name for tensor in endpoint.inputs)
+            raise UsageError(f"the model takes {names}: use call('serving_default', {{name: array}})")
+        (tensor,) = endpoint.inputs
+        return [self._explain(str(i), {tensor.name: row}, top_k) for i, row in enumerate(inputs)]
+
+    def _explain(self, name: str, inputs: Mapping[str, np.ndarray], top_k: int) -> Prediction:
+        outputs = self.call("serving_default", {k: np.asarray(v)[None] for k, v in inputs.items()})
+        one = {k: v[0] for k, v in outputs.items()}
+        prediction = self.task.explain(name, inputs, one, self.call, self.info, top_k)
+        return dataclasses.replace(prediction, outputs=one)
+
+
+def load(source: str | Path, runtime: str | None = None, served: str | None = None) -> Predictor:
+    """Open a run, a bundle, or a model of the zoo with its shipped weights, for predictions in this process.
+
+    Args:
+        source: The folder; or the name of a model, if no folder has that name.
+        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. For
+            a run, the runtimes other than keras use the run's own bundle.
+        served: Which of the task's served models to open, such as "a2b"; None is the first, or the one of the bundle.
+
+    Raises:
+        UsageError: Neither a run, a bundle of this zoo nor a model with weights; or there is no such served model.
+        MissingError: The runtime needs a bundle, and the run has none.
+
+    Example:
+        >>> predictor = load("fashion_mnist")
+        >>> predictor.endpoints
+        ('serving_default', 'bytes')
+        >>> predictor.info.class_names[:2]
+        ('T-shirt/top', 'Trouser')
+    """
+    from zoo.core import environment
+
+    check_source(Path(source))
+    environment.prepare()
+    return open_source(Path(source), runtime, served)
 
 
 def check_source(path: Path) -> None:
@@ -58,19 +136,8 @@ def check_source(path: Path) -> None:
         Run.open(path)
 
 
-def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Source:
-    """Open a run, a bundle, or a model of the zoo with its shipped weights.
-
-    Args:
-        path: The folder; or the name of a model, if no folder has that name.
-        runtime: "keras", "saved_model", "c_api" or "tflite"; None is keras for a run and saved_model for a bundle. For
-            a run, the runtimes other than keras use the run's own bundle.
-        served: Which of the task's served models to open, such as "a2b"; None is the first, or the one of the bundle.
-
-    Raises:
-        UsageError: Neither a run, a bundle of this zoo nor a model with weights; or there is no such served model.
-        MissingError: The runtime needs a bundle, and the run has none.
-    """
+def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Predictor:
+    """Open a source; arguments and errors are those of `load`."""
     check_source(path)
     if not path.exists() and str(path) in registry.list_models():
         return _shipped(str(path), runtime, served)
@@ -87,7 +154,7 @@ def open_source(path: Path, runtime: str | None = None, served: str | None = Non
     return _bundle(next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0]), runtime, served)
 
 
-def _shipped(name: str, runtime: str | None, served: str | None) -> Source:
+def _shipped(name: str, runtime: str | None, served: str | None) -> Predictor:
     from pipelines.dataset import Info
     from zoo import weights
     from zoo.core.plan import make_plan
@@ -100,13 +167,13 @@ def _shipped(name: str, runtime: str | None, served: str | None) -> Source:
     return _live(make_plan(name).task, weights.build_with_weights(name, "default", {}), info, served)
 
 
-def _live(task: BaseTask, model: keras.Model, info: Info, served: str | None) -> Source:
+def _live(task: BaseTask, model: keras.Model, info: Info, served: str | None) -> Predictor:
     from zoo.evaluation import outputs
 
     every = task.served(model)
     _check_served(served, every)
     contract = task.contract(every[served or next(iter(every))], info)
-    return Source(task, info, contract, outputs.caller(contract))
+    return Predictor(task, info, contract, outputs.caller(contract))
 
 
 def _check_served(served: str | None, available: Iterable[str]) -> None:
@@ -116,7 +183,7 @@ def _check_served(served: str | None, available: Iterable[str]) -> None:
         raise UsageError(f"{served} is not available: {reason}")
 
 
-def _bundle(path: Path, runtime: str, served: str | None) -> Source:
+def _bundle(path: Path, runtime: str, served: str | None) -> Predictor:
     import export
     from zoo.evaluation.outputs import cast_inputs
 
@@ -127,4 +194,4 @@ def _bundle(path: Path, runtime: str, served: str | None) -> Source:
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return loaded[endpoint](**cast_inputs(loaded.contract[endpoint], inputs))
 
-    return Source(plan.task, info, loaded.contract, call)
+    return Predictor(plan.task, info, loaded.contract, call)

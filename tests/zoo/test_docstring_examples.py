@@ -48,7 +48,7 @@ def test_commands(function, folder, monkeypatch):
     check(function, {"run": function})
 
 
-@pytest.mark.parametrize("name", ["build", "get_spec", "list_models", "register"])
+@pytest.mark.parametrize("name", ["build", "get_spec", "list_models", "load", "register"])
 def test_package(name):
     registered = dict(registry._registered)
     try:

@@ -50,11 +50,13 @@ class Prediction:
         lines: Text for the terminal.
         rows: JSON-able dictionaries with the same keys, for --json and CSV.
         image: uint8 array (H, W, 1 or 3), or None.
+        outputs: The outputs of `serving_default` by name, without batch dimension; empty for a generated sample.
     """
 
     lines: tuple[str, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     image: np.ndarray | None = None
+    outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""`zoo.load`: predictions in Python, on files, texts and arrays, in any runtime."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import zoo
+from zoo import predict
+from zoo.core.errors import MissingError, UsageError
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("runtime", [None, "saved_model", "tflite"])
+def test_files_and_arrays_give_the_same_as_the_command(trained, pixels, tmp_path, runtime):
+    predictor = zoo.load(trained("fashion_mnist"), runtime)
+    paths = [tmp_path / f"{i}.png" for i in range(len(pixels))]
+    for path, image in zip(paths, pixels, strict=True):
+        Image.fromarray(image[..., 0]).save(path)
+    of_files, of_arrays = predictor.predict(paths, top_k=2), predictor.predict(pixels, top_k=2)
+    rows = predict.run(trained("fashion_mnist"), list(map(str, paths)), top_k=2).rows
+    assert [r["label"] for p in of_files for r in p.rows] == [r["label"] for r in rows]
+    for one, other in zip(of_files, of_arrays, strict=True):
+        assert one.outputs["logits"].shape == (10,)
+        np.testing.assert_allclose(one.outputs["logits"], other.outputs["logits"], atol=1e-5)
+    whole = predictor.call("serving_default", {"image": pixels})["logits"]
+    np.testing.assert_allclose(whole, np.stack([p.outputs["logits"] for p in of_arrays]), atol=1e-4)
+    assert "serving_default" in predictor.endpoints
+
+
+def test_texts(trained):
+    (good,) = zoo.load(trained("sentiment")).predict(["a moving and funny film"])
+    assert {row["label"] for row in good.rows} == {"lady", "macbeth"}  # the classes of the fixture
+
+
+def test_models_that_do_not_predict(trained):
+    with pytest.raises(MissingError, match="try python -m zoo"):
+        zoo.load(trained("text_rnn")).predict(["word"])
+    with pytest.raises(UsageError, match="the model takes source, target"):
+        zoo.load(trained("attention")).predict(np.zeros((1, 4), np.int32))
+    with pytest.raises(UsageError, match="is not a run folder"):
+        zoo.load("nowhere")
+
+
+def test_the_verbs_are_attributes_of_the_package():
+    code = "import sys, zoo; zoo.predict.run, zoo.train.run; assert 'keras' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert {"load", "Predictor"} <= set(dir(zoo))
