@@ -17,8 +17,9 @@ from export.artifacts import Description, check_trusted, describe
 from export.artifacts.calling import check_samplable, endpoints_of, run_artifact, runtime_for, with_samples
 from export.artifacts.matching import Pair, by_value, distance, match
 from export.contract import Endpoint
+from export.contract.sampling import level_values
 from export.errors import CheckFailed, ExportError
-from export.parity.comparison import compare_output, compare_rms
+from export.parity.comparison import compare_output, compare_rms, count_other_answers
 from export.parity.distance import difference_figures, is_real
 from export.parity.golden import Case, cases_for, check_samples
 from export.parity.noise_floor import find_unstable_rows, measure_noise_floor, measure_row_noise, stable_rows
@@ -27,7 +28,10 @@ from export.runtime import onednn
 from export.runtime.execution import Run
 
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
-SAME, RENAMED, DIFFERENT = "same", "same, renamed", "different"
+MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer before equal outputs are evidence
+MORE_ROWS = 64  # drawn where the first inputs give no evidence
+SAME, RENAMED, UNDECIDED, DIFFERENT = "same", "same, renamed", "undecided", "different"
+EXIT_CODES = {SAME: 0, RENAMED: 0, UNDECIDED: 3, DIFFERENT: 1}  # a verdict is replaced by later ones only
 
 
 def compare(
@@ -63,16 +67,29 @@ def compare(
         check_trusted(description, trust)
     for description in descriptions:
         runtime_for(description.format)  # raises if it is not installed
-    result = Comparison(str(reference), str(candidate), SAME)
     endpoints = _pair_endpoints(*map(endpoints_of, descriptions))
     check_samples(samples or {}, (reference for reference, _ in endpoints))
-    pairs = [_prepare(descriptions, *pair, samples or {}) for pair in endpoints]
+    result = _compare(descriptions, endpoints, samples or {}, match or {})
+    if result.verdict == UNDECIDED:
+        result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS)
+    return dataclasses.replace(result, reference=str(reference), candidate=str(candidate))
+
+
+def _compare(
+    descriptions: Sequence[Description],
+    endpoints: Sequence[tuple[Endpoint, Endpoint]],
+    samples: Mapping[str, np.ndarray],
+    requested: Mapping[str, str],
+    more_rows: int = 0,
+) -> Comparison:
+    """Run and compare two artifacts, with `more_rows` further rows of input at many levels."""
+    result = Comparison(*(str(description.path) for description in descriptions))
+    pairs = [_prepare(descriptions, *pair, samples, more_rows) for pair in endpoints]
     inputs = ({p.reference.name: p.cases for p in pairs}, {p.candidate.name: p.candidate_cases for p in pairs})
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(_run, descriptions, ([p.reference for p in pairs], [p.candidate for p in pairs]), inputs))
     for pair in pairs:
-        _compare_endpoints(pair, descriptions, runs, match or {}, result)
-    result.verdict = DIFFERENT if result.findings else result.verdict
+        _compare_endpoints(pair, descriptions, runs, requested, result)
     return result
 
 
@@ -111,7 +128,11 @@ def _pair_endpoints(reference: Sequence[Endpoint], candidate: Sequence[Endpoint]
 
 
 def _prepare(
-    descriptions: Sequence[Description], reference: Endpoint, candidate: Endpoint, samples: Mapping[str, np.ndarray]
+    descriptions: Sequence[Description],
+    reference: Endpoint,
+    candidate: Endpoint,
+    samples: Mapping[str, np.ndarray],
+    more_rows: int,
 ) -> EndpointPair:
     """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
     pairings = match(reference.inputs, candidate.inputs)[:MAX_INPUT_PAIRINGS]
@@ -120,6 +141,9 @@ def _prepare(
     size = math.lcm(reference.batch or 1, candidate.batch or 1)
     common = dataclasses.replace(reference, batch=size if size > 1 else None)
     cases = [case for case in cases_for(common, samples) if case.compared]
+    if more_rows:
+        rows = math.ceil(more_rows / size) * size
+        cases.append(Case("levels", {t.name: level_values(t, rows) for t in common.inputs}))
     candidate_cases = [_renamed(case, candidate, pairs, n) for n, pairs in enumerate(pairings) for case in cases]
     return EndpointPair(reference, candidate, pairings, cases, candidate_cases)
 
@@ -136,7 +160,9 @@ def _compare_endpoints(
     for description, run, endpoint in zip(descriptions, runs, (reference, candidate), strict=True):
         _check_ran(description, run, endpoint)
     raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(candidate.name, {}).items()]
-    result.findings += [f"{reference.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
+    result.add(
+        DIFFERENT, *(f"{reference.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1])
+    )
     values = _values(cases, runs[0].arrays[reference.name])
     cases = _with_outputs(cases, values)
     for case in cases:
@@ -240,23 +266,30 @@ class Comparison:
     Attributes:
         reference: Path of the reference.
         candidate: Path of the candidate.
-        verdict: "same"; "same, renamed": the same values under other names; or "different".
+        verdict: "same"; "same, renamed": the same values under other names; "undecided": equal outputs that are
+            (almost) constant, which is no evidence; or "different".
         endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
         notes: Remarks.
-        findings: Differences.
+        findings: Why the verdict is not "same".
     """
 
     reference: str
     candidate: str
-    verdict: str
+    verdict: str = SAME
     endpoints: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for equal values, 1 for different ones."""
-        return int(self.verdict == DIFFERENT)
+        """Return 0 for equal values, 1 for different ones, 3 where the outputs are no evidence."""
+        return EXIT_CODES[self.verdict]
+
+    def add(self, verdict: str, *findings: str) -> None:
+        """Add findings; they replace a verdict that precedes theirs in `EXIT_CODES`."""
+        self.findings += findings
+        if findings:
+            self.verdict = max(self.verdict, verdict, key=list(EXIT_CODES).index)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
@@ -274,7 +307,9 @@ def add_endpoints(
     floor: Mapping[str, Mapping[str, float]],
 ) -> None:
     """Add one pair of endpoints to the result."""
-    policy, figures = Policy(), {}
+    policy, figures, where = Policy(), {}, reference.name or "the model"
+    answers = count_other_answers(cases)
+    candidate_answers = count_other_answers(_with_outputs(cases, candidate_values))
     classes = {t.name for t in (*reference.outputs, *candidate.outputs) if t.meaning in ("logits", "probabilities")}
     for pair in pairs[1]:
         noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
@@ -283,7 +318,10 @@ def add_endpoints(
             pair, cases, values, candidate_values, output_floor, policy, bool({*classes} & {pair.reference})
         )
         figures[pair.reference] = figure
-        result.findings += [f"{reference.name or 'the model'}: {text}" for text in messages[:3]]
+        result.add(DIFFERENT, *(f"{where}: {text}" for text in messages[:3]))
+        if not messages:
+            verdict, text = _evidence(pair, answers[pair.reference], candidate_answers[pair.candidate], reference)
+            result.add(verdict, *([f"{where}: {text}"] if text else []))
     for kind, matched in (("input", pairs[0]), ("output", pairs[1])):
         result.notes += [
             f"{kind} {p.reference} of the reference is {p.candidate} of the candidate (by {p.how})"
@@ -295,7 +333,7 @@ def add_endpoints(
     unpaired = [name for name in candidate_values if name not in {p.candidate for p in pairs[1]}]
     if unpaired:
         result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
-    if any(p.reference != p.candidate for p in pairs[1]):
+    if result.verdict == SAME and any(p.reference != p.candidate for p in pairs[1]):
         result.verdict = RENAMED
     result.endpoints.append(
         {
@@ -306,6 +344,27 @@ def add_endpoints(
             "figures": figures,
         }
     )
+
+
+def _evidence(pair: Pair, one: tuple[int, int], other: tuple[int, int], reference: Endpoint) -> tuple[str, str | None]:
+    """Return the verdict on two equal outputs, and why it is not "same".
+
+    Args:
+        pair: The two outputs.
+        one: Rows of the reference that are not its most frequent answer, and all rows.
+        other: The same of the candidate.
+        reference: The endpoint of the reference.
+    """
+    if bool(one[0]) != bool(other[0]):
+        side = "candidate" if one[0] else "reference"
+        return DIFFERENT, f"{pair.reference} is the same for every input only in the {side}"
+    if max(one[0], other[0]) < MIN_OTHER_ANSWERS:
+        names = ", ".join(t.name for t in reference.inputs)
+        return UNDECIDED, (
+            f"{pair.reference} is the same for {one[1] - one[0]} of {one[1]} inputs in both, so equal values are no "
+            f"evidence; give --samples FILE.npz with inputs ({names}) for which it differs"
+        )
+    return SAME, None
 
 
 def _compare_pair(

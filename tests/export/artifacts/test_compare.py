@@ -60,6 +60,25 @@ def third_party(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def save(tmp_path_factory):
+    """Return a function that saves a SavedModel of TensorFlow functions, {signature: function of one input}."""
+    tf = load_tensorflow()
+    folder = tmp_path_factory.mktemp("functions")
+
+    def traced(function, module, dtype, shape):
+        return tf.function(lambda x: function(x, module), input_signature=[tf.TensorSpec(shape, dtype, "x")])
+
+    def write(name, dtype="float32", shape=(None, 5), **functions):
+        module = tf.Module()
+        module.count = tf.Variable(0.0)
+        module.functions = {key: traced(function, module, dtype, shape) for key, function in functions.items()}
+        tf.saved_model.save(module, folder / name, signatures=dict(module.functions))
+        return folder / name
+
+    return write
+
+
 def pairs(result, kind="outputs"):
     return {p["reference"]: (p["candidate"], p["how"]) for p in result.endpoints[0][kind]}
 
@@ -98,6 +117,40 @@ def test_another_model(third_party):
     assert (result.verdict, result.exit_code) == ("different", 1)
     assert "serving_default: mean in case batch_7 differs by" in result.findings[0]
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
+
+
+@pytest.mark.parametrize("kind", ["real", "integer", "string"])
+def test_equal_constants_are_no_evidence(save, kind, tmp_path):
+    """The two differ only above 1000, where generated inputs do not reach."""
+    tf = load_tensorflow()
+
+    def constant(x, rest):
+        y = tf.where(tf.reduce_sum(x, 1) > 5000, rest * tf.reduce_sum(x, 1), 0)
+        return {"y": {"real": y, "integer": tf.cast(y, tf.int32), "string": tf.strings.as_string(y)}[kind]}
+
+    one = save(f"{kind}_one", serving_default=lambda x, _: constant(x, 1.0))
+    two = save(f"{kind}_two", serving_default=lambda x, _: constant(x, 2.0))
+    varying = save(f"{kind}_varying", serving_default=lambda x, _: constant(x + 5000, 2.0))
+    result = compare(one, two)
+    assert (result.verdict, result.exit_code) == ("undecided", 3)
+    assert "give --samples FILE.npz with inputs (x)" in result.findings[0]
+    assert compare(one, varying).verdict == "different"
+    if kind == "real":
+        samples = {"x": np.random.default_rng(0).uniform(1500, 2000, (8, 5)).astype("float32")}
+        assert compare(one, one, samples=samples).verdict == "same"
+        assert compare(one, two, samples=samples).verdict == "different"
+        process = subprocess.run([sys.executable, "-m", "export", "compare", one, two], capture_output=True, text=True)
+        assert (process.returncode, "undecided" in process.stdout) == (3, True)
+
+
+def test_more_inputs_are_drawn_before_equal_constants_are_undecided(save):
+    tf = load_tensorflow()
+    one, two = (
+        save(f"levels_{n}", serving_default=lambda x, _, n=n: {"y": tf.nn.relu(tf.reduce_mean(x, 1) - 50) * n})
+        for n in (1.0, 2.0)
+    )
+    assert compare(one, one).verdict == "same"
+    assert compare(one, two).verdict == "different"
 
 
 def test_requested_pairs_take_precedence(third_party):
