@@ -19,10 +19,16 @@ from export.artifacts.matching import Pair, by_value, distance, match
 from export.contract import Endpoint
 from export.contract.sampling import level_values
 from export.errors import CheckFailed, ExportError
-from export.parity.comparison import compare_output, compare_rms, count_other_answers
+from export.parity.comparison import check_repeatability, compare_output, compare_rms, count_other_answers
 from export.parity.distance import difference_figures, is_real
 from export.parity.golden import Case, cases_for, check_samples
-from export.parity.noise_floor import find_unstable_rows, measure_noise_floor, measure_row_noise, stable_rows
+from export.parity.noise_floor import (
+    check_noise_floor,
+    find_unstable_rows,
+    measure_noise_floor,
+    measure_row_noise,
+    stable_rows,
+)
 from export.parity.policy import Policy
 from export.runtime import onednn
 from export.runtime.execution import Run
@@ -30,8 +36,17 @@ from export.runtime.execution import Run
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
 MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer before equal outputs are evidence
 MORE_ROWS = 64  # drawn where the first inputs give no evidence
-SAME, RENAMED, UNDECIDED, DIFFERENT = "same", "same, renamed", "undecided", "different"
-EXIT_CODES = {SAME: 0, RENAMED: 0, UNDECIDED: 3, DIFFERENT: 1}  # a verdict is replaced by later ones only
+SAME, RENAMED, UNDECIDED, INCOMPLETE = "same", "same, renamed", "undecided", "incomplete"
+EXCHANGED, NOT_REPEATABLE, DIFFERENT = "exchanged", "not repeatable", "different"
+EXIT_CODES = {  # a verdict is replaced by later ones only
+    SAME: 0,
+    RENAMED: 0,
+    UNDECIDED: 3,
+    INCOMPLETE: 1,
+    EXCHANGED: 1,
+    NOT_REPEATABLE: 1,
+    DIFFERENT: 1,
+}
 
 
 def compare(
@@ -67,11 +82,18 @@ def compare(
         check_trusted(description, trust)
     for description in descriptions:
         runtime_for(description.format)  # raises if it is not installed
-    endpoints = _pair_endpoints(*map(endpoints_of, descriptions))
+    every = [endpoints_of(description) for description in descriptions]
+    endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
     result = _compare(descriptions, endpoints, samples or {}, match or {})
     if result.verdict == UNDECIDED:
         result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS)
+    missing, additional = (
+        [e.name for e in side if e not in paired]
+        for side, paired in zip(every, zip(*endpoints, strict=True), strict=True)
+    )
+    result.add(INCOMPLETE, *(f"the candidate has no signature {name} of the reference" for name in missing))
+    result.notes += [f"the candidate also has signature {name}" for name in additional]
     return dataclasses.replace(result, reference=str(reference), candidate=str(candidate))
 
 
@@ -113,18 +135,29 @@ class EndpointPair:
 
 
 def _pair_endpoints(reference: Sequence[Endpoint], candidate: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
-    """Return pairs of endpoints with the same name; else the default endpoints, or the only ones."""
+    """Return pairs of endpoints with the same name, and the default or only ones of those that are left."""
     named = {e.name: e for e in candidate}
-    if pairs := [(e, named[e.name]) for e in reference if e.name in named]:
-        return pairs
+    pairs = [(e, named[e.name]) for e in reference if e.name in named]
     chosen = []
-    for endpoints in (reference, candidate):
-        default = [e for e in endpoints if e.name == "serving_default"]
-        if not default and len(endpoints) != 1:
+    for side, endpoints in enumerate((reference, candidate)):
+        left = [e for e in endpoints if e not in [pair[side] for pair in pairs]]
+        default = [e for e in left if e.name == "serving_default"]
+        chosen += default or (left if len(left) == 1 else [])
+        if len(chosen) == side and not pairs:
             names = ", ".join(e.name for e in endpoints) or "none"
             raise ExportError(f"no signature to compare: one artifact has {names}, none of which is serving_default")
-        chosen.append((default or list(endpoints))[0])
-    return [(chosen[0], chosen[1])]
+    if len(chosen) == 2 and (not pairs or _can_match(*chosen)):
+        pairs.append((chosen[0], chosen[1]))
+    return pairs
+
+
+def _can_match(reference: Endpoint, candidate: Endpoint) -> bool:
+    try:
+        return all(
+            match(*ports) for ports in zip(*((e.inputs, e.outputs) for e in (reference, candidate)), strict=True)
+        )
+    except CheckFailed:
+        return False
 
 
 def _prepare(
@@ -178,22 +211,59 @@ def _compare_endpoints(
         scored.append((_score(values, candidate_values, outputs), number, inputs, candidate_values, outputs))
     _, number, inputs, candidate_values, outputs = min(scored, key=lambda entry: entry[0])
     floor = measure_noise_floor(cases, runs[0].arrays[reference.name])
-    floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[candidate.name])
+    renamed = [_under_reference_names(cases, n, outputs, runs[1].arrays[candidate.name]) for n in (0, number)]
+    floor["kernels of the candidate"] = measure_noise_floor(cases, renamed[-1]).get("kernels", {})
+    unrepeatable = _not_repeatable(cases, runs[0].arrays[reference.name], renamed)
+    result.add(
+        NOT_REPEATABLE, *(f"{reference.name or 'the model'}: the candidate: {text}" for text in unrepeatable[:3])
+    )
+    named = {pair.reference: pair.candidate for pair in pairs if pair.how == "name"}
+    result.add(
+        EXCHANGED,
+        *(
+            f"{reference.name or 'the model'}: {p.reference} is what the candidate returns as {p.candidate}"
+            for p in outputs
+            if named.get(p.reference, p.candidate) != p.candidate
+        ),
+    )
     add_endpoints(result, reference, candidate, (inputs, outputs), cases, values, candidate_values, floor)
 
 
-def _kernels(
+def _under_reference_names(
     cases: Sequence[Case], pairing: int, outputs: Sequence[Pair], arrays: Mapping[str, np.ndarray]
-) -> dict[str, float]:
-    """Return the differences between the candidate's kernels, by the names of the reference."""
-    renamed = {
-        f"{case.name}/{variant}/{pair.reference}": value
-        for case in cases
-        for pair in outputs
-        for variant in ("main", "kernels")
-        if (value := arrays.get(f"{case.name}@{pairing}/{variant}/{pair.candidate}")) is not None
-    }
-    return measure_noise_floor(cases, renamed).get("kernels", {})
+) -> dict[str, np.ndarray]:
+    """Return the candidate's arrays for one pairing of inputs, by the names of the reference."""
+    names = {pair.candidate: pair.reference for pair in outputs}
+    suffix, renamed = f"@{pairing}", {}
+    for key, value in arrays.items():
+        case, variant, output = key.split("/", 2)
+        if case.endswith(suffix) and output in names:
+            renamed[f"{case.removesuffix(suffix)}/{variant}/{names[output]}"] = value
+    return renamed
+
+
+def _not_repeatable(
+    cases: Sequence[Case], arrays: Mapping[str, np.ndarray], others: Sequence[Mapping[str, np.ndarray]]
+) -> list[str]:
+    """Return where the candidate answers the same inputs otherwise in another call, and the reference does not.
+
+    Args:
+        cases: The cases with the outputs of the reference.
+        arrays: Arrays of the reference.
+        others: Arrays of the candidate by the names of the reference, for every pairing of inputs.
+    """
+    messages = []
+    for output in cases[0].outputs:
+        one = [dataclasses.replace(case, outputs={output: case.outputs[output]}) for case in cases]
+        if not check_repeatability(one, arrays):
+            messages += [text for other in others for text in check_repeatability(one, other)]
+        if not _unsteady(one, arrays):
+            messages += _unsteady(one, others[-1])
+    return messages
+
+
+def _unsteady(cases: Sequence[Case], arrays: Mapping[str, np.ndarray]) -> list[str]:
+    return check_noise_floor(measure_noise_floor(cases, arrays), Policy())
 
 
 def _pair_outputs(reference: Endpoint, candidate: Endpoint, requested: Mapping[str, str]) -> list[Pair]:
@@ -267,7 +337,9 @@ class Comparison:
         reference: Path of the reference.
         candidate: Path of the candidate.
         verdict: "same"; "same, renamed": the same values under other names; "undecided": equal outputs that are
-            (almost) constant, which is no evidence; or "different".
+            (almost) constant, which is no evidence; "incomplete": the candidate lacks a signature; "exchanged": outputs
+            of the same names have each other's values; "not repeatable": the candidate, unlike the reference, answers
+            the same inputs otherwise in another call; or "different".
         endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
         notes: Remarks.
         findings: Why the verdict is not "same".
@@ -282,7 +354,7 @@ class Comparison:
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for equal values, 1 for different ones, 3 where the outputs are no evidence."""
+        """Return 0 for equal values, 3 where the outputs are no evidence, 1 for anything else."""
         return EXIT_CODES[self.verdict]
 
     def add(self, verdict: str, *findings: str) -> None:
@@ -333,7 +405,10 @@ def add_endpoints(
     unpaired = [name for name in candidate_values if name not in {p.candidate for p in pairs[1]}]
     if unpaired:
         result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
-    if result.verdict == SAME and any(p.reference != p.candidate for p in pairs[1]):
+    is_renamed = reference.name != candidate.name and reference.name and candidate.name  # a file may have no signature
+    if is_renamed:
+        result.notes.append(f"signature {reference.name} of the reference is {candidate.name} of the candidate")
+    if result.verdict == SAME and (is_renamed or any(p.reference != p.candidate for p in pairs[1])):
         result.verdict = RENAMED
     result.endpoints.append(
         {

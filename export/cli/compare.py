@@ -30,7 +30,7 @@ def command(
 ) -> None:
     """Run two artifacts of any format on the same inputs, each in a fresh process.
 
-    Exit code 0: same; 1: different; 3: undecided, because the outputs are constant.
+    Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
     """
     from export.artifacts.comparison import compare
     from export.cli.inputs import read_samples

@@ -89,9 +89,11 @@ def test_the_same(third_party):
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
 
 
-def test_swapped_outputs_of_one_shape_are_renamed(third_party):
+def test_swapped_outputs_of_one_shape_are_exchanged(third_party):
+    """Who reads them by name gets other values."""
     result = compare(third_party / "plain.tflite", third_party / "swapped.tflite")
-    assert (result.verdict, result.exit_code, result.findings) == ("same, renamed", 0, [])
+    assert (result.verdict, result.exit_code, len(result.findings)) == ("exchanged", 1, 2)
+    assert result.findings[0] == "serving_default: mean is what the candidate returns as spread"
     assert pairs(result) == {"mean": ("spread", "value"), "spread": ("mean", "value")}
     assert "output mean of the reference is spread of the candidate (by value)" in result.notes
 
@@ -151,6 +153,41 @@ def test_more_inputs_are_drawn_before_equal_constants_are_undecided(save):
     )
     assert compare(one, one).verdict == "same"
     assert compare(one, two).verdict == "different"
+
+
+def test_signatures_that_are_missing_or_renamed(save):
+    def encode(x, _):
+        return {"y": x + 1}
+
+    def predict(x, _):
+        return {"y": 3 * x}
+
+    reference = save("two_signatures", serving_default=predict, encode=encode)
+    missing = save("one_signature", serving_default=predict)
+    result = compare(reference, missing)
+    assert (result.verdict, result.exit_code) == ("incomplete", 1)
+    assert result.findings == ["the candidate has no signature encode of the reference"]
+    result = compare(missing, reference)
+    assert (result.verdict, result.notes) == ("same", ["the candidate also has signature encode"])
+    assert compare(reference, save("renamed", serving_default=predict, encoder=encode)).verdict == "same, renamed"
+    wrong = compare(reference, save("renamed_wrong", serving_default=predict, encoder=lambda x, _: {"y": x + 2}))
+    assert (wrong.verdict, wrong.exit_code) == ("different", 1)
+
+
+def test_a_candidate_that_answers_a_second_call_otherwise(save):
+    """It adds one to its answer in the second call only, which repeats the first one."""
+    tf = load_tensorflow()
+
+    def second_call(x, module):
+        return {"y": x + tf.where(module.count.assign_add(1.0) == 2.0, 1.0, 0.0)}
+
+    result = compare(
+        save("stateless", serving_default=lambda x, _: {"y": x + 0.0}), save("counter", serving_default=second_call)
+    )
+    assert (result.verdict, result.exit_code) == ("not repeatable", 1)
+    assert result.findings[0].startswith(
+        "serving_default: the candidate: two identical calls differ: y in case batch_7"
+    )
 
 
 def test_requested_pairs_take_precedence(third_party):
