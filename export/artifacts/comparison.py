@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +17,8 @@ import numpy as np
 from export.artifacts import Description, check_trusted, describe
 from export.artifacts.calling import check_samplable, endpoints_of, run_artifact, runtime_for, with_samples
 from export.artifacts.matching import Pair, by_value, distance, match
-from export.contract import Endpoint
+from export.artifacts.quantized import as_real, as_stored, quantization_of, without_quantization
+from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
 from export.errors import CheckFailed, ExportError
 from export.parity.comparison import check_repeatability, compare_output, compare_rms, count_other_answers
@@ -30,16 +32,19 @@ from export.parity.noise_floor import (
     stable_rows,
 )
 from export.parity.policy import Policy
+from export.parity.quantization import BUDGETS, check_budget
 from export.runtime import onednn
 from export.runtime.execution import Run
 
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
 MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer before equal outputs are evidence
 MORE_ROWS = 64  # drawn where the first inputs give no evidence
-SAME, RENAMED, UNDECIDED, INCOMPLETE = "same", "same, renamed", "undecided", "incomplete"
+SAME, QUANTISED, RENAMED = "same", "same, quantised", "same, renamed"
+UNDECIDED, INCOMPLETE = "undecided", "incomplete"
 EXCHANGED, NOT_REPEATABLE, DIFFERENT = "exchanged", "not repeatable", "different"
 EXIT_CODES = {  # a verdict is replaced by later ones only
     SAME: 0,
+    QUANTISED: 0,
     RENAMED: 0,
     UNDECIDED: 3,
     INCOMPLETE: 1,
@@ -107,7 +112,10 @@ def _compare(
     """Run and compare two artifacts, with `more_rows` further rows of input at many levels."""
     result = Comparison(*(str(description.path) for description in descriptions))
     pairs = [_prepare(descriptions, *pair, samples, more_rows) for pair in endpoints]
-    inputs = ({p.reference.name: p.cases for p in pairs}, {p.candidate.name: p.candidate_cases for p in pairs})
+    inputs = (
+        {p.reference.name: [_stored(case, p.reference) for case in p.cases] for p in pairs},
+        {p.candidate.name: p.candidate_cases for p in pairs},
+    )
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(_run, descriptions, ([p.reference for p in pairs], [p.candidate for p in pairs]), inputs))
     for pair in pairs:
@@ -168,6 +176,8 @@ def _prepare(
     more_rows: int,
 ) -> EndpointPair:
     """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
+    is_quantised = len({tuple(map(quantization_of, (*e.inputs, *e.outputs))) for e in (reference, candidate)}) > 1
+    reference, candidate = map(as_real if is_quantised else without_quantization, (reference, candidate))
     pairings = match(reference.inputs, candidate.inputs)[:MAX_INPUT_PAIRINGS]
     reference = with_samples(_with_candidate_ranges(reference, candidate, pairings[0]), samples)
     check_samplable(reference, descriptions[0].path)
@@ -177,6 +187,7 @@ def _prepare(
     if more_rows:
         rows = math.ceil(more_rows / size) * size
         cases.append(Case("levels", {t.name: level_values(t, rows) for t in common.inputs}))
+    cases = [_rounded(case, pairings[0], reference, candidate) for case in cases]
     candidate_cases = [_renamed(case, candidate, pairs, n) for n, pairs in enumerate(pairings) for case in cases]
     return EndpointPair(reference, candidate, pairings, cases, candidate_cases)
 
@@ -192,10 +203,6 @@ def _compare_endpoints(
     reference, candidate, cases = endpoints.reference, endpoints.candidate, endpoints.cases
     for description, run, endpoint in zip(descriptions, runs, (reference, candidate), strict=True):
         _check_ran(description, run, endpoint)
-    raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(candidate.name, {}).items()]
-    result.add(
-        DIFFERENT, *(f"{reference.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1])
-    )
     values = _values(cases, runs[0].arrays[reference.name])
     cases = _with_outputs(cases, values)
     for case in cases:
@@ -210,23 +217,51 @@ def _compare_endpoints(
         outputs = by_value(pairs, values, candidate_values)
         scored.append((_score(values, candidate_values, outputs), number, inputs, candidate_values, outputs))
     _, number, inputs, candidate_values, outputs = min(scored, key=lambda entry: entry[0])
+    where, is_answered = reference.name or "the model", []
+    for case in cases:
+        texts = [
+            run.errors.get(endpoint.name, {}).get(f"{case.name}{suffix}/main")
+            for run, endpoint, suffix in zip(runs, (reference, candidate), ("", f"@{number}"), strict=True)
+        ]
+        is_answered.append(texts == [None, None])
+        if all(texts):
+            result.notes.append(f"both raise in case {case.name}, which is not compared")
+        elif any(texts):
+            raising, other = ("reference", "candidate") if texts[0] else ("candidate", "reference")
+            text = texts[0] or texts[1]
+            result.add(DIFFERENT, f"{where}: the {raising} raises in case {case.name}, the {other} does not: {text}")
+    cases, *answered = [
+        list(itertools.compress(entries, is_answered))
+        for entries in (cases, *values.values(), *candidate_values.values())
+    ]
+    values, candidate_values = (
+        dict(zip(values, answered, strict=False)),
+        dict(zip(candidate_values, answered[len(values) :], strict=True)),
+    )
+    if not cases:
+        return
     floor = measure_noise_floor(cases, runs[0].arrays[reference.name])
     renamed = [_under_reference_names(cases, n, outputs, runs[1].arrays[candidate.name]) for n in (0, number)]
     floor["kernels of the candidate"] = measure_noise_floor(cases, renamed[-1]).get("kernels", {})
-    unrepeatable = _not_repeatable(cases, runs[0].arrays[reference.name], renamed)
-    result.add(
-        NOT_REPEATABLE, *(f"{reference.name or 'the model'}: the candidate: {text}" for text in unrepeatable[:3])
-    )
+    random = [name for name in values if _unrepeatable(cases, name, runs[0].arrays[reference.name])]
+    for name in random:
+        text = f"two identical calls of the reference differ in {name}, so it is not compared; fix its random seed"
+        result.add(UNDECIDED, f"{where}: {text}")
+    for name in (name for name in values if name not in random):
+        messages = [text for arrays in renamed for text in _unrepeatable(cases, name, arrays)]
+        result.add(NOT_REPEATABLE, *(f"{where}: the candidate: {text}" for text in messages[:1]))
+    if noise := check_noise_floor(measure_noise_floor(cases, runs[0].arrays[reference.name]), Policy()):
+        result.notes.append(f"the reference: {noise[0]}")
     named = {pair.reference: pair.candidate for pair in pairs if pair.how == "name"}
     result.add(
         EXCHANGED,
         *(
-            f"{reference.name or 'the model'}: {p.reference} is what the candidate returns as {p.candidate}"
+            f"{where}: {p.reference} is what the candidate returns as {p.candidate}"
             for p in outputs
-            if named.get(p.reference, p.candidate) != p.candidate
+            if p.reference not in random and named.get(p.reference, p.candidate) != p.candidate
         ),
     )
-    add_endpoints(result, reference, candidate, (inputs, outputs), cases, values, candidate_values, floor)
+    add_endpoints(result, reference, candidate, (inputs, outputs), cases, values, candidate_values, floor, random)
 
 
 def _under_reference_names(
@@ -242,28 +277,10 @@ def _under_reference_names(
     return renamed
 
 
-def _not_repeatable(
-    cases: Sequence[Case], arrays: Mapping[str, np.ndarray], others: Sequence[Mapping[str, np.ndarray]]
-) -> list[str]:
-    """Return where the candidate answers the same inputs otherwise in another call, and the reference does not.
-
-    Args:
-        cases: The cases with the outputs of the reference.
-        arrays: Arrays of the reference.
-        others: Arrays of the candidate by the names of the reference, for every pairing of inputs.
-    """
-    messages = []
-    for output in cases[0].outputs:
-        one = [dataclasses.replace(case, outputs={output: case.outputs[output]}) for case in cases]
-        if not check_repeatability(one, arrays):
-            messages += [text for other in others for text in check_repeatability(one, other)]
-        if not _unsteady(one, arrays):
-            messages += _unsteady(one, others[-1])
-    return messages
-
-
-def _unsteady(cases: Sequence[Case], arrays: Mapping[str, np.ndarray]) -> list[str]:
-    return check_noise_floor(measure_noise_floor(cases, arrays), Policy())
+def _unrepeatable(cases: Sequence[Case], output: str, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return where an output differs between two identical calls."""
+    cases = [dataclasses.replace(case, outputs={output: case.outputs[output]}) for case in cases]
+    return check_repeatability(cases, arrays)
 
 
 def _pair_outputs(reference: Endpoint, candidate: Endpoint, requested: Mapping[str, str]) -> list[Pair]:
@@ -293,13 +310,38 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
     """Return a case under the names and dtypes of the candidate."""
     dtypes = {t.name: "object" if t.dtype == "string" else t.dtype for t in endpoint.inputs}
     inputs = {p.candidate: case.inputs[p.reference].astype(dtypes[p.candidate]) for p in pairs}
-    return Case(f"{case.name}@{number}", inputs, rows=case.rows)
+    return _stored(Case(f"{case.name}@{number}", inputs, rows=case.rows), endpoint)
+
+
+def _stored(case: Case, endpoint: Endpoint) -> Case:
+    """Return a case with the inputs as the file takes them: quantised where it is."""
+    parameters = {t.name: quantization_of(t) for t in endpoint.inputs}
+    stored = {name: q.quantize(case.inputs[name]) for name, q in parameters.items() if q}
+    return dataclasses.replace(case, inputs=case.inputs | stored)
+
+
+def _rounded(case: Case, pairs: Sequence[Pair], reference: Endpoint, candidate: Endpoint) -> Case:
+    """Return a case with the inputs rounded to what a quantised side can hold, so that both get the same numbers."""
+    parameters = [{t.name: quantization_of(t) for t in endpoint.inputs} for endpoint in (reference, candidate)]
+    inputs = dict(case.inputs)
+    for pair in pairs:
+        for quantization in (parameters[0][pair.reference], parameters[1][pair.candidate]):
+            if quantization:
+                inputs[pair.reference] = quantization.dequantize(quantization.quantize(inputs[pair.reference]))
+    return dataclasses.replace(case, inputs=inputs)
 
 
 def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
     runtime, environment = runtime_for(description.format), onednn.other_kernels()
     again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
-    return run_artifact(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
+    stored = [as_stored(endpoint) for endpoint in endpoints]
+    runs = run_artifact(description.path, description.format, stored, cases, [runtime], again_with)
+    run = runs[runtime.name]
+    for endpoint in endpoints:
+        parameters = {t.name: q for t in endpoint.outputs if (q := quantization_of(t))}
+        arrays = run.arrays.get(endpoint.name, {})
+        arrays |= {k: q.dequantize(v) for k, v in arrays.items() if (q := parameters.get(k.split("/", 2)[2]))}
+    return run
 
 
 def _check_ran(description: Description, run: Run, endpoint: Endpoint) -> None:
@@ -336,10 +378,11 @@ class Comparison:
     Attributes:
         reference: Path of the reference.
         candidate: Path of the candidate.
-        verdict: "same"; "same, renamed": the same values under other names; "undecided": equal outputs that are
-            (almost) constant, which is no evidence; "incomplete": the candidate lacks a signature; "exchanged": outputs
-            of the same names have each other's values; "not repeatable": the candidate, unlike the reference, answers
-            the same inputs otherwise in another call; or "different".
+        verdict: The last of these that applies. "same"; "same, quantised": within the budget of int8; "same, renamed":
+            equal values under other names; "undecided": equal outputs that are (almost) constant, or random ones, which
+            are no evidence; "incomplete": the candidate lacks a signature; "exchanged": outputs of the same names have
+            each other's values; "not repeatable": the candidate, unlike the reference, answers the same inputs
+            otherwise in another call; or "different".
         endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
         notes: Remarks.
         findings: Why the verdict is not "same".
@@ -377,17 +420,23 @@ def add_endpoints(
     values: Mapping[str, Sequence[np.ndarray]],
     candidate_values: Mapping[str, Sequence[np.ndarray]],
     floor: Mapping[str, Mapping[str, float]],
+    skipped: Collection[str] = (),
 ) -> None:
-    """Add one pair of endpoints to the result."""
+    """Add one pair of endpoints to the result; outputs in `skipped` are paired and not compared."""
     policy, figures, where = Policy(), {}, reference.name or "the model"
+    is_quantised = any(
+        map(quantization_of, (*reference.inputs, *reference.outputs, *candidate.inputs, *candidate.outputs))
+    )
     answers = count_other_answers(cases)
     candidate_answers = count_other_answers(_with_outputs(cases, candidate_values))
     classes = {t.name for t in (*reference.outputs, *candidate.outputs) if t.meaning in ("logits", "probabilities")}
-    for pair in pairs[1]:
+    for pair in (p for p in pairs[1] if p.reference not in skipped):
         noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
         output_floor = max((value for value in noise if value <= policy.ceiling), default=0.0)
+        tensors = _tensors(pair, reference, candidate)
+        ranges = [(t.low, t.high) for t in tensors if quantization_of(t)] if is_quantised else None
         messages, figure = _compare_pair(
-            pair, cases, values, candidate_values, output_floor, policy, bool({*classes} & {pair.reference})
+            pair, cases, values, candidate_values, output_floor, policy, bool({*classes} & {pair.reference}), ranges
         )
         figures[pair.reference] = figure
         result.add(DIFFERENT, *(f"{where}: {text}" for text in messages[:3]))
@@ -405,10 +454,13 @@ def add_endpoints(
     unpaired = [name for name in candidate_values if name not in {p.candidate for p in pairs[1]}]
     if unpaired:
         result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
+    if is_quantised:
+        result.notes.append("quantised inputs and outputs are compared as real numbers, with the budget of int8")
+        result.verdict = QUANTISED if result.verdict == SAME else result.verdict
     is_renamed = reference.name != candidate.name and reference.name and candidate.name  # a file may have no signature
     if is_renamed:
         result.notes.append(f"signature {reference.name} of the reference is {candidate.name} of the candidate")
-    if result.verdict == SAME and (is_renamed or any(p.reference != p.candidate for p in pairs[1])):
+    if result.verdict in (SAME, QUANTISED) and (is_renamed or any(p.reference != p.candidate for p in pairs[1])):
         result.verdict = RENAMED
     result.endpoints.append(
         {
@@ -419,6 +471,12 @@ def add_endpoints(
             "figures": figures,
         }
     )
+
+
+def _tensors(pair: Pair, reference: Endpoint, candidate: Endpoint) -> list[Tensor]:
+    """Return the two outputs of a pair."""
+    sides = ((reference, pair.reference), (candidate, pair.candidate))
+    return [t for endpoint, name in sides for t in endpoint.outputs if t.name == name]
 
 
 def _evidence(pair: Pair, one: tuple[int, int], other: tuple[int, int], reference: Endpoint) -> tuple[str, str | None]:
@@ -450,8 +508,12 @@ def _compare_pair(
     floor: float,
     policy: Policy,
     classes: bool,
+    ranges: Sequence[tuple[float, float]] | None,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return the differences of one output, and its figures."""
+    """Return the differences of one output, and its figures.
+
+    Values beyond `ranges`, which a quantised side can hold, count as their ends; None where no side is quantised.
+    """
     name = pair.reference
     if pair.candidate not in candidate_values:
         return [f"the candidate does not return {pair.candidate}"], {}
@@ -462,6 +524,8 @@ def _compare_pair(
             a, b = a.astype(coarser), b.astype(coarser)
         elif a.dtype.kind in "iu" and b.dtype.kind in "iu":
             b = b.astype(a.dtype)
+        for low, high in ranges or ():
+            a, b = np.clip(a, low, high), np.clip(b, low, high)
         messages += compare_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
         if a.shape == b.shape and is_real(a) and is_real(b):
             pairs.append((stable_rows(case, a), stable_rows(case, b)))
@@ -470,4 +534,9 @@ def _compare_pair(
         messages.append(f"{name} {problem}")
     if not pairs:
         return messages, {}
+    is_finite = all(np.array_equal(np.isfinite(a), np.isfinite(b)) for a, b in pairs)
+    if ranges is not None and messages and is_finite and len(pairs) == len(cases):
+        typical = [pair for case, pair in zip(cases, pairs, strict=True) if case.name == "real"]
+        _, messages = check_budget(name, typical or ordinary or pairs, classes, BUDGETS["int8"])
+        messages += ["give --samples FILE.npz with typical inputs"] if messages and not typical else []
     return messages, difference_figures(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes)

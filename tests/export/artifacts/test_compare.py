@@ -190,6 +190,59 @@ def test_a_candidate_that_answers_a_second_call_otherwise(save):
     )
 
 
+def test_an_error_of_both_is_no_difference(save):
+    """The first raises for values above 50, which the extremes reach."""
+    tf = load_tensorflow()
+
+    def checked(x, _):
+        with tf.control_dependencies([tf.debugging.assert_less(x, 50.0)]):
+            return {"y": 2 * x}
+
+    raising, other = save("raising", serving_default=checked), save("other", serving_default=lambda x, _: {"y": 2 * x})
+    result = compare(raising, raising)
+    assert (result.verdict, result.notes) == ("same", ["both raise in case extremes, which is not compared"])
+    for pair, text in (((raising, other), "the reference raises"), ((other, raising), "the candidate raises")):
+        result = compare(*pair)
+        assert (result.verdict, text in result.findings[0]) == ("different", True)
+
+
+def test_a_random_or_batch_dependent_model_and_itself(save):
+    tf = load_tensorflow()
+    random = save("random", serving_default=lambda x, _: {"y": 2 * x, "z": x + tf.random.normal(tf.shape(x))})
+    result = compare(random, random)
+    assert (result.verdict, result.exit_code) == ("undecided", 3)
+    assert "two identical calls of the reference differ in z" in result.findings[0]
+    batch = save("batch", serving_default=lambda x, _: {"y": x - tf.reduce_mean(x, 0)})
+    result = compare(batch, batch)
+    assert (result.verdict, "outputs depend on the batch" in result.notes[0]) == ("same", True)
+
+
+def test_quantised_inputs_and_outputs(tmp_path):
+    """They are compared with the float model through scale and zero point."""
+    tf = load_tensorflow()
+    rng = np.random.default_rng(0)
+
+    def write(name, seed, integer):
+        kernel = tf.constant(np.random.default_rng(seed).normal(size=(16, 4)).astype("float32"))
+        module = tf.Module()
+        module.f = tf.function(lambda x: {"y": x @ kernel}, input_signature=[tf.TensorSpec((1, 16), tf.float32, "x")])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([module.f.get_concrete_function()], module)
+        if integer:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([rng.normal(size=(1, 16)).astype("float32")] for _ in range(50))
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+        (tmp_path / name).write_bytes(converter.convert())
+        return tmp_path / name
+
+    real, integer, other = write("real", 1, False), write("integer", 1, True), write("other", 2, True)
+    for pair in ((real, integer), (integer, real)):
+        result = compare(*pair)
+        assert (result.verdict, result.exit_code, result.findings) == ("same, quantised", 0, [])
+    assert compare(integer, integer).verdict == "same"
+    assert compare(real, other).verdict == compare(integer, other).verdict == "different"
+
+
 def test_requested_pairs_take_precedence(third_party):
     match = {"mean": "mean", "spread": "spread"}
     assert compare(third_party / "plain.tflite", third_party / "swapped.tflite", match=match).verdict == "different"
