@@ -13,7 +13,7 @@ from export.contract.artifact import Artifact
 from export.errors import ExportError
 from export.parity.golden import read_golden
 from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
-from export.proof.prove import Subject, prove
+from export.proof.prove import Subject, constants_note, prove
 
 
 def verify_bundle(
@@ -69,6 +69,7 @@ def verify_bundle(
         manifest["code_dependency"],
         demanded=frozenset(manifest["demanded"]),
     )
+    row.note = constants_note(subject.cases)
     certificate = prove(subject, runtimes, require)
     certificate.artifacts.insert(0, row)
     return certificate

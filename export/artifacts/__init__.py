@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export.artifacts.quantized import Quantization
 from export.errors import CheckFailed, ExportError, MissingError
 from export.formats.saved_model_versions import served_versions
 
@@ -17,11 +18,15 @@ FLAGS = ("flex", "custom", "random", "stateful")
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown."""
+    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown.
+
+    `quantization` has the scale and zero point of a quantised tensor of a TFLite file.
+    """
 
     name: str
     dtype: str | None
     shape: tuple[int | None, ...] | None
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from export.artifacts import Description, Port, Signature
+from export.artifacts.quantized import Quantization
 from export.contract import KERAS_FORMATS, Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
 from export.errors import ExportError, MissingError
@@ -22,7 +23,9 @@ from export.runtime.runtimes import RUNTIMES, Runtime
 
 @dataclass(frozen=True)
 class ThirdPartyTensor(Tensor):
-    """A tensor of a third-party artifact."""
+    """A tensor of a third-party artifact, which may be quantised."""
+
+    quantization: Quantization | None = None
 
     def __post_init__(self) -> None:
         """Accept any name."""
@@ -60,7 +63,9 @@ def _tensor(port: Port) -> ThirdPartyTensor:
     shape = port.shape if port.shape is not None else ()
     meaning = "image" if port.dtype != "string" and len(shape) == 4 and shape[-1] in (1, 3, 4) else "tensor"
     low, high = (0, 255) if meaning == "image" else (None, None)
-    return ThirdPartyTensor(port.name, port.dtype or "float32", shape, meaning, low, high)
+    return ThirdPartyTensor(
+        port.name, port.dtype or "float32", shape, meaning, low, high, quantization=port.quantization
+    )
 
 
 def adjacent_contract(path: Path) -> Contract | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -16,18 +17,41 @@ import numpy as np
 from export.artifacts import Description, check_trusted, describe
 from export.artifacts.calling import check_samplable, endpoints_of, run_artifact, runtime_for, with_samples
 from export.artifacts.matching import Pair, by_value, distance, match
-from export.contract import Endpoint
+from export.artifacts.quantized import as_real, as_stored, quantization_of, without_quantization
+from export.contract import Endpoint, Tensor
+from export.contract.sampling import level_values
 from export.errors import CheckFailed, ExportError
-from export.parity.comparison import compare_output, compare_rms
+from export.parity.comparison import check_repeatability, compare_output, compare_rms, count_other_answers
 from export.parity.distance import difference_figures, is_real
 from export.parity.golden import Case, cases_for, check_samples
-from export.parity.noise_floor import find_unstable_rows, measure_noise_floor, measure_row_noise, stable_rows
+from export.parity.noise_floor import (
+    check_noise_floor,
+    find_unstable_rows,
+    measure_noise_floor,
+    measure_row_noise,
+    stable_rows,
+)
 from export.parity.policy import Policy
+from export.parity.quantization import BUDGETS, check_budget
 from export.runtime import onednn
 from export.runtime.execution import Run
 
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
-SAME, RENAMED, DIFFERENT = "same", "same, renamed", "different"
+MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer before equal outputs are evidence
+MORE_ROWS = 64  # drawn where the first inputs give no evidence
+SAME, QUANTISED, RENAMED = "same", "same, quantised", "same, renamed"
+UNDECIDED, INCOMPLETE = "undecided", "incomplete"
+EXCHANGED, NOT_REPEATABLE, DIFFERENT = "exchanged", "not repeatable", "different"
+EXIT_CODES = {  # a verdict is replaced by later ones only
+    SAME: 0,
+    QUANTISED: 0,
+    RENAMED: 0,
+    UNDECIDED: 3,
+    INCOMPLETE: 1,
+    EXCHANGED: 1,
+    NOT_REPEATABLE: 1,
+    DIFFERENT: 1,
+}
 
 
 def compare(
@@ -63,16 +87,39 @@ def compare(
         check_trusted(description, trust)
     for description in descriptions:
         runtime_for(description.format)  # raises if it is not installed
-    result = Comparison(str(reference), str(candidate), SAME)
-    endpoints = _pair_endpoints(*map(endpoints_of, descriptions))
+    every = [endpoints_of(description) for description in descriptions]
+    endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
-    pairs = [_prepare(descriptions, *pair, samples or {}) for pair in endpoints]
-    inputs = ({p.reference.name: p.cases for p in pairs}, {p.candidate.name: p.candidate_cases for p in pairs})
+    result = _compare(descriptions, endpoints, samples or {}, match or {})
+    if result.verdict == UNDECIDED:
+        result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS)
+    missing, additional = (
+        [e.name for e in side if e not in paired]
+        for side, paired in zip(every, zip(*endpoints, strict=True), strict=True)
+    )
+    result.add(INCOMPLETE, *(f"the candidate has no signature {name} of the reference" for name in missing))
+    result.notes += [f"the candidate also has signature {name}" for name in additional]
+    return dataclasses.replace(result, reference=str(reference), candidate=str(candidate))
+
+
+def _compare(
+    descriptions: Sequence[Description],
+    endpoints: Sequence[tuple[Endpoint, Endpoint]],
+    samples: Mapping[str, np.ndarray],
+    requested: Mapping[str, str],
+    more_rows: int = 0,
+) -> Comparison:
+    """Run and compare two artifacts, with `more_rows` further rows of input at many levels."""
+    result = Comparison(*(str(description.path) for description in descriptions))
+    pairs = [_prepare(descriptions, *pair, samples, more_rows) for pair in endpoints]
+    inputs = (
+        {p.reference.name: [_stored(case, p.reference) for case in p.cases] for p in pairs},
+        {p.candidate.name: p.candidate_cases for p in pairs},
+    )
     with ThreadPoolExecutor(2) as pool:
         runs = list(pool.map(_run, descriptions, ([p.reference for p in pairs], [p.candidate for p in pairs]), inputs))
     for pair in pairs:
-        _compare_endpoints(pair, descriptions, runs, match or {}, result)
-    result.verdict = DIFFERENT if result.findings else result.verdict
+        _compare_endpoints(pair, descriptions, runs, requested, result)
     return result
 
 
@@ -96,30 +143,51 @@ class EndpointPair:
 
 
 def _pair_endpoints(reference: Sequence[Endpoint], candidate: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
-    """Return pairs of endpoints with the same name; else the default endpoints, or the only ones."""
+    """Return pairs of endpoints with the same name, and the default or only ones of those that are left."""
     named = {e.name: e for e in candidate}
-    if pairs := [(e, named[e.name]) for e in reference if e.name in named]:
-        return pairs
+    pairs = [(e, named[e.name]) for e in reference if e.name in named]
     chosen = []
-    for endpoints in (reference, candidate):
-        default = [e for e in endpoints if e.name == "serving_default"]
-        if not default and len(endpoints) != 1:
+    for side, endpoints in enumerate((reference, candidate)):
+        left = [e for e in endpoints if e not in [pair[side] for pair in pairs]]
+        default = [e for e in left if e.name == "serving_default"]
+        chosen += default or (left if len(left) == 1 else [])
+        if len(chosen) == side and not pairs:
             names = ", ".join(e.name for e in endpoints) or "none"
             raise ExportError(f"no signature to compare: one artifact has {names}, none of which is serving_default")
-        chosen.append((default or list(endpoints))[0])
-    return [(chosen[0], chosen[1])]
+    if len(chosen) == 2 and (not pairs or _can_match(*chosen)):
+        pairs.append((chosen[0], chosen[1]))
+    return pairs
+
+
+def _can_match(reference: Endpoint, candidate: Endpoint) -> bool:
+    try:
+        return all(
+            match(*ports) for ports in zip(*((e.inputs, e.outputs) for e in (reference, candidate)), strict=True)
+        )
+    except CheckFailed:
+        return False
 
 
 def _prepare(
-    descriptions: Sequence[Description], reference: Endpoint, candidate: Endpoint, samples: Mapping[str, np.ndarray]
+    descriptions: Sequence[Description],
+    reference: Endpoint,
+    candidate: Endpoint,
+    samples: Mapping[str, np.ndarray],
+    more_rows: int,
 ) -> EndpointPair:
     """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
+    is_quantised = len({tuple(map(quantization_of, (*e.inputs, *e.outputs))) for e in (reference, candidate)}) > 1
+    reference, candidate = map(as_real if is_quantised else without_quantization, (reference, candidate))
     pairings = match(reference.inputs, candidate.inputs)[:MAX_INPUT_PAIRINGS]
     reference = with_samples(_with_candidate_ranges(reference, candidate, pairings[0]), samples)
     check_samplable(reference, descriptions[0].path)
     size = math.lcm(reference.batch or 1, candidate.batch or 1)
     common = dataclasses.replace(reference, batch=size if size > 1 else None)
     cases = [case for case in cases_for(common, samples) if case.compared]
+    if more_rows:
+        rows = math.ceil(more_rows / size) * size
+        cases.append(Case("levels", {t.name: level_values(t, rows) for t in common.inputs}))
+    cases = [_rounded(case, pairings[0], reference, candidate) for case in cases]
     candidate_cases = [_renamed(case, candidate, pairs, n) for n, pairs in enumerate(pairings) for case in cases]
     return EndpointPair(reference, candidate, pairings, cases, candidate_cases)
 
@@ -135,8 +203,6 @@ def _compare_endpoints(
     reference, candidate, cases = endpoints.reference, endpoints.candidate, endpoints.cases
     for description, run, endpoint in zip(descriptions, runs, (reference, candidate), strict=True):
         _check_ran(description, run, endpoint)
-    raised = [f"{key.partition('@')[0]}: {text}" for key, text in runs[1].errors.get(candidate.name, {}).items()]
-    result.findings += [f"{reference.name or 'the model'}: the candidate raises in case {text}" for text in raised[:1]]
     values = _values(cases, runs[0].arrays[reference.name])
     cases = _with_outputs(cases, values)
     for case in cases:
@@ -151,23 +217,70 @@ def _compare_endpoints(
         outputs = by_value(pairs, values, candidate_values)
         scored.append((_score(values, candidate_values, outputs), number, inputs, candidate_values, outputs))
     _, number, inputs, candidate_values, outputs = min(scored, key=lambda entry: entry[0])
+    where, is_answered = reference.name or "the model", []
+    for case in cases:
+        texts = [
+            run.errors.get(endpoint.name, {}).get(f"{case.name}{suffix}/main")
+            for run, endpoint, suffix in zip(runs, (reference, candidate), ("", f"@{number}"), strict=True)
+        ]
+        is_answered.append(texts == [None, None])
+        if all(texts):
+            result.notes.append(f"both raise in case {case.name}, which is not compared")
+        elif any(texts):
+            raising, other = ("reference", "candidate") if texts[0] else ("candidate", "reference")
+            text = texts[0] or texts[1]
+            result.add(DIFFERENT, f"{where}: the {raising} raises in case {case.name}, the {other} does not: {text}")
+    cases, *answered = [
+        list(itertools.compress(entries, is_answered))
+        for entries in (cases, *values.values(), *candidate_values.values())
+    ]
+    values, candidate_values = (
+        dict(zip(values, answered, strict=False)),
+        dict(zip(candidate_values, answered[len(values) :], strict=True)),
+    )
+    if not cases:
+        return
     floor = measure_noise_floor(cases, runs[0].arrays[reference.name])
-    floor["kernels of the candidate"] = _kernels(cases, number, outputs, runs[1].arrays[candidate.name])
-    add_endpoints(result, reference, candidate, (inputs, outputs), cases, values, candidate_values, floor)
+    renamed = [_under_reference_names(cases, n, outputs, runs[1].arrays[candidate.name]) for n in (0, number)]
+    floor["kernels of the candidate"] = measure_noise_floor(cases, renamed[-1]).get("kernels", {})
+    random = [name for name in values if _unrepeatable(cases, name, runs[0].arrays[reference.name])]
+    for name in random:
+        text = f"two identical calls of the reference differ in {name}, so it is not compared; fix its random seed"
+        result.add(UNDECIDED, f"{where}: {text}")
+    for name in (name for name in values if name not in random):
+        messages = [text for arrays in renamed for text in _unrepeatable(cases, name, arrays)]
+        result.add(NOT_REPEATABLE, *(f"{where}: the candidate: {text}" for text in messages[:1]))
+    if noise := check_noise_floor(measure_noise_floor(cases, runs[0].arrays[reference.name]), Policy()):
+        result.notes.append(f"the reference: {noise[0]}")
+    named = {pair.reference: pair.candidate for pair in pairs if pair.how == "name"}
+    result.add(
+        EXCHANGED,
+        *(
+            f"{where}: {p.reference} is what the candidate returns as {p.candidate}"
+            for p in outputs
+            if p.reference not in random and named.get(p.reference, p.candidate) != p.candidate
+        ),
+    )
+    add_endpoints(result, reference, candidate, (inputs, outputs), cases, values, candidate_values, floor, random)
 
 
-def _kernels(
+def _under_reference_names(
     cases: Sequence[Case], pairing: int, outputs: Sequence[Pair], arrays: Mapping[str, np.ndarray]
-) -> dict[str, float]:
-    """Return the differences between the candidate's kernels, by the names of the reference."""
-    renamed = {
-        f"{case.name}/{variant}/{pair.reference}": value
-        for case in cases
-        for pair in outputs
-        for variant in ("main", "kernels")
-        if (value := arrays.get(f"{case.name}@{pairing}/{variant}/{pair.candidate}")) is not None
-    }
-    return measure_noise_floor(cases, renamed).get("kernels", {})
+) -> dict[str, np.ndarray]:
+    """Return the candidate's arrays for one pairing of inputs, by the names of the reference."""
+    names = {pair.candidate: pair.reference for pair in outputs}
+    suffix, renamed = f"@{pairing}", {}
+    for key, value in arrays.items():
+        case, variant, output = key.split("/", 2)
+        if case.endswith(suffix) and output in names:
+            renamed[f"{case.removesuffix(suffix)}/{variant}/{names[output]}"] = value
+    return renamed
+
+
+def _unrepeatable(cases: Sequence[Case], output: str, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Return where an output differs between two identical calls."""
+    cases = [dataclasses.replace(case, outputs={output: case.outputs[output]}) for case in cases]
+    return check_repeatability(cases, arrays)
 
 
 def _pair_outputs(reference: Endpoint, candidate: Endpoint, requested: Mapping[str, str]) -> list[Pair]:
@@ -197,13 +310,38 @@ def _renamed(case: Case, endpoint: Endpoint, pairs: Sequence[Pair], number: int)
     """Return a case under the names and dtypes of the candidate."""
     dtypes = {t.name: "object" if t.dtype == "string" else t.dtype for t in endpoint.inputs}
     inputs = {p.candidate: case.inputs[p.reference].astype(dtypes[p.candidate]) for p in pairs}
-    return Case(f"{case.name}@{number}", inputs, rows=case.rows)
+    return _stored(Case(f"{case.name}@{number}", inputs, rows=case.rows), endpoint)
+
+
+def _stored(case: Case, endpoint: Endpoint) -> Case:
+    """Return a case with the inputs as the file takes them: quantised where it is."""
+    parameters = {t.name: quantization_of(t) for t in endpoint.inputs}
+    stored = {name: q.quantize(case.inputs[name]) for name, q in parameters.items() if q}
+    return dataclasses.replace(case, inputs=case.inputs | stored)
+
+
+def _rounded(case: Case, pairs: Sequence[Pair], reference: Endpoint, candidate: Endpoint) -> Case:
+    """Return a case with the inputs rounded to what a quantised side can hold, so that both get the same numbers."""
+    parameters = [{t.name: quantization_of(t) for t in endpoint.inputs} for endpoint in (reference, candidate)]
+    inputs = dict(case.inputs)
+    for pair in pairs:
+        for quantization in (parameters[0][pair.reference], parameters[1][pair.candidate]):
+            if quantization:
+                inputs[pair.reference] = quantization.dequantize(quantization.quantize(inputs[pair.reference]))
+    return dataclasses.replace(case, inputs=inputs)
 
 
 def _run(description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[Case]]) -> Run:
     runtime, environment = runtime_for(description.format), onednn.other_kernels()
     again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
-    return run_artifact(description.path, description.format, endpoints, cases, [runtime], again_with)[runtime.name]
+    stored = [as_stored(endpoint) for endpoint in endpoints]
+    runs = run_artifact(description.path, description.format, stored, cases, [runtime], again_with)
+    run = runs[runtime.name]
+    for endpoint in endpoints:
+        parameters = {t.name: q for t in endpoint.outputs if (q := quantization_of(t))}
+        arrays = run.arrays.get(endpoint.name, {})
+        arrays |= {k: q.dequantize(v) for k, v in arrays.items() if (q := parameters.get(k.split("/", 2)[2]))}
+    return run
 
 
 def _check_ran(description: Description, run: Run, endpoint: Endpoint) -> None:
@@ -240,23 +378,33 @@ class Comparison:
     Attributes:
         reference: Path of the reference.
         candidate: Path of the candidate.
-        verdict: "same"; "same, renamed": the same values under other names; or "different".
+        verdict: The last of these that applies. "same"; "same, quantised": within the budget of int8; "same, renamed":
+            equal values under other names; "undecided": equal outputs that are (almost) constant, or random ones, which
+            are no evidence; "incomplete": the candidate lacks a signature; "exchanged": outputs of the same names have
+            each other's values; "not repeatable": the candidate, unlike the reference, answers the same inputs
+            otherwise in another call; or "different".
         endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
         notes: Remarks.
-        findings: Differences.
+        findings: Why the verdict is not "same".
     """
 
     reference: str
     candidate: str
-    verdict: str
+    verdict: str = SAME
     endpoints: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for equal values, 1 for different ones."""
-        return int(self.verdict == DIFFERENT)
+        """Return 0 for equal values, 3 where the outputs are no evidence, 1 for anything else."""
+        return EXIT_CODES[self.verdict]
+
+    def add(self, verdict: str, *findings: str) -> None:
+        """Add findings; they replace a verdict that precedes theirs in `EXIT_CODES`."""
+        self.findings += findings
+        if findings:
+            self.verdict = max(self.verdict, verdict, key=list(EXIT_CODES).index)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
@@ -272,18 +420,29 @@ def add_endpoints(
     values: Mapping[str, Sequence[np.ndarray]],
     candidate_values: Mapping[str, Sequence[np.ndarray]],
     floor: Mapping[str, Mapping[str, float]],
+    skipped: Collection[str] = (),
 ) -> None:
-    """Add one pair of endpoints to the result."""
-    policy, figures = Policy(), {}
+    """Add one pair of endpoints to the result; outputs in `skipped` are paired and not compared."""
+    policy, figures, where = Policy(), {}, reference.name or "the model"
+    is_quantised = any(
+        map(quantization_of, (*reference.inputs, *reference.outputs, *candidate.inputs, *candidate.outputs))
+    )
+    answers = count_other_answers(cases)
+    candidate_answers = count_other_answers(_with_outputs(cases, candidate_values))
     classes = {t.name for t in (*reference.outputs, *candidate.outputs) if t.meaning in ("logits", "probabilities")}
-    for pair in pairs[1]:
+    for pair in (p for p in pairs[1] if p.reference not in skipped):
         noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
         output_floor = max((value for value in noise if value <= policy.ceiling), default=0.0)
+        tensors = _tensors(pair, reference, candidate)
+        ranges = [(t.low, t.high) for t in tensors if quantization_of(t)] if is_quantised else None
         messages, figure = _compare_pair(
-            pair, cases, values, candidate_values, output_floor, policy, bool({*classes} & {pair.reference})
+            pair, cases, values, candidate_values, output_floor, policy, bool({*classes} & {pair.reference}), ranges
         )
         figures[pair.reference] = figure
-        result.findings += [f"{reference.name or 'the model'}: {text}" for text in messages[:3]]
+        result.add(DIFFERENT, *(f"{where}: {text}" for text in messages[:3]))
+        if not messages:
+            verdict, text = _evidence(pair, answers[pair.reference], candidate_answers[pair.candidate], reference)
+            result.add(verdict, *([f"{where}: {text}"] if text else []))
     for kind, matched in (("input", pairs[0]), ("output", pairs[1])):
         result.notes += [
             f"{kind} {p.reference} of the reference is {p.candidate} of the candidate (by {p.how})"
@@ -295,7 +454,13 @@ def add_endpoints(
     unpaired = [name for name in candidate_values if name not in {p.candidate for p in pairs[1]}]
     if unpaired:
         result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
-    if any(p.reference != p.candidate for p in pairs[1]):
+    if is_quantised:
+        result.notes.append("quantised inputs and outputs are compared as real numbers, with the budget of int8")
+        result.verdict = QUANTISED if result.verdict == SAME else result.verdict
+    is_renamed = reference.name != candidate.name and reference.name and candidate.name  # a file may have no signature
+    if is_renamed:
+        result.notes.append(f"signature {reference.name} of the reference is {candidate.name} of the candidate")
+    if result.verdict in (SAME, QUANTISED) and (is_renamed or any(p.reference != p.candidate for p in pairs[1])):
         result.verdict = RENAMED
     result.endpoints.append(
         {
@@ -308,6 +473,33 @@ def add_endpoints(
     )
 
 
+def _tensors(pair: Pair, reference: Endpoint, candidate: Endpoint) -> list[Tensor]:
+    """Return the two outputs of a pair."""
+    sides = ((reference, pair.reference), (candidate, pair.candidate))
+    return [t for endpoint, name in sides for t in endpoint.outputs if t.name == name]
+
+
+def _evidence(pair: Pair, one: tuple[int, int], other: tuple[int, int], reference: Endpoint) -> tuple[str, str | None]:
+    """Return the verdict on two equal outputs, and why it is not "same".
+
+    Args:
+        pair: The two outputs.
+        one: Rows of the reference that are not its most frequent answer, and all rows.
+        other: The same of the candidate.
+        reference: The endpoint of the reference.
+    """
+    if bool(one[0]) != bool(other[0]):
+        side = "candidate" if one[0] else "reference"
+        return DIFFERENT, f"{pair.reference} is the same for every input only in the {side}"
+    if max(one[0], other[0]) < MIN_OTHER_ANSWERS:
+        names = ", ".join(t.name for t in reference.inputs)
+        return UNDECIDED, (
+            f"{pair.reference} is the same for {one[1] - one[0]} of {one[1]} inputs in both, so equal values are no "
+            f"evidence; give --samples FILE.npz with inputs ({names}) for which it differs"
+        )
+    return SAME, None
+
+
 def _compare_pair(
     pair: Pair,
     cases: Sequence[Case],
@@ -316,8 +508,12 @@ def _compare_pair(
     floor: float,
     policy: Policy,
     classes: bool,
+    ranges: Sequence[tuple[float, float]] | None,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return the differences of one output, and its figures."""
+    """Return the differences of one output, and its figures.
+
+    Values beyond `ranges`, which a quantised side can hold, count as their ends; None where no side is quantised.
+    """
     name = pair.reference
     if pair.candidate not in candidate_values:
         return [f"the candidate does not return {pair.candidate}"], {}
@@ -328,6 +524,8 @@ def _compare_pair(
             a, b = a.astype(coarser), b.astype(coarser)
         elif a.dtype.kind in "iu" and b.dtype.kind in "iu":
             b = b.astype(a.dtype)
+        for low, high in ranges or ():
+            a, b = np.clip(a, low, high), np.clip(b, low, high)
         messages += compare_output(dataclasses.replace(case, outputs={name: a}), name, b, floor, policy)
         if a.shape == b.shape and is_real(a) and is_real(b):
             pairs.append((stable_rows(case, a), stable_rows(case, b)))
@@ -336,4 +534,9 @@ def _compare_pair(
         messages.append(f"{name} {problem}")
     if not pairs:
         return messages, {}
+    is_finite = all(np.array_equal(np.isfinite(a), np.isfinite(b)) for a, b in pairs)
+    if ranges is not None and messages and is_finite and len(pairs) == len(cases):
+        typical = [pair for case, pair in zip(cases, pairs, strict=True) if case.name == "real"]
+        _, messages = check_budget(name, typical or ordinary or pairs, classes, BUDGETS["int8"])
+        messages += ["give --samples FILE.npz with typical inputs"] if messages and not typical else []
     return messages, difference_figures(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes)

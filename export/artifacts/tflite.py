@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.artifacts import Description, Port, Signature
+from export.artifacts.quantized import Quantization
 
 RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
 STATEFUL = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
@@ -59,7 +60,10 @@ def _signatures(model: Any, types: dict[int, str]) -> Iterator[Signature]:
         tensor = graph.tensors[index]
         sizes = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
         shape = None if sizes is None else tuple(None if s < 0 else int(s) for s in sizes)
-        return Port(_text(tensor.name if name is None else name), types[tensor.type], shape)
+        dtype = types[tensor.type]
+        return Port(
+            _text(tensor.name if name is None else name), dtype, shape, _quantization(dtype, tensor.quantization)
+        )
 
     for signature in model.signatureDefs or []:
         graph = model.subgraphs[signature.subgraphIndex]
@@ -73,6 +77,13 @@ def _signatures(model: Any, types: dict[int, str]) -> Iterator[Signature]:
         yield Signature(
             "", *(tuple(port(graph, None, i) for i in entries) for entries in (graph.inputs, graph.outputs))
         )
+
+
+def _quantization(dtype: str, parameters: Any) -> Quantization | None:
+    """Return the parameters of a tensor of integers that has one scale, else None."""
+    if parameters is None or "int" not in dtype or parameters.scale is None or len(parameters.scale) != 1:
+        return None
+    return Quantization(dtype, float(parameters.scale[0]), int(parameters.zeroPoint[0]))
 
 
 def _metadata(model: Any) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,10 @@ def command(
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
-    """Run two artifacts of any format on the same inputs, each in a fresh process. Exit code 0 same, 1 different."""
+    """Run two artifacts of any format on the same inputs, each in a fresh process.
+
+    Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
+    """
     from export.artifacts.comparison import compare
     from export.cli.inputs import read_samples
 

@@ -58,6 +58,17 @@ def extreme_values(tensor: Tensor, size: int) -> np.ndarray:
     return np.concatenate([np.full(shape, np.clip(values[name], low, high), tensor.dtype) for name in EXTREMES])
 
 
+def level_values(tensor: Tensor, rows: int) -> np.ndarray:
+    """Return rows whose typical values differ by as much as the range allows: row i is near level i of the range."""
+    values = sample_values(tensor, rows, np.random.default_rng(0))
+    if tensor.dtype == "string":
+        return values
+    low, high = legal_range(tensor)
+    levels = np.linspace(low, high, rows).reshape(-1, *[1] * (values.ndim - 1))
+    levels = levels + 0.1 * (values.astype(np.float64) - (low + high) / 2)
+    return np.clip(levels, low, high).astype(tensor.dtype)
+
+
 def texts_of(tensor: Tensor) -> dict[str, bytes]:
     """Return the texts that a tensor must accept, by name; empty if it does not hold text."""
     if tensor.dtype != "string" or tensor.meaning == "encoded_image" or tensor.vocabulary is not None:

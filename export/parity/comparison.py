@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from export.runtime.execution import Run
 
 ROUNDING = 1e-3  # of probabilities, in float16
+CONSTANT = 1e-6  # real rows that differ by less, in units of the row, are one answer
 
 
 def compare_output(case: GoldenCase, output: str, value: np.ndarray, floor: float, policy: Policy) -> list[str]:
@@ -269,16 +271,34 @@ def _range_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor])
     return messages
 
 
+def count_other_answers(cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
+    """Return {output: (rows that are not the most frequent answer, all rows)} over the compared cases.
+
+    The fewer rows differ from the most frequent answer, the less it means that two models agree. Rows of different
+    shapes are counted apart; an output without a batch dimension is one row for each case.
+    """
+    rows: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
+    for case in (c for c in cases if c.compared):
+        size = len(next(iter(case.inputs.values())))
+        for name, value in case.outputs.items():
+            for row in value if value.ndim and len(value) == size else [value]:
+                rows.setdefault(name, {}).setdefault(np.shape(row), []).append(np.asarray(row))
+    return {
+        name: (sum(map(_count_others, shapes.values())), sum(map(len, shapes.values())))
+        for name, shapes in rows.items()
+    }
+
+
+def _count_others(rows: Sequence[np.ndarray]) -> int:
+    """Return how many rows of one shape differ from the most frequent one; real numbers by more than rounding."""
+    real = is_real(rows[0])
+    keys = [(np.round(row, 5) + 0.0).tobytes() if real else repr(row.tolist()) for row in rows]
+    frequent = keys.index(Counter(keys).most_common(1)[0][0])
+    if not real:
+        return sum(key != keys[frequent] for key in keys)
+    return int(np.sum(row_errors(np.stack([rows[frequent]] * len(rows)), np.stack(rows)) >= CONSTANT))
+
+
 def constant_outputs(cases: Sequence[Case]) -> list[str]:
     """Return the outputs that are constant over all inputs: comparing them is weak evidence."""
-    rows: dict[str, list[np.ndarray]] = {}
-    for case in (c for c in cases if c.compared):
-        for name, value in case.outputs.items():
-            if is_real(value) and value.ndim > 1:
-                rows.setdefault(name, []).extend(value)
-    alike = {name: [r for r in values if r.shape == values[0].shape] for name, values in rows.items()}
-    return [
-        name
-        for name, values in alike.items()
-        if max_row_error(np.stack(values), np.stack([values[0]] * len(values))) < 1e-6
-    ]
+    return [name for name, (others, _) in count_other_answers(cases).items() if not others]

@@ -59,15 +59,24 @@ def compare_quantised(
         pairs = [] if violations else _pairs(compared, output, arrays)
         if not pairs:
             continue
-        measured = figures["quantised"][output] = _quantisation_figures(pairs, output in classes)
-        sqnr, (agree, untied) = measured["sqnr_db"], measured.get("top1", (1, 1))
-        if sqnr is not None and not sqnr >= budget.sqnr_db:
-            findings.append(f"{output} has {sqnr:.1f} dB SQNR on typical inputs (budget {budget.sqnr_db:g} dB)")
-        if untied and agree / untied < budget.top1:
-            findings.append(
-                f"{output} has another top-1 class in {untied - agree} of {untied} rows (budget {budget.top1:g})"
-            )
+        figures["quantised"][output], messages = check_budget(output, pairs, output in classes, budget)
+        findings += messages
     return Verdict(figures, findings)
+
+
+def check_budget(
+    output: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool, budget: Budget
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the quantisation error of an output over (reference, value) pairs, and messages where it is too large."""
+    figures, messages = _quantisation_figures(pairs, classes), []
+    sqnr, (agree, untied) = figures["sqnr_db"], figures.get("top1", (1, 1))
+    if sqnr is not None and not sqnr >= budget.sqnr_db:
+        messages.append(f"{output} has {sqnr:.1f} dB SQNR on typical inputs (budget {budget.sqnr_db:g} dB)")
+    if untied and agree / untied < budget.top1:
+        messages.append(
+            f"{output} has another top-1 class in {untied - agree} of {untied} rows (budget {budget.top1:g})"
+        )
+    return figures, messages
 
 
 def _violation(

@@ -199,12 +199,18 @@ def _check_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], poli
             row.note = f"{endpoint.name} raises for {', '.join(raising)}; so must every artifact"
         if unstable := [case.rows[i] for case in subject.cases[endpoint.name] for i in case.unstable_rows]:
             row.note = f"{endpoint.name} is discontinuous at {', '.join(unstable)}, which are not compared"
-        if constants := constant_outputs(subject.cases[endpoint.name]):
-            row.note = f"{', '.join(constants)} of {endpoint.name} is the same for every input: this proof is weak"
         messages = verdict.findings + contract_violations(subject.cases[endpoint.name], endpoint.outputs)
         findings += [f"endpoint {endpoint.name}: {text}" for text in messages]
+    row.note = constants_note(subject.cases) or row.note
     findings += recurrent_steps.compare_steps(subject.contract, subject.live.arrays, policy)
     return _conclude(row, findings)
+
+
+def constants_note(cases: Mapping[str, Sequence[Case]]) -> str | None:
+    """Return which outputs of which endpoints are the same for every input, or None."""
+    constants = {name: outputs for name, golden in cases.items() if (outputs := constant_outputs(golden))}
+    notes = [f"{', '.join(outputs)} of {name} is the same for every input" for name, outputs in constants.items()]
+    return "; ".join(notes) + ": this proof is weak" if notes else None
 
 
 def _check_run(

@@ -261,6 +261,7 @@ def test_constant_outputs_are_noted(tmp_path):
     bundle = export_model(model, tmp_path / "b", formats=("tflite",))
     assert "mean, spread of serving_default is the same for every input" in bundle.certificate.artifacts[0].note
     assert "this proof is weak" in (bundle.path / "README.md").read_text()
+    assert "mean, spread of serving_default is the same for every input" in verify_bundle(bundle.path).artifacts[0].note
 
 
 def test_a_call_that_returns_other_names(tmp_path):

@@ -60,6 +60,25 @@ def third_party(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def save(tmp_path_factory):
+    """Return a function that saves a SavedModel of TensorFlow functions, {signature: function of one input}."""
+    tf = load_tensorflow()
+    folder = tmp_path_factory.mktemp("functions")
+
+    def traced(function, module, dtype, shape):
+        return tf.function(lambda x: function(x, module), input_signature=[tf.TensorSpec(shape, dtype, "x")])
+
+    def write(name, dtype="float32", shape=(None, 5), **functions):
+        module = tf.Module()
+        module.count = tf.Variable(0.0)
+        module.functions = {key: traced(function, module, dtype, shape) for key, function in functions.items()}
+        tf.saved_model.save(module, folder / name, signatures=dict(module.functions))
+        return folder / name
+
+    return write
+
+
 def pairs(result, kind="outputs"):
     return {p["reference"]: (p["candidate"], p["how"]) for p in result.endpoints[0][kind]}
 
@@ -70,9 +89,11 @@ def test_the_same(third_party):
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
 
 
-def test_swapped_outputs_of_one_shape_are_renamed(third_party):
+def test_swapped_outputs_of_one_shape_are_exchanged(third_party):
+    """Who reads them by name gets other values."""
     result = compare(third_party / "plain.tflite", third_party / "swapped.tflite")
-    assert (result.verdict, result.exit_code, result.findings) == ("same, renamed", 0, [])
+    assert (result.verdict, result.exit_code, len(result.findings)) == ("exchanged", 1, 2)
+    assert result.findings[0] == "serving_default: mean is what the candidate returns as spread"
     assert pairs(result) == {"mean": ("spread", "value"), "spread": ("mean", "value")}
     assert "output mean of the reference is spread of the candidate (by value)" in result.notes
 
@@ -98,6 +119,128 @@ def test_another_model(third_party):
     assert (result.verdict, result.exit_code) == ("different", 1)
     assert "serving_default: mean in case batch_7 differs by" in result.findings[0]
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
+
+
+@pytest.mark.parametrize("kind", ["real", "integer", "string"])
+def test_equal_constants_are_no_evidence(save, kind, tmp_path):
+    """The two differ only above 1000, where generated inputs do not reach."""
+    tf = load_tensorflow()
+
+    def constant(x, rest):
+        y = tf.where(tf.reduce_sum(x, 1) > 5000, rest * tf.reduce_sum(x, 1), 0)
+        return {"y": {"real": y, "integer": tf.cast(y, tf.int32), "string": tf.strings.as_string(y)}[kind]}
+
+    one = save(f"{kind}_one", serving_default=lambda x, _: constant(x, 1.0))
+    two = save(f"{kind}_two", serving_default=lambda x, _: constant(x, 2.0))
+    varying = save(f"{kind}_varying", serving_default=lambda x, _: constant(x + 5000, 2.0))
+    result = compare(one, two)
+    assert (result.verdict, result.exit_code) == ("undecided", 3)
+    assert "give --samples FILE.npz with inputs (x)" in result.findings[0]
+    assert compare(one, varying).verdict == "different"
+    if kind == "real":
+        samples = {"x": np.random.default_rng(0).uniform(1500, 2000, (8, 5)).astype("float32")}
+        assert compare(one, one, samples=samples).verdict == "same"
+        assert compare(one, two, samples=samples).verdict == "different"
+        process = subprocess.run([sys.executable, "-m", "export", "compare", one, two], capture_output=True, text=True)
+        assert (process.returncode, "undecided" in process.stdout) == (3, True)
+
+
+def test_more_inputs_are_drawn_before_equal_constants_are_undecided(save):
+    tf = load_tensorflow()
+    one, two = (
+        save(f"levels_{n}", serving_default=lambda x, _, n=n: {"y": tf.nn.relu(tf.reduce_mean(x, 1) - 50) * n})
+        for n in (1.0, 2.0)
+    )
+    assert compare(one, one).verdict == "same"
+    assert compare(one, two).verdict == "different"
+
+
+def test_signatures_that_are_missing_or_renamed(save):
+    def encode(x, _):
+        return {"y": x + 1}
+
+    def predict(x, _):
+        return {"y": 3 * x}
+
+    reference = save("two_signatures", serving_default=predict, encode=encode)
+    missing = save("one_signature", serving_default=predict)
+    result = compare(reference, missing)
+    assert (result.verdict, result.exit_code) == ("incomplete", 1)
+    assert result.findings == ["the candidate has no signature encode of the reference"]
+    result = compare(missing, reference)
+    assert (result.verdict, result.notes) == ("same", ["the candidate also has signature encode"])
+    assert compare(reference, save("renamed", serving_default=predict, encoder=encode)).verdict == "same, renamed"
+    wrong = compare(reference, save("renamed_wrong", serving_default=predict, encoder=lambda x, _: {"y": x + 2}))
+    assert (wrong.verdict, wrong.exit_code) == ("different", 1)
+
+
+def test_a_candidate_that_answers_a_second_call_otherwise(save):
+    """It adds one to its answer in the second call only, which repeats the first one."""
+    tf = load_tensorflow()
+
+    def second_call(x, module):
+        return {"y": x + tf.where(module.count.assign_add(1.0) == 2.0, 1.0, 0.0)}
+
+    result = compare(
+        save("stateless", serving_default=lambda x, _: {"y": x + 0.0}), save("counter", serving_default=second_call)
+    )
+    assert (result.verdict, result.exit_code) == ("not repeatable", 1)
+    assert result.findings[0].startswith(
+        "serving_default: the candidate: two identical calls differ: y in case batch_7"
+    )
+
+
+def test_an_error_of_both_is_no_difference(save):
+    """The first raises for values above 50, which the extremes reach."""
+    tf = load_tensorflow()
+
+    def checked(x, _):
+        with tf.control_dependencies([tf.debugging.assert_less(x, 50.0)]):
+            return {"y": 2 * x}
+
+    raising, other = save("raising", serving_default=checked), save("other", serving_default=lambda x, _: {"y": 2 * x})
+    result = compare(raising, raising)
+    assert (result.verdict, result.notes) == ("same", ["both raise in case extremes, which is not compared"])
+    for pair, text in (((raising, other), "the reference raises"), ((other, raising), "the candidate raises")):
+        result = compare(*pair)
+        assert (result.verdict, text in result.findings[0]) == ("different", True)
+
+
+def test_a_random_or_batch_dependent_model_and_itself(save):
+    tf = load_tensorflow()
+    random = save("random", serving_default=lambda x, _: {"y": 2 * x, "z": x + tf.random.normal(tf.shape(x))})
+    result = compare(random, random)
+    assert (result.verdict, result.exit_code) == ("undecided", 3)
+    assert "two identical calls of the reference differ in z" in result.findings[0]
+    batch = save("batch", serving_default=lambda x, _: {"y": x - tf.reduce_mean(x, 0)})
+    result = compare(batch, batch)
+    assert (result.verdict, "outputs depend on the batch" in result.notes[0]) == ("same", True)
+
+
+def test_quantised_inputs_and_outputs(tmp_path):
+    """They are compared with the float model through scale and zero point."""
+    tf = load_tensorflow()
+    rng = np.random.default_rng(0)
+
+    def write(name, seed, integer):
+        kernel = tf.constant(np.random.default_rng(seed).normal(size=(16, 4)).astype("float32"))
+        module = tf.Module()
+        module.f = tf.function(lambda x: {"y": x @ kernel}, input_signature=[tf.TensorSpec((1, 16), tf.float32, "x")])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([module.f.get_concrete_function()], module)
+        if integer:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([rng.normal(size=(1, 16)).astype("float32")] for _ in range(50))
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+        (tmp_path / name).write_bytes(converter.convert())
+        return tmp_path / name
+
+    real, integer, other = write("real", 1, False), write("integer", 1, True), write("other", 2, True)
+    for pair in ((real, integer), (integer, real)):
+        result = compare(*pair)
+        assert (result.verdict, result.exit_code, result.findings) == ("same, quantised", 0, [])
+    assert compare(integer, integer).verdict == "same"
+    assert compare(real, other).verdict == compare(integer, other).verdict == "different"
 
 
 def test_requested_pairs_take_precedence(third_party):
