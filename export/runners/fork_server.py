@@ -1,8 +1,8 @@
 """Run other scripts of this folder in processes forked from this one, which has imported only TensorFlow and Keras.
 
-`python -P fork_server.py FD`, FD being a Unix socket. Each message is JSON, {"script", "job", "log", "cwd", "paths"},
-and carries one end of a socket pair. On it the exit code of the process is sent; if its other end is closed before
-that, the process is killed. The server ends when its socket is closed.
+`python -P fork_server.py FD`, FD being a Unix socket. Each message is JSON, {"script", "job", "log", "cwd", "paths",
+"environment"}, and carries one end of a socket pair. On it the exit code of the process is sent; if its other end is
+closed before that, the process is killed. The server ends when its socket is closed.
 
 A fork takes milliseconds where importing TensorFlow takes seconds. TensorFlow starts its threads at its first
 operation, so a process that has only imported it can be forked.
@@ -65,6 +65,8 @@ def run(request: dict[str, Any]) -> int:
     """Run the script as `__main__` and return its exit code."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

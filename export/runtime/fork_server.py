@@ -38,6 +38,7 @@ def submit(
     """
     ours, theirs = socket.socketpair()
     request = {"script": str(script), "job": str(job), "log": str(log), "cwd": str(folder), "paths": list(paths)}
+    request["environment"] = dict(environment)
     message = json.dumps(request).encode()
     with theirs, _lock:
         try:

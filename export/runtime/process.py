@@ -141,7 +141,11 @@ def start_fork_server() -> None:
 
 def _fork(script: Path, job: Path, log: Path, folder: Path, paths: Sequence[str], timeout: float) -> int | None:
     """Run a script in a process forked from one that has imported TensorFlow; return its exit code, or None."""
-    with fork_server.submit(script, job, log, folder, paths, _environment()) as connection:
+    try:
+        submitted = fork_server.submit(script, job, log, folder, paths, _environment())
+    except OSError:  # such as an environment that is too large for a message
+        return None
+    with submitted as connection:
         connection.settimeout(timeout)
         try:
             return int(connection.recv(16) or b"none")

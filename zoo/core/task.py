@@ -91,7 +91,7 @@ class BaseTask:
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
         supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile` use. Others
             are refused, because they would have no effect.
-        features: Names of the features that examples must have.
+        required_features: Names of the features that examples must have.
     """
 
     title: str
@@ -100,7 +100,7 @@ class BaseTask:
     output = ""
     monitor = "val_loss"
     supports: frozenset[str] = frozenset()
-    features: tuple[str, ...] = ()
+    required_features: tuple[str, ...] = ()
 
     # === Methods that every task implements ===
 
@@ -148,8 +148,8 @@ class BaseTask:
     # === Hooks ===
 
     def missing_features(self, info: Info) -> list[str]:
-        """Return what the examples of a dataset lack: by default the names in `features` that they do not have."""
-        return [name for name in self.features if name not in info.features]
+        """Return what the examples of a dataset lack: by default those of `required_features` that they do not have."""
+        return [name for name in self.required_features if name not in info.features]
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with statistics of its training split, such as a vocabulary, added to its `info`."""

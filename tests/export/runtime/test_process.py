@@ -86,6 +86,7 @@ import json, os, sys
 job = json.loads(open(sys.argv[1]).read())
 ours = sorted({"zoo", "export", "pipelines", "commandline", "tests"} & set(sys.modules))
 state = [ours, os.getsid(0) == os.getpid(), os.getcwd(), "tensorflow" in sys.modules, sys.flags.safe_path]
+state.append(os.environ.get("TFHUB_CACHE_DIR"))
 json.dump([*state, os.environ["TF_ENABLE_ONEDNN_OPTS"]], open("state.json", "w"))
 if job.get("wait"):
     import time; open("pid", "w").write(str(os.getpid())); time.sleep(60)
@@ -99,7 +100,11 @@ def state_of(folder, name=None):
 
 
 def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypatch):
-    ours, leads_session, folder, has_tensorflow, safe_path, onednn = state_of(scripts)
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "a")
+    assert state_of(scripts)[-2] == "a"
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "b")  # of the process, not of the server
+    ours, leads_session, folder, has_tensorflow, safe_path, cache, onednn = state_of(scripts)
+    assert cache == "b"
     assert (ours, leads_session, folder) == ([], True, str(scripts))
     assert has_tensorflow
     assert safe_path

@@ -34,7 +34,7 @@ OF_OPTIMIZERS = {  # used by `make_optimizer` and `fit`, whatever the task
     "clip_norm": 1e-3,
 }
 OTHERS = {  # tested in tests/zoo/core/test_recipes.py
-    *("epochs", "dropout", "patience", "split", "restarts", "candidates", "minutes", "model"),
+    *("epochs", "dropout", "patience", "split", "limit", "restarts", "candidates", "minutes", "model"),
 }
 STEPS = 4
 

@@ -36,7 +36,7 @@ class ImageTranslation(ImageTask):
 
     title = "image to image translation"
     supports = frozenset({"augment"})
-    features = ("a", "b")
+    required_features = ("a", "b")
 
     def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]

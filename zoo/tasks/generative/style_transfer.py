@@ -60,7 +60,7 @@ class StyleTransfer(BaseTask):
     gatys_steps: int = 300
 
     title = "style transfer"
-    features = ("image",)
+    required_features = ("image",)
     accepts = "images"
 
     def __post_init__(self) -> None:

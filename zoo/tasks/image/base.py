@@ -38,7 +38,7 @@ class ImageTask(BaseTask):
     fit: str = "stretch"
 
     accepts = "images"
-    features = ("image",)
+    required_features = ("image",)
 
     def shape(self, info: Info) -> tuple[int, int, int]:
         """Return (H, W, C) of the images.

@@ -31,7 +31,7 @@ class Classification(ImageTask, ClassifierTask):
 
     title = "image classification"
     supports = frozenset({"augment", "label_smoothing"})
-    features = ("image", "label")
+    required_features = ("image", "label")
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the number of classes and the shape of the images."""

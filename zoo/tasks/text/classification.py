@@ -39,7 +39,7 @@ class TextClassification(ClassifierTask):
     tokens: int = 20_000
 
     title = "text classification"
-    features = ("text", "label")
+    required_features = ("text", "label")
     accepts = "texts"
 
     def prepare(self, dataset: Dataset) -> Dataset:

@@ -58,7 +58,7 @@ class LanguageModeling(BaseTask):
     tokens: int = 2000
 
     title = "language modelling"
-    features = ("text",)
+    required_features = ("text",)
     generates = True
 
     def __post_init__(self) -> None:

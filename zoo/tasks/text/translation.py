@@ -53,7 +53,7 @@ class Translation(BaseTask):
     length_penalty: float = 0.6
 
     title = "sequence to sequence"
-    features = ("source", "target")
+    required_features = ("source", "target")
     accepts = "texts"
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ class WordEmbeddings(BaseTask):
     word_list_from: int = 5000
 
     title = "word vectors"
-    features = ("text",)
+    required_features = ("text",)
     accepts = "texts"
 
     def prepare(self, dataset: Dataset) -> Dataset:
