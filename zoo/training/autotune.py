@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from commandline.console import Console
+from export.runtime import onednn
 from pipelines.sources.storage import cache_root, write_atomic
 from zoo.core.environment import dtype_policy
 from zoo.core.errors import ZooError
@@ -53,12 +54,13 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor or a GPU has bfloat16 arithmetic."""
+    """Whether the processor or a GPU has bfloat16 arithmetic that may be used.
+
+    Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts in a matrix multiplication in bfloat16.
+    """
     import tensorflow as tf
 
-    path = Path("/proc/cpuinfo")
-    flags = path.read_text() if path.is_file() else ""
-    return bool(tf.config.list_physical_devices("GPU")) or "avx512_bf16" in flags or "amx_bf16" in flags
+    return onednn.instruction_set() in ("AMX", "AVX-512 BF16") or bool(tf.config.list_physical_devices("GPU"))
 
 
 def processor() -> str:

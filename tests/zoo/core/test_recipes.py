@@ -263,6 +263,14 @@ def test_bfloat16_trains_and_saves_float32(tmp_path):
     assert model.compute_dtype == "float32"
 
 
+def test_bfloat16_is_not_tried_where_the_environment_excludes_it(monkeypatch):
+    """TensorFlow would abort."""
+    from zoo.training import autotune
+
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert not autotune.has_bfloat16()
+
+
 def test_a_time_budget_lowers_the_epochs(tmp_path):
     from commandline.console import Console
     from zoo.core import plan
