@@ -56,7 +56,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
 def has_bfloat16() -> bool:
     """Whether the processor or a GPU has bfloat16 arithmetic that may be used.
 
-    Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts in a matrix multiplication in bfloat16.
+    Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts when it multiplies bfloat16 matrices.
     """
     import tensorflow as tf
 
