@@ -308,8 +308,7 @@ def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitc
     assert description.producer == {"tensorflow": "2.4.1"}
     result = compare(basic_pitch, basic_pitch.with_suffix(".tflite"))
     assert (result.verdict, result.findings) == ("same", [])
-    (note,) = result.notes
-    assert note.startswith("the reference is discontinuous at zeros,")
+    assert any(note.startswith("the reference is discontinuous at zeros,") for note in result.notes)
 
 
 def test_a_third_party_onnx_file(basic_pitch):
