@@ -20,11 +20,14 @@ VARIANTS = {
     "perturbed": "inputs perturbed by two steps of their dtype",
     "perturbed_own_scale": "inputs perturbed by two steps of their dtype at their own scale",
 }
+MULTIPLE = 4.0  # of the noise of a named row, as `Policy.multiple`
 TOLERATED_VARIANTS = ("perturbed", "perturbed_own_scale", "kernels")  # named rows: see `measure_row_noise`
 
 
 def measure_noise_floor(cases: Iterable[GoldenCase], arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Return the differences of one artifact between its variants: {variant: {output: largest row error}}.
+
+    A named row counts only where it differs by more than a multiple of its own noise, see `measure_row_noise`.
 
     Args:
         cases: The golden cases of one endpoint.
@@ -39,9 +42,17 @@ def measure_noise_floor(cases: Iterable[GoldenCase], arrays: Mapping[str, np.nda
                 if main is None or other is None or not case.compared or (variant in TOLERATED_VARIANTS and case.rows):
                     continue
                 outputs = differences.setdefault(variant, {})
-                difference = max_row_error(stable_rows(case, main), stable_rows(case, other))
-                outputs[output] = max(outputs.get(output, 0.0), difference)
+                outputs[output] = max(outputs.get(output, 0.0), _difference(case, output, main, other))
     return differences
+
+
+def _difference(case: GoldenCase, output: str, main: np.ndarray, other: np.ndarray) -> float:
+    noise = case.row_noise.get(output)
+    if noise is None or main.shape != other.shape or len(noise) != len(main) or not is_real(main):
+        return max_row_error(stable_rows(case, main), stable_rows(case, other))
+    errors = row_errors(main, other)
+    excess = stable_rows(case, np.where(errors <= MULTIPLE * noise, 0.0, errors))
+    return float(excess.max(initial=0.0))
 
 
 def find_unstable_rows(

@@ -449,3 +449,25 @@ def test_logits_are_no_probabilities_and_probabilities_are(meaning, values, reas
 def test_one_row_of_logits_may_look_like_probabilities():
     tensor = Tensor("y", "float32", (None, 10), "logits")
     assert contract_violations([Case(outputs={"y": SOFTMAX}), Case(outputs={"y": LOGITS})], [tensor]) == []
+
+
+def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise():
+    """On another instruction set the sum of a batch of one has another order, and a steep row shows it."""
+    from types import SimpleNamespace
+
+    from export.parity.noise_floor import measure_noise_floor
+
+    outputs = np.ones((2, 3), "float32")
+    alone = outputs + np.array([[1e-3], [0.0]], "float32")
+    arrays = {"extremes/main/y": outputs, "extremes/batch_1/y": alone}
+
+    def floor(noise):
+        case = SimpleNamespace(
+            name="extremes", compared=True, rows=("zeros", "ones"), outputs={"y": outputs}, unstable_rows=(),
+            row_noise={"y": np.array(noise)},
+        )  # fmt: skip
+        return measure_noise_floor([case], arrays)["batch_1"]["y"]
+
+    assert floor([4e-4, 0.0]) == 0
+    assert floor([1e-4, 0.0]) == pytest.approx(1e-3, rel=0.01)
+    assert floor([0.0, 4e-4]) == pytest.approx(1e-3, rel=0.01)
