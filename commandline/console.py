@@ -18,7 +18,8 @@ import click
 from commandline.names import near
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
-SEED = click.IntRange(0, 2**32 - 1)  # type of a random seed: what NumPy and Keras accept
+MAX_SEED = 2**32 - 1  # the largest random seed that NumPy and Keras accept
+SEED = click.IntRange(0, MAX_SEED)
 
 
 class Console:

@@ -69,14 +69,10 @@ def run(
         >>> result.rows[0]["label"]
         'Trouser'
     """
-    from zoo.core import environment
-
     console = console or Console(quiet=True)
     from zoo import predictor
 
-    predictor.check_source(Path(source))
-    environment.prepare()
-    opened = predictor.open_source(Path(source), served=direction)
+    opened = predictor.load(source, served=direction)
     if category_names is not None:
         opened = dataclasses.replace(opened, info=with_category_names(opened.info, Path(category_names)))
     opened.check()

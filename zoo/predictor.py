@@ -114,9 +114,22 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     """
     from zoo.core import environment
 
-    check_source(Path(source))
+    path = Path(source)
+    check_source(path)
     environment.prepare()
-    return open_source(Path(source), runtime, served)
+    if not path.exists() and str(path) in registry.list_models():
+        return _shipped(str(path), runtime, served)
+    if (path / "manifest.json").is_file():
+        return _bundle(path, runtime or "saved_model", served)
+    from zoo.core.run_folder import Run
+
+    run = Run.open(path)
+    if runtime in (None, "keras"):
+        return _live(run.plan().task, run.model(), run.info(), served)
+    bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
+    if not bundles:
+        raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
+    return _bundle(next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0]), runtime, served)
 
 
 def check_source(path: Path) -> None:
@@ -134,24 +147,6 @@ def check_source(path: Path) -> None:
             raise UsageError(f"{path} is not a run folder{hint}")
     elif not (path / "manifest.json").is_file():
         Run.open(path)
-
-
-def open_source(path: Path, runtime: str | None = None, served: str | None = None) -> Predictor:
-    """Open a source; arguments and errors are those of `load`."""
-    check_source(path)
-    if not path.exists() and str(path) in registry.list_models():
-        return _shipped(str(path), runtime, served)
-    if (path / "manifest.json").is_file():
-        return _bundle(path, runtime or "saved_model", served)
-    from zoo.core.run_folder import Run
-
-    run = Run.open(path)
-    if runtime in (None, "keras"):
-        return _live(run.plan().task, run.model(), run.info(), served)
-    bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
-    if not bundles:
-        raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
-    return _bundle(next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0]), runtime, served)
 
 
 def _shipped(name: str, runtime: str | None, served: str | None) -> Predictor:

@@ -40,11 +40,8 @@ def run(
         40
     """
     from zoo import predictor
-    from zoo.core import environment
 
-    predictor.check_source(Path(source))
-    environment.prepare()
-    opened = predictor.open_source(Path(source), runtime)
+    opened = predictor.load(source, runtime)
     if not opened.task.generates:
         raise MissingError(f"models for {opened.task.title} do not generate; try python -m zoo.predict")
     return opened.task.sample(opened.call, opened.contract, options or {}, seed, opened.info)

@@ -230,13 +230,10 @@ def _compare_endpoints(
             raising, other = ("reference", "candidate") if texts[0] else ("candidate", "reference")
             text = texts[0] or texts[1]
             result.add(DIFFERENT, f"{where}: the {raising} raises in case {case.name}, the {other} does not: {text}")
-    cases, *answered = [
-        list(itertools.compress(entries, is_answered))
-        for entries in (cases, *values.values(), *candidate_values.values())
-    ]
+    cases = list(itertools.compress(cases, is_answered))
     values, candidate_values = (
-        dict(zip(values, answered, strict=False)),
-        dict(zip(candidate_values, answered[len(values) :], strict=True)),
+        {name: list(itertools.compress(of_cases, is_answered)) for name, of_cases in side.items()}
+        for side in (values, candidate_values)
     )
     if not cases:
         return
@@ -250,7 +247,7 @@ def _compare_endpoints(
     for name in (name for name in values if name not in random):
         messages = [text for arrays in renamed for text in _unrepeatable(cases, name, arrays)]
         result.add(NOT_REPEATABLE, *(f"{where}: the candidate: {text}" for text in messages[:1]))
-    if noise := check_noise_floor(measure_noise_floor(cases, runs[0].arrays[reference.name]), Policy()):
+    if noise := check_noise_floor(floor, Policy()):
         result.notes.append(f"the reference: {noise[0]}")
     named = {pair.reference: pair.candidate for pair in pairs if pair.how == "name"}
     result.add(

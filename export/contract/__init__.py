@@ -6,7 +6,7 @@ names; golden inputs and edge cases are generated from the meaning of each tenso
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,12 @@ class Tensor:
             raise ValueError(f"tensor {self.name}: unknown meaning {self.meaning!r}; one of {', '.join(MEANINGS)}")
         if self.meaning == "token" and self.high is None:
             raise ValueError(f"tensor {self.name}: token ids need `high`; an id outside the table crashes runtimes")
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Return whether an array of this shape is one of the tensor's, with any batch size."""
+        return len(shape) == len(self.shape) and all(
+            declared in (None, size) for declared, size in zip(self.shape[1:], shape[1:], strict=True)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.errors import Unsupported
 from export.formats.lookup_config import explicit_vocabularies
+from export.runtime.backend import quiet_logger
 
 # Error messages on loading, and their causes (Keras writes all of these files without an error).
 CAUSES = {
@@ -34,16 +34,11 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     import keras
 
     path = folder / "model.h5"
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # Keras warns that the format is legacy
     try:
-        with explicit_vocabularies(model):
+        with quiet_logger("absl"), explicit_vocabularies(model):  # Keras warns that the format is legacy
             model.save(path, include_optimizer=False)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise Unsupported(f"Keras cannot write it: {' '.join(str(error).split())[:200]}") from error
-    finally:
-        logger.setLevel(level)
     endpoints = tuple(e.name for e in contract.carried_by("hdf5"))
     producer = {"keras": keras.__version__, "h5py": h5py.__version__}
     return Artifact("hdf5", path.name, endpoints, producer=producer)

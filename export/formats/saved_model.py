@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
 from export.errors import ExportError
 from export.runners.lib import protocol
+from export.runtime.backend import quiet_logger
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -55,18 +55,14 @@ def save(
         archive.add_endpoint(endpoint.name, _positional(endpoint), input_signature=_signature(endpoint, batch))
         if reusable and "keras" in endpoint.formats:
             _make_reusable(archive, model, endpoint)
-    logger = logging.getLogger("tensorflow")
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # "Assets written to"
     try:
-        archive.write_out(str(path), verbose=False)
+        with quiet_logger():  # "Assets written to"
+            archive.write_out(str(path), verbose=False)
     except AssertionError as error:  # TensorFlow reports an untracked resource
         raise ExportError(
             f"an endpoint uses a table or variable that the model does not hold; make it an attribute of the model "
             f"({' '.join(str(error).split())[:200]})"
         ) from error
-    finally:
-        logger.setLevel(level)
 
 
 def _make_reusable(archive: Any, model: Any, endpoint: Endpoint) -> None:

@@ -241,10 +241,7 @@ def contract_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor
         for tensor in declared_tensors:
             value = case.outputs[tensor.name]
             dtype = "string" if value.dtype.kind in "OSU" else value.dtype.name
-            fits = len(value.shape) == len(tensor.shape) and all(
-                w in (None, s) for w, s in zip(tensor.shape[1:], value.shape[1:], strict=True)
-            )
-            if dtype != tensor.dtype or not fits:
+            if dtype != tensor.dtype or not tensor.fits(value.shape):
                 declared = f"{tensor.dtype} {tensor.shape}"
                 messages.append(f"{tensor.name} is {dtype} {value.shape} where the contract declares {declared}")
     return list(dict.fromkeys(messages)) or _range_violations(cases, declared_tensors)

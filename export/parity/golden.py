@@ -149,10 +149,7 @@ def _fit(tensor: Tensor, sample: Any) -> np.ndarray:
     if sample.dtype.kind == "f" and not np.all(np.isfinite(sample)):
         raise ExportError(f"samples of input {tensor.name} hold NaN or infinity; give real inputs")
     shape = tensor.shape[1:]
-    fits = sample.ndim == len(tensor.shape) and all(
-        w in (None, s) for w, s in zip(shape, sample.shape[1:], strict=True)
-    )
-    if not fits:
+    if not tensor.fits(sample.shape):
         raise ExportError(f"samples of input {tensor.name} have shape {sample.shape}; give (N, {str(shape)[1:]}")
     return sample
 
@@ -212,10 +209,7 @@ def _check(case: Case, endpoint: Endpoint) -> None:
             raise ValueError(f"case {case.name} has arrays of {', '.join(sorted(arrays))}")
         for tensor in tensors if arrays else ():
             array = arrays[tensor.name]
-            fits = array.ndim == len(tensor.shape) and all(
-                want in (None, size) for want, size in zip(tensor.shape[1:], array.shape[1:], strict=True)
-            )
-            if not fits or (array.dtype == object) != (tensor.dtype == "string"):
+            if not tensor.fits(array.shape) or (array.dtype == object) != (tensor.dtype == "string"):
                 raise ValueError(f"{tensor.name} of case {case.name} is {array.dtype} {array.shape}")
     counts = {len(array) for array in case.inputs.values()}
     if len(counts) != 1:

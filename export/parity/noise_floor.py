@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from export.parity.distance import is_real, max_row_error, row_errors
+from export.parity.policy import Policy
 
 if TYPE_CHECKING:
-    from export.parity.policy import GoldenCase, Policy
+    from export.parity.policy import GoldenCase
 
 VARIANTS = {
     "batch_1": "batch 1 against batch N",
@@ -20,7 +21,6 @@ VARIANTS = {
     "perturbed": "inputs perturbed by two steps of their dtype",
     "perturbed_own_scale": "inputs perturbed by two steps of their dtype at their own scale",
 }
-MULTIPLE = 4.0  # of the noise of a named row, as `Policy.multiple`
 TOLERATED_VARIANTS = ("perturbed", "perturbed_own_scale", "kernels")  # named rows: see `measure_row_noise`
 
 
@@ -51,7 +51,7 @@ def _difference(case: GoldenCase, output: str, main: np.ndarray, other: np.ndarr
     if noise is None or main.shape != other.shape or len(noise) != len(main) or not is_real(main):
         return max_row_error(stable_rows(case, main), stable_rows(case, other))
     errors = row_errors(main, other)
-    excess = stable_rows(case, np.where(errors <= MULTIPLE * noise, 0.0, errors))
+    excess = stable_rows(case, np.where(errors <= Policy.multiple * noise, 0.0, errors))
     return float(excess.max(initial=0.0))
 
 

@@ -29,9 +29,9 @@ def quiet_stderr() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def quiet_logger() -> Iterator[None]:
-    """Show no warnings of TensorFlow's Python code inside the block, such as those about retracing."""
-    logger = logging.getLogger("tensorflow")
+def quiet_logger(name: str = "tensorflow") -> Iterator[None]:
+    """Show only errors of a logger inside the block, not warnings such as those of TensorFlow about retracing."""
+    logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:

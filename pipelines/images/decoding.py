@@ -187,7 +187,12 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int]:
     with _as_data_error(path), warnings.catch_warnings(action="ignore"), Image.open(path) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        return image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
+        return _upright(image)
+
+
+def _upright(image: Image.Image) -> tuple[int, int]:
+    """Return width and height of an image as displayed: EXIF orientations 5 to 8 are rotated by a quarter."""
+    return image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
 
 
 @contextlib.contextmanager
@@ -224,8 +229,7 @@ def header(content: bytes) -> tuple[str, tuple[int, int, int]]:
     with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: rotated by a quarter
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
+        width, height = _upright(image)
         return image.format, (height, width, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3)
 
 

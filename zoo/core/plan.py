@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pipelines
 from commandline import describe_cause
+from commandline.console import MAX_SEED
 from pipelines import splits
 from zoo.core import registry
 from zoo.core.errors import UsageError, ZooError, step, unknown
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-MAX_SEED = 2**32 - 1  # of NumPy and Keras
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from zoo.core.run_folder import Run
 from zoo.core.weight_files import save_file
 from zoo.evaluation import images
 from zoo.training import checkpoints
-from zoo.training.optimizers import optimizers_of
+from zoo.training.optimizers import Schedule, optimizers_of
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -190,6 +190,12 @@ class TimeBudget(keras.callbacks.Callback):
         self.seconds = 60 * minutes
         self.start = time.monotonic() - sum(row["seconds"] for row in checkpoint.rows)
         self.validation_start = self.validation_seconds = 0.0
+        self.schedules: list[Schedule] = []
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Find the schedules of the model's optimizers; one that `make_optimizer` did not make has none."""
+        optimizers = optimizers_of(self.model).values()
+        self.schedules = [optimizer.schedule for optimizer in optimizers if hasattr(optimizer, "schedule")]
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Start the timer of the validation."""
@@ -202,9 +208,8 @@ class TimeBudget(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Move the schedules on; stop when the budget is used up."""
         fraction = (time.monotonic() - self.start) / max(self.seconds - self.validation_seconds, 1e-9)
-        for optimizer in optimizers_of(self.model).values():
-            if (schedule := getattr(optimizer, "schedule", None)) is not None:
-                schedule.elapsed.assign(min(fraction, 1.0))
+        for schedule in self.schedules:
+            schedule.elapsed.assign(min(fraction, 1.0))
         if fraction >= 1:
             self.checkpoint.stop_reason = "the time budget is used up"
             self.model.stop_training = True

@@ -34,6 +34,7 @@ def fit(
     recipe = plan.recipe
     steps = training.steps(recipe.batch_size)
     plan.task.compile(model, recipe, info, steps * recipe.epochs)
+    adapt_momentum(model, steps)
 
     averaged = AveragedWeights(model)
     checkpoint = CheckpointCallback(run, averaged, recipe.patience, plan.task.monitor)
@@ -44,7 +45,6 @@ def fit(
     callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, _tensorboard(run), progress]
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
-    adapt_momentum(model, steps)
     if preview := plan.task.preview(model, validation, info):  # before `checkpoint`: a saved state has its image
         callbacks.insert(0, PreviewImages(run.path / "progress", preview))
     try:

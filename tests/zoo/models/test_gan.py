@@ -217,7 +217,7 @@ def test_evaluation_has_bounds_of_the_distance(trained):
 
 def test_only_the_generator_is_exported_and_samples_are_the_same_everywhere(trained, tmp_path):
     run = trained("dcgan")
-    contract = predictor.open_source(run / "bundle").contract
+    contract = predictor.load(run / "bundle").contract
     (endpoint,) = contract.endpoints
     assert [t.name for t in endpoint.inputs] == ["noise"]
     assert endpoint.inputs[0].shape == (None, 4)

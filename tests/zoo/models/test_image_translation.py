@@ -233,18 +233,18 @@ def test_predict_in_both_directions_from_the_run_and_its_bundles(trained, garmen
             np.testing.assert_allclose(image[..., 0], expected, atol=1)
     cli("zoo.predict", run, garment, "-o", tmp_path / "out.png", "--direction", "b2a")
     np.testing.assert_allclose(np.asarray(Image.open(tmp_path / "out.png")), expected, atol=1)
-    default = predictor.open_source(run / "bundle-b2a").contract["serving_default"]
+    default = predictor.load(run / "bundle-b2a").contract["serving_default"]
     assert [t.name for t in (*default.inputs, *default.outputs)] == ["b", "a"]
-    lite = predictor.open_source(run, "tflite", "b2a").contract["serving_default"]
+    lite = predictor.load(run, "tflite", "b2a").contract["serving_default"]
     assert lite.inputs[0].name == "b"
 
 
 def test_an_unknown_direction_is_a_one_line_error(trained):
     with pytest.raises(UsageError, match="b2a is not available: this is a2b"):
-        predictor.open_source(trained("cyclegan") / "bundle-a2b", served="b2a")
+        predictor.load(trained("cyclegan") / "bundle-a2b", served="b2a")
     for source in (trained("pix2pix"), trained("pix2pix") / "bundle"):
         with pytest.raises(UsageError, match="this model has one direction only"):
-            predictor.open_source(source, served="a2b")
+            predictor.load(source, served="a2b")
 
 
 def test_a_second_export_does_not_overwrite_the_first(trained):

@@ -86,7 +86,7 @@ def test_evaluation_is_compared_with_gatys(trained):
 
 
 def test_the_bytes_endpoint_maps_image_files_to_jpeg_files(trained, tmp_path):
-    bundle = predictor.open_source(trained(NAME) / "bundle", "saved_model")
+    bundle = predictor.load(trained(NAME) / "bundle", "saved_model")
     files = []
     for name, longest in (("chelsea", 90), ("coffee", 71)):
         photograph = photographs()[name]

@@ -193,7 +193,7 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     run, files = trained("flowers"), image_variants(tmp_path)
     raw = [path.read_bytes() for path in files]
     examples = tf.data.Dataset.from_tensor_slices({"image": raw, "label": tf.zeros(len(raw), tf.int64)})
-    opened = predictor.open_source(run / "bundle")
+    opened = predictor.load(run / "bundle")
     feed = opened.task.examples(examples, opened.info, Recipe(), {}, training=False)
     pixels = next(iter(feed.batches(len(raw))))[0].numpy()
     assert len(np.unique(pixels.reshape(len(raw), -1), axis=0)) == len(raw)  # all images are different

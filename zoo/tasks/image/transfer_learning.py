@@ -134,10 +134,8 @@ class LandmarkClassification(TransferLearning):
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the `top_k` classes and whether they are tags, and all tags."""
-        prediction = super().show(argument, outputs, info, top_k)
-        every_class = super().show(argument, outputs, info, outputs["logits"].shape[-1]).rows
-        tags = [str(row["label"]) for row in every_class if row["probability"] >= self.tag]
-        rows = tuple({**row, "tag": row["probability"] >= self.tag} for row in prediction.rows)
-        return dataclasses.replace(
-            prediction, rows=rows, lines=(*prediction.lines, f"tags: {', '.join(tags) or 'none'}")
-        )
+        ranking = super().show(argument, outputs, info, len(outputs["logits"]))
+        rows = tuple({**row, "tag": row["probability"] >= self.tag} for row in ranking.rows)
+        tags = [str(row["label"]) for row in rows if row["tag"]]
+        shown = max(1, top_k)
+        return Prediction(lines=(*ranking.lines[:shown], f"tags: {', '.join(tags) or 'none'}"), rows=rows[:shown])
