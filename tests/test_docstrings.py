@@ -27,7 +27,6 @@ MODULES = (
     "pipelines.splits",
     "pipelines.text.characters",
     "pipelines.text.words",
-    "zoo.core.registry",
 )
 
 
