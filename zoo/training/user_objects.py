@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,10 +75,13 @@ def get_callbacks(callbacks: Iterable[keras.callbacks.Callback | str]) -> list[k
 def _import_callback(name: str) -> keras.callbacks.Callback:
     if name.count(":") != 1:
         raise UsageError(f"a callback is given as module:Class, such as my_module:MyCallback, not {name!r}")
+    sys.path.append(os.getcwd())  # last, so that it hides no installed module; the commands run without this folder
     try:
         callback = pkgutil.resolve_name(name)()
     except Exception as error:  # code of the user
         raise UsageError(f"callback {name} cannot be created: {describe_cause(error)}") from error
+    finally:
+        sys.path.pop()
     if not isinstance(callback, keras.callbacks.Callback):
         raise UsageError(f"{name}() returns {type(callback).__name__}, which is not a keras.callbacks.Callback")
     return callback

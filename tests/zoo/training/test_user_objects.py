@@ -1,6 +1,8 @@
 """Callbacks, optimizers, losses and metrics of the user take part in a training, or are refused by name."""
 
 import csv
+import subprocess
+import sys
 
 import keras
 import pytest
@@ -48,6 +50,17 @@ def test_callbacks_and_metrics(tmp_path):
     assert "val_accuracy" in Counter.logs
     with (tmp_path / "run" / "history.csv").open() as file:
         assert float(list(csv.DictReader(file))[-1]["val_top_2"]) == pytest.approx(Counter.logs["val_top_2"])
+
+
+def test_a_callback_of_the_current_folder(tmp_path):
+    (tmp_path / "tracking.py").write_text(
+        "import keras\n\ndef log():\n    return keras.callbacks.CSVLogger('log.csv')\n"
+    )
+    words = ["mnist", "--callback", "tracking:log", "--no-export"]
+    words += [f"--set={name}={value}" for name, value in DIGITS.items()]
+    command = [sys.executable, "-m", "zoo.train", *words]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
 
 
 def test_optimizer_and_loss(tmp_path):
