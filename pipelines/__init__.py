@@ -31,8 +31,21 @@ if platform.machine().lower() in ("x86_64", "amd64") and "tensorflow" not in sys
 if TYPE_CHECKING:
     from pipelines import augment, images, text
     from pipelines.feeding import Feed, feed
+    from pipelines.pairs import decoded
 
-__all__ = ["DataError", "Dataset", "Feed", "Info", "augment", "feed", "images", "list_datasets", "load", "text"]
+__all__ = [
+    "DataError",
+    "Dataset",
+    "Feed",
+    "Info",
+    "augment",
+    "decoded",
+    "feed",
+    "images",
+    "list_datasets",
+    "load",
+    "text",
+]
 
 
 def list_datasets() -> list[str]:
@@ -79,6 +92,8 @@ def load(
 
 def __getattr__(name: str) -> Any:
     """Import names that need TensorFlow on first access (PEP 562)."""
+    if name == "decoded":
+        return importlib.import_module("pipelines.pairs").decoded
     if name in ("feed", "Feed"):
         return getattr(importlib.import_module("pipelines.feeding"), name)
     if name in ("augment", "images", "text"):

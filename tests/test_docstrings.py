@@ -23,7 +23,7 @@ MODULES = (
     *WITH_BUNDLE,
     "pipelines",
     "pipelines.augment.policies",
-    "pipelines.dataset",
+    "pipelines.pairs",
     "pipelines.feeding",
     "pipelines.splits",
     "pipelines.text.characters",

@@ -28,6 +28,7 @@ ROOMS = {
         "__init__",
         "datasets",
         "augment",
+        "pairs",
         "images",
         "text",
         "feeding",

@@ -213,9 +213,9 @@ def test_the_debian_package_is_read_by_tfds(tmp_path):
 
 def test_decoded_splits(fashion):
     """Images as pixels and texts as they are, for `predict` and `evaluate` without a feed."""
-    pixels, label = next(iter(fashion.decoded("test").batch(8)))
+    pixels, label = next(iter(pipelines.decoded(fashion.test).batch(8)))
     assert (pixels.shape, pixels.dtype, label.shape) == ((8, 28, 28, 1), "uint8", (8,))
-    resized = next(iter(fashion.decoded("test", (14, 20, 3)).batch(2)))[0]
+    resized = next(iter(pipelines.decoded(fashion.test, (14, 20, 3)).batch(2)))[0]
     assert resized.shape == (2, 14, 20, 3)
     with pytest.raises(pipelines.DataError, match="not images or texts with a label"):
-        pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv").decoded("test")
+        pipelines.decoded(pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv").test)

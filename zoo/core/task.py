@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
-    from zoo.training.user_objects import UserObjects
 
 
 @dataclass(frozen=True)
@@ -88,16 +87,18 @@ class BaseTask:
         accepts: Inputs of `predict`: "images" (files, or folders of them) or "texts"; empty if models do not predict on
             single inputs. A task that sets it implements `parse` and `show`.
         generates: Whether models generate, by `sample`.
+        adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
-        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile` use. Others
-            are refused, because they would have no effect.
+        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile_arguments`
+            use. Others are refused, because they would have no effect.
         required_features: Names of the features that examples must have.
     """
 
     title: str
     accepts = ""
     generates = False
+    adversarial = False
     output = ""
     monitor = "val_loss"
     supports: frozenset[str] = frozenset()
@@ -142,34 +143,14 @@ class BaseTask:
         """Return the prediction of outputs, which have no batch dimension."""
         raise NotImplementedError
 
-    # === Compilation ===
-
-    def compile(
-        self, model: keras.Model, recipe: Recipe, info: Info, steps: int, objects: UserObjects | None = None
-    ) -> None:
-        """Compile the model for a total of `steps` optimizer steps; `objects` of the user replace the task's.
-
-        Raises:
-            UsageError: The model does not use what the user gave.
-        """
-        from zoo.training.optimizers import regularize
-
-        regularize(model, recipe)
-        arguments = self.optimizers(recipe, steps) | self.compile_arguments(model, recipe, info)
-        arguments = objects.replace(arguments, model.name) if objects else arguments
-        model.compile(**arguments, jit_compile=False)  # XLA is 4 to 12 times slower for small CNNs on CPU
-
-    def optimizers(self, recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
-        """Return the optimizers, as arguments of the model's `compile`: by default one."""
-        from zoo.training.optimizers import make_optimizer
-
-        return {"optimizer": make_optimizer(recipe, steps)}
+    # === Hooks ===
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
-        """Return the other arguments of the model's `compile`, such as loss and metrics; {} if they are its own."""
+        """Return loss and metrics, as arguments of the model's `compile`; {} if the model computes its own losses."""
         return {}
 
-    # === Hooks ===
+    def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
+        """Change a compiled model that is trained for `steps` optimizer steps in all."""
 
     def missing_features(self, info: Info) -> list[str]:
         """Return what the examples of a dataset lack: by default those of `required_features` that they do not have."""

@@ -21,6 +21,7 @@ from zoo.training.callbacks import (
     TimeBudget,
     ValidateAverage,
 )
+from zoo.training.compiling import compile_model
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def fit(
     """Fit a built model to two feeds by the plan's recipe; returns and raises the same as `trainer.train`."""
     recipe = plan.recipe
     steps = training.steps(recipe.batch_size)
-    plan.task.compile(model, recipe, info, steps * recipe.epochs, objects)
+    compile_model(model, plan, info, steps * recipe.epochs, objects)
     adapt_momentum(model, steps)
 
     averaged = AveragedWeights(model)

@@ -34,6 +34,7 @@ class ImageGeneration(ImageTask):
     """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
 
     title = "image generation"
+    adversarial = True
     accepts = ""  # no prediction on single inputs
     generates = True
     monitor = "val_frechet_distance"
@@ -53,12 +54,6 @@ class ImageGeneration(ImageTask):
             return stateless_random.normal(keys, NOISE, size), batch[0]
 
         return pipelines.feed(split, decode=decode, augment=with_noise)
-
-    def optimizers(self, recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
-        """Return an optimizer each for generator and discriminator."""
-        from zoo.training.optimizers import make_adversarial_optimizers
-
-        return make_adversarial_optimizers(recipe, steps)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return the Frechet distance."""

@@ -35,6 +35,7 @@ class ImageTranslation(ImageTask):
     """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
+    adversarial = True
     supports = frozenset({"augment"})
     required_features = ("a", "b")
 
@@ -64,12 +65,6 @@ class ImageTranslation(ImageTask):
             return finish(*tf.split(images, 2, axis=-1))
 
         return pipelines.feed(split, decode=decode, augment=augment_and_split)
-
-    def optimizers(self, recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
-        """Return an optimizer each for generators and discriminators."""
-        from zoo.training.optimizers import make_adversarial_optimizers
-
-        return make_adversarial_optimizers(recipe, steps)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return the validation distances."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from export.contract import Contract
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
-    from zoo.training.user_objects import UserObjects
 
 LEVELS = ("characters", "words")
 OFFSET_STREAM = 0x3B1  # id of the random stream of the first window of an epoch
@@ -119,11 +118,8 @@ class LanguageModeling(BaseTask):
 
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)}
 
-    def compile(
-        self, model: keras.Model, recipe: Recipe, info: Info, steps: int, objects: UserObjects | None = None
-    ) -> None:
-        """Compile, and carry the recurrent state from window to window if the settings say so."""
-        super().compile(model, recipe, info, steps, objects)
+    def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
+        """Carry the recurrent state from window to window if the settings say so."""
         if self.carry:
             enable_stateful_training(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 
