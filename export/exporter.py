@@ -20,7 +20,8 @@ from export.contract.artifact import Artifact
 from export.contract.inference import infer_contract
 from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
-from export.formats.custom_code import code_dependency
+from export.formats.custom_code import code_dependency, unimportable
+from export.formats.graph_names import check_graph_names
 from export.parity.golden import cases_for, check_samples, write_golden
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
@@ -92,6 +93,7 @@ def export_model(
     out = Path(out).absolute()
     number = choose_saved_model_version(out, version)
     target = choose_path(out, if_exists)
+    check_graph_names(model)
     contract = contract or infer_contract(model, samples)
     _check_contract(contract, formats)
     check_samples(samples or {}, contract.endpoints)
@@ -147,6 +149,16 @@ def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
             raise ExportError(
                 f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
             )
+        for tensor in (*endpoint.inputs, *endpoint.outputs):
+            where = f"tensor {tensor.name} of endpoint {endpoint.name}"
+            if not tensor.shape:
+                raise ExportError(
+                    f"{where} is declared without a batch dimension; a server needs a row for each example"
+                )
+            if tensor.dtype == "bfloat16":
+                raise ExportError(
+                    f"{where} is declared bfloat16, which NumPy and JSON lack; declare and return float32"
+                )
     scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
     sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
     if contract.labels is not None and sizes and len(contract.labels) not in sizes:
@@ -166,11 +178,11 @@ def _write_and_prove(
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)
-    dependency = code_dependency(request.model)
+    dependency, obstacle = code_dependency(request.model), unimportable(request.model)
     artifacts = []
     for format in request.formats:
         progress(f"writing {format}")
-        artifacts.append(_write(request, folder, format, version, dependency))
+        artifacts.append(_write(request, folder, format, version, obstacle if format in KERAS_FORMATS else None))
     for artifact in artifacts:
         if artifact.format == "saved_model" and artifact.state is None:
             serving.write_warmup(folder / artifact.path, contract.carried_by("saved_model"), cases)
@@ -210,15 +222,13 @@ def _write_and_prove(
     return certificate, manifest
 
 
-def _write(
-    request: ExportRequest, folder: Path, format: str, version: int, dependency: Mapping[str, Any] | None
-) -> Artifact:
+def _write(request: ExportRequest, folder: Path, format: str, version: int, obstacle: str | None) -> Artifact:
     """Write one format; return an artifact with the reason if it cannot be written."""
     try:
         if not request.contract.carried_by(format):
             raise Unsupported(f"no endpoint of the contract is carried by {format}")
-        if dependency and "__main__" in dependency["modules"] and format in KERAS_FORMATS:
-            raise Unsupported("a class of the model is defined in __main__, where no other process finds it")
+        if obstacle:
+            raise Unsupported(obstacle)
         return writer(format)(request.model, request.contract, folder, version)
     except Unsupported as error:
         for path in layout.partial_files(folder, format):

@@ -53,6 +53,7 @@ def command(
     from export.contract.inference import infer_contract
     from export.errors import ExportFailed
     from export.exporter import export_model
+    from export.formats.graph_names import check_graph_names
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
 
@@ -61,6 +62,7 @@ def command(
     real_inputs = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)
+    check_graph_names(loaded)
     chosen = formats if formats == "all" else tuple(formats.split(",")) if formats else DEFAULT_FORMATS
     contract = infer_contract(loaded, real_inputs, names)
     for tensor in (t for e in contract.endpoints for t in e.inputs if progress and t.meaning == "image"):

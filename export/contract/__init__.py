@@ -40,6 +40,7 @@ class Tensor:
         low: The smallest legal value, or None.
         high: The largest legal value (for tokens: vocabulary size - 1), or None.
         vocabulary: The legal strings of a category, or None.
+        min_size: The least size of the dimensions that are known only at run time, or None if any is legal.
 
     Example:
         >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
@@ -58,6 +59,7 @@ class Tensor:
     low: float | None = None
     high: float | None = None
     vocabulary: tuple[str, ...] | None = None
+    min_size: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a tensor that no format can represent."""
@@ -84,6 +86,7 @@ class Tensor:
             "low": self.low,
             "high": self.high,
             "vocabulary": list(self.vocabulary) if self.vocabulary is not None else None,
+            "min_size": self.min_size,
         }
 
     @classmethod
@@ -98,6 +101,7 @@ class Tensor:
             low=data.get("low"),
             high=data.get("high"),
             vocabulary=tuple(vocabulary) if vocabulary is not None else None,
+            min_size=data.get("min_size"),
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,15 +10,14 @@ import numpy as np
 
 from export.contract import Contract, Tensor
 from export.contract.endpoints import is_dimension, tensor_endpoint
-from export.contract.sampling import sample_values
+from export.contract.outputs import infer_outputs
 from export.errors import ExportError
-from export.runners.lib.protocol import arrange
+from export.runners.lib.protocol import identifier
 
 GENERATED_NAMES = re.compile(
     r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"
 )  # names that Keras numbers within a process
 ANY_INTEGER = frozenset({"IntegerLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
-PROBES = 7  # rows of the call that determines the outputs
 
 
 def infer_contract(
@@ -49,8 +47,8 @@ def infer_contract(
         raise ExportError(f"model {model.name} is not built; call it once on real input before exporting it")
     declared = getattr(model, "inputs", None)
     inputs = _declared(model, declared, samples or {}) if declared else _sampled(model, samples or {})
-    outputs = _outputs(model, inputs)
-    endpoint = tensor_endpoint(model, inputs, outputs)
+    inputs, outputs, batch = infer_outputs(model, inputs, samples or {})
+    endpoint = tensor_endpoint(model, inputs, outputs, batch=batch)
     return Contract((endpoint,), tuple(labels) if labels is not None else None)
 
 
@@ -87,6 +85,7 @@ def _tensor(
     """Return an input with the meaning that the layers that consume it imply."""
     kinds = {type(layer).__name__ for layer in layers}
     shape = (None, *shape[1:])
+    dtype = "float32" if dtype == "bfloat16" else dtype  # NumPy lacks it; Keras casts what it is given
     integer = dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
     sizes = [size for layer in layers if (size := _table_size(layer)) is not None]
     if sizes and (integer or len(shape) <= 2):
@@ -143,52 +142,6 @@ def _following(model: Any, tensor: Any, depth: int) -> Iterator[Any]:
                         yield from _following(model, output, depth + 1)
 
 
-def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs, from one call on small inputs."""
-    import keras
-
-    endpoint = tensor_endpoint(model, inputs, ())
-    rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
-    values = {t.name: keras.ops.convert_to_tensor(sample_values(t, PROBES, rng), t.dtype) for t in inputs}
-    try:
-        result = model(arrange(endpoint.to_json(), values), training=False)
-    except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        raise ExportError(f"model {model.name} does not run on the inferred inputs ({text}); give contract=") from error
-    if isinstance(result, Mapping):
-        named = dict(result)
-    else:
-        values = list(result) if isinstance(result, (list, tuple)) else [result]
-        declared_names = [_identifier(n, "") for n in getattr(model, "output_names", None) or []]
-        usable = (
-            len(values) > 1 and len(declared_names) == len(set(declared_names)) == len(values) and all(declared_names)
-        )
-        names = (
-            declared_names
-            if usable
-            else ["output"]
-            if len(values) == 1
-            else [f"output_{i + 1}" for i in range(len(values))]
-        )
-        named = dict(zip(names, values, strict=True))
-    is_softmax = _is_softmax(model) and len(named) == 1
-    return [_output(name, value, "probabilities" if is_softmax else "tensor", inputs) for name, value in named.items()]
-
-
-def _output(name: str, value: Any, meaning: str, inputs: Sequence[Tensor]) -> Tensor:
-    """Return an output; its inner dimensions are fixed only if those of every input are."""
-    fixed = all(d is not None for t in inputs for d in t.shape[1:])
-    shape = tuple(value.shape)
-    inner = shape[1:] if fixed else (*(None for _ in shape[1:-1]), *shape[-1:])
-    return Tensor(name, str(value.dtype if isinstance(value.dtype, str) else value.dtype.name), (None, *inner), meaning)
-
-
-def _is_softmax(model: Any) -> bool:
-    layers = getattr(model, "layers", None) or [None]
-    activation = getattr(layers[-1], "activation", None)
-    return getattr(activation, "__name__", "") == "softmax" or type(layers[-1]).__name__ == "Softmax"
-
-
 def _identifier(name: str, default: str) -> str:
-    cleaned = re.sub(r"\W", "_", name)
+    cleaned = identifier(name)
     return cleaned if cleaned.isidentifier() else default

@@ -110,8 +110,11 @@ def _file(image: Image.Image, kind: str, **options: object) -> bytes:  # noqa: F
 
 
 def shape_of(tensor: Tensor, rows: int, sizes: int = 0) -> tuple[int, ...]:
-    """Return a concrete shape, with one of the choices of `UNKNOWN`."""
-    unknown = itertools.cycle(UNKNOWN["image" if tensor.meaning == "image" else "token"][sizes])
+    """Return a concrete shape, with one of the choices of `UNKNOWN`, or at least `tensor.min_size`."""
+    choice = UNKNOWN["image" if tensor.meaning == "image" else "token"][sizes]
+    if tensor.min_size is not None:
+        choice = tuple(tensor.min_size + size for size in choice) if sizes else (tensor.min_size,)
+    unknown = itertools.cycle(choice)
     return (rows, *(next(unknown) if d is None else d for d in tensor.shape[1:]))
 
 

@@ -30,7 +30,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
 
         def call(inputs: protocol.Arrays) -> protocol.Arrays:
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
-            return {k: v.numpy() for k, v in outputs.items()}
+            return {k: protocol.widened(v).numpy() for k, v in outputs.items()}
 
         call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
