@@ -25,11 +25,12 @@ from export.formats.graph_names import check_graph_names
 from export.parity.golden import cases_for, check_samples, write_golden
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
-from export.proof.certificate import FAIL, PASS, UNSUPPORTED, Certificate
+from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
 from export.proof.evaluation import Evaluation, Quantisation
 from export.proof.layer_diff import write_layers
 from export.proof.prove import Subject, check_names, prove
 from export.proof.reference import run_reference
+from export.proof.weights import write_weights
 from export.runners.lib.calls import one_line
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
@@ -133,7 +134,7 @@ def _export(
             (folder / serving.CONFIG).write_text(serving.models_config(target.name))
         write_card(folder, request.contract, certificate, manifest, request.card, target.name)
         manifest = layout.seal(folder, manifest)
-        if certificate.verdict == PASS:
+        if certificate.verdict in (PASS, RESERVED):
             progress(f"publishing {target}")
             return Bundle(publish(folder), manifest, request.contract, certificate)
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
@@ -178,6 +179,7 @@ def _write_and_prove(
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)
+    write_weights(folder / "golden", request.model)
     dependency, obstacle = code_dependency(request.model), unimportable(request.model)
     artifacts = []
     for format in request.formats:

@@ -87,4 +87,4 @@ def command(
         raise
     show_certificate(bundle.certificate, console)
     if not console.json:
-        echo(f"{bundle.path}: pass. Next: python -m export verify {bundle.path}")
+        echo(f"{bundle.path}: {bundle.certificate.verdict}. Next: python -m export verify {bundle.path}")

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from commandline import suggestion
+from export.artifacts.reservations import reservations_of
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.sampling import legal_range
@@ -107,6 +108,7 @@ def prove(
             else:
                 run = runs[runtime.name, artifact.path]
                 _check_run(subject, artifact, row, run, floor, policy)
+                _state_reservations(subject, artifact, row)
                 if row.state == FAIL and run.arrays and runtime.name in layer_diff.RUNTIMES:
                     _explain_by_layer(subject, artifact, row)
             rows.append(row)
@@ -255,9 +257,24 @@ def _check_run(
                 )
                 messages += differences
             findings += [f"endpoint {endpoint}: {text}" for text in messages]
-        findings += report["findings"]
+        findings += report["findings"] + _weight_findings(row, report["weights"])
         findings += [] if artifact.quantize else recurrent_steps.compare_steps(subject.contract, run.arrays, policy)
         _conclude(row, findings)
+
+
+def _weight_findings(row: Row, weights: Mapping[str, object] | None) -> list[str]:
+    """Return the weights that differ, and put the numbers of the others into the row."""
+    if weights is None:
+        return []
+    row.weights = {key: weights[key] for key in ("matched", "of", "unmatched")}
+    return list(weights["findings"])
+
+
+def _state_reservations(subject: Subject, artifact: Artifact, row: Row) -> None:
+    try:
+        row.reservations = reservations_of(subject.folder / artifact.path, artifact.format)
+    except ExportError as error:
+        row.note = f"its graph was not examined: {error}"
 
 
 def _explain_by_layer(subject: Subject, artifact: Artifact, row: Row) -> None:

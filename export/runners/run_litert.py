@@ -55,10 +55,23 @@ def _without_signature(interpreter: Any) -> protocol.Function:
     return function
 
 
+def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+    """Yield (name, array) of the constants of all subgraphs."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(artifact["path"]))  # not allocated: only constants have values
+    for graph in range(interpreter.num_subgraphs()):
+        for detail in interpreter.get_tensor_details(graph):
+            try:
+                yield detail["name"], interpreter.get_tensor(detail["index"], graph)
+            except ValueError:  # the result of an operator
+                continue
+
+
 def versions() -> dict[str, str]:
     """Return the version of the runtime."""
     return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(open_artifact, versions, constants=constants, exact=False)

@@ -47,6 +47,16 @@ def check(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Functio
     return warmup.replay(artifact["path"], loaded.signatures)
 
 
+def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+    """Yield (name, array) of the variables."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(os.path.join(artifact["path"], "variables", "variables"))
+    for name in reader.get_variable_to_shape_map():
+        if not name.startswith("_CHECKPOINTABLE"):
+            yield name, reader.get_tensor(name)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of the runtime."""
     import tensorflow as tf
@@ -55,4 +65,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, check, serves=True)
+    protocol.main(open_artifact, versions, check, serves=True, constants=constants)

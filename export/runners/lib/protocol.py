@@ -20,18 +20,19 @@ import sys
 import sysconfig
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
-    from export.runners.lib import rest
+    from export.runners.lib import rest, weights
     from export.runners.lib.calls import Arrays, Function, one_line, run_endpoint
     from export.runners.lib.jobs import read_job
 else:
     import rest
+    import weights
     from calls import Arrays, Function, one_line, run_endpoint
     from jobs import read_job
 
@@ -218,6 +219,8 @@ def main(
     versions: Callable[[], dict[str, str]],
     check: Callable[..., list[str]] | None = None,
     serves: bool = False,
+    constants: Callable[..., Iterable[tuple[str, np.ndarray]]] | None = None,
+    exact: bool = True,
 ) -> None:
     """Run the job given on the command line with this runtime.
 
@@ -228,13 +231,15 @@ def main(
         versions: `() -> {library: version}`.
         check: `(artifact, opened functions) -> messages`: further checks of an artifact after its cases have run.
         serves: Whether REST requests are answered too.
+        constants: `(artifact, opened functions) -> (name, array) of each constant`, compared with the model's weights.
+        exact: Whether the artifact stores every weight as it is; see `weights.compare`.
     """
     before = set(sys.modules)
     job = read_job()
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
         report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}
-        report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}}
+        report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}, "weights": None}
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: Arrays = {}
         started = time.perf_counter()
@@ -251,6 +256,8 @@ def main(
                 if serves:
                     report["replies"][name] = rest.replies(golden, endpoints[name], opened[name]["main"])
             report["findings"] = check(artifact, opened) if check else []
+            if constants and (expected := weights.read(golden)) is not None:
+                report["weights"] = weights.compare(expected, constants(artifact, opened), exact)
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
         report["seconds"] = round(time.perf_counter() - started, 3)
