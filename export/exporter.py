@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import os
 import shutil
@@ -42,6 +43,7 @@ def export_model(
     *,
     contract: Contract | None = None,
     samples: Mapping[str, np.ndarray] | None = None,
+    labels: Sequence[str] | None = None,
     formats: Sequence[str] | str = DEFAULT_FORMATS,
     card: Mapping[str, Any] | None = None,
     assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
@@ -63,6 +65,7 @@ def export_model(
         out: The folder of the bundle; it must not exist.
         contract: Endpoints with their tensors; None infers them from the model.
         samples: Real examples (N, ...) by input name, used in golden inputs.
+        labels: Class names in the order of the outputs, unless the contract has them.
         formats: Formats to write, or "all". Formats other than the default are requested by name: one that cannot
             represent the model is then a failure.
         card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files), code
@@ -95,7 +98,7 @@ def export_model(
     number = choose_saved_model_version(out, version)
     target = choose_path(out, if_exists)
     check_graph_names(model)
-    contract = contract or infer_contract(model, samples)
+    contract = _with_labels(contract or infer_contract(model, samples), labels)
     _check_contract(contract, formats)
     check_samples(samples or {}, contract.endpoints)
     quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
@@ -140,6 +143,13 @@ def _export(
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
+
+
+def _with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
+    if isinstance(labels, str) or (labels is not None and contract.labels not in (None, tuple(labels))):
+        problem = "is one string" if isinstance(labels, str) else "differs from the labels of the contract"
+        raise ExportError(f"labels={labels!r} {problem}; give a list of class names in one place")
+    return contract if labels is None else dataclasses.replace(contract, labels=tuple(labels))
 
 
 def _check_contract(contract: Contract, formats: Sequence[str]) -> None:

@@ -59,6 +59,19 @@ def check_schema(folder: Path, name: str, data: Any, schema: Path) -> None:
         raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where}: {problem.message[:200]}")
 
 
+def check_contract_data(path: Path, data: Any) -> None:
+    """Raise ExportError for the content of a JSON file that is not a contract as in a manifest."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    definitions = json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"]
+    validator = Draft202012Validator({"$ref": "#/$defs/contract", "$defs": definitions})
+    problem = best_match(validator.iter_errors(data))
+    if problem is not None:
+        where = ".".join(map(str, problem.absolute_path)) or "the top level"
+        raise ExportError(f"{path} is not a contract: malformed at {where}: {problem.message[:200]}")
+
+
 @functools.cache
 def _validator(schema: Path) -> Any:
     from jsonschema import Draft202012Validator

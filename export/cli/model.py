@@ -20,6 +20,9 @@ from export.formats.tflite import QUANTIZE
 @click.option("--formats", metavar="A,B", help=f"Formats by name, or all. Default: {','.join(DEFAULT_FORMATS)}.")
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
+@click.option(
+    "--contract", "contract_file", type=click.Path(path_type=Path), help="A contract that inspect --contract wrote."
+)
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
 @click.option("--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="If OUT exists.")
@@ -37,6 +40,7 @@ def command(
     formats: str | None,
     samples: Path | None,
     labels: Path | None,
+    contract_file: Path | None,
     require: tuple[str, ...],
     version: str,
     if_exists: str,
@@ -49,7 +53,7 @@ def command(
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
     from export.bundle.layout import choose_path
-    from export.cli.inputs import read_labels, read_samples
+    from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.errors import ExportFailed
     from export.exporter import export_model
@@ -64,15 +68,16 @@ def command(
     loaded = read_model(file)
     check_graph_names(loaded)
     chosen = formats if formats == "all" else tuple(formats.split(",")) if formats else DEFAULT_FORMATS
-    contract = infer_contract(loaded, real_inputs, names)
-    for tensor in (t for e in contract.endpoints for t in e.inputs if progress and t.meaning == "image"):
+    contract = read_contract(contract_file, loaded) if contract_file else infer_contract(loaded, real_inputs)
+    guessed = () if contract_file or not progress else [t for e in contract.endpoints for t in e.inputs]
+    for tensor in (t for t in guessed if t.meaning == "image"):
         if tensor.name not in (real_inputs or {}):
             progress(
                 f"input {tensor.name}: assumed to be pixels from {tensor.low:g} to {tensor.high:g}; "
-                "--samples changes the range"
+                "--samples changes the range, --contract states it"
             )
     options = {"samples": real_inputs, "formats": chosen, "require": require, "version": version}
-    options |= {"if_exists": if_exists}
+    options |= {"if_exists": if_exists, "labels": names}
     options |= {
         "quantize": tuple(quantize.split(",")) if quantize else (),
         "calibration": read_samples(calibration) if calibration else None,
