@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import os
 import shutil
@@ -18,6 +17,7 @@ from export.bundle.card import FIGURES, write_card
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
+from export.contract.exportable import check_exportable, with_labels
 from export.contract.inference import infer_contract
 from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
@@ -98,8 +98,8 @@ def export_model(
     number = choose_saved_model_version(out, version)
     target = choose_path(out, if_exists)
     check_graph_names(model)
-    contract = _with_labels(contract or infer_contract(model, samples), labels)
-    _check_contract(contract, formats)
+    contract = with_labels(contract or infer_contract(model, samples), labels)
+    check_exportable(contract)
     check_samples(samples or {}, contract.endpoints)
     quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
     quantisation.check(contract)
@@ -143,37 +143,6 @@ def _export(
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
-
-
-def _with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
-    if isinstance(labels, str) or (labels is not None and contract.labels not in (None, tuple(labels))):
-        problem = "is one string" if isinstance(labels, str) else "differs from the labels of the contract"
-        raise ExportError(f"labels={labels!r} {problem}; give a list of class names in one place")
-    return contract if labels is None else dataclasses.replace(contract, labels=tuple(labels))
-
-
-def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
-    if not contract.endpoints:
-        raise ExportError("the contract has no endpoint; give at least one")
-    for endpoint in contract.endpoints:
-        if endpoint.call is None:
-            raise ExportError(
-                f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
-            )
-        for tensor in (*endpoint.inputs, *endpoint.outputs):
-            where = f"tensor {tensor.name} of endpoint {endpoint.name}"
-            if not tensor.shape:
-                raise ExportError(
-                    f"{where} is declared without a batch dimension; a server needs a row for each example"
-                )
-            if tensor.dtype == "bfloat16":
-                raise ExportError(
-                    f"{where} is declared bfloat16, which NumPy and JSON lack; declare and return float32"
-                )
-    scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
-    sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
-    if contract.labels is not None and sizes and len(contract.labels) not in sizes:
-        raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")
 
 
 def _write_and_prove(

@@ -18,9 +18,14 @@ from export.cli.options import trust_option
 @click.option(
     "--contract", type=click.Path(path_type=Path), metavar="FILE", help="Write the contract of a Keras model."
 )
+@click.option(
+    "--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name, for --contract."
+)
 @trust_option
 @common_options
-def command(artifact: Path, contract: Path | None, trust: tuple[str, ...], console: Console) -> None:
+def command(
+    artifact: Path, contract: Path | None, samples: Path | None, trust: tuple[str, ...], console: Console
+) -> None:
     """Show the contents of ARTIFACT: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it can execute code.
 
     With --contract a Keras model is also loaded, and the contract that would be inferred for it is written: edit names,
@@ -37,7 +42,7 @@ def command(artifact: Path, contract: Path | None, trust: tuple[str, ...], conso
     for sentence in description.risks:
         echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)
     if contract is not None:
-        _write_contract(artifact, description, trusted, contract)
+        _write_contract(artifact, description, trusted, contract, samples)
     if contract is not None and not console.json and not console.quiet:
         echo(f"Next: python -m export model {artifact} --contract {contract} -o BUNDLE")
     elif not console.json and not console.quiet:
@@ -45,8 +50,8 @@ def command(artifact: Path, contract: Path | None, trust: tuple[str, ...], conso
     sys.exit(0 if trusted else 1)
 
 
-def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path) -> None:
-    from export.cli.inputs import write_contract
+def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
+    from export.cli.inputs import read_samples, write_contract
     from export.contract.inference import infer_contract
     from export.errors import CheckFailed, ExportError
     from export.formats.keras import read_model
@@ -55,7 +60,7 @@ def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path)
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
     if not trusted:
         raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
-    write_contract(path, infer_contract(read_model(artifact)))
+    write_contract(path, infer_contract(read_model(artifact), read_samples(samples) if samples else None))
 
 
 def _show(description: Any) -> None:
