@@ -181,6 +181,7 @@ def _write_and_prove(
     )
     certificate = prove(subject, require=request.require)
     quantisation = request.quantisation
+    certificate.request = {"formats": list(request.formats), "quantize": list(quantisation.kinds)}
     quantisation.evaluate(subject, certificate)
     if request.bisect:
         explain_by_bisection(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
+from export.bundle.binding import find_contradiction
 from export.bundle.gate import code_refusal, refusal
 from export.contract import KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
@@ -52,7 +53,8 @@ def verify_bundle(
         return Certificate([row])
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
-    if problem := _label_difference(folder, contract):
+    contradiction = find_contradiction(manifest, layout.read_certificate(folder))
+    if problem := contradiction or _label_difference(folder, contract):
         row.state, row.reason = FAIL, problem
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
+from export.bundle.binding import find_contradiction
 from export.bundle.gate import refusal, reservation
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
@@ -79,6 +80,8 @@ def publish(
     verdict = layout.read_verdict(folder)
     if verdict not in (PASS, RESERVED):
         raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed is published")
+    if problem := find_contradiction(manifest, layout.read_certificate(folder)):
+        raise CheckFailed(f"{folder} is not what was proven: {problem}; export it again")
     saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
     if not saved_models:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")

@@ -67,6 +67,7 @@ class Certificate:
         environment: Where the proof ran.
         between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
+        request: {"formats", "quantize"}: what the bundle was asked to hold; empty in a certificate of `verify`.
     """
 
     artifacts: list[Row]
@@ -75,6 +76,7 @@ class Certificate:
     environment: dict[str, Any] = field(default_factory=dict)
     between: dict[str, Any] = field(default_factory=dict)
     jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    request: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -125,6 +127,7 @@ class Certificate:
             "environment": self.environment,
             "between": self.between,
             "jumps": self.jumps,
+            "request": self.request,
         }
 
     @classmethod
@@ -132,7 +135,7 @@ class Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
         sections = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
-        return cls(rows, *sections, data.get("jumps", {}))
+        return cls(rows, *sections, data.get("jumps", {}), data.get("request", {}))
 
 
 def _sentence(row: Row) -> str:
