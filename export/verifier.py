@@ -9,6 +9,7 @@ from pathlib import Path
 from export.bundle import layout
 from export.bundle.binding import find_contradiction
 from export.bundle.gate import code_refusal, refusal
+from export.bundle.signature import find_forgery
 from export.contract import KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
@@ -23,6 +24,7 @@ def verify_bundle(
     runtimes: Sequence[str] | None = None,
     require: Sequence[str] = (),
     trust: Collection[str] = (),
+    signer: str | os.PathLike[str] | None = None,
 ) -> Certificate:
     """Check every file of a bundle, and run every artifact again in fresh processes.
 
@@ -32,11 +34,13 @@ def verify_bundle(
         require: Runtimes and formats without which the certificate is incomplete.
         trust: Packages, installed here, whose code the Keras files may import; and operators of a SavedModel that may
             be run although they are not on the list of inference operators.
+        signer: The public key (PEM) of who must have signed the bundle, or None; needs the extra `signing`.
 
     Returns:
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
+        MissingError: If the key or the package that checks signatures is missing.
         ExportError: If `path` is not a bundle, its golden files are malformed, or a runtime is unknown.
 
     Example:
@@ -51,6 +55,10 @@ def verify_bundle(
     row = Row("files", "bundle", None, FAIL if damage else PASS, "; ".join(damage[:5]) or None)
     if damage:
         return Certificate([row])
+    signature = Row("signature", "bundle", None, PASS)
+    if signer is not None and (problem := find_forgery(folder, Path(signer))):
+        signature.state, signature.reason = FAIL, problem
+        return Certificate([row, signature])
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
     contradiction = find_contradiction(manifest, layout.read_certificate(folder))
@@ -73,7 +81,7 @@ def verify_bundle(
     )
     row.note = constants_note(subject.cases)
     certificate = prove(subject, runtimes, require)
-    certificate.artifacts.insert(0, row)
+    certificate.artifacts[:0] = [row, signature] if signer is not None else [row]
     return certificate
 
 

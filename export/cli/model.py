@@ -32,6 +32,9 @@ from export.formats.tflite import QUANTIZE
     "--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name and one array of labels, as .npz."
 )
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
+@click.option(
+    "--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this private key (PEM)."
+)
 @click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
 @common_options
 def command(
@@ -48,10 +51,12 @@ def command(
     calibration: Path | None,
     evaluation: Path | None,
     max_drop: float,
+    sign: Path | None,
     bisect: bool,
     console: Console,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
+    from export.bundle import signature
     from export.bundle.layout import choose_path
     from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
@@ -63,6 +68,8 @@ def command(
 
     progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
     choose_path(out.absolute(), if_exists)  # before the model is loaded
+    if sign:
+        signature.check_key(sign)
     real_inputs = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)
@@ -90,6 +97,8 @@ def command(
     except ExportFailed as failure:
         show_certificate(failure.certificate, console)
         raise
+    if sign:
+        signature.sign(bundle.path, sign)
     show_certificate(bundle.certificate, console)
     if not console.json:
         echo(f"{bundle.path}: {bundle.certificate.verdict}. Next: python -m export verify {bundle.path}")
