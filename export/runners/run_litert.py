@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
 if __name__ == "__main__":
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
     import protocol
@@ -62,6 +64,8 @@ def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Fun
     interpreter = Interpreter(model_path=str(artifact["path"]))  # not allocated: only constants have values
     for graph in range(interpreter.num_subgraphs()):
         for detail in interpreter.get_tensor_details(graph):
+            if np.dtype(detail["dtype"]).kind not in "fiu":  # reading a string or a table crashes the process
+                continue
             try:
                 yield detail["name"], interpreter.get_tensor(detail["index"], graph)
             except ValueError:  # the result of an operator
