@@ -109,7 +109,7 @@ def prove(
                 run = runs[runtime.name, artifact.path]
                 _check_run(subject, artifact, row, run, floor, policy)
                 _state_reservations(subject, artifact, row)
-                if row.state == FAIL and run.arrays and runtime.name in layer_diff.RUNTIMES:
+                if row.state == FAIL and run.arrays and not _names_weight(row, run):
                     _explain_by_layer(subject, artifact, row)
             rows.append(row)
     rows += required_but_absent(rows, require)
@@ -270,6 +270,12 @@ def _weight_findings(row: Row, weights: Mapping[str, object] | None) -> list[str
     return list(weights["findings"])
 
 
+def _names_weight(row: Row, run: Run) -> bool:
+    """Return whether the reason is a weight that no golden input reads, which no layer's output can explain."""
+    findings = (run.report.get("weights") or {}).get("findings", ())
+    return any(str(row.reason).startswith(text) for text in findings)
+
+
 def _state_reservations(subject: Subject, artifact: Artifact, row: Row) -> None:
     try:
         row.reservations = reservations_of(subject.folder / artifact.path, artifact.format)
@@ -279,6 +285,8 @@ def _state_reservations(subject: Subject, artifact: Artifact, row: Row) -> None:
 
 def _explain_by_layer(subject: Subject, artifact: Artifact, row: Row) -> None:
     """Add to the reason the first layer that differs, if it can be determined."""
+    if row.runtime not in layer_diff.RUNTIMES:
+        return
     modules = (subject.dependency or {}).get("modules", ()) if artifact.format in KERAS_FORMATS else ()
     clause = layer_diff.first_difference(subject.folder, subject.contract, subject.cases, artifact, modules)
     row.reason = f"{row.reason}; {clause}" if clause else row.reason

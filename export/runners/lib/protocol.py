@@ -219,7 +219,7 @@ def main(
     versions: Callable[[], dict[str, str]],
     check: Callable[..., list[str]] | None = None,
     serves: bool = False,
-    constants: Callable[..., Iterable[tuple[str, np.ndarray]]] | None = None,
+    constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None,
     exact: bool = True,
 ) -> None:
     """Run the job given on the command line with this runtime.
@@ -231,7 +231,8 @@ def main(
         versions: `() -> {library: version}`.
         check: `(artifact, opened functions) -> messages`: further checks of an artifact after its cases have run.
         serves: Whether REST requests are answered too.
-        constants: `(artifact, opened functions) -> (name, array) of each constant`, compared with the model's weights.
+        constants: `(artifact, opened functions) -> (name, array) of each constant`, compared with the model's weights;
+            None where they cannot be read.
         exact: Whether the artifact stores every weight as it is; see `weights.compare`.
     """
     before = set(sys.modules)
@@ -256,8 +257,9 @@ def main(
                 if serves:
                     report["replies"][name] = rest.replies(golden, endpoints[name], opened[name]["main"])
             report["findings"] = check(artifact, opened) if check else []
-            if constants and (expected := weights.read(golden)) is not None:
-                report["weights"] = weights.compare(expected, constants(artifact, opened), exact)
+            values = constants(artifact, opened) if constants else None
+            if values is not None and (expected := weights.read(golden)) is not None:
+                report["weights"] = weights.compare(expected, values, exact)
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
         report["seconds"] = round(time.perf_counter() - started, 3)
