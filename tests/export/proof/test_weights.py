@@ -76,7 +76,8 @@ def test_a_changed_row_that_no_input_reads_is_named(table, tmp_path):
     for format in ("keras", "hdf5", "weights", "saved_model", "tflite"):
         row = row_of(certificate, format)
         assert row.state == "fail", format
-        assert row.reason == f"weight embedding/embeddings differs in 1 of 200 rows, the first of which is row {ROW}"
+        name = model.weights[0].path  # of the table
+        assert row.reason == f"weight {name} differs in 1 of 200 rows, the first of which is row {ROW}"
 
 
 def test_layouts_that_are_no_evidence():
