@@ -72,6 +72,7 @@ def verify_bundle(
     row.note = constants_note(subject.cases)
     certificate = prove(subject, runtimes, require)
     certificate.artifacts.insert(0, row)
+    certificate.coverage = layout.read_coverage(folder)
     return certificate
 
 

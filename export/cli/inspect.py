@@ -20,12 +20,18 @@ from export.cli.options import trust_option
 def command(artifact: Path, trust: tuple[str, ...], console: Console) -> None:
     """Show the contents of ARTIFACT: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it can execute code."""
     from export.artifacts import describe, is_trusted
+    from export.bundle.layout import MANIFEST, read_coverage
+    from export.proof.coverage import describe as describe_coverage
 
     description = describe(artifact)
+    bundle = next((folder for folder in artifact.resolve().parents if (folder / MANIFEST).is_file()), None)
+    coverage = read_coverage(bundle) if bundle else {}
     if console.json:
-        console.result(description.to_json())
+        console.result(description.to_json() | ({"coverage": coverage} if coverage else {}))
     elif not console.quiet:
         _show(description)
+        for text in describe_coverage(coverage):
+            echo(f"proof of the bundle: {text}")
     trusted = is_trusted(description, trust)
     for sentence in description.risks:
         echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)

@@ -1,7 +1,7 @@
 """Which layers receive the values of each input unchanged: determined by one eager call on coded values.
 
-Every feature of every input (a position along its last axis) gets a code of its own. A layer whose legal inputs are known
-(a table, a lookup, a rescaling) is reached by the features whose codes arrive at it, through reshapes, casts,
+Every feature of every input (a position along its last axis) gets a code of its own. A layer whose legal inputs are
+known (a table, a lookup, a rescaling) is reached by the features whose codes arrive at it, through reshapes, casts,
 concatenations, slices, nested models and wrappers alike, in functional and in subclassed models.
 """
 

@@ -19,7 +19,7 @@ BYTES = ("uint8",)
 
 
 def token_range(tensor: Tensor, reached: Sequence[Reach]) -> Tensor | None:
-    """Return the tensor as token ids, each feature in the range of the smallest table it reaches; None without table."""
+    """Return the tensor as token ids, each feature in the range of the smallest table it reaches, or None."""
     tables = [(size, reach) for reach in reached if (size := table_size(reach.layer)) is not None]
     if not tables:
         return None
@@ -37,7 +37,7 @@ def token_range(tensor: Tensor, reached: Sequence[Reach]) -> Tensor | None:
 def vocabulary_values(tensor: Tensor, reached: Sequence[Reach]) -> Tensor | None:
     """Return the tensor with the vocabulary of the lookup or the text layer that it reaches, or None.
 
-    The vocabulary is in the order of the layer's ids, special tokens included; where it accepts other values, one follows.
+    The vocabulary is in the order of the layer's ids, special tokens included; an unknown value follows if legal.
     """
     for reach in reached:
         if kind_of(reach.layer) == "TextVectorization" and tensor.dtype == "string":
@@ -168,7 +168,7 @@ def _is_usual(affine: tuple[np.ndarray, np.ndarray], pixels: tuple[float, float]
     ends = np.stack([scale * pixels[0] + offset, scale * pixels[1] + offset])
     low, high = float(ends.min()), float(ends.max())
     is_unit = max(abs(low), abs(high)) <= 4 and high - low >= 0.5
-    return is_unit or (-160 <= low and high <= 256 and high - low >= 200)
+    return is_unit or (low >= -160 and high <= 256 and high - low >= 200)
 
 
 def unclaimed_tables(layers: Sequence[Any], reached: Mapping[str, Sequence[Reach]]) -> list[int]:

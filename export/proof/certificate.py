@@ -59,6 +59,7 @@ class Certificate:
         environment: Where the proof ran.
         between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
+        coverage: What the golden inputs reached in the live model, measured at export; empty if it was not measured.
     """
 
     artifacts: list[Row]
@@ -67,6 +68,12 @@ class Certificate:
     environment: dict[str, Any] = field(default_factory=dict)
     between: dict[str, Any] = field(default_factory=dict)
     jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shallow(self) -> bool:
+        """Return whether the golden inputs left much of the model unreached: a reservation, not a failure."""
+        return bool(self.coverage.get("shallow"))
 
     @property
     def verdict(self) -> str:
@@ -103,6 +110,7 @@ class Certificate:
             "environment": self.environment,
             "between": self.between,
             "jumps": self.jumps,
+            "coverage": self.coverage,
         }
 
     @classmethod
@@ -110,7 +118,7 @@ class Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
         sections = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
-        return cls(rows, *sections, data.get("jumps", {}))
+        return cls(rows, *sections, data.get("jumps", {}), data.get("coverage", {}))
 
 
 def _sentence(row: Row) -> str:
