@@ -23,7 +23,7 @@ from export.proof.observer import Observer
 NAME, LONGEST = "every_value", "longest"  # of the cases
 CASE_ROWS = 256
 WIDTHS = (None, 8, 1)  # different values in a row: as many as it holds, then fewer
-EFFECT = 1e-4  # smallest change of an output that counts, in units of the row: ten times the tolerance
+EFFECT = 1e-3  # smallest change of an output that counts, in units of the row: above the largest tolerance
 MAX_LENGTH = 1024  # of a row that is drawn to reach every position of a table of positions
 
 
