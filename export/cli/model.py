@@ -65,10 +65,10 @@ def command(
     contract = infer_contract(loaded, real_inputs, names)
     for tensor in (t for e in contract.endpoints for t in e.inputs if progress and t.meaning == "image"):
         if tensor.name not in (real_inputs or {}):
-            progress(
-                f"input {tensor.name}: assumed to be pixels from {tensor.low:g} to {tensor.high:g}; "
-                "--samples changes the range"
+            ranges = " and ".join(
+                f"from {low:g} to {high:g}" for low, high in tensor.ranges or [(tensor.low, tensor.high)]
             )
+            progress(f"input {tensor.name}: assumed to be pixels {ranges}; --samples changes the range")
     options = {"samples": real_inputs, "formats": chosen, "require": require, "version": version}
     options |= {"if_exists": if_exists}
     options |= {
