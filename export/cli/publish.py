@@ -19,9 +19,13 @@ from export.cli.options import trust_option
 @common_options
 def command(bundle: Path, base_path: Path, version: str, trust: tuple[str, ...], console: Console) -> None:
     """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified."""
+    from export.bundle.layout import read_coverage
     from export.bundle.publisher import publish
+    from export.proof.coverage import describe
 
     published = publish(bundle, base_path, version=version, trust=trust)
+    for text in describe(read_coverage(bundle)) if not console.json and not console.quiet else ():
+        echo(f"proof: {text}")
     if console.json:
         console.result({"path": str(published.path), "version": published.version})
     elif not console.quiet:

@@ -25,7 +25,6 @@ from export.contract.sampling import sample_values
 from export.errors import ExportError
 from export.runners.lib.layers import layers_of
 from export.runners.lib.protocol import arrange
-from export.runtime.backend import quiet_stderr
 
 GENERATED_NAMES = re.compile(
     r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"
@@ -100,8 +99,7 @@ def _dtype(array: np.ndarray) -> str:
 def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
     """Return the inputs with the meaning and the range that the layers which they reach imply."""
     endpoint = tensor_endpoint(model, inputs, ()).to_json()
-    with quiet_stderr():  # kernels also log what they raise for values that are not legal
-        provenance = trace_inputs(model, inputs, lambda values: model(arrange(endpoint, values), training=False))
+    provenance = trace_inputs(model, inputs, lambda values: model(arrange(endpoint, values), training=False))
     layers = layers_of(model)
     kinds = {kind_of(layer) for layer in layers} - {None}
     tables = unclaimed_tables(layers, provenance.reached)

@@ -17,16 +17,7 @@ MAX_NAMES = 5  # of layers in one sentence
 
 
 class Coverage:
-    """Measures what golden inputs reach in the live model.
-
-    Example:
-        >>> coverage = Coverage(model)
-        >>> with coverage.observer.observing(contract) as observed:
-        ...     more = coverage.search(observed, cases)
-        ...     live = run_reference(observed, cases)
-        >>> coverage.summary()["shallow"]
-        False
-    """
+    """Measures what golden inputs reach in the live model: all calls inside `observer.observing(contract)`."""
 
     def __init__(self, model: Any, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
