@@ -27,6 +27,7 @@ from export.parity.golden import cases_for, check_samples, write_golden
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
+from export.proof.coverage import Coverage
 from export.proof.evaluation import Evaluation, Quantisation
 from export.proof.layer_diff import write_layers
 from export.proof.prove import Subject, check_names, prove
@@ -34,7 +35,7 @@ from export.proof.reference import run_reference
 from export.proof.weights import write_weights
 from export.runners.lib.calls import one_line
 from export.runtime import process
-from export.runtime.backend import load_tensorflow, quiet_logger
+from export.runtime.backend import load_tensorflow, quiet_logger, quiet_stderr
 
 
 def export_model(
@@ -154,7 +155,11 @@ def _write_and_prove(
     progress("running the live model on golden inputs")
     typical = request.quantisation.typical(request.samples)
     cases = {endpoint.name: cases_for(endpoint, request.samples, typical) for endpoint in contract.endpoints}
-    live = run_reference(contract, cases)
+    coverage = Coverage(request.model)
+    with coverage.observer.observing(contract) as observed, quiet_stderr():
+        for name, more in coverage.search(observed, cases).items():
+            cases[name] += more
+        live = run_reference(observed, cases)
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)
@@ -180,6 +185,7 @@ def _write_and_prove(
         images=folder / FIGURES,
     )
     certificate = prove(subject, require=request.require)
+    certificate.coverage = coverage.summary()
     quantisation = request.quantisation
     certificate.request = {"formats": list(request.formats), "quantize": list(quantisation.kinds)}
     quantisation.evaluate(subject, certificate)

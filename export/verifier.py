@@ -13,9 +13,10 @@ from export.bundle.signature import find_forgery
 from export.contract import KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
+from export.parity.evidence import check_evidence
 from export.parity.golden import read_golden
 from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
-from export.proof.prove import Subject, constants_note, prove
+from export.proof.prove import Subject, prove
 
 
 def verify_bundle(
@@ -79,9 +80,13 @@ def verify_bundle(
         manifest["code_dependency"],
         demanded=frozenset(manifest["demanded"]),
     )
-    row.note = constants_note(subject.cases)
+    failures, notes = check_evidence(contract, subject.cases)
+    row.note = "; ".join(notes) or None
+    if failures and row.state == PASS:
+        row.state, row.reason = FAIL, failures[0]
     certificate = prove(subject, runtimes, require)
     certificate.artifacts[:0] = [row, signature] if signer is not None else [row]
+    certificate.coverage = layout.read_coverage(folder)
     return certificate
 
 

@@ -14,6 +14,7 @@ from export.contract import Contract, Tensor
 from export.errors import ExportError
 from export.proof import image_diff
 from export.proof.certificate import Certificate, Row
+from export.proof.coverage import describe as describe_coverage
 from export.proof.evaluation import describe
 
 FIGURES = "figures"
@@ -47,6 +48,7 @@ def write_card(
     parts += _copied_images(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
     parts += [_proof(certificate.artifacts), _image_table(certificate.artifacts)]
+    parts += [_plain(_sentence(text)) for text in describe_coverage(certificate.coverage)]
     parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
@@ -70,6 +72,10 @@ def write_card(
     (folder / "README.md").write_text(
         "\n\n".join(part for part in parts if part) + "\n", encoding="utf-8", errors="backslashreplace"
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:

@@ -175,6 +175,19 @@ def _parse(folder: Path, name: str) -> Any:
         raise ExportError(f"{folder} is not a bundle: {name} cannot be read ({error})") from error
 
 
+def read_coverage(folder: Path) -> dict[str, Any]:
+    """Return what the proof of a bundle reached, from `parity.json`; empty if there is none, or it was not measured.
+
+    Raises:
+        ExportError: If the file is malformed.
+    """
+    if not (folder / PARITY).is_file():
+        return {}
+    certificate = _parse(folder, PARITY)
+    check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
+    return certificate.get("coverage", {})
+
+
 def read_verdict(folder: Path) -> str:
     """Return the verdict in `parity.json` of a bundle: pass, also with reservations, fail or incomplete.
 

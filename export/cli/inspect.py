@@ -32,12 +32,18 @@ def command(
     ranges and meanings, and give the file to `python -m export model --contract`.
     """
     from export.artifacts import describe, is_trusted
+    from export.bundle.layout import MANIFEST, read_coverage
+    from export.proof.coverage import describe as describe_coverage
 
     description = describe(artifact)
+    bundle = next((folder for folder in artifact.resolve().parents if (folder / MANIFEST).is_file()), None)
+    coverage = read_coverage(bundle) if bundle else {}
     if console.json:
-        console.result(description.to_json())
+        console.result(description.to_json() | ({"coverage": coverage} if coverage else {}))
     elif not console.quiet:
         _show(description)
+        for text in describe_coverage(coverage):
+            echo(f"proof of the bundle: {text}")
     trusted = is_trusted(description, trust)
     for sentence in description.risks:
         echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)

@@ -79,9 +79,11 @@ def command(
     guessed = () if contract_file or not progress else [t for e in contract.endpoints for t in e.inputs]
     for tensor in (t for t in guessed if t.meaning == "image"):
         if tensor.name not in (real_inputs or {}):
+            ranges = " and ".join(
+                f"from {low:g} to {high:g}" for low, high in tensor.ranges or [(tensor.low, tensor.high)]
+            )
             progress(
-                f"input {tensor.name}: assumed to be pixels from {tensor.low:g} to {tensor.high:g}; "
-                "--samples changes the range, --contract states it"
+                f"input {tensor.name}: assumed to be pixels {ranges}; --samples changes the range, --contract states it"
             )
     options = {"samples": real_inputs, "formats": chosen, "require": require, "version": version}
     options |= {"if_exists": if_exists, "labels": names}

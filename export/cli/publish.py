@@ -29,11 +29,15 @@ def command(
 ) -> None:
     """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified."""
     from export.artifacts import ANY
+    from export.bundle.layout import read_coverage
     from export.bundle.publisher import publish
+    from export.proof.coverage import describe
     from export.proof.prove import check_names
 
     check_names(allow, (*KINDS, ANY), "reservation")
     published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
+    for text in describe(read_coverage(bundle)) if not console.json and not console.quiet else ():
+        echo(f"proof: {text}")
     if console.json:
         console.result({"path": str(published.path), "version": published.version})
     elif not console.quiet:

@@ -11,6 +11,7 @@ from rich.text import Text
 from commandline.console import echo, printable
 from export.bundle.card import unmatched_weights, worst_difference
 from export.proof.certificate import Certificate
+from export.proof.coverage import describe
 
 COLOURS = {"pass": "green", "fail": "bold red", "not_run": "yellow", "unsupported": "dim"}
 
@@ -39,3 +40,5 @@ def print_certificate(certificate: Certificate) -> None:
             echo(f"{row.artifact}: {unmatched_weights(row.weights)}")
     for text in certificate.reservations():
         echo(f"reservation: {text}")
+    for text in describe(certificate.coverage):
+        echo(f"proof: {text}")

@@ -68,6 +68,7 @@ class Certificate:
         between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
         request: {"formats", "quantize"}: what the bundle was asked to hold; empty in a certificate of `verify`.
+        coverage: What the golden inputs reached in the live model, measured at export; empty if it was not measured.
     """
 
     artifacts: list[Row]
@@ -77,6 +78,12 @@ class Certificate:
     between: dict[str, Any] = field(default_factory=dict)
     jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     request: dict[str, list[str]] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shallow(self) -> bool:
+        """Return whether the golden inputs left much of the model unreached: a reservation, not a failure."""
+        return bool(self.coverage.get("shallow"))
 
     @property
     def verdict(self) -> str:
@@ -128,6 +135,7 @@ class Certificate:
             "between": self.between,
             "jumps": self.jumps,
             "request": self.request,
+            "coverage": self.coverage,
         }
 
     @classmethod
@@ -135,7 +143,7 @@ class Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
         sections = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
-        return cls(rows, *sections, data.get("jumps", {}), data.get("request", {}))
+        return cls(rows, *sections, *(data.get(key, {}) for key in ("jumps", "request", "coverage")))
 
 
 def _sentence(row: Row) -> str:

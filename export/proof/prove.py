@@ -21,10 +21,10 @@ from export.parity import recurrent_steps
 from export.parity.comparison import (
     Verdict,
     compare_endpoint,
-    constant_outputs,
     contract_violations,
     pairwise_differences,
 )
+from export.parity.evidence import check_evidence
 from export.parity.golden import Case
 from export.parity.noise_floor import TOLERATED_VARIANTS, find_unstable_rows, measure_noise_floor, measure_row_noise
 from export.parity.policy import Policy
@@ -203,16 +203,11 @@ def _check_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], poli
             row.note = f"{endpoint.name} is discontinuous at {', '.join(unstable)}, which are not compared"
         messages = verdict.findings + contract_violations(subject.cases[endpoint.name], endpoint.outputs)
         findings += [f"endpoint {endpoint.name}: {text}" for text in messages]
-    row.note = constants_note(subject.cases) or row.note
+    failures, notes = check_evidence(subject.contract, subject.cases)
+    row.note = "; ".join([*notes, *([row.note] if row.note else [])]) or None
+    findings += failures
     findings += recurrent_steps.compare_steps(subject.contract, subject.live.arrays, policy)
     return _conclude(row, findings)
-
-
-def constants_note(cases: Mapping[str, Sequence[Case]]) -> str | None:
-    """Return which outputs of which endpoints are the same for every input, or None."""
-    constants = {name: outputs for name, golden in cases.items() if (outputs := constant_outputs(golden))}
-    notes = [f"{', '.join(outputs)} of {name} is the same for every input" for name, outputs in constants.items()]
-    return "; ".join(notes) + ": this proof is weak" if notes else None
 
 
 def _check_run(
