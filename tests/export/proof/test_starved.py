@@ -7,8 +7,10 @@ import shutil
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from export import ExportFailed, export_model, verify_bundle
+from export.__main__ import verbs
 from export.parity import packing
 from export.proof.coverage import describe
 from tests.export.conftest import reseal
@@ -137,14 +139,14 @@ def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
     import keras
     from keras import layers, ops
 
-    from tests.export import branching
+    from tests.export.models import Branching
 
     monkeypatch.setattr(packing, "MAX_CHOICES", 300)
     keras.utils.set_random_seed(1)
     tokens = keras.Input((4,), dtype="int32", name="tokens")
     x = layers.GlobalAveragePooling1D()(layers.Embedding(30_000, 4, name="table")(tokens))
     dead = layers.Dense(3, "relu", bias_initializer=keras.initializers.Constant(-99.0), name="dead")(x)
-    x = branching.Branching(name="branching")(layers.Dense(2)(ops.concatenate([x, dead], axis=-1)))
+    x = Branching(name="branching")(layers.Dense(2)(ops.concatenate([x, dead], axis=-1)))
     bundle = export_model(keras.Model(tokens, x), tmp_path / "b", formats=("saved_model",))
     assert bundle.certificate.verdict == "pass, with stated reservations"  # its branch
     assert bundle.certificate.shallow
@@ -157,6 +159,11 @@ def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
     assert "--samples" in shallow
     assert "Shallow: " in (bundle.path / "README.md").read_text()
     assert json.loads((bundle.path / "parity.json").read_text())["coverage"]["shallow"] is True
+    verify = ["verify", f"{bundle.path}", "--runtime", "tensorflow"]
+    for arguments in (["inspect", f"{bundle.path}/saved_model/1"], verify):
+        result = CliRunner().invoke(verbs, arguments)
+        assert result.exit_code == 0
+        assert "rows of table were not read; no unit of dead" in " ".join(result.output.split())
 
 
 def test_nan_for_a_text_without_words_fails(tmp_path):
