@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -74,3 +76,37 @@ class Dataset:
         if split not in ("train", "validation", "test"):
             raise KeyError(split)
         return getattr(self, split)
+
+    def decoded(self, split: str, image_shape: Sequence[int] | None = None) -> tf.data.Dataset:
+        """Return (x, y) of a split of images or texts with labels, in order: for `batch`, then `predict` or `evaluate`.
+
+        Args:
+            split: "train", "validation" or "test".
+            image_shape: (height, width, channels) to which images are resized; None is the shape of the first image.
+
+        Returns:
+            Examples (pixels uint8 (H, W, C) or a string scalar, label int64), not batched.
+
+        Raises:
+            DataError: The examples have no label, or neither image nor text.
+
+        Example:
+            >>> import pipelines
+            >>> test = pipelines.load("digits").decoded("test").batch(8)
+            >>> test.element_spec[0].shape
+            TensorShape([None, 8, 8, 1])
+        """
+        names = [name for name in ("image", "text") if name in self.info.features]
+        if not names or "label" not in self.info.features:
+            features = ", ".join(self.info.features)
+            raise DataError(
+                f"the examples of {self.info.name} ({features}) are not images or texts with a label", USAGE
+            )
+        (x,) = names[:1]
+        if x == "text":
+            return self[split].map(lambda example: (example[x], example["label"]))
+        from pipelines import images
+
+        if image_shape is None:
+            image_shape = images.header(next(self[split].as_numpy_iterator())[x])[1]
+        return self[split].map(lambda example: (images.decode(example[x], *image_shape), example["label"]))

@@ -23,6 +23,7 @@ MODULES = (
     *WITH_BUNDLE,
     "pipelines",
     "pipelines.augment.policies",
+    "pipelines.dataset",
     "pipelines.feeding",
     "pipelines.splits",
     "pipelines.text.characters",

@@ -193,11 +193,11 @@ class Contract:
     labels: tuple[str, ...] | None = None
 
     def __getitem__(self, name: str) -> Endpoint:
-        """Return the endpoint of that name; KeyError if there is none."""
+        """Return the endpoint of that name; KeyError lists the available ones."""
         for endpoint in self.endpoints:
             if endpoint.name == name:
                 return endpoint
-        raise KeyError(name)
+        raise KeyError(f"no endpoint {name!r}; available: {', '.join(e.name for e in self.endpoints)}")
 
     def carried_by(self, format: str) -> tuple[Endpoint, ...]:
         """Return the endpoints that `format` carries."""

@@ -17,6 +17,7 @@ from commandline import describe_cause
 from commandline.console import MAX_SEED
 from pipelines import splits
 from zoo.core import registry
+from zoo.core.config_file import current_names
 from zoo.core.errors import UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
@@ -151,7 +152,7 @@ class Plan:
             "recipe_name": self.recipe_name,
             "recipe": dataclasses.asdict(self.recipe),
             "task": {k: v for k, v in task.items() if not callable(v)},
-            "asked": dict(self.model_arguments),  # the key of the file format
+            "model_arguments": dict(self.model_arguments),
             "data": dict(self.data),
             "seed": self.seed,
             "precision": self.precision,
@@ -162,13 +163,14 @@ class Plan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """Rebuild a plan; UsageError if the zoo no longer has its model or a field of its recipe."""
+        data = current_names(data)
         spec = registry.get_spec(data["model"])
         return cls(
             model=data["model"],
             task=override(spec.task, data["task"], "task"),
             recipe=override(Recipe(), data["recipe"], "recipe"),
             recipe_name=data["recipe_name"],
-            model_arguments=registry.check_arguments(data["model"], data["asked"]),
+            model_arguments=registry.check_arguments(data["model"], data["model_arguments"]),
             data=data["data"],
             seed=data["seed"],
             precision=data["precision"],

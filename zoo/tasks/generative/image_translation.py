@@ -65,13 +65,15 @@ class ImageTranslation(ImageTask):
 
         return pipelines.feed(split, decode=decode, augment=augment_and_split)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with an optimizer each for generators and discriminators, and with the validation distances."""
-        from zoo.training.optimizers import make_optimizer, regularize
+    def optimizers(self, recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
+        """Return an optimizer each for generators and discriminators."""
+        from zoo.training.optimizers import make_adversarial_optimizers
 
-        regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
-        model.compile(*optimizers, distances=self.distances(info), jit_compile=False)
+        return make_adversarial_optimizers(recipe, steps)
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the validation distances."""
+        return {"distances": self.distances(info)}
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:
         """Return metrics of (real, fake), one for each pair that the model's `compute_losses` returns."""

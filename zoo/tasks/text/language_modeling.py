@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from export.contract import Contract
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
+    from zoo.training.user_objects import UserObjects
 
 LEVELS = ("characters", "words")
 OFFSET_STREAM = 0x3B1  # id of the random stream of the first window of an epoch
@@ -112,15 +113,17 @@ class LanguageModeling(BaseTask):
 
         return pipelines.feed(pairs.enumerate(), decode=mask_context)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits, in nats per token."""
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return cross-entropy on logits, in nats per token."""
         import keras
 
-        from zoo.training.optimizers import make_optimizer, regularize
+        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)}
 
-        regularize(model, recipe)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
-        model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
+    def compile(
+        self, model: keras.Model, recipe: Recipe, info: Info, steps: int, objects: UserObjects | None = None
+    ) -> None:
+        """Compile, and carry the recurrent state from window to window if the settings say so."""
+        super().compile(model, recipe, info, steps, objects)
         if self.carry:
             enable_stateful_training(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 
