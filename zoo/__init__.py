@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import export as _export  # noqa: F401  (sets variables that TensorFlow reads on import: log level, oneDNN)
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card, Variant, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +39,7 @@ __all__ = [
     "Card",
     "Predictor",
     "Recipe",
+    "Variant",
     "Weights",
     "build",
     "freeze",

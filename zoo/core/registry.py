@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert
-from zoo.core.spec import Card, Spec, Weights
+from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def register(
     card: Card,
     weights: Mapping[str, Weights] | None = None,
     flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
+    variants: Mapping[str, Variant] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register a builder under the name of its function.
 
@@ -103,6 +104,8 @@ def register(
         weights: Trained weights that `zoo.build` can load, by name.
         flags: Additional command-line options: {"style": "task.style"} makes `--style X` an alias of
             `--set task.style=X`, and the target "data_dir" one of `--data-dir`.
+        variants: More models of the same builder, by name. Names and arguments are literals, because they are read from
+            the source.
 
     Raises:
         ZooError: Another module registered the same name, there is no recipe named "default", or the builder takes
@@ -128,9 +131,6 @@ def register(
 
     def decorator(builder: Builder) -> Builder:
         name = builder.__name__
-        other = _registered.get(name)
-        if other is not None and other[0].__module__ != builder.__module__:
-            raise ZooError(f"model {name!r} is registered twice: by {other[0].__module__} and {builder.__module__}")
         if "default" not in recipes:
             raise ZooError(f"model {name!r} has no recipe named 'default'")
         for parameter in inspect.signature(builder).parameters.values():
@@ -139,10 +139,33 @@ def register(
                     f"the builder of model {name!r} takes {parameter}: name every argument, because the options of the "
                     "command line and config.json are made of them"
                 )
-        _registered[name] = (builder, Spec(name, data, task, recipes, tiny, card, weights or {}))
+        _add(builder, Spec(name, data, task, recipes, tiny, card, weights or {}))
+        for other, variant in (variants or {}).items():
+            own = (variant.task or task, recipes, tiny, variant.card or card, variant.weights)
+            _add(_with_defaults(builder, other, variant.arguments), Spec(other, data, *own))
         return builder
 
     return decorator
+
+
+def _add(builder: Builder, spec: Spec) -> None:
+    other = _registered.get(spec.name)
+    if other is not None and other[0].__module__ != builder.__module__:
+        raise ZooError(f"model {spec.name!r} is registered twice: by {other[0].__module__} and {builder.__module__}")
+    _registered[spec.name] = (builder, spec)
+
+
+def _with_defaults(builder: Builder, name: str, defaults: Mapping[str, Any]) -> Builder:
+    """Return a builder with other defaults, whose models have another name."""
+
+    @functools.wraps(builder)
+    def build(**arguments: Any) -> keras.Model:
+        model = builder(**{**defaults, **arguments})
+        model.name = name
+        return model
+
+    build.__name__ = name
+    return build
 
 
 def entries() -> dict[str, Entry]:
@@ -314,22 +337,41 @@ def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "register":
                 arguments = {k.arg: k.value for k in decorator.keywords}
                 doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
-                entries.append(
-                    Entry(
-                        name=node.name,
-                        module=module,
-                        summary=doc.strip().split("\n")[0],
-                        data=_literal(arguments.get("data"), "?"),
-                        task=_class_name(arguments.get("task")),
-                        options=tuple(_options(node.args)),
-                        flags=_literal(arguments.get("flags"), {}),
-                        expect=_literal(_keyword(arguments.get("card"), "expect"), {}),
-                        test_data=_literal(_keyword(arguments.get("card"), "test_data"), ""),
-                        weights=tuple(_keys(arguments.get("weights"))),
-                        recipes=tuple(_keys(arguments.get("recipes"))),
-                    )
+                entry = Entry(
+                    name=node.name,
+                    module=module,
+                    summary=doc.strip().split("\n")[0],
+                    data=_literal(arguments.get("data"), "?"),
+                    task=_class_name(arguments.get("task")),
+                    options=tuple(_options(node.args)),
+                    flags=_literal(arguments.get("flags"), {}),
+                    **_of_card(arguments.get("card")),
+                    weights=tuple(_items(arguments.get("weights"))),
+                    recipes=tuple(_items(arguments.get("recipes"))),
                 )
+                variants = _items(arguments.get("variants")).items()
+                entries += [entry, *(_variant(entry, name, value) for name, value in variants)]
     return tuple(entries)
+
+
+def _variant(entry: Entry, name: str, node: ast.AST) -> Entry:
+    """Return the entry of a `Variant(...)` of another entry."""
+    defaults, card = _literal(_keyword(node, "arguments"), {}), _keyword(node, "card")
+    options = tuple(
+        dataclasses.replace(option, default=defaults.get(option.name, option.default)) for option in entry.options
+    )
+    return dataclasses.replace(
+        entry,
+        name=name,
+        summary=_literal(_keyword(node, "summary"), ""),
+        options=options,
+        weights=tuple(_items(_keyword(node, "weights"))),
+        **(_of_card(card) if card else {}),
+    )
+
+
+def _of_card(node: ast.AST | None) -> dict[str, Any]:
+    return {"expect": _literal(_keyword(node, "expect"), {}), "test_data": _literal(_keyword(node, "test_data"), "")}
 
 
 def _options(arguments: ast.arguments) -> Iterator[Option]:
@@ -363,10 +405,10 @@ def _keyword(node: ast.AST | None, name: str) -> ast.AST | None:
     return next((keyword.value for keyword in keywords if keyword.arg == name), None)
 
 
-def _keys(node: ast.AST | None) -> list[str]:
-    """Return the literal keys of a dictionary."""
-    keys = node.keys if isinstance(node, ast.Dict) else []
-    return [key.value for key in keys if isinstance(key, ast.Constant)]
+def _items(node: ast.AST | None) -> dict[str, ast.AST]:
+    """Return the values of a dictionary by its literal keys."""
+    pairs = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else []
+    return {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
 
 
 def _class_name(node: ast.AST | None) -> str:
