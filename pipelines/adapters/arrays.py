@@ -150,12 +150,14 @@ def _dataset(
         statistics = {"columns": tabular.describe(train, inputs), "target": tabular.describe(train, (answer,))[0]}
     else:
         statistics = _statistics(train, names)
+    descriptions = {column: _describe(values) for column, values in train.items()}
+    descriptions |= {} if table or names is None else {"label": f"int64, 0 to {len(names) - 1}"}
     info = Info(
         name=name,
         source="arrays in memory",
         licence="your own data",
         homepage="",
-        features={column: _describe(values) for column, values in train.items()},
+        features=descriptions,
         counts={part: len(next(iter(features[part].values()))) for part in PARTS},
         class_names=names,
         statistics=statistics,

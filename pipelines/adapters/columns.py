@@ -128,5 +128,5 @@ def labels(y: np.ndarray, names: Sequence[str], part: str) -> np.ndarray:
     numbers = y.astype(np.int64) if y.dtype.kind in "iu" else np.array([index.get(str(v), -1) for v in y], np.int64)
     wrong = np.flatnonzero((numbers < 0) | (numbers >= len(names)))
     if wrong.size:
-        raise DataError(f"the y of {part}, row {wrong[0]}: {y[wrong[0]]!r:.80} is not one of {len(names)} classes", USAGE)
+        raise DataError(f"the y of {part}, row {wrong[0]}: {str(y[wrong[0]])!r:.80} is not one of {len(names)} classes", USAGE)
     return numbers
