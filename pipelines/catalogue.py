@@ -140,7 +140,9 @@ def load(
         module = importlib.import_module(entry.module)
     except Exception as error:  # the code of another package can raise anything
         code = MISSING if isinstance(error, ImportError) else DAMAGED
-        raise DataError(f"dataset {name!r} cannot be imported from {entry.path}: {describe_cause(error)}", code) from error
+        raise DataError(
+            f"dataset {name!r} cannot be imported from {entry.path}: {describe_cause(error)}", code
+        ) from error
     dataset = module.load(data_dir, cache_dir, split)
     if not isinstance(dataset, Dataset):
         raise DataError(f"load of {entry.path} returned {type(dataset).__name__}, not a pipelines.Dataset")

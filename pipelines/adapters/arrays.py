@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines import catalogue, splits
+from pipelines import splits, tabular
 from pipelines.adapters import columns as reading
 from pipelines.adapters.columns import Columns
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import IN_MEMORY, Dataset, Info
 from pipelines.errors import USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 PARTS = ("train", "validation", "test")
+OFFICIAL = (80, 10, 10)  # percentages
 
 
 def from_arrays(
@@ -31,6 +32,7 @@ def from_arrays(
     seed: int = 0,
     class_names: Sequence[str] | None = None,
     name: str = "arrays",
+    **about: str,
 ) -> Dataset:
     """Return a dataset of arrays, for `zoo.train.run(NAME, dataset=...)`.
 
@@ -45,18 +47,20 @@ def from_arrays(
             are only 0 and 1, or `class_names` are given. None for data without labels.
         validation: (x, y) of the validation split; by default a part of `x`.
         test: (x, y) of the test split; by default a part of `x`.
-        split: Percentages of train, validation and test; those of splits that are given belong to train.
+        split: Percentages of train, validation and test, of which those of given splits belong to train; "official"
+            is 80/10/10.
         seed: Seed of the division, which keeps the share of each class.
         class_names: Names in the order of class numbers; by default the numbers, or the sorted names.
         name: Name of the dataset in run folders, model cards and figures.
+        **about: Other fields of `Info`: source, licence, homepage.
 
     Returns:
         Splits with the features `image` (PNG bytes) or `text`, and `label` int64; of a table its columns and `target`,
         or the name of the series `y`, float32.
 
     Raises:
-        DataError: An array has another shape or dtype, a label is no class, a class has no training examples, a split
-            would be empty, or the name is one of `list_datasets()`.
+        DataError: An array has another shape or dtype, a label is no class, a class has no training examples, or a
+            split would be empty.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -65,8 +69,6 @@ def from_arrays(
         >>> data.info.counts, data.info.features["image"]
         ({'train': 1437, 'validation': 180, 'test': 180}, 'uint8 (8, 8, 1), PNG bytes')
     """
-    if name in catalogue.list_datasets():
-        raise DataError(f"{name!r} is the name of a dataset of pipelines.load: choose another name", USAGE)
     given = {"train": (x, y)} | {k: v for k, v in (("validation", validation), ("test", test)) if v is not None}
     features = {part: reading.read(pair[0], part) for part, pair in given.items()}
     targets = {part: None if pair[1] is None else reading.target(pair[1], part) for part, pair in given.items()}
@@ -85,7 +87,9 @@ def from_arrays(
     if table:
         for values in features.values():
             values[answer] = values[answer].astype(np.float32)
-    return _dataset(features, answer, names, table, name, "given" if len(given) == 3 else f"{split}, seed {seed}")
+    policy = "given" if len(given) == 3 else f"{split}, seed {seed}" if seed else split
+    about = {"source": IN_MEMORY, "licence": "your own data", "homepage": ""} | about
+    return _dataset(features, answer, names, table, {**about, "name": name, "split": policy})
 
 
 def _check(features: Mapping[str, Columns], targets: Mapping[str, np.ndarray | None]) -> None:
@@ -125,9 +129,7 @@ def _as_integers(y: np.ndarray) -> np.ndarray:
 
 def _divide(features: Mapping[str, Columns], label: str | None, split: str, seed: int) -> dict[str, Columns]:
     """Return the splits: those that are given, and the others as shares of the first."""
-    policy, columns = splits.percentages(split), features["train"]
-    if policy is None:
-        raise DataError(f'split "{split}" is not three percentages that sum to 100, such as "80/10/10"', USAGE)
+    policy, columns = splits.percentages(split) or OFFICIAL, features["train"]
     count = len(next(iter(columns.values())))
     sizes = [0 if part in features else count * share // 100 for part, share in zip(PARTS[1:], policy[1:], strict=True)]
     if not all(size or part in features for part, size in zip(PARTS[1:], sizes, strict=True)) or sum(sizes) >= count:
@@ -140,10 +142,12 @@ def _divide(features: Mapping[str, Columns], label: str | None, split: str, seed
 
 
 def _dataset(
-    features: Mapping[str, Columns], answer: str, names: tuple[str, ...] | None, table: bool, name: str, split: str
+    features: Mapping[str, Columns],
+    answer: str,
+    names: tuple[str, ...] | None,
+    table: bool,
+    about: Mapping[str, str],
 ) -> Dataset:
-    from pipelines import tabular
-
     train = features["train"]
     if table:
         inputs = [column for column in train if column != answer]
@@ -153,16 +157,12 @@ def _dataset(
     descriptions = {column: _describe(values) for column, values in train.items()}
     descriptions |= {} if table or names is None else {"label": f"int64, 0 to {len(names) - 1}"}
     info = Info(
-        name=name,
-        source="arrays in memory",
-        licence="your own data",
-        homepage="",
+        **about,
         features=descriptions,
         counts={part: len(next(iter(features[part].values()))) for part in PARTS},
         class_names=names,
         statistics=statistics,
         sha256={"arrays": _digest(features)},
-        split=split,
     )
     return Dataset(**{part: _examples(features[part]) for part in PARTS}, info=info)
 

@@ -69,10 +69,14 @@ def _column(array: np.ndarray, where: str) -> np.ndarray:
 
 def _images(array: np.ndarray, where: str) -> np.ndarray:
     if array.dtype != np.uint8:
-        raise DataError(f"{where} is {array.dtype}: images are uint8 in [0, 255]; scaling belongs into the model", USAGE)
+        raise DataError(
+            f"{where} is {array.dtype}: images are uint8 in [0, 255]; scaling belongs into the model", USAGE
+        )
     images = array[..., None] if array.ndim == 3 else array
     if images.shape[-1] not in (1, 3) or 0 in images.shape:
-        raise DataError(f"{where} has shape {array.shape}: images are (N, H, W), or (N, H, W, C) with 1 or 3 channels", USAGE)
+        raise DataError(
+            f"{where} has shape {array.shape}: images are (N, H, W), or (N, H, W, C) with 1 or 3 channels", USAGE
+        )
     return images
 
 
@@ -128,5 +132,7 @@ def labels(y: np.ndarray, names: Sequence[str], part: str) -> np.ndarray:
     numbers = y.astype(np.int64) if y.dtype.kind in "iu" else np.array([index.get(str(v), -1) for v in y], np.int64)
     wrong = np.flatnonzero((numbers < 0) | (numbers >= len(names)))
     if wrong.size:
-        raise DataError(f"the y of {part}, row {wrong[0]}: {str(y[wrong[0]])!r:.80} is not one of {len(names)} classes", USAGE)
+        raise DataError(
+            f"the y of {part}, row {wrong[0]}: {str(y[wrong[0]])!r:.80} is not one of {len(names)} classes", USAGE
+        )
     return numbers

@@ -21,7 +21,7 @@ def from_huggingface(
     The encoded images, or the texts, are held in memory.
 
     Args:
-        dataset: A `datasets.Dataset`, or a `DatasetDict` with the splits train and, if it has them, validation and test.
+        dataset: A `datasets.Dataset`, or a `DatasetDict` with the split train, and validation and test if it has them.
         column: Column of images or texts; by default the first one with them.
         label: Column of labels; by default the first one with class names.
         split: Percentages of train, validation and test, for the splits that are missing.

@@ -58,9 +58,7 @@ def from_tfds(
     )
 
 
-def _builder(
-    name: str, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
-) -> tuple[str, Any]:
+def _builder(name: str, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None) -> tuple[str, Any]:
     """Return the source and a prepared builder."""
     dataset, _, config = name.partition("/")
     if data_dir is not None:
@@ -92,14 +90,15 @@ def _features(name: str, builder: Any) -> tuple[dict[str, str], dict[str, str], 
     kind = features.get(source) if isinstance(source, str) else None
     if is_label and isinstance(kind, kinds.Image):
         shape = list(kind.shape)
-        return {"image": source, "label": label}, {"image": "encoded image bytes"}, {
-            "image_shape": shape if all(shape) else None
-        }
+        return (
+            {"image": source, "label": label},
+            {"image": "encoded image bytes"},
+            {"image_shape": shape if all(shape) else None},
+        )
     if is_label and isinstance(kind, kinds.Text):
         return {"text": source, "label": label}, {"text": "string, UTF-8"}, {}
     raise DataError(
-        f"the TFDS dataset {name!r} has no images or texts with one label each; its features are "
-        f"{', '.join(features)}",
+        f"the TFDS dataset {name!r} has no images or texts with one label each; its features are {', '.join(features)}",
         USAGE,
     )
 

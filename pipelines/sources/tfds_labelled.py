@@ -34,6 +34,7 @@ def dataset(
     Raises:
         DataError: A split is empty.
     """
+
     def select(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return {ours: example[theirs] for ours, theirs in features.items()}
 

@@ -16,6 +16,7 @@ import pipelines
 from commandline import describe_cause
 from commandline.console import MAX_SEED
 from pipelines import splits
+from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
@@ -94,7 +95,7 @@ class Plan:
         Raises:
             UsageError: A setting is about data that would be loaded.
         """
-        if info.name == self.data["name"]:
+        if info.name == self.data["name"] and info.source != IN_MEMORY:
             return self
         default = registry.get_spec(self.model).data
         settings = {
