@@ -84,7 +84,7 @@ def _features(name: str, builder: Any) -> tuple[dict[str, str], dict[str, str], 
     """Return our feature -> the TFDS feature, the description of the input, and its statistics."""
     kinds, keys = tensorflow_datasets.features, builder.info.supervised_keys
     source, label = keys if isinstance(keys, tuple) and len(keys) == 2 else (None, "label")
-    features = builder.info.features
+    features = dict(builder.info.features.items())
     source = source or next((n for n, f in features.items() if isinstance(f, kinds.Image | kinds.Text)), None)
     is_label = isinstance(label, str) and isinstance(features.get(label), kinds.ClassLabel)
     kind = features.get(source) if isinstance(source, str) else None

@@ -140,10 +140,10 @@ summary = zoo.train.run("linear_stripes", settings={"recipe.epochs": 1}, precisi
 image = np.zeros((12, 12), "uint8")
 image[3:6] = image[9:] = 200
 Image.fromarray(image).save("horizontal.png")
-(prediction,) = zoo.predict.run("run/bundle", ["horizontal.png"])
-print(json.dumps([summary, prediction]))
+prediction = zoo.predict.run("run/bundle", ["horizontal.png"], top_k=1)
+print(json.dumps([summary, prediction.rows]))
 """
-    summary, prediction = json.loads(python(package, "-c", code).stdout)
+    summary, (prediction,) = json.loads(python(package, "-c", code).stdout)
     assert summary["data"] == "stripes_12x12"
     assert summary["metrics"]["balanced_accuracy"] > 0.9
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
