@@ -97,9 +97,8 @@ class Plan:
         """
         if info.name == self.data["name"] and info.source != IN_MEMORY:
             return self
-        default = registry.get_spec(self.model).data
         settings = {
-            "data": self.data["name"] != default,
+            "data": self.data["name"] not in (info.name, registry.get_spec(self.model).data),
             "data_dir": self.data["data_dir"] is not None,
             "recipe.split": self.recipe.split != Recipe().split,
         }
