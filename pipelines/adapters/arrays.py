@@ -67,7 +67,7 @@ def from_arrays(
         >>> digits = load_digits()
         >>> data = from_arrays((digits.images * 15).astype("uint8"), digits.target)
         >>> data.info.counts, data.info.features["image"]
-        ({'train': 1437, 'validation': 180, 'test': 180}, 'uint8 (8, 8, 1), PNG bytes')
+        ({'train': 1439, 'validation': 179, 'test': 179}, 'uint8 (8, 8, 1), PNG bytes')
     """
     given = {"train": (x, y)} | {k: v for k, v in (("validation", validation), ("test", test)) if v is not None}
     features = {part: reading.read(pair[0], part) for part, pair in given.items()}

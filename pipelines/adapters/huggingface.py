@@ -34,7 +34,11 @@ def from_huggingface(
         DataError: There are no such columns, or as in `from_arrays`.
 
     Example:
-        `from_huggingface(datasets.load_dataset("cifar10"))`; see `examples/own_arrays.py` for arrays.
+        >>> data = from_huggingface(datasets.load_dataset("rotten_tomatoes"))  # doctest: +SKIP
+        >>> from_huggingface(["a text"])
+        Traceback (most recent call last):
+            ...
+        pipelines.errors.DataError: list is not a dataset of Hugging Face with a split train
     """
     parts = {part: dataset[part] for part in PARTS if part in dataset} if isinstance(dataset, Mapping) else {}
     parts = parts or {"train": dataset}

@@ -40,7 +40,11 @@ def from_tfds(
         DataError: The name is unknown, the dataset is not available, or it has no images or texts with one label each.
 
     Example:
-        The test `tests/pipelines/adapters/test_tensorflow_datasets.py`, and `examples/own_arrays.py` for arrays.
+        >>> data = from_tfds("cifar10")  # doctest: +SKIP
+        >>> from_tfds("rock_paper_scisors")
+        Traceback (most recent call last):
+            ...
+        pipelines.errors.DataError: unknown TFDS dataset 'rock_paper_scisors'; did you mean rock_paper_scissors?
     """
     policy = splits.percentages(split)
     source, builder = _builder(name, data_dir, cache_dir)

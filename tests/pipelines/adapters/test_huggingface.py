@@ -70,8 +70,10 @@ def test_other_objects_are_refused():
         pipelines.from_huggingface([1])
 
 
-def test_the_library_itself():
+def test_the_library_itself(monkeypatch):
     datasets = pytest.importorskip("datasets")
+    # its hash of a table fails with some versions of dill and pyarrow
+    monkeypatch.setattr(datasets.arrow_dataset, "generate_fingerprint", lambda _: "0" * 16)
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b"])})
     images = [Pillow.fromarray(np.full((4, 5, 3), i, np.uint8)) for i in range(20)]
     rows = datasets.Dataset.from_dict({"image": images, "label": [0, 1] * 10}, features=features)
