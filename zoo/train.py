@@ -150,7 +150,7 @@ def _execute(
 
 
 def _open_or_plan(
-    name: str | None, options: dict[str, Any], out: str | None, resume: str | None, dataset: Dataset | None
+    name: str | None, options: dict[str, Any], out: str | None, resume: str | None, dataset: Dataset | None = None
 ) -> tuple[Plan, Run | None]:
     """Return the plan, and the unfinished run that it resumes, if there is one."""
     from zoo.core.plan import make_plan
