@@ -1,7 +1,7 @@
 # make demo and make test are all that a newcomer needs; both set up .venv first.
 PYTHON ?= python3
 BIN = .venv/bin
-MINUTES ?= 8
+MINUTES ?= 4
 CONSTRAINTS ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
@@ -29,7 +29,7 @@ setup: .venv/.installed
 	@touch $@
 
 demo: setup
-	$(BIN)/python -m zoo.train fashion_mnist --set recipe.minutes=$(MINUTES)
+	$(BIN)/python -m zoo.train fashion_mnist --recipe quick --set recipe.minutes=$(MINUTES)
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope

@@ -199,7 +199,8 @@ def _cell(mean: float, deviation: float) -> str:
 
 
 def _fields() -> str:
-    described = dict(re.findall(r"^        (\w+): (.+)$", Recipe.__doc__, re.MULTILINE))
+    attributes = re.findall(r"^        (\w+): (.+(?:\n            .+)*)$", Recipe.__doc__, re.MULTILINE)
+    described = {name: " ".join(text.split()) for name, text in attributes}
     sections = {f: f"[{e.title}](#{_anchor(e.title)})" for e in reversed(EXPERIMENTS) for f in e.fields}
     rows = ["| field | default | what it is | shown in |", "|---|---|---|---|"]
     for f in dataclasses.fields(Recipe):

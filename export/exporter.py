@@ -17,21 +17,25 @@ from export.bundle.card import FIGURES, write_card
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
+from export.contract.exportable import check_exportable, with_labels
 from export.contract.inference import infer_contract
 from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
-from export.formats.custom_code import code_dependency
+from export.formats.custom_code import code_dependency, unimportable
+from export.formats.graph_names import check_graph_names
 from export.parity.golden import cases_for, check_samples, write_golden
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
-from export.proof.certificate import FAIL, PASS, UNSUPPORTED, Certificate
+from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
+from export.proof.coverage import Coverage
 from export.proof.evaluation import Evaluation, Quantisation
 from export.proof.layer_diff import write_layers
 from export.proof.prove import Subject, check_names, prove
 from export.proof.reference import run_reference
+from export.proof.weights import write_weights
 from export.runners.lib.calls import one_line
 from export.runtime import process
-from export.runtime.backend import load_tensorflow, quiet_logger
+from export.runtime.backend import load_tensorflow, quiet_logger, quiet_stderr
 
 
 def export_model(
@@ -40,6 +44,7 @@ def export_model(
     *,
     contract: Contract | None = None,
     samples: Mapping[str, np.ndarray] | None = None,
+    labels: Sequence[str] | None = None,
     formats: Sequence[str] | str = DEFAULT_FORMATS,
     card: Mapping[str, Any] | None = None,
     assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
@@ -61,6 +66,7 @@ def export_model(
         out: The folder of the bundle; it must not exist.
         contract: Endpoints with their tensors; None infers them from the model.
         samples: Real examples (N, ...) by input name, used in golden inputs.
+        labels: Class names in the order of the outputs, unless the contract has them.
         formats: Formats to write, or "all". Formats other than the default are requested by name: one that cannot
             represent the model is then a failure.
         card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files), code
@@ -92,8 +98,9 @@ def export_model(
     out = Path(out).absolute()
     number = choose_saved_model_version(out, version)
     target = choose_path(out, if_exists)
-    contract = contract or infer_contract(model, samples)
-    _check_contract(contract, formats)
+    check_graph_names(model)
+    contract = with_labels(contract or infer_contract(model, samples), labels)
+    check_exportable(contract)
     check_samples(samples or {}, contract.endpoints)
     quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
     quantisation.check(contract)
@@ -131,26 +138,12 @@ def _export(
             (folder / serving.CONFIG).write_text(serving.models_config(target.name))
         write_card(folder, request.contract, certificate, manifest, request.card, target.name)
         manifest = layout.seal(folder, manifest)
-        if certificate.verdict == PASS:
+        if certificate.verdict in (PASS, RESERVED):
             progress(f"publishing {target}")
             return Bundle(publish(folder), manifest, request.contract, certificate)
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
-
-
-def _check_contract(contract: Contract, formats: Sequence[str]) -> None:
-    if not contract.endpoints:
-        raise ExportError("the contract has no endpoint; give at least one")
-    for endpoint in contract.endpoints:
-        if endpoint.call is None:
-            raise ExportError(
-                f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
-            )
-    scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
-    sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
-    if contract.labels is not None and sizes and len(contract.labels) not in sizes:
-        raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")
 
 
 def _write_and_prove(
@@ -162,15 +155,20 @@ def _write_and_prove(
     progress("running the live model on golden inputs")
     typical = request.quantisation.typical(request.samples)
     cases = {endpoint.name: cases_for(endpoint, request.samples, typical) for endpoint in contract.endpoints}
-    live = run_reference(contract, cases)
+    coverage = Coverage(request.model)
+    with coverage.observer.observing(contract) as observed, quiet_stderr():
+        for name, more in coverage.search(observed, cases).items():
+            cases[name] += more
+        live = run_reference(observed, cases)
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)
-    dependency = code_dependency(request.model)
+    write_weights(folder / "golden", request.model)
+    dependency, obstacle = code_dependency(request.model), unimportable(request.model)
     artifacts = []
     for format in request.formats:
         progress(f"writing {format}")
-        artifacts.append(_write(request, folder, format, version, dependency))
+        artifacts.append(_write(request, folder, format, version, obstacle if format in KERAS_FORMATS else None))
     for artifact in artifacts:
         if artifact.format == "saved_model" and artifact.state is None:
             serving.write_warmup(folder / artifact.path, contract.carried_by("saved_model"), cases)
@@ -187,7 +185,9 @@ def _write_and_prove(
         images=folder / FIGURES,
     )
     certificate = prove(subject, require=request.require)
+    certificate.coverage = coverage.summary()
     quantisation = request.quantisation
+    certificate.request = {"formats": list(request.formats), "quantize": list(quantisation.kinds)}
     quantisation.evaluate(subject, certificate)
     if request.bisect:
         explain_by_bisection(
@@ -210,15 +210,13 @@ def _write_and_prove(
     return certificate, manifest
 
 
-def _write(
-    request: ExportRequest, folder: Path, format: str, version: int, dependency: Mapping[str, Any] | None
-) -> Artifact:
+def _write(request: ExportRequest, folder: Path, format: str, version: int, obstacle: str | None) -> Artifact:
     """Write one format; return an artifact with the reason if it cannot be written."""
     try:
         if not request.contract.carried_by(format):
             raise Unsupported(f"no endpoint of the contract is carried by {format}")
-        if dependency and "__main__" in dependency["modules"] and format in KERAS_FORMATS:
-            raise Unsupported("a class of the model is defined in __main__, where no other process finds it")
+        if obstacle:
+            raise Unsupported(obstacle)
         return writer(format)(request.model, request.contract, folder, version)
     except Unsupported as error:
         for path in layout.partial_files(folder, format):

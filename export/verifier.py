@@ -7,13 +7,16 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
+from export.bundle.binding import find_contradiction
 from export.bundle.gate import code_refusal, refusal
+from export.bundle.signature import find_forgery
 from export.contract import KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.errors import ExportError
+from export.parity.evidence import check_evidence
 from export.parity.golden import read_golden
 from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
-from export.proof.prove import Subject, constants_note, prove
+from export.proof.prove import Subject, prove
 
 
 def verify_bundle(
@@ -22,6 +25,7 @@ def verify_bundle(
     runtimes: Sequence[str] | None = None,
     require: Sequence[str] = (),
     trust: Collection[str] = (),
+    signer: str | os.PathLike[str] | None = None,
 ) -> Certificate:
     """Check every file of a bundle, and run every artifact again in fresh processes.
 
@@ -31,11 +35,13 @@ def verify_bundle(
         require: Runtimes and formats without which the certificate is incomplete.
         trust: Packages, installed here, whose code the Keras files may import; and operators of a SavedModel that may
             be run although they are not on the list of inference operators.
+        signer: The public key (PEM) of who must have signed the bundle, or None; needs the extra `signing`.
 
     Returns:
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
+        MissingError: If the key or the package that checks signatures is missing.
         ExportError: If `path` is not a bundle, its golden files are malformed, or a runtime is unknown.
 
     Example:
@@ -50,9 +56,14 @@ def verify_bundle(
     row = Row("files", "bundle", None, FAIL if damage else PASS, "; ".join(damage[:5]) or None)
     if damage:
         return Certificate([row])
+    signature = Row("signature", "bundle", None, PASS)
+    if signer is not None and (problem := find_forgery(folder, Path(signer))):
+        signature.state, signature.reason = FAIL, problem
+        return Certificate([row, signature])
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
-    if problem := _label_difference(folder, contract):
+    contradiction = find_contradiction(manifest, layout.read_certificate(folder))
+    if problem := contradiction or _label_difference(folder, contract):
         row.state, row.reason = FAIL, problem
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)
@@ -69,9 +80,13 @@ def verify_bundle(
         manifest["code_dependency"],
         demanded=frozenset(manifest["demanded"]),
     )
-    row.note = constants_note(subject.cases)
+    failures, notes = check_evidence(contract, subject.cases)
+    row.note = "; ".join(notes) or None
+    if failures and row.state == PASS:
+        row.state, row.reason = FAIL, failures[0]
     certificate = prove(subject, runtimes, require)
-    certificate.artifacts.insert(0, row)
+    certificate.artifacts[:0] = [row, signature] if signer is not None else [row]
+    certificate.coverage = layout.read_coverage(folder)
     return certificate
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pipelines.adapters.huggingface import from_huggingface
     from pipelines.adapters.tensorflow_datasets import from_tfds
     from pipelines.feeding import Feed, feed
+    from pipelines.pairs import decoded
 
 __all__ = [
     "DataError",
@@ -44,6 +45,7 @@ __all__ = [
     "Feed",
     "Info",
     "augment",
+    "decoded",
     "feed",
     "from_arrays",
     "from_huggingface",
@@ -54,6 +56,7 @@ __all__ = [
     "text",
 ]
 _LAZY = {  # names whose modules import NumPy or TensorFlow, or libraries on it
+    "decoded": "pipelines.pairs",
     "feed": "pipelines.feeding",
     "Feed": "pipelines.feeding",
     "from_arrays": "pipelines.adapters.arrays",

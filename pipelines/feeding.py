@@ -107,6 +107,27 @@ class Feed:
         """Return a feed of the first n examples (or all, if there are fewer) that shares the cache of this one."""
         return replace(self, count=min(n, self.count))
 
+    def train(self, batch_size: int, *, seed: int = 0) -> tf.data.Dataset:
+        """Return shuffled and augmented batches for `model.fit`: each iteration is one more epoch, in another order.
+
+        Args:
+            batch_size: Examples per batch; the last batch may be smaller.
+            seed: Determines the order and the augmentation of the n-th iteration.
+
+        Returns:
+            `steps(batch_size)` batches per iteration. The iteration count is not stored: to resume, use `epochs`.
+
+        Example:
+            >>> numbers = feed(tf.data.Dataset.range(6)).train(3)
+            >>> orders = [[int(x) for batch in numbers for x in batch] for _ in range(2)]
+            >>> sorted(orders[0]) == sorted(orders[1]), orders[0] == orders[1]
+            (True, False)
+        """
+        self.store.fill()
+        draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+        passes = draws.flat_map(lambda epoch: self._pass(batch_size, seed, epoch, shuffled=True, drop_remainder=False))
+        return passes.apply(tf.data.experimental.assert_cardinality(self.steps(batch_size))).prefetch(tf.data.AUTOTUNE)
+
     def batches(self, batch_size: int, *, seed: int = 0, epoch: int = 0, augmented: bool = True) -> tf.data.Dataset:
         """Return one pass over the examples in order.
 

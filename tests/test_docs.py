@@ -97,6 +97,14 @@ def test_links_and_images_resolve(path):
             assert anchor in anchors(found), f"{path.name}: {target}"
 
 
+def test_scripts_are_included():
+    """The formatter once changed these lines, which the site then showed as they are."""
+    lines = [line for path in FILES for line in path.read_text().splitlines() if line.startswith("--8")]
+    assert lines
+    for line in lines:
+        assert (ROOT / re.fullmatch(r'--8<-- "(.+)"', line).group(1)).is_file()
+
+
 def test_navigation_has_every_page_once():
     navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
     listed = [ROOT / "docs" / name for name in re.findall(r"([\w/-]+\.md)", navigation)]

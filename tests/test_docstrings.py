@@ -26,6 +26,7 @@ MODULES = (
     "pipelines.adapters.tensorflow_datasets",
     "pipelines.augment.policies",
     "pipelines.catalogue",
+    "pipelines.pairs",
     "pipelines.feeding",
     "pipelines.splits",
     "pipelines.text.characters",

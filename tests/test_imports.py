@@ -31,6 +31,7 @@ ROOMS = {
         "catalogue",
         "datasets",
         "augment",
+        "pairs",
         "images",
         "text",
         "feeding",

@@ -32,10 +32,26 @@ from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
     import keras
+    import numpy as np
 
 __version__ = "0.1.0"
-__all__ = ["Card", "Predictor", "Recipe", "Weights", "build", "get_spec", "list_models", "load", "register"]
+__all__ = [
+    "Card",
+    "Predictor",
+    "Recipe",
+    "Weights",
+    "build",
+    "freeze",
+    "get_spec",
+    "list_models",
+    "load",
+    "preprocess",
+    "register",
+]
 _VERBS = frozenset({"compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "weights"})
 MOVED_MODULES = {  # former module of Keras classes -> present one: older bundles and .keras files name the former
     "zoo.backbones.hub": "zoo.modeling.backbones",
@@ -46,20 +62,30 @@ MOVED_MODULES = {  # former module of Keras classes -> present one: older bundle
 }
 
 
-def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Model:
+def build(
+    name: str,
+    weights: str | None = None,
+    *,
+    include_top: bool = True,
+    features_only: bool = False,
+    **arguments: Any,
+) -> keras.Model:
     """Build a model by name.
 
     Args:
         name: One of `list_models()`.
         weights: None for random initial weights, the name of published weights such as "default" or "imagenet", or the
             path of a run, a bundle or a weights file.
+        include_top: False for a classifier without its last layer: inputs -> embedding (B, D).
+        features_only: True for the feature maps of an image classifier: image -> {"stride_2": (B, H/2, W/2, C), ...}.
         **arguments: Arguments of the model's builder, such as `api="subclassed"`.
 
     Returns:
         A built `keras.Model`.
 
     Raises:
-        UsageError: Unknown model, argument or weights; the message names the closest matches.
+        UsageError: Unknown model, argument or weights, with the closest matches; or the model is not a classifier
+            whose layers are known.
         MissingError: The weights are not available.
         ZooError: The weights do not match the arguments.
 
@@ -67,16 +93,49 @@ def build(name: str, weights: str | None = None, **arguments: Any) -> keras.Mode
         >>> model = build("mnist", units=(16,))
         >>> model.output_shape
         (None, 10)
+        >>> features = build("fashion_mnist", weights="default", features_only=True)
+        >>> {stride: tensor.shape for stride, tensor in features.output.items()}["stride_4"]
+        (None, 7, 7, 128)
     """
     from zoo.core import registry
 
     builder = registry.get_builder(name)
     arguments = registry.check_arguments(name, arguments)
     if weights is None:
-        return builder(**arguments)
-    from zoo import weights as trained_weights
+        model = builder(**arguments)
+    else:
+        from zoo import weights as trained_weights
 
-    return trained_weights.build_with_weights(name, weights, arguments)
+        model = trained_weights.build_with_weights(name, weights, arguments)
+    if include_top and not features_only:
+        return model
+    from zoo.modeling import features
+
+    return features.feature_maps(model) if features_only else features.without_head(model)
+
+
+def preprocess(name: str, image_shape: Sequence[int] | None = None) -> Callable[[Iterable[str | Path]], np.ndarray]:
+    """Return the function that reads image files as a model takes them.
+
+    Args:
+        name: A model of images.
+        image_shape: (height, width, channels), if the model was built with another than its default.
+
+    Returns:
+        Function of paths that returns pixels uint8 (B, H, W, C) in [0, 255]: the normalisation is part of the model. It
+        raises `pipelines.DataError` for a file that is not an image.
+
+    Raises:
+        UsageError: Unknown model, or one that does not take images.
+
+    Example:
+        >>> read = preprocess("fashion_mnist")
+        >>> read(["photo.jpg"]).shape
+        (1, 28, 28, 1)
+    """
+    from zoo import predictor
+
+    return predictor.image_reader(name, image_shape)
 
 
 def __getattr__(name: str) -> Any:
@@ -84,6 +143,10 @@ def __getattr__(name: str) -> Any:
         from zoo import predictor
 
         return getattr(predictor, name)
+    if name == "freeze":
+        from zoo.modeling.features import freeze
+
+        return freeze
     if name in _VERBS:
         return importlib.import_module(f"zoo.{name}")
     if not name.startswith("_") and name in list_models():

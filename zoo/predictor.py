@@ -132,6 +132,18 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     return _bundle(next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0]), runtime, served)
 
 
+def image_reader(name: str, image_shape: Sequence[int] | None) -> Callable[[Iterable[str | Path]], np.ndarray]:
+    """See `zoo.preprocess`."""
+    task = registry.get_spec(name).task
+    defaults = {option.name: option.default for option in registry.get_entry(name).options}
+    if "image_shape" not in defaults or task.accepts != "images":
+        raise UsageError(f"{name} ({task.title}) does not take images of one size")
+    from pipelines import images
+
+    shape = image_shape or defaults["image_shape"]
+    return lambda paths: np.stack([images.read(path, *shape, task.fit) for path in paths])
+
+
 def check_source(path: Path) -> None:
     """Check that a path can be opened, as far as it needs no import of TensorFlow.
 

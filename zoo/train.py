@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import click
 from commandline import console as shell
 from commandline.console import Console
 from zoo.cli.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
+from zoo.core import config_file
 from zoo.core.errors import UsageError, step
 from zoo.core.plan import PRECISIONS, check_names
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
     from zoo.core.run_folder import Run
+    from zoo.training.user_objects import UserObjects
 
 
 def run(
@@ -40,6 +43,10 @@ def run(
     export: bool = True,
     quantize: Sequence[str] = (),
     dataset: Dataset | None = None,
+    callbacks: Sequence[Any] = (),
+    optimizer: Any = None,
+    loss: Any = None,
+    metrics: Sequence[Any] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
@@ -62,6 +69,10 @@ def run(
         quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
         dataset: The data, such as the result of `pipelines.from_arrays`; the dataset of the settings is loaded if None.
             It is not stored: `zoo.evaluate.run`, `zoo.export.run` and a resumed training take it again.
+        callbacks: Keras callbacks, or "module:Class" of some; called after those of the zoo.
+        optimizer: A Keras optimizer, or its name, instead of that of the recipe.
+        loss: A Keras loss, or its name, instead of that of the task.
+        metrics: Keras metrics, or their names, in addition to those of the task.
         console: Receives progress; None prints nothing.
 
     Returns:
@@ -69,7 +80,7 @@ def run(
 
     Raises:
         UsageError: An unknown name or setting, settings that conflict with those of the run to resume, `out` is not
-            empty, or another process trains in it.
+            empty, another process trains in it, or the model takes no other optimizer, loss or metrics.
         pipelines.DataError: The data is not available.
         ZooError: The loss became NaN or infinite.
         export.ExportError: The verification of an artifact failed.
@@ -88,7 +99,9 @@ def run(
     from zoo import weights
     from zoo.core.run_folder import Run
     from zoo.training import autotune
+    from zoo.training.user_objects import UserObjects, get_callbacks
 
+    objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
     options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
     planned, folder = _open_or_plan(name, options, out, resume, dataset)
@@ -107,7 +120,7 @@ def run(
             stack.enter_context(folder.locked())
             folder.save_config(planned, dataset.info, {"requested": requested})
             stack.push(functools.partial(_remove_unused, folder.path))
-        return _execute(planned, folder, dataset, export, quantize, console)
+        return _execute(planned, folder, dataset, export, quantize, console, objects)
 
 
 def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
@@ -117,7 +130,13 @@ def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
 
 
 def _execute(
-    planned: Plan, folder: Run, dataset: Dataset, export: bool, quantize: Sequence[str], console: Console
+    planned: Plan,
+    folder: Run,
+    dataset: Dataset,
+    export: bool,
+    quantize: Sequence[str],
+    console: Console,
+    objects: UserObjects,
 ) -> dict[str, Any]:
     """Train, evaluate and export; return the summary, which is written last."""
     from zoo import evaluate
@@ -128,7 +147,7 @@ def _execute(
     info = dataset.info
     console.print(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
     with step(f"while {planned.model} was trained"):
-        best = trainer.train_best(planned, dataset, folder, console)
+        best = trainer.train_best(planned, dataset, folder, console, objects)
     seconds = time.monotonic() - start
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
@@ -186,7 +205,7 @@ def _explicit(options: dict[str, Any]) -> set[str]:
     names = {"model", *(["seed"] if options["seed"] is not None else [])}
     for name in [*(options["settings"] or {}), *(f"model.{name}" for name in options["model_arguments"] or {})]:
         group, _, field = name.partition(".")
-        names.add({"data": "data.name", "model": f"asked.{field}"}.get(group, name))
+        names.add({"data": "data.name", "model": f"model_arguments.{field}"}.get(group, name))
     return names
 
 
@@ -211,14 +230,33 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
     for bundle in summary.get("bundles", []):
         exporting.show(console, bundle)
     console.print(f"run folder: {summary['run']}")
+    figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
+    console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
     verb = "predict" if given else "evaluate"  # data in memory cannot be loaded by a command
     console.print(f"next: python -m zoo.{verb} {summary['run']}{' INPUT...' if given else ''}")
     for bundle in summary.get("bundles", []):
         console.print(f"      python -m export verify {bundle['path']}")
 
 
+def _read_config(ctx: click.Context, option: click.Parameter, path: str | None) -> dict[str, Any]:
+    """Return the name and the settings of a file; its other fields become the defaults of the options."""
+    if path is None:
+        return {}
+    values = config_file.read(path)
+    ctx.default_map = {field: value for field, value in values.items() if field not in ("name", "settings")}
+    return values
+
+
 @click.command("train", cls=ModelCommand)
 @click.argument("name", required=False)
+@click.option(
+    "--config",
+    metavar="FILE",
+    callback=_read_config,
+    is_eager=True,
+    help="Settings: config.json of a run, or TOML; options take precedence.",
+)
+@click.option("--print-config", is_flag=True, help="Print the settings as JSON for --config, and do not train.")
 @click.option("--recipe", default="default", show_default=True, help="Recipe of the model.")
 @click.option("--data-dir", type=click.Path(), help="Path of your own data.")
 @click.option("--cache-dir", type=click.Path(), help="Folder of prepared data.")
@@ -237,12 +275,15 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 )
 @click.option("--init", metavar="RUN", help="Initial weights: a run, a bundle or a weights file.")
 @click.option("--resume", metavar="RUN", help="Resume a run; NAME and settings may be omitted.")
+@click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
 @quantize_option
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="recipe.X, model.X, task.X or data.")
 @shell.common_options
 def main(
     name: str | None,
+    config: dict[str, Any],
+    print_config: bool,
     recipe: str,
     data_dir: str | None,
     cache_dir: str | None,
@@ -258,6 +299,7 @@ def main(
     no_export: bool,
     quantize: tuple[str, ...],
     pairs: tuple[str, ...],
+    callbacks: tuple[str, ...],
     console: Console,
     **model_options: Any,
 ) -> None:
@@ -265,26 +307,30 @@ def main(
 
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
+    name = name or config.get("name")
     if name is None and resume is None:
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
-    changes = settings(pairs) | flags(name, model_options)
+    if config and name != config["name"]:
+        raise click.UsageError(f"The file of --config is for the model {config['name']}, not for {name}.")
+    changes = config.get("settings", {}) | settings(pairs) | flags(name, model_options)
     data_dir = changes.pop("data_dir", data_dir)
     fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
     changes |= {f"recipe.{field}": value for field, value in fields.items() if value is not None}
+    options = {"recipe": recipe, "model_arguments": model_arguments(model_options), "settings": changes}
+    options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
+    if print_config:
+        from zoo.core.plan import make_plan
+
+        click.echo(json.dumps(make_plan(name, **options | {"seed": seed or 0}).to_json(), indent=2))
+        return
     summary = run(
         name,
-        recipe=recipe,
-        model_arguments=model_arguments(model_options),
-        settings=changes,
-        data_dir=data_dir,
-        cache_dir=cache_dir,
+        **options,
         out=out,
-        seed=seed,
-        precision=precision,
-        init=init,
         resume=resume,
         export=not no_export,
         quantize=quantize,
+        callbacks=callbacks,
         console=console,
     )
     console.result(summary)

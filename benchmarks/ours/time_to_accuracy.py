@@ -20,6 +20,7 @@ from zoo.cli.options import settings  # noqa: E402
 from zoo.core.plan import make_plan  # noqa: E402
 from zoo.modeling.layers import fused  # noqa: E402
 from zoo.training import autotune  # noqa: E402
+from zoo.training.compiling import compile_model  # noqa: E402
 
 
 class TestAccuracy(keras.callbacks.Callback):
@@ -47,7 +48,7 @@ def main(targets: str, *fields: str) -> dict:
     timer = AccuracyTimer([float(target) for target in targets.split(",")])
     with environment.dtype_policy(plan.precision):
         model = plan.build(dataset.info)
-    plan.task.compile(model, recipe, dataset.info, steps * recipe.epochs)
+    compile_model(model, plan, dataset.info, steps * recipe.epochs)
     batches = training.epochs(recipe.batch_size, seed=seed, stop=recipe.epochs)
     with fused(model):
         model.fit(

@@ -8,6 +8,7 @@ import tensorflow as tf
 from benchmarks.timing import networks
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import make_plan
+from zoo.training.compiling import compile_model
 
 BATCH = 128  # as the alternatives, which also use AdamW
 
@@ -19,7 +20,7 @@ def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> t
     dataset = plan.load_data()
     with dtype_policy(precision):
         model = networks.build(network)
-    plan.task.compile(model, plan.recipe, dataset.info, 5000)
+    compile_model(model, plan, dataset.info, 5000)
     return model, plan.feed(dataset, "train", training=True).epochs(batch, seed=0, stop=1)
 
 

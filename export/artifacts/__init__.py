@@ -13,8 +13,6 @@ from export.artifacts.quantized import Quantization
 from export.errors import CheckFailed, ExportError, MissingError
 from export.formats.saved_model_versions import served_versions
 
-FLAGS = ("flex", "custom", "random", "stateful")
-
 
 @dataclass(frozen=True)
 class Port:
@@ -50,7 +48,8 @@ class Description:
         signatures: Its functions.
         parameters: Number of learnt parameters, or None.
         operations: {operator or layer class: count} reachable from the signatures.
-        flagged: {"flex", "custom", "random", "stateful": names}: operators that limit portability or repeatability.
+        flagged: {"flex", "custom", "random", "stateful": names}: operators that limit portability or repeatability;
+            of a SavedModel also "clock", "external" (files, the console, Python), "branches" (chosen by input numbers).
         risks: Contents that can execute code or access files or the network, a message each ("acts" in JSON).
         unlisted: Operators that are not on the list of inference operators; `risks` names them too.
     """

@@ -71,7 +71,7 @@ def compare(
         reference: A .keras, .h5, .tflite or .onnx file, a SavedModel, or a base path of versions.
         candidate: Another artifact.
         samples: Real inputs (N, ...) by the names of the reference; generated where they are not given.
-        match: {output of the reference: output of the candidate}, which takes precedence.
+        match: {input or output of the reference: that of the candidate}, which takes precedence.
         trust: Operators that may run although they are not on the list of inference operators; "any" runs any artifact.
 
     Raises:
@@ -90,6 +90,7 @@ def compare(
     every = [endpoints_of(description) for description in descriptions]
     endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
+    _check_requested(match or {}, endpoints)
     result = _compare(descriptions, endpoints, samples or {}, match or {})
     if result.verdict == UNDECIDED:
         result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS)
@@ -111,7 +112,7 @@ def _compare(
 ) -> Comparison:
     """Run and compare two artifacts, with `more_rows` further rows of input at many levels."""
     result = Comparison(*(str(description.path) for description in descriptions))
-    pairs = [_prepare(descriptions, *pair, samples, more_rows) for pair in endpoints]
+    pairs = [_prepare(descriptions, *pair, samples, requested, more_rows) for pair in endpoints]
     inputs = (
         {p.reference.name: [_stored(case, p.reference) for case in p.cases] for p in pairs},
         {p.candidate.name: p.candidate_cases for p in pairs},
@@ -173,12 +174,14 @@ def _prepare(
     reference: Endpoint,
     candidate: Endpoint,
     samples: Mapping[str, np.ndarray],
+    requested: Mapping[str, str],
     more_rows: int,
 ) -> EndpointPair:
     """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
     is_quantised = len({tuple(map(quantization_of, (*e.inputs, *e.outputs))) for e in (reference, candidate)}) > 1
     reference, candidate = map(as_real if is_quantised else without_quantization, (reference, candidate))
-    pairings = match(reference.inputs, candidate.inputs)[:MAX_INPUT_PAIRINGS]
+    requested = _requested_among(requested, reference.inputs, candidate.inputs)
+    pairings = match(reference.inputs, candidate.inputs, requested)[:MAX_INPUT_PAIRINGS]
     reference = with_samples(_with_candidate_ranges(reference, candidate, pairings[0]), samples)
     check_samplable(reference, descriptions[0].path)
     size = math.lcm(reference.batch or 1, candidate.batch or 1)
@@ -282,8 +285,26 @@ def _unrepeatable(cases: Sequence[Case], output: str, arrays: Mapping[str, np.nd
 
 def _pair_outputs(reference: Endpoint, candidate: Endpoint, requested: Mapping[str, str]) -> list[Pair]:
     """Return the pairing of outputs by names, dtypes and shapes; unknown shapes of Keras files match any."""
-    requested = {a: b for a, b in requested.items() if a in {t.name for t in reference.outputs}}
-    return match(reference.outputs, candidate.outputs, requested)[0]
+    return match(
+        reference.outputs, candidate.outputs, _requested_among(requested, reference.outputs, candidate.outputs)
+    )[0]
+
+
+def _requested_among(
+    requested: Mapping[str, str], reference: Sequence[Tensor], candidate: Sequence[Tensor]
+) -> dict[str, str]:
+    """Return the requested pairs of these tensors: a pair may be of inputs or of outputs."""
+    left, right = {t.name for t in reference}, {t.name for t in candidate}
+    return {one: other for one, other in requested.items() if one in left and other in right}
+
+
+def _check_requested(requested: Mapping[str, str], endpoints: Sequence[tuple[Endpoint, Endpoint]]) -> None:
+    """Raise ExportError for a requested pair that is neither of two inputs nor of two outputs."""
+    sides = [(getattr(one, kind), getattr(other, kind)) for one, other in endpoints for kind in ("inputs", "outputs")]
+    for one, other in requested.items():
+        if not any(_requested_among({one: other}, *side) for side in sides):
+            left, right = (", ".join(dict.fromkeys(t.name for s in sides for t in s[i])) for i in (0, 1))
+            raise ExportError(f"cannot match {one}={other}; the reference has {left}, the candidate {right}")
 
 
 def _with_candidate_ranges(reference: Endpoint, candidate: Endpoint, pairs: Sequence[Pair]) -> Endpoint:

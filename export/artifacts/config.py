@@ -8,6 +8,7 @@ from typing import Any
 
 from export.artifacts import Description, Port, Signature
 
+HOLD_LAYERS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
 STOCK = ("keras", "tensorflow", "tf_keras", "builtins")
 
 
@@ -25,24 +26,30 @@ def read_config(description: Description, config: Mapping[str, Any]) -> None:
         description.risks.append("a Lambda layer contains Python code")
     if functions := sorted(set(_functions(config))):
         description.risks.append(f"its configuration contains Python code ({', '.join(functions)})")
-    inner = config.get("config", {})
-    inputs = tuple(_inputs(inner, layers))
+    inner = config.get("config")
+    inner = inner if isinstance(inner, Mapping) else {}  # before Keras 2.2.3 a Sequential model was a list of layers
+    inputs = tuple(_inputs(inner, layers)) or tuple(_implied_inputs(layers))
     outputs = tuple(Port(name, None, None) for name in _node_names(inner.get("output_layers")))
     description.signatures = (Signature("", inputs, outputs),)
 
 
-def _layers(config: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the configuration of every layer, those in nested models and wrappers included."""
+def _layers(config: Any, is_layer: bool = False) -> Iterator[Mapping[str, Any]]:
+    """Yield the configuration of every layer, those in nested models and wrappers included.
+
+    Objects with a dtype are layers, and what a model or wrapper lists as one: layers of Keras 2 may have no dtype.
+    """
     if isinstance(config, Mapping):
         inner = config.get("config")
-        if "class_name" in config and isinstance(inner, Mapping) and "dtype" in inner and "layers" not in inner:
+        is_leaf = isinstance(inner, Mapping) and "layers" not in inner
+        if "class_name" in config and is_leaf and (is_layer or "dtype" in inner):
             yield config
         for key, value in config.items():
             if key != "compile_config":  # not used for serving
-                yield from _layers(value)
+                is_list_of_layers = key == "config" and isinstance(value, list)
+                yield from _layers(value, key in HOLD_LAYERS or is_list_of_layers)
     elif isinstance(config, list):
         for value in config:
-            yield from _layers(value)
+            yield from _layers(value, is_layer)
 
 
 def _functions(config: Any) -> Iterator[str]:
@@ -67,11 +74,19 @@ def _inputs(inner: Mapping[str, Any], layers: list[Mapping[str, Any]]) -> Iterat
     names = _node_names(inner.get("input_layers"))
     for layer in layers:
         config = layer["config"]
-        if layer["class_name"] == "InputLayer" and (not names or config["name"] in names):
+        if layer["class_name"] == "InputLayer" and (not names or config.get("name") in names):
             shape = config.get("batch_shape") or config.get("batch_input_shape")
             dtype = config.get("dtype")
             name = dtype.get("config", {}).get("name") if isinstance(dtype, Mapping) else dtype
-            yield Port(config["name"], name, tuple(shape) if shape else None)
+            yield Port(config.get("name", "input"), name, tuple(shape) if shape else None)
+
+
+def _implied_inputs(layers: list[Mapping[str, Any]]) -> Iterator[Port]:
+    """Yield the input of a Sequential model of Keras 2, whose shape its first layer has."""
+    for layer in layers[:1]:
+        if shape := layer["config"].get("batch_input_shape"):
+            name = f"{layer['config'].get('name', 'input')}_input"
+            yield Port(name, str(layer["config"].get("dtype") or "float32"), tuple(shape))
 
 
 def _node_names(nodes: Any) -> list[str]:

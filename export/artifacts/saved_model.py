@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from export.artifacts import Description, Port, Signature
+from export.artifacts.branches import data_branches
 from export.errors import ExportError
 from export.runtime.backend import load_tensorflow
 
@@ -24,6 +25,7 @@ STATEFUL = re.compile(
     "^Assign|^(Resource)?(Scatter|Sparse)?Apply|^ResourceScatter|Enqueue|^LookupTableInsert|^StackPush"
 )
 SAVER_OPERATORS = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
+CLOCKS = ("Timestamp",)
 TABLE_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STRING = 7  # DT_STRING of types.proto
 DTYPES = {
@@ -87,6 +89,9 @@ def read_graph(description: Description) -> None:
         "custom": [],
         "random": [op for op in description.operations if RANDOM.search(op)],
         "stateful": [op for op in description.operations if STATEFUL.search(op)],
+        "clock": [op for op in description.operations if op in CLOCKS],
+        "external": [op for op in description.operations if op not in {*allowed_operators(), *TABLE_FILES, *CLOCKS}],
+        "branches": list(data_branches([graph.nodes[name] for scope, name in served if not scope], graph.functions)),
     }
     description.unlisted = _unlisted(graph, served)
     description.risks = list(_risks(graph, description.unlisted))

@@ -14,6 +14,7 @@ from export.contract import Contract, Tensor
 from export.errors import ExportError
 from export.proof import image_diff
 from export.proof.certificate import Certificate, Row
+from export.proof.coverage import describe as describe_coverage
 from export.proof.evaluation import describe
 
 FIGURES = "figures"
@@ -45,7 +46,9 @@ def write_card(
     parts = [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]
     parts += _facts(card)
     parts += _copied_images(folder, card.get("images", ()))
-    parts += [f"## Proof: {certificate.verdict}", _proof(certificate.artifacts), _image_table(certificate.artifacts)]
+    parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
+    parts += [_proof(certificate.artifacts), _image_table(certificate.artifacts)]
+    parts += [_plain(_sentence(text)) for text in describe_coverage(certificate.coverage)]
     parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
@@ -69,6 +72,10 @@ def write_card(
     (folder / "README.md").write_text(
         "\n\n".join(part for part in parts if part) + "\n", encoding="utf-8", errors="backslashreplace"
     )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:
@@ -124,8 +131,21 @@ def _proof(rows: Iterable[Row]) -> str:
     for row in rows:
         ran = ", ".join(f"{k} {v}" for k, v in row.versions.items()) or row.runtime or ""
         code = f"needs the code of {row.code_dependency}" if row.code_dependency else ""
-        lines.append((f"`{row.artifact}`", ran, row.state, worst_difference(row), row.reason or row.note or code))
+        weights = unmatched_weights(row.weights) if row.weights and row.weights["unmatched"] else ""
+        lines.append(
+            (f"`{row.artifact}`", ran, row.state, worst_difference(row), row.reason or row.note or code or weights)
+        )
     return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
+
+
+def unmatched_weights(weights: Mapping[str, Any]) -> str:
+    """Return how many weights were compared by value, and which were not."""
+    names, rest = weights["unmatched"][:3], weights["of"] - weights["matched"] - 3
+    more = f" and {rest} more" if rest > 0 else ""
+    return (
+        f"{weights['matched']} of {weights['of']} weights compared by value; folded into others or quantised: "
+        f"{', '.join(names)}{more}"
+    )
 
 
 def _image_table(rows: Iterable[Row]) -> str:

@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from export.artifacts import check_trusted, describe
+from export.artifacts import ANY, check_trusted, describe
+from export.artifacts.reservations import reservations_of, sentence
 from export.contract import Contract
 from export.errors import ExportError
 from export.runtime.process import home_of
@@ -58,6 +59,19 @@ def check_schema(folder: Path, name: str, data: Any, schema: Path) -> None:
         raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where}: {problem.message[:200]}")
 
 
+def check_contract_data(path: Path, data: Any) -> None:
+    """Raise ExportError for the content of a JSON file that is not a contract as in a manifest."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    definitions = json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"]
+    validator = Draft202012Validator({"$ref": "#/$defs/contract", "$defs": definitions})
+    problem = best_match(validator.iter_errors(data))
+    if problem is not None:
+        where = ".".join(map(str, problem.absolute_path)) or "the top level"
+        raise ExportError(f"{path} is not a contract: malformed at {where}: {problem.message[:200]}")
+
+
 @functools.cache
 def _validator(schema: Path) -> Any:
     from jsonschema import Draft202012Validator
@@ -101,6 +115,25 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
     except ExportError as error:
         return str(error)
     return None
+
+
+def reservation(folder: Path, artifact: Mapping[str, Any], allow: Collection[str]) -> str | None:
+    """Return why an artifact is not published because of what its graph may do in other calls, or None.
+
+    Args:
+        folder: The bundle.
+        artifact: As in the manifest.
+        allow: Kinds of reservations that are allowed, or "any".
+    """
+    stated = reservations_of(folder / artifact["path"], artifact["format"])
+    kinds = [kind for kind in stated if kind not in allow and ANY not in allow]
+    if not kinds:
+        return None
+    words = " ".join(f"--allow {kind}" for kind in kinds)
+    return (
+        f"{folder / artifact['path']} is not published: {sentence(kinds[0], stated[kinds[0]])}, so that a proof "
+        f"cannot say what it will answer; {words} lets it be published"
+    )
 
 
 def code_refusal(folder: Path, dependency: Mapping[str, Any] | None, trust: Collection[str]) -> str | None:

@@ -175,15 +175,37 @@ def _parse(folder: Path, name: str) -> Any:
         raise ExportError(f"{folder} is not a bundle: {name} cannot be read ({error})") from error
 
 
+def read_coverage(folder: Path) -> dict[str, Any]:
+    """Return what the proof of a bundle reached, from `parity.json`; empty if there is none, or it was not measured.
+
+    Raises:
+        ExportError: If the file is malformed.
+    """
+    if not (folder / PARITY).is_file():
+        return {}
+    certificate = _parse(folder, PARITY)
+    check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
+    return certificate.get("coverage", {})
+
+
 def read_verdict(folder: Path) -> str:
-    """Return the verdict in `parity.json` of a bundle: pass, fail or incomplete.
+    """Return the verdict in `parity.json` of a bundle: pass, also with reservations, fail or incomplete.
+
+    Raises:
+        ExportError: If it does not exist or is malformed.
+    """
+    return read_certificate(folder)["verdict"]
+
+
+def read_certificate(folder: Path) -> dict[str, Any]:
+    """Return the content of `parity.json` of a bundle.
 
     Raises:
         ExportError: If it does not exist or is malformed.
     """
     certificate = _parse(folder, PARITY)
     check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
-    return certificate["verdict"]
+    return certificate
 
 
 def find_damage(folder: Path) -> list[str]:

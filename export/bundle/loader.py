@@ -6,11 +6,12 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from export.bundle.gate import code_refusal, refusal
+from export.bundle.keras_model import keras_model
 from export.bundle.layout import read_manifest
 from export.contract import Contract
 from export.errors import CheckFailed, ExportError, MissingError
@@ -18,6 +19,9 @@ from export.runners.lib import protocol
 from export.runners.lib.calls import in_batches
 from export.runtime.backend import load_tensorflow, quiet_stderr
 from export.runtime.process import bounded_memory
+
+if TYPE_CHECKING:
+    import keras
 
 RUNNERS = {  # name: (format, runner)
     "saved_model": ("saved_model", "run_tensorflow"),
@@ -69,7 +73,8 @@ def load(
     format: str = "saved_model",
     quantize: str | None = None,
     trust: Collection[str] = (),
-) -> Loaded:
+    as_keras: str | bool = False,
+) -> Loaded | keras.Model:
     """Load one artifact of a bundle in this process.
 
     Args:
@@ -78,9 +83,13 @@ def load(
         quantize: Precision of TFLite: None for float32, or "float16", "dynamic", "int8".
         trust: Packages whose code a Keras file may import, and operators of a SavedModel that may run although they are
             not on the list of inference operators.
+        as_keras: Return the SavedModel as a `keras.Model`: the name of an endpoint, or True for `serving_default`. The
+            model takes and returns dictionaries, is not trainable and does not need the code of the original; it
+            cannot be saved again by Keras. For a model that can be trained, use `keras.saving.load_model` on the
+            bundle's `model.keras`.
 
     Returns:
-        A mapping from endpoint names to functions of named NumPy arrays, any number of rows.
+        A mapping from endpoint names to functions of named NumPy arrays, any number of rows; or the Keras model.
 
     Raises:
         ExportError: If the bundle does not contain that format.
@@ -91,6 +100,8 @@ def load(
         >>> net = load("bundle")
         >>> net["serving_default"](x=np.zeros((3, 4)))["output"].shape
         (3, 2)
+        >>> load("bundle", as_keras=True)({"x": np.zeros((3, 4), np.float32)})["output"].shape
+        TensorShape([3, 2])
     """
     folder = Path(path)
     manifest = read_manifest(folder)
@@ -106,6 +117,10 @@ def load(
     code = code_refusal(folder, manifest["code_dependency"], trust) if artifact["format"] == "keras" else None
     if reason := code or refusal(folder, artifact, trust):
         raise CheckFailed(f"{artifact['path']} of {folder} is not loaded: {reason}")
+    if as_keras:
+        if artifact_format != "saved_model":
+            raise ExportError(f"as_keras is for format 'saved_model', not {format!r}")
+        return keras_model(folder / artifact["path"], contract["serving_default" if as_keras is True else as_keras])
     try:
         opened = _open(folder, contract, artifact, manifest, runner)
     except ImportError as error:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.gate import refusal
+from export.bundle.binding import find_contradiction
+from export.bundle.gate import refusal, reservation
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
+from export.proof.certificate import PASS, RESERVED
 
 EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
@@ -43,6 +45,7 @@ def publish(
     *,
     version: int | str = "next",
     trust: Collection[str] = (),
+    allow: Collection[str] = (),
 ) -> Published:
     """Publish the SavedModel of a bundle as a version under a TF Serving base path.
 
@@ -54,10 +57,13 @@ def publish(
         base_path: The folder of one model's versions; created if it does not exist.
         version: "next", "time" (seconds since 1970), or a positive int64.
         trust: Operators that may be served although they are not on the list of inference operators.
+        allow: Reservations of the proof with which it is published all the same: "random", "stateful", "clock",
+            "external", "branches", or "any".
 
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
-        CheckFailed: If the bundle is damaged, its proof did not pass, or its SavedModel is not trusted.
+        CheckFailed: If the bundle is damaged, its proof did not pass or has reservations that are not allowed, or its
+            SavedModel is not trusted.
 
     Example:
         >>> publish("bundle", "models/net").version
@@ -72,12 +78,16 @@ def publish(
     if damage := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
     verdict = layout.read_verdict(folder)
-    if verdict != "pass":
+    if verdict not in (PASS, RESERVED):
         raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed is published")
+    if problem := find_contradiction(manifest, layout.read_certificate(folder)):
+        raise CheckFailed(f"{folder} is not what was proven: {problem}; export it again")
     saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
     if not saved_models:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")
     if reason := refusal(folder, saved_models[0], trust):
+        raise CheckFailed(reason)
+    if reason := reservation(folder, saved_models[0], allow):
         raise CheckFailed(reason)
     paths = [artifact["path"] for artifact in saved_models]
     checksums = {

@@ -17,7 +17,7 @@ from export.cli.options import trust_option
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.argument("candidate", type=click.Path(path_type=Path))
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
-@click.option("--match", multiple=True, metavar="OUT=OUT", help="Pair these two outputs; may be repeated.")
+@click.option("--match", multiple=True, metavar="NAME=NAME", help="Pair these two inputs or outputs; may be repeated.")
 @trust_option
 @common_options
 def command(
@@ -50,7 +50,7 @@ def command(
 def _pair(text: str) -> tuple[str, str]:
     one, equals, other = text.partition("=")
     if not (one and equals and other):
-        raise click.BadParameter(f"{text!r} is not a pair of outputs; give REFERENCE=CANDIDATE", param_hint="--match")
+        raise click.BadParameter(f"{text!r} is not a pair of names; give REFERENCE=CANDIDATE", param_hint="--match")
     return one, other
 
 

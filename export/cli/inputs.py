@@ -1,11 +1,17 @@
-"""Read input files of the command line: samples and labels."""
+"""Read and write files of the command line: samples, labels, contracts."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from commandline import suggestion
+from export.bundle.gate import check_contract_data
+from export.contract import Contract
+from export.contract.endpoints import structure_of, tensor_endpoint
 from export.errors import ExportError, check_present
 from export.runners.lib.protocol import check_archive
 
@@ -38,3 +44,55 @@ def read_labels(path: Path) -> tuple[str, ...]:
         return tuple(path.read_text(encoding="utf-8").splitlines())
     except UnicodeDecodeError as error:
         raise ExportError(f"{path} is not UTF-8 text; give one class name on each line") from error
+
+
+def write_contract(path: Path, contract: Contract) -> None:
+    """Write a contract as JSON, for people to edit and for `read_contract`.
+
+    Raises:
+        ExportError: If the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(contract.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_contract(path: Path, model: Any) -> Contract:
+    """Return the contract in a JSON file, its endpoint being the call of a model.
+
+    Args:
+        path: What `write_contract` wrote, perhaps edited: names, ranges, meanings, batch size, formats, labels.
+        model: A built Keras model.
+
+    Raises:
+        MissingError: If the file does not exist.
+        ExportError: If it is not a contract, has more than one endpoint, or does not fit the inputs of the model.
+    """
+    check_present(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ExportError(f"{path} is not a JSON file ({error}); python -m export inspect writes one") from error
+    check_contract_data(path, data)
+    try:
+        contract = Contract.from_json(data)
+    except ValueError as error:
+        raise ExportError(f"{path}: {error}") from error
+    if len(contract.endpoints) != 1:
+        raise ExportError(f"{path} has {len(contract.endpoints)} endpoints; a file of a model has one, its own call")
+    (endpoint,) = contract.endpoints
+    names = [t.name for t in endpoint.inputs]
+    declared = getattr(model, "inputs", None)
+    if declared and len(declared) != len(names):
+        raise ExportError(f"{path} has inputs {', '.join(names)}, and model {model.name} takes {len(declared)}")
+    structure = structure_of(model, names)
+    keys = getattr(model, "_inputs_struct", None)
+    if structure == "dict" and keys and (unknown := sorted(set(names) - set(keys))):
+        raise ExportError(
+            f"{path}: model {model.name} takes no input {unknown[0]!r}; {suggestion(unknown[0], list(keys))}"
+        )
+    own_call = tensor_endpoint(
+        *(model, endpoint.inputs, endpoint.outputs, endpoint.name, endpoint.batch, endpoint.formats, structure)
+    )
+    return Contract((own_call,), contract.labels)

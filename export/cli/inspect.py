@@ -15,23 +15,58 @@ from export.cli.options import trust_option
 
 @click.command("inspect")
 @click.argument("artifact", type=click.Path(path_type=Path))
+@click.option(
+    "--contract", type=click.Path(path_type=Path), metavar="FILE", help="Write the contract of a Keras model."
+)
+@click.option(
+    "--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name, for --contract."
+)
 @trust_option
 @common_options
-def command(artifact: Path, trust: tuple[str, ...], console: Console) -> None:
-    """Show the contents of ARTIFACT: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it can execute code."""
+def command(
+    artifact: Path, contract: Path | None, samples: Path | None, trust: tuple[str, ...], console: Console
+) -> None:
+    """Show the contents of ARTIFACT: .keras, .h5, SavedModel, .tflite or .onnx. Exit code 1 if it can execute code.
+
+    With --contract a Keras model is also loaded, and the contract that would be inferred for it is written: edit names,
+    ranges and meanings, and give the file to `python -m export model --contract`.
+    """
     from export.artifacts import describe, is_trusted
+    from export.bundle.layout import MANIFEST, read_coverage
+    from export.proof.coverage import describe as describe_coverage
 
     description = describe(artifact)
+    bundle = next((folder for folder in artifact.resolve().parents if (folder / MANIFEST).is_file()), None)
+    coverage = read_coverage(bundle) if bundle else {}
     if console.json:
-        console.result(description.to_json())
+        console.result(description.to_json() | ({"coverage": coverage} if coverage else {}))
     elif not console.quiet:
         _show(description)
+        for text in describe_coverage(coverage):
+            echo(f"proof of the bundle: {text}")
     trusted = is_trusted(description, trust)
     for sentence in description.risks:
         echo(f"{'note' if trusted else 'error'}: {sentence}", err=True)
-    if not console.json and not console.quiet:
+    if contract is not None:
+        _write_contract(artifact, description, trusted, contract, samples)
+    if contract is not None and not console.json and not console.quiet:
+        echo(f"Next: python -m export model {artifact} --contract {contract} -o BUNDLE")
+    elif not console.json and not console.quiet:
         echo(f"Next: python -m export compare {artifact} OTHER")
     sys.exit(0 if trusted else 1)
+
+
+def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
+    from export.cli.inputs import read_samples, write_contract
+    from export.contract.inference import infer_contract
+    from export.errors import CheckFailed, ExportError
+    from export.formats.keras import read_model
+
+    if description.format not in ("keras", "hdf5"):
+        raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
+    if not trusted:
+        raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
+    write_contract(path, infer_contract(read_model(artifact), read_samples(samples) if samples else None))
 
 
 def _show(description: Any) -> None:

@@ -20,6 +20,9 @@ from export.formats.tflite import QUANTIZE
 @click.option("--formats", metavar="A,B", help=f"Formats by name, or all. Default: {','.join(DEFAULT_FORMATS)}.")
 @click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
+@click.option(
+    "--contract", "contract_file", type=click.Path(path_type=Path), help="A contract that inspect --contract wrote."
+)
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
 @click.option("--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="If OUT exists.")
@@ -29,6 +32,9 @@ from export.formats.tflite import QUANTIZE
     "--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name and one array of labels, as .npz."
 )
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
+@click.option(
+    "--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this private key (PEM)."
+)
 @click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
 @common_options
 def command(
@@ -37,6 +43,7 @@ def command(
     formats: str | None,
     samples: Path | None,
     labels: Path | None,
+    contract_file: Path | None,
     require: tuple[str, ...],
     version: str,
     if_exists: str,
@@ -44,33 +51,42 @@ def command(
     calibration: Path | None,
     evaluation: Path | None,
     max_drop: float,
+    sign: Path | None,
     bisect: bool,
     console: Console,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
+    from export.bundle import signature
     from export.bundle.layout import choose_path
-    from export.cli.inputs import read_labels, read_samples
+    from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.errors import ExportFailed
     from export.exporter import export_model
+    from export.formats.graph_names import check_graph_names
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
 
     progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
     choose_path(out.absolute(), if_exists)  # before the model is loaded
+    if sign:
+        signature.check_key(sign)
     real_inputs = read_samples(samples) if samples else None
     names = read_labels(labels) if labels else None
     loaded = read_model(file)
+    check_graph_names(loaded)
     chosen = formats if formats == "all" else tuple(formats.split(",")) if formats else DEFAULT_FORMATS
-    contract = infer_contract(loaded, real_inputs, names)
-    for tensor in (t for e in contract.endpoints for t in e.inputs if progress and t.meaning == "image"):
+    contract = read_contract(contract_file, loaded) if contract_file else infer_contract(loaded, real_inputs)
+    guessed = () if contract_file or not progress else [t for e in contract.endpoints for t in e.inputs]
+    for tensor in (t for t in guessed if t.meaning == "image"):
         if tensor.name not in (real_inputs or {}):
+            ranges = " and ".join(
+                f"from {low:g} to {high:g}" for low, high in tensor.ranges or [(tensor.low, tensor.high)]
+            )
             progress(
-                f"input {tensor.name}: assumed to be pixels from {tensor.low:g} to {tensor.high:g}; "
-                "--samples changes the range"
+                f"input {tensor.name}: assumed to be pixels {ranges}; --samples changes the range, --contract states it"
             )
     options = {"samples": real_inputs, "formats": chosen, "require": require, "version": version}
-    options |= {"if_exists": if_exists}
+    options |= {"if_exists": if_exists, "labels": names}
     options |= {
         "quantize": tuple(quantize.split(",")) if quantize else (),
         "calibration": read_samples(calibration) if calibration else None,
@@ -83,6 +99,8 @@ def command(
     except ExportFailed as failure:
         show_certificate(failure.certificate, console)
         raise
+    if sign:
+        signature.sign(bundle.path, sign)
     show_certificate(bundle.certificate, console)
     if not console.json:
-        echo(f"{bundle.path}: pass. Next: python -m export verify {bundle.path}")
+        echo(f"{bundle.path}: {bundle.certificate.verdict}. Next: python -m export verify {bundle.path}")

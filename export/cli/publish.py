@@ -8,6 +8,7 @@ import click
 
 from commandline import Console, common_options
 from commandline.console import echo
+from export.artifacts.reservations import KINDS
 from export.cli.options import trust_option
 
 
@@ -15,13 +16,28 @@ from export.cli.options import trust_option
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("base_path", type=click.Path(path_type=Path))
 @click.option("--version", default="next", show_default=True, metavar="next|N|time", help="Version number.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="KIND",
+    help=f"Publish with this reservation: {', '.join(KINDS)}, any; may be repeated.",
+)
 @trust_option
 @common_options
-def command(bundle: Path, base_path: Path, version: str, trust: tuple[str, ...], console: Console) -> None:
+def command(
+    bundle: Path, base_path: Path, version: str, allow: tuple[str, ...], trust: tuple[str, ...], console: Console
+) -> None:
     """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified."""
+    from export.artifacts import ANY
+    from export.bundle.layout import read_coverage
     from export.bundle.publisher import publish
+    from export.proof.coverage import describe
+    from export.proof.prove import check_names
 
-    published = publish(bundle, base_path, version=version, trust=trust)
+    check_names(allow, (*KINDS, ANY), "reservation")
+    published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
+    for text in describe(read_coverage(bundle)) if not console.json and not console.quiet else ():
+        echo(f"proof: {text}")
     if console.json:
         console.result({"path": str(published.path), "version": published.version})
     elif not console.quiet:

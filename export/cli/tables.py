@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from commandline.console import echo, printable
-from export.bundle.card import worst_difference
+from export.bundle.card import unmatched_weights, worst_difference
 from export.proof.certificate import Certificate
+from export.proof.coverage import describe
 
 COLOURS = {"pass": "green", "fail": "bold red", "not_run": "yellow", "unsupported": "dim"}
 
@@ -35,3 +36,9 @@ def print_certificate(certificate: Certificate) -> None:
     for row in certificate.artifacts:
         if text := row.reason or row.note:
             echo(f"{row.artifact}: {text}")
+        if row.weights and row.weights["unmatched"]:
+            echo(f"{row.artifact}: {unmatched_weights(row.weights)}")
+    for text in certificate.reservations():
+        echo(f"reservation: {text}")
+    for text in describe(certificate.coverage):
+        echo(f"proof: {text}")

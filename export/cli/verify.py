@@ -18,6 +18,9 @@ from export.cli.options import trust_option
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Run only this runtime; may be repeated.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
+@click.option(
+    "--signer", type=click.Path(path_type=Path), metavar="KEY", help="Public key (PEM) that BUNDLE.sig must fit."
+)
 @trust_option
 @common_options
 def command(
@@ -25,13 +28,14 @@ def command(
     runtimes: tuple[str, ...],
     require: tuple[str, ...],
     junit: Path | None,
+    signer: Path | None,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
     """Run every artifact of BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 a requirement is not available."""
     from export.verifier import verify_bundle
 
-    certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require, trust=trust)
+    certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require, trust=trust, signer=signer)
     if junit is not None:
         from export.proof.certificate import to_junit
 

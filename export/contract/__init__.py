@@ -37,9 +37,11 @@ class Tensor:
         dtype: A NumPy dtype name, or "string".
         shape: With the batch dimension first; None is a dimension known only at run time.
         meaning: One of `MEANINGS`; golden inputs are generated from it.
-        low: The smallest legal value, or None.
-        high: The largest legal value (for tokens: vocabulary size - 1), or None.
-        vocabulary: The legal strings of a category, or None.
+        low: The smallest legal value, or None; a tuple holds one for each position along the last axis.
+        high: The largest legal value (for tokens: vocabulary size - 1), or None; a tuple as `low`.
+        vocabulary: The legal values of a category, strings or integers; the words of a text; or None.
+        ranges: Where it is not known which of several ranges the values have, all of them: each golden row has one.
+        min_size: The least size of the dimensions that are known only at run time, or None if any is legal.
 
     Example:
         >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
@@ -55,9 +57,11 @@ class Tensor:
     dtype: str
     shape: tuple[int | None, ...]
     meaning: str = "tensor"
-    low: float | None = None
-    high: float | None = None
-    vocabulary: tuple[str, ...] | None = None
+    low: float | tuple[float, ...] | None = None
+    high: float | tuple[float, ...] | None = None
+    vocabulary: tuple[str, ...] | tuple[int, ...] | None = None
+    ranges: tuple[tuple[float, float], ...] | None = None
+    min_size: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a tensor that no format can represent."""
@@ -81,23 +85,27 @@ class Tensor:
             "dtype": self.dtype,
             "shape": list(self.shape),
             "meaning": self.meaning,
-            "low": self.low,
-            "high": self.high,
+            "low": list(self.low) if isinstance(self.low, tuple) else self.low,
+            "high": list(self.high) if isinstance(self.high, tuple) else self.high,
             "vocabulary": list(self.vocabulary) if self.vocabulary is not None else None,
-        }
+            "min_size": self.min_size,
+        } | ({"ranges": [list(limits) for limits in self.ranges]} if self.ranges else {})
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tensor:
         """Rebuild from `to_json`."""
-        vocabulary = data.get("vocabulary")
+        vocabulary, ranges = data.get("vocabulary"), data.get("ranges")
+        low, high = (tuple(v) if isinstance(v, list) else v for v in (data.get("low"), data.get("high")))
         return cls(
             name=data["name"],
             dtype=data["dtype"],
             shape=tuple(data["shape"]),
             meaning=data.get("meaning", "tensor"),
-            low=data.get("low"),
-            high=data.get("high"),
+            low=low,
+            high=high,
             vocabulary=tuple(vocabulary) if vocabulary is not None else None,
+            min_size=data.get("min_size"),
+            ranges=tuple((low, high) for low, high in ranges) if ranges else None,
         )
 
 
@@ -185,11 +193,11 @@ class Contract:
     labels: tuple[str, ...] | None = None
 
     def __getitem__(self, name: str) -> Endpoint:
-        """Return the endpoint of that name; KeyError if there is none."""
+        """Return the endpoint of that name; KeyError lists the available ones."""
         for endpoint in self.endpoints:
             if endpoint.name == name:
                 return endpoint
-        raise KeyError(name)
+        raise KeyError(f"no endpoint {name!r}; available: {', '.join(e.name for e in self.endpoints)}")
 
     def carried_by(self, format: str) -> tuple[Endpoint, ...]:
         """Return the endpoints that `format` carries."""

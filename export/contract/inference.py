@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from export.contract import Contract, Tensor
 from export.contract.endpoints import is_dimension, tensor_endpoint
-from export.contract.sampling import sample_values
+from export.contract.outputs import infer_outputs
+from export.contract.provenance import Reach, kind_of, trace_inputs
+from export.contract.ranges import (
+    affine_of,
+    number_range,
+    pixel_range,
+    token_range,
+    unclaimed_tables,
+    vocabulary_values,
+)
 from export.errors import ExportError
-from export.runners.lib.protocol import arrange
+from export.runners.lib.layers import layers_of
+from export.runners.lib.protocol import arrange, identifier
 
 GENERATED_NAMES = re.compile(
     r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"
 )  # names that Keras numbers within a process
-ANY_INTEGER = frozenset({"IntegerLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
-PROBES = 7  # rows of the call that determines the outputs
+ANY_INTEGER = frozenset({"IndexLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
 
 
 def infer_contract(
@@ -48,14 +57,15 @@ def infer_contract(
     if not model.built:
         raise ExportError(f"model {model.name} is not built; call it once on real input before exporting it")
     declared = getattr(model, "inputs", None)
-    inputs = _declared(model, declared, samples or {}) if declared else _sampled(model, samples or {})
-    outputs = _outputs(model, inputs)
-    endpoint = tensor_endpoint(model, inputs, outputs)
+    shapes = _declared(model, declared, samples or {}) if declared else _sampled(model, samples or {})
+    inputs = _with_meanings(model, shapes, samples or {})
+    inputs, outputs, batch = infer_outputs(model, inputs, samples or {})
+    endpoint = tensor_endpoint(model, inputs, outputs, batch=batch)
     return Contract((endpoint,), tuple(labels) if labels is not None else None)
 
 
 def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
-    """Return the inputs of a functional or Sequential model."""
+    """Return the inputs of a functional or Sequential model, with their shapes only."""
     structure = getattr(model, "_inputs_struct", None)
     # `model.inputs` is sorted by key, the structure has the order in which it was given
     named = list(structure.items()) if isinstance(structure, Mapping) else [(None, tensor) for tensor in declared]
@@ -65,130 +75,96 @@ def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndar
         name = key or _identifier(tensor.name, plain)
         if GENERATED_NAMES.match(name):
             name = next(iter(samples)) if len(samples) == len(declared) == 1 else plain
-        tensors.append(_tensor(name, tensor.dtype, tuple(tensor.shape), _consumers(model, tensor), samples.get(name)))
+        tensors.append(Tensor(name, _storable(tensor.dtype), (None, *tensor.shape[1:])))
     return tensors
 
 
 def _sampled(model: Any, samples: Mapping[str, np.ndarray]) -> list[Tensor]:
-    """Return the inputs of a subclassed model."""
+    """Return the inputs of a subclassed model, with their shapes only."""
     if samples:
         arrays = {name: np.asarray(value) for name, value in samples.items()}
-        layers = list(model._flatten_layers())
-        return [_tensor(n, a.dtype.name, (None, *a.shape[1:]), layers, a) for n, a in arrays.items()]
+        return [Tensor(n, _dtype(a), (None, *a.shape[1:])) for n, a in arrays.items()]
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(shape, (tuple, list)) and all(map(is_dimension, shape)):
-        return [_tensor("input", model.input_dtype, (None, *shape[1:]), list(model._flatten_layers()), None)]
+        return [Tensor("input", _storable(model.input_dtype), (None, *shape[1:]))]
     raise ExportError(f"model {model.name} is a subclassed model without declared inputs; give samples= or contract=")
 
 
-def _tensor(
-    name: str, dtype: str, shape: tuple[int | None, ...], layers: Sequence[Any], sample: np.ndarray | None
-) -> Tensor:
-    """Return an input with the meaning that the layers that consume it imply."""
-    kinds = {type(layer).__name__ for layer in layers}
-    shape = (None, *shape[1:])
-    integer = dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
-    sizes = [size for layer in layers if (size := _table_size(layer)) is not None]
-    if sizes and (integer or len(shape) <= 2):
-        if sample is not None and sample.size:  # of a subclassed model, the layers are those of all inputs
-            sizes = [size for size in sizes if size > np.max(sample)] or sizes
-        return Tensor(name, dtype, shape, "token", 0, min(sizes) - 1)
-    if dtype == "string":
-        return Tensor(name, dtype, shape, "text")
-    if len(shape) == 4 and shape[-1] in (1, 3, 4):
-        low, high = 0.0, 255.0
-        if sample is not None and sample.size and "Rescaling" not in kinds:
+def _storable(dtype: str) -> str:
+    """Return a dtype that NumPy has; Keras casts what it is given."""
+    return "float32" if dtype == "bfloat16" else dtype
+
+
+def _dtype(array: np.ndarray) -> str:
+    return "string" if array.dtype.kind in "OSU" else array.dtype.name
+
+
+def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
+    """Return the inputs with the meaning and the range that the layers which they reach imply."""
+    endpoint = tensor_endpoint(model, inputs, ()).to_json()
+    provenance = trace_inputs(model, inputs, lambda values: model(arrange(endpoint, values), training=False))
+    layers = layers_of(model)
+    kinds = {kind_of(layer) for layer in layers} - {None}
+    tables = unclaimed_tables(layers, provenance.reached)
+    tensors = []
+    for tensor in inputs:
+        reached = provenance.reached[tensor.name]
+        rescaling = [layer for layer in layers if kind_of(layer) == "Rescaling"] if not reached else []
+        tensors.append(
+            _meaning(tensor, reached, rescaling, samples.get(tensor.name))
+            or _from_tables(tensor, tables, samples.get(tensor.name), provenance.complete)
+            or _from_sample(tensor, samples.get(tensor.name))
+            or number_range(tensor, reached)
+            or _unbounded(tensor, kinds)
+        )
+    return tensors
+
+
+def _meaning(
+    tensor: Tensor, reached: Sequence[Reach], rescaling: Sequence[Any], sample: np.ndarray | None
+) -> Tensor | None:
+    """Return an input that reaches a table or a lookup, or an image; else None."""
+    if (known := token_range(tensor, reached) or vocabulary_values(tensor, reached)) is not None:
+        return known
+    if tensor.dtype == "string":
+        return dataclasses.replace(tensor, meaning="text")
+    if len(tensor.shape) == 4 and tensor.shape[-1] in (1, 3, 4):
+        if sample is not None and sample.size and not rescaling and not any(affine_of(r.layer) for r in reached):
             low, high = min(0.0, float(np.min(sample))), max(1.0, float(np.max(sample)))
-        return Tensor(name, dtype, shape, "image", low, high)
+            return dataclasses.replace(tensor, meaning="image", low=low, high=high)
+        return pixel_range(tensor, reached, rescaling)
+    return None
+
+
+def _from_tables(tensor: Tensor, sizes: Sequence[int], sample: np.ndarray | None, is_traced: bool) -> Tensor | None:
+    """Return an input as ids of the smallest table that no input is known to reach, if it can be such ids."""
+    if not sizes or not (_is_integer(tensor) or (len(tensor.shape) <= 2 and not is_traced)):
+        return None
     if sample is not None and sample.size:
-        return Tensor(name, dtype, shape, low=float(np.min(sample)), high=float(np.max(sample)))
-    if statistics := [layer for layer in layers if type(layer).__name__ == "Normalization"]:
-        low, high = _normalised_range(statistics[0])
-        return Tensor(name, dtype, shape, low=low, high=high)
-    if integer and not kinds & ANY_INTEGER:
+        sizes = [size for size in sizes if size > np.max(sample)] or sizes
+    return dataclasses.replace(tensor, meaning="token", low=0, high=min(sizes) - 1)
+
+
+def _from_sample(tensor: Tensor, sample: np.ndarray | None) -> Tensor | None:
+    if sample is None or not sample.size:
+        return None
+    return dataclasses.replace(tensor, low=float(np.min(sample)), high=float(np.max(sample)))
+
+
+def _unbounded(tensor: Tensor, kinds: set[str]) -> Tensor:
+    """Return an input whose range nothing determines; raise ExportError for integers, of which few may be legal."""
+    if _is_integer(tensor) and not kinds & ANY_INTEGER:
         raise ExportError(
-            f"input {name} is {dtype} and no layer determines its legal values; give real ones: "
-            f"samples={{{name!r}: ...}}, or --samples x.npz with an array {name}"
+            f"input {tensor.name} is {tensor.dtype} and no layer determines its legal values; give real ones: "
+            f"samples={{{tensor.name!r}: ...}}, or --samples x.npz with an array {tensor.name}"
         )
-    return Tensor(name, dtype, shape)
+    return tensor
 
 
-def _normalised_range(layer: Any) -> tuple[float, float]:
-    """Return the range of three deviations around the means of an adapted Normalization layer."""
-    mean, deviation = np.asarray(layer.mean, np.float64), np.sqrt(np.asarray(layer.variance, np.float64))
-    return float(np.min(mean - 3 * deviation)), float(np.max(mean + 3 * deviation))
-
-
-def _table_size(layer: Any) -> int | None:
-    """Return the size of a layer's lookup table of integers, or None."""
-    size = {"Embedding": "input_dim", "CategoryEncoding": "num_tokens"}.get(type(layer).__name__)
-    return int(getattr(layer, size)) if size else None
-
-
-def _consumers(model: Any, tensor: Any) -> list[Any]:
-    """Return the layers that take an input of a functional model, those inside nested models included."""
-    return list(_following(model, tensor, 0))
-
-
-def _following(model: Any, tensor: Any, depth: int) -> Iterator[Any]:
-    """Yield the first layers that consume a tensor, passing over random augmentation layers."""
-    if depth > 4:
-        return
-    for layer in model._flatten_layers(include_self=False, recursive=False):
-        for node in getattr(layer, "_inbound_nodes", ()):
-            if any(tensor is value for value in node.input_tensors):
-                yield from layer._flatten_layers()
-                if type(layer).__name__.startswith("Random"):
-                    for output in node.output_tensors:
-                        yield from _following(model, output, depth + 1)
-
-
-def _outputs(model: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return the outputs, from one call on small inputs."""
-    import keras
-
-    endpoint = tensor_endpoint(model, inputs, ())
-    rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
-    values = {t.name: keras.ops.convert_to_tensor(sample_values(t, PROBES, rng), t.dtype) for t in inputs}
-    try:
-        result = model(arrange(endpoint.to_json(), values), training=False)
-    except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        raise ExportError(f"model {model.name} does not run on the inferred inputs ({text}); give contract=") from error
-    if isinstance(result, Mapping):
-        named = dict(result)
-    else:
-        values = list(result) if isinstance(result, (list, tuple)) else [result]
-        declared_names = [_identifier(n, "") for n in getattr(model, "output_names", None) or []]
-        usable = (
-            len(values) > 1 and len(declared_names) == len(set(declared_names)) == len(values) and all(declared_names)
-        )
-        names = (
-            declared_names
-            if usable
-            else ["output"]
-            if len(values) == 1
-            else [f"output_{i + 1}" for i in range(len(values))]
-        )
-        named = dict(zip(names, values, strict=True))
-    is_softmax = _is_softmax(model) and len(named) == 1
-    return [_output(name, value, "probabilities" if is_softmax else "tensor", inputs) for name, value in named.items()]
-
-
-def _output(name: str, value: Any, meaning: str, inputs: Sequence[Tensor]) -> Tensor:
-    """Return an output; its inner dimensions are fixed only if those of every input are."""
-    fixed = all(d is not None for t in inputs for d in t.shape[1:])
-    shape = tuple(value.shape)
-    inner = shape[1:] if fixed else (*(None for _ in shape[1:-1]), *shape[-1:])
-    return Tensor(name, str(value.dtype if isinstance(value.dtype, str) else value.dtype.name), (None, *inner), meaning)
-
-
-def _is_softmax(model: Any) -> bool:
-    layers = getattr(model, "layers", None) or [None]
-    activation = getattr(layers[-1], "activation", None)
-    return getattr(activation, "__name__", "") == "softmax" or type(layers[-1]).__name__ == "Softmax"
+def _is_integer(tensor: Tensor) -> bool:
+    return tensor.dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
 
 
 def _identifier(name: str, default: str) -> str:
-    cleaned = re.sub(r"\W", "_", name)
+    cleaned = identifier(name)
     return cleaned if cleaned.isidentifier() else default

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import itertools
+from typing import Any
 
 import numpy as np
 
 from export.contract import Tensor
 
 EXTREMES = ("zeros", "ones", "low", "high", "denormal")
+WORDS = 16  # of a text that is made of a vocabulary
+TEXTS_OF_WORDS = 4
 UNKNOWN = {  # sizes used for dimensions that are known only at run time: common, alternative and odd sizes
     "image": ((32, 32), (64, 64), (65, 97)),
     "token": ((16,), (5,), (5,)),
@@ -37,10 +40,16 @@ def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: in
     shape = shape_of(tensor, rows, sizes)
     if tensor.dtype == "string":
         return _strings(tensor, shape)
+    if tensor.vocabulary is not None:
+        return rng.choice(np.asarray(tensor.vocabulary), shape).astype(tensor.dtype)
     low, high = legal_range(tensor)
     bounded = tensor.low is not None and tensor.high is not None
     if tensor.meaning == "token" or np.dtype(tensor.dtype).kind in "iub":
-        return rng.integers(int(low), int(high) + 1, shape).astype(tensor.dtype)
+        first, last = np.asarray(low).astype(np.int64), np.asarray(high).astype(np.int64)
+        return rng.integers(first, last + 1, shape).astype(tensor.dtype)
+    if tensor.ranges:
+        limits = np.resize(np.asarray(tensor.ranges), (rows, 2)).reshape(rows, 2, *[1] * (len(shape) - 1))
+        return rng.uniform(limits[:, 0], limits[:, 1], shape).astype(tensor.dtype)
     if tensor.meaning in ("image", "state", "probabilities") or bounded:
         return rng.uniform(low, high, shape).astype(tensor.dtype)
     return np.clip(rng.standard_normal(shape), low, high).astype(tensor.dtype)
@@ -51,6 +60,9 @@ def extreme_values(tensor: Tensor, size: int) -> np.ndarray:
     shape = shape_of(tensor, size)
     if tensor.dtype == "string":
         return _strings(tensor, shape_of(tensor, size * len(EXTREMES)))
+    if tensor.vocabulary is not None:
+        values = np.resize(np.asarray(tensor.vocabulary), len(EXTREMES))
+        return np.concatenate([np.full(shape, value, tensor.dtype) for value in values])
     low, high = legal_range(tensor)
     values = {"zeros": 0, "ones": 1, "low": low, "high": high, "denormal": 1e-40}
     if np.dtype(tensor.dtype).kind != "f" or tensor.meaning == "token":
@@ -61,17 +73,17 @@ def extreme_values(tensor: Tensor, size: int) -> np.ndarray:
 def level_values(tensor: Tensor, rows: int) -> np.ndarray:
     """Return rows whose typical values differ by as much as the range allows: row i is near level i of the range."""
     values = sample_values(tensor, rows, np.random.default_rng(0))
-    if tensor.dtype == "string":
+    if tensor.dtype == "string" or tensor.vocabulary is not None:
         return values
     low, high = legal_range(tensor)
-    levels = np.linspace(low, high, rows).reshape(-1, *[1] * (values.ndim - 1))
+    levels = low + (high - low) * np.linspace(0, 1, rows).reshape(-1, *[1] * (values.ndim - 1))
     levels = levels + 0.1 * (values.astype(np.float64) - (low + high) / 2)
     return np.clip(levels, low, high).astype(tensor.dtype)
 
 
 def texts_of(tensor: Tensor) -> dict[str, bytes]:
     """Return the texts that a tensor must accept, by name; empty if it does not hold text."""
-    if tensor.dtype != "string" or tensor.meaning == "encoded_image" or tensor.vocabulary is not None:
+    if tensor.dtype != "string" or tensor.meaning in ("encoded_image", "category"):
         return {}
     return {name: text.encode() for name, text in TEXTS.items()}
 
@@ -110,13 +122,19 @@ def _file(image: Image.Image, kind: str, **options: object) -> bytes:  # noqa: F
 
 
 def shape_of(tensor: Tensor, rows: int, sizes: int = 0) -> tuple[int, ...]:
-    """Return a concrete shape, with one of the choices of `UNKNOWN`."""
-    unknown = itertools.cycle(UNKNOWN["image" if tensor.meaning == "image" else "token"][sizes])
+    """Return a concrete shape, with one of the choices of `UNKNOWN`, or at least `tensor.min_size`."""
+    choice = UNKNOWN["image" if tensor.meaning == "image" else "token"][sizes]
+    if tensor.min_size is not None:
+        choice = tuple(tensor.min_size + size for size in choice) if sizes else (tensor.min_size,)
+    unknown = itertools.cycle(choice)
     return (rows, *(next(unknown) if d is None else d for d in tensor.shape[1:]))
 
 
-def legal_range(tensor: Tensor) -> tuple[float, float]:
-    """Return the legal range of a tensor, or a wide range for which networks give finite outputs."""
+def legal_range(tensor: Tensor) -> tuple[Any, Any]:
+    """Return the legal range of a tensor, or a wide range for which networks give finite outputs.
+
+    Either end is a number, or an array of one number for each position along the last axis.
+    """
     low, high = {
         "image": (0, 255),
         "noise": (-5, 5),
@@ -124,7 +142,8 @@ def legal_range(tensor: Tensor) -> tuple[float, float]:
         "state": (-1, 1),
         "probabilities": (0, 1),
     }.get(tensor.meaning, (0, 1) if tensor.dtype == "bool" else (-100, 100))
-    return (low if tensor.low is None else tensor.low, high if tensor.high is None else tensor.high)
+    ends = (low if tensor.low is None else tensor.low, high if tensor.high is None else tensor.high)
+    return tuple(np.asarray(end) if isinstance(end, tuple) else end for end in ends)
 
 
 def _strings(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
@@ -132,8 +151,17 @@ def _strings(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
         files = valid_files()
         values = [files["PNG"], files["JPEG"]]
     else:
-        values = [value.encode() for value in tensor.vocabulary or TEXTS.values()]
+        values = [value.encode() for value in (*texts_of_words(tensor), *TEXTS.values())]
+        if tensor.meaning == "category":
+            values = [value.encode() for value in tensor.vocabulary or TEXTS.values()]
     return fill(values, shape)
+
+
+def texts_of_words(tensor: Tensor) -> list[str]:
+    """Return a few texts that are made of words of a tensor's vocabulary; empty if it has none."""
+    words = [word for word in tensor.vocabulary or () if word.strip()]
+    rng = np.random.default_rng(len(words))
+    return [" ".join(rng.choice(words, WORDS)) for _ in range(TEXTS_OF_WORDS)] if words else []
 
 
 def fill(values: list[bytes], shape: tuple[int, ...]) -> np.ndarray:

@@ -17,6 +17,7 @@ CAUSES = {
     "Unknown layer": "the graph holds an operation or a layer that HDF5 cannot represent",
     "Layer count mismatch": "the class creates or builds layers when it is called; create and build them in __init__",
     "Table not initialized": "a lookup was adapted; pass vocabulary= to its constructor",
+    "No cast function available": "HDF5 files of Keras cannot hold bfloat16 weights",
     "Lambda": "a Lambda layer contains code",
 }
 

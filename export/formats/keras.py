@@ -49,4 +49,24 @@ def read_model(path: Path) -> Any:
         with bounded_memory(path):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:
-        raise ExportError(f"Keras cannot load {path}: {' '.join(COLOUR.sub('', str(error)).split())}") from error
+        text = " ".join(COLOUR.sub("", str(error)).split())
+        raise ExportError(f"Keras cannot load {path}: {text}{_legacy_way(path)}") from error
+
+
+def _legacy_way(path: Path) -> str:
+    """Return how a file of Keras 2 is exported without Keras 3, or an empty string for any other file."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            version = file.attrs.get("keras_version", "1") if "model_config" in file.attrs else None
+    except Exception:  # not an HDF5 file, or a damaged one
+        return ""
+    version = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    if version is None or str(version).partition(".")[0] not in ("1", "2"):
+        return ""
+    call = f"import tf_keras; tf_keras.models.load_model({str(path)!r}, compile=False).export('saved_model')"
+    return (
+        f"; it was written by Keras {version}, which `pip install tf_keras` still reads: "
+        f'TF_USE_LEGACY_KERAS=1 python -c "{call}" writes a SavedModel, for python -m export inspect and compare'
+    )

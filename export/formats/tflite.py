@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +115,17 @@ def _prepare(
         "quantize": quantize,
         "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
     }
-    artifact.finish = lambda: _convert(artifact, job, scratch)
+    quantised = sorted({mode for layer in model._flatten_layers() if (mode := _quantisation(layer))})
+    artifact.finish = lambda: _convert(artifact, job, scratch, quantised)
     return artifact
 
 
-def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path) -> None:
+def _quantisation(layer: Any) -> str | None:
+    """Return the mode that `model.quantize` gave a layer, or None."""
+    return getattr(layer, "quantization_mode", None) or getattr(layer.dtype_policy, "quantization_mode", None)
+
+
+def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantised: Sequence[str] = ()) -> None:
     result = process.run_script("convert_tflite.py", dict(job), scratch)
     result_file = Path(job["result"])
     if result.problem or not result_file.exists():
@@ -130,6 +136,12 @@ def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path) -> None:
         if report["flex"]:
             artifact.state = "unsupported"
             artifact.reason = f"no builtin TFLite operator for {', '.join(report['flex'])}, and no interpreter has Flex"
+        elif report["error"] and quantised:
+            artifact.state = "unsupported"
+            artifact.reason = (
+                f"the converter has no operator for layers of model.quantize({quantised[0]!r}); quantise the float "
+                f"model with quantize= instead ({report['error'][:120]})"
+            )
         elif report["error"]:
             artifact.state, artifact.reason = "fail", f"the converter failed: {report['error']}"
     if artifact.state:

@@ -23,6 +23,12 @@ class Policy:
         resolution: Root-mean-square difference that is always allowed: one float32 step at one.
         jump: A row of extreme values is not compared where inputs perturbed by two steps change the reference by more
             than this (a discontinuity).
+        reached: Smallest share of the rows of each table, and of each vocabulary, that golden inputs must read, or the
+            proof is shallow. It is below one because tables have free rows, such as those for unknown words.
+        active: Smallest share of the units that must be active (neither zero nor saturated) in some row, or the proof
+            is shallow. It is far below one because units of a ReLU network may be zero for every input.
+        extra_rows: Largest number of golden rows that are added to read every row of a table.
+        extra_work: Largest number of multiplications that they may take in one runtime, about ten seconds.
     """
 
     relative: float = 1e-5
@@ -31,6 +37,10 @@ class Policy:
     rms: float = 1e-3
     resolution: float = 1.2e-7
     jump: float = 1e-2
+    reached: float = 0.9
+    active: float = 0.5
+    extra_rows: int = 2048
+    extra_work: float = 2e10
 
     def tolerance(self, floor: float, dtype: np.dtype) -> float:
         """Return the largest allowed difference in units of the row: policy, or a multiple of the noise floor."""

@@ -44,7 +44,7 @@ def chain_of(endpoint: Endpoint) -> dict[str, str]:
 
 
 def _token(endpoint: Endpoint) -> Tensor | None:
-    tokens = [t for t in endpoint.inputs if t.meaning == "token"]
+    tokens = [t for t in endpoint.inputs if t.meaning == "token" and not isinstance(t.high, tuple)]
     return tokens[0] if len(tokens) == 1 else None
 
 

@@ -7,9 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from export.artifacts.reservations import sentence
+
+RESERVED = "pass, with stated reservations"
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
 INCOMPLETE = "incomplete"
-EXIT_CODES = {PASS: 0, FAIL: 1, INCOMPLETE: 3}
+EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: 1, INCOMPLETE: 3}
 JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
 
 
@@ -31,6 +34,9 @@ class Row:
         code_dependency: The package whose code the artifact needs, or None.
         seconds: Duration of loading and running.
         endpoints: Figures by endpoint.
+        reservations: {kind: operators} that may answer differently in a call that the proof has not made.
+        weights: {"matched", "of", "unmatched": names}: weights of the model that are in the artifact value by value, or
+            None where they were not compared.
     """
 
     artifact: str
@@ -46,6 +52,8 @@ class Row:
     code_dependency: str | None = None
     seconds: float | None = None
     endpoints: dict[str, Any] = field(default_factory=dict)
+    reservations: dict[str, list[str]] = field(default_factory=dict)
+    weights: dict[str, Any] | None = None
 
 
 @dataclass
@@ -59,6 +67,8 @@ class Certificate:
         environment: Where the proof ran.
         between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
+        request: {"formats", "quantize"}: what the bundle was asked to hold; empty in a certificate of `verify`.
+        coverage: What the golden inputs reached in the live model, measured at export; empty if it was not measured.
     """
 
     artifacts: list[Row]
@@ -67,17 +77,38 @@ class Certificate:
     environment: dict[str, Any] = field(default_factory=dict)
     between: dict[str, Any] = field(default_factory=dict)
     jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    request: dict[str, list[str]] = field(default_factory=dict)
+    coverage: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shallow(self) -> bool:
+        """Return whether the golden inputs left much of the model unreached: a reservation, not a failure."""
+        return bool(self.coverage.get("shallow"))
 
     @property
     def verdict(self) -> str:
-        """Return fail if anything failed, incomplete if something required did not run, else pass."""
+        """Return fail if anything failed, incomplete if something required did not run, else pass, with or without
+        reservations.
+        """
         if any(self._decisive_rows(FAIL, UNSUPPORTED)):
             return FAIL
-        return INCOMPLETE if any(self._decisive_rows(NOT_RUN)) else PASS
+        if any(self._decisive_rows(NOT_RUN)):
+            return INCOMPLETE
+        return RESERVED if self.reservations() else PASS
+
+    def reservations(self) -> list[str]:
+        """Return a message for every reservation about an artifact that passed."""
+        messages = [
+            f"{row.artifact}: {sentence(kind, operators)}"
+            for row in self.artifacts
+            if row.state == PASS and not row.extra
+            for kind, operators in row.reservations.items()
+        ]
+        return list(dict.fromkeys(messages))
 
     @property
     def exit_code(self) -> int:
-        """Return 0 for pass, 1 for fail, 3 for incomplete."""
+        """Return 0 for pass, also with reservations, 1 for fail, 3 for incomplete."""
         return EXIT_CODES[self.verdict]
 
     def problems(self) -> list[str]:
@@ -103,6 +134,8 @@ class Certificate:
             "environment": self.environment,
             "between": self.between,
             "jumps": self.jumps,
+            "request": self.request,
+            "coverage": self.coverage,
         }
 
     @classmethod
@@ -110,7 +143,7 @@ class Certificate:
         """Rebuild from `to_json`."""
         rows = [Row(**row) for row in data["artifacts"]]
         sections = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
-        return cls(rows, *sections, data.get("jumps", {}))
+        return cls(rows, *sections, *(data.get(key, {}) for key in ("jumps", "request", "coverage")))
 
 
 def _sentence(row: Row) -> str:

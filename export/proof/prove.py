@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from commandline import suggestion
+from export.artifacts.reservations import reservations_of
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.sampling import legal_range
@@ -20,10 +21,10 @@ from export.parity import recurrent_steps
 from export.parity.comparison import (
     Verdict,
     compare_endpoint,
-    constant_outputs,
     contract_violations,
     pairwise_differences,
 )
+from export.parity.evidence import check_evidence
 from export.parity.golden import Case
 from export.parity.noise_floor import TOLERATED_VARIANTS, find_unstable_rows, measure_noise_floor, measure_row_noise
 from export.parity.policy import Policy
@@ -107,7 +108,8 @@ def prove(
             else:
                 run = runs[runtime.name, artifact.path]
                 _check_run(subject, artifact, row, run, floor, policy)
-                if row.state == FAIL and run.arrays and runtime.name in layer_diff.RUNTIMES:
+                _state_reservations(subject, artifact, row)
+                if row.state == FAIL and run.arrays and not _names_weight(row, run):
                     _explain_by_layer(subject, artifact, row)
             rows.append(row)
     rows += required_but_absent(rows, require)
@@ -201,16 +203,11 @@ def _check_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], poli
             row.note = f"{endpoint.name} is discontinuous at {', '.join(unstable)}, which are not compared"
         messages = verdict.findings + contract_violations(subject.cases[endpoint.name], endpoint.outputs)
         findings += [f"endpoint {endpoint.name}: {text}" for text in messages]
-    row.note = constants_note(subject.cases) or row.note
+    failures, notes = check_evidence(subject.contract, subject.cases)
+    row.note = "; ".join([*notes, *([row.note] if row.note else [])]) or None
+    findings += failures
     findings += recurrent_steps.compare_steps(subject.contract, subject.live.arrays, policy)
     return _conclude(row, findings)
-
-
-def constants_note(cases: Mapping[str, Sequence[Case]]) -> str | None:
-    """Return which outputs of which endpoints are the same for every input, or None."""
-    constants = {name: outputs for name, golden in cases.items() if (outputs := constant_outputs(golden))}
-    notes = [f"{', '.join(outputs)} of {name} is the same for every input" for name, outputs in constants.items()]
-    return "; ".join(notes) + ": this proof is weak" if notes else None
 
 
 def _check_run(
@@ -255,13 +252,36 @@ def _check_run(
                 )
                 messages += differences
             findings += [f"endpoint {endpoint}: {text}" for text in messages]
-        findings += report["findings"]
+        findings += report["findings"] + _weight_findings(row, report["weights"])
         findings += [] if artifact.quantize else recurrent_steps.compare_steps(subject.contract, run.arrays, policy)
         _conclude(row, findings)
 
 
+def _weight_findings(row: Row, weights: Mapping[str, object] | None) -> list[str]:
+    """Return the weights that differ, and put the numbers of the others into the row."""
+    if weights is None:
+        return []
+    row.weights = {key: weights[key] for key in ("matched", "of", "unmatched")}
+    return list(weights["findings"])
+
+
+def _names_weight(row: Row, run: Run) -> bool:
+    """Return whether the reason is a weight that no golden input reads, which no layer's output can explain."""
+    findings = (run.report.get("weights") or {}).get("findings", ())
+    return any(str(row.reason).startswith(text) for text in findings)
+
+
+def _state_reservations(subject: Subject, artifact: Artifact, row: Row) -> None:
+    try:
+        row.reservations = reservations_of(subject.folder / artifact.path, artifact.format)
+    except ExportError as error:
+        row.note = f"its graph was not examined: {error}"
+
+
 def _explain_by_layer(subject: Subject, artifact: Artifact, row: Row) -> None:
     """Add to the reason the first layer that differs, if it can be determined."""
+    if row.runtime not in layer_diff.RUNTIMES:
+        return
     modules = (subject.dependency or {}).get("modules", ()) if artifact.format in KERAS_FORMATS else ()
     clause = layer_diff.first_difference(subject.folder, subject.contract, subject.cases, artifact, modules)
     row.reason = f"{row.reason}; {clause}" if clause else row.reason

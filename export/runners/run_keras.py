@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 if __name__ == "__main__":
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
     import protocol
@@ -95,7 +97,14 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Fun
         values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
         return {k: v.numpy() for k, v in graph(values).items()}
 
+    eager.model = model
     return {"main": eager, "graph": traced}
+
+
+def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+    """Return (path, array) of the weights of the loaded model."""
+    model = next(iter(opened.values()))["main"].model
+    return ((weight.path, np.asarray(weight.value)) for weight in model.weights)
 
 
 def versions() -> dict[str, str]:
@@ -107,4 +116,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(open_artifact, versions, constants=constants)

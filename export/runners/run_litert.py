@@ -7,6 +7,8 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
 if __name__ == "__main__":
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
     import protocol
@@ -55,10 +57,25 @@ def _without_signature(interpreter: Any) -> protocol.Function:
     return function
 
 
+def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+    """Yield (name, array) of the constants of all subgraphs."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(artifact["path"]))  # not allocated: only constants have values
+    for graph in range(interpreter.num_subgraphs()):
+        for detail in interpreter.get_tensor_details(graph):
+            if np.dtype(detail["dtype"]).kind not in "fiu":  # reading a string or a table crashes the process
+                continue
+            try:
+                yield detail["name"], interpreter.get_tensor(detail["index"], graph)
+            except ValueError:  # the result of an operator
+                continue
+
+
 def versions() -> dict[str, str]:
     """Return the version of the runtime."""
     return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(open_artifact, versions, constants=constants, exact=False)

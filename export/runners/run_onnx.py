@@ -31,10 +31,20 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     return {endpoint["name"]: {"main": lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))}}
 
 
+def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+    """Return (name, array) of the initializers, or None where `onnx`, which reads them, is not installed."""
+    try:
+        import onnx
+    except ImportError:
+        return None
+    graph = onnx.load(str(artifact["path"])).graph
+    return [(tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer]
+
+
 def versions() -> dict[str, str]:
     """Return the version of the runtime."""
     return {"onnxruntime": importlib.metadata.version("onnxruntime")}
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(open_artifact, versions, constants=constants, exact=False)

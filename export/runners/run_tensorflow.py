@@ -30,7 +30,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
 
         def call(inputs: protocol.Arrays) -> protocol.Arrays:
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
-            return {k: v.numpy() for k, v in outputs.items()}
+            return {k: protocol.widened(v).numpy() for k, v in outputs.items()}
 
         call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
@@ -47,6 +47,16 @@ def check(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Functio
     return warmup.replay(artifact["path"], loaded.signatures)
 
 
+def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+    """Yield (name, array) of the variables."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(os.path.join(artifact["path"], "variables", "variables"))
+    for name in reader.get_variable_to_shape_map():
+        if not name.startswith("_CHECKPOINTABLE"):
+            yield name, reader.get_tensor(name)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of the runtime."""
     import tensorflow as tf
@@ -55,4 +65,4 @@ def versions() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, check, serves=True)
+    protocol.main(open_artifact, versions, check, serves=True, constants=constants)

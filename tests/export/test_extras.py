@@ -59,6 +59,8 @@ def test_onnx_is_proven_where_it_is_installed(tmp_path):
     bundle = export_model(model, tmp_path / "b", contract=contract, formats=("onnx",))
     row = row_of(bundle.certificate, "onnxruntime")
     assert (row.state, row.artifact, set(row.endpoints)) == ("pass", "onnx/model.onnx", {"serving_default"})
+    assert row.weights["of"] == 8
+    assert 1 <= row.weights["matched"] < 8  # batch normalisation is folded
     assert {p.name for p in bundle.path.iterdir()} >= {"onnx", "parity.json"}
     assert not (bundle.path / ".onnx-work").exists()
     assert set(bundle.manifest["artifacts"][0]["producer"]) == {"tf2onnx", "onnx", "tensorflow"}

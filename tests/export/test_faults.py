@@ -12,7 +12,7 @@ import pytest
 
 from export import ExportFailed, export_model, verify_bundle
 from export.bundle.layout import find_damage
-from export.contract import Contract, Endpoint
+from export.contract import Contract, Endpoint, Tensor
 from export.formats.saved_model import save
 from tests.export.conftest import create, reseal
 from tests.export.perturb import perturb_bytes, perturb_h5, perturb_keras
@@ -254,14 +254,28 @@ def test_parity_json_says_what_failed(tmp_path):
     assert find_damage(folder) == []
 
 
-def test_constant_outputs_are_noted(tmp_path):
-    """Constant outputs are weak evidence, which the certificate notes."""
+def test_constant_numbers_fail_and_constant_integers_are_noted(tmp_path):
+    """Two constants that agree prove nothing; an integer or a string, such as a version, may be constant."""
     model, _ = create("two_by_two")
     model.set_weights([weight * 0 for weight in model.get_weights()])
-    bundle = export_model(model, tmp_path / "b", formats=("tflite",))
-    assert "mean, spread of serving_default is the same for every input" in bundle.certificate.artifacts[0].note
-    assert "this proof is weak" in (bundle.path / "README.md").read_text()
-    assert "mean, spread of serving_default is the same for every input" in verify_bundle(bundle.path).artifacts[0].note
+    with pytest.raises(ExportFailed, match="mean of serving_default is the same for every input") as failure:
+        export_model(model, tmp_path / "b", formats=("tflite",))
+    assert (
+        verify_bundle(failure.value.bundle_path).artifacts[0].reason.startswith("mean of serving_default is the same")
+    )
+
+    import tensorflow as tf
+
+    model, contract = create("functional_cnn")
+    plain = contract["serving_default"]
+    call = lambda x: plain.call(x) | {"version": tf.ones_like(x["image"][:, 0, 0, 0], "int32")}  # noqa: E731
+    outputs = (*plain.outputs, Tensor("version", "int32", (None,)))
+    versioned = Endpoint("serving_default", plain.inputs, outputs, call, ("saved_model",))
+    bundle = export_model(model, tmp_path / "c", contract=Contract((versioned,)), formats=("saved_model",))
+    note = "version of serving_default is the same for every input"
+    assert note in bundle.certificate.artifacts[0].note
+    assert note in verify_bundle(bundle.path, runtimes=["tensorflow"]).artifacts[0].note
+    assert note in (bundle.path / "README.md").read_text()
 
 
 def test_a_call_that_returns_other_names(tmp_path):

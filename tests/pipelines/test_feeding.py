@@ -46,6 +46,39 @@ def test_one_pass_is_in_order(fashion, decode, location, tmp_path, monkeypatch):
     assert feed.steps(64, drop_remainder=True) == 8
 
 
+@pytest.mark.parametrize("location", ["memory", "none"])
+def test_each_iteration_of_train_is_an_epoch(fashion, decode, location):
+    feed = pipelines.feed(fashion.train, decode=decode, cache=location, augment=augment.policy("flip_shift"))
+    training = feed.train(64, seed=3)
+    assert int(training.cardinality()) == 9
+    first, second = labels(training), labels(training)
+    assert sorted(first) == sorted(second) == sorted(labels(feed.batches(64)))
+    assert (first != second).any()
+    again, other = feed.train(64, seed=3), feed.train(64, seed=4)
+    assert [labels(again).tolist() for _ in range(2)] == [first.tolist(), second.tolist()]
+    assert (labels(other) != first).any()
+    assert digest(feed.train(64, seed=3)) == digest(feed.train(64, seed=3))
+
+
+def test_train_in_fit(fashion, decode):
+    """`fit` shuffles anew in each epoch, and sees every example once."""
+    import keras
+
+    seen = []
+
+    class Remember(keras.Model):
+        def train_step(self, data):
+            seen.append(data[1].numpy())
+            return {"loss": 0.0}
+
+    model = Remember()
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.fit(pipelines.feed(fashion.train, decode=decode).train(275), epochs=2, verbose=0)
+    epochs = np.concatenate(seen).reshape(2, 550)
+    assert (np.sort(epochs[0]) == np.sort(epochs[1])).all()
+    assert (epochs[0] != epochs[1]).any()
+
+
 @pytest.mark.parametrize("location", ["memory", "disk", "none"])
 def test_epochs_are_different_permutations_and_can_be_resumed(fashion, decode, location, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))

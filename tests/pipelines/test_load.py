@@ -209,3 +209,13 @@ def test_the_debian_package_is_read_by_tfds(tmp_path):
     data = pipelines.load("fashion_mnist", cache_dir=tmp_path)
     assert data.info.counts == {"train": 55000, "validation": 5000, "test": 10000}
     assert data.info.statistics == pytest.approx({"mean": 0.28617, "std": 0.35303}, abs=1e-4)
+
+
+def test_decoded_splits(fashion):
+    """Images as pixels and texts as they are, for `predict` and `evaluate` without a feed."""
+    pixels, label = next(iter(pipelines.decoded(fashion.test).batch(8)))
+    assert (pixels.shape, pixels.dtype, label.shape) == ((8, 28, 28, 1), "uint8", (8,))
+    resized = next(iter(pipelines.decoded(fashion.test, (14, 20, 3)).batch(2)))[0]
+    assert resized.shape == (2, 14, 20, 3)
+    with pytest.raises(pipelines.DataError, match="not images or texts with a label"):
+        pipelines.decoded(pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv").test)

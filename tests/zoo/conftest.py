@@ -1,31 +1,28 @@
-"""Fixtures: every model of the zoo in a test size, trained once per session on small real data."""
+"""Fixtures: every model of the zoo in a test size, trained once per session on small real data.
+
+The processes of pytest-xdist share what is made here: whoever needs it first makes it, another one waits.
+"""
 
 import os
-import shutil
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import zoo
 from tests import photographs
 from zoo.core import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-DATES = Path(tempfile.mkdtemp(prefix="dates-")) / "dates.tsv"  # written by `_dates`
-PHOTOGRAPHS = Path(tempfile.mkdtemp(prefix="photographs-"))  # written by `_photographs`
-DATA = {
+DATA = {  # and what `_tensorflow` writes
     "all_texts": FIXTURES / "shakespeare.txt",
     "bike_sharing": FIXTURES / "bike_sharing.csv",
-    "dates": DATES,
     "edges_to_garments": FIXTURES / "fashion_mnist",
     "fashion_mnist": FIXTURES / "fashion_mnist",
     "mnist": FIXTURES / "fashion_mnist",  # four files of the same form
     "movie_reviews": FIXTURES / "speeches.csv",
     "shakespeare": FIXTURES / "shakespeare.txt",
-    "image_folder": PHOTOGRAPHS,
-    "oxford_flowers102": PHOTOGRAPHS,
-    "picture_folder": PHOTOGRAPHS,
     "sneakers_to_boots": FIXTURES / "fashion_mnist",
 }
 
@@ -36,44 +33,49 @@ def data_dir(model: str) -> str | None:
     return path and str(path)
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """Return a function: name, `make(path)` -> the path, which `make` has written once for all processes."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        path, finished = base / name, base / f"{name}.finished"
+        with FileLock(base / f"{name}.lock"):
+            if not finished.exists():
+                make(path)
+                finished.touch()
+        return path
+
+    return get
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _tensorflow(tmp_path_factory):
+def _tensorflow(shared, tmp_path_factory):
+    """Prepare TensorFlow, a cache of its own, and the data that is not in `tests/fixtures`."""
     os.environ["ZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     environment.prepare()
+    DATA["dates"] = shared("dates.tsv", _write_dates)
+    images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
+    DATA.update(image_folder=images, oxford_flowers102=images, picture_folder=images)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _photographs():
-    """Write crops of real photographs: six classes of twenty images."""
-    photographs.write(PHOTOGRAPHS, 20, classes=6)
-    yield
-    shutil.rmtree(PHOTOGRAPHS)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _dates():
+def _write_dates(path: Path):
     """Write a subset of the pairs of `dates`, which is too large for tests."""
     from pipelines.datasets import dates
 
     rows = dates._generate()["test"][:500]
-    DATES.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
-    yield
-    shutil.rmtree(DATES.parent)
+    path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def trained(shared):
     """Return a function: model name -> the folder of a finished test-sized run, with its bundle."""
-    runs = {}
 
     def get(name: str) -> Path:
-        if name not in runs:
-            from zoo import train
+        from zoo import train
 
-            out = tmp_path_factory.mktemp("runs") / name
-            settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 2, "recipe.batch_size": 50}
-            train.run(name, settings=settings, data_dir=data_dir(name), out=str(out))
-            runs[name] = out
-        return runs[name]
+        settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 2, "recipe.batch_size": 50}
+        return shared(name, lambda path: train.run(name, settings=settings, data_dir=data_dir(name), out=str(path)))
 
     return get

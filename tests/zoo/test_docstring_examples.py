@@ -48,8 +48,9 @@ def test_commands(function, folder, monkeypatch):
     check(function, {"run": function})
 
 
-@pytest.mark.parametrize("name", ["build", "get_spec", "list_models", "load", "register"])
-def test_package(name):
+@pytest.mark.parametrize("name", ["build", "freeze", "get_spec", "list_models", "load", "preprocess", "register"])
+def test_package(name, folder, monkeypatch):
+    monkeypatch.chdir(folder)
     registered = dict(registry._registered)
     try:
         check(getattr(zoo, name), {key: getattr(zoo, key) for key in zoo.__all__})

@@ -85,7 +85,7 @@ WRONG_USAGE = {
     ("train", "mnist", "--lr", "1"): "",
     ("train", "mnist", "--set", "recipe.lr=1"): "did you mean learning_rate",
     ("train", "mnist", "--set", "recipe.epochs=-1"): "must be a positive whole number",
-    ("train", "mnist", "--set", "recipe.optimizer=lion"): "one of adagrad",
+    ("train", "mnist", "--set", "recipe.optimizer=shampoo"): "one of adadelta",
     ("train", "mnist", "--set", "model.units=a"): "is not a list",
     ("train", "mnist", "--set", "task.heigth=3"): "did you mean height",
     ("train", "mnist", "--set", "data=mnits"): "did you mean mnist",

@@ -18,6 +18,7 @@ from commandline.console import MAX_SEED
 from pipelines import splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
+from zoo.core.config_file import current_names
 from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
@@ -186,7 +187,7 @@ class Plan:
             "recipe_name": self.recipe_name,
             "recipe": dataclasses.asdict(self.recipe),
             "task": {k: v for k, v in task.items() if not callable(v)},
-            "asked": dict(self.model_arguments),  # the key of the file format
+            "model_arguments": dict(self.model_arguments),
             "data": dict(self.data),
             "seed": self.seed,
             "precision": self.precision,
@@ -197,13 +198,14 @@ class Plan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """Rebuild a plan; UsageError if the zoo no longer has its model or a field of its recipe."""
+        data = current_names(data)
         spec = registry.get_spec(data["model"])
         return cls(
             model=data["model"],
             task=override(spec.task, data["task"], "task"),
             recipe=override(Recipe(), data["recipe"], "recipe"),
             recipe_name=data["recipe_name"],
-            model_arguments=registry.check_arguments(data["model"], data["asked"]),
+            model_arguments=registry.check_arguments(data["model"], data["model_arguments"]),
             data=data["data"],
             seed=data["seed"],
             precision=data["precision"],

@@ -25,9 +25,13 @@ def _not_negative(value: float) -> bool:
 
 
 _CHOICES = {
-    "optimizer": ("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
+    "optimizer": (
+        *("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
+        *("adadelta", "adafactor", "adamax", "ftrl", "lamb", "lion", "nadam"),
+    ),
     "schedule": ("constant", "step", "exponential", "linear", "cosine", "one_cycle"),
 }
+WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
 _RANGES = {
     "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
     "batch_size": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
@@ -61,8 +65,9 @@ class Recipe:
         epochs: Passes over the training split.
         batch_size: Examples per step.
         learning_rate: Peak of the schedule.
-        optimizer: adam, adamw, muon (Jordan 2024), sgd, rmsprop or adagrad.
-        momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam, adamw and what muon updates by adam.
+        optimizer: The name of one in `keras.optimizers`, in lower case; muon (Jordan 2024) also updates convolutions.
+        momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam and its variants, and of what muon updates by
+            adam.
         schedule: constant, step, exponential, linear (constant for the first half, then to zero; Isola 2017), cosine or
             one_cycle (Smith 2018, arXiv:1803.09820).
         warmup: Fraction of all steps over which the learning rate rises linearly from zero.
@@ -121,8 +126,8 @@ class Recipe:
         reasons = {}
         if self.schedule not in ("step", "exponential"):
             reasons |= dict.fromkeys(("decay", "decay_epochs"), f"recipe.schedule={self.schedule}")
-        if self.optimizer == "adagrad":
-            reasons["momentum"] = "recipe.optimizer=adagrad"
+        if self.optimizer in WITHOUT_MOMENTUM:
+            reasons["momentum"] = f"recipe.optimizer={self.optimizer}"
         return reasons
 
     def __post_init__(self) -> None:

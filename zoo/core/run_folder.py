@@ -30,6 +30,7 @@ from commandline import finite
 from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import LOCK, open_lock, write_atomic
+from zoo.core.config_file import current_names
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
@@ -134,7 +135,7 @@ class Run:
                 their default values are ignored. None compares all.
         """
         with damaged(self.path / "config.json"):
-            saved = flatten(self.read("config.json")["requested"])
+            saved = flatten(current_names(self.read("config.json")["requested"]))
         requested = _flat_json(plan)
         defaults = {} if explicit is None else _flat_json(make_plan(plan.model))
         ignored = {key for key in defaults if requested.get(key) == defaults[key]} - set(explicit or ())

@@ -87,16 +87,18 @@ class BaseTask:
         accepts: Inputs of `predict`: "images" (files, or folders of them) or "texts"; empty if models do not predict on
             single inputs. A task that sets it implements `parse` and `show`.
         generates: Whether models generate, by `sample`.
+        adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
-        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile` use. Others
-            are refused, because they would have no effect.
+        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile_arguments`
+            use. Others are refused, because they would have no effect.
         required_features: Names of the features that examples must have.
     """
 
     title: str
     accepts = ""
     generates = False
+    adversarial = False
     output = ""
     monitor = "val_loss"
     supports: frozenset[str] = frozenset()
@@ -115,10 +117,6 @@ class BaseTask:
 
         `arguments` are all builder arguments, defaults included: the size of noise, for example, is one of them.
         """
-        raise NotImplementedError
-
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile the model for a total of `steps` optimizer steps."""
         raise NotImplementedError
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
@@ -146,6 +144,13 @@ class BaseTask:
         raise NotImplementedError
 
     # === Hooks ===
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return loss and metrics, as arguments of the model's `compile`; {} if the model computes its own losses."""
+        return {}
+
+    def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
+        """Change a compiled model that is trained for `steps` optimizer steps in all."""
 
     def missing_features(self, info: Info) -> list[str]:
         """Return what the examples of a dataset lack: by default those of `required_features` that they do not have."""

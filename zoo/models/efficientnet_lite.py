@@ -117,14 +117,11 @@ def features(
 def _build(
     name: str,
     num_classes: int,
-    include_top: bool,
     image_shape: Sequence[int],
     width: float,
     depth: float,
 ) -> keras.Model:
     body = features(name, image_shape, width, depth)
-    if not include_top:
-        return body
     x = layers.Dropout(VARIANTS[name][3], name="dropout")(body.output)
     return keras.Model(body.input, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
 
@@ -160,73 +157,68 @@ CARD = Card(
 )
 def efficientnet_lite0(
     num_classes: int = 1000,
-    include_top: bool = True,
     image_shape: Sequence[int] = (224, 224, 3),
     width: float = 1.0,
     depth: float = 1.0,
 ) -> keras.Model:
     """EfficientNet-Lite0 for 224x224 photographs, with ImageNet weights (75.1 % top-1 by Google).
 
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
     """
-    return _build("efficientnet_lite0", num_classes, include_top, image_shape, width, depth)
+    return _build("efficientnet_lite0", num_classes, image_shape, width, depth)
 
 
 @register(data="image_folder", task=PhotoClassification(height=240, width=240), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite1(
     num_classes: int = 1000,
-    include_top: bool = True,
     image_shape: Sequence[int] = (240, 240, 3),
     width: float = 1.0,
     depth: float = 1.1,
 ) -> keras.Model:
     """EfficientNet-Lite1 for 240x240 photographs.
 
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
     """
-    return _build("efficientnet_lite1", num_classes, include_top, image_shape, width, depth)
+    return _build("efficientnet_lite1", num_classes, image_shape, width, depth)
 
 
 @register(data="image_folder", task=PhotoClassification(height=260, width=260), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite2(
     num_classes: int = 1000,
-    include_top: bool = True,
     image_shape: Sequence[int] = (260, 260, 3),
     width: float = 1.1,
     depth: float = 1.2,
 ) -> keras.Model:
     """EfficientNet-Lite2 for 260x260 photographs.
 
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
     """
-    return _build("efficientnet_lite2", num_classes, include_top, image_shape, width, depth)
+    return _build("efficientnet_lite2", num_classes, image_shape, width, depth)
 
 
 @register(data="image_folder", task=PhotoClassification(height=280, width=280), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite3(
     num_classes: int = 1000,
-    include_top: bool = True,
     image_shape: Sequence[int] = (280, 280, 3),
     width: float = 1.2,
     depth: float = 1.4,
 ) -> keras.Model:
     """EfficientNet-Lite3 for 280x280 photographs.
 
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
     """
-    return _build("efficientnet_lite3", num_classes, include_top, image_shape, width, depth)
+    return _build("efficientnet_lite3", num_classes, image_shape, width, depth)
 
 
 @register(data="image_folder", task=PhotoClassification(height=300, width=300), recipes=RECIPES, tiny=TINY, card=CARD)
 def efficientnet_lite4(
     num_classes: int = 1000,
-    include_top: bool = True,
     image_shape: Sequence[int] = (300, 300, 3),
     width: float = 1.4,
     depth: float = 1.8,
 ) -> keras.Model:
     """EfficientNet-Lite4 for 300x300 photographs.
 
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes), or embedding (B, 1280) without the top.
+    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
     """
-    return _build("efficientnet_lite4", num_classes, include_top, image_shape, width, depth)
+    return _build("efficientnet_lite4", num_classes, image_shape, width, depth)

@@ -120,6 +120,16 @@ _RECIPE = Recipe(
     task=Classification(),
     recipes={
         "default": _RECIPE,
+        "quick": dataclasses.replace(
+            _RECIPE,
+            epochs=4,
+            batch_size=128,
+            learning_rate=5e-3,
+            weight_decay=0.1,
+            label_smoothing=0.0,
+            augment="flip",
+            model={"filters": [16, 32, 64, 128]},
+        ),
         "full": dataclasses.replace(
             _RECIPE,
             epochs=24,

@@ -20,6 +20,7 @@ from zoo.core.environment import dtype_policy
 from zoo.core.errors import ZooError
 from zoo.core.plan import Plan
 from zoo.modeling.layers import fused
+from zoo.training.compiling import compile_model
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -97,7 +98,7 @@ def _epoch_seconds(plan: Plan, dataset: Dataset) -> float:
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     with dtype_policy(plan.precision):
         model = plan.build(dataset.info)
-    plan.task.compile(model, plan.recipe, dataset.info, training.steps(plan.recipe.batch_size))
+    compile_model(model, plan, dataset.info, training.steps(plan.recipe.batch_size))
     with fused(model):
         return _measure(model, plan, training, validation)
 

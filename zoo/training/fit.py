@@ -21,6 +21,8 @@ from zoo.training.callbacks import (
     TimeBudget,
     ValidateAverage,
 )
+from zoo.training.compiling import compile_model
+from zoo.training.user_objects import NO_OBJECTS, UserObjects
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
@@ -28,12 +30,19 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: keras.Model, plan: Plan, info: Info, training: Feed, validation: Feed, run: Run, console: Console
+    model: keras.Model,
+    plan: Plan,
+    info: Info,
+    training: Feed,
+    validation: Feed,
+    run: Run,
+    console: Console,
+    objects: UserObjects = NO_OBJECTS,
 ) -> CheckpointCallback:
     """Fit a built model to two feeds by the plan's recipe; returns and raises the same as `trainer.train`."""
     recipe = plan.recipe
     steps = training.steps(recipe.batch_size)
-    plan.task.compile(model, recipe, info, steps * recipe.epochs)
+    compile_model(model, plan, info, steps * recipe.epochs, objects)
     adapt_momentum(model, steps)
 
     averaged = AveragedWeights(model)
@@ -42,7 +51,7 @@ def fit(
     if start >= recipe.epochs or checkpoint.stop_reason:
         return checkpoint
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
-    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, _tensorboard(run), progress]
+    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, _tensorboard(run), progress, *objects.callbacks]
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
     if preview := plan.task.preview(model, validation, info):  # before `checkpoint`: a saved state has its image

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -158,6 +160,9 @@ def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     return math.prod(shape[:-1]), shape[-1]
 
 
+OWN = {"adam": Adam, "adamw": AdamW, "muon": Muon}
+
+
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     """Return the optimizer of a recipe for a total of `steps` steps; biases and normalisation have no weight decay."""
     schedule = Schedule(
@@ -176,22 +181,29 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
         "use_ema": recipe.ema > 0,
         "ema_momentum": recipe.ema or 0.99,
     }
+    kind = OWN.get(recipe.optimizer) or type(keras.optimizers.get(recipe.optimizer))
+    parameters = inspect.signature(kind).parameters
+    if momentum := next((name for name in ("adam_beta_1", "beta_1", "momentum") if name in parameters), None):
+        common[momentum] = recipe.momentum
     if recipe.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.momentum > 0, **common)
-    elif recipe.optimizer == "rmsprop":
-        optimizer = keras.optimizers.RMSprop(momentum=recipe.momentum, **common)
-    elif recipe.optimizer == "adagrad":
-        optimizer = keras.optimizers.Adagrad(**common)
-    elif recipe.optimizer == "muon":
-        optimizer = Muon(adam_beta_1=recipe.momentum, adam_weight_decay=recipe.weight_decay or None, **common)
-    elif recipe.optimizer == "adam":
-        optimizer = Adam(beta_1=recipe.momentum, **common)
-    else:
-        optimizer = AdamW(beta_1=recipe.momentum, **{**common, "weight_decay": recipe.weight_decay})
+        common["nesterov"] = recipe.momentum > 0
+    if recipe.optimizer == "muon":
+        common["adam_weight_decay"] = recipe.weight_decay or None
+    if recipe.optimizer == "adamw":
+        common["weight_decay"] = recipe.weight_decay  # Keras refuses None
+    optimizer = kind(**common)
     optimizer.schedule = schedule
     if recipe.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def make_adversarial_optimizers(recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
+    """Return the optimizers of generators and discriminators; only generators have averaged weights."""
+    return {
+        "g_optimizer": make_optimizer(recipe, steps),
+        "d_optimizer": make_optimizer(dataclasses.replace(recipe, ema=0.0), steps),
+    }
 
 
 def optimizers_of(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:

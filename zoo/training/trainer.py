@@ -16,12 +16,13 @@ from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
+from zoo.training.user_objects import NO_OBJECTS, UserObjects
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
 
 
-def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> CheckpointCallback:
+def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects) -> CheckpointCallback:
     """Train every candidate of the recipe with every seed; return the best by validation loss.
 
     The arguments are those of `train`. Each training has its own run folder below `restarts/`, so that an interrupted
@@ -29,13 +30,13 @@ def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Chec
     """
     trainings = plan.trainings()
     if len(trainings) == 1:
-        return train(trainings[0], dataset, run, console)
+        return train(trainings[0], dataset, run, console, objects)
     results: list[CheckpointCallback] = []
     for i, training in enumerate(trainings):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
         console.print(f"training {i + 1} of {len(trainings)}: {_describe(training)}")
-        results.append(train(training, dataset, inner, console))
+        results.append(train(training, dataset, inner, console, objects))
     best = min(range(len(results)), key=lambda i: results[i].best)
     console.print(f"best by validation loss: training {best + 1}, {_describe(trainings[best])}")
     file = Run(run.path / "restarts" / str(best)).weights
@@ -51,7 +52,9 @@ def _describe(plan: Plan) -> str:
     return f"seed {plan.seed}" + (f", {json.dumps(candidates[plan.candidate])}" if candidates else "")
 
 
-def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> CheckpointCallback:
+def train(
+    plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects = NO_OBJECTS
+) -> CheckpointCallback:
     """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes.
 
     Args:
@@ -59,17 +62,19 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
         dataset: The splits.
         run: The run folder; training resumes from its newest undamaged state.
         console: Receives progress.
+        objects: Callbacks, and what replaces optimizer, loss and metrics.
 
     Returns:
         The callback with history, best epoch and the reason of an early stop.
 
     Raises:
+        UsageError: The model does not use one of the objects.
         ZooError: The loss became NaN or infinite, or a saved state is that of another model.
     """
     if plan.task.phases(plan.recipe, dataset.info):
         from zoo.training import transfer
 
-        return transfer.train(plan, dataset, run, console)
+        return transfer.train(plan, dataset, run, console, objects)
     info = dataset.info
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     keras.utils.set_random_seed(plan.seed)
@@ -78,4 +83,4 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
     plan.task.initialize(model, dataset)
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
-    return fit(model, plan, info, training, validation, run, console)
+    return fit(model, plan, info, training, validation, run, console, objects)

@@ -24,6 +24,7 @@ from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import feature_cache, fit
 from zoo.training.callbacks import CheckpointCallback
+from zoo.training.user_objects import UserObjects
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 FIT_SPLITS = ("train", "validation")
 
 
-def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> CheckpointCallback:
+def train(plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects) -> CheckpointCallback:
     """Train the phases of a task; arguments and result are those of `trainer.train`, the weights those of the best."""
     task, info = plan.task, dataset.info
     keras.utils.set_random_seed(plan.seed)
@@ -46,7 +47,7 @@ def train(plan: Plan, dataset: Dataset, run: Run, console: Console) -> Checkpoin
         _evaluate_baseline(features, run, console)
     rows, best = [], None
     for phase in task.phases(plan.recipe, info):
-        result = _train_phase(phase, model, plan, dataset, features, run, console)
+        result = _train_phase(phase, model, plan, dataset, features, run, console, objects)
         rows += [{**row, "epoch": len(rows) + i} for i, row in enumerate(result.rows, start=1)]
         if best is None or result.best < best.best:
             result.best_epoch += len(rows) - len(result.rows)
@@ -114,6 +115,7 @@ def _train_phase(
     features: dict[str, dict[str, np.ndarray]],
     run: Run,
     console: Console,
+    objects: UserObjects,
 ) -> CheckpointCallback:
     """Train one phase; the model then has the best weights of the phase."""
     inner = Run(run.path / "phases" / phase.name)
@@ -126,7 +128,7 @@ def _train_phase(
     else:
         _unfreeze(model, phase.statistics)
         trained, feeds = model, [planned.feed(dataset, s, training=s == "train") for s in FIT_SPLITS]
-    result = fit.fit(trained, planned, dataset.info, *feeds, inner, console)
+    result = fit.fit(trained, planned, dataset.info, *feeds, inner, console, objects)
     trained.load_weights(inner.weights)
     return result
 

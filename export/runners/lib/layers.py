@@ -5,7 +5,8 @@ Only NumPy and the standard library; the model is accessed through its own attri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,15 +32,32 @@ def record_outputs(model: Any, call: Callable[[], Any]) -> list[tuple[str, np.nd
         call: A function that calls the model.
     """
     outputs: dict[int, tuple[str, np.ndarray]] = {}
-    layers = [layer for layer in model._flatten_layers() if layer is not model]
-    for layer in layers:
-        object.__setattr__(layer, "call", _recording(layer, outputs))
-    try:
+    with intercepted(layers_of(model), lambda layer: _recording(layer, outputs)):
         call()
+    return list(outputs.values())
+
+
+def layers_of(model: Any) -> list[Any]:
+    """Return every layer inside a model, those of nested models and of wrappers included."""
+    return [layer for layer in model._flatten_layers() if layer is not model]
+
+
+@contextlib.contextmanager
+def intercepted(layers: Iterable[Any], wrapped: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
+    """Replace the `call` of each layer by `wrapped(layer)` inside the context.
+
+    Args:
+        layers: Keras layers.
+        wrapped: Returns the function that is called in place of `layer.call`.
+    """
+    layers = list(layers)
+    for layer in layers:
+        object.__setattr__(layer, "call", wrapped(layer))
+    try:
+        yield
     finally:
         for layer in layers:
             object.__delattr__(layer, "call")  # restores the method of the class
-    return list(outputs.values())
 
 
 def _recording(layer: Any, outputs: dict[int, tuple[str, np.ndarray]]) -> Callable[..., Any]:

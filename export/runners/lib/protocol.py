@@ -15,22 +15,24 @@ import importlib
 import itertools
 import json
 import os
+import re
 import sys
 import sysconfig
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
-    from export.runners.lib import rest
+    from export.runners.lib import rest, weights
     from export.runners.lib.calls import Arrays, Function, one_line, run_endpoint
     from export.runners.lib.jobs import read_job
 else:
     import rest
+    import weights
     from calls import Arrays, Function, one_line, run_endpoint
     from jobs import read_job
 
@@ -116,22 +118,61 @@ def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
 
 
 def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
-    """Return the result of a model's call (tensor, list or dict) under the names of the contract.
+    """Return the result of a model's call (tensor, list, dict, or nested) under the names of the contract.
+
+    Numbers of a dtype that NumPy lacks, bfloat16, are returned as float32, which holds each of them exactly.
 
     Raises:
         ValueError: If the result does not match the outputs of the contract.
     """
     names = [t["name"] for t in endpoint["outputs"]]
-    if isinstance(result, Mapping):
-        if set(result) != set(names):
+    values = flatten(result)
+    if isinstance(values, Mapping):
+        if set(values) != set(names):
             raise ValueError(
-                f"endpoint {endpoint['name']} returned {sorted(result)}, the contract declares {sorted(names)}"
+                f"endpoint {endpoint['name']} returned {sorted(values)}, the contract declares {sorted(names)}"
             )
-        return {name: result[name] for name in names}
-    values = list(result) if isinstance(result, (list, tuple)) else [result]
+        return {name: widened(values[name]) for name in names}
     if len(values) != len(names):
         raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract declares {names}")
-    return dict(zip(names, values, strict=True))
+    return dict(zip(names, map(widened, values), strict=True))
+
+
+def widened(value: Any) -> Any:
+    """Return a bfloat16 tensor of TensorFlow as float32; any other value as it is."""
+    if "bfloat16" not in str(getattr(value, "dtype", "")):
+        return value
+    import tensorflow as tf  # it is loaded, since this is a tensor of it
+
+    return tf.cast(value, tf.float32)
+
+
+def flatten(result: Any) -> dict[str, Any] | list[Any]:
+    """Return the tensors of a model's result: by name if it has names or is nested, else in order.
+
+    The name of a nested output is its path, such as `head_boxes` for {"head": {"boxes": ...}}.
+    """
+    containers = (Mapping, list, tuple)
+    if isinstance(result, (list, tuple)) and not any(isinstance(value, containers) for value in result):
+        return list(result)
+    return dict(_paths(result, "")) if isinstance(result, containers) else [result]
+
+
+def _paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        items = [(identifier(str(key)), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        items = [(f"{'' if path else 'output_'}{i + 1}", item) for i, item in enumerate(value)]
+    else:
+        yield path, value
+        return
+    for name, item in items:
+        yield from _paths(item, f"{path}_{name}" if path else name)
+
+
+def identifier(name: str) -> str:
+    """Return a name with everything but ASCII letters, digits and underscores replaced by an underscore."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def local_modules(before: set[str]) -> list[str]:
@@ -178,6 +219,8 @@ def main(
     versions: Callable[[], dict[str, str]],
     check: Callable[..., list[str]] | None = None,
     serves: bool = False,
+    constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None,
+    exact: bool = True,
 ) -> None:
     """Run the job given on the command line with this runtime.
 
@@ -188,13 +231,16 @@ def main(
         versions: `() -> {library: version}`.
         check: `(artifact, opened functions) -> messages`: further checks of an artifact after its cases have run.
         serves: Whether REST requests are answered too.
+        constants: `(artifact, opened functions) -> (name, array) of each constant`, compared with the model's weights;
+            None where they cannot be read.
+        exact: Whether the artifact stores every weight as it is; see `weights.compare`.
     """
     before = set(sys.modules)
     job = read_job()
     golden, results = Path(job["golden"]), Path(job["results"])
     for artifact in job["artifacts"]:
         report = {"versions": versions(), "memory_error": False, "missing": None, "error": None}
-        report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}}
+        report |= {"errors": {}, "skipped": [], "findings": [], "replies": {}, "weights": None}
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: Arrays = {}
         started = time.perf_counter()
@@ -211,6 +257,9 @@ def main(
                 if serves:
                     report["replies"][name] = rest.replies(golden, endpoints[name], opened[name]["main"])
             report["findings"] = check(artifact, opened) if check else []
+            values = constants(artifact, opened) if constants else None
+            if values is not None and (expected := weights.read(golden)) is not None:
+                report["weights"] = weights.compare(expected, values, exact)
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
         report["seconds"] = round(time.perf_counter() - started, 3)

@@ -250,6 +250,15 @@ def test_requested_pairs_take_precedence(third_party):
         compare(third_party / "plain.tflite", third_party / "swapped.tflite", match={"mean": "median"})
 
 
+def test_requested_pairs_of_inputs(third_party):
+    files = third_party / "plain.tflite", third_party / "other_names.tflite"
+    result = compare(*files, match={"x": "b"})
+    assert (result.verdict, pairs(result, "inputs")["x"]) == ("same, renamed", ("b", "asked for"))
+    assert compare(*files, match={"x": "a"}).verdict == "different"
+    with pytest.raises(ExportError, match="cannot match x=output_0"):
+        compare(*files, match={"x": "output_0"})
+
+
 def test_our_own_files(bundles):
     """The contract of the bundle declares the legal tokens for the files of all formats."""
     path = bundles("masked").path

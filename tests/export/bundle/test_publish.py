@@ -89,10 +89,19 @@ def test_bundles_that_are_refused(damaged, tmp_path):
     folder = damaged("two_by_two")
     with pytest.raises(ExportError, match="not a folder of versions"):
         publish(folder, folder / "saved_model" / "1")
+    manifest = json.loads((folder / "manifest.json").read_text())
     reseal(folder, artifacts=[])
-    with pytest.raises(ExportError, match="holds no SavedModel"):
+    with pytest.raises(CheckFailed, match="is not what was proven: the certificate has a row for"):
         publish(folder, tmp_path / "m")
     parity = json.loads((folder / "parity.json").read_text())
+    rest = {
+        key: [a for a in data["artifacts"] if a["format"] != "saved_model"]
+        for key, data in (("manifest", manifest), ("parity", parity))
+    }
+    (folder / "parity.json").write_text(json.dumps(parity | {"artifacts": rest["parity"], "request": {}}))
+    reseal(folder, artifacts=rest["manifest"])
+    with pytest.raises(ExportError, match="holds no SavedModel"):
+        publish(folder, tmp_path / "m")
     (folder / "parity.json").write_text(json.dumps(parity | {"verdict": "fail"}))
     with pytest.raises(CheckFailed, match="damaged"):
         publish(folder, tmp_path / "m")

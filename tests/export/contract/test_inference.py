@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from export.contract import Tensor
 from export.contract.inference import infer_contract
+from export.contract.sampling import sample_values
 from export.errors import ExportError
 from tests.export.conftest import create
 
@@ -107,10 +109,93 @@ def test_tables_of_a_subclassed_model_are_told_apart_by_the_samples():
     assert {t.name: t.high for t in endpoint.inputs} == {"words": 199, "segments": 1}
 
 
-def test_numbers_have_the_range_of_their_normalisation():
+def input_of(*args):
+    """Return the inferred inputs of a functional model by name."""
     import keras
 
-    number = keras.Input((2,), name="number")
-    layer = keras.layers.Normalization(mean=[30_000.0, 20_000.0], variance=[100.0**2, 100.0**2])
-    (endpoint,) = infer_contract(keras.Model(number, layer(number))).endpoints
-    assert (endpoint.inputs[0].low, endpoint.inputs[0].high) == pytest.approx((19_700, 30_300))
+    return {t.name: t for t in infer_contract(keras.Model(*args)).endpoints[0].inputs}
+
+
+def test_numbers_have_the_range_of_their_normalisation():
+    import keras
+    from keras import layers
+
+    left, right = keras.Input((2,), name="left"), keras.Input((1,), name="right")
+    layer = layers.Normalization(mean=[30_000.0, 0.0, 5.0], variance=[1e4, 1.0, 4.0])
+    inputs = input_of([left, right], layer(layers.Concatenate()([left, right])))
+    assert np.allclose([inputs["left"].low, inputs["left"].high], [[29_700, -3], [30_300, 3]])
+    assert (inputs["right"].low, inputs["right"].high) == (-1, 11)
+    edges = layers.Discretization(bin_boundaries=[0.0, 500.0])
+    assert (input_of(right, edges(right))["right"].low, input_of(right, edges(right))["right"].high) == (-125, 625)
+
+
+def test_ids_keep_their_own_tables_through_slices_wrappers_and_nested_models():
+    import keras
+    from keras import layers
+
+    ids = keras.Input((3,), dtype="int32", name="ids")
+    columns = [layers.Embedding(size, 2)(ids[:, i]) for i, size in enumerate((5, 100, 7))]
+    assert input_of(ids, layers.Concatenate()(columns))["ids"].high == (4, 99, 6)
+    words = keras.Input((6,))
+    inner = keras.Model(words, layers.Embedding(33, 3)(words))
+    lines = keras.Input((4, 6), dtype="int64", name="lines")
+    assert input_of(lines, layers.TimeDistributed(inner)(lines))["lines"].high == 32
+    reversible = layers.ReversibleEmbedding(44, 5)
+    assert input_of(lines, reversible(reversible(lines), reverse=True))["lines"].high == 43
+
+
+def test_values_of_a_lookup_are_its_vocabulary_and_one_that_it_does_not_know():
+    import keras
+    from keras import layers
+
+    kind = keras.Input((1,), dtype="int64", name="kind")
+    (tensor,) = input_of(kind, layers.IntegerLookup(vocabulary=[777, 1_000_001, -5])(kind)).values()
+    assert (tensor.meaning, tensor.vocabulary) == ("category", (-1, 777, 1_000_001, -5, 1_012_346))
+    line = keras.Input((1,), dtype="string", name="line")
+    words = layers.TextVectorization(vocabulary=["alpha", "beta"], output_sequence_length=5)
+    (tensor,) = input_of(line, words(line)).values()
+    assert (tensor.meaning, tensor.vocabulary) == ("text", ("", "[UNK]", "alpha", "beta"))
+    (tensor,) = input_of(line, layers.StringLookup(vocabulary=["a"], num_oov_indices=0)(line)).values()
+    assert tensor.vocabulary == ("a",)
+    assert Tensor.from_json(tensor.to_json()) == tensor
+
+
+def test_pixels_have_the_range_that_their_rescaling_expects():
+    import keras
+    from keras import layers
+
+    image = keras.Input((8, 8, 3), name="image")
+
+    def limits(x):
+        tensor = input_of(image, layers.Conv2D(2, 3)(x))["image"]
+        return tensor.low, tensor.high, tensor.ranges
+
+    assert limits(layers.Rescaling(1 / 127.5, -1)(image)) == (0, 255, None)
+    assert limits(layers.Rescaling(127.5, 127.5)(image)) == (-1, 1, None)
+    assert limits(layers.Rescaling(255.0)(layers.Resizing(16, 16)(image))) == (0, 1, None)
+    assert limits(layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.05] * 3)(image)) == (0, 1, None)
+    assert limits(image) == (-1, 255, ((0, 255), (0, 1), (-1, 1)))
+    values = sample_values(input_of(image, layers.Conv2D(2, 3)(image))["image"], 6, np.random.default_rng(0))
+    assert np.all(values.reshape(6, -1).max(axis=1) <= [255, 1, 1, 255, 1, 1])
+    assert np.all(values.reshape(6, -1).min(axis=1) >= [0, 0, -1, 0, 0, -1])
+
+
+def test_inputs_of_a_subclassed_model_are_followed_by_value():
+    import keras
+    import tensorflow as tf
+    from keras import layers
+
+    class Both(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.words, self.segments = layers.Embedding(200, 4), layers.Embedding(2, 4)
+
+        def call(self, inputs, training=False):
+            return self.words(tf.reshape(inputs["words"], (-1, 4))) + self.segments(
+                tf.cast(inputs["segments"], "int64")
+            )
+
+    samples = {name: np.ones((2, 4), "int32") for name in ("words", "segments")}  # legal in either table
+    model = Both()
+    model(samples)
+    assert {t.name: t.high for t in infer_contract(model, samples).endpoints[0].inputs} == {"words": 199, "segments": 1}

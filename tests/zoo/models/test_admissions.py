@@ -9,6 +9,7 @@ import pipelines
 import zoo
 from pipelines import tabular
 from zoo.core.plan import make_plan
+from zoo.training.compiling import compile_model
 
 ALPHA = 0.1
 
@@ -40,7 +41,7 @@ def test_gradient_descent_by_hand_equals_an_sgd_step(cancer, size):
     settings = {"recipe.learning_rate": ALPHA, "recipe.l2": 0, "recipe.batch_size": size}
     plan = make_plan("admissions", settings=settings)
     model = plan.build(cancer.info)
-    plan.task.compile(model, plan.recipe, cancer.info, steps=1000)
+    compile_model(model, plan, cancer.info, steps=1000)
     columns, rows = cancer.info.statistics["columns"], tabular.collect(cancer.train)
     features = np.stack([(rows[c["name"]] - c["mean"]) / c["deviation"] for c in columns], 1)
     w, b = (v.astype(np.float64) for v in model.get_layer("core").get_layer("unit").get_weights())

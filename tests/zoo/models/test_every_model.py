@@ -10,6 +10,7 @@ from tests.zoo.conftest import data_dir
 from zoo.core import plan, registry
 from zoo.core.run_folder import Run
 from zoo.evaluation import outputs as inference
+from zoo.training.compiling import compile_model
 
 VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other sizes
 MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
@@ -33,7 +34,7 @@ def fresh(entry, eager=False):
     planned, dataset, _ = entry
     model = planned.build(dataset.info)
     planned.task.initialize(model, dataset)  # as the trainer does
-    planned.task.compile(model, planned.recipe, dataset.info, steps=1000)
+    compile_model(model, planned, dataset.info, steps=1000)
     model.run_eagerly = eager
     return model
 

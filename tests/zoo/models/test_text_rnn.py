@@ -14,6 +14,7 @@ from zoo import sample
 from zoo.core import plan
 from zoo.evaluation import baselines
 from zoo.tasks.text import decoding
+from zoo.training.compiling import compile_model
 
 PLAY = (FIXTURES / "shakespeare.txt").read_text()
 
@@ -53,7 +54,7 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
     data = planned.load_data()
     model = planned.build(data.info)
     model.set_weights([8 * weight for weight in model.get_weights()])  # otherwise the effect of the states is too small
-    planned.task.compile(model, planned.recipe, data.info, steps=2 * planned.recipe.epochs)  # two steps an epoch
+    compile_model(model, planned, data.info, steps=2 * planned.recipe.epochs)  # two steps an epoch
     feed = planned.feed(data, "train", training=True)
     (x1, y1), (x2, y2), *_ = list(feed.epochs(4, seed=0, stop=1).take(2))
     assert (y1[:, -1].numpy() == x2[:, 0].numpy()).all(), "a row must continue in the next batch"

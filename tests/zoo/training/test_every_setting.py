@@ -15,6 +15,7 @@ from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
 from zoo.training.callbacks import AveragedWeights
+from zoo.training.compiling import compile_model
 
 MODELS = (
     *("admissions", "attention", "autoencoder", "bike_sharing", "cyclegan", "dcgan", "fashion_mnist", "pix2pix"),
@@ -48,7 +49,7 @@ def train(model, settings):
     keras.utils.set_random_seed(0)
     network = plan.build(dataset.info)
     plan.task.initialize(network, dataset)
-    plan.task.compile(network, plan.recipe, dataset.info, STEPS)
+    compile_model(network, plan, dataset.info, STEPS)
     averaged = AveragedWeights(network)
     feed = plan.feed(dataset, "train", training=True)
     for batch in feed.epochs(plan.recipe.batch_size, seed=0, stop=STEPS).take(STEPS):

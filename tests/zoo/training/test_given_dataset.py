@@ -9,6 +9,7 @@ import pytest
 
 import pipelines
 from zoo import evaluate, export, train
+from zoo.core import config_file
 from zoo.core.errors import MissingError, UsageError
 from zoo.core.run_folder import Run
 
@@ -52,6 +53,11 @@ def test_without_the_data_there_is_one_sentence(folder, verb):
     with pytest.raises(MissingError, match=message):
         verb(folder)
     assert not (folder / "bundle").exists()
+
+
+def test_its_config_is_no_settings_of_the_command_line(folder):
+    with pytest.raises(UsageError, match=r"the data of .*config.json, arrays, was given as dataset="):
+        config_file.read(folder / "config.json")
 
 
 def test_other_data_is_refused(folder):

@@ -32,11 +32,11 @@ def run(tmp_path):
         (["--set", "recipe.epochs=30"], "recipe.epochs: 3 in the run, 30 requested"),  # the default of the recipe
         (["--seed", "5"], "seed: 2 in the run, 5 requested"),
         (["--seed", "0"], "seed: 2 in the run, 0 requested"),
-        (["--recipe", "qick"], "'qick'; one of default"),
+        (["--recipe", "qick"], "did you mean quick"),
         (["--set", "recipe.epcohs=7"], "did you mean epochs"),
         (["--set", "colour=red"], "unknown setting 'colour'"),
         (["--set", "data=mnist"], "data.name: 'fashion_mnist' in the run, 'mnist' requested"),
-        (["--set", "model.filters=[1]"], "asked.filters"),
+        (["--set", "model.filters=[1]"], "model_arguments.filters"),
         (["--init", "elsewhere"], "init: None in the run, 'elsewhere' requested"),
         (["mnist"], "model: 'fashion_mnist' in the run, 'mnist' requested"),
         (["--out", "elsewhere"], "omit --out"),

@@ -82,13 +82,6 @@ class Autoencoding(ImageTask):
 
         return pipelines.feed(split, decode=decode, augment=pair)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with the recipe's optimizer; the losses are part of the model."""
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
-        model.compile(optimizer=make_optimizer(recipe, steps), jit_compile=False)
-
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` and `reconstruct` (image[, noise] -> reconstruction), `encode` and `decode`.
 

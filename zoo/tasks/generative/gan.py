@@ -34,6 +34,7 @@ class ImageGeneration(ImageTask):
     """Generation with the model's own `train_step`; see `zoo.modeling.gan`."""
 
     title = "image generation"
+    adversarial = True
     accepts = ""  # no prediction on single inputs
     generates = True
     monitor = "val_frechet_distance"
@@ -54,17 +55,12 @@ class ImageGeneration(ImageTask):
 
         return pipelines.feed(split, decode=decode, augment=with_noise)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with an optimizer each for generator and discriminator, and with the Frechet distance."""
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the Frechet distance."""
         from zoo.evaluation.generative_metrics import FrechetDistance
         from zoo.training.feature_extractor import feature_extractor_for
-        from zoo.training.optimizers import make_optimizer, regularize
 
-        regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
-        model.compile(
-            *optimizers, distances=[FrechetDistance(feature_extractor_for(info, self.shape(info)))], jit_compile=False
-        )
+        return {"distances": [FrechetDistance(feature_extractor_for(info, self.shape(info)))]}
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return a function that generates images from the same noise in every epoch."""

@@ -35,6 +35,7 @@ class ImageTranslation(ImageTask):
     """Base class of paired and unpaired translation: one input image, one output image."""
 
     title = "image to image translation"
+    adversarial = True
     supports = frozenset({"augment"})
     required_features = ("a", "b")
 
@@ -65,13 +66,9 @@ class ImageTranslation(ImageTask):
 
         return pipelines.feed(split, decode=decode, augment=augment_and_split)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with an optimizer each for generators and discriminators, and with the validation distances."""
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
-        optimizers = make_optimizer(recipe, steps), make_optimizer(dataclasses.replace(recipe, ema=0.0), steps)
-        model.compile(*optimizers, distances=self.distances(info), jit_compile=False)
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the validation distances."""
+        return {"distances": self.distances(info)}
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:
         """Return metrics of (real, fake), one for each pair that the model's `compute_losses` returns."""

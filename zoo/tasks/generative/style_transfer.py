@@ -88,12 +88,9 @@ class StyleTransfer(BaseTask):
 
         return pipelines.feed(photographs, augment=crop)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with the recipe's optimizer, and with the losses in the precision of the model."""
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
-        model.compile(make_optimizer(recipe, steps), self.objective(model.compute_dtype), jit_compile=False)
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the losses in the precision of the model."""
+        return {"objective": self.objective(model.compute_dtype)}
 
     def objective(self, precision: str = "float32") -> Objective:
         """Return the losses for this style, computed in "float32" or "bfloat16".

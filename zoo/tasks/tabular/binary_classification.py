@@ -33,23 +33,18 @@ class BinaryClassification(TabularTask):
     output = "probability"
     output_meaning = "tensor"
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with binary cross-entropy, with the recipe's label smoothing, accuracy and AUC."""
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return binary cross-entropy, with the recipe's label smoothing, and accuracy and AUC."""
         import keras
 
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
-        model.compile(
-            make_optimizer(recipe, steps),
-            keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
-            metrics=[
+        return {
+            "loss": keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
+            "metrics": [
                 keras.metrics.BinaryAccuracy(name="accuracy"),
                 keras.metrics.AUC(name="auc"),
                 keras.metrics.BinaryCrossentropy(name="cross_entropy"),
             ],
-            jit_compile=False,
-        )
+        }
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return accuracy, AUC, log loss, precision and recall of the second class, and the confusion matrix."""

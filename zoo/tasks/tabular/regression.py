@@ -57,17 +57,13 @@ class Regression(TabularTask):
         target = info.statistics["target"]
         return super().model_args(info) | {"target": [target["mean"], target["deviation"]]}
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with the loss of the task and MAE."""
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the loss of the task and MAE."""
         import keras
 
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
         deviation = info.statistics["target"]["deviation"]
         loss = keras.losses.Poisson() if self.loss == "poisson" else keras.losses.Huber(delta=deviation)
-        mae = keras.metrics.MeanAbsoluteError(name="mae")
-        model.compile(make_optimizer(recipe, steps), loss, metrics=[mae], jit_compile=False)
+        return {"loss": loss, "metrics": [keras.metrics.MeanAbsoluteError(name="mae")]}
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return mean absolute error, coefficient of determination and root mean squared error."""

@@ -112,15 +112,14 @@ class LanguageModeling(BaseTask):
 
         return pipelines.feed(pairs.enumerate(), decode=mask_context)
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits, in nats per token."""
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return cross-entropy on logits, in nats per token."""
         import keras
 
-        from zoo.training.optimizers import make_optimizer, regularize
+        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)}
 
-        regularize(model, recipe)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)
-        model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
+    def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
+        """Carry the recurrent state from window to window if the settings say so."""
         if self.carry:
             enable_stateful_training(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
 

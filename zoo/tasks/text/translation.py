@@ -97,15 +97,11 @@ class Translation(BaseTask):
         feed = pipelines.feed(split, decode=decode)
         return feed if training else feed.take(max(1, MAX_LOGITS // (4 * target_length * len(info.vocabulary))))
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with cross-entropy on logits, in nats per token; padding is ignored."""
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return cross-entropy on logits, in nats per token; padding is ignored."""
         import keras
 
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
-        model.compile(make_optimizer(recipe, steps), loss, jit_compile=False)
+        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.

@@ -118,13 +118,6 @@ class WordEmbeddings(BaseTask):
         rows = np.lib.stride_tricks.sliding_window_view(ids, 2 * self.window + 1)
         return rows[rows[:, self.window] > 0]
 
-    def compile(self, model: keras.Model, recipe: Recipe, info: Info, steps: int) -> None:
-        """Compile with the recipe's optimizer; the loss is part of the model."""
-        from zoo.training.optimizers import make_optimizer, regularize
-
-        regularize(model, recipe)
-        model.compile(optimizer=make_optimizer(recipe, steps), jit_compile=False)
-
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (id -> vector), `text` (a word -> vector), `similarity` (vector -> cosines)."""
         from export.contract import Contract, Endpoint, Tensor

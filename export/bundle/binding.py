@@ -1,0 +1,63 @@
+"""Whether the manifest of a bundle still is the one that its certificate was made for.
+
+Checksums do not show it: whoever changes a manifest can write the sums again. The certificate says which formats were
+asked for, and the state of each artifact. Whoever changes both is found by a signature only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STATES = {"unsupported": "unsupported", "fail": "a failure"}
+
+
+def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
+    """Return the first contradiction between a manifest and the certificate of the same bundle, or None.
+
+    Args:
+        manifest: The content of `manifest.json`.
+        certificate: The content of `parity.json`, both valid against their schemas.
+    """
+    artifacts = {artifact["path"]: artifact for artifact in manifest["artifacts"]}
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for row in certificate["artifacts"]:
+        if row["format"] not in ("reference", "bundle") and not row.get("extra"):
+            rows.setdefault(row["artifact"], []).append(row)
+    for path, of_path in rows.items():
+        if path in artifacts and (problem := _contradiction(artifacts[path], of_path)):
+            return problem
+        if path not in artifacts and any(row["state"] != "not_run" for row in of_path):
+            return f"the certificate has a row for {path}, and manifest.json lists no such artifact"
+    known = {row["artifact"] for row in certificate["artifacts"]}
+    if unproven := [path for path, artifact in artifacts.items() if artifact["state"] is None and path not in known]:
+        return f"manifest.json lists {unproven[0]}, and the certificate has no row for it"
+    request = certificate.get("request") or {}
+    written = {(a["format"], a.get("quantize")) for a in manifest["artifacts"]}
+    asked = [(format, None) for format in request.get("formats", ())]
+    asked += [("tflite", kind) for kind in request.get("quantize", ())]
+    for format, kind in asked:
+        if (format, kind) not in written:
+            return f"{' '.join(filter(None, (format, kind)))} was asked for, and manifest.json lists no such artifact"
+    return None
+
+
+def _contradiction(artifact: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> str | None:
+    """Return a contradiction between an artifact of the manifest and its rows that decide the verdict."""
+    path, state = artifact["path"], artifact["state"]
+    states = {row["state"] for row in rows}
+    expected = next((name for name in ("unsupported", "fail") if name in states and _is_written(name, rows)), None)
+    if state != expected:
+        stated = STATES.get(state, "present")
+        return (
+            f"manifest.json says that {path} is {stated}, the certificate that it is {STATES.get(expected, 'present')}"
+        )
+    proven = {name for row in rows if row["state"] == "pass" for name in row["endpoints"]}
+    if missing := sorted(proven - set(artifact["endpoints"])):
+        return f"the certificate has endpoint {missing[0]} of {path}, and manifest.json does not"
+    return None
+
+
+def _is_written(state: str, rows: list[Mapping[str, Any]]) -> bool:
+    """Return whether a row of this state is recorded in the manifest: a failure to write is, one of a run is not."""
+    return state == "unsupported" or any(row["state"] == state and row["runtime"] is None for row in rows)

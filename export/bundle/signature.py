@@ -1,0 +1,86 @@
+"""Signatures of bundles, by the package `model-signing`: they find malice where checksums find damage.
+
+The signature lies beside the bundle, in BUNDLE.sig, in the Sigstore bundle format, and covers every file by its hash.
+Source: https://github.com/sigstore/model-transparency
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from export.errors import ExportError, MissingError, check_present
+
+
+def signature_of(bundle: Path) -> Path:
+    """Return the path of the signature of a bundle.
+
+    Example:
+        >>> signature_of(Path("out/mine")).name
+        'mine.sig'
+    """
+    folder = bundle.absolute()
+    return folder.with_name(f"{folder.name}.sig")
+
+
+def check_key(key: Path) -> None:
+    """Raise MissingError unless a key file and the package that reads it are there."""
+    check_present(key)
+    _modules()
+
+
+def sign(bundle: Path, key: Path) -> Path:
+    """Sign a bundle, and return the path of its signature.
+
+    Args:
+        bundle: The bundle.
+        key: An elliptic-curve private key as PEM, such as `openssl ecparam -genkey -name prime256v1 -noout` writes.
+
+    Raises:
+        MissingError: If the key does not exist, or `model-signing` is not installed.
+        ExportError: If the key cannot be read.
+    """
+    check_key(key)
+    signing, _ = _modules()
+    path = signature_of(bundle)
+    try:
+        signing.Config().use_elliptic_key_signer(private_key=key).sign(bundle, path)
+    except Exception as error:  # the library passes on what its own libraries raise
+        raise ExportError(f"cannot sign {bundle} with {key}: {_text(error)}") from error
+    return path
+
+
+def find_forgery(bundle: Path, key: Path) -> str | None:
+    """Return why a bundle is not what the owner of a key signed, or None.
+
+    Args:
+        bundle: The bundle.
+        key: The public key as PEM, such as `openssl ec -pubout` writes.
+
+    Raises:
+        MissingError: If the key does not exist, or `model-signing` is not installed.
+    """
+    check_key(key)
+    _, verifying = _modules()
+    path = signature_of(bundle)
+    if not path.is_file():
+        return f"there is no signature {path}"
+    try:
+        verifying.Config().use_elliptic_key_verifier(public_key=key).verify(bundle.absolute(), path)
+    except Exception as error:  # a forged signature may raise anything
+        return f"the signature {path} does not hold for {key}: {_text(error)}"
+    return None
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _modules() -> tuple[Any, Any]:
+    try:
+        from model_signing import signing, verifying
+    except ImportError as error:
+        raise MissingError(
+            f"signatures need model-signing ({error}); pip install 'keras-proof-zoo[signing]'"
+        ) from error
+    return signing, verifying

@@ -1,0 +1,92 @@
+"""Whether golden outputs are evidence: constant outputs are none, and NaN on legal inputs is no number. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from export.contract import Contract
+from export.parity.comparison import CONSTANT, constant_outputs
+from export.parity.distance import is_real
+from export.parity.golden import Case
+from export.parity.noise_floor import stable_rows
+
+WEAK = "the same for every input"
+
+
+def check_evidence(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> tuple[list[str], list[str]]:
+    """Return (messages of failures, notes) about the outputs of the reference.
+
+    The contract promises numbers for floating-point outputs, so they fail where they are NaN on legal inputs, infinite
+    on ordinary ones, or the same for every input. Integers and strings may be constant; infinity on extreme inputs is
+    noted.
+
+    Args:
+        contract: The contract.
+        cases: Golden cases by endpoint, with the outputs of the reference.
+    """
+    failures, notes = [], []
+    for endpoint in contract.endpoints:
+        golden = [case for case in cases[endpoint.name] if case.compared and case.outputs]
+        where, constants = f"of {endpoint.name}", constant_outputs(golden)
+        for name in dict.fromkeys(name for case in golden for name in case.outputs):
+            values = [(case, case.outputs[name]) for case in golden]
+            if not is_real(values[0][1]):
+                notes += [f"{name} {where} is {WEAK}"] if name in constants else []
+                continue
+            not_numbers, infinities = _not_finite(values)
+            failures += [f"{name} {where} is NaN on legal inputs: {not_numbers}"] if not_numbers else []
+            (failures if _is_ordinary(values, np.isinf) else notes).extend(
+                [f"{name} {where} is infinite on legal inputs: {infinities}"] if infinities else []
+            )
+            if name in constants:
+                failures.append(
+                    f"{name} {where} is {WEAK}, so nothing is proven about it; give real inputs (--samples)"
+                )
+            elif columns := _constant_columns([value for _, value in values]):
+                notes.append(f"{columns} of {name} {where} are {WEAK}")
+    return failures, notes
+
+
+def _not_finite(values: Sequence[tuple[Case, np.ndarray]]) -> tuple[str, str]:
+    """Return where values are NaN, and where they are infinite, as text."""
+    return _where(values, np.isnan), _where(values, np.isinf)
+
+
+def _where(values: Sequence[tuple[Case, np.ndarray]], test: np.ufunc) -> str:
+    """Return in which columns or rows a test holds, as text; empty if nowhere."""
+    stable = [(case, stable_rows(case, test(value))) for case, value in values]
+    flat = [mask.reshape(len(mask), -1) for _, mask in stable if mask.ndim and mask.size]
+    if not any(mask.any() for mask in flat):
+        return ""
+    if len({mask.shape[1] for mask in flat}) == 1:
+        everywhere = np.flatnonzero(np.all(np.concatenate(flat), axis=0))
+        if len(everywhere):
+            return f"value {_numbers(everywhere)} of every row"
+    for case, mask in stable:
+        if mask.ndim and mask.any():
+            row = int(np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))[0])
+            row = int(stable_rows(case, np.arange(len(mask) + len(case.unstable_rows)))[row])
+            return f"row {row}" + (f" ({case.rows[row]})" if case.rows else "") + f" of case {case.name}"
+    return ""
+
+
+def _is_ordinary(values: Sequence[tuple[Case, np.ndarray]], test: np.ufunc) -> bool:
+    return any(test(value).any() for case, value in values if not case.rows)
+
+
+def _constant_columns(values: Sequence[np.ndarray]) -> str:
+    """Return how many columns of two-dimensional outputs do not vary, as text; empty if all do."""
+    if any(value.ndim != 2 for value in values) or len({value.shape[1] for value in values}) != 1:
+        return ""
+    rows = np.concatenate(values).astype(np.float64)
+    scale = np.maximum(1.0, np.max(np.abs(rows), axis=0, initial=0.0, where=np.isfinite(rows)))
+    with np.errstate(invalid="ignore"):
+        constant = np.flatnonzero(np.ptp(rows, axis=0) < CONSTANT * scale)
+    return f"{len(constant)} of {rows.shape[1]} columns ({_numbers(constant)})" if len(constant) else ""
+
+
+def _numbers(numbers: np.ndarray) -> str:
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    return ", ".join(map(str, numbers[:5].tolist())) + more

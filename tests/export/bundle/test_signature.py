@@ -1,0 +1,83 @@
+"""Signatures of bundles, which also find who changed the checksums."""
+
+from __future__ import annotations
+
+import builtins
+
+import pytest
+
+from export import verify_bundle
+from export.__main__ import verbs
+from export.bundle.signature import find_forgery, sign, signature_of
+from export.errors import ExportError, MissingError
+from tests.export.conftest import reseal
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Return the paths of a private key, its public key, and another public key."""
+    pytest.importorskip("model_signing")
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    folder = tmp_path_factory.mktemp("keys")
+    private, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    content = {
+        "key.pem": private.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()),
+        "key.pub": private.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo),
+        "other.pub": other.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo),
+    }
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in content]
+
+
+def test_whoever_changes_the_sums_too_is_found(damaged, keys):
+    private, public, other = keys
+    folder = damaged("functional_cnn")
+    assert "there is no signature" in find_forgery(folder, public)
+    assert sign(folder, private) == signature_of(folder)
+    certificate = verify_bundle(folder, runtimes=["c_api"], signer=public)
+    assert [(row.artifact, row.state) for row in certificate.artifacts[:2]] == [
+        ("files", "pass"),
+        ("signature", "pass"),
+    ]
+    assert certificate.verdict == "pass"
+    assert f"does not hold for {other}" in verify_bundle(folder, signer=other).problems()[0]
+    (folder / "README.md").write_text("ours")
+    reseal(folder)
+    assert verify_bundle(folder, runtimes=["c_api"]).verdict == "pass"
+    certificate = verify_bundle(folder, runtimes=["c_api"], signer=public)
+    assert certificate.verdict == "fail"
+    assert certificate.problems()[0].startswith("signature: the signature")
+    assert len(certificate.artifacts) == 2, "nothing is loaded"
+
+
+def test_the_command_line_signs_and_verifies(bundles, keys, tmp_path):
+    private, public, _ = keys
+    model = bundles("two_by_two").path / "model.keras"
+    options = ["--formats", "weights", "--sign", str(private), "--quiet"]
+    verbs.main(["model", str(model), "-o", str(tmp_path / "b"), *options], standalone_mode=False)
+    with pytest.raises(SystemExit) as ended:
+        verbs.main(["verify", str(tmp_path / "b"), "--signer", str(public), "--quiet"], standalone_mode=False)
+    assert ended.value.code == 0
+    with pytest.raises(MissingError, match="there is no file"):
+        verbs.main(["model", str(model), "-o", str(tmp_path / "c"), "--sign", "/none"], standalone_mode=False)
+    assert not (tmp_path / "c").exists()
+
+
+def test_keys_and_packages_that_are_missing(bundles, keys, monkeypatch):
+    folder = bundles("two_by_two").path
+    with pytest.raises(ExportError, match="cannot sign"):
+        sign(folder, keys[1])  # a public key
+    assert not signature_of(folder).exists()
+    original = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name == "model_signing":
+            raise ImportError(name)
+        return original(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(MissingError, match=r"pip install 'keras-proof-zoo\[signing\]'"):
+        find_forgery(folder, keys[1])

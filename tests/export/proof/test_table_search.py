@@ -1,0 +1,45 @@
+"""Rows of tables are drawn until each changes an output."""
+
+from __future__ import annotations
+
+from export.contract.inference import infer_contract
+from export.parity.golden import cases_for
+from export.proof.coverage import Coverage
+from export.runtime.backend import load_tensorflow
+
+
+def search(model):
+    """Return the coverage of a model after its search, and the additional cases."""
+    contract = infer_contract(model)
+    coverage = Coverage(model)
+    with coverage.observer.observing(contract) as observed:
+        more = coverage.search(observed, {e.name: cases_for(e) for e in contract.endpoints})
+    return coverage, more["serving_default"]
+
+
+def test_ids_that_a_recurrent_network_forgets_are_drawn_again():
+    load_tensorflow()
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    tokens = keras.Input((32,), dtype="int32", name="tokens")
+    x = layers.SimpleRNN(4, recurrent_initializer=keras.initializers.Identity(0.1))(layers.Embedding(600, 4)(tokens))
+    coverage, cases = search(keras.Model(tokens, layers.Dense(2)(x)))
+    (effective,) = coverage.tables.effective.values()
+    assert effective.all()
+    rows = sum(len(case.inputs["tokens"]) for case in cases)
+    assert 600 / 32 < rows < 700  # a row shows its last two or three ids only
+
+
+def test_a_table_of_positions_is_reached_by_a_longer_row():
+    load_tensorflow()
+    import keras
+    from keras import layers, ops
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    positions = layers.Embedding(40, 4, name="positions")(ops.cumsum(ops.ones_like(tokens), axis=1) - 1)
+    x = layers.Embedding(10, 4, name="words")(tokens) + positions
+    coverage, cases = search(keras.Model(tokens, layers.Dense(2)(layers.GlobalAveragePooling1D()(x))))
+    assert coverage.summary()["tables"]["positions"] == {"rows": 40, "read": 40}
+    assert cases[-1].inputs["tokens"].shape == (1, 40)

@@ -1,0 +1,164 @@
+"""Models whose outputs, names, sizes or classes are unusual: exported, or refused by one clear line."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export import ExportError, export_model, infer_contract
+from export.formats.custom_code import code_dependency, unimportable
+from export.formats.graph_names import check_graph_names
+from export.runners.lib.protocol import flatten, name_outputs
+from export.runtime.backend import load_tensorflow
+
+
+@pytest.fixture(autouse=True)
+def tensorflow():
+    load_tensorflow()
+
+
+def rows_of(bundle):
+    return {row.format: row for row in bundle.certificate.artifacts if not row.extra}
+
+
+def nested():
+    """Nested outputs, one of them bfloat16, from a sequence that must be longer than the usual 16 steps."""
+    import keras
+    from keras import layers
+
+    x = keras.Input((None, 3), name="x")
+    h = layers.Conv1D(4, 9, strides=2)(layers.Conv1D(4, 9, strides=2)(x))
+    h = layers.GlobalAveragePooling1D()(h)
+    half = layers.Dense(2, dtype="mixed_bfloat16")(h)
+    return keras.Model(x, {"head": {"boxes": layers.Dense(4)(h), "half precision": half}, "rest": [h]})
+
+
+def test_nested_and_bfloat16_outputs_of_long_sequences(tmp_path):
+    bundle = export_model(nested(), tmp_path / "bundle", formats=("keras", "weights", "saved_model"))
+    (endpoint,) = bundle.contract.endpoints
+    assert {t.name: t.dtype for t in endpoint.outputs} == dict.fromkeys(
+        ("head_boxes", "head_half_precision", "rest_1"), "float32"
+    )
+    assert endpoint.inputs[0].min_size == 32
+    assert {row.state for row in rows_of(bundle).values()} == {"pass"}
+
+
+def test_flatten_keeps_the_order_of_a_list_and_the_paths_of_the_rest():
+    assert flatten([1, 2]) == [1, 2]
+    assert flatten(3) == [3]
+    assert flatten([1, {"a b": 2, "c": (3, 4)}]) == {
+        "output_1": 1,
+        "output_2_a_b": 2,
+        "output_2_c_1": 3,
+        "output_2_c_2": 4,
+    }
+    endpoint = {"name": "e", "outputs": [{"name": "head_a"}]}
+    with pytest.raises(ValueError, match="returned \\['head_b'\\], the contract declares \\['head_a'\\]"):
+        name_outputs(endpoint, {"head": {"b": 1}})
+
+
+def test_sizes_that_are_too_small_are_found_without_an_error():
+    """Kernels of oneDNN answer with the content of memory where a convolution has no output."""
+    import keras
+    from keras import layers
+
+    x = keras.Input((None, None, 3), name="x")
+    h = layers.Conv2D(4, 9, strides=4)(layers.Conv2D(4, 9, strides=4)(x))
+    model = keras.Model(x, layers.GlobalAveragePooling2D()(h))
+    assert infer_contract(model).endpoints[0].inputs[0].min_size == 64
+    sample = np.zeros((2, 57, 60, 3), "float32")
+    assert infer_contract(model, {"x": sample}).endpoints[0].inputs[0].min_size == 60
+
+
+def test_a_unet_may_refuse_odd_sides(tmp_path):
+    import keras
+    from keras import layers
+
+    x = keras.Input((None, None, 3), name="x")
+    down = layers.Conv2D(4, 3, strides=2, padding="same")(x)
+    up = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(down)
+    model = keras.Model(x, layers.Conv2D(3, 1)(layers.Concatenate()([x, up])))
+    bundle = export_model(model, tmp_path / "bundle", formats=("saved_model", "tflite"))
+    assert "raises for odd_sides; so must every artifact" in rows_of(bundle)["reference"].note
+    assert rows_of(bundle)["tflite"].state == "pass"
+
+
+def test_outputs_without_rows_are_refused():
+    import keras
+
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, {"rows": x * 2, "total": keras.ops.mean(x)})
+    with pytest.raises(ExportError, match=r"output total .* is one number for the whole batch"):
+        infer_contract(model)
+
+
+def test_a_stateful_layer_is_named_with_its_batch():
+    import keras
+
+    layers = [keras.Input((5, 3), batch_size=2), keras.layers.GRU(4, stateful=True, name="memory")]
+    with pytest.raises(ExportError, match=r"layer memory is stateful with batch size 2: .* stateful=False"):
+        infer_contract(keras.Sequential(layers))
+
+
+def test_a_fixed_batch_is_found():
+    import keras
+
+    x = keras.Input((4,), batch_size=3, name="x")
+    model = keras.Model(x, keras.ops.reshape(keras.ops.reshape(x, (12,)), (3, 4)))
+    assert infer_contract(model).endpoints[0].batch == 3
+
+
+@pytest.mark.parametrize(("name", "layer", "where"), [("mödel x", "d", "the model"), ("m", "a b", "class Dense")])
+def test_names_that_no_graph_can_have(tmp_path, name, layer, where):
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=layer)], name=name)
+    with pytest.raises(ExportError, match=where):
+        export_model(model, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ValueError, match="scope name"):  # as the message says
+        model.predict(np.zeros((1, 4)), verbose=0)
+    check_graph_names(keras.Sequential([keras.Input((4,), name="ö"), keras.layers.Dense(3)], name="fine-name"))
+
+
+def test_quantised_layers_are_one_unsupported_file(tmp_path):
+    import keras
+
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.layers[0].quantize("int8")
+    rows = rows_of(export_model(model, tmp_path / "bundle"))
+    assert (rows["saved_model"].state, rows["tflite"].state) == ("pass", "unsupported")
+    assert "no operator for layers of model.quantize('int8')" in rows["tflite"].reason
+
+
+def local_model():
+    import keras
+
+    @keras.saving.register_keras_serializable("tests")
+    class Double(keras.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    return keras.Sequential([keras.Input((4,)), Double(), keras.layers.Dense(2)])
+
+
+def test_a_class_inside_a_function_is_needed_by_keras_files_only(tmp_path):
+    rows = rows_of(export_model(local_model(), tmp_path / "bundle"))
+    states = {format: row.state for format, row in rows.items()}
+    assert states == {"reference": "pass", "saved_model": "pass", "tflite": "pass"} | dict.fromkeys(
+        ("keras", "hdf5", "weights"), "unsupported"
+    )
+    assert rows["keras"].reason.startswith("needs custom code: Double is defined inside a function")
+    assert rows["keras"].reason.endswith("move it to the top level of a module")
+
+
+def test_classes_of_scripts_and_functions_without_a_name():
+    import keras
+
+    model = local_model()
+    type(model.layers[0]).__module__ = "__main__"
+    assert code_dependency(model) is None
+    assert unimportable(model).startswith("needs custom code: Double is defined in __main__")
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation=rows_of)])
+    assert "rows_of is a function that is not registered" in unimportable(model)
+    assert unimportable(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="relu")])) is None

@@ -1,0 +1,94 @@
+"""Classifiers as backbones: the model without its head, feature maps by stride, frozen layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import keras
+
+from zoo.core.errors import UsageError, unknown
+
+HEAD = "logits"  # the layer that every classifier of the zoo ends with
+
+
+def without_head(model: keras.Model) -> keras.Model:
+    """Return a classifier without its layer "logits" and the dropout before it; the layers are shared.
+
+    Raises:
+        UsageError: The model is not a functional or sequential classifier.
+    """
+    layers = _layers(model)
+    if layers[-1].name != HEAD:
+        raise UsageError(f"{model.name} has no head: its last layer is {layers[-1].name}, not {HEAD}")
+    end = next(layer for layer in reversed(layers[:-1]) if not isinstance(layer, keras.layers.Dropout))
+    return keras.Model(model.input, end.output, name=model.name)
+
+
+def feature_maps(model: keras.Model) -> keras.Model:
+    """Return the model of an image classifier's feature maps: image -> {"stride_2": (B, H/2, W/2, C), ...}.
+
+    For each resolution, the last map that has it; strides are rounded to powers of two. The layers are shared.
+
+    Raises:
+        UsageError: The model is not functional or sequential, or has no feature maps.
+    """
+    x, maps, learned = model.input, {}, False
+    if None in x.shape[1:3]:
+        raise UsageError(f"the strides of {model.name} are not known: build it with a fixed image_shape")
+    for layer in _layers(model):
+        if isinstance(layer, keras.Model):  # a classifier on a backbone
+            return keras.Model(model.input, feature_maps(layer)(x), name=model.name)
+        x, learned = layer.output, learned or bool(layer.weights)
+        if learned and len(x.shape) == 4:
+            stride = 2 ** round(math.log2(model.input.shape[1] / x.shape[1]))
+            maps[f"stride_{stride}"] = x
+    if not maps:
+        raise UsageError(f"{model.name} has no feature maps (B, H, W, C)")
+    return keras.Model(model.input, maps, name=model.name)
+
+
+def freeze(model: keras.Model, until: str | None = None) -> int:
+    """Freeze the first layers of a model: `fit` does not change their weights, nor their batch statistics.
+
+    Args:
+        model: A functional or sequential model.
+        until: Name of the last layer to freeze, also of one within a nested model; None is the last before "logits".
+
+    Returns:
+        The number of trainable parameters that are left.
+
+    Raises:
+        UsageError: There is no such layer; the message names the closest matches.
+
+    Example:
+        >>> model = build("fashion_mnist")
+        >>> freeze(model)
+        2570
+        >>> model.get_layer("block0_0_conv").trainable
+        False
+    """
+    until = until if until is not None else _layers(without_head(model))[-1].name
+    flat = list(_flatten(model))
+    if until not in [layer.name for layer in flat]:
+        raise unknown(f"layer of {model.name}", until, [layer.name for layer in flat])
+    for layer in flat:
+        if not isinstance(layer, keras.Model):
+            layer.trainable = False
+        if layer.name == until:
+            break
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def _flatten(model: keras.Model) -> Iterable[keras.layers.Layer]:
+    """Yield the layers in order, those of a nested model before the model itself."""
+    for layer in _layers(model):
+        if isinstance(layer, keras.Model):
+            yield from _flatten(layer)
+        yield layer
+
+
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    if not hasattr(model, "inputs"):  # only functional and sequential models have symbolic tensors
+        raise UsageError(f"{model.name} is a subclassed model, whose layers have no order: build it with another api")
+    return model.layers
