@@ -11,16 +11,15 @@ import dataclasses
 import fnmatch
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commandline.plugins import entry_points, warn
 from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert
 from zoo.core.spec import Card, Spec, Variant, Weights
@@ -34,7 +33,6 @@ Builder = Callable[..., "keras.Model"]
 DATA_ARGUMENTS = frozenset(
     {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
 )  # builder arguments that the data determines
-log = logging.getLogger("zoo")
 ENTRY_POINTS = "zoo.models"  # for other packages: `[zoo.models] any_name = package.module`
 
 
@@ -179,21 +177,15 @@ def entries() -> dict[str, Entry]:
             file_entries = _read(module, path, path.stat().st_mtime_ns)
         except (OSError, ValueError, SyntaxError) as e:  # ValueError: not UTF-8, or null characters
             where = f" (line {e.lineno})" if isinstance(e, SyntaxError) else ""
-            _warn(f"model file {path} is left out, because it cannot be read: {getattr(e, 'msg', e)}{where}")
+            warn(f"model file {path} is left out, because it cannot be read: {getattr(e, 'msg', e)}{where}")
             continue
         for entry in file_entries:
             if entry.name in models:
                 first = models[entry.name].module
-                _warn(f"model {entry.name!r} of {path} is left out, because {first} has registered this name")
+                warn(f"model {entry.name!r} of {path} is left out, because {first} has registered this name")
             else:
                 models[entry.name] = entry
     return dict(sorted(models.items()))
-
-
-@functools.cache
-def _warn(message: str) -> None:
-    """Write a warning to the log, which is standard error unless it is configured; each only once."""
-    log.warning("warning: %s", message)
 
 
 def get_entry(name: str) -> Entry:
@@ -314,16 +306,8 @@ def _sources() -> Iterator[tuple[str, Path]]:
         for path in sorted(Path(folder).glob("*.py")):
             if path.stem != "__init__":
                 yield f"{models.__name__}.{path.stem}", path
-    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
-        try:
-            spec = importlib.util.find_spec(point.module)
-        except Exception as e:  # the import of a parent package can raise anything
-            _warn(f"entry point {point.name!r} is left out: {point.module!r} cannot be imported ({e})")
-            continue
-        if spec is None or spec.origin is None:
-            _warn(f"entry point {point.name!r} is left out: module {point.module!r} is not found")
-            continue
-        yield point.module, Path(spec.origin)
+    for _, module, path in entry_points(ENTRY_POINTS):
+        yield module, path
 
 
 @functools.lru_cache(maxsize=512)

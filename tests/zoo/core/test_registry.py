@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import zoo
+from commandline import plugins
 from zoo.core import plan, registry
 from zoo.core.errors import UsageError, ZooError
 
@@ -113,7 +114,7 @@ def folder(tmp_path, monkeypatch):
     """Return a folder of ZOO_MODELS_PATH."""
     import zoo.models
 
-    registry._warn.cache_clear()
+    plugins.warn.cache_clear()
     monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
     return tmp_path
 
