@@ -6,20 +6,17 @@ the error for an unknown name do not import TensorFlow. A file is imported when 
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import fnmatch
 import functools
 import importlib
 import importlib.util
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commandline.plugins import entry_points, warn
+from zoo.core.entries import Entry, dataclass_fields, read, words
 from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert
 from zoo.core.spec import Card, Spec, Variant, Weights
@@ -34,47 +31,6 @@ DATA_ARGUMENTS = frozenset(
     {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
 )  # builder arguments that the data determines
 ENTRY_POINTS = "zoo.models"  # for other packages: `[zoo.models] any_name = package.module`
-
-
-@dataclass(frozen=True)
-class Option:
-    """One argument of a builder, read from its source; `default` is None if there is none or if it is None."""
-
-    name: str
-    default: Any
-    choices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Entry:
-    """The metadata of a model that is read from its source without importing it."""
-
-    name: str
-    module: str
-    summary: str
-    data: str
-    task: str
-    options: tuple[Option, ...]
-    flags: Mapping[str, str]
-    expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    test_data: str = ""
-    weights: tuple[str, ...] = ()
-    recipes: tuple[str, ...] = ()
-
-    @property
-    def headline(self) -> str:
-        """The first metric of the card, such as "0.9427 accuracy"; empty if the card has none."""
-        return next((f"{value:g} {name}" for name, value in self.expect.items()), "")
-
-    @property
-    def headline_data(self) -> str:
-        """The data on which `headline` was measured."""
-        return (self.test_data or self.data) if self.expect else ""
-
-    @property
-    def task_words(self) -> str:
-        """The task's class name as words, such as "text classification"."""
-        return _words(self.task)
 
 
 _registered: dict[str, tuple[Builder, Spec]] = {}
@@ -174,7 +130,7 @@ def entries() -> dict[str, Entry]:
     models: dict[str, Entry] = {}
     for module, path in _sources():
         try:
-            file_entries = _read(module, path, path.stat().st_mtime_ns)
+            file_entries = read(module, path, path.stat().st_mtime_ns)
         except (OSError, ValueError, SyntaxError) as e:  # ValueError: not UTF-8, or null characters
             where = f" (line {e.lineno})" if isinstance(e, SyntaxError) else ""
             warn(f"model file {path} is left out, because it cannot be read: {getattr(e, 'msg', e)}{where}")
@@ -215,11 +171,11 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
     """
     models = entries()
     if task is not None:
-        words = _words(task)
+        wanted = words(task)
         tasks = sorted({entry.task_words for entry in models.values()})
-        if not any(words in title for title in tasks):
+        if not any(wanted in title for title in tasks):
             raise unknown("task", task, tasks)
-        models = {name: entry for name, entry in models.items() if words in entry.task_words}
+        models = {name: entry for name, entry in models.items() if wanted in entry.task_words}
     return [
         name
         for name, entry in models.items()
@@ -273,20 +229,7 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 def task_fields(entry: Entry) -> set[str]:
     """Return the settings `task.FIELD` of a model without importing its task; empty for a task outside the zoo."""
     tasks = importlib.import_module("zoo.tasks")
-    return _dataclass_fields(tasks.MODULES[entry.task], entry.task) if entry.task in tasks.MODULES else set()
-
-
-def _dataclass_fields(module: str, name: str) -> set[str]:
-    """Return the fields of a dataclass and of its bases, read from the source."""
-    tree = ast.parse(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8"))
-    imports = {
-        alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    node = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
-    if node is None:
-        return _dataclass_fields(imports[name], name)
-    fields = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)} if node.decorator_list else set()
-    return fields.union(*(_dataclass_fields(module, base.id) for base in node.bases))
+    return dataclass_fields(tasks.MODULES[entry.task], entry.task) if entry.task in tasks.MODULES else set()
 
 
 def _load(name: str) -> tuple[Builder, Spec]:
@@ -308,93 +251,3 @@ def _sources() -> Iterator[tuple[str, Path]]:
                 yield f"{models.__name__}.{path.stem}", path
     for _, module, path in entry_points(ENTRY_POINTS):
         yield module, path
-
-
-@functools.lru_cache(maxsize=512)
-def _read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:  # mtime_ns: part of the cache key
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    entries = []
-    for node in tree.body:
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "register":
-                arguments = {k.arg: k.value for k in decorator.keywords}
-                doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
-                entry = Entry(
-                    name=node.name,
-                    module=module,
-                    summary=doc.strip().split("\n")[0],
-                    data=_literal(arguments.get("data"), "?"),
-                    task=_class_name(arguments.get("task")),
-                    options=tuple(_options(node.args)),
-                    flags=_literal(arguments.get("flags"), {}),
-                    **_of_card(arguments.get("card")),
-                    weights=tuple(_items(arguments.get("weights"))),
-                    recipes=tuple(_items(arguments.get("recipes"))),
-                )
-                variants = _items(arguments.get("variants")).items()
-                entries += [entry, *(_variant(entry, name, value) for name, value in variants)]
-    return tuple(entries)
-
-
-def _variant(entry: Entry, name: str, node: ast.AST) -> Entry:
-    """Return the entry of a `Variant(...)` of another entry."""
-    defaults, card = _literal(_keyword(node, "arguments"), {}), _keyword(node, "card")
-    options = tuple(
-        dataclasses.replace(option, default=defaults.get(option.name, option.default)) for option in entry.options
-    )
-    return dataclasses.replace(
-        entry,
-        name=name,
-        summary=_literal(_keyword(node, "summary"), ""),
-        options=options,
-        weights=tuple(_items(_keyword(node, "weights"))),
-        **(_of_card(card) if card else {}),
-    )
-
-
-def _of_card(node: ast.AST | None) -> dict[str, Any]:
-    return {"expect": _literal(_keyword(node, "expect"), {}), "test_data": _literal(_keyword(node, "test_data"), "")}
-
-
-def _options(arguments: ast.arguments) -> Iterator[Option]:
-    positional = arguments.args
-    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
-    pairs = [*zip(positional, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    for argument, default in pairs:
-        choices = ()
-        annotation = argument.annotation
-        if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Literal"):
-            value = _literal(annotation.slice, ())
-            choices = value if isinstance(value, tuple) else (value,)
-        yield Option(argument.arg, _literal(default, None), choices)
-
-
-def _literal(node: ast.AST | None, default: Any) -> Any:
-    try:
-        return ast.literal_eval(node) if node is not None else default
-    except ValueError:
-        return default
-
-
-def _words(name: str) -> str:
-    """Return a class name as words: "TextClassification" -> "text classification"."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
-
-
-def _keyword(node: ast.AST | None, name: str) -> ast.AST | None:
-    """Return the value of a keyword of a call."""
-    keywords = node.keywords if isinstance(node, ast.Call) else []
-    return next((keyword.value for keyword in keywords if keyword.arg == name), None)
-
-
-def _items(node: ast.AST | None) -> dict[str, ast.AST]:
-    """Return the values of a dictionary by its literal keys."""
-    pairs = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else []
-    return {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
-
-
-def _class_name(node: ast.AST | None) -> str:
-    """Return the name of the class or function of a call."""
-    return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else "?"
