@@ -27,8 +27,8 @@ LARGEST = 1e18  # of a number: its square is finite in float32
 Table = dict[str, np.ndarray]  # column name -> (rows,), float32 or object (str)
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
-    """Return the named columns of a CSV file with a header, as strings.
+def read_csv(path: Path, columns: Sequence[str] | None = None) -> dict[str, list[str]]:
+    """Return the named columns of a CSV file with a header, or all of them, as strings.
 
     Raises:
         DataError: The file does not exist, is too large or not UTF-8, has no rows or lacks a column, or a row is short.
@@ -37,6 +37,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
         storage.check_size(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file, strict=True)
+            columns = columns if columns is not None else _distinct(rows.fieldnames or [], path)
             if missing := [name for name in columns if name not in (rows.fieldnames or [])]:
                 available = ", ".join(rows.fieldnames or ["nothing"])
                 raise DataError(f"{path} has no column {', '.join(missing)}; it has {available}")
@@ -50,9 +51,17 @@ def read_csv(path: Path, columns: Sequence[str]) -> dict[str, list[str]]:
         raise DataError(f"{path} does not exist; set --data-dir to a CSV file", MISSING) from error
     except (UnicodeDecodeError, csv.Error, IsADirectoryError) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8 ({error})") from error
-    if not table[columns[0]]:
+    if not table or not table[columns[0]]:
         raise DataError(f"{path} has a header but no rows")
     return table
+
+
+def _distinct(names: Sequence[str], path: Path) -> list[str]:
+    """Return the names of a header; DataError if one is empty or stands twice."""
+    wrong = next((name for i, name in enumerate(names) if not name or name in names[:i]), None)
+    if wrong is not None:
+        raise DataError(f"{path}: two columns are called {wrong!r}" if wrong else f"{path}: a column has no name")
+    return list(names)
 
 
 def numbers(cells: Sequence[str], name: str, where: object) -> np.ndarray:

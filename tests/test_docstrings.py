@@ -27,6 +27,7 @@ MODULES = (
     "pipelines.augment.policies",
     "pipelines.catalogue",
     "pipelines.pairs",
+    "pipelines.column_types",
     "pipelines.feeding",
     "pipelines.splits",
     "pipelines.text.characters",

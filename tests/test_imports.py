@@ -35,6 +35,7 @@ ROOMS = {
         "images",
         "text",
         "feeding",
+        "column_types",
         "tabular",
         "sources",
         "splits",

@@ -23,6 +23,7 @@ DATA = {  # and what `_tensorflow` writes
     "mnist": FIXTURES / "fashion_mnist",  # four files of the same form
     "movie_reviews": FIXTURES / "speeches.csv",
     "shakespeare": FIXTURES / "shakespeare.txt",
+    "table": FIXTURES / "bike_sharing.csv",
     "sneakers_to_boots": FIXTURES / "fashion_mnist",
 }
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from zoo.tasks.image.medical import MedicalClassification
     from zoo.tasks.image.transfer_learning import LandmarkClassification, TransferLearning
     from zoo.tasks.tabular.binary_classification import BinaryClassification
+    from zoo.tasks.tabular.classification import TabularClassification
     from zoo.tasks.tabular.regression import Regression
+    from zoo.tasks.tabular.table import Table
     from zoo.tasks.text.classification import TextClassification
     from zoo.tasks.text.language_modeling import LanguageModeling
     from zoo.tasks.text.translation import Translation
@@ -36,6 +38,8 @@ MODULES = {
     "PhotoClassification": "zoo.tasks.image.classification",
     "Regression": "zoo.tasks.tabular.regression",
     "StyleTransfer": "zoo.tasks.generative.style_transfer",
+    "Table": "zoo.tasks.tabular.table",
+    "TabularClassification": "zoo.tasks.tabular.classification",
     "TextClassification": "zoo.tasks.text.classification",
     "TransferLearning": "zoo.tasks.image.transfer_learning",
     "Translation": "zoo.tasks.text.translation",
@@ -55,6 +59,8 @@ __all__ = [
     "PhotoClassification",
     "Regression",
     "StyleTransfer",
+    "Table",
+    "TabularClassification",
     "TextClassification",
     "TransferLearning",
     "Translation",

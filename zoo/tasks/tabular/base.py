@@ -58,7 +58,7 @@ class TabularTask(BaseTask):
 
         columns = info.statistics["columns"]
         strings = any(column["kind"] == "category" for column in columns)
-        output = [Tensor(self.output, "float32", (None,), self.output_meaning)]
+        output = [Tensor(self.output, "float32", self.output_shape(info), self.output_meaning)]
         whole = tensor_endpoint(
             served,
             [_tensor(column, encoded=False) for column in columns],
@@ -77,6 +77,10 @@ class TabularTask(BaseTask):
             formats=("saved_model", "tflite", "onnx"),
         )
         return Contract((whole, encoded))
+
+    def output_shape(self, info: Info) -> tuple[int | None, ...]:
+        """Return the shape of the output: one number a row."""
+        return (None,)
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that encodes a row as the lookups of the SavedModel do; none if no column is a string."""

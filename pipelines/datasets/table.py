@@ -1,0 +1,49 @@
+"""A table of your own: one CSV file with a header, whose columns are read as text and typed by the task.
+
+Sources:   data_dir (a CSV file in UTF-8; required).
+Features:  every column as a string, stripped; an empty cell is "". Names keep letters, digits and underscores only.
+Splits:    "official" is 60/20/20 by a fixed shuffle of the rows; percentages divide the same shuffle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import splits, tabular
+from pipelines.column_types import plain_name
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import MISSING, DataError
+from pipelines.sources import storage
+
+NAME = "table"
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    if data_dir is None:
+        raise DataError("a table is a file of your own: give a CSV file with --data-dir my.csv", MISSING)
+    policy, path = splits.percentages(split) or tabular.OFFICIAL, Path(data_dir).expanduser()
+    raw = tabular.read_csv(path)
+    cells = {plain_name(name): np.array(column, object) for name, column in raw.items()}
+    if len(cells) < len(raw):
+        raise DataError(f"{path}: two columns have the same name but for punctuation: rename one")
+    count = len(next(iter(cells.values())))
+    order = np.random.default_rng(0).permutation(count)
+    parts = dict(zip(("train", "validation", "test"), np.split(order, splits.bounds(policy, count)), strict=True))
+    storage.log.info("%s: your own file %s", NAME, path)
+    info = Info(
+        name=NAME,
+        source=f"your own file {path}",
+        licence="your own data",
+        homepage="",
+        features=dict.fromkeys(cells, "string"),
+        counts={name: len(rows) for name, rows in parts.items()},
+        statistics={"cells": list(cells)},
+        sha256={path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+        split=split,
+    )
+    return Dataset(**{n: tabular.dataset(tabular.take(cells, np.sort(rows))) for n, rows in parts.items()}, info=info)

@@ -1,0 +1,66 @@
+"""Any table: embeddings of categories, normalised numbers, two dense layers; regression or classification.
+
+Reference: Guo, Berkhahn 2016, arXiv:1604.06737 (entity embeddings); Gorishniy 2021, arXiv:2106.11959 (dense networks
+           beside gradient boosting).
+Train:     python -m zoo.train table --data-dir my.csv --target price
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import layers
+
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
+from zoo.tasks.tabular.table import Table
+
+COLUMNS = (
+    {"name": "size", "kind": "number", "mean": 80.0, "deviation": 30.0},
+    {"name": "city", "kind": "category", "vocabulary": ["Berlin", "Paris"]},
+)
+
+
+@register(
+    data="table",
+    task=Table(),
+    recipes={
+        "default": Recipe(epochs=60, batch_size=64, learning_rate=2e-3, weight_decay=0.01, warmup=0.05, patience=15)
+    },
+    tiny={"units": (16,), "embedding": 4},
+    card=Card(
+        paper="Guo, Berkhahn 2016, arXiv:1604.06737",
+        notes="Gradient boosting is often better on tables; it is in the same table of the evaluation.",
+    ),
+    flags={"target": "task.target_column"},
+)
+def table(
+    columns: Sequence[Mapping[str, Any]] = COLUMNS,
+    target: Sequence[float] = (0.0, 1.0),
+    num_classes: int = 0,
+    units: Sequence[int] = (128, 64),
+    embedding: int = 8,
+    dropout: float = 0.1,
+) -> keras.Model:
+    """Regression or classification of the rows of a table, with lookups and normalisation inside the model.
+
+    Shapes: {column: (B,) string or float32} -> prediction (B,) float32 in the target's unit; or with `num_classes`
+    logits (B, num_classes) float32.
+    """
+    inputs, x = encoded_columns(columns, embedding)
+    for i, width in enumerate(units):
+        x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
+        x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
+    if num_classes:
+        x = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+    else:
+        mean, deviation = target
+        x = layers.Rescaling(deviation, mean, name="unit")(layers.Dense(1, name="score")(x))
+        x = layers.Reshape((), name="prediction")(x)
+    core = keras.Model(inputs, x, name="core")
+    raw, encoded = looked_up_columns(columns)
+    return keras.Model(raw, core(encoded), name="table")

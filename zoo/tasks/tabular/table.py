@@ -1,0 +1,173 @@
+"""Any table: regression or classification, by what the target column holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines import column_types, splits, tabular
+from pipelines.dataset import Dataset, Info
+from pipelines.sources import storage
+from zoo.core.errors import UsageError, unknown
+from zoo.core.recipe import Recipe
+from zoo.core.task import Evaluation, Prediction
+from zoo.tasks.tabular.base import TabularTask
+from zoo.tasks.tabular.classification import TabularClassification
+from zoo.tasks.tabular.regression import Regression
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract
+    from pipelines.feeding import Feed
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Table(TabularTask):
+    """The rows of a CSV file of any columns; their types are inferred, and shown when the data is loaded.
+
+    A target column of numbers is regression, one of other values classification. A missing number is the mean of the
+    training rows, a missing or rare category the unknown one.
+
+    Attributes:
+        target_column: The column to predict; empty is the last one.
+        columns: Types that are not inferred, by column: "number", "category", "date" or "ignored". Of the target,
+            "category" makes classes of numbers.
+        groups: A column: rows with the same value are in the same split.
+        time: A column of dates or numbers: the first rows are for training, the last ones for the test.
+    """
+
+    target_column: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    groups: str = ""
+    time: str = ""
+
+    title = "regression or classification of table rows"
+
+    def missing_features(self, info: Info) -> list[str]:
+        """Return "untyped columns" for a dataset other than `table`."""
+        return [] if "cells" in info.statistics else ["untyped columns"]
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the table with types, divided as the settings say, with statistics of the training rows."""
+        parts = {name: tabular.collect(dataset[name]) for name in PARTS}
+        table = {name: np.concatenate([part[name] for part in parts.values()]) for name in parts["train"]}
+        for setting in ("target_column", "groups", "time"):
+            name = getattr(self, setting)
+            if name and column_types.plain_name(name) not in table:
+                raise unknown(f"column, task.{setting}", name, table)
+        target = column_types.plain_name(self.target_column) if self.target_column else list(table)[-1]
+        chosen = {column_types.plain_name(name): kind for name, kind in self.columns.items()}
+        types = column_types.types_of(table, chosen, target)
+        sizes = [dataset.info.counts[name] for name in PARTS]
+        rows = self._divide(table, types, sizes)
+        typed, names = _typed(table, types, target)
+        divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
+        inputs = [name for name in typed if name != target]
+        column_types.fill_missing(divided, inputs)
+        kinds = ", ".join(f"{name}: {kind}" for name, kind in types.items() if name != target)
+        what = f"classes {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "numbers"
+        storage.log.info("target %s (%s); %s", target, what, kinds)
+        info = dataclasses.replace(
+            dataset.info,
+            features={n: "string" if v.dtype == object else v.dtype.name for n, v in typed.items()},
+            counts={name: len(part[target]) for name, part in divided.items()},
+            class_names=names,
+            statistics=dataset.info.statistics
+            | {
+                "types": types,
+                "columns": _described(divided["train"], inputs),
+                "target": tabular.describe({target: divided["train"][target].astype(np.float32)}, (target,))[0],
+            },
+        )
+        return Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
+
+    def _divide(self, table: tabular.Table, types: Mapping[str, str], sizes: Sequence[int]) -> list[np.ndarray]:
+        """Return the rows of each split."""
+        if self.groups and self.time:
+            raise UsageError("task.groups and task.time divide the rows in two ways: give one of them")
+        count, shares = sum(sizes), np.cumsum(sizes)[:-1] / sum(sizes)
+        if self.time:
+            time = column_types.plain_name(self.time)
+            if types[time] not in ("date", "number"):
+                raise UsageError(f"task.time={self.time} is not a column of dates or numbers")
+            values = column_types.values_of(time, table[time], types[time])
+            order = np.argsort(next(iter(values.values())), kind="stable")
+            return np.split(order, np.round(shares * count).astype(int))
+        if self.groups:
+            groups, members = np.unique(table[column_types.plain_name(self.groups)].astype(str), return_inverse=True)
+            policy = tuple(round(100 * size / count) for size in sizes)
+            ends = splits.bounds(policy, len(groups))
+            part = np.digitize(np.random.default_rng(0).permutation(len(groups)), ends)
+            return [np.flatnonzero(part[members] == i) for i in range(len(PARTS))]
+        return np.split(np.arange(count), np.cumsum(sizes)[:-1])
+
+    # === What the kind of the target decides ===
+
+    def _of(self, info: Info) -> TabularTask:
+        return TabularClassification() if info.class_names else Regression()
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the columns, and the number of classes or the target's mean and standard deviation."""
+        return {"num_classes": 0, "target": [0.0, 1.0]} | self._of(info).model_args(info)
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return cross-entropy, or Huber's loss, with their metrics."""
+        return self._of(info).compile_arguments(model, recipe, info)
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (columns) and, if some are strings, `encoded` (ids)."""
+        return self._of(info).contract(served, info)
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return the metrics of classification or of regression."""
+        return self._of(info).metrics(outputs, truth, info)
+
+    def evaluate_extra(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with gradient boosting and the simplest baseline, in one table."""
+        return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
+
+    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield the figures of classification or of regression."""
+        return self._of(evaluation.info).figures(evaluation)
+
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the predicted number, or the most probable classes."""
+        return self._of(info).show(argument, outputs, info, top_k)
+
+
+def _typed(table: tabular.Table, types: Mapping[str, str], target: str) -> tuple[tabular.Table, tuple[str, ...] | None]:
+    """Return the columns with their types, and the classes of the target if it is a category.
+
+    Raises:
+        UsageError: A row has no target.
+    """
+    if missing := sum(map(column_types.is_missing, table[target])):
+        raise UsageError(f"{missing} rows have no {target}: remove them")
+    typed: tabular.Table = {}
+    for name, kind in types.items():
+        if name != target and kind != "ignored":
+            typed |= column_types.values_of(name, table[name], kind)
+    if types[target] == "number":
+        return typed | column_types.values_of(target, table[target], "number"), None
+    names = tuple(sorted(set(table[target].tolist())))
+    classes = {value: i for i, value in enumerate(names)}
+    return typed | {target: np.array([classes[value] for value in table[target]], np.int64)}, names
+
+
+def _described(train: tabular.Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the descriptions of the columns; the vocabulary leaves out "", the missing and the rare values."""
+    columns = tabular.describe(train, names)
+    for column in columns:
+        if column["kind"] == "category":
+            column["vocabulary"] = [value for value in column["vocabulary"] if value]
+    return [column for column in columns if column.get("vocabulary", True)]
