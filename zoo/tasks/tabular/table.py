@@ -50,6 +50,7 @@ class Table(TabularTask):
     time: str = ""
 
     title = "regression or classification of table rows"
+    output = "prediction"  # of regression; classes are "logits"
 
     def missing_features(self, info: Info) -> list[str]:
         """Return "untyped columns" for a dataset other than `table`."""
