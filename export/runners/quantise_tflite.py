@@ -60,8 +60,23 @@ def _write(exact: bytes, data: dict[str, list[dict[str, Any]]], kept: list[str],
     for name in kept:
         pattern = f"^{re.escape(name)};"
         work.update_quantization_recipe(pattern, TFLOperationName.ALL_SUPPORTED, algorithm_key="no_quantize")
-    ranges = work.calibrate(data, num_threads=os.cpu_count() or 1) if ranges is None else ranges
+    ranges = _ranges(exact, data, work.get_quantization_recipe()) if ranges is None else ranges
     return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model), ranges
+
+
+def _ranges(exact: bytes, data: dict[str, list[dict[str, Any]]], recipe: Any) -> Any:
+    """Return the least and the largest value of every tensor; `Quantizer.calibrate` takes a moving average of them.
+
+    With the average, int8 of a trained classifier of Fashion-MNIST has 21 dB instead of 35 dB.
+    """
+    from ai_edge_quantizer import calibrator, recipe_manager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    manager = recipe_manager.RecipeManager()
+    manager.load_quantization_recipe(recipe)
+    work = calibrator.Calibrator(exact, num_threads=os.cpu_count() or 1, qsv_update_func=min_max_update)
+    work.calibrate(data, manager)
+    return work.get_model_qsvs()
 
 
 if __name__ == "__main__":
