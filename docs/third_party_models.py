@@ -140,4 +140,30 @@ class Cause:
     text: str
 
 
-CAUSES: Mapping[str, Cause] = {}
+_NEW_AXIS = Cause(
+    "TensorFlow",
+    "its converter has no builtin for the new axis in `mask[:, None]` where two sizes are unknown, as those of an "
+    "attention mask are; with `ops.expand_dims` in keras-hub it would convert",
+)
+_ROUNDING = Cause(
+    "random weights",
+    "a change of the pixels by 1e-6 of their value, which is what rounding does, changes an output by 1e-4: two right "
+    "runtimes cannot agree within the tolerance",
+)
+CAUSES: Mapping[str, Cause] = {
+    "EfficientNetB0": _ROUNDING,
+    "EfficientNetV2B0": _ROUNDING,
+    "MobileNetV3Small": Cause(
+        "Keras",
+        "its HDF5 reader passes the constant of an operation as a positional argument; `model.keras` loads",
+    ),
+    "DebertaV3Backbone": Cause(
+        "TensorFlow",
+        "its converter has `ABS` and `SIGN` of int32 and float32, but not of int64, in which keras-hub computes "
+        "relative positions",
+    ),
+    "FNetBackbone": Cause("LiteRT", "it has `RFFT2D` of real numbers, but no `FFT2D` of complex ones"),
+    "T5Backbone": _NEW_AXIS,
+    "LlamaBackbone": _NEW_AXIS,
+    "GemmaBackbone": _NEW_AXIS,
+}

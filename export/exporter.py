@@ -84,8 +84,8 @@ def export_model(
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
         evaluation: Real data with labels, on which the metric drop of quantised files is measured.
         max_drop: Largest allowed drop of the metric.
-        keep_float: How many operators of the int8 file stay float: those that add most noise on the calibration data.
-            Needs the extra `quantizer`.
+        keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
+            the calibration data. Needs the extra `quantizer`.
         bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
         progress: Called with a short description of each stage.
 

@@ -33,7 +33,7 @@ from export.formats.tflite import QUANTIZE
 )
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
 @click.option(
-    "--keep-float", default=0, metavar="N", help="Operators of int8 that stay float, those that add most noise."
+    "--keep-float", default=0, metavar="N", help="Consecutive operators of int8 that stay float, those that lose most."
 )
 @click.option(
     "--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this private key (PEM)."

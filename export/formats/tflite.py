@@ -47,7 +47,7 @@ def write_quantised(
         folder: The staged bundle.
         quantize: One of `QUANTIZE`.
         calibration: Real inputs by name; int8 carries the endpoints that they feed.
-        keep_float: How many operators of int8 stay float, those that add most noise.
+        keep_float: How many consecutive operators of int8 stay float, those whose quantisation loses most.
 
     Raises:
         Unsupported: If no endpoint can be carried.
@@ -150,7 +150,7 @@ def _quantisation(layer: Any) -> str | None:
 def _quantise_selectively(
     artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantised: Sequence[str], keep_float: int
 ) -> None:
-    """Convert to float, and quantise all operators but those that add most noise."""
+    """Convert to float, and quantise all operators but those that lose most."""
     exact, result_file = scratch / "float.tflite", Path(job["result"])
     _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": str(exact)}, scratch, quantised)
     if artifact.state:

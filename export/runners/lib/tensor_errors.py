@@ -41,15 +41,15 @@ def rank_operators(
             if a.shape == b.shape and a.size:
                 power[name] = power.get(name, 0.0) + np.array([np.sum(a**2), np.sum((a - b) ** 2)])
     noise = {name: float(error / signal) for name, (signal, error) in power.items() if signal > 0 and error > 0}
-    outputs = _outputs(float_file, signature)
+    layers = layers_of(float_file, signature)
     ranking = [
         {
             "tensor": result,
-            "layer": outputs.get(result) or layer_of(result),
+            "layer": layers[result],
             "sqnr_db": round(-10 * float(np.log10(noise[result])), 1),
             "added": noise[result] - max((noise.get(name, 0.0) for name in sources), default=0.0),
         }
-        for result, sources in _operators(float_file, signature)
+        for result, sources in operators(float_file, signature)
         if result in noise
     ]
     return sorted(ranking, key=lambda operator: -operator["added"])
@@ -65,7 +65,7 @@ def _run(file: bytes, signature: str, rows: list[dict[str, np.ndarray]]) -> Iter
         experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,  # delegates keep their tensors
     )
     runner, graph = interpreter.get_signature_runner(signature), _subgraph(file, signature)[1]
-    results = {name for name, _ in _operators(file, signature)}
+    results = {name for name, _ in operators(file, signature)}
     for row in rows:
         runner(**row)
         details = [d for d in interpreter.get_tensor_details(graph) if d["name"] in results and _is_number(d)]
@@ -84,7 +84,7 @@ def _real(stored: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
     return parameters["scales"][0] * (stored.astype(np.float64) - parameters["zero_points"][0])
 
 
-def _operators(file: bytes, signature: str) -> list[tuple[str, list[str]]]:
+def operators(file: bytes, signature: str) -> list[tuple[str, list[str]]]:
     """Return (name of the result, names of the arguments) of every operator of a signature."""
     graph = _subgraph(file, signature)[0]
     names = [tensor.name.decode("utf-8", "replace") for tensor in graph.tensors]
@@ -95,11 +95,12 @@ def _operators(file: bytes, signature: str) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _outputs(file: bytes, signature: str) -> dict[str, str]:
-    """Return {name of the tensor: name of the output}."""
+def layers_of(file: bytes, signature: str) -> dict[str, str]:
+    """Return {name of the result: its layer, or the output of the signature that it is} of every operator."""
     graph = _subgraph(file, signature)[0]
     entries = _signature(file, signature)[1].outputs
-    return {graph.tensors[e.tensorIndex].name.decode("utf-8", "replace"): e.name.decode() for e in entries}
+    outputs = {graph.tensors[e.tensorIndex].name.decode("utf-8", "replace"): e.name.decode() for e in entries}
+    return {name: outputs.get(name) or layer_of(name) for name, _ in operators(file, signature)}
 
 
 def _subgraph(file: bytes, signature: str) -> tuple[Any, int]:
@@ -125,7 +126,6 @@ def layer_of(tensor: str) -> str:
         >>> layer_of("cnn_1/relu_1/Relu;cnn_1/norm_1/add_1;cnn_1/conv_1/BiasAdd")
         'relu'
     """
-    parts = [part for part in tensor.split(";")[0].split("/") if part]
-    if len(parts) < 2:
-        return tensor
-    return NUMBER.sub("", parts[-2]) if len(parts) > 2 and NUMBER.search(parts[0]) else parts[-2]
+    model, *layers = [part for part in tensor.split(";")[0].split("/") if part]
+    names = [NUMBER.sub("", name) if NUMBER.search(model) else name for name in layers[:-1] if name != "batchnorm"]
+    return "/".join(names) or tensor
