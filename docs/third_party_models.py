@@ -153,6 +153,9 @@ _ROUNDING = Cause(
 CAUSES: Mapping[str, Cause] = {
     "EfficientNetB0": _ROUNDING,
     "EfficientNetV2B0": _ROUNDING,
+    "ConvNeXtTiny": Cause(
+        "Keras", "the `LayerScale` of its own ConvNeXt is not registered for its HDF5 reader; `model.keras` loads"
+    ),
     "MobileNetV3Small": Cause(
         "Keras",
         "its HDF5 reader passes the constant of an operation as a positional argument; `model.keras` loads",
