@@ -154,7 +154,7 @@ CAUSES: Mapping[str, Cause] = {
     "EfficientNetB0": _ROUNDING,
     "EfficientNetV2B0": _ROUNDING,
     "ConvNeXtTiny": Cause(
-        "Keras", "the `LayerScale` of its own ConvNeXt is not registered for its HDF5 reader; `model.keras` loads"
+        "Keras", "the `LayerScale` of its ConvNeXt is not registered for its HDF5 reader (tensorflow 59767)"
     ),
     "MobileNetV3Small": Cause(
         "Keras",
