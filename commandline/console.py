@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -10,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -87,6 +88,22 @@ class Console:
             Console.printed_json = True
             text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
             click.echo(text.encode("utf-8", "backslashreplace").decode())  # names of files need not be UTF-8
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Redirect file descriptor 2 to /dev/null: TensorFlow's C++ code writes to it regardless of the log level."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(devnull, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(devnull)
 
 
 def finite(value: Any) -> Any:

@@ -19,8 +19,8 @@ from typing import Any
 
 import click
 
-import pipelines
 import zoo
+from pipelines import catalogue
 
 HERE = Path(__file__).parent
 MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
@@ -171,7 +171,7 @@ def pages() -> dict[Path, Callable[[], str]]:
 
 def datasets_page() -> str:
     """Return the list of datasets."""
-    lines = "\n".join(f"- `{name}`: {_first_line(name)}" for name in pipelines.list_datasets())
+    lines = "\n".join(f"- `{name}`: {entry.summary}" for name, entry in catalogue.entries().items())
     return f"# Datasets\n\nThe names that `pipelines.load(NAME)` and `--set data=NAME` take.\n\n{lines}\n"
 
 
@@ -179,11 +179,6 @@ def results_page() -> str:
     """Return benchmarks/RESULTS.md with the links of the site."""
     text = (HERE.parent / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
     return text.replace("# Benchmarks", "# Benchmark results", 1).replace("../docs/benchmarks/", "../benchmarks/")
-
-
-def _first_line(dataset: str) -> str:
-    module = importlib.import_module(f"pipelines.datasets.{dataset}")
-    return (inspect.getdoc(module) or "").split("\n")[0]
 
 
 @click.command("pages")

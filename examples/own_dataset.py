@@ -1,39 +1,34 @@
-"""Train on your own images: a folder with one sub-folder per class.
+"""Train on your own images: a folder with one sub-folder per class, or arrays in memory.
 
 python examples/own_dataset.py --data-dir images/ --out runs/own
-Without --data-dir the folder is written first, from the digits of scikit-learn: digits/0/0000.png and so on.
+Without --data-dir the arrays are the digits of scikit-learn. From the command line, a folder is
+python -m zoo.train mnist --set data=image_folder --data-dir images/
 """
 
 import argparse
-from pathlib import Path
 
+from sklearn.datasets import load_digits
+
+import pipelines
 from zoo import train
 
-
-def write_digits(folder: Path) -> Path:
-    """Write the 8x8 digits as PNG files, one sub-folder per class."""
-    from PIL import Image
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    for number, (image, label) in enumerate(zip(digits.images, digits.target, strict=True)):
-        path = folder / str(label) / f"{number:04}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((image * 15).astype("uint8")).save(path)
-    return folder
-
-
 parser = argparse.ArgumentParser()
-parser.add_argument("--data-dir", type=Path)
-parser.add_argument("--out", type=Path, default=Path("runs/own"))
+parser.add_argument("--data-dir")
+parser.add_argument("--out", default="runs/own")
 options = parser.parse_args()
 
-folder = options.data_dir or write_digits(options.out.with_name(options.out.name + "-images"))
+if options.data_dir:
+    data = pipelines.load("image_folder", options.data_dir)
+else:
+    digits = load_digits()  # images (1797, 8, 8) in [0, 16]
+    data = pipelines.from_arrays((digits.images * 15).astype("uint8"), digits.target, split="70/15/15")
+print(data.info.counts)
+
 summary = train.run(
     "mnist",  # any image classifier: images of any size and mode are resized to what the model takes
-    settings={"data": "image_folder", "recipe.epochs": 5},
-    data_dir=str(folder),
-    out=str(options.out),
+    dataset=data,
+    settings={"recipe.epochs": 5},
+    out=options.out,
     export=False,  # omit to export and verify
 )
 print("test accuracy:", summary["metrics"]["accuracy"])

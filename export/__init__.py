@@ -7,7 +7,11 @@ import sys
 
 # `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
-    if os.path.realpath(sys.path[0] or ".") != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+    if (
+        os.path.realpath(sys.path[0] or ".")
+        == os.path.realpath(".")
+        != os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    ):  # not a folder of PYTHONPATH, which is the first one after another of our packages has removed the current one
         del sys.path[0]
 
 import importlib

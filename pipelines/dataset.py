@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+IN_MEMORY = "arrays in memory"  # the source of data that cannot be loaded again by its name
+
+
 @dataclass(frozen=True)
 class Info:
     """The metadata of a dataset; statistics are computed from the training split only.

@@ -99,15 +99,18 @@ def _subset(split: tf.data.Dataset, limit: int) -> tf.data.Dataset:
     if len(labels) <= limit:
         return split
     mask = np.zeros(len(labels), bool)
-    mask[_stratified(labels, limit)] = True
+    mask[stratified(labels, limit)] = True
     masks = tf.data.Dataset.from_tensor_slices(mask).batch(size)
     kept = tf.data.Dataset.zip(masks, batches).map(select).unbatch().cache()  # in memory: a pass reads the whole split
     return kept.apply(tf.data.experimental.assert_cardinality(limit))
 
 
-def _stratified(labels: np.ndarray, limit: int) -> np.ndarray:
-    """Return the indices of `limit` examples, of each class its share and at least one."""
-    order = np.random.default_rng(0).permutation(len(labels))
+def stratified(labels: np.ndarray, limit: int, seed: int = 0) -> np.ndarray:
+    """Return the indices of `limit` examples in random order, of each class its share and at least one.
+
+    Every prefix of the order has this property as nearly as it can.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
     places = np.empty(len(labels))  # of each example in its class, from 0 to 1
     for label in np.unique(labels):
         members = order[labels[order] == label]

@@ -98,7 +98,7 @@ def describe(train: Table, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def dataset(table: Table) -> tf.data.Dataset:
     """Return the rows as feature dicts of scalars: strings and float32."""
-    columns = {k: np.array(v.tolist(), dtype="S") if v.dtype == object else v for k, v in table.items()}
+    columns = {k: tf.constant(v.tolist()) if v.dtype == object else v for k, v in table.items()}  # as UTF-8
     return tf.data.Dataset.from_tensor_slices(columns)
 
 

@@ -201,5 +201,15 @@ def test_snippet_of_a_task(tmp_path):
     assert python(code, ZOO_MODELS_PATH=str(tmp_path)) == "101770 balanced image classification\n"
 
 
+def test_snippets_of_a_dataset(tmp_path):
+    page = "how-to/add-a-dataset.md"
+    (tmp_path / "circle.py").write_text(block(page, 3))
+    code = f"import os; os.chdir({str(tmp_path)!r})\n" + block(page, 0) + block(page, 1)
+    code += "print(table.info.num_classes, pipelines.load('circle').info.counts)"
+    accuracy, counts = python(code, ZOO_DATASETS_PATH=str(tmp_path), ZOO_CACHE=str(tmp_path)).splitlines()
+    assert float(accuracy) > 0.5
+    assert counts == "2 {'train': 800, 'validation': 100, 'test': 100}"
+
+
 def test_drawing_is_current():
     assert architecture.FILE.read_text() == architecture.draw(), "run `make tables`"

@@ -22,10 +22,13 @@ PACKAGES = {
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
-    "commandline": ["__init__", "console", "names"],
+    "commandline": ["__init__", "console", "plugins", "names"],
     "pipelines": [
         "__main__",
+        "cli",
         "__init__",
+        "adapters",
+        "catalogue",
         "datasets",
         "augment",
         "pairs",

@@ -17,7 +17,11 @@ import sys
 
 # `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
-    if os.path.realpath(sys.path[0] or ".") != os.path.dirname(os.path.dirname(os.path.realpath(__file__))):
+    if (
+        os.path.realpath(sys.path[0] or ".")
+        == os.path.realpath(".")
+        != os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    ):  # not a folder of PYTHONPATH, which is the first one after another of our packages has removed the current one
         del sys.path[0]
 
 from typing import TYPE_CHECKING, Any
@@ -25,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import export as _export  # noqa: F401  (sets variables that TensorFlow reads on import: log level, oneDNN)
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card, Variant, Weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +43,7 @@ __all__ = [
     "Card",
     "Predictor",
     "Recipe",
+    "Variant",
     "Weights",
     "build",
     "freeze",

@@ -33,7 +33,7 @@ def run(
     Args:
         path: The run folder.
         split: "test", "validation" or "train".
-        dataset: The run's dataset; loaded again if None.
+        dataset: The dataset that the run was trained on; loaded again if None.
         console: Receives progress and tables; None prints nothing.
 
     Returns:
@@ -41,8 +41,8 @@ def run(
         as "per_class" and "confusion_matrix".
 
     Raises:
-        UsageError: The path is not a run folder.
-        MissingError: No epoch was finished.
+        UsageError: The path is not a run folder, or another dataset than its own is given.
+        MissingError: No epoch was finished, or the data was in memory and is not given.
         pipelines.DataError: The data is not available.
 
     Example:
@@ -59,7 +59,7 @@ def run(
     environment.prepare()
     plan = folder.plan()
     model = folder.model()
-    dataset = dataset or plan.load_data()
+    dataset = folder.dataset(dataset)
     with step(f"while {plan.model} was evaluated"):
         evaluation = evaluate_split(plan, model, dataset, split)
     metrics = evaluation.metrics

@@ -39,14 +39,15 @@ def run(
         quantize: Quantised TFLite files to write as well: "float16", "dynamic", "int8". int8 is calibrated on the
             training split, and each file is evaluated by the task's first metric on the test split.
         max_drop: Largest allowed drop of that metric.
-        dataset: The run's dataset; loaded again if None.
+        dataset: The dataset that the run was trained on; loaded again if None.
         console: Receives progress; None prints nothing.
 
     Returns:
         For each bundle: path, verdict, and a row per artifact and runtime.
 
     Raises:
-        UsageError: The path is not a run folder, or the bundle exists.
+        UsageError: The path is not a run folder, the bundle exists, or another dataset than its own is given.
+        MissingError: The data was in memory and is not given.
         export.ExportError: The verification of an artifact failed; the bundle is kept with a suffix such as ".failed".
 
     Example:
@@ -64,7 +65,7 @@ def run(
     from zoo.evaluation import outputs as inference
 
     plan, model = folder.plan(), folder.model()
-    dataset = dataset or plan.load_data()
+    dataset = folder.dataset(dataset)
     info = dataset.info
     every = plan.task.served(model)
     out = Path(out) if out is not None else _unused_path(folder.path / "bundle", every)
@@ -127,7 +128,7 @@ def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
         "licence": spec.card.licence,
-        "data": f"{info.name}: {info.source}; licence {info.licence}; {info.homepage}",
+        "data": f"{info.name}: " + "; ".join(filter(None, [info.source, f"licence {info.licence}", info.homepage])),
         "metrics": folder.metrics(),
         "command": plan.command(),
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),

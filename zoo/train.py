@@ -67,7 +67,8 @@ def run(
         resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
         export: Whether to export and verify.
         quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
-        dataset: The dataset of these settings; loaded if None.
+        dataset: The data, such as the result of `pipelines.from_arrays`; the dataset of the settings is loaded if None.
+            It is not stored: `zoo.evaluate.run`, `zoo.export.run` and a resumed training take it again.
         callbacks: Keras callbacks, or "module:Class" of some; called after those of the zoo.
         optimizer: A Keras optimizer, or its name, instead of that of the recipe.
         loss: A Keras loss, or its name, instead of that of the task.
@@ -103,14 +104,15 @@ def run(
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
     options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
-    planned, folder = _open_or_plan(name, options, out, resume)
+    planned, folder = _open_or_plan(name, options, out, resume, dataset)
     if planned.init is not None:
         weights.locate(planned.model, planned.init)  # an unknown name is an error before the data is loaded
     with contextlib.ExitStack() as stack:
         if folder is not None:
             stack.enter_context(folder.locked())
-        dataset = dataset or planned.load_data()
-        if folder is None:
+            dataset = folder.dataset(dataset)
+        else:
+            dataset = planned.load_data() if dataset is None else planned.prepare(dataset)
             requested = planned.to_json()
             planned = autotune.choose_precision(planned, dataset, console)
             planned = autotune.fit_to_budget(planned, dataset, console)
@@ -162,16 +164,20 @@ def _execute(
         summary["bundles"] = exporting.run(folder.path, quantize=quantize, dataset=dataset, console=console)
     summary["seconds"] = round(time.monotonic() - start, 1)
     folder.finish(summary)
-    _show(console, planned.model, summary)
+    _show(console, planned.model, summary, given=bool(planned.data.get("given")))
     return summary
 
 
 def _open_or_plan(
-    name: str | None, options: dict[str, Any], out: str | None, resume: str | None
+    name: str | None, options: dict[str, Any], out: str | None, resume: str | None, dataset: Dataset | None = None
 ) -> tuple[Plan, Run | None]:
     """Return the plan, and the unfinished run that it resumes, if there is one."""
     from zoo.core.plan import make_plan
     from zoo.core.run_folder import Run
+
+    def plan_of(model: str) -> Plan:
+        plan = make_plan(model, **options | {"seed": options["seed"] or 0})
+        return plan if dataset is None else plan.with_dataset(dataset.info)
 
     if resume is not None:
         if out is not None:
@@ -182,12 +188,13 @@ def _open_or_plan(
     else:
         if out is not None:
             Run.check_empty(out)  # before the data is fetched; the folder is created when there is something to write
-        return make_plan(name, **options | {"seed": options["seed"] or 0}), None
+        return plan_of(name), None
     if folder.finished:
         raise UsageError(f"{folder.path} already holds a finished run: choose another --out, or remove it first")
     saved = folder.plan()
-    requested = make_plan(name or saved.model, **options | {"seed": options["seed"] or 0})
-    differences = folder.differences(requested, None if resume is None else _explicit(options))
+    if dataset is None and saved.data.get("given"):
+        saved.load_data()  # raises: only the caller has the data
+    differences = folder.differences(plan_of(name or saved.model), None if resume is None else _explicit(options))
     if differences:
         raise UsageError(f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed")
     return saved, folder
@@ -206,7 +213,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{n:,} {split}" for split, n in counts.items())
 
 
-def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
+def _show(console: Console, name: str, summary: dict[str, Any], given: bool = False) -> None:
     from zoo import evaluate
     from zoo import export as exporting
 
@@ -225,7 +232,8 @@ def _show(console: Console, name: str, summary: dict[str, Any]) -> None:
     console.print(f"run folder: {summary['run']}")
     figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
     console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
-    console.print(f"next: python -m zoo.evaluate {summary['run']}")
+    verb = "predict" if given else "evaluate"  # data in memory cannot be loaded by a command
+    console.print(f"next: python -m zoo.{verb} {summary['run']}{' INPUT...' if given else ''}")
     for bundle in summary.get("bundles", []):
         console.print(f"      python -m export verify {bundle['path']}")
 

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+from commandline.console import quiet_stderr
 from export.errors import ExportError, MissingError
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Redirect file descriptor 2 to /dev/null: TensorFlow's C++ code writes to it regardless of the log level."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, 2)
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(devnull)
 
 
 @contextlib.contextmanager

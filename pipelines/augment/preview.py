@@ -33,11 +33,23 @@ def choose(sources: Sequence[str | os.PathLike], count: int) -> list[Path]:
     return [files[i] for i in np.unique(positions)]
 
 
-def grid(files: Sequence[Path], augment: str, views: int, size: int, fit: str = "crop", seed: int = 0) -> np.ndarray:
+def check_size(count: int, size: int) -> None:
+    """Raise DataError if a grid of `count` images of this side would be too large."""
+    if (pixels := count * size**2) > LARGEST:
+        raise DataError(
+            f"the grid would have {pixels / 1e6:,.0f} million pixels, more than {LARGEST / 1e6:,.0f}: "
+            "choose fewer --rows, fewer --views or a smaller --size",
+            USAGE,
+        )
+
+
+def grid(
+    files: Sequence[Path | bytes], augment: str, views: int, size: int, fit: str = "crop", seed: int = 0
+) -> np.ndarray:
     """Return the grid.
 
     Args:
-        files: One per row; files that cannot be read are skipped.
+        files: Paths of images or encoded images, one per row; files that cannot be read are skipped.
         augment: As in `pipelines.augment.policy`.
         views: Number of augmented images per row.
         size: Side of an image in pixels.
@@ -50,12 +62,7 @@ def grid(files: Sequence[Path], augment: str, views: int, size: int, fit: str = 
     Raises:
         DataError: The policy is unknown, the grid would be too large, or no file can be read.
     """
-    if (pixels := len(files) * (views + 1) * size**2) > LARGEST:
-        raise DataError(
-            f"the grid would have {pixels / 1e6:,.0f} million pixels, more than {LARGEST / 1e6:,.0f}: "
-            "choose fewer --rows, fewer --views or a smaller --size",
-            USAGE,
-        )
+    check_size(len(files) * (views + 1), size)
     import tensorflow as tf
 
     from pipelines import stateless_random
@@ -63,7 +70,12 @@ def grid(files: Sequence[Path], augment: str, views: int, size: int, fit: str = 
     from pipelines.images import decoding
 
     augmentation = policies.policy(augment, num_classes=2) or (lambda batch, keys: batch)
-    batch = tf.constant(_read(files, lambda path: decoding.read(path, size, size, 3, fit)))
+
+    def read(file: Path | bytes) -> np.ndarray:
+        decode = decoding.decode if isinstance(file, bytes) else decoding.read
+        return np.asarray(decode(file, size, size, 3, fit))
+
+    batch = tf.constant(_read(files, read))
     columns, index = [batch.numpy()], tf.range(len(batch), dtype=tf.int64)
     for view in range(1, views + 1):
         columns.append(
@@ -74,11 +86,11 @@ def grid(files: Sequence[Path], augment: str, views: int, size: int, fit: str = 
     return padded.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, 3)[:-GAP, :-GAP]
 
 
-def _read(files: Sequence[Path], read: Callable[[Path], np.ndarray]) -> np.ndarray:
+def _read(files: Sequence[Path | bytes], read: Callable[[Path | bytes], np.ndarray]) -> np.ndarray:
     pixels, problem = [], None
-    for path in files:
+    for file in files:
         try:
-            pixels.append(read(path))
+            pixels.append(read(file))
         except DataError as error:
             problem = error
     if not pixels:

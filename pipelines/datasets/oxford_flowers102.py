@@ -20,4 +20,4 @@ NAME = "oxford_flowers102"
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     official = {"train": "train", "validation": "validation", "test": "test"}
-    return tfds_images.load(NAME, data_dir, cache_dir, split, official, "not stated, for research", ("file_name",))
+    return tfds_images.load(NAME, data_dir, cache_dir, split, official, "not stated, for research")

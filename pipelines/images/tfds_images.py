@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
-from pipelines.errors import USAGE, DataError
+from pipelines.dataset import Dataset
 from pipelines.images import class_folders
-from pipelines.sources import storage, tfds
+from pipelines.sources import storage, tfds, tfds_labelled
 
 
 def load(
@@ -22,7 +20,6 @@ def load(
     split: str,
     official: Mapping[str, str],
     licence: str,
-    unused: Sequence[str] = (),
 ) -> Dataset:
     """Load a TFDS dataset of labelled images.
 
@@ -33,7 +30,9 @@ def load(
         split: "official", or percentages of the official training set.
         official: Our split -> TFDS split.
         licence: Licence of the images.
-        unused: Features that are dropped.
+
+    Returns:
+        Examples with the features `image` and `label`; others are dropped.
 
     Raises:
         DataError: No source has it.
@@ -53,7 +52,17 @@ def load(
             "validation": f"train[{ends[0]}%:{ends[1]}%]",
             "test": f"train[{ends[1]}%:]",
         }
-    return _dataset(name, builder, source, official, licence, unused, split)
+    return tfds_labelled.dataset(
+        builder,
+        official,
+        {"image": "image", "label": "label"},
+        {"image": "JPEG bytes"},
+        {"image_shape": None},
+        name=name,
+        source=source,
+        licence=licence,
+        split=split,
+    )
 
 
 def _prepared(name: str, folder: Path) -> Any:
@@ -70,35 +79,3 @@ def _search(name: str, cache: Path) -> tuple[str, Any]:
 
 def _builder(name: str, folder: Path) -> Any:
     return tfds.builder_class(name)(data_dir=folder)
-
-
-def _dataset(
-    name: str,
-    builder: Any,
-    source: str,
-    official: Mapping[str, str],
-    licence: str,
-    unused: Sequence[str],
-    split: str,
-) -> Dataset:
-    parts = {ours: tfds.read(builder, theirs) for ours, theirs in official.items()}
-    parts = {s: part.map(lambda e: {k: v for k, v in e.items() if k not in unused}) for s, part in parts.items()}
-    counts = {s: int(part.cardinality()) for s, part in parts.items()}
-    if not all(counts.values()):
-        raise DataError(f"{name} has too few images for these splits: {counts}", USAGE)
-    names = tuple(builder.info.features["label"].names)
-    labels = parts["train"].map(lambda example: example["label"])
-    class_counts = Counter(int(label) for label in labels.as_numpy_iterator())
-    info = Info(
-        name=name,
-        source=source,
-        licence=licence,
-        homepage=builder.info.homepage,
-        features={"image": "JPEG bytes", "label": f"int64, 0 to {len(names) - 1}"},
-        counts=counts,
-        class_names=names,
-        statistics={"class_counts": {c: class_counts[i] for i, c in enumerate(names)}, "image_shape": None},
-        sha256={f"{ours}, {theirs}": f"{builder.info.full_name} {counts[ours]}" for ours, theirs in official.items()},
-        split=split,
-    )
-    return Dataset(**parts, info=info)

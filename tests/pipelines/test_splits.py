@@ -31,7 +31,7 @@ def test_a_limit_keeps_every_class_and_the_order(capfd):
 
 
 def test_a_rare_class_keeps_one_example_and_a_frequent_one_its_share():
-    chosen = splits._stratified(np.repeat([3, 7, 9], [900, 99, 1]), 20)
+    chosen = splits.stratified(np.repeat([3, 7, 9], [900, 99, 1]), 20)
     assert len(set(chosen)) == 20
     assert np.bincount(np.repeat([3, 7, 9], [900, 99, 1])[chosen])[[3, 7, 9]].tolist() == [17, 2, 1]
 

@@ -101,3 +101,8 @@ def test_model_inputs_are_one_row(bikes):
         tabular.row(columns, {k: v for k, v in categories.items() if k != "hour"})
     with pytest.raises(pipelines.DataError, match="no column temprature"):
         tabular.row(columns, categories | {"temprature": 3})
+
+
+def test_categories_are_utf8():
+    table = {"town": np.array(["Köln", "Bonn"], object)}
+    assert [row["town"].decode() for row in tabular.dataset(table).as_numpy_iterator()] == ["Köln", "Bonn"]

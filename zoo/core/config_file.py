@@ -21,7 +21,8 @@ def read(path: str | Path) -> dict[str, Any]:
         path: config.json of a run, or a .toml file with some of its fields. What is missing has its default value.
 
     Raises:
-        UsageError: The file is neither JSON nor TOML, names no model, or has an unknown field.
+        UsageError: The file is neither JSON nor TOML, names no model, has an unknown field, or is of a run whose data
+            was in memory.
     """
     values = _parse(Path(path))
     if "model" not in values:
@@ -33,6 +34,10 @@ def read(path: str | Path) -> dict[str, Any]:
         if not isinstance(values.setdefault(name, {}), Mapping):
             raise UsageError(f"{name} of {path} is not a table of settings")
     data = values["data"]
+    if data.get("given"):
+        raise UsageError(
+            f"the data of {path}, {data.get('name')}, was given as dataset= to zoo.train.run: call it again"
+        )
     settings = {f"{group}.{field}": value for group in ("recipe", "task") for field, value in values[group].items()}
     settings |= {f"model.{field}": value for field, value in values["model_arguments"].items()}
     settings |= {"data": data["name"]} if "name" in data else {}

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from export.runtime.backend import quiet_stderr
+from commandline.console import quiet_stderr
 from zoo.core.errors import MissingError, UsageError
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h

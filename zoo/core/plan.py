@@ -16,9 +16,10 @@ import pipelines
 from commandline import describe_cause
 from commandline.console import MAX_SEED
 from pipelines import splits
+from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.config_file import current_names
-from zoo.core.errors import UsageError, ZooError, step, unknown
+from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
 from zoo.core.recipe import Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
@@ -42,7 +43,7 @@ class Plan:
         recipe: The named recipe, with the `recipe.` settings applied.
         recipe_name: Name of the recipe.
         model_arguments: Builder arguments of the recipe and the user; `arguments` adds those that the data determines.
-        data: Source of the examples: name, data_dir, cache_dir.
+        data: Source of the examples: name, data_dir, cache_dir; and `given`, if they were in memory.
         seed: Random seed.
         precision: Precision of the training: "auto", "float32" or "bfloat16". Saved weights are always float32.
         init: Initial weights: a run, a bundle, a weights file or "default"; None for random ones.
@@ -65,16 +66,46 @@ class Plan:
 
         Raises:
             pipelines.DataError: It is not available.
+            MissingError: It was given in memory, so that it cannot be loaded.
             UsageError: It is of another kind than the task needs.
         """
+        if self.data.get("given"):
+            raise MissingError(
+                f"the data of this run, {self.data['name']}, was given as dataset= and is not stored: give the same "
+                "dataset again, as in zoo.evaluate.run(RUN, dataset=...)"
+            )
         with step(f"while {self.data['name']} was loaded"):
-            dataset = pipelines.load(**self.data, split=self.recipe.split)
-            if missing := self.task.missing_features(dataset.info):
-                raise UsageError(
-                    f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
-                    f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
-                )
-            return self.task.prepare(splits.limited(dataset, self.recipe.limit))
+            return self.prepare(pipelines.load(**self.data, split=self.recipe.split))
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return a dataset limited as the recipe says, with the statistics that the task needs.
+
+        Raises:
+            UsageError: It is of another kind than the task needs.
+        """
+        if missing := self.task.missing_features(dataset.info):
+            raise UsageError(
+                f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
+                f"{', '.join(dataset.info.features)}: choose another dataset with --set data=NAME"
+            )
+        return self.task.prepare(splits.limited(dataset, self.recipe.limit))
+
+    def with_dataset(self, info: Info) -> Plan:
+        """Return the plan for a dataset that is given in memory; the same plan if it is the one of `data` by its name.
+
+        Raises:
+            UsageError: A setting is about data that would be loaded.
+        """
+        if info.name == self.data["name"] and info.source != IN_MEMORY:
+            return self
+        settings = {
+            "data": self.data["name"] not in (info.name, registry.get_spec(self.model).data),
+            "data_dir": self.data["data_dir"] is not None,
+            "recipe.split": self.recipe.split != Recipe().split,
+        }
+        if ignored := [name for name, is_set in settings.items() if is_set]:
+            raise UsageError(f"{', '.join(ignored)} has no effect, because dataset= is given; omit it")
+        return dataclasses.replace(self, data={**self.data, "name": info.name, "given": True})
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
@@ -120,7 +151,7 @@ class Plan:
         return model
 
     def command(self) -> str:
-        """Return the command line that gives this plan."""
+        """Return the command line that gives this plan; a call in Python if the data was given in memory."""
         spec = registry.get_spec(self.model)
         words = ["python", "-m", "zoo.train", self.model]
         words += ["--recipe", self.recipe_name] if self.recipe_name != "default" else []
@@ -136,6 +167,10 @@ class Plan:
         # check_arguments converts lists to tuples, as in `model_arguments`
         implied = registry.check_arguments(self.model, self.recipe.arguments())
         changed |= {f"model.{k}": v for k, v in self.model_arguments.items() if k not in implied or implied[k] != v}
+        if self.data.get("given"):
+            options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
+            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "default"))
+            return f"zoo.train.run({self.model!r}{arguments}, dataset=...)"
         if self.data["name"] != spec.data:
             changed["data"] = self.data["name"]
         for key, value in changed.items():

@@ -38,6 +38,8 @@ from zoo.core.weight_files import load_file
 if TYPE_CHECKING:
     import keras
 
+    from pipelines.dataset import Dataset
+
 ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same escapes
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
@@ -204,6 +206,34 @@ class Run:
         """Return the dataset info."""
         with damaged(self.path / "config.json"):
             return Info.from_json(self.read("config.json")["info"])
+
+    def dataset(self, given: Dataset | None = None) -> Dataset:
+        """Return the run's dataset, prepared for its task: loaded again, or the given one.
+
+        Raises:
+            UsageError: Another dataset than that of the run is given.
+            MissingError: The data was in memory and is not given.
+            pipelines.DataError: The data is not available.
+        """
+        plan, saved = self.plan(), self._comparable(self.info())
+        if given is None:
+            return plan.load_data()
+        if self._comparable(given.info) == saved:  # it was prepared when the run was made
+            return given
+        prepared = plan.prepare(given)
+        values = self._comparable(prepared.info)
+        if different := [name for name, value in saved.items() if values[name] != value]:
+            raise UsageError(
+                f"{given.info.name} is not the data of {self.path}: the two differ in {', '.join(different)}; give the "
+                "dataset that the model was trained on"
+            )
+        return prepared
+
+    @staticmethod
+    def _comparable(info: Info) -> dict[str, Any]:
+        """Return what identifies a dataset, with the types of JSON; where it was read from does not."""
+        values = json.loads(json.dumps(finite(info.to_json())))
+        return {key: value for key, value in values.items() if key not in ("source", "homepage", "licence", "skipped")}
 
     def model(self) -> keras.Model:
         """Return the model with its best weights, in float32, uncompiled.

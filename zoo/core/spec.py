@@ -55,6 +55,25 @@ class Weights:
     fetch: Callable[[], Path] | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A model of the same builder with other arguments, under a name of its own.
+
+    Attributes:
+        summary: The model in one line.
+        arguments: Builder arguments, which become the defaults of this model.
+        task: Its task, if it is another.
+        card: Its card, if it is another.
+        weights: Its trained weights, by name.
+    """
+
+    summary: str
+    arguments: Mapping[str, Any]
+    task: BaseTask | None = None
+    card: Card | None = None
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Spec:
     """The specification of one model; the fields are the arguments of `zoo.register`."""

@@ -222,8 +222,10 @@ def _lite(name: str) -> Backbone:
 
 def _build_lite(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
     family = sys.modules[registry.get_builder("efficientnet_lite0").__module__]
-    width, depth = (0.25, 0.3) if name == TINY else family.VARIANTS[name][:2]
-    return family.features("backbone", image_shape, width, depth, level)
+    arguments = {"width": 0.25, "depth": 0.3}  # of TINY
+    if name != TINY:
+        arguments = {o.name: o.default for o in registry.get_entry(name).options if o.name in arguments}
+    return family.features("backbone", image_shape, **arguments, level=level)
 
 
 def _pretrain_lite(model: keras.Model) -> None:

@@ -16,7 +16,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card, Variant, Weights
 from zoo.tasks.image.classification import PhotoClassification
 from zoo.weights import efficientnet_lite0 as imagenet
 
@@ -30,13 +30,6 @@ STAGES = (  # kernel, blocks, filters, expansion, stride; the depth of the first
     (3, 1, 320, 6, 1),
 )
 MIDDLE = 5  # number of stages of the middle level, whose features are used for images unlike ImageNet's
-VARIANTS = {  # width, depth, image size, dropout
-    "efficientnet_lite0": (1.0, 1.0, 224, 0.2),
-    "efficientnet_lite1": (1.0, 1.1, 240, 0.2),
-    "efficientnet_lite2": (1.1, 1.2, 260, 0.3),
-    "efficientnet_lite3": (1.2, 1.4, 280, 0.3),
-    "efficientnet_lite4": (1.4, 1.8, 300, 0.3),
-}
 STEM, HEAD = 32, 1280  # the width is not scaled
 DROP_PATH = 0.2
 
@@ -114,45 +107,50 @@ def features(
     return keras.Model(image, layers.GlobalAveragePooling2D(name="embedding")(x), name=name)
 
 
-def _build(
-    name: str,
-    num_classes: int,
-    image_shape: Sequence[int],
-    width: float,
-    depth: float,
-) -> keras.Model:
-    body = features(name, image_shape, width, depth)
-    x = layers.Dropout(VARIANTS[name][3], name="dropout")(body.output)
-    return keras.Model(body.input, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
-
-
-TINY = {"width": 0.25, "depth": 0.3}
-RECIPES = {
-    "default": Recipe(
-        epochs=30,
-        batch_size=32,
-        learning_rate=1e-3,
-        weight_decay=0.02,
-        label_smoothing=0.1,
-        warmup=0.1,
-        augment="photographs",
-    )
-}
-CARD = Card(
-    paper="Tan, Le 2019, arXiv:1905.11946",
-    notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Training from scratch needs about 100,000 images; "
-    "with fewer, use `flowers`, which starts from ImageNet weights.",
-)
-
-
 @register(
     data="image_folder",
     task=PhotoClassification(height=224, width=224),
-    recipes=RECIPES,
-    tiny=TINY,
-    card=CARD,
+    recipes={
+        "default": Recipe(
+            epochs=30,
+            batch_size=32,
+            learning_rate=1e-3,
+            weight_decay=0.02,
+            label_smoothing=0.1,
+            warmup=0.1,
+            augment="photographs",
+        )
+    },
+    tiny={"width": 0.25, "depth": 0.3, "task.height": 64, "task.width": 64},
+    card=Card(
+        paper="Tan, Le 2019, arXiv:1905.11946",
+        notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Training from scratch needs about 100,000 images; "
+        "with fewer, use `flowers`, which starts from ImageNet weights.",
+    ),
     weights={
         "imagenet": Weights(imagenet.SOURCE, imagenet.SHA256, "Apache-2.0", {"num_classes": 1000}, imagenet.fetch)
+    },
+    variants={
+        "efficientnet_lite1": Variant(
+            summary="EfficientNet-Lite1 for 240x240 photographs.",
+            arguments={"image_shape": (240, 240, 3), "depth": 1.1},
+            task=PhotoClassification(height=240, width=240),
+        ),
+        "efficientnet_lite2": Variant(
+            summary="EfficientNet-Lite2 for 260x260 photographs.",
+            arguments={"image_shape": (260, 260, 3), "width": 1.1, "depth": 1.2, "dropout": 0.3},
+            task=PhotoClassification(height=260, width=260),
+        ),
+        "efficientnet_lite3": Variant(
+            summary="EfficientNet-Lite3 for 280x280 photographs.",
+            arguments={"image_shape": (280, 280, 3), "width": 1.2, "depth": 1.4, "dropout": 0.3},
+            task=PhotoClassification(height=280, width=280),
+        ),
+        "efficientnet_lite4": Variant(
+            summary="EfficientNet-Lite4 for 300x300 photographs.",
+            arguments={"image_shape": (300, 300, 3), "width": 1.4, "depth": 1.8, "dropout": 0.3},
+            task=PhotoClassification(height=300, width=300),
+        ),
     },
 )
 def efficientnet_lite0(
@@ -160,65 +158,12 @@ def efficientnet_lite0(
     image_shape: Sequence[int] = (224, 224, 3),
     width: float = 1.0,
     depth: float = 1.0,
+    dropout: float = 0.2,
 ) -> keras.Model:
     """EfficientNet-Lite0 for 224x224 photographs, with ImageNet weights (75.1 % top-1 by Google).
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
     """
-    return _build("efficientnet_lite0", num_classes, image_shape, width, depth)
-
-
-@register(data="image_folder", task=PhotoClassification(height=240, width=240), recipes=RECIPES, tiny=TINY, card=CARD)
-def efficientnet_lite1(
-    num_classes: int = 1000,
-    image_shape: Sequence[int] = (240, 240, 3),
-    width: float = 1.0,
-    depth: float = 1.1,
-) -> keras.Model:
-    """EfficientNet-Lite1 for 240x240 photographs.
-
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
-    """
-    return _build("efficientnet_lite1", num_classes, image_shape, width, depth)
-
-
-@register(data="image_folder", task=PhotoClassification(height=260, width=260), recipes=RECIPES, tiny=TINY, card=CARD)
-def efficientnet_lite2(
-    num_classes: int = 1000,
-    image_shape: Sequence[int] = (260, 260, 3),
-    width: float = 1.1,
-    depth: float = 1.2,
-) -> keras.Model:
-    """EfficientNet-Lite2 for 260x260 photographs.
-
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
-    """
-    return _build("efficientnet_lite2", num_classes, image_shape, width, depth)
-
-
-@register(data="image_folder", task=PhotoClassification(height=280, width=280), recipes=RECIPES, tiny=TINY, card=CARD)
-def efficientnet_lite3(
-    num_classes: int = 1000,
-    image_shape: Sequence[int] = (280, 280, 3),
-    width: float = 1.2,
-    depth: float = 1.4,
-) -> keras.Model:
-    """EfficientNet-Lite3 for 280x280 photographs.
-
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
-    """
-    return _build("efficientnet_lite3", num_classes, image_shape, width, depth)
-
-
-@register(data="image_folder", task=PhotoClassification(height=300, width=300), recipes=RECIPES, tiny=TINY, card=CARD)
-def efficientnet_lite4(
-    num_classes: int = 1000,
-    image_shape: Sequence[int] = (300, 300, 3),
-    width: float = 1.4,
-    depth: float = 1.8,
-) -> keras.Model:
-    """EfficientNet-Lite4 for 300x300 photographs.
-
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes).
-    """
-    return _build("efficientnet_lite4", num_classes, image_shape, width, depth)
+    body = features("efficientnet_lite0", image_shape, width, depth)
+    x = layers.Dropout(dropout, name="dropout")(body.output)
+    return keras.Model(body.input, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=body.name)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import zoo
+from commandline import plugins
 from zoo.core import plan, registry
 from zoo.core.errors import UsageError, ZooError
 
@@ -113,7 +114,7 @@ def folder(tmp_path, monkeypatch):
     """Return a folder of ZOO_MODELS_PATH."""
     import zoo.models
 
-    registry._warn.cache_clear()
+    plugins.warn.cache_clear()
     monkeypatch.setattr(zoo.models, "__path__", [*zoo.models.__path__, str(tmp_path)])
     return tmp_path
 
@@ -174,3 +175,18 @@ def test_names_read_from_the_source_equal_those_of_the_specs():
         spec = zoo.get_spec(name)
         assert registry.task_fields(entry) == {f.name for f in dataclasses.fields(spec.task)}, name
         assert entry.recipes in ((), tuple(spec.recipes)), name
+
+
+def test_variants(folder):
+    """Other names for a builder with other defaults, which are known without an import."""
+    variant = 'Variant(summary="Twice as wide.", arguments={"units": 64}, task=Classification(height=14))'
+    content = MODEL.replace("tiny=", f"variants={{'dropped_wide': {variant}}},\n    tiny=", 1)
+    (folder / "wide.py").write_text(content.replace("import Card", "import Card, Variant", 1))
+    entry = registry.get_entry("dropped_wide")
+    assert {option.name: option.default for option in entry.options}["units"] == 64
+    assert "zoo.models.wide" not in sys.modules
+    model = zoo.build("dropped_wide")
+    assert (model.name, model.count_params()) == ("dropped_wide", zoo.build("dropped_in", units=64).count_params())
+    assert zoo.build("dropped_wide", units=8).count_params() == zoo.build("dropped_in", units=8).count_params()
+    assert zoo.get_spec("dropped_wide").task.height == 14
+    assert zoo.get_spec("dropped_in").task.height == 0

@@ -1,0 +1,149 @@
+"""The datasets by name: those of this package, of folders in `ZOO_DATASETS_PATH`, and of other packages.
+
+A dataset is a Python file with a function `load(data_dir, cache_dir, split)`. Listing reads files without importing
+them, so that it does not import TensorFlow; a file is imported when its dataset is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from commandline import describe_cause, suggestion
+from commandline.plugins import entry_points, warn
+from pipelines.dataset import Dataset
+from pipelines.errors import DAMAGED, MISSING, USAGE, DataError
+
+ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
+HERE = Path(__file__).parent / "datasets"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A dataset that is known by name, and the file that loads it."""
+
+    name: str
+    module: str
+    path: Path
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring of its file."""
+        doc = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        return doc.split("\n")[0]
+
+
+def entries() -> dict[str, Entry]:
+    """Return every dataset by name, in alphabetical order, without importing any of them.
+
+    A file that cannot be read, and a name that is taken, are left out with a warning in the log. Files without a
+    function `load` are no datasets: a folder may hold models and datasets.
+    """
+    datasets: dict[str, Entry] = {}
+    for entry in _sources():
+        if entry.name in datasets:
+            first = datasets[entry.name].path
+            warn(f"dataset {entry.name!r} of {entry.path} is left out, because {first} has this name")
+        else:
+            datasets[entry.name] = entry
+    return dict(sorted(datasets.items()))
+
+
+def _sources() -> Iterator[Entry]:
+    package = importlib.import_module("pipelines.datasets")
+    for folder in package.__path__:
+        for path in sorted(Path(folder).glob("[!_]*.py")):
+            if path.parent == HERE or _loads(path):  # our own need no look
+                yield Entry(path.stem, f"{package.__name__}.{path.stem}", path)
+    for name, module, path in entry_points(ENTRY_POINTS):
+        if _loads(path, required=True):
+            yield Entry(name, module, path)
+
+
+def _loads(path: Path, required: bool = False) -> bool:
+    """Return whether a file defines `load`; a file that cannot be read, or lacks it if `required`, is warned of."""
+    try:
+        loads = _defines_load(path, path.stat().st_mtime_ns)
+        reason = "" if loads or not required else "it has no function load(data_dir, cache_dir, split)"
+    except (OSError, ValueError, SyntaxError) as e:  # ValueError: not UTF-8, or null characters
+        where = f" (line {e.lineno})" if isinstance(e, SyntaxError) else ""
+        loads, reason = False, f"it cannot be read: {getattr(e, 'msg', e)}{where}"
+    if reason:
+        warn(f"dataset file {path} is left out, because {reason}")
+    return loads
+
+
+@functools.lru_cache(maxsize=512)
+def _defines_load(path: Path, mtime_ns: int) -> bool:  # mtime_ns: part of the cache key
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [alias.asname or alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        names += [ast.unparse(target) for target in node.targets] if isinstance(node, ast.Assign) else []
+        names += [node.name] if isinstance(node, ast.FunctionDef) else []
+        if "load" in names:
+            return True
+    return False
+
+
+def list_datasets() -> list[str]:
+    """Return the names of all datasets in alphabetical order. Does not import TensorFlow.
+
+    Example:
+        >>> "fashion_mnist" in list_datasets()
+        True
+    """
+    return list(entries())
+
+
+def get_entry(name: str) -> Entry:
+    """Return a dataset's entry; DataError with the closest matches for an unknown name."""
+    datasets = entries()
+    if name not in datasets:
+        raise DataError(f"unknown dataset {name!r}; {suggestion(name, datasets)}", USAGE)
+    return datasets[name]
+
+
+def load(
+    name: str,
+    data_dir: str | os.PathLike | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    split: str = "official",
+) -> Dataset:
+    """Find a dataset, prepare it once, and return its splits.
+
+    Args:
+        name: One of `list_datasets()`.
+        data_dir: The user's own data, in a format that the dataset's file documents; no other source is then tried.
+        cache_dir: Folder of prepared data; by default $ZOO_CACHE, else keras-proof-zoo in the user's cache.
+        split: "official", or percentages of the official training set for train, validation and test: "60/20/20".
+
+    Returns:
+        Finite, ordered, deterministic splits of feature dicts, with their metadata.
+
+    Raises:
+        DataError: The name or the split is unknown, no source has the data, the data is damaged, or the file of the
+            dataset cannot be imported.
+
+    Example:
+        >>> data = load("digits")
+        >>> data.info.counts
+        {'train': 1257, 'validation': 270, 'test': 270}
+        >>> sorted(data.train.element_spec)
+        ['image', 'label']
+    """
+    entry = get_entry(name)
+    try:
+        module = importlib.import_module(entry.module)
+    except Exception as error:  # the code of another package can raise anything
+        code = MISSING if isinstance(error, ImportError) else DAMAGED
+        raise DataError(
+            f"dataset {name!r} cannot be imported from {entry.path}: {describe_cause(error)}", code
+        ) from error
+    dataset = module.load(data_dir, cache_dir, split)
+    if not isinstance(dataset, Dataset):
+        raise DataError(f"load of {entry.path} returned {type(dataset).__name__}, not a pipelines.Dataset")
+    return dataset

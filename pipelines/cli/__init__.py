@@ -1,0 +1,26 @@
+"""One file per verb of `python -m pipelines`, each with its `command`; shared code is here."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from commandline.console import quiet_stderr
+from pipelines import catalogue
+
+if TYPE_CHECKING:
+    from pipelines.dataset import Dataset
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its log output, unless --debug is given."""
+    if not os.environ.get("ZOO_DEBUG"):
+        with quiet_stderr():
+            import tensorflow  # noqa: F401
+
+
+def load(name: str, data_dir: str | None, cache_dir: str | None, split: str = "official") -> Dataset:
+    """Load a dataset; an unknown name is reported before TensorFlow is imported."""
+    catalogue.get_entry(name)
+    import_tensorflow()
+    return catalogue.load(name, data_dir, cache_dir, split)

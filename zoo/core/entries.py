@@ -1,0 +1,168 @@
+"""The metadata of models, read from the source files without importing them."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Option:
+    """One argument of a builder, read from its source; `default` is None if there is none or if it is None."""
+
+    name: str
+    default: Any
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The metadata of a model that is read from its source without importing it."""
+
+    name: str
+    module: str
+    summary: str
+    data: str
+    task: str
+    options: tuple[Option, ...]
+    flags: Mapping[str, str]
+    expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    test_data: str = ""
+    weights: tuple[str, ...] = ()
+    recipes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The first metric of the card, such as "0.9427 accuracy"; empty if the card has none."""
+        return next((f"{value:g} {name}" for name, value in self.expect.items()), "")
+
+    @property
+    def headline_data(self) -> str:
+        """The data on which `headline` was measured."""
+        return (self.test_data or self.data) if self.expect else ""
+
+    @property
+    def taskwords(self) -> str:
+        """The task's class name as words, such as "text classification"."""
+        return words(self.task)
+
+
+@functools.lru_cache(maxsize=512)
+def read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:
+    """Return the entries of a file.
+
+    Args:
+        module: Name of the module.
+        path: The file.
+        mtime_ns: Its time of modification, which is part of the key of the cache.
+
+    Raises:
+        SyntaxError: It is not Python.
+        OSError, ValueError: It cannot be read, or is not UTF-8.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    entries = []
+    for node in tree.body:
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "register":
+                arguments = {k.arg: k.value for k in decorator.keywords}
+                doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
+                entry = Entry(
+                    name=node.name,
+                    module=module,
+                    summary=doc.strip().split("\n")[0],
+                    data=_literal(arguments.get("data"), "?"),
+                    task=_class_name(arguments.get("task")),
+                    options=tuple(_options(node.args)),
+                    flags=_literal(arguments.get("flags"), {}),
+                    **_of_card(arguments.get("card")),
+                    weights=tuple(_items(arguments.get("weights"))),
+                    recipes=tuple(_items(arguments.get("recipes"))),
+                )
+                variants = _items(arguments.get("variants")).items()
+                entries += [entry, *(_variant(entry, name, value) for name, value in variants)]
+    return tuple(entries)
+
+
+def _variant(entry: Entry, name: str, node: ast.AST) -> Entry:
+    """Return the entry of a `Variant(...)` of another entry."""
+    defaults, card = _literal(_keyword(node, "arguments"), {}), _keyword(node, "card")
+    options = tuple(
+        dataclasses.replace(option, default=defaults.get(option.name, option.default)) for option in entry.options
+    )
+    return dataclasses.replace(
+        entry,
+        name=name,
+        summary=_literal(_keyword(node, "summary"), ""),
+        options=options,
+        weights=tuple(_items(_keyword(node, "weights"))),
+        **(_of_card(card) if card else {}),
+    )
+
+
+def _of_card(node: ast.AST | None) -> dict[str, Any]:
+    return {"expect": _literal(_keyword(node, "expect"), {}), "test_data": _literal(_keyword(node, "test_data"), "")}
+
+
+def _options(arguments: ast.arguments) -> Iterator[Option]:
+    positional = arguments.args
+    defaults = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+    pairs = [*zip(positional, defaults, strict=True), *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
+    for argument, default in pairs:
+        choices = ()
+        annotation = argument.annotation
+        if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Literal"):
+            value = _literal(annotation.slice, ())
+            choices = value if isinstance(value, tuple) else (value,)
+        yield Option(argument.arg, _literal(default, None), choices)
+
+
+def _literal(node: ast.AST | None, default: Any) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else default
+    except ValueError:
+        return default
+
+
+def words(name: str) -> str:
+    """Return a class name as words: "TextClassification" -> "text classification"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+def _keyword(node: ast.AST | None, name: str) -> ast.AST | None:
+    """Return the value of a keyword of a call."""
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return next((keyword.value for keyword in keywords if keyword.arg == name), None)
+
+
+def _items(node: ast.AST | None) -> dict[str, ast.AST]:
+    """Return the values of a dictionary by its literal keys."""
+    pairs = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else []
+    return {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
+
+
+def _class_name(node: ast.AST | None) -> str:
+    """Return the name of the class or function of a call."""
+    return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else "?"
+
+
+def dataclass_fields(module: str, name: str) -> set[str]:
+    """Return the fields of a dataclass and of its bases, read from the source."""
+    tree = ast.parse(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8"))
+    imports = {
+        alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    node = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
+    if node is None:
+        return dataclass_fields(imports[name], name)
+    fields = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)} if node.decorator_list else set()
+    return fields.union(*(dataclass_fields(module, base.id) for base in node.bases))
