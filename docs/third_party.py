@@ -88,7 +88,9 @@ def page(results: Mapping[str, Any]) -> str:
         f"Written by `python -m docs.third_party` on {where}. Every family of `keras.applications`, by its smallest "
         "member with `weights=None`, 10 classes and images of 32x32 or its least size, and twelve backbones of "
         "keras-hub at toy size: each is saved as `.keras` and exported by `python -m export model` without another "
-        "argument. Weights are random. `make proof` repeats it and compares the results with this page "
+        "argument. Weights are random; batch normalisation of `keras.applications` has the statistics of 32 random "
+        "images, because with those of a new model the outputs of deep ones are constant, which a certificate refuses. "
+        "`make proof` repeats it and compares the results with this page "
         "(`pytest -m proof tests/export/test_third_party_proof.py`).",
         f"{published} of {len(results)} bundles are published, and {complete} of these in every format. An artifact "
         "that is *unsupported* is not in the bundle; one that *fails* keeps the bundle from being published.",

@@ -142,13 +142,13 @@ class Cause:
 
 _NEW_AXIS = Cause(
     "TensorFlow",
-    "its converter has no builtin for the new axis in `mask[:, None]` where two sizes are unknown, as those of an "
-    "attention mask are; with `ops.expand_dims` in keras-hub it would convert",
+    "its converter has no builtin for `mask[:, None, :, :]` of a mask with two unknown sizes; `mask[:, None]` and "
+    "`ops.expand_dims` in keras-hub would convert",
 )
 _ROUNDING = Cause(
     "random weights",
     "a change of the pixels by 1e-6 of their value, which is what rounding does, changes an output by 1e-4: two right "
-    "runtimes cannot agree within the tolerance",
+    "runtimes need not agree within the tolerance",
 )
 CAUSES: Mapping[str, Cause] = {
     "EfficientNetB0": _ROUNDING,
