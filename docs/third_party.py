@@ -87,7 +87,7 @@ def page(results: Mapping[str, Any]) -> str:
         "# Models of other libraries",
         f"Written by `python -m docs.third_party` on {where}. Every family of `keras.applications`, by its smallest "
         "member with `weights=None`, 10 classes and images of 32x32 or its least size, and twelve backbones of "
-        "keras-hub at toy size: each is saved as `.keras` and exported by `python -m export model` without another "
+        "keras-hub at toy size: each is saved as `.keras` and exported by the command `export model` without another "
         "argument. Weights are random; batch normalisation of `keras.applications` has the statistics of 32 random "
         "images, because with those of a new model the outputs of deep ones are constant, which a certificate refuses. "
         "`make proof` repeats it and compares the results with this page "

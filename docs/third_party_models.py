@@ -156,6 +156,9 @@ CAUSES: Mapping[str, Cause] = {
     "ConvNeXtTiny": Cause(
         "Keras", "the `LayerScale` of its ConvNeXt is not registered for its HDF5 reader (tensorflow 59767)"
     ),
+    "InceptionResNetV2": Cause(
+        "Keras", "its `CustomScaleLayer` is not registered for its HDF5 reader; `model.keras` loads"
+    ),
     "MobileNetV3Small": Cause(
         "Keras",
         "its HDF5 reader passes the constant of an operation as a positional argument; `model.keras` loads",
