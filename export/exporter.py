@@ -32,6 +32,7 @@ from export.proof.evaluation import Evaluation, Quantisation
 from export.proof.layer_diff import write_layers
 from export.proof.prove import Subject, check_names, prove
 from export.proof.reference import run_reference
+from export.proof.tensor_errors import name_worst_layers
 from export.proof.weights import write_weights
 from export.runners.lib.calls import one_line
 from export.runtime import process
@@ -56,6 +57,7 @@ def export_model(
     calibration: Mapping[str, np.ndarray] | None = None,
     evaluation: Evaluation | None = None,
     max_drop: float = 0.01,
+    keep_float: int = 0,
     bisect: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
@@ -82,6 +84,8 @@ def export_model(
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
         evaluation: Real data with labels, on which the metric drop of quantised files is measured.
         max_drop: Largest allowed drop of the metric.
+        keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
+            the calibration data. Needs the extra `quantizer`.
         bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
         progress: Called with a short description of each stage.
 
@@ -102,7 +106,7 @@ def export_model(
     contract = with_labels(contract or infer_contract(model, samples), labels)
     check_exportable(contract)
     check_samples(samples or {}, contract.endpoints)
-    quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop)
+    quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop, keep_float)
     quantisation.check(contract)
     extras = (card or {}, assets or {}, metadata or {})
     request = ExportRequest(model, contract, samples, formats, *extras, tuple(require), quantisation, bisect)
@@ -189,6 +193,7 @@ def _write_and_prove(
     quantisation = request.quantisation
     certificate.request = {"formats": list(request.formats), "quantize": list(quantisation.kinds)}
     quantisation.evaluate(subject, certificate)
+    name_worst_layers(subject, certificate)
     if request.bisect:
         explain_by_bisection(
             *(request.model, contract, cases), artifacts, certificate.artifacts, quantisation.calibration
@@ -232,8 +237,9 @@ def _write_quantised(request: ExportRequest, folder: Path, quantize: str) -> Art
     """Write one quantised TFLite file; return an artifact with the reason if it cannot be written."""
     path = f"tflite/{quantize}.tflite"
     try:
+        quantisation = request.quantisation
         return tflite.write_quantised(
-            request.model, request.contract, folder, quantize, request.quantisation.calibration
+            *(request.model, request.contract, folder, quantize, quantisation.calibration, quantisation.keep_float)
         )
     except Unsupported as error:
         return Artifact("tflite", path, (), state=UNSUPPORTED, reason=str(error), quantize=quantize)

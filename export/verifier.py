@@ -17,6 +17,7 @@ from export.parity.evidence import check_evidence
 from export.parity.golden import read_golden
 from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
 from export.proof.prove import Subject, prove
+from export.proof.tensor_errors import name_worst_layers
 
 
 def verify_bundle(
@@ -85,6 +86,7 @@ def verify_bundle(
     if failures and row.state == PASS:
         row.state, row.reason = FAIL, failures[0]
     certificate = prove(subject, runtimes, require)
+    name_worst_layers(subject, certificate)
     certificate.artifacts[:0] = [row, signature] if signer is not None else [row]
     certificate.coverage = layout.read_coverage(folder)
     return certificate

@@ -33,6 +33,9 @@ from export.formats.tflite import QUANTIZE
 )
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
 @click.option(
+    "--keep-float", default=0, metavar="N", help="Consecutive operators of int8 that stay float, those that lose most."
+)
+@click.option(
     "--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this private key (PEM)."
 )
 @click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
@@ -51,6 +54,7 @@ def command(
     calibration: Path | None,
     evaluation: Path | None,
     max_drop: float,
+    keep_float: int,
     sign: Path | None,
     bisect: bool,
     console: Console,
@@ -92,6 +96,7 @@ def command(
         "calibration": read_samples(calibration) if calibration else None,
         "evaluation": read_evaluation(read_samples(evaluation), contract.endpoints[0]) if evaluation else None,
         "max_drop": max_drop,
+        "keep_float": keep_float,
         "bisect": bisect,
     }
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from export.contract import Contract, Tensor
 from export.contract.endpoints import is_dimension, tensor_endpoint
+from export.contract.masks import mask_inputs
 from export.contract.outputs import infer_outputs
 from export.contract.provenance import Reach, kind_of, trace_inputs
 from export.contract.ranges import (
@@ -66,17 +67,20 @@ def infer_contract(
 
 def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
     """Return the inputs of a functional or Sequential model, with their shapes only."""
-    structure = getattr(model, "_inputs_struct", None)
-    # `model.inputs` is sorted by key, the structure has the order in which it was given
-    named = list(structure.items()) if isinstance(structure, Mapping) else [(None, tensor) for tensor in declared]
     tensors = []
-    for index, (key, tensor) in enumerate(named):
+    for index, (key, tensor) in enumerate(_named(model, declared)):
         plain = "input" if len(declared) == 1 else f"input_{index + 1}"
         name = key or _identifier(tensor.name, plain)
         if GENERATED_NAMES.match(name):
             name = next(iter(samples)) if len(samples) == len(declared) == 1 else plain
         tensors.append(Tensor(name, _storable(tensor.dtype), (None, *tensor.shape[1:])))
     return tensors
+
+
+def _named(model: Any, declared: Sequence[Any]) -> list[tuple[str | None, Any]]:
+    """Return the symbolic inputs with their keys in the order of the structure: `model.inputs` is sorted by key."""
+    structure = getattr(model, "_inputs_struct", None)
+    return list(structure.items()) if isinstance(structure, Mapping) else [(None, tensor) for tensor in declared]
 
 
 def _sampled(model: Any, samples: Mapping[str, np.ndarray]) -> list[Tensor]:
@@ -106,12 +110,15 @@ def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, n
     layers = layers_of(model)
     kinds = {kind_of(layer) for layer in layers} - {None}
     tables = unclaimed_tables(layers, provenance.reached)
+    declared = getattr(model, "inputs", None) or ()
+    masks = {inputs[i].name for i in mask_inputs(model, [tensor for _, tensor in _named(model, declared)])}
     tensors = []
     for tensor in inputs:
         reached = provenance.reached[tensor.name]
         rescaling = [layer for layer in layers if kind_of(layer) == "Rescaling"] if not reached else []
         tensors.append(
             _meaning(tensor, reached, rescaling, samples.get(tensor.name))
+            or _mask(tensor, masks)
             or _from_tables(tensor, tables, samples.get(tensor.name), provenance.complete)
             or _from_sample(tensor, samples.get(tensor.name))
             or number_range(tensor, reached)
@@ -134,6 +141,11 @@ def _meaning(
             return dataclasses.replace(tensor, meaning="image", low=low, high=high)
         return pixel_range(tensor, reached, rescaling)
     return None
+
+
+def _mask(tensor: Tensor, masks: Collection[str]) -> Tensor | None:
+    is_mask = tensor.name in masks and tensor.dtype != "string"
+    return dataclasses.replace(tensor, low=0, high=1) if is_mask else None
 
 
 def _from_tables(tensor: Tensor, sizes: Sequence[int], sample: np.ndarray | None, is_traced: bool) -> Tensor | None:

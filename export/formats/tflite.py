@@ -6,6 +6,7 @@ One file for each precision: float32; float16 (float16 weights); dynamic (int8 w
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
-from export.errors import ExportError, Unsupported
+from export.errors import ExportError, MissingError, Unsupported
 from export.formats.saved_model import save
 from export.runtime import process
 
@@ -31,7 +32,12 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def write_quantised(
-    model: Any, contract: Contract, folder: Path, quantize: str, calibration: Mapping[str, np.ndarray] | None
+    model: Any,
+    contract: Contract,
+    folder: Path,
+    quantize: str,
+    calibration: Mapping[str, np.ndarray] | None,
+    keep_float: int = 0,
 ) -> Artifact:
     """Prepare `tflite/<quantize>.tflite`.
 
@@ -41,6 +47,7 @@ def write_quantised(
         folder: The staged bundle.
         quantize: One of `QUANTIZE`.
         calibration: Real inputs by name; int8 carries the endpoints that they feed.
+        keep_float: How many consecutive operators of int8 stay float, those whose quantisation loses most.
 
     Raises:
         Unsupported: If no endpoint can be carried.
@@ -53,7 +60,18 @@ def write_quantised(
         endpoints = tuple(e for e in endpoints if e.name in calibration_arrays)
     if not endpoints:
         raise Unsupported(f"no endpoint of the contract is carried by TFLite {quantize}")
-    return _prepare(model, endpoints, folder, contract, quantize, calibration_arrays if quantize == "int8" else {})
+    if quantize == "int8":
+        return _prepare(model, endpoints, folder, contract, quantize, calibration_arrays, keep_float)
+    return _prepare(model, endpoints, folder, contract, quantize, {})
+
+
+def check_selective() -> None:
+    """Raise MissingError unless the package that quantises selectively is installed."""
+    if importlib.util.find_spec("ai_edge_quantizer") is None:
+        raise MissingError(
+            "keeping operators float (--keep-float) needs ai-edge-quantizer, which is not installed; "
+            "pip install 'keras-proof-zoo[quantizer]'"
+        )
 
 
 def check_calibration(contract: Contract, calibration: Mapping[str, np.ndarray] | None) -> None:
@@ -93,6 +111,7 @@ def _prepare(
     contract: Contract,
     quantize: str | None,
     calibration_arrays: Mapping[str, Mapping[str, np.ndarray]],
+    keep_float: int = 0,
 ) -> Artifact:
     shared = folder / SCRATCH / "saved_model"  # all precisions are converted from one
     if not shared.exists():
@@ -116,13 +135,36 @@ def _prepare(
         "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
     }
     quantised = sorted({mode for layer in model._flatten_layers() if (mode := _quantisation(layer))})
-    artifact.finish = lambda: _convert(artifact, job, scratch, quantised)
+    if keep_float:
+        artifact.finish = lambda: _quantise_selectively(artifact, job, scratch, quantised, keep_float)
+    else:
+        artifact.finish = lambda: _convert(artifact, job, scratch, quantised)
     return artifact
 
 
 def _quantisation(layer: Any) -> str | None:
     """Return the mode that `model.quantize` gave a layer, or None."""
     return getattr(layer, "quantization_mode", None) or getattr(layer.dtype_policy, "quantization_mode", None)
+
+
+def _quantise_selectively(
+    artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantised: Sequence[str], keep_float: int
+) -> None:
+    """Convert to float, and quantise all operators but those that lose most."""
+    exact, result_file = scratch / "float.tflite", Path(job["result"])
+    _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": str(exact)}, scratch, quantised)
+    if artifact.state:
+        return
+    result_file.unlink()
+    quantiser_job = {key: job[key] for key in ("out", "result", "calibration")}
+    quantiser_job |= {"float": str(exact), "keep_float": keep_float}
+    result = process.run_script("quantise_tflite.py", quantiser_job, scratch)
+    if result.problem or not result_file.exists():
+        artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {result.problem}"
+        Path(job["out"]).unlink(missing_ok=True)
+        return
+    report = json.loads(result_file.read_text())
+    artifact.producer, artifact.note = {**artifact.producer, **report["versions"]}, report["note"]
 
 
 def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantised: Sequence[str] = ()) -> None:

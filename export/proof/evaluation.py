@@ -14,7 +14,7 @@ import numpy as np
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
 from export.errors import ExportError
-from export.formats.tflite import QUANTIZE, check_calibration
+from export.formats.tflite import QUANTIZE, check_calibration, check_selective
 from export.parity.golden import Case, write_golden
 from export.proof.certificate import FAIL, PASS, Certificate, Row
 from export.proof.prove import Subject, check_names
@@ -214,12 +214,14 @@ class Quantisation:
         calibration: Real inputs by name, of the training data.
         evaluation: Real data with labels, or None.
         max_drop: Largest allowed drop of the metric.
+        keep_float: How many operators of the int8 file stay float.
     """
 
     kinds: tuple[str, ...] = ()
     calibration: Mapping[str, np.ndarray] | None = None
     evaluation: Evaluation | None = None
     max_drop: float = 0.01
+    keep_float: int = 0
 
     def check(self, contract: Contract) -> None:
         """Raise ExportError for invalid combinations, before anything is written."""
@@ -228,6 +230,12 @@ class Quantisation:
             raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
         if not self.kinds and (self.calibration is not None or self.evaluation is not None):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
+        if self.keep_float < 0 or (self.keep_float and "int8" not in self.kinds):
+            raise ExportError(
+                f"keep_float is {self.keep_float}; give the number of operators of an int8 file (--quantize int8)"
+            )
+        if self.keep_float:
+            check_selective()
         if "int8" in self.kinds:
             check_calibration(contract, self.calibration)
 

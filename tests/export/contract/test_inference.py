@@ -199,3 +199,22 @@ def test_inputs_of_a_subclassed_model_are_followed_by_value():
     model = Both()
     model(samples)
     assert {t.name: t.high for t in infer_contract(model, samples).endpoints[0].inputs} == {"words": 199, "segments": 1}
+
+
+@pytest.mark.parametrize("reshaped", [True, False])
+def test_what_a_layer_takes_as_its_mask_is_zero_or_one(reshaped):
+    import keras
+    from keras import layers
+
+    x = keras.Input((None,), dtype="int32", name="tokens")
+    mask = keras.Input((None,) if reshaped else (None, None), dtype="int32", name="padding")
+    count = keras.Input((1,), dtype="int32", name="count")
+    h = layers.Embedding(50, 4)(x)
+    seen = keras.ops.cast(keras.ops.expand_dims(mask, 1), "bool") if reshaped else mask
+    h = layers.MultiHeadAttention(2, 4)(h, h, attention_mask=seen)
+    model = keras.Model([x, mask], h)
+    _, padding = infer_contract(model).endpoints[0].inputs
+    assert (padding.name, padding.low, padding.high) == ("padding", 0, 1)
+    scaled = h * keras.ops.cast(count, "float32")[:, :, None]
+    with pytest.raises(ExportError, match="input count is int32 and no layer determines"):
+        infer_contract(keras.Model([x, mask, count], scaled))

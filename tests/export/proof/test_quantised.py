@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -52,15 +53,24 @@ def rows_of(certificate):
     }
 
 
-def test_every_precision_is_evaluated_by_its_metric_drop(digits, tmp_path):
+@pytest.fixture(scope="module")
+def options(digits):
     model, train, test = digits
-    options = {
+    return {
         "contract": contract_of(model),
         "calibration": {"image": train[0][:200]},
         "evaluation": Evaluation({"image": test[0]}, test[1]),
         "max_drop": 0.02,
     }
-    bundle = export_model(model, tmp_path / "b", formats=("tflite",), quantize=ALL, **options)
+
+
+@pytest.fixture(scope="module")
+def bundle(digits, options, tmp_path_factory):
+    out = tmp_path_factory.mktemp("quantised") / "b"
+    return export_model(digits[0], out, formats=("tflite",), quantize=ALL, **options)
+
+
+def test_every_precision_is_evaluated_by_its_metric_drop(bundle):
     rows = rows_of(bundle.certificate)
     sizes = {name: (bundle.path / f"tflite/{name}.tflite").stat().st_size for name in ("float32", *ALL)}
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
@@ -84,14 +94,40 @@ def test_every_precision_is_evaluated_by_its_metric_drop(digits, tmp_path):
     )
 
 
+def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp_path):
+    pytest.importorskip("ai_edge_quantizer")
+    selective = export_model(digits[0], tmp_path / "b", formats=(), quantize=("int8",), keep_float=2, **options)
+    before, after = rows_of(bundle.certificate)["int8"], rows_of(selective.certificate)["int8"]
+    assert after.note == "2 of 4 operators stay float: flatten, logits"
+    sqnr = [row.endpoints["serving_default"]["quantised"]["logits"]["sqnr_db"] for row in (before, after)]
+    assert sqnr[1] > sqnr[0] + 3
+    sizes = [(b.path / "tflite/int8.tflite").stat().st_size for b in (bundle, selective)]
+    assert sizes[1] < (bundle.path / "tflite/float32.tflite").stat().st_size
+    assert rows_of(verify_bundle(selective.path))["int8"].state == "pass"
+
+
+def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
+    from export.runners.lib.tensor_errors import rank_operators
+
+    files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
+    ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})
+    assert {"logits", "conv2d"} <= {operator["layer"] for operator in ranking}
+    assert all(operator["sqnr_db"] > 15 for operator in ranking)
+    assert rank_operators(files[0], files[0], "serving_default", {"image": digits[2][0][:8]}) == []
+
+
 def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
     """Ranges measured on black images do not fit digits."""
     model, _, test = digits
     options = {"calibration": {"image": np.zeros((100, 8, 8, 1))}, "samples": {"image": test[0]}}
     options["contract"] = contract_of(model)
     with pytest.raises(ExportFailed, match=r"tflite/int8.tflite in litert: .* SQNR on typical inputs") as failure:
-        export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
-    (row,) = (row for row in failure.value.certificate.artifacts if row.format == "tflite")
+        export_model(model, tmp_path / "b", formats=("tflite",), quantize=("int8",), **options)
+    row = rows_of(failure.value.certificate)["int8"]
+    assert re.search(r"; most noise is added by \w+ \([\d.-]+ dB\)", row.reason)
+    failed = rows_of(verify_bundle(failure.value.bundle_path))["int8"]
+    assert failed.state == "fail"
+    assert "most noise is added by" in failed.reason
     agreeing, untied = row.endpoints["serving_default"]["quantised"]["logits"]["top1"]
     assert agreeing / untied < 0.95
 
@@ -113,6 +149,7 @@ def test_invalid_arguments(digits, tmp_path):
         ({"quantize": ("int8",), "calibration": {"image": train[0][:99]}}, "at least 100 calibration rows .* not 99"),
         ({"quantize": ("int4",)}, "unknown precision 'int4'; did you mean int8"),
         ({"calibration": {"image": train[0]}}, "are for quantised files"),
+        ({"quantize": ("float16",), "keep_float": 2}, "keep_float is 2; give the number of operators of an int8 file"),
     ):
         with pytest.raises(ExportError, match=text):
             export_model(model, tmp_path / "b", formats=("tflite",), **options)
