@@ -49,7 +49,7 @@ class Entry:
         return (self.test_data or self.data) if self.expect else ""
 
     @property
-    def taskwords(self) -> str:
+    def task_words(self) -> str:
         """The task's class name as words, such as "text classification"."""
         return words(self.task)
 
