@@ -168,6 +168,7 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
                 "local": local,
                 "skipped": [],
                 "findings": [],
+                "weights": None,
             }
         )
         _check_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
