@@ -132,12 +132,12 @@ def test_equal_constants_are_no_evidence(save, kind, tmp_path):
 
     one = save(f"{kind}_one", serving_default=lambda x, _: constant(x, 1.0))
     two = save(f"{kind}_two", serving_default=lambda x, _: constant(x, 2.0))
-    varying = save(f"{kind}_varying", serving_default=lambda x, _: constant(x + 5000, 2.0))
     result = compare(one, two)
     assert (result.verdict, result.exit_code) == ("undecided", 3)
     assert "give --samples FILE.npz with inputs (x)" in result.findings[0]
-    assert compare(one, varying).verdict == "different"
     if kind == "real":
+        varying = save(f"{kind}_varying", serving_default=lambda x, _: constant(x + 5000, 2.0))
+        assert compare(one, varying).verdict == "different"
         samples = {"x": np.random.default_rng(0).uniform(1500, 2000, (8, 5)).astype("float32")}
         assert compare(one, one, samples=samples).verdict == "same"
         assert compare(one, two, samples=samples).verdict == "different"
