@@ -153,10 +153,10 @@ def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
 
     real = fit.fit
 
-    def killed(model, planned, info, training, validation, run, console):
+    def killed(model, planned, info, training, validation, run, *rest):
         if run.path.name == "tune":
             raise KeyboardInterrupt
-        return real(model, planned, info, training, validation, run, console)
+        return real(model, planned, info, training, validation, run, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "fit", killed)
