@@ -23,7 +23,6 @@ DATA = {  # and what `_tensorflow` writes
     "mnist": FIXTURES / "fashion_mnist",  # four files of the same form
     "movie_reviews": FIXTURES / "speeches.csv",
     "shakespeare": FIXTURES / "shakespeare.txt",
-    "table": FIXTURES / "bike_sharing.csv",
     "sneakers_to_boots": FIXTURES / "fashion_mnist",
 }
 
@@ -57,6 +56,7 @@ def _tensorflow(shared, tmp_path_factory):
     os.environ["ZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     environment.prepare()
     DATA["dates"] = shared("dates.tsv", _write_dates)
+    DATA["table"] = shared("table.csv", _write_table)
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
     DATA.update(image_folder=images, oxford_flowers102=images, picture_folder=images)
 
@@ -69,6 +69,12 @@ def _write_dates(path: Path):
     path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
 
 
+def _write_table(path: Path):
+    """Write some rows and columns of the bike rentals as a table of unknown columns."""
+    rows = [line.split(",") for line in DATA["bike_sharing"].read_text().splitlines()[:400]]
+    path.write_text("".join(f"{row[1]},{row[7]},{row[-1]}\n" for row in rows))
+
+
 @pytest.fixture(scope="session")
 def trained(shared):
     """Return a function: model name -> the folder of a finished test-sized run, with its bundle."""
@@ -77,6 +83,7 @@ def trained(shared):
         from zoo import train
 
         settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 2, "recipe.batch_size": 50}
-        return shared(name, lambda path: train.run(name, settings=settings, data_dir=data_dir(name), out=str(path)))
+        options = {"settings": settings, "data_dir": data_dir(name), "precision": "float32"}
+        return shared(name, lambda path: train.run(name, out=str(path), **options))
 
     return get

@@ -51,9 +51,7 @@ def test_commands(function, folder, monkeypatch):
 @pytest.mark.parametrize("name", ["build", "freeze", "get_spec", "list_models", "load", "preprocess", "register"])
 def test_package(name, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    registered = dict(registry._registered)
     try:
         check(getattr(zoo, name), {key: getattr(zoo, key) for key in zoo.__all__})
     finally:
-        registry._registered.clear()
-        registry._registered.update(registered)
+        registry._registered.pop("linear_digits", None)  # of the example of `register`

@@ -121,14 +121,14 @@ def test_another_model(third_party):
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
 
 
-@pytest.mark.parametrize("kind", ["real", "integer", "string"])
+@pytest.mark.parametrize("kind", ["real", "string"])
 def test_equal_constants_are_no_evidence(save, kind, tmp_path):
     """The two differ only above 1000, where generated inputs do not reach."""
     tf = load_tensorflow()
 
     def constant(x, rest):
         y = tf.where(tf.reduce_sum(x, 1) > 5000, rest * tf.reduce_sum(x, 1), 0)
-        return {"y": {"real": y, "integer": tf.cast(y, tf.int32), "string": tf.strings.as_string(y)}[kind]}
+        return {"y": y if kind == "real" else tf.strings.as_string(y)}
 
     one = save(f"{kind}_one", serving_default=lambda x, _: constant(x, 1.0))
     two = save(f"{kind}_two", serving_default=lambda x, _: constant(x, 2.0))

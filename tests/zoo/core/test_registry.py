@@ -76,37 +76,14 @@ def dropped_in(num_classes: int = 10, units: int = 32) -> keras.Model:
 '''
 
 
-def test_an_additional_model_file_is_listed_trained_and_exported(tmp_path):
-    from tests.zoo.conftest import DATA
-
-    folder = tmp_path / "models"
-    folder.mkdir()
-    (folder / "dropped_in.py").write_text(MODEL)
-    environment = {"ZOO_MODELS_PATH": str(folder)}
+def test_an_additional_model_file_is_listed(tmp_path):
+    """And trained: tests/test_examples.py."""
+    (tmp_path / "dropped_in.py").write_text(MODEL)
+    environment = {"ZOO_MODELS_PATH": str(tmp_path)}
     assert "dropped_in" in python("import zoo; print(zoo.list_models())", **environment)
-
-    def cli(*words):
-        done = subprocess.run(
-            [sys.executable, "-m", *words], capture_output=True, text=True, timeout=600, env=os.environ | environment
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    assert "--units" in cli("zoo.train", "dropped_in", "--help")
-    out = str(tmp_path / "run")
-    words = [
-        "zoo.train",
-        "dropped_in",
-        "--units",
-        "8",
-        "--data-dir",
-        str(DATA["fashion_mnist"]),
-        "--out",
-        out,
-        "--json",
-    ]
-    summary = json.loads(cli(*words))
-    assert summary["bundles"][0]["verdict"] == "pass"
+    command = [sys.executable, "-m", "zoo.train", "dropped_in", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | environment)
+    assert "--units" in done.stdout
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_rows_in_the_order_of_time(file):
 
 
 def test_a_regression_learns_and_is_compared(file, tmp_path):
-    settings = {"task.target_column": "price", "recipe.epochs": 40, "recipe.patience": 0, "model.units": (32,)}
+    settings = {"task.target_column": "price", "recipe.epochs": 25, "recipe.patience": 0, "model.units": (32,)}
     summary = train.run("table", data_dir=str(file), settings=settings, out=str(tmp_path / "r"), export=False)
     assert summary["metrics"]["r2"] > 0.8
     assert summary["compared"]["gradient boosting"]["r2"] > 0.8
