@@ -102,7 +102,8 @@ def _features(name: str, builder: Any) -> tuple[dict[str, str], dict[str, str], 
     if is_label and isinstance(kind, kinds.Text):
         return {"text": source, "label": label}, {"text": "string, UTF-8"}, {}
     raise DataError(
-        f"the TFDS dataset {name!r} has no images or texts with one label each; its features are {', '.join(sorted(features))}",
+        f"the TFDS dataset {name!r} has no images or texts with one label each; its features are "
+        f"{', '.join(sorted(features))}",
         USAGE,
     )
 

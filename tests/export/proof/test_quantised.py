@@ -111,7 +111,9 @@ def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
 
     files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
     ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})
-    assert {"logits", "conv2d"} <= {operator["layer"] for operator in ranking}
+    layers = {operator["layer"] for operator in ranking}
+    assert "logits" in layers
+    assert any(layer.startswith("conv2d") for layer in layers)  # Keras numbers them within a process
     assert all(operator["sqnr_db"] > 15 for operator in ranking)
     assert rank_operators(files[0], files[0], "serving_default", {"image": digits[2][0][:8]}) == []
 
