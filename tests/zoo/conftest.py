@@ -77,7 +77,7 @@ def _write_table(path: Path):
 
 @pytest.fixture(scope="session")
 def trained(shared):
-    """Return a function: model name -> the folder of a finished test-sized run, with its bundle."""
+    """Return a function: model name -> the folder of a finished test-sized run, with its bundle; it is not changed."""
 
     def get(name: str) -> Path:
         from zoo import train

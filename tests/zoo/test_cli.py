@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -187,8 +188,8 @@ def test_predict_reports_an_unsupported_task(trained):
     assert "zoo.sample" in error("zoo.predict", trained("text_rnn"), "word", code=3)
 
 
-def test_export_again_keeps_the_first_bundle(trained):
-    run = trained("fashion_mnist")
+def test_export_again_keeps_the_first_bundle(trained, tmp_path):
+    run = shutil.copytree(trained("fashion_mnist"), tmp_path / "run")  # the run is shared with other tests
     (bundle,) = json.loads(
         cli("zoo.export", run, "--quantize", "float16,dynamic", "--max-drop", "0.5", "--json").stdout
     )
