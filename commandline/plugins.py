@@ -42,6 +42,15 @@ def _file(module: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
+UNREADABLE = (OSError, ValueError, SyntaxError)  # of a source file; ValueError: not UTF-8, or null characters
+
+
+def unreadable(error: Exception) -> str:
+    """Return why a source file cannot be read or parsed, one of `UNREADABLE`."""
+    where = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+    return f"it cannot be read: {getattr(error, 'msg', error)}{where}"
+
+
 @functools.cache
 def warn(message: str) -> None:
     """Write a warning to the log, which is standard error unless it is configured; each only once."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from commandline import describe_cause, suggestion
-from commandline.plugins import entry_points, warn
+from commandline.plugins import UNREADABLE, entry_points, unreadable, warn
 from pipelines.dataset import Dataset
 from pipelines.errors import DAMAGED, MISSING, USAGE, DataError
 
@@ -70,9 +70,8 @@ def _loads(path: Path, required: bool = False) -> bool:
     try:
         loads = _defines_load(path, path.stat().st_mtime_ns)
         reason = "" if loads or not required else "it has no function load(data_dir, cache_dir, split)"
-    except (OSError, ValueError, SyntaxError) as e:  # ValueError: not UTF-8, or null characters
-        where = f" (line {e.lineno})" if isinstance(e, SyntaxError) else ""
-        loads, reason = False, f"it cannot be read: {getattr(e, 'msg', e)}{where}"
+    except UNREADABLE as error:
+        loads, reason = False, unreadable(error)
     if reason:
         warn(f"dataset file {path} is left out, because {reason}")
     return loads

@@ -1,4 +1,4 @@
-"""What commands change in their process is undone after each test that runs one in this process."""
+"""Files that all tests share, and what commands change in their process, which is undone after each test."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import os
 
 import pytest
+from filelock import FileLock
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +20,23 @@ def _settings_of_commands():
     log.handlers[:] = handlers
     if debug is None:
         os.environ.pop("ZOO_DEBUG", None)
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    """Return a function: name, `make(path)` -> the path, which `make` has written once for all processes.
+
+    The processes of pytest-xdist share what is made: whoever needs it first makes it, another one waits.
+    """
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name, make):
+        path, finished = base / name, base / f"{name}.finished"
+        with FileLock(base / f"{name}.lock"):
+            if not finished.exists():
+                make(path)
+                finished.touch()
+        return path
+
+    return get

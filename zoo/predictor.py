@@ -134,8 +134,7 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
 
 def image_reader(name: str, image_shape: Sequence[int] | None) -> Callable[[Iterable[str | Path]], np.ndarray]:
     """See `zoo.preprocess`."""
-    task = registry.get_spec(name).task
-    defaults = {option.name: option.default for option in registry.get_entry(name).options}
+    task, defaults = registry.get_spec(name).task, registry.get_entry(name).defaults
     if "image_shape" not in defaults or task.accepts != "images":
         raise UsageError(f"{name} ({task.title}) does not take images of one size")
     from pipelines import images

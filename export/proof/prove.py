@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -98,6 +99,7 @@ def prove(
     discontinuities = _find_discontinuities(subject, measured, policy)
     floor = _floor(measured, subject.cases, policy)
     rows = [_check_live(subject, floor, policy)] if subject.live else []
+    examine = functools.cache(lambda path, format: _reservations(subject.folder / path, format))
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
             row = row_for(artifact, runtime, subject.demanded, runtimes, require)
@@ -108,7 +110,8 @@ def prove(
             else:
                 run = runs[runtime.name, artifact.path]
                 _check_run(subject, artifact, row, run, floor, policy)
-                _state_reservations(subject, artifact, row)
+                row.reservations, problem = examine(artifact.path, artifact.format)
+                row.note = problem or row.note
                 if row.state == FAIL and run.arrays and not _names_weight(row, run):
                     _explain_by_layer(subject, artifact, row)
             rows.append(row)
@@ -271,11 +274,12 @@ def _names_weight(row: Row, run: Run) -> bool:
     return any(str(row.reason).startswith(text) for text in findings)
 
 
-def _state_reservations(subject: Subject, artifact: Artifact, row: Row) -> None:
+def _reservations(path: Path, format: str) -> tuple[dict[str, list[str]], str | None]:
+    """Return the reservations about an artifact, or why there are none."""
     try:
-        row.reservations = reservations_of(subject.folder / artifact.path, artifact.format)
+        return reservations_of(path, format), None
     except ExportError as error:
-        row.note = f"its graph was not examined: {error}"
+        return {}, f"its graph was not examined: {error}"
 
 
 def _explain_by_layer(subject: Subject, artifact: Artifact, row: Row) -> None:

@@ -114,10 +114,5 @@ def _parts(name: str, available: set[str], policy: tuple[int, int, int] | None) 
         raise DataError(f"the TFDS dataset {name!r} has no split train; it has {', '.join(sorted(available))}", USAGE)
     official = {part: part for part in ("validation", "test") if part in available and policy is None}
     shares = [0 if part in official else SHARE for part in ("validation", "test")]
-    train, validation, _ = policy or (100 - sum(shares), *shares)
-    divided = {
-        "train": f"train[:{train}%]",
-        "validation": f"train[{train}%:{train + validation}%]",
-        "test": f"train[{train + validation}%:]",
-    }
+    divided = tfds.slices(policy or (100 - sum(shares), *shares))
     return divided | ({"train": "train"} if len(official) == 2 else {}) | official

@@ -35,14 +35,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         own = picture_folder.load(data_dir, cache_dir, split)
         return dataclasses.replace(own, info=dataclasses.replace(own.info, statistics={"image_shape": SHAPE}))
     official = {"train": "train", "validation": "validation", "test": "test"}
-    if policy:
-        first, second = policy[0], policy[0] + policy[1]
-        official = {
-            "train": f"train[:{first}%]",
-            "validation": f"train[{first}%:{second}%]",
-            "test": f"train[{second}%:]",
-        }
-    parts = {ours: tfds.read(builder, theirs) for ours, theirs in official.items()}
+    parts = {s: tfds.read(builder, theirs) for s, theirs in (tfds.slices(policy) if policy else official).items()}
     counts = {s: int(part.cardinality()) for s, part in parts.items()}
     info = Info(
         name=NAME,

@@ -7,7 +7,6 @@ Splits:    "official" is 60/20/20 by a fixed shuffle of the rows; percentages di
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         features=dict.fromkeys(cells, "string"),
         counts={name: len(rows) for name, rows in parts.items()},
         statistics={"cells": list(cells)},
-        sha256={path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+        sha256={path.name: storage.sha256(path)},
         split=split,
     )
     return Dataset(**{n: tabular.dataset(tabular.take(cells, np.sort(rows))) for n, rows in parts.items()}, info=info)

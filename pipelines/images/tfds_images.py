@@ -45,16 +45,9 @@ def load(
         if builder is None:
             return class_folders.load("image_folder", data_dir, cache_dir, split)
         source = f"TFDS folder {data_dir}"
-    if policy is not None:
-        ends = (policy[0], policy[0] + policy[1])
-        official = {
-            "train": f"train[:{ends[0]}%]",
-            "validation": f"train[{ends[0]}%:{ends[1]}%]",
-            "test": f"train[{ends[1]}%:]",
-        }
     return tfds_labelled.dataset(
         builder,
-        official,
+        tfds.slices(policy) if policy else official,
         {"image": "image", "label": "label"},
         {"image": "JPEG bytes"},
         {"image_shape": None},

@@ -82,6 +82,21 @@ def download(name: str, ready: Path, hint: str, url: str = "", config: str = "")
     return search.load_prepared(name, {ready: builder_in}, sources, hint)
 
 
+def slices(policy: tuple[int, int, int]) -> dict[str, str]:
+    """Return our split -> its slice of the TFDS split train, for percentages of train, validation and test.
+
+    Example:
+        >>> slices((60, 20, 20))
+        {'train': 'train[:60%]', 'validation': 'train[60%:80%]', 'test': 'train[80%:]'}
+    """
+    first, second = policy[0], policy[0] + policy[1]
+    return {
+        "train": f"train[:{first}%]",
+        "validation": f"train[{first}%:{second}%]",
+        "test": f"train[{second}%:]",
+    }
+
+
 def read(builder: Any, split: str) -> tf.data.Dataset:
     """Read a split in the order of its records.
 

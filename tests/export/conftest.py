@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 
 import pytest
@@ -28,20 +26,16 @@ def create(name, **options):
 
 
 @pytest.fixture(scope="session")
-def bundles(tmp_path_factory):
-    """Return a function from a model's name to its bundle. Workers of pytest-xdist share them."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "export-bundles"
-    shared.mkdir(exist_ok=True)
-    exported = {}
+def bundles(shared):
+    """Return a function from a model's name to its bundle, which is exported once for all processes."""
+    opened = {}
 
     def bundle(name):
-        if name not in exported:
-            with (shared / f"{name}.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                exists = (shared / name).exists()
-                exported[name] = _read(name, shared / name) if exists else _export(name, shared / name)
-        return exported[name]
+        if name not in opened:
+            exported = []
+            path = shared(f"bundle-{name}", lambda path: exported.append(_export(name, path)))
+            opened[name] = exported[0] if exported else _read(name, path)
+        return opened[name]
 
     return bundle
 

@@ -1,14 +1,9 @@
-"""Fixtures: every model of the zoo in a test size, trained once per session on small real data.
-
-The processes of pytest-xdist share what is made here: whoever needs it first makes it, another one waits.
-"""
+"""Fixtures: every model of the zoo in a test size, trained once per session on small real data."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 import zoo
 from tests import photographs
@@ -31,23 +26,6 @@ def data_dir(model: str) -> str | None:
     """Return the path of the small real data of a model; None if an installed package provides it."""
     path = DATA.get(zoo.get_spec(model).data)
     return path and str(path)
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory):
-    """Return a function: name, `make(path)` -> the path, which `make` has written once for all processes."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-    def get(name: str, make: Callable[[Path], object]) -> Path:
-        path, finished = base / name, base / f"{name}.finished"
-        with FileLock(base / f"{name}.lock"):
-            if not finished.exists():
-                make(path)
-                finished.touch()
-        return path
-
-    return get
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -39,6 +39,11 @@ class Entry:
     recipes: tuple[str, ...] = ()
 
     @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of each argument of the builder."""
+        return {option.name: option.default for option in self.options}
+
+    @property
     def headline(self) -> str:
         """The first metric of the card, such as "0.9427 accuracy"; empty if the card has none."""
         return next((f"{value:g} {name}" for name, value in self.expect.items()), "")

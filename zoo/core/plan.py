@@ -109,7 +109,7 @@ class Plan:
 
     def arguments(self, info: Info) -> dict[str, Any]:
         """Return all builder arguments: defaults, those that the data determines, the candidate's, the user's."""
-        options = {option.name: option.default for option in registry.get_entry(self.model).options}
+        options = registry.get_entry(self.model).defaults
         of_data = self.task.model_args(info)
         arguments = options | {k: v for k, v in of_data.items() if k in options or k != "image_shape"}
         if self.recipe.candidates:

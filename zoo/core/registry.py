@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commandline.plugins import entry_points, warn
+from commandline.plugins import UNREADABLE, entry_points, unreadable, warn
 from zoo.core.entries import Entry, dataclass_fields, read, words
 from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert
@@ -131,9 +131,8 @@ def entries() -> dict[str, Entry]:
     for module, path in _sources():
         try:
             file_entries = read(module, path, path.stat().st_mtime_ns)
-        except (OSError, ValueError, SyntaxError) as e:  # ValueError: not UTF-8, or null characters
-            where = f" (line {e.lineno})" if isinstance(e, SyntaxError) else ""
-            warn(f"model file {path} is left out, because it cannot be read: {getattr(e, 'msg', e)}{where}")
+        except UNREADABLE as error:
+            warn(f"model file {path} is left out, because {unreadable(error)}")
             continue
         for entry in file_entries:
             if entry.name in models:

@@ -222,10 +222,8 @@ def _lite(name: str) -> Backbone:
 
 def _build_lite(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
     family = sys.modules[registry.get_builder("efficientnet_lite0").__module__]
-    arguments = {"width": 0.25, "depth": 0.3}  # of TINY
-    if name != TINY:
-        arguments = {o.name: o.default for o in registry.get_entry(name).options if o.name in arguments}
-    return family.features("backbone", image_shape, **arguments, level=level)
+    scales = {"width": 0.25, "depth": 0.3} if name == TINY else registry.get_entry(name).defaults
+    return family.features("backbone", image_shape, scales["width"], scales["depth"], level)
 
 
 def _pretrain_lite(model: keras.Model) -> None:

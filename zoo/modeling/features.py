@@ -18,11 +18,7 @@ def without_head(model: keras.Model) -> keras.Model:
     Raises:
         UsageError: The model is not a functional or sequential classifier.
     """
-    layers = _layers(model)
-    if layers[-1].name != HEAD:
-        raise UsageError(f"{model.name} has no head: its last layer is {layers[-1].name}, not {HEAD}")
-    end = next(layer for layer in reversed(layers[:-1]) if not isinstance(layer, keras.layers.Dropout))
-    return keras.Model(model.input, end.output, name=model.name)
+    return keras.Model(model.input, _last_of_body(model).output, name=model.name)
 
 
 def feature_maps(model: keras.Model) -> keras.Model:
@@ -68,7 +64,7 @@ def freeze(model: keras.Model, until: str | None = None) -> int:
         >>> model.get_layer("block0_0_conv").trainable
         False
     """
-    until = until if until is not None else _layers(without_head(model))[-1].name
+    until = until if until is not None else _last_of_body(model).name
     flat = list(_flatten(model))
     if until not in [layer.name for layer in flat]:
         raise unknown(f"layer of {model.name}", until, [layer.name for layer in flat])
@@ -78,6 +74,14 @@ def freeze(model: keras.Model, until: str | None = None) -> int:
         if layer.name == until:
             break
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def _last_of_body(model: keras.Model) -> keras.layers.Layer:
+    """Return the last layer before the head and its dropout; UsageError for a model that is no such classifier."""
+    *body, head = _layers(model)
+    if head.name != HEAD:
+        raise UsageError(f"{model.name} has no head: its last layer is {head.name}, not {HEAD}")
+    return next(layer for layer in reversed(body) if not isinstance(layer, keras.layers.Dropout))
 
 
 def _flatten(model: keras.Model) -> Iterable[keras.layers.Layer]:

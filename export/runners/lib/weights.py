@@ -7,6 +7,7 @@ slice, so that a transposed kernel has those of the original.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -107,22 +108,19 @@ def compare(
             one may be folded into another or quantised, which is only counted; but it is an error if the artifact has
             the same constant with some slices changed.
     """
-    arrays = [(name, value) for name, array in constants if (value := np.asarray(array)).dtype.kind not in "OSU"]
-    unused = {i: _key(array, exact) for i, (_, array) in enumerate(arrays)}
+    values = [np.asarray(array) for _, array in constants]
+    unused = {i: _Constant(value) for i, value in enumerate(values) if value.dtype.kind not in "OSU"}
+    keys = {i: constant.key(exact) for i, constant in unused.items()}
     unmatched = []
     for entry in expected:
-        key = (
-            (entry["dtype"], tuple(entry["shape"]), entry["sha256"])
-            if exact
-            else (_shape(entry["shape"]), entry["sum"])
-        )
-        index = next((i for i, other in unused.items() if other == key), None)
+        key = (entry["dtype"], tuple(entry["shape"]), entry["sha256"]) if exact else _any_order(entry)
+        index = next((i for i in unused if keys[i] == key), None)
         if index is None:
             unmatched.append(entry)
         elif exact:  # equal constants of a TFLite file may be stored once
             del unused[index]
-    matched_keys = {(_shape(entry["shape"]), entry["sum"]) for entry in expected}
-    candidates = [arrays[i] for i, key in unused.items() if exact or key not in matched_keys]
+    matched_keys = set() if exact else set(map(_any_order, expected))
+    candidates = [constant for i, constant in unused.items() if keys[i] not in matched_keys]
     suspects = unmatched if exact else expected  # a TFLite file may store a weight more than once
     findings = [text for entry in suspects if (text := _explain(entry, candidates, exact))]
     return {
@@ -133,32 +131,52 @@ def compare(
     }
 
 
+class _Constant:
+    """A constant of an artifact, with its checksums, which are computed once."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        self.shape = _shape(array.shape)
+
+    @functools.cached_property
+    def sums(self) -> tuple[np.ndarray, np.ndarray, int]:
+        """See `slice_sums`."""
+        return slice_sums(self.array)
+
+    def key(self, exact: bool) -> tuple[Any, ...]:
+        """Return what is equal for a weight and the constant that holds it."""
+        if exact:
+            return self.array.dtype.name, self.array.shape, digest(self.array)
+        return self.shape, f"{self.sums[2]:016x}"
+
+
+def _any_order(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the key of a weight that does not depend on the order of its axes."""
+    return _shape(entry["shape"]), entry["sum"]
+
+
 def _shape(shape: Sequence[int]) -> tuple[int, ...]:
     """Return the sizes of the axes in ascending order, without those of size one: the same for every transposition."""
     return tuple(sorted(size for size in shape if size != 1))
 
 
-def _key(array: np.ndarray, exact: bool) -> tuple[Any, ...]:
-    if exact:
-        return array.dtype.name, array.shape, digest(array)
-    return _shape(array.shape), f"{slice_sums(array)[2]:016x}"
-
-
-def _explain(entry: Mapping[str, Any], candidates: Sequence[tuple[str, np.ndarray]], exact: bool) -> str | None:
+def _explain(entry: Mapping[str, Any], candidates: Sequence[_Constant], exact: bool) -> str | None:
     """Return what became of a weight, or None if it may be part of another constant."""
     best: tuple[int, int, int] | None = None
-    for _, array in candidates:
-        if array.dtype.name != entry["dtype"] or _shape(array.shape) != _shape(entry["shape"]):
+    shape = _shape(entry["shape"])
+    for constant in candidates:
+        if constant.array.dtype.name != entry["dtype"] or constant.shape != shape:
             continue
-        for sums in slice_sums(array)[:2] if not exact else slice_sums(array)[:1]:
-            for own in (entry["first"], entry["last"]) if not exact else (entry["first"],):
-                if len(own) == len(sums) and len(own) > 1:
-                    different = np.flatnonzero(own != sums)
-                    if not exact and not len(different):
-                        continue
-                    is_evidence = len(np.unique(own[own == sums])) > 1 and len(_shape(array.shape)) > 1
-                    if (exact or is_evidence) and (best is None or len(different) < best[0]):
-                        best = len(different), len(own), int(different[0]) if len(different) else 0
+        first, last, _ = constant.sums
+        owned = [(entry["first"], first)]
+        owned += [] if exact else [(entry["last"], first), (entry["first"], last), (entry["last"], last)]
+        for own, sums in owned:
+            if len(own) != len(sums) or len(own) < 2:
+                continue
+            different = np.flatnonzero(own != sums)
+            is_evidence = len(different) and len(np.unique(own[own == sums])) > 1 and len(shape) > 1
+            if (exact or is_evidence) and (best is None or len(different) < best[0]):
+                best = len(different), len(own), int(different[0]) if len(different) else 0
     if best and best[0] == 0:
         return f"the values of weight {entry['name']} are in another order"
     if best and 2 * best[0] <= best[1]:

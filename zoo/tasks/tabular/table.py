@@ -60,15 +60,12 @@ class Table(TabularTask):
         """Return the table with types, divided as the settings say, with statistics of the training rows."""
         parts = {name: tabular.collect(dataset[name]) for name in PARTS}
         table = {name: np.concatenate([part[name] for part in parts.values()]) for name in parts["train"]}
-        for setting in ("target_column", "groups", "time"):
-            name = getattr(self, setting)
-            if name and column_types.plain_name(name) not in table:
-                raise unknown(f"column, task.{setting}", name, table)
-        target = column_types.plain_name(self.target_column) if self.target_column else list(table)[-1]
+        target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
+        target = target or list(table)[-1]
         chosen = {column_types.plain_name(name): kind for name, kind in self.columns.items()}
         types = column_types.types_of(table, chosen, target)
         sizes = [dataset.info.counts[name] for name in PARTS]
-        rows = self._divide(table, types, sizes)
+        rows = _divide(table, types, sizes, groups, time)
         typed, names = _typed(table, types, target)
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]
@@ -90,25 +87,12 @@ class Table(TabularTask):
         )
         return Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
 
-    def _divide(self, table: tabular.Table, types: Mapping[str, str], sizes: Sequence[int]) -> list[np.ndarray]:
-        """Return the rows of each split."""
-        if self.groups and self.time:
-            raise UsageError("task.groups and task.time divide the rows in two ways: give one of them")
-        count, shares = sum(sizes), np.cumsum(sizes)[:-1] / sum(sizes)
-        if self.time:
-            time = column_types.plain_name(self.time)
-            if types[time] not in ("date", "number"):
-                raise UsageError(f"task.time={self.time} is not a column of dates or numbers")
-            values = column_types.values_of(time, table[time], types[time])
-            order = np.argsort(next(iter(values.values())), kind="stable")
-            return np.split(order, np.round(shares * count).astype(int))
-        if self.groups:
-            groups, members = np.unique(table[column_types.plain_name(self.groups)].astype(str), return_inverse=True)
-            policy = tuple(round(100 * size / count) for size in sizes)
-            ends = splits.bounds(policy, len(groups))
-            part = np.digitize(np.random.default_rng(0).permutation(len(groups)), ends)
-            return [np.flatnonzero(part[members] == i) for i in range(len(PARTS))]
-        return np.split(np.arange(count), np.cumsum(sizes)[:-1])
+    def _column(self, setting: str, table: tabular.Table) -> str:
+        """Return the name in the table of the column that a setting names, or ""; UsageError if there is none."""
+        name = getattr(self, setting)
+        if name and column_types.plain_name(name) not in table:
+            raise unknown(f"column, task.{setting}", name, table)
+        return column_types.plain_name(name) if name else ""
 
     # === What the kind of the target decides ===
 
@@ -144,6 +128,26 @@ class Table(TabularTask):
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the predicted number, or the most probable classes."""
         return self._of(info).show(argument, outputs, info, top_k)
+
+
+def _divide(
+    table: tabular.Table, types: Mapping[str, str], sizes: Sequence[int], groups: str, time: str
+) -> list[np.ndarray]:
+    """Return the rows of each split: as they are, of whole groups, or in the order of time."""
+    if groups and time:
+        raise UsageError("task.groups and task.time divide the rows in two ways: give one of them")
+    count, ends = sum(sizes), np.cumsum(sizes)[:-1]
+    if time:
+        if types[time] not in ("date", "number"):
+            raise UsageError(f"task.time={time} is not a column of dates or numbers")
+        values = column_types.values_of(time, table[time], types[time])
+        return np.split(np.argsort(next(iter(values.values())), kind="stable"), ends)
+    if groups:
+        values, members = np.unique(table[groups].astype(str), return_inverse=True)
+        policy = tuple(round(100 * size / count) for size in sizes)
+        part = np.digitize(np.random.default_rng(0).permutation(len(values)), splits.bounds(policy, len(values)))
+        return [np.flatnonzero(part[members] == i) for i in range(len(PARTS))]
+    return np.split(np.arange(count), ends)
 
 
 def _typed(table: tabular.Table, types: Mapping[str, str], target: str) -> tuple[tabular.Table, tuple[str, ...] | None]:
