@@ -1,8 +1,12 @@
 """Callbacks, optimizers, losses and metrics of the user take part in a training, or are refused by name."""
 
 import csv
+import os
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import pytest
@@ -11,6 +15,7 @@ from tests.zoo.conftest import data_dir
 from zoo import train
 from zoo.core.errors import UsageError
 
+ROOT = Path(train.__file__).parents[1]
 DIGITS = {"data": "digits", "recipe.epochs": 2, "recipe.limit": 200}
 
 
@@ -52,15 +57,22 @@ def test_callbacks_and_metrics(tmp_path):
         assert float(list(csv.DictReader(file))[-1]["val_top_2"]) == pytest.approx(Counter.logs["val_top_2"])
 
 
-def test_a_callback_of_the_current_folder(tmp_path):
-    (tmp_path / "tracking.py").write_text(
-        "import keras\n\ndef log():\n    return keras.callbacks.CSVLogger('log.csv')\n"
-    )
-    words = ["mnist", "--callback", "tracking:log", "--no-export"]
-    words += [f"--set={name}={value}" for name, value in DIGITS.items()]
-    command = [sys.executable, "-m", "zoo.train", *words]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
+    """The module and the command of docs/how-to/train.md, with MLflow's store of plain files."""
+    page = (ROOT / "docs" / "how-to" / "train.md").read_text()
+    (tmp_path / "tracking.py").write_text(re.search(r"```python\n(import mlflow\n.*?)```", page, re.DOTALL).group(1))
+    command = shlex.split(re.search(r"^    python (.* --callback .*)$", page, re.MULTILINE).group(1))
+    command += ["--no-export", *(f"--set={name}={value}" for name, value in DIGITS.items())]
+    store = {"MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
+    environment = os.environ | store | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    (logged,) = (tmp_path / "mlruns").glob("*/*/metrics")
+    values = [float(line.split()[1]) for line in (logged / "val_accuracy").read_text().splitlines()]
+    (history,) = (tmp_path / "runs" / "mnist").glob("*/history.csv")
+    with history.open() as file:
+        assert values == pytest.approx([float(row["val_accuracy"]) for row in csv.DictReader(file)])
+    assert (logged.parent / "params" / "optimizer_learning_rate").is_file()
+    assert "status: 3" in (logged.parent / "meta.yaml").read_text()  # finished
 
 
 def test_optimizer_and_loss(tmp_path):
