@@ -5,7 +5,7 @@ MINUTES ?= 4
 CONSTRAINTS ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
-.PHONY: setup demo test test-without-onednn check format tables docs proof bench bench-full lock audit clean
+.PHONY: setup demo test test-without-onednn check format tables docs notebooks proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make check   lint and format check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
 	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
+	@echo "make notebooks  run docs/notebooks/*.py and write their pages"
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv; CONSTRAINTS=requirements.lock installs the versions that CI uses"
@@ -60,6 +61,18 @@ docs: .venv/.installed-docs
 .venv/.installed-docs: .venv/.installed
 	$(PIP) --editable ".[docs]"
 	@touch $@
+
+# each script as a notebook, run in an empty folder, and the notebook as a page with its outputs
+NOTEBOOKS = $(wildcard docs/notebooks/*.py)
+notebooks: setup
+	$(PIP) --editable ".[notebooks]"
+	export PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONPATH="$(CURDIR)" PYTHONWARNINGS=ignore TF_CPP_MIN_LOG_LEVEL=3 && \
+	for script in $(NOTEBOOKS:docs/notebooks/%.py=%); do \
+	    folder=$$(mktemp -d) && \
+	    jupytext --quiet --to ipynb --output $$folder/$$script.ipynb docs/notebooks/$$script.py && \
+	    jupyter nbconvert --log-level WARN --to markdown --template template --TemplateExporter.extra_template_basedirs=docs/notebooks --execute --output-dir docs/notebooks $$folder/$$script.ipynb && \
+	    rm -r $$folder || exit 1; \
+	done
 
 proof: setup
 	$(BIN)/python -m pytest -m proof --timeout 0

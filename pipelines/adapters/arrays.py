@@ -12,6 +12,7 @@ import numpy as np
 from pipelines import splits, tabular
 from pipelines.adapters import columns as reading
 from pipelines.adapters.columns import Columns
+from pipelines.column_types import plain_name
 from pipelines.dataset import IN_MEMORY, Dataset, Info
 from pipelines.errors import USAGE, DataError
 
@@ -56,7 +57,7 @@ def from_arrays(
 
     Returns:
         Splits with the features `image` (PNG bytes) or `text`, and `label` int64; of a table its columns and `target`,
-        or the name of the series `y`, float32.
+        or the name of the series `y`, float32. Names of columns keep letters, digits and underscores.
 
     Raises:
         DataError: An array has another shape or dtype, a label is no class, a class has no training examples, or a
@@ -74,6 +75,7 @@ def from_arrays(
     targets = {part: None if pair[1] is None else reading.target(pair[1], part) for part, pair in given.items()}
     _check(features, targets)
     table = y is not None and reading.is_table(features["train"])
+    features = {part: reading.plain_names(columns) for part, columns in features.items()} if table else features
     answer = _target_name(y, features["train"]) if table else "label"
     names = _class_names(targets["train"], table, class_names)
     for part, values in targets.items():
@@ -107,7 +109,7 @@ def _check(features: Mapping[str, Columns], targets: Mapping[str, np.ndarray | N
 
 def _target_name(y: Any, columns: Columns) -> str:
     name = getattr(y, "name", None)
-    name = name if isinstance(name, str) else "target"
+    name = plain_name(name) if isinstance(name, str) else "target"
     if name in columns:
         raise DataError(f"the column {name} is in x and in y: leave it out of x", USAGE)
     return name

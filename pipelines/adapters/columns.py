@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import tabular
+from pipelines.column_types import plain_name
 from pipelines.errors import USAGE, DataError
 
 Columns = dict[str, np.ndarray]  # feature -> (N, ...): uint8 images, object (str or bytes), float32
@@ -93,6 +94,18 @@ def _numbers(array: np.ndarray, where: str) -> np.ndarray:
 def is_table(columns: Mapping[str, np.ndarray]) -> bool:
     """Whether all features are columns of a table: no images, and no feature with the name of a task's input."""
     return not set(NAMED) & set(columns) and all(v.ndim == 1 and not _encoded(v) for v in columns.values())
+
+
+def plain_names(columns: Columns) -> Columns:
+    """Return the columns of a table under names that every format takes.
+
+    Raises:
+        DataError: Two names differ in punctuation only.
+    """
+    renamed = {plain_name(name): values for name, values in columns.items()}
+    if len(renamed) < len(columns):
+        raise DataError("two columns have the same name but for punctuation: rename one", USAGE)
+    return renamed
 
 
 def _encoded(values: np.ndarray) -> bool:

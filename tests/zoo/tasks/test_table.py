@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+import pipelines
 from pipelines import DataError, column_types, tabular
 from zoo import predict, train
 from zoo.core.errors import UsageError
@@ -134,3 +135,21 @@ def test_inferred_types():
     assert column_types.infer(["01/02/2020"] * 3 + ["x"]) == "category"
     assert column_types.infer(["same"] * 9) == "ignored"
     assert column_types.infer(["2020-01-01T10:00:00", "2021-01-01"]) == "date"
+
+
+def test_a_table_in_memory_keeps_its_types_and_splits():
+    columns = {"size (m2)": np.arange(60.0), "city": np.array(CITIES * 20, object)}
+    data = pipelines.from_arrays(columns, np.arange(60) % 3, name="homes", class_names=CITIES)
+    dataset = make_plan("table").prepare(data)
+    assert dataset.info.counts == data.info.counts
+    assert [(c["name"], c["kind"]) for c in dataset.info.statistics["columns"]] == [
+        ("size_m2", "number"),
+        ("city", "category"),
+    ]
+    train = tabular.collect(dataset.train)
+    assert train["target"].dtype == np.int64
+    assert train["target"].tolist() == tabular.collect(data.train)["target"].tolist()
+    with pytest.raises(UsageError, match=r"task\.groups is about a CSV file: homes has types and splits"):
+        make_plan("table", settings={"task.groups": "city"}).prepare(data)
+    with pytest.raises(DataError, match="same name but for punctuation"):
+        pipelines.from_arrays({"a b": np.arange(60), "a-b": np.arange(60)}, np.arange(60))

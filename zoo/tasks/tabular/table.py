@@ -31,7 +31,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Table(TabularTask):
-    """The rows of a CSV file of any columns; their types are inferred, and shown when the data is loaded.
+    """The rows of a table of any columns; the types of a CSV file are inferred, and shown when it is loaded.
 
     A target column of numbers is regression, one of other values classification. A missing number is the mean of the
     training rows, a missing or rare category the unknown one.
@@ -53,11 +53,21 @@ class Table(TabularTask):
     output = "prediction"  # of regression; classes are "logits"
 
     def missing_features(self, info: Info) -> list[str]:
-        """Return "untyped columns" for a dataset other than `table`."""
-        return [] if "cells" in info.statistics else ["untyped columns"]
+        """Return "named columns" for a dataset that is not a table."""
+        return [] if "cells" in info.statistics else super().missing_features(info)
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the table with types, divided as the settings say, with statistics of the training rows."""
+        """Return the table with types, divided as the settings say, with statistics of the training rows.
+
+        A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits.
+
+        Raises:
+            UsageError: A setting names no column, or is about a CSV file and the table is not one.
+        """
+        if "cells" not in dataset.info.statistics:
+            if settings := [f"task.{name}" for name, value in dataclasses.asdict(self).items() if value]:
+                raise UsageError(f"{', '.join(settings)} is about a CSV file: {dataset.info.name} has types and splits")
+            return _with_class_numbers(dataset) if dataset.info.class_names else dataset
         parts = {name: tabular.collect(dataset[name]) for name in PARTS}
         table = {name: np.concatenate([part[name] for part in parts.values()]) for name in parts["train"]}
         target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
@@ -128,6 +138,14 @@ class Table(TabularTask):
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the predicted number, or the most probable classes."""
         return self._of(info).show(argument, outputs, info, top_k)
+
+
+def _with_class_numbers(dataset: Dataset) -> Dataset:
+    """Return a table with the target as int64: one with numbers of classes has it as float32."""
+    target = dataset.info.statistics["target"]["name"]
+    parts = {name: tabular.collect(dataset[name]) for name in PARTS}
+    converted = {name: part | {target: part[target].astype(np.int64)} for name, part in parts.items()}
+    return Dataset(**{name: tabular.dataset(part) for name, part in converted.items()}, info=dataset.info)
 
 
 def _divide(
