@@ -20,6 +20,7 @@ VERBS = {
     "compare": "Compare runs side by side: settings that differ, curves, metrics.",
     "export": "Export a run again and verify every artifact.",
     "info": "Show the card of a model.",
+    "weights": "List the trained weights of all models.",
 }
 
 
@@ -32,7 +33,10 @@ class Verbs(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import a command."""
-        return importlib.import_module(f"zoo.{name}").main if name in VERBS else None
+        if name not in VERBS:
+            return None
+        module = importlib.import_module(f"zoo.{name}")
+        return module.main if hasattr(module, "main") else importlib.import_module(f"zoo.{name}.__main__").main
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Treat a positional name with wildcards as the value of `--match`."""

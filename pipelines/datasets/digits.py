@@ -9,18 +9,15 @@ Splits:    "official" is defined here: 70/15/15 in the order of the file, in whi
 
 from __future__ import annotations
 
-import io
 import os
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import Dataset
 from pipelines.errors import USAGE, DataError
+from pipelines.images import grey_arrays
 from pipelines.sources import storage
-from pipelines.sources.mnist_family import pixel_statistics
 
 NAME = "digits"
 OFFICIAL = (70, 15, 15)
@@ -37,31 +34,14 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     source = "installed Python package scikit-learn"
     storage.log.info("%s: %s", NAME, source)
     shades = np.round(bunch.images * (255 / 16)).astype(np.uint8)
-    images, labels = np.array([_png(image) for image in shades]), bunch.target.astype(np.int64)
-    first, second = splits.bounds(policy, len(labels))
-    parts = {
-        name: tf.data.Dataset.from_tensor_slices({"image": images[cut], "label": labels[cut]})
-        for name, cut in (
-            ("train", slice(0, first)),
-            ("validation", slice(first, second)),
-            ("test", slice(second, None)),
-        )
-    }
-    info = Info(
+    rows = np.split(np.arange(len(shades)), splits.bounds(policy, len(shades)))
+    return grey_arrays.dataset(
+        shades,
+        bunch.target,
+        dict(zip(("train", "validation", "test"), rows, strict=True)),
         name=NAME,
         source=source,
         licence="CC-BY-4.0",
         homepage="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
-        features={"image": "uint8 (8, 8, 1), PNG bytes", "label": "int64, 0 to 9"},
-        counts={name: int(part.cardinality()) for name, part in parts.items()},
-        class_names=tuple(map(str, bunch.target_names)),
-        statistics=pixel_statistics(parts["train"]),
         split=split,
     )
-    return Dataset(**parts, info=info)
-
-
-def _png(image: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "PNG")
-    return stream.getvalue()

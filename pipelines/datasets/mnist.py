@@ -1,8 +1,8 @@
 """MNIST: 70,000 handwritten digits, 28x28 grey images, ten classes.
 
 Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791. Licence: CC BY-SA 3.0.
-Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, TFDS download. No package index
-           contains it: without a network the similar `digits` of scikit-learn is used instead.
+Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, TFDS download. If all fail, 5,000 of
+           the digits, `mnist_5k`, are used instead; if those are not available either, `digits` of scikit-learn.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.datasets import digits
-from pipelines.errors import SourceUnavailable
+from pipelines.datasets import digits, mnist_5k
+from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import search, storage
 from pipelines.sources.mnist_family import Family
 
@@ -35,9 +35,17 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         try:
             FAMILY.download(ready).check()
         except SourceUnavailable as reason:
-            storage.log.info("%s: TFDS download (%s), so %s is used instead", FAMILY.name, reason, digits.NAME)
-            return digits.load(None, cache_dir, split)
+            storage.log.info("%s: TFDS download (%s), so %s is used instead", FAMILY.name, reason, mnist_5k.NAME)
+            return _sample(cache_dir, split)
     source, builder = search.load_prepared(
         FAMILY.name, {ready: FAMILY.official_builder}, lambda: [FAMILY.download(ready)], f"--set data={digits.NAME}"
     )
     return FAMILY.dataset(builder, source, split, cache)
+
+
+def _sample(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    try:
+        return mnist_5k.load(None, cache_dir, split)
+    except DataError as reason:
+        storage.log.info("%s: %s, so %s is used instead", FAMILY.name, reason, digits.NAME)
+        return digits.load(None, cache_dir, split)

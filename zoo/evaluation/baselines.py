@@ -1,10 +1,10 @@
-"""Baselines: PCA and a linear probe for images; n-grams, xz and TF-IDF for texts."""
+"""Baselines: PCA, a linear probe and a support vector classifier for images; n-grams, xz and TF-IDF for texts."""
 
 from __future__ import annotations
 
 import lzma
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,13 +22,13 @@ def fit_pca(images: np.ndarray, size: int) -> Any:
     """
     from sklearn.decomposition import PCA
 
-    flat = _flat(images)
-    return PCA(min(size, *flat.shape), svd_solver="covariance_eigh").fit(flat)
+    rows = flat(images)
+    return PCA(min(size, *rows.shape), svd_solver="covariance_eigh").fit(rows)
 
 
 def encode(pca: Any, images: np.ndarray) -> np.ndarray:
     """Return the codes (N, size) of images (N, H, W, C) in [0, 255]."""
-    return pca.transform(_flat(images))
+    return pca.transform(flat(images))
 
 
 def reconstruct(pca: Any, images: np.ndarray) -> np.ndarray:
@@ -61,7 +61,26 @@ def fit_probe(codes: np.ndarray, labels: np.ndarray, iterations: int, strength: 
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations)).fit(codes, labels)
 
 
-def _flat(images: np.ndarray) -> np.ndarray:
+def pixels_and_labels(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels (N, H*W*C) in [0, 1] and labels (N,) of batches of (images, labels)."""
+    images, labels = zip(*((np.asarray(x), np.asarray(y)) for x, y, *_ in batches), strict=True)
+    return flat(np.concatenate(images)), np.concatenate(labels)
+
+
+def best_svc(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> Any:
+    """Return scikit-learn's SVC (Cortes, Vapnik 1995) with an RBF kernel; C is the best on validation of 1, 3, 10, 30.
+
+    Args:
+        train: Rows (N, size) and labels (N,).
+        validation: Rows and labels by which C is chosen.
+    """
+    from sklearn.svm import SVC
+
+    return max((SVC(C=c).fit(*train) for c in (1, 3, 10, 30)), key=lambda model: model.score(*validation))
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W, C) in [0, 255] as rows (N, H*W*C) in [0, 1], float32."""
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
 
 

@@ -17,7 +17,7 @@ from keras import layers, ops
 from pipelines.text.sequences import END, PADDING, START
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.tasks.text.translation import Translation
 
 # === Subclassed Model ===
@@ -146,6 +146,11 @@ class Translator(keras.Model):
         measured_on="2 cores under other load: 3.7 minutes of CPU time, 6 epochs",
         notes="`exact` is the exact match of 2,000 test dates that are not in the training data, in the same formats.",
     ),
+    weights={
+        "default": Weights(
+            "attention.weights.h5", sha256="57a5cc79bf6f0aca92fea2ba2f9cfdd2a11aa18ae2e44927fea51d7e1565be8f"
+        )
+    },
 )
 def attention(
     vocabulary_size: int = 64,

@@ -42,7 +42,7 @@ COLUMNS = (
     ),
     weights={
         "default": Weights(
-            "bike_sharing.weights.h5", sha256="18506e9e404eaefa89092c3c989e726b2388c7a7b6736fe0b05ee65a55bc3585"
+            "bike_sharing.weights.h5", sha256="cf05c1ef48ef0c8c2b6933508c267c4d8ebb57ff4bf44eeeb81e928a0335e9e5"
         )
     },
 )

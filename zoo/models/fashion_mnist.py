@@ -152,7 +152,7 @@ _RECIPE = Recipe(
     ),
     weights={
         "default": Weights(
-            "fashion_mnist.weights.h5", sha256="cf78d9a30b44d7bfb0db563f8a7b5fab320de165b4f8badb43703cece96db286"
+            "fashion_mnist.weights.h5", sha256="5dd07816670a1e357eec71efdc414be241d1c52d15de314ba3727ecf4d7364a9"
         ),
         "judge": Weights(  # feature extractor of the Frechet distance: fixed, so that distances stay comparable
             "fashion_mnist_judge.weights.h5",

@@ -21,7 +21,7 @@ from keras import layers, ops
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.modeling.layers import MaskedAveragePooling1D
 from zoo.tasks.text.classification import TextClassification
 
@@ -156,6 +156,13 @@ RECURRENT = Recipe(epochs=5, batch_size=64, learning_rate=3e-3, weight_decay=1e-
         measured_on="2 cores of an AMD EPYC: less than a minute of training; seeds 1 and 2: 0.7886 and 0.7862, a "
         "linear SVM on TF-IDF of words and characters in the same command 0.7810",
     ),
+    weights={
+        "default": Weights(
+            "sentiment.weights.h5",
+            sha256="edb8e12f8d3d86966d260241ff4825b81633f8b1e57f0007a9d59c283e28e3c0",
+            licence="Apache-2.0, trained on data for research",
+        )
+    },
 )
 def sentiment(
     vocabulary_size: int = 10_000,

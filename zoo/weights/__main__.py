@@ -1,85 +1,61 @@
-"""python -m zoo.weights RUN: ship the weights of a finished run with the package."""
+"""python -m zoo.weights [RUN]: list trained weights, or ship those of a finished run with the package."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from commandline import console as shell
 from commandline.console import Console
-from pipelines.sources.storage import sha256, write_atomic
-from zoo.core.errors import UsageError
-
-if TYPE_CHECKING:
-    import keras
-
-LIMIT = 5_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
-def run(path: str | Path, *, console: Console | None = None) -> dict[str, Any]:
-    """Copy a run's best weights to `zoo/weights/files/NAME.weights.h5`, and their metadata to NAME.json.
+def table() -> list[dict[str, Any]]:
+    """Return the weights of all models: {"model", "weights", "state", "bytes", "licence", "source"}.
 
-    The file holds float32 weights, independent of the precision of the training.
-
-    Args:
-        path: The run folder; it must be finished.
-        console: Receives messages; None prints nothing.
-
-    Returns:
-        {"model", "file", "sha256", "bytes", "arguments", "metrics"}, for `weights=` in the model's file.
-
-    Raises:
-        UsageError: The run is not finished, its bundle was not verified, or its weights are too large to ship.
+    The state is "shipped" (in the package), "downloaded" (when it is first used) or "" (no weights).
     """
-    from zoo.core import environment
-
-    console = console or Console(quiet=True)
-    environment.prepare()
     from zoo import weights
-    from zoo.core.run_folder import Run
+    from zoo.core import registry
 
-    folder = Run.open(path)
-    if not folder.finished:
-        raise UsageError(f"{path} is not finished: python -m zoo.train --resume {path}")
-    summary = folder.read("summary.json")
-    bundles = summary.get("bundles", [])
-    if not bundles or any(b["verdict"] != "pass" for b in bundles):
-        raise UsageError(f"{path} has no bundle that passed verification: python -m zoo.export {path}")
-    content = _without_optimizer(folder.model())
-    if len(content) > LIMIT:
-        raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
-    config = folder.read("config.json")
-    target = weights.FILES / f"{config['model']}.weights.h5"
-    target.parent.mkdir(exist_ok=True)
-    write_atomic(target, content)
-    metadata = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
-    metadata |= {"command": folder.plan().command(), "metrics": summary["metrics"]}
-    write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
-    entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
-    entry |= {"arguments": config["arguments"], "metrics": summary["metrics"]}
-    console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
-    console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
-    return entry
-
-
-def _without_optimizer(model: keras.Model) -> bytes:
-    """Return the weights file of an uncompiled model: a checkpoint also contains the optimizer's state."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.weights.h5"
-        model.save_weights(path)
-        return path.read_bytes()
+    rows = []
+    for name in registry.list_models():
+        spec = registry.get_spec(name)
+        for key, entry in spec.weights.items():
+            file = weights.FILES / entry.source
+            state = "shipped" if entry.fetch is None else "downloaded"
+            size = file.stat().st_size if entry.fetch is None and file.is_file() else None
+            facts = {"state": state, "bytes": size, "licence": entry.licence, "source": entry.source}
+            rows.append({"model": name, "weights": key, **facts})
+        if not spec.weights:
+            rows.append({"model": name, "weights": "", "state": "", "bytes": None, "licence": "", "source": ""})
+    return rows
 
 
 @click.command("weights")
-@click.argument("run_folder", metavar="RUN", type=click.Path())
+@click.argument("run_folder", metavar="[RUN]", required=False, type=click.Path())
+@click.option("--omit", multiple=True, metavar="PART", help="With RUN: a part of the model that is left out.")
 @shell.common_options
-def main(run_folder: str, console: Console) -> None:
-    """Ship the best weights of RUN as the default weights of its model."""
-    console.result(run(run_folder, console=console))
+def main(run_folder: str | None, omit: tuple[str, ...], console: Console) -> None:
+    """List the trained weights of all models; with RUN, ship its best weights as the default of its model."""
+    if run_folder is not None:
+        from zoo.weights import shipping
+
+        console.result(shipping.run(run_folder, omit, console=console))
+        return
+    rows = table()
+    if not console.json:
+        columns = ("model", "weights", "state", "MB", "licence", "source")
+        lines = [[_cell(row, column) for column in columns] for row in rows]
+        console.lines(columns, lines)
+        console.print('next: zoo.build(NAME, weights="default"), or python -m zoo.train NAME where there are none')
+    console.result(rows)
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    if column == "MB":
+        return f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else ""
+    return row[column]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Shipped weights: size, integrity, and the metrics of the card on the real test set."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from zoo import evaluate, predict, weights
+from zoo.__main__ import main
 from zoo.core import registry
 from zoo.core.errors import UsageError, ZooError
 from zoo.core.plan import make_plan
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
-from zoo.weights import __main__ as ship
+from zoo.core.weight_files import load_file
+from zoo.weights import shipping
+from zoo.weights.__main__ import table
 
 SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]
 
@@ -23,13 +27,16 @@ SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name)
 def test_shipped_weights_are_small():
     assert "fashion_mnist" in SHIPPED
     sizes = {p.name: p.stat().st_size for p in weights.FILES.iterdir()}
-    assert max(sizes.values()) < ship.LIMIT
+    assert max(sizes.values()) < shipping.LIMIT
     assert sum(sizes.values()) < 25e6
     files = {w.source for name in SHIPPED for w in zoo.get_spec(name).weights.values() if w.fetch is None}
     assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files}
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+QUICK = ("admissions", "bike_sharing", "fashion_mnist", "mnist")  # the others are evaluated by `make proof`
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.proof) for n in SHIPPED])
 def test_shipped_weights_have_the_metrics_of_the_card(name, monkeypatch):
     monkeypatch.delenv("ZOO_CACHE")  # the real data, prepared once for this user
     plan = make_plan(name)
@@ -67,7 +74,7 @@ def test_prediction_with_shipped_weights(tmp_path):
 def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "FILES", tmp_path / "files")
     run = trained("fashion_mnist")
-    entry = ship.run(run)
+    entry = shipping.run(run)
     assert weights.description("fashion_mnist")["info"]["name"] == "fashion_mnist"
     spec_weights = {"default": Weights(entry["file"], entry["sha256"])}
     spec = dataclasses.replace(zoo.get_spec("fashion_mnist"), weights=spec_weights)
@@ -78,16 +85,41 @@ def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     (run / "summary.json").rename(tmp_path / "summary.json")
     try:
         with pytest.raises(UsageError, match="is not finished"):
-            ship.run(run)
+            shipping.run(run)
     finally:
         (tmp_path / "summary.json").rename(run / "summary.json")
+
+
+def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
+    import keras
+
+    arguments = {key: value for key, value in zoo.get_spec("dcgan").tiny.items() if "." not in key}
+    keras.utils.set_random_seed(0)
+    model, restored = zoo.build("dcgan", **arguments), zoo.build("dcgan", **arguments)
+    file, before = tmp_path / "dcgan.weights.h5", restored.discriminator.get_weights()
+    file.write_bytes(shipping.compact(model, ["discriminator"]))
+    model.save_weights(tmp_path / "whole.weights.h5")
+    assert file.stat().st_size < 0.6 * (tmp_path / "whole.weights.h5").stat().st_size
+    load_file(restored, file)
+    for one, other in zip(model.generator.get_weights(), restored.generator.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2**-10, atol=1e-7)
+    for one, other in zip(before, restored.discriminator.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_weights_are_listed(capsys):
+    rows = {(row["model"], row["weights"]): row for row in table()}
+    assert {name for name, _ in rows} == set(zoo.list_models())
+    assert rows["fashion_mnist", "default"]["bytes"] > 1e6
+    assert rows["efficientnet_lite0", "imagenet"]["state"] == "downloaded"
+    with pytest.raises(SystemExit, match="0"):
+        main(["weights", "--json"])
+    assert json.loads(capsys.readouterr().out) == list(rows.values())
 
 
 @pytest.mark.parametrize("name", ["dcgan", "pix2pix", "cyclegan"])
 def test_weights_with_the_former_names_of_discriminators_are_loaded(name, tmp_path):
     import h5py
-
-    from zoo.core.weight_files import load_file
 
     tiny = {key: value for key, value in zoo.get_spec(name).tiny.items() if "." not in key}
     model, restored = zoo.build(name, **tiny), zoo.build(name, **tiny)

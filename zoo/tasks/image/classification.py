@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
-    from pipelines.dataset import Info
+    from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
+
+
+SVC_EXAMPLES, SVC_PIXELS = 5000, 1024  # up to which the baseline is fitted in a few seconds
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,23 @@ class Classification(ImageTask, ClassifierTask):
         )
         encoded = bytes_endpoint(pixels, lambda image: self.preprocess(image, info), labels=info.class_names)
         return Contract((pixels, encoded), labels=info.class_names)
+
+    def evaluate_extra(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with a support vector classifier on the pixels, if it is fitted within seconds."""
+        train_count = dataset.info.counts["train"]
+        if train_count > SVC_EXAMPLES or evaluation.inputs["image"][0].size > SVC_PIXELS:
+            return evaluation
+        from zoo.evaluation import baselines
+
+        arrays = [baselines.pixels_and_labels(feed(name).batches(500)) for name in ("train", "validation")]
+        predicted = baselines.best_svc(*arrays).predict(baselines.flat(evaluation.inputs["image"]))
+        compared = {
+            "this model": {"accuracy": evaluation.metrics["accuracy"]},
+            "support vector classifier (scikit-learn)": {"accuracy": float(np.mean(predicted == evaluation.truth))},
+        }
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix, the calibration curve and the most confident mistakes."""

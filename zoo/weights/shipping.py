@@ -1,0 +1,118 @@
+"""Making the weights of a run part of the package: what is not needed is left out, and matrices are float16."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from commandline.console import Console
+from pipelines.sources.storage import sha256, write_atomic
+from zoo.core.errors import UsageError, unknown
+from zoo.core.weight_files import OMITTED
+
+if TYPE_CHECKING:
+    import keras
+
+LIMIT = 5_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
+
+
+def run(path: str | Path, omit: Collection[str] = (), *, console: Console | None = None) -> dict[str, Any]:
+    """Write a run's best weights to `zoo/weights/files/NAME.weights.h5`, and their metadata to NAME.json.
+
+    Matrices and kernels are float16, biases and statistics float32. The parts of the model that no served model uses,
+    such as discriminators, are left out.
+
+    Args:
+        path: The run folder; it must be finished.
+        omit: Other parts to leave out, by their attribute of the model. `zoo.build` initialises them as new.
+        console: Receives messages; None prints nothing.
+
+    Returns:
+        {"model", "file", "sha256", "bytes", "arguments", "metrics", "omitted"}, for `weights=` in the model's file.
+
+    Raises:
+        UsageError: The run is not finished, its bundle was not verified, its weights are too large to ship, or the
+            model has no such part.
+    """
+    from zoo.core import environment
+
+    console = console or Console(quiet=True)
+    environment.prepare()
+    from zoo import weights
+    from zoo.core.run_folder import Run
+
+    folder = Run.open(path)
+    if not folder.finished:
+        raise UsageError(f"{path} is not finished: python -m zoo.train --resume {path}")
+    summary = folder.read("summary.json")
+    bundles = summary.get("bundles", [])
+    if not bundles or any(b["verdict"] != "pass" for b in bundles):
+        raise UsageError(f"{path} has no bundle that passed verification: python -m zoo.export {path}")
+    model = folder.model()
+    parts = {name for name, value in vars(model).items() if _has_weights(value)}
+    if missing := sorted(set(omit) - parts):
+        raise unknown(f"part of {model.name}", missing[0], parts)
+    omitted = sorted({*omit, *_training_parts(model, folder.plan().task.served(model).values(), parts)})
+    content = compact(model, omitted)
+    if len(content) > LIMIT:
+        raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
+    config = folder.read("config.json")
+    target = weights.FILES / f"{config['model']}.weights.h5"
+    target.parent.mkdir(exist_ok=True)
+    write_atomic(target, content)
+    metadata = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
+    metadata |= {"command": folder.plan().command(), "metrics": summary["metrics"]}
+    write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
+    entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
+    entry |= {"arguments": config["arguments"], "metrics": summary["metrics"], "omitted": omitted}
+    console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
+    console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
+    return entry
+
+
+def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
+    """Return the weights file of a model, without the optimizer's state and the omitted parts, in float16.
+
+    Arrays of one dimension and those with values beyond the range of float16 stay float32.
+    """
+    import h5py
+
+    from zoo.core.weight_files import content_of
+
+    source, target = io.BytesIO(content_of(model)), io.BytesIO()
+    with h5py.File(source) as whole, h5py.File(target, "w") as file:
+        file.attrs.update(whole.attrs)
+        file.attrs[OMITTED] = list(omitted)
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if name.split("/")[0] in omitted:
+                return
+            if isinstance(item, h5py.Group):
+                file.require_group(name).attrs.update(item.attrs)
+                return
+            values = item[()]
+            half = np.ndim(values) > 1 and values.dtype == np.float32 and np.abs(values).max(initial=0) < 65504
+            if np.size(values) > 64:
+                file.create_dataset(name, data=values.astype(np.float16) if half else values, compression="gzip")
+            else:
+                file.create_dataset(name, data=values)
+
+        whole.visititems(copy)
+    return target.getvalue()
+
+
+def _training_parts(model: keras.Model, served: Collection[keras.Model], parts: Collection[str]) -> list[str]:
+    """Return those parts of a model of which no served model has a weight."""
+    used = {id(variable) for one in served for variable in one.variables}
+    return [name for name in parts if not any(id(v) in used for v in getattr(model, name).variables)]
+
+
+def _has_weights(value: Any) -> bool:
+    import keras
+
+    return isinstance(value, keras.layers.Layer) and bool(value.variables)
