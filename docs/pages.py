@@ -98,8 +98,39 @@ def models_index() -> str:
         table = table.replace(f"| `{name}` |", f"| [`{name}`]({name}.md) |")
     return (
         "# Models\n\nThe same table is printed by `python -m zoo --markdown`. *Measured on* names the data on "
-        "whose test split the figure was measured; it is empty where nothing was measured.\n\n" + table
+        f"whose test split the figure was measured; it is empty where nothing was measured.\n\n{table}\n"
+        '## Trained weights\n\n`weights="default"`: the figure of the shipped file on the test split, which `make '
+        "proof` measures again, beside the best of the baselines that the same command fits. Settings were chosen on "
+        "validation.\n\n" + weights_table()
     )
+
+
+def weights_table() -> str:
+    """Return the table of shipped weights, from the records of the runs that made them."""
+    from zoo import weights
+
+    lines = [
+        "| model | metric | test | other seeds | baseline | | minutes | MB |",
+        "|---|---|---:|---|---|---:|---:|---:|",
+    ]
+    for name in zoo.list_models():
+        spec = zoo.get_spec(name)
+        if "default" not in spec.weights or spec.weights["default"].fetch is not None:
+            continue
+        record, metric = weights.description(name), next(iter(spec.card.expect))
+        value, baselines = record["metrics"][metric], dict(list(record.get("compared", {}).items())[1:])
+        scores = {k: v[metric] for k, v in baselines.items() if metric in v}
+        sign = 1 if metric in ("accuracy", "r2", "exact", "spearman_men") else -1
+        best = max(scores, key=lambda k, scores=scores, sign=sign: sign * scores[k], default="")
+        seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
+        cells = [f"[`{name}`]({name}.md)", f"`{metric}`", f"{value:.4g}", ", ".join(f"{s:.4g}" for s in seeds), best]
+        cells += [
+            f"{scores[best]:.4g}" if best else "",
+            f"{record['train_seconds'] / 60:.1f}" if "train_seconds" in record else "",
+        ]
+        size = (weights.FILES / spec.weights["default"].source).stat().st_size
+        lines.append(f"| {' | '.join([*cells, f'{size / 1e6:.2f}'])} |")
+    return "\n".join(lines) + "\n"
 
 
 def reference_page(package: str) -> str:

@@ -18,7 +18,7 @@ from keras import layers, ops
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.modeling.multi_loss import MultiLossModel
 from zoo.tasks.generative.autoencoding import Autoencoding, latent_size
 
@@ -196,11 +196,16 @@ _PLAIN = Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam")
     tiny={"kind": "variational", "latent_dim": 4, "filters": (8, 8)},
     card=Card(
         paper="Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647; Kingma, Welling 2014, arXiv:1312.6114",
-        expect={"mse": 0.0068, "mse_below_pca": 0.5289},
+        expect={"mse": 0.0068, "mse_below_pca": 0.5305},
         command="python -m zoo.train autoencoder",
         measured_on="2 cores of an Intel Xeon with AMX, bfloat16, next to another training: 5 minutes",
         notes="Trained on centred garments, light on black: other images are reconstructed as garments.",
     ),
+    weights={
+        "default": Weights(
+            "autoencoder.weights.h5", sha256="333afea8ad6f9420bb9aa3de77734472f2faa557b1fce14629e142fca191ff4d"
+        )
+    },
 )
 def autoencoder(
     kind: Literal["conv", "dense", "denoising", "variational"] = "conv",

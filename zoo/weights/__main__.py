@@ -35,13 +35,14 @@ def table() -> list[dict[str, Any]]:
 @click.command("weights")
 @click.argument("run_folder", metavar="[RUN]", required=False, type=click.Path())
 @click.option("--omit", multiple=True, metavar="PART", help="With RUN: a part of the model that is left out.")
+@click.option("--repeat", "repeats", multiple=True, metavar="RUN", help="With RUN: a run of it with another seed.")
 @shell.common_options
-def main(run_folder: str | None, omit: tuple[str, ...], console: Console) -> None:
+def main(run_folder: str | None, omit: tuple[str, ...], repeats: tuple[str, ...], console: Console) -> None:
     """List the trained weights of all models; with RUN, ship its best weights as the default of its model."""
     if run_folder is not None:
         from zoo.weights import shipping
 
-        console.result(shipping.run(run_folder, omit, console=console))
+        console.result(shipping.run(run_folder, omit, repeats, console=console))
         return
     rows = table()
     if not console.json:

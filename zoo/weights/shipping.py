@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 LIMIT = 5_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
-def run(path: str | Path, omit: Collection[str] = (), *, console: Console | None = None) -> dict[str, Any]:
+def run(
+    path: str | Path,
+    omit: Collection[str] = (),
+    repeats: Sequence[str | Path] = (),
+    *,
+    console: Console | None = None,
+) -> dict[str, Any]:
     """Write a run's best weights to `zoo/weights/files/NAME.weights.h5`, and their metadata to NAME.json.
 
     Matrices and kernels are float16, biases and statistics float32. The parts of the model that no served model uses,
@@ -30,14 +36,15 @@ def run(path: str | Path, omit: Collection[str] = (), *, console: Console | None
     Args:
         path: The run folder; it must be finished.
         omit: Other parts to leave out, by their attribute of the model. `zoo.build` initialises them as new.
+        repeats: Runs of the same settings with other seeds, whose metrics are recorded beside those of this one.
         console: Receives messages; None prints nothing.
 
     Returns:
         {"model", "file", "sha256", "bytes", "arguments", "metrics", "omitted"}, for `weights=` in the model's file.
 
     Raises:
-        UsageError: The run is not finished, its bundle was not verified, its weights are too large to ship, or the
-            model has no such part.
+        UsageError: The run is not finished, its bundle was not verified, its weights are too large to ship, the model
+            has no such part, or a repetition has other settings.
     """
     from zoo.core import environment
 
@@ -66,13 +73,27 @@ def run(path: str | Path, omit: Collection[str] = (), *, console: Console | None
     target.parent.mkdir(exist_ok=True)
     write_atomic(target, content)
     metadata = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
-    metadata |= {"command": folder.plan().command(), "metrics": summary["metrics"]}
+    metadata["info"]["source"] = metadata["info"]["source"].replace(str(Path.home()), "~")
+    metadata |= {"command": folder.plan().command()}
+    metadata |= {k: summary[k] for k in ("metrics", "compared", "examples", "train_seconds") if k in summary}
+    metadata["seeds"] = {str(config["seed"]): summary["metrics"]} | dict(_repetition(config, r) for r in repeats)
     write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
     entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
     entry |= {"arguments": config["arguments"], "metrics": summary["metrics"], "omitted": omitted}
     console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
     console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
     return entry
+
+
+def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[str, Any]]:
+    """Return the seed and the metrics of a run of the same settings."""
+    from zoo.core.run_folder import Run
+
+    folder = Run.open(path)
+    other = folder.read("config.json")
+    if different := [key for key in ("model", "arguments", "recipe") if other[key] != config[key]]:
+        raise UsageError(f"{path} is not a repetition: its {different[0]} differs")
+    return str(other["seed"]), folder.read("summary.json")["metrics"]
 
 
 def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
