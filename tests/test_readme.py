@@ -22,7 +22,7 @@ def test_generated_tables_are_current(path, name, text):
 
 def test_the_table_says_which_data_a_figure_was_measured_on():
     rows = {row.split("|")[1].strip(" `"): row for row in README.splitlines() if row.startswith("| `")}
-    assert "digits" in rows["mnist"]
+    assert "mnist_5k" in rows["mnist"]
     for name in zoo.list_models():
         _, _, _, figure, data, _, _ = rows[name].split("|")
         assert bool(figure.strip()) == bool(data.strip()) == bool(zoo.get_spec(name).card.expect), name

@@ -39,7 +39,7 @@ QUICK = ("admissions", "bike_sharing", "fashion_mnist", "mnist")  # the others a
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.proof) for n in SHIPPED])
 def test_shipped_weights_have_the_metrics_of_the_card(name, monkeypatch):
     monkeypatch.delenv("ZOO_CACHE")  # the real data, prepared once for this user
-    plan = make_plan(name)
+    plan = make_plan(name, settings={"data": weights.description(name)["info"]["name"]})
     try:
         dataset = plan.load_data()
     except pipelines.DataError as e:
