@@ -19,7 +19,7 @@ wine = load_wine(as_frame=True)
 names = list(wine.target_names)
 data = pipelines.from_arrays(wine.data, wine.target, class_names=names, split="60/20/20", name="wine")
 print(data.info.counts)
-wine.data.iloc[:3, :5]
+print(wine.data.iloc[:3, :5])
 
 # %%
 summary = train.run("table", dataset=data, settings={"recipe.epochs": 40}, precision="float32", out="runs/wine")
