@@ -1,13 +1,17 @@
-"""Baselines: PCA and a linear probe for images; n-grams, xz and TF-IDF for texts."""
+"""Baselines: PCA, a linear probe and a classifier of pixels for images; n-grams, xz and TF-IDF for texts."""
 
 from __future__ import annotations
 
 import lzma
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pipelines.feeding import Feed
 
 
 def fit_pca(images: np.ndarray, size: int) -> Any:
@@ -63,6 +67,65 @@ def fit_probe(codes: np.ndarray, labels: np.ndarray, iterations: int, strength: 
 
 def _flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
+
+
+PIXEL_IMAGES = 200  # images of which `fit_pixels` draws pixels
+PIXELS = 100  # pixels that it draws of each
+
+
+@dataclass(frozen=True)
+class PixelClassifier:
+    """Logistic regression of single pixels: their colour, position, and products of two of these.
+
+    Attributes:
+        model: scikit-learn's pipeline; None if all pixels have one class.
+        most_frequent: The most frequent class.
+    """
+
+    model: Any
+    most_frequent: int
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return class ids (N, H, W) of images (N, H, W, C) in [0, 255]."""
+        if self.model is None:
+            return np.full(images.shape[:3], self.most_frequent)
+        masks = [self.model.predict(_pixel_features(image)) for image in images]  # image by image, to save memory
+        return np.stack(masks).reshape(images.shape[:3])
+
+
+def fit_pixels(training: Feed, ignore: int) -> PixelClassifier:
+    """Fit logistic regression to random pixels of the first images of a feed.
+
+    Args:
+        training: The training feed: images (B, H, W, C), class ids (B, H, W).
+        ignore: The label of pixels that are ignored.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    random, counts = np.random.default_rng(0), np.zeros(256, np.int64)
+    features, labels = [], []
+    for image, mask, *_ in training.take(PIXEL_IMAGES).batches(1, augmented=False).unbatch().as_numpy_iterator():
+        ids = mask.ravel()
+        valid = np.flatnonzero(ids != ignore)
+        counts += np.bincount(ids[valid], minlength=256)
+        chosen = random.permutation(valid)[:PIXELS]
+        features.append(_pixel_features(image)[chosen])
+        labels.append(ids[chosen])
+    x, y = np.concatenate(features), np.concatenate(labels)
+    if len(np.unique(y)) < 2:
+        return PixelClassifier(None, int(counts.argmax()))
+    model = make_pipeline(PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-3))
+    return PixelClassifier(model.fit(x, y), int(counts.argmax()))
+
+
+def _pixel_features(image: np.ndarray) -> np.ndarray:
+    """Return colour in [0, 1], and row and column in [-1, 1], of every pixel: float32 (H * W, C + 2)."""
+    height, width, channels = image.shape
+    rows, columns = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    values = np.concatenate([image / 255.0, np.stack([rows, columns], axis=-1)], axis=-1)
+    return values.astype(np.float32).reshape(-1, channels + 2)
 
 
 MAX_ORDER = 9  # of the n-gram models that are compared on validation; longer n-grams of characters are rarely better
