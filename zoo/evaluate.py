@@ -81,14 +81,14 @@ def run(
 
 
 def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
-    """Return the outputs of a model for a split, with the metrics of its task.
+    """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
 
     If the task serves several models, all of them are called, and their inputs and outputs are merged.
     """
     from zoo.evaluation import outputs
 
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-    evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info)
+    evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     contract = outputs.merge_contracts(contracts)

@@ -13,6 +13,8 @@ from commandline.console import Console
 from zoo.cli.options import check_quantize, quantize_option
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from export.contract import Contract
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
 GOLDEN = 32  # real examples of the test split among the golden inputs
+LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
 
 def run(
@@ -73,12 +76,13 @@ def run(
     bundles = []
     for suffix, served in every.items():
         contract = plan.task.contract(served, info)
+        endpoint = contract["serving_default"]
         target = _target(out, suffix)
         bundle = export_model(
             served,
             target,
             contract=contract,
-            samples=inference.samples(contract["serving_default"], test, GOLDEN),
+            samples=inference.samples(endpoint, test, min(GOLDEN, inference.examples_within(LARGEST, endpoint))),
             card=_card(folder, plan, suffix),
             assets=plan.task.bundle_assets(info),
             max_drop=max_drop,
@@ -95,15 +99,22 @@ def run(
 def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
     from export.proof.evaluation import Evaluation
+    from zoo.core.task import Evaluation as Batch
     from zoo.evaluation import outputs as inference
 
-    endpoint, info = contract["serving_default"], dataset.info
-    test = inference.collect(endpoint, plan.feed(dataset, "test"), info)
+    endpoint, info, task = contract["serving_default"], dataset.info, plan.task
+
+    def reduce(outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+        batch = task.reduce(Batch({}, outputs, truth, info))
+        return batch.outputs, batch.truth
+
     return {
         "quantize": tuple(quantize),
         "calibration": inference.samples(endpoint, plan.feed(dataset, "train"), CALIBRATION, shuffled=True),
         "evaluation": Evaluation(
-            test.inputs, test.truth, lambda outputs, truth: plan.task.metrics(outputs, truth, info)
+            *inference.inputs_and_truth(endpoint, plan.feed(dataset, "test")),
+            metrics=lambda outputs, truth: task.metrics(outputs, truth, info),
+            reduce=reduce,
         ),
     }
 

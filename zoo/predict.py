@@ -45,6 +45,7 @@ def run(
     top_k: int = 3,
     category_names: str | Path | None = None,
     direction: str | None = None,
+    masks: str | Path | None = None,
     console: Console | None = None,
 ) -> PredictionResult:
     """Predict on each input with the model of a run or a bundle.
@@ -55,6 +56,7 @@ def run(
         top_k: Number of ranked predictions per input.
         category_names: JSON file {class: display name}; other classes keep their names.
         direction: "a2b" or "b2a" for a model that translates in both directions; None is a2b, or that of the bundle.
+        masks: Folder for the predicted masks of a segmentation: NAME.png for each input, whose values are class ids.
         console: Receives the predictions as text; None prints nothing.
 
     Returns:
@@ -62,7 +64,8 @@ def run(
 
     Raises:
         UsageError: `source` is neither a run nor a bundle, there are no inputs, or the direction does not exist.
-        MissingError: The task does not support prediction, or none of the files exists.
+        MissingError: The task does not support prediction, does not predict the masks that are asked for, or none of
+            the files exists.
 
     Example:
         >>> result = run("fashion_mnist", ["garment.png"], top_k=1)
@@ -79,6 +82,8 @@ def run(
     arguments = list(expand(inputs)) if opened.task.accepts == "images" else list(inputs)
     if not arguments:
         raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "no inputs: name a file")
+    if masks is not None:
+        _check_names(arguments)
     rows, problems, images, codes = [], [], {}, set()
     for argument in arguments:
         try:
@@ -95,9 +100,27 @@ def run(
         rows.extend(dict(row) for row in prediction.rows)
         if prediction.image is not None:
             images[argument] = prediction.image
+        if masks is not None:
+            _write_mask(Path(masks) / f"{Path(argument).stem}.png", prediction.mask)
     if len(problems) == len(arguments) and codes == {MissingError.exit_code}:
         raise MissingError("; ".join(problems))
     return PredictionResult(rows, problems, images)
+
+
+def _check_names(arguments: Sequence[str]) -> None:
+    """Raise UsageError if the masks of two inputs would have the same name."""
+    stems = [Path(argument).stem for argument in arguments]
+    if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
+        raise UsageError(f"two inputs are named {twice}: their masks would have the same name; predict them apart")
+
+
+def _write_mask(path: Path, mask: np.ndarray | None) -> None:
+    from pipelines.images import masks
+    from pipelines.sources.storage import write_atomic
+
+    if mask is None:
+        raise MissingError("this model does not predict masks: -o FOLDER is for segmentation")
+    write_atomic(path, masks.encode(mask, colours=True))
 
 
 def with_category_names(info: Info, path: Path) -> Info:
@@ -143,7 +166,7 @@ def expand(arguments: Sequence[str]) -> Iterator[str]:
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Predictions per input.")
 @click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "display name"}.')
 @click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models that translate in both directions.")
-@click.option("-o", "--out", type=click.Path(), help="CSV file for the rows (- is standard output), or image file.")
+@click.option("-o", "--out", type=click.Path(), help="CSV file (- is standard output), image file, or FOLDER/.")
 @shell.common_options
 def main(
     source: str,
@@ -159,16 +182,27 @@ def main(
     The name of a model with shipped weights is accepted too: python -m zoo.predict fashion_mnist shirt.png.
 
     For a folder, predictions.csv is written to the current folder, unless -o names another file. If the model predicts
-    images, -o may name an image file: several images are placed below each other in it.
+    images, -o may name an image file: several images are placed below each other in it. If it predicts masks, -o may
+    name a folder, with / at its end: it gets one PNG per input, whose values are class ids.
     """
     if out == "-" and console.json:
         raise UsageError("-o - and --json both write to standard output: choose one")
     if out == "-":
         console = Console(quiet=True)
+    is_folder = out is not None and (out.endswith("/") or Path(out).is_dir())
+    masks, out = (out, None) if is_folder else (None, out)
     rows, problems, images = run(
-        source, inputs, top_k=top_k, category_names=category_names, direction=direction, console=console
+        source,
+        inputs,
+        top_k=top_k,
+        category_names=category_names,
+        direction=direction,
+        masks=masks,
+        console=console,
     )
-    if out is None and any(row["input"] not in inputs for row in rows):  # a folder was replaced by its files
+    if masks is not None:
+        console.print(f"written: masks in {masks}")
+    elif out is None and any(row["input"] not in inputs for row in rows):  # a folder was replaced by its files
         out = "predictions.csv"
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         _write_images(Path(out), images, problems, console)

@@ -24,6 +24,7 @@ MEANINGS = (
     "state",  # recurrent state: initially zeros, then the output of the previous step
     "logits",
     "probabilities",
+    "class_ids",  # of an output: the position of the largest of the endpoint's logits or probabilities
     "tensor",  # none of these
 )
 

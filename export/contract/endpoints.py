@@ -10,6 +10,8 @@ from export.contract import FORMATS, Endpoint, Tensor
 from export.errors import ExportError
 from export.runners.lib import protocol
 
+MULTI_ENDPOINT = ("saved_model", "tflite", "onnx")  # formats that carry more than the model's own call
+
 
 def tensor_endpoint(
     model: Any,
@@ -77,6 +79,30 @@ def bytes_endpoint(
 
     inputs = (Tensor("image_bytes", "string", (base.batch,), "encoded_image"),)
     return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+
+
+def segment_endpoint(base: Endpoint, name: str = "segment", formats: Sequence[str] = MULTI_ENDPOINT) -> Endpoint:
+    """Return an endpoint with the class of every pixel, for a base endpoint that returns the logits of every pixel.
+
+    Args:
+        base: The endpoint whose only output are logits (B, H, W, classes).
+        name: The signature name.
+        formats: The formats that carry it.
+
+    Returns:
+        The inputs of `base` -> `mask` (B, H, W) int32, the class ids, and `probabilities` (B, H, W, classes) float32.
+    """
+    (logits,) = base.outputs
+    mask = Tensor("mask", "int32", logits.shape[:-1], "class_ids", low=0, high=logits.shape[-1] - 1)
+    probabilities = Tensor("probabilities", "float32", logits.shape, "probabilities")
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        scores = base.call(values)[logits.name]
+        return {"mask": tf.argmax(scores, -1, tf.int32), "probabilities": tf.nn.softmax(scores)}
+
+    return Endpoint(name, base.inputs, (mask, probabilities), call, tuple(formats), base.batch)
 
 
 def text_endpoint(

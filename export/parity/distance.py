@@ -68,6 +68,29 @@ def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[in
     return int(np.sum((np.argmax(a, 1) == np.argmax(b, 1)) & untied)), int(np.sum(untied))
 
 
+def is_leading(scores: np.ndarray, ids: np.ndarray, tolerance: float | np.ndarray) -> np.ndarray:
+    """Return whether the score of each class id is the largest, or tied with it.
+
+    Args:
+        scores: (rows, ..., classes).
+        ids: Integer (rows, ...).
+        tolerance: In units of the row, one for all rows or (rows,): scores closer than twice this are tied.
+
+    Returns:
+        bool (rows, ...); False for an id that is no class.
+
+    Example:
+        >>> is_leading(np.array([[0.5, 0.5, 0.1]] * 3), np.array([0, 1, 2]), 1e-5).tolist()
+        [True, True, False]
+    """
+    values = scores.astype(np.float64)
+    scale = np.maximum(1.0, np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0))
+    margin = (2 * tolerance * scale).reshape(-1, *[1] * (ids.ndim - 1))
+    legal = (ids >= 0) & (ids < scores.shape[-1])
+    own = np.take_along_axis(values, np.where(legal, ids, 0)[..., None].astype(np.int64), axis=-1)[..., 0]
+    return legal & (own >= values.max(axis=-1) - margin)
+
+
 def image_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -> dict[str, Mapping[str, float | None]]:
     """Return {"HxW": {"psnr_db", "max_difference"}} of images (N, H, W, C); the PSNR of equal ones is None.
 

@@ -7,6 +7,7 @@ model may reject (a file that is not an image), every runtime must raise too.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,6 +45,7 @@ class Case:
         outputs: Arrays by output name, filled in by the reference; empty if it raised.
         unstable_rows: Named rows at which the reference is discontinuous, not compared ("unsteady" in cases.json).
         row_noise: Noise of each named row of an output, measured in every proof.
+        scores: {output of class ids: the output whose largest values they name}.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Case:
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     unstable_rows: tuple[int, ...] = ()
     row_noise: dict[str, np.ndarray] = field(default_factory=dict)
+    scores: dict[str, str] = field(default_factory=dict)
 
 
 def cases_for(
@@ -95,7 +98,17 @@ def cases_for(
         cases += [Case(TYPICAL, {k: v[:rows] for k, v in fitted.items()})] if rows else []
     cases += _strings(endpoint, size, rng)
     cases += [Case(recurrent_steps.NAME, inputs, chain=chain) for inputs, chain in recurrent_steps.inputs_for(endpoint)]
-    return cases + _undefined(endpoint, size, rng)
+    return [dataclasses.replace(c, scores=_scores(endpoint)) for c in (*cases, *_undefined(endpoint, size, rng))]
+
+
+def _scores(endpoint: Endpoint) -> dict[str, str]:
+    """Return {output of class ids: the first logits or probabilities of the same shape with one axis more}."""
+    every = [t for t in endpoint.outputs if t.meaning in ("logits", "probabilities")]
+    return {
+        ids.name: scores[0].name
+        for ids in endpoint.outputs
+        if ids.meaning == "class_ids" and (scores := [t for t in every if t.shape[:-1] == ids.shape])
+    }
 
 
 def _strings(endpoint: Endpoint, size: int, rng: np.random.Generator) -> Iterator[Case]:
@@ -191,6 +204,7 @@ def _read_cases(folder: Path, endpoint: Endpoint) -> list[Case]:
         Case(
             *(c["name"], c["inputs"], c["judged"], tuple(c["rows"]), c.get("may_raise", False)),
             *(c.get("chain", {}), _with_prefix(outputs, c["name"]), tuple(c.get("unsteady", ()))),
+            scores=_scores(endpoint),
         )
         for c in protocol.read_cases(folder, endpoint.name)
     ]

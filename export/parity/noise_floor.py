@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.parity.distance import is_real, max_row_error, row_errors
+from export.parity.distance import is_leading, is_real, max_row_error, row_errors
 from export.parity.policy import Policy
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def measure_noise_floor(cases: Iterable[GoldenCase], arrays: Mapping[str, np.nda
 
 
 def _difference(case: GoldenCase, output: str, main: np.ndarray, other: np.ndarray) -> float:
-    noise = case.row_noise.get(output)
+    noise, scores = case.row_noise.get(output), case.outputs.get(case.scores.get(output, ""))
+    if scores is not None and main.shape == other.shape == scores.shape[:-1]:  # class ids
+        tied = is_leading(scores, main, Policy.ceiling) & is_leading(scores, other, Policy.ceiling)
+        return float("inf") if stable_rows(case, (main != other) & ~tied).any() else 0.0
     if noise is None or main.shape != other.shape or len(noise) != len(main) or not is_real(main):
         return max_row_error(stable_rows(case, main), stable_rows(case, other))
     errors = row_errors(main, other)

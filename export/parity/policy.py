@@ -66,3 +66,4 @@ class GoldenCase(Protocol):
     outputs: Mapping[str, np.ndarray]
     unstable_rows: tuple[int, ...]
     row_noise: Mapping[str, np.ndarray]
+    scores: Mapping[str, str]

@@ -75,7 +75,11 @@ def _compare(case: Case, body: str, floor: Mapping[str, float], policy: Policy) 
         outputs = rest.decode_response(body, {name: value.dtype for name, value in case.outputs.items()})
     except rest.NotJson as error:
         return [str(error)]
-    return [text for n, v in outputs.items() for text in compare_output(case, n, v, floor.get(n, 0.0), policy)]
+    return [
+        text
+        for name, value in outputs.items()
+        for text in compare_output(case, name, value, floor.get(case.scores.get(name, name), 0.0), policy)
+    ]
 
 
 def _case(endpoint: Endpoint, cases: Sequence[Case]) -> Case | None:

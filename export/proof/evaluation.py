@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from export.parity.golden import Case, write_golden
 from export.proof.certificate import FAIL, PASS, Certificate, Row
 from export.proof.prove import Subject, check_names
 from export.runners.lib import protocol
-from export.runtime.execution import run_all
+from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import RUNTIMES
 
 GROUPS = 40  # groups of the jackknife
@@ -27,7 +27,11 @@ STUDENT = 2.02  # 97.5 % quantile of Student's t with 39 degrees of freedom
 ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance")  # metrics for which lower is better
 BATCH = 256
 
-Metrics = Callable[[Mapping[str, np.ndarray], np.ndarray], Mapping[str, Any]]
+LARGEST = 2**26  # bytes of the outputs of a batch, and of those that a process returns if they are reduced
+
+Outputs = Mapping[str, np.ndarray]
+Metrics = Callable[[Outputs, np.ndarray], Mapping[str, Any]]
+Reduce = Callable[[Outputs, np.ndarray], tuple[Outputs, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Evaluation:
         metrics: (outputs by name, truth) -> {metric: number, ...}; the first number is compared. None: accuracy for
             integer truth, mean squared error for the rest, of the first output.
         endpoint: Name of the endpoint to evaluate.
+        reduce: (outputs by name, truth) of some examples -> what is kept of both, with a row for each example; the
+            metrics are computed from that. For outputs of every pixel, which do not fit into memory. None keeps all.
 
     Example:
         >>> evaluation = Evaluation({"x": np.zeros((200, 4))}, truth=np.zeros(200, int))
@@ -51,6 +57,11 @@ class Evaluation:
     truth: np.ndarray
     metrics: Metrics | None = None
     endpoint: str = "serving_default"
+    reduce: Reduce | None = None
+
+    def part(self, examples: slice) -> Evaluation:
+        """Return the evaluation of some of the examples."""
+        return replace(self, inputs={k: v[examples] for k, v in self.inputs.items()}, truth=self.truth[examples])
 
 
 def evaluate_drop(
@@ -71,29 +82,66 @@ def evaluate_drop(
     if not quantised:
         return
     endpoint = contract[name]
-    metrics = evaluation.metrics or default_metrics(endpoint)
-    reference = run_live(endpoint, evaluation.inputs)
+    metrics, reduce = evaluation.metrics or default_metrics(endpoint), evaluation.reduce or (lambda *both: both)
+    kept: dict[str, list[tuple[Outputs, np.ndarray]]] = {}  # by artifact path, "" for the reference
+    problems: dict[str, str] = {}
+    for part in _parts(evaluation, endpoint):
+        reference = run_live(endpoint, part.inputs)
+        kept.setdefault("", []).append(reduce(reference, part.truth))
+        remaining = [a for a in quantised if a.path not in problems]
+        for path, run in _run_quantised(folder, contract, remaining, part).items() if remaining else ():
+            outputs = {key.rpartition("/")[2]: value for key, value in run.arrays.get(name, {}).items()}
+            if set(outputs) == set(reference):
+                kept.setdefault(path, []).append(reduce(outputs, part.truth))
+            else:
+                problems[path] = (
+                    run.problem or run.report.get("error") or next(iter(run.errors.get(name, {}).values()), "no result")
+                )
+    reference, truth = _concatenate(kept[""])
+    for artifact in quantised:
+        row = states[artifact.path]
+        if artifact.path in problems:
+            row.state, row.reason = FAIL, f"evaluation: {problems[artifact.path]}"
+            continue
+        drop = paired_drop(metrics, reference, _concatenate(kept[artifact.path])[0], truth)
+        row.endpoints[name]["evaluation"] = drop | {"max_drop": max_drop}
+        if not drop["high"] <= max_drop:
+            row.state, row.reason = FAIL, f"{describe(drop)}, which may be more than the budget of {max_drop:g}"
+
+
+def _parts(evaluation: Evaluation, endpoint: Endpoint) -> Iterator[Evaluation]:
+    """Yield the evaluation in parts whose outputs fit into memory: all of it, if nothing is reduced."""
+    count = len(evaluation.truth)
+    size = _rows_within(LARGEST, endpoint) if evaluation.reduce else count
+    size = -(-size // endpoint.batch) * endpoint.batch if endpoint.batch else size
+    yield from (evaluation.part(slice(start, start + size)) for start in range(0, count, size))
+
+
+def _rows_within(size: int, endpoint: Endpoint) -> int:
+    """Return the number of examples, at least one, whose outputs have `size` bytes."""
+    example = 4 * sum(math.prod(t.shape[1:]) for t in endpoint.outputs if None not in t.shape[1:])
+    return max(1, size // max(1, example))
+
+
+def _run_quantised(
+    folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
+) -> dict[str, Run]:
+    """Return the runs of quantised artifacts over the inputs of an evaluation, by path."""
+    runtime, name = RUNTIMES["litert"], evaluation.endpoint
     with tempfile.TemporaryDirectory(prefix="evaluation-") as scratch:
         golden = Path(scratch) / "golden"
         write_golden(
             golden,
-            {e: [] for a in quantised for e in a.endpoints}
+            {e: [] for a in artifacts for e in a.endpoints}
             | {name: [Case(name, dict(evaluation.inputs), compared=False)]},
         )
-        runs = run_all(folder, contract, {runtime.name: (runtime, quantised)}, (), golden)
-    for artifact in quantised:
-        row, run = states[artifact.path], runs[runtime.name, artifact.path]
-        outputs = {key.rpartition("/")[2]: value for key, value in run.arrays.get(name, {}).items()}
-        if set(outputs) != set(reference):
-            problem = (
-                run.problem or run.report.get("error") or next(iter(run.errors.get(name, {}).values()), "no result")
-            )
-            row.state, row.reason = FAIL, f"evaluation: {problem}"
-            continue
-        drop = paired_drop(metrics, reference, outputs, evaluation.truth)
-        row.endpoints[name]["evaluation"] = drop | {"max_drop": max_drop}
-        if not drop["high"] <= max_drop:
-            row.state, row.reason = FAIL, f"{describe(drop)}, which may be more than the budget of {max_drop:g}"
+        runs = run_all(folder, contract, {runtime.name: (runtime, artifacts)}, (), golden)
+    return {path: run for (_, path), run in runs.items()}
+
+
+def _concatenate(parts: Sequence[tuple[Outputs, np.ndarray]]) -> tuple[Outputs, np.ndarray]:
+    outputs = {name: np.concatenate([outputs[name] for outputs, _ in parts]) for name in parts[0][0]}
+    return outputs, np.concatenate([truth for _, truth in parts])
 
 
 def paired_drop(
@@ -182,7 +230,7 @@ def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
         outputs = graph({k: tf.constant(v, dtypes[k]) for k, v in values.items()})
         return {k: tf.convert_to_tensor(v).numpy() for k, v in outputs.items()}
 
-    size, rows = endpoint.batch or BATCH, len(next(iter(inputs.values())))
+    size, rows = endpoint.batch or min(BATCH, _rows_within(LARGEST, endpoint)), len(next(iter(inputs.values())))
     parts = [call({k: v[i : i + size] for k, v in inputs.items()}) for i in range(0, rows, size)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelines.augment.ops import FILLS, Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
-    from pipelines.augment.policies import POLICIES, policy
+    from pipelines.augment.policies import POLICIES, mask_policy, policy
 
 __all__ = [
     "FILLS",
@@ -17,6 +17,7 @@ __all__ = [
     "cutout",
     "flip_horizontal",
     "gaussian_noise",
+    "mask_policy",
     "on_images",
     "policy",
     "shift",
@@ -26,6 +27,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import names that need TensorFlow on first access (PEP 562)."""
     if name in __all__:
-        module = "policies" if name in ("POLICIES", "policy") else "ops"
+        module = "policies" if name in ("POLICIES", "mask_policy", "policy") else "ops"
         return getattr(importlib.import_module(f"pipelines.augment.{module}"), name)
     raise AttributeError(f"module 'pipelines.augment' has no attribute {name!r}")

@@ -23,7 +23,7 @@ FILLS = {
     "reflect": cv2.BORDER_REFLECT,
     "wrap": cv2.BORDER_WRAP,
 }
-_BILINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
 _WARP, _BRIGHTNESS = 5, 6  # stream ids, besides those of `pipelines.augment.ops`
 _STEPS = 1024  # entries of a table
 _ONE = np.float64(1)
@@ -41,8 +41,9 @@ def warp(
     flip: bool = False,
     fill: str = "nearest",
     value: float = 0,
+    interpolation: str = "bilinear",
 ) -> tf.Tensor:
-    """Rotate, shift, shear, zoom and mirror each image by random amounts, in one bilinear interpolation.
+    """Rotate, shift, shear, zoom and mirror each image by random amounts, in one interpolation.
 
     Args:
         images: (B, H, W, C), uint8 or float.
@@ -56,15 +57,17 @@ def warp(
         fill: Values outside the image: "constant" (`value`), "nearest" (the edge), "reflect" (mirrored, the edge
             repeated) or "wrap".
         value: The constant.
+        interpolation: "bilinear", or "nearest" for masks, whose values are class ids.
 
     Returns:
         Images of the same shape and type.
 
     Raises:
-        DataError: The fill is unknown.
+        DataError: The fill or the interpolation is unknown.
     """
-    if fill not in FILLS:
-        raise DataError(f'fill "{fill}" is not one of {", ".join(FILLS)}', USAGE)
+    for kind, name, names in (("fill", fill, FILLS), ("interpolation", interpolation, INTERPOLATIONS)):
+        if name not in names:
+            raise DataError(f'{kind} "{name}" is not one of {", ".join(names)}', USAGE)
     indices = stateless_random.integers(keys, _WARP, 6, 0, _STEPS - 1)
     angle, down, right, shear_angle, size, mirrored = tf.unstack(indices, axis=1)
     cos, sin = _table(np.cos, angle, np.deg2rad(rotation)), _table(np.sin, angle, np.deg2rad(rotation))
@@ -79,7 +82,8 @@ def warp(
     dx, dy = width * _table(_identity, right, width_shift), height * _table(_identity, down, height_shift)
     rows = [xx, xy, x - (xx * x + xy * y) - dx, yx, yy, y - (yx * x + yy * y) - dy]
     matrices = tf.cast(tf.reshape(tf.stack(rows, axis=1), [-1, 2, 3]), tf.float32)
-    warp_image = functools.partial(_warp_image, border=FILLS[fill], constant=[float(value)] * 4)
+    flags = INTERPOLATIONS[interpolation] | cv2.WARP_INVERSE_MAP
+    warp_image = functools.partial(_warp_image, flags=flags, border=FILLS[fill], constant=[float(value)] * 4)
     pixels = images if images.dtype == tf.uint8 else tf.cast(images, tf.float32)
     return _as(_map_images(warp_image, pixels, matrices), images)
 
@@ -109,11 +113,13 @@ def adjust_light(images: tf.Tensor, keys: tf.Tensor, *, brightness: float = 0, c
     return _map_images(cv2.LUT, images, levels)
 
 
-def _warp_image(image: np.ndarray, matrix: np.ndarray, out: np.ndarray, border: int, constant: list[float]) -> None:
+def _warp_image(
+    image: np.ndarray, matrix: np.ndarray, out: np.ndarray, flags: int, border: int, constant: list[float]
+) -> None:
     """Write the warped `image` to `out`. Colour images get a fourth channel: OpenCV warps four faster than three."""
     is_colour = image.shape[2] == 3
     source, target = (cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), None) if is_colour else (image, out)
-    warped = cv2.warpAffine(source, matrix, image.shape[1::-1], target, _BILINEAR, border, constant)
+    warped = cv2.warpAffine(source, matrix, image.shape[1::-1], target, flags, border, constant)
     if is_colour:
         cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB, out)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from commandline import suggestion
 from pipelines.augment import affine, mixup
-from pipelines.augment.ops import Op, cutout, flip_horizontal, gaussian_noise, on_images, shift
+from pipelines.augment.ops import Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
 from pipelines.errors import USAGE, DataError
+from pipelines.images import IGNORE
 
 WARPS = ("rotation", "width_shift", "height_shift", "shear", "zoom", "flip", "fill", "value")
 LIGHTS = ("brightness", "contrast")
@@ -52,6 +53,16 @@ def policy_from_settings(text: str, num_classes: int | None = None) -> Callable[
         DataError: A setting is unknown, or a value is not a number.
     """
     settings = _settings(NAMED.get(text, text))
+    augment = on_images(*_ops(settings))
+    if "mixup" not in settings:
+        return augment
+    if num_classes is None:
+        raise DataError("mixup needs labels, and this dataset has none", USAGE)
+    return lambda batch, keys: mixup.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
+
+
+def _ops(settings: Mapping[str, Any]) -> tuple[Op, ...]:
+    """Return the operations on images of settings, in the order in which they are applied."""
     ops = []
     if warp_settings := {k: v for k, v in settings.items() if k in WARPS}:
         ops.append(functools.partial(affine.warp, **warp_settings))
@@ -61,12 +72,7 @@ def policy_from_settings(text: str, num_classes: int | None = None) -> Callable[
         ops.append(functools.partial(gaussian_noise, stddev=settings["noise"]))
     if "cutout" in settings:
         ops.append(functools.partial(cutout, fraction=settings["cutout"]))
-    augment = on_images(*ops)
-    if "mixup" not in settings:
-        return augment
-    if num_classes is None:
-        raise DataError("mixup needs labels, and this dataset has none", USAGE)
-    return lambda batch, keys: mixup.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
+    return tuple(ops)
 
 
 def without_mixup(text: str) -> str:
@@ -123,6 +129,58 @@ def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
     """
     if name not in POLICIES and is_settings(name):
         return policy_from_settings(name, num_classes)
+    return on_images(*_named(name)) if _named(name) else None
+
+
+def _named(name: str) -> tuple[Op, ...]:
     if name not in POLICIES:
         raise DataError(f'there is no augmentation "{name}"; {suggestion(name, (*POLICIES, *NAMED))}', USAGE)
-    return on_images(*POLICIES[name]) if POLICIES[name] else None
+    return POLICIES[name]
+
+
+def mask_policy(name: str, ignore: int = IGNORE) -> Callable[[Any, tf.Tensor], Any] | None:
+    """Return the argument of `feed(augment=...)` for a policy of images and their masks.
+
+    Geometric operations move both alike, masks by nearest neighbours; where an operation fills with a constant, the
+    mask is ignored. Other operations change the images only.
+
+    Args:
+        name: As in `policy`.
+        ignore: The label of pixels that are ignored.
+
+    Returns:
+        (batch, keys) -> batch, for batches (images (B, H, W, C), masks uint8 (B, H, W)); None for "none".
+
+    Raises:
+        DataError: The name is unknown, or the policy mixes the labels of images.
+
+    Example:
+        >>> augment = mask_policy("rotation=15,fill=constant,brightness=0.1")
+        >>> images, masks = tf.zeros((2, 8, 8, 3)), tf.zeros((2, 8, 8), tf.uint8)
+        >>> _, moved = augment((images, masks), tf.constant([[0, 0, 0], [0, 0, 1]]))
+        >>> moved.shape
+        TensorShape([2, 8, 8])
+    """
+    settings = _settings(NAMED.get(name, name)) if name not in POLICIES and is_settings(name) else None
+    if settings and "mixup" in settings:
+        raise DataError("mixup mixes whole images, and masks cannot be mixed; omit it", USAGE)
+    ops = _named(name) if settings is None else _ops(settings)
+    if not ops:
+        return None
+    on_image, on_mask = compose(*ops), compose(*filter(None, (_for_masks(op, ignore) for op in ops)))
+
+    def augment(batch: tuple, keys: tf.Tensor) -> tuple:
+        images, masks, *others = batch
+        return on_image(images, keys), on_mask(masks[..., None], keys)[..., 0], *others
+
+    return augment
+
+
+def _for_masks(op: Op, ignore: int) -> Op | None:
+    """Return the same geometric operation for masks; None for an operation that leaves pixels in their places."""
+    function = op.func if isinstance(op, functools.partial) else op
+    if function is affine.warp:
+        return functools.partial(op, interpolation="nearest", value=ignore)
+    if function is shift:
+        return functools.partial(op, value=ignore)
+    return op if function is flip_horizontal else None

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pipelines import images
 from pipelines.augment.preview import GAP, check_size
 from pipelines.dataset import Dataset, Info
+from pipelines.images import masks
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -56,7 +57,10 @@ def grid(
     for i, example in enumerate(examples):
         left, top = i % columns * width, i // columns * height
         for j, feature in enumerate(features):
-            pixels = images.decode(example[feature], size, size, 3, fit).numpy()
+            if feature == "mask":
+                pixels = masks.palette()[images.decode_mask(example[feature], size, size, fit)]
+            else:
+                pixels = images.decode(example[feature], size, size, 3, fit).numpy()
             canvas.paste(Image.fromarray(pixels), (left + j * size, top))
         if labelled:
             draw.text(

@@ -2,10 +2,12 @@
 
 from pipelines.images.decoding import (
     FITS,
+    IGNORE,
     MAX_PIXELS,
     NATIVE,
     decode,
     decode_image,
+    decode_mask,
     decode_upright,
     grey,
     header,
@@ -17,10 +19,12 @@ from pipelines.images.decoding import (
 
 __all__ = [
     "FITS",
+    "IGNORE",
     "MAX_PIXELS",
     "NATIVE",
     "decode",
     "decode_image",
+    "decode_mask",
     "decode_upright",
     "grey",
     "header",

@@ -10,7 +10,7 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from pipelines.sources import storage
 MAX_PIXELS = 89_478_485  # limit of Pillow's decompression bomb warning: 256 MB of RGB
 NATIVE = ("JPEG", "MPO", "PNG", "GIF", "BMP")  # formats that TensorFlow decodes, by their names in Pillow
 FITS = ("stretch", "crop", "pad")
+IGNORE = 255  # in a mask, the label of pixels that count nowhere, as in Pascal VOC
 _plain = tf.autograph.experimental.do_not_convert  # AutoGraph is not needed here, and takes seconds
 _RATIOS = (1, 2, 4, 8)  # the scales of the discrete cosine transform at which a JPEG can be decoded
 _HEAD = 4096  # bytes of the file that are searched for EXIF, which is at the beginning
@@ -65,7 +66,7 @@ def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: 
         lambda: _decode_jpeg(encoded, height, width, exif_orientation, fit),
         lambda: decode_image(encoded),
     )
-    image = _fit(upright(tf.ensure_shape(decoded, [None, None, 3]), exif_orientation), height, width, fit)
+    image = _fit(upright(tf.ensure_shape(decoded, [None, None, 3]), exif_orientation), height, width, fit, resize)
     return tf.ensure_shape(grey(image) if channels == 1 else image, [height, width, channels])
 
 
@@ -78,8 +79,33 @@ def _decode_jpeg(encoded: tf.Tensor, height: int, width: int, exif_orientation: 
     return tf.switch_case(index, [lambda r=ratio: tf.io.decode_jpeg(encoded, 3, ratio=r) for ratio in _RATIOS])
 
 
-def _fit(image: tf.Tensor, height: int, width: int, fit: str) -> tf.Tensor:
-    """Return uint8 (H, W, C) as (height, width, C)."""
+@_plain
+def decode_mask(encoded: tf.Tensor, height: int, width: int, fit: str = "stretch") -> tf.Tensor:
+    """Decode a mask to the geometry that `decode` gives its image, by nearest neighbours.
+
+    Args:
+        encoded: String scalar, the bytes of a grey PNG whose values are class ids.
+        height: Height of the result.
+        width: Width of the result.
+        fit: As in `decode`; "pad" pads with `IGNORE`.
+
+    Returns:
+        uint8 (height, width).
+
+    Raises:
+        tf.errors.InvalidArgumentError: The bytes are not a PNG, when the graph runs.
+    """
+    mask = tf.ensure_shape(tf.io.decode_png(encoded, 1), [None, None, 1])
+    difference = _fit(IGNORE - mask, height, width, fit, _resize_nearest)  # zeros, the padding, become IGNORE
+    return tf.ensure_shape(IGNORE - difference, [height, width, 1])[..., 0]
+
+
+def _resize_nearest(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    return tf.image.resize(images, tf.stack([height, width]), method="nearest")
+
+
+def _fit(image: tf.Tensor, height: int, width: int, fit: str, resize: Callable[..., tf.Tensor]) -> tf.Tensor:
+    """Return uint8 (H, W, C) as (height, width, C), resized by `resize`."""
     if fit == "stretch":
         return resize(image, height, width)
     size = tf.shape(image)[:2]

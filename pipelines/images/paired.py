@@ -98,9 +98,13 @@ def find(path: Path) -> PairedLayout | None:
                 files.setdefault(split, {})[domain] = dict(_files_by_name(folder))
     if files:
         return PairedLayout(path, files)
-    if len(folders) != 2 or any(split_of(p.name) for p in folders):
-        return None
-    for domain, folder in zip("AB", folders, strict=True):
+    return None if len(folders) != 2 or any(split_of(p.name) for p in folders) else of_folders(path, *folders)
+
+
+def of_folders(path: Path, a: Path, b: Path) -> PairedLayout:
+    """Return the two domains of a folder that are `a` and `b`, sub-folders with or without train, valid and test."""
+    files: dict[str, dict[str, dict[str, Path]]] = {}
+    for domain, folder in zip("AB", (a, b), strict=True):
         for name, file in _files_by_name(folder):
             split, _, rest = name.partition("/")
             domain_files = files.setdefault(split_of(split) if rest else "", {}).setdefault(domain, {})

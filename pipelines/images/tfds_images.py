@@ -41,7 +41,7 @@ def load(
     if data_dir is None:
         source, builder = _search(name, storage.cache_root(cache_dir) / name)
     else:
-        builder = _prepared(name, Path(data_dir).expanduser())
+        builder = prepared(name, Path(data_dir).expanduser())
         if builder is None:
             return class_folders.load("image_folder", data_dir, cache_dir, split)
         source = f"TFDS folder {data_dir}"
@@ -58,7 +58,8 @@ def load(
     )
 
 
-def _prepared(name: str, folder: Path) -> Any:
+def prepared(name: str, folder: Path) -> Any:
+    """Return the builder of a dataset in a TFDS folder; None if the folder does not have it."""
     if not (folder / name).is_dir():
         return None
     builder = _builder(name, folder)

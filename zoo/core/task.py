@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outputs of a model for a split, in memory, for metrics and figures.
+    """The outputs of a model for a split, in memory, or what the task's `reduce` keeps of them.
 
     Attributes:
         inputs: Input name -> array (N, ...).
@@ -51,12 +51,14 @@ class Prediction:
         rows: JSON-able dictionaries with the same keys, for --json and CSV.
         image: uint8 array (H, W, 1 or 3), or None.
         outputs: The outputs of `serving_default` by name, without batch dimension; empty for a generated sample.
+        mask: Class ids uint8 (H, W) of the pixels, or None.
     """
 
     lines: tuple[str, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     image: np.ndarray | None = None
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,22 @@ class BaseTask:
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray] | None:
         """Return a function that draws uint8 (H, W, 1 or 3): the model's outputs for fixed inputs after each epoch."""
         return None
+
+    def reduce(self, batch: Evaluation) -> Evaluation:
+        """Return what is kept of a batch of outputs for `metrics` and `figures`: by default everything.
+
+        The batches of a split are concatenated in memory, and all batches have the same arrays. A task with an output
+        for every pixel returns a few numbers for each example instead, such as the confusion matrix of each image. Its
+        `metrics` are computed from these, also those of quantised files, whose confidence interval needs a row for
+        each example.
+
+        Args:
+            batch: Inputs, outputs and truth of a batch; the inputs are {} for a quantised file.
+
+        Returns:
+            Arrays with one row for each example.
+        """
+        return batch
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]

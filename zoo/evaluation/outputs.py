@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,34 +23,58 @@ def by_name(x: Any, endpoint: Endpoint) -> dict[str, Any]:
     return {t.name: x[t.name] for t in endpoint.inputs} if isinstance(x, Mapping) else {endpoint.inputs[0].name: x}
 
 
-def collect(endpoint: Endpoint, feed: Feed, info: Info, batch_size: int = 256) -> Evaluation:
+BATCH = 256
+LARGEST_BATCH = 2**26  # bytes of the outputs of a batch
+
+
+def collect(
+    endpoint: Endpoint, feed: Feed, info: Info, reduce: Callable[[Evaluation], Evaluation] = lambda batch: batch
+) -> Evaluation:
     """Run the live model over a feed, in float32 and inference mode.
 
     Args:
         endpoint: Endpoint with its `call`.
         feed: Feed of (x, y); y is the truth.
         info: Info of the dataset.
-        batch_size: Batch size.
+        reduce: What is kept of each batch, as `BaseTask.reduce`; everything by default.
 
     Returns:
-        Inputs, outputs and truth as arrays of the feed's length, in order.
+        Inputs, outputs and truth, or what `reduce` keeps of them, as arrays of the feed's length, in order.
     """
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
     call: Callable = tf.function(
         lambda inputs: endpoint.call({k: tf.cast(v, dtypes[k]) for k, v in inputs.items()}), reduce_retracing=True
     )
-    inputs, outputs, truth = [], [], []
-    for x, y, *_ in feed.batches(batch_size):
+    batches = []
+    for x, y, *_ in feed.batches(min(BATCH, examples_within(LARGEST_BATCH, endpoint))):
         tensors = by_name(x, endpoint)
-        inputs.append({k: v.numpy() for k, v in tensors.items()})
-        outputs.append({k: v.numpy() for k, v in call(tensors).items()})
-        truth.append(y.numpy())
-    return Evaluation(_concatenate(inputs), _concatenate(outputs), np.concatenate(truth), info)
+        inputs, outputs = ({k: v.numpy() for k, v in part.items()} for part in (tensors, call(tensors)))
+        batches.append(reduce(Evaluation(inputs, outputs, y.numpy(), info)))
+    inputs, outputs = (_concatenate([getattr(batch, part) for batch in batches]) for part in ("inputs", "outputs"))
+    return Evaluation(inputs, outputs, np.concatenate([batch.truth for batch in batches]), info)
 
 
-def collect_all(contracts: Mapping[str, Contract], feed: Feed, info: Info) -> Evaluation:
+def examples_within(size: int, endpoint: Endpoint) -> int:
+    """Return the number of examples, at least one, whose outputs have `size` bytes: few, if every pixel has one."""
+    shapes = [t.shape[1:] for t in endpoint.outputs if None not in t.shape[1:]]
+    return max(1, size // max(1, 4 * sum(math.prod(shape) for shape in shapes)))
+
+
+def inputs_and_truth(endpoint: Endpoint, feed: Feed) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the inputs of an endpoint by name, and the truth, of all examples of a feed."""
+    batches = [(by_name(x, endpoint), y.numpy()) for x, y, *_ in feed.batches(BATCH)]
+    inputs = _concatenate([{k: v.numpy() for k, v in x.items()} for x, _ in batches])
+    return inputs, np.concatenate([y for _, y in batches])
+
+
+def collect_all(
+    contracts: Mapping[str, Contract],
+    feed: Feed,
+    info: Info,
+    reduce: Callable[[Evaluation], Evaluation] = lambda batch: batch,
+) -> Evaluation:
     """Run every served model of a task over a feed; the inputs and outputs of several models are merged."""
-    first, *others = [collect(contract["serving_default"], feed, info) for contract in contracts.values()]
+    first, *others = [collect(contract["serving_default"], feed, info, reduce) for contract in contracts.values()]
     for other in others:
         first = dataclasses.replace(
             first, inputs={**first.inputs, **other.inputs}, outputs={**first.outputs, **other.outputs}

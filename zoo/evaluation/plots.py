@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 
 def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
@@ -171,8 +172,14 @@ def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, c
     return figure
 
 
-def image_rows(rows: Mapping[str, np.ndarray], title: str) -> Figure:
-    """Plot rows of images, name -> (N, H, W, 1 or 3) in [0, 255]: what stands in one column belongs together."""
+def image_rows(rows: Mapping[str, np.ndarray], title: str, colours: Mapping[str, np.ndarray] | None = None) -> Figure:
+    """Plot rows of images, name -> (N, H, W, 1 or 3) in [0, 255]: what stands in one column belongs together.
+
+    Args:
+        rows: The images of each row.
+        title: Title of the figure.
+        colours: Name -> colour uint8 (3,), for a legend.
+    """
     most = max(len(images) for images in rows.values())
     figure = Figure(figsize=(1.1 * most + 1.2, 1.15 * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(len(rows), most, squeeze=False)
@@ -182,6 +189,9 @@ def image_rows(rows: Mapping[str, np.ndarray], title: str) -> Figure:
         for axes in line:
             axes.set(xticks=[], yticks=[], frame_on=False)
         line[0].set_ylabel(name, fontsize=8)
+    if colours:
+        handles = [Patch(color=colour / 255, label=name) for name, colour in colours.items()]
+        figure.legend(handles=handles, loc="outside right center", fontsize=8)
     figure.suptitle(title)
     return figure
 

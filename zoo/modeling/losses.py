@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from pipelines.images import IGNORE
+
 
 @keras.saving.register_keras_serializable("zoo")
 class SparseCategoricalCrossentropy(keras.losses.Loss):
@@ -40,3 +42,42 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class SegmentationLoss(keras.losses.Loss):
+    """Cross-entropy of pixels, plus the soft Dice loss of each image (Milletari 2016, arXiv:1606.04797).
+
+    Pixels of the label `ignore`, 255, count in neither. Shapes: class ids (B, H, W); logits (B, H, W, C) -> (B,).
+    """
+
+    def __init__(
+        self,
+        dice: float = 0.0,
+        ignore: int = IGNORE,
+        name: str = "segmentation_loss",
+        reduction: str = "sum_over_batch_size",
+        dtype: str | None = None,
+    ) -> None:
+        """Weigh the Dice loss by `dice`, zero or more."""
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.dice, self.ignore = dice, ignore
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each image."""
+        labels = ops.cast(y_true, "int32")
+        valid = ops.not_equal(labels, self.ignore)
+        labels, weights = ops.where(valid, labels, 0), ops.cast(valid, y_pred.dtype)
+        nll = weights * keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        loss = ops.sum(nll, axis=(1, 2)) / ops.maximum(ops.sum(weights, axis=(1, 2)), 1.0)
+        if not self.dice:
+            return loss
+        one_hot = ops.one_hot(labels, y_pred.shape[-1], dtype=y_pred.dtype) * weights[..., None]
+        probabilities = ops.softmax(y_pred, axis=-1) * weights[..., None]
+        common, total = (ops.sum(x, axis=(1, 2)) for x in (one_hot * probabilities, one_hot + probabilities))
+        overlap = (2.0 * common + 1.0) / (total + 1.0)  # one pixel more: a class that is rightly absent has overlap 1
+        return loss + self.dice * ops.mean(1.0 - overlap, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "dice": self.dice, "ignore": self.ignore}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
     from zoo.tasks.image.classification import Classification, PhotoClassification
     from zoo.tasks.image.medical import MedicalClassification
+    from zoo.tasks.image.segmentation import Segmentation
     from zoo.tasks.image.transfer_learning import LandmarkClassification, TransferLearning
     from zoo.tasks.tabular.binary_classification import BinaryClassification
     from zoo.tasks.tabular.classification import TabularClassification
@@ -37,6 +38,7 @@ MODULES = {
     "PairedImageTranslation": "zoo.tasks.generative.image_translation",
     "PhotoClassification": "zoo.tasks.image.classification",
     "Regression": "zoo.tasks.tabular.regression",
+    "Segmentation": "zoo.tasks.image.segmentation",
     "StyleTransfer": "zoo.tasks.generative.style_transfer",
     "Table": "zoo.tasks.tabular.table",
     "TabularClassification": "zoo.tasks.tabular.classification",
@@ -58,6 +60,7 @@ __all__ = [
     "PairedImageTranslation",
     "PhotoClassification",
     "Regression",
+    "Segmentation",
     "StyleTransfer",
     "Table",
     "TabularClassification",

@@ -115,7 +115,7 @@ def logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int =
         features: Features by split; of more than `limit` training examples an evenly spaced subset is used.
         limit: Largest number of training examples.
     """
-    from zoo.evaluation.baselines import fit_probe
+    from zoo.evaluation.image_baselines import fit_probe
 
     train = features["train"]
     subset = np.unique(np.linspace(0, len(train["label"]) - 1, limit).astype(int))

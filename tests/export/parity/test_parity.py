@@ -32,6 +32,7 @@ class Case:
     may_raise: bool = False
     outputs: dict = field(default_factory=dict)
     unstable_rows: tuple = ()
+    scores: dict = field(default_factory=dict)
     row_noise: dict = field(default_factory=dict)
 
 
@@ -464,10 +465,45 @@ def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise():
     def floor(noise):
         case = SimpleNamespace(
             name="extremes", compared=True, rows=("zeros", "ones"), outputs={"y": outputs}, unstable_rows=(),
-            row_noise={"y": np.array(noise)},
+            row_noise={"y": np.array(noise)}, scores={},
         )  # fmt: skip
         return measure_noise_floor([case], arrays)["batch_1"]["y"]
 
     assert floor([4e-4, 0.0]) == 0
     assert floor([1e-4, 0.0]) == pytest.approx(1e-3, rel=0.01)
     assert floor([0.0, 4e-4]) == pytest.approx(1e-3, rel=0.01)
+
+
+def test_class_ids_may_differ_where_scores_are_tied():
+    """Ids of two classes whose scores differ by less than the tolerance: either is right, a third class is not."""
+    scores = real([[0.2, 0.8], [0.5 + 4e-6, 0.5]], [[0.9, 0.1], [0.5, 0.5]])
+    ids = np.array([[1, 0], [0, 0]], np.int32)
+
+    def findings(value, variant=None, **options):
+        case = Case(outputs={"ids": ids, "scores": scores}, scores={"ids": "scores"}, **options)
+        arrays = {"a/main/ids": np.array(value, np.int32), "a/main/scores": scores}
+        arrays |= {} if variant is None else {"a/batch_1/ids": np.array(variant, np.int32)}
+        return compare_endpoint([case], arrays, {}, {}).findings
+
+    assert findings(ids) == []
+    assert findings([[1, 1], [0, 1]]) == []
+    assert findings([[0, 0], [0, 0]]) == ["ids in case a differs in 1 of 4 values"]
+    assert findings([[1, 7], [0, -1]]) == ["ids in case a differs in 2 of 4 values"]
+    assert findings([[0, 0], [0, 0]], rows=("x", "y"), unstable_rows=(0,)) == []
+    assert findings(ids, variant=[[1, 1], [0, 1]]) == []
+    (finding,) = findings(ids, variant=[[0, 0], [0, 0]])
+    assert finding.startswith("outputs depend on the batch: ids differs by inf")
+
+
+def test_cases_know_the_scores_of_class_ids(tmp_path):
+    from export.contract import Contract, Endpoint, Tensor
+    from export.parity.golden import cases_for, read_golden, write_golden
+
+    x, logits = Tensor("x", "float32", (None, 4, 4, 1), "image"), Tensor("y", "float32", (None, 4, 4, 3), "logits")
+    other = Tensor("z", "float32", (None, 3), "probabilities")
+    ids, label = (Tensor(n, "int32", (None, *s), "class_ids") for n, s in (("mask", (4, 4)), ("label", ())))
+    endpoint = Endpoint("segment", (x,), (ids, logits, other, label))
+    cases = cases_for(endpoint)
+    write_golden(tmp_path / "golden", {"segment": cases})
+    for case in (*cases, *read_golden(tmp_path / "golden", Contract((endpoint,)))["segment"]):
+        assert case.scores == {"mask": "y", "label": "z"}

@@ -1,4 +1,4 @@
-"""Every kind of autoencoder: inputs, outputs, metrics and baselines."""
+"""Every kind of autoencoder: inputs, outputs, metrics and image_baselines."""
 
 import json
 
@@ -10,7 +10,7 @@ import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli, error
 from zoo.core import plan
-from zoo.evaluation import baselines
+from zoo.evaluation import image_baselines
 from zoo.evaluation.image_similarity import compare_images
 
 KINDS = ("dense", "conv", "denoising", "variational")
@@ -117,15 +117,15 @@ def test_pca_errors_fall_with_the_size_and_the_probe_uses_the_codes():
 
     images = np.stack([tf.io.decode_png(i).numpy() for i in images])
     errors = [
-        compare_images(images, baselines.reconstruct(baselines.fit_pca(images, size), images))["mse"]
+        compare_images(images, image_baselines.reconstruct(image_baselines.fit_pca(images, size), images))["mse"]
         for size in (2, 32, 10_000)
     ]
     assert errors[0] > errors[1] > errors[2]
     assert errors[2] < 1e-4  # as many components as images: lossless
-    codes, labels = baselines.encode(baselines.fit_pca(images, 32), images), np.array(labels)
-    right = baselines.linear_probe(codes[:400], labels[:400], codes[400:], labels[400:])
+    codes, labels = image_baselines.encode(image_baselines.fit_pca(images, 32), images), np.array(labels)
+    right = image_baselines.linear_probe(codes[:400], labels[:400], codes[400:], labels[400:])
     shuffled = np.random.default_rng(0).permutation(labels[:400])
-    assert right > 0.6 > 0.3 > baselines.linear_probe(codes[:400], shuffled, codes[400:], labels[400:])
+    assert right > 0.6 > 0.3 > image_baselines.linear_probe(codes[:400], shuffled, codes[400:], labels[400:])
 
 
 def test_a_run_has_the_comparison_and_the_figures(denoising):

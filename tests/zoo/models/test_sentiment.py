@@ -11,7 +11,7 @@ from pipelines.text import words
 from tests.pipelines.text.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
-from zoo.evaluation import baselines
+from zoo.evaluation import text_baselines
 
 SPEECHES = FIXTURES / "speeches.csv"
 
@@ -50,9 +50,9 @@ def test_evaluation_has_the_baseline(trained):
 
 def test_the_baseline_reads_pairs_of_words_and_parts_of_words():
     train = ["running", "walking", "eating", "jumped", "talked", "baked"], [0, 0, 0, 1, 1, 1]
-    assert baselines.tfidf_accuracy(train, (["singing", "cooked"], [0, 1])) == 1.0
+    assert text_baselines.tfidf_accuracy(train, (["singing", "cooked"], [0, 1])) == 1.0
     train = ["yes no", "no yes"] * 3, [0, 1] * 3
-    assert baselines.tfidf_accuracy(train, (["yes no", "no yes"], [0, 1])) == 1.0
+    assert text_baselines.tfidf_accuracy(train, (["yes no", "no yes"], [0, 1])) == 1.0
 
 
 def test_padding_has_no_effect():

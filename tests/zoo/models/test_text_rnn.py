@@ -1,4 +1,4 @@
-"""Recurrent language model: single steps, stateful training, generation in every runtime, baselines."""
+"""Recurrent language model: single steps, stateful training, generation in every runtime, text_baselines."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from pipelines.text import words_and_characters
 from tests.zoo.conftest import FIXTURES
 from zoo import sample
 from zoo.core import plan
-from zoo.evaluation import baselines
+from zoo.evaluation import text_baselines
 from zoo.tasks.text import decoding
 from zoo.training.compiling import compile_model
 
@@ -156,7 +156,7 @@ def test_kneser_ney_by_hand():
     unigram = (0.5 + 1.5 / 3) / 3
     # bigrams: ab 2, ac 1, ba 2. P(b|a) = (2 - 1 + (1 + 0.5) P(b)) / 3; after b came only a: P(c|b) = 1 P(c) / 2
     expected = [unigram, (1 + 1.5 * unigram) / 3, unigram / 2]
-    np.testing.assert_allclose(baselines.kneser_ney(train, test, 3, [2])[2], expected)
+    np.testing.assert_allclose(text_baselines.kneser_ney(train, test, 3, [2])[2], expected)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 6])
@@ -164,23 +164,23 @@ def test_kneser_ney_probabilities_sum_to_one(ids, order):
     tokens, size = ids
     for context in (tokens[-order - 5 : -5], np.zeros(order, tokens.dtype)):  # one that occurs, one that does not
         tests = (np.append(context, token) for token in range(size))
-        total = sum(baselines.kneser_ney(tokens, test, size, [order])[order][-1] for test in tests)
+        total = sum(text_baselines.kneser_ney(tokens, test, size, [order])[order][-1] for test in tests)
         assert total == pytest.approx(1)
 
 
 def test_the_order_is_chosen_on_validation(ids):
     tokens, size = ids
     train, validation, test = np.split(tokens, [len(tokens) // 2, len(tokens) * 3 // 4])
-    order, probabilities = baselines.best_ngram(train, validation, test, size)
-    bits = {n: -np.log2(p).mean() for n, p in baselines.kneser_ney(train, validation, size, range(2, 8)).items()}
+    order, probabilities = text_baselines.best_ngram(train, validation, test, size)
+    bits = {n: -np.log2(p).mean() for n, p in text_baselines.kneser_ney(train, validation, size, range(2, 8)).items()}
     assert order == min(bits, key=bits.get)
     assert probabilities.shape == test.shape
     assert len(bits) == 6
 
 
 def test_xz_bits():
-    assert baselines.xz_bits(b"", b"abc" * 1000, 3000) < 0.5
-    assert baselines.xz_bits(PLAY.encode(), PLAY.encode(), len(PLAY)) < 0.1
+    assert text_baselines.xz_bits(b"", b"abc" * 1000, 3000) < 0.5
+    assert text_baselines.xz_bits(PLAY.encode(), PLAY.encode(), len(PLAY)) < 0.1
 
 
 def test_sampling_respects_top_p_and_excluded_tokens():

@@ -15,7 +15,7 @@ from tests.zoo.conftest import DATA, data_dir
 from zoo import train
 from zoo.core import plan
 from zoo.core.recipe import Recipe
-from zoo.evaluation import baselines
+from zoo.evaluation import image_baselines
 from zoo.modeling import backbones
 from zoo.tasks.image.transfer_learning import TransferLearning
 from zoo.training import feature_cache
@@ -266,5 +266,7 @@ def test_the_baseline_is_regularised_by_validation():
 
     features = {name: split(count) for name, count in (("train", 300), ("validation", 500), ("test", 500))}
     train_codes, test_codes = (features[name]["embedding"][:, 0] for name in ("train", "test"))
-    default = baselines.linear_probe(train_codes, features["train"]["label"], test_codes, features["test"]["label"])
+    default = image_baselines.linear_probe(
+        train_codes, features["train"]["label"], test_codes, features["test"]["label"]
+    )
     assert feature_cache.logistic_regression(features) > default + 0.01

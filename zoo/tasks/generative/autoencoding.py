@@ -136,17 +136,17 @@ class Autoencoding(ImageTask):
         The metrics are `mse_below_pca` (relative reduction), `psnr_gain_db` for noisy inputs, `linear_probe_accuracy`
         if there are classes, and `compared`: a row for the model, for PCA, and for the noisy input.
         """
-        from zoo.evaluation import baselines
+        from zoo.evaluation import image_baselines
         from zoo.evaluation import outputs as inference
 
         encode, code = contract["encode"], contract["encode"].outputs[0].name
         training = feed("train")
-        pca = baselines.fit_pca(
+        pca = image_baselines.fit_pca(
             np.concatenate([y.numpy() for _, y, *_ in training.batches(1000)]), encode.outputs[0].shape[-1]
         )
         inputs, truth = evaluation.inputs["image"], evaluation.truth
         codes = inference.collect(encode, feed(evaluation.split), dataset.info).outputs[code]
-        linear = baselines.reconstruct(pca, inputs)
+        linear = image_baselines.reconstruct(pca, inputs)
         metrics, pca_metrics = dict(evaluation.metrics), compare_images(truth, linear)
         extra = {"mse_below_pca": 1 - metrics["mse"] / pca_metrics["mse"]}
         compared = {"autoencoder": dict(metrics), "PCA": pca_metrics}
@@ -157,13 +157,13 @@ class Autoencoding(ImageTask):
         if "label" in dataset.train.element_spec:
             arrays["labels"] = labels = _labels(dataset[evaluation.split])
             probed = inference.collect(encode, training.take(PROBED), dataset.info)
-            pca_codes = baselines.encode(pca, probed.inputs["image"])
+            pca_codes = image_baselines.encode(pca, probed.inputs["image"])
             train_labels = _labels(dataset.train.take(PROBED))
             for row, train_codes, test_codes in (
                 ("autoencoder", probed.outputs[code], codes),
-                ("PCA", pca_codes, baselines.encode(pca, inputs)),
+                ("PCA", pca_codes, image_baselines.encode(pca, inputs)),
             ):
-                accuracy = baselines.linear_probe(train_codes, train_labels, test_codes, labels)
+                accuracy = image_baselines.linear_probe(train_codes, train_labels, test_codes, labels)
                 compared[row]["linear_probe_accuracy"] = accuracy
             extra["linear_probe_accuracy"] = compared["autoencoder"]["linear_probe_accuracy"]
         return dataclasses.replace(evaluation, metrics={**metrics, **extra, "compared": compared}, arrays=arrays)

@@ -72,10 +72,10 @@ class Classification(ImageTask, ClassifierTask):
         train_count = dataset.info.counts["train"]
         if train_count > SVC_EXAMPLES or evaluation.inputs["image"][0].size > SVC_PIXELS:
             return evaluation
-        from zoo.evaluation import baselines
+        from zoo.evaluation import image_baselines
 
-        arrays = [baselines.pixels_and_labels(feed(name).batches(500)) for name in ("train", "validation")]
-        predicted = baselines.best_svc(*arrays).predict(baselines.flat(evaluation.inputs["image"]))
+        arrays = [image_baselines.pixels_and_labels(feed(name).batches(500)) for name in ("train", "validation")]
+        predicted = image_baselines.best_svc(*arrays).predict(image_baselines.flat(evaluation.inputs["image"]))
         compared = {
             "this model": {"accuracy": evaluation.metrics["accuracy"]},
             "support vector classifier (scikit-learn)": {"accuracy": float(np.mean(predicted == evaluation.truth))},

@@ -96,7 +96,7 @@ class TextClassification(ClassifierTask):
 
     def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
         """Return the accuracy of a linear SVM on TF-IDF features of the same texts."""
-        from zoo.evaluation import baselines as text_baselines
+        from zoo.evaluation import text_baselines
 
         parts = []
         for name in ("train", split):

@@ -179,7 +179,7 @@ class LanguageModeling(BaseTask):
 
     def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
         """Return the bits per character of an n-gram model, whose order is chosen on validation, and of xz."""
-        from zoo.evaluation import baselines as text_baselines
+        from zoo.evaluation import text_baselines
 
         train, validation, test = ("".join(_texts(dataset[name])) for name in ("train", "validation", split))
         vocabulary = pipelines.text.vocabulary([train])

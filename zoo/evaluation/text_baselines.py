@@ -1,88 +1,12 @@
-"""Baselines: PCA, a linear probe and a support vector classifier for images; n-grams, xz and TF-IDF for texts."""
+"""Baselines for texts: n-grams, xz and TF-IDF."""
 
 from __future__ import annotations
 
 import lzma
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-
-
-def fit_pca(images: np.ndarray, size: int) -> Any:
-    """Fit principal components, the optimal linear autoencoder of a given code size (Bourlard, Kamp 1988).
-
-    Args:
-        images: (N, H, W, C) in [0, 255].
-        size: Dimensions of the code; at most the number of images and of pixels.
-
-    Returns:
-        scikit-learn's PCA of pixels in [0, 1].
-    """
-    from sklearn.decomposition import PCA
-
-    rows = flat(images)
-    return PCA(min(size, *rows.shape), svd_solver="covariance_eigh").fit(rows)
-
-
-def encode(pca: Any, images: np.ndarray) -> np.ndarray:
-    """Return the codes (N, size) of images (N, H, W, C) in [0, 255]."""
-    return pca.transform(flat(images))
-
-
-def reconstruct(pca: Any, images: np.ndarray) -> np.ndarray:
-    """Return the reconstructions (N, H, W, C) float32 in [0, 255] of images from their codes."""
-    pixels = pca.inverse_transform(encode(pca, images)).reshape(images.shape)
-    return np.clip(255.0 * pixels, 0.0, 255.0).astype(np.float32)
-
-
-def linear_probe(
-    codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, iterations: int = 300
-) -> float:
-    """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644).
-
-    Args:
-        codes: Training codes (N, size).
-        labels: Training labels (N,), integer.
-        test_codes: Test codes (M, size).
-        test_labels: Test labels (M,), integer.
-        iterations: Largest number of iterations of the solver.
-    """
-    return float(fit_probe(codes, labels, iterations).score(test_codes, test_labels))
-
-
-def fit_probe(codes: np.ndarray, labels: np.ndarray, iterations: int, strength: float = 1.0) -> Any:
-    """Fit scikit-learn's logistic regression to standardised codes (N, size); `strength` is its `C`."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations)).fit(codes, labels)
-
-
-def pixels_and_labels(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels (N, H*W*C) in [0, 1] and labels (N,) of batches of (images, labels)."""
-    images, labels = zip(*((np.asarray(x), np.asarray(y)) for x, y, *_ in batches), strict=True)
-    return flat(np.concatenate(images)), np.concatenate(labels)
-
-
-def best_svc(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> Any:
-    """Return scikit-learn's SVC (Cortes, Vapnik 1995) with an RBF kernel; C is the best on validation of 1, 3, 10, 30.
-
-    Args:
-        train: Rows (N, size) and labels (N,).
-        validation: Rows and labels by which C is chosen.
-    """
-    from sklearn.svm import SVC
-
-    return max((SVC(C=c).fit(*train) for c in (1, 3, 10, 30)), key=lambda model: model.score(*validation))
-
-
-def flat(images: np.ndarray) -> np.ndarray:
-    """Return images (N, H, W, C) in [0, 255] as rows (N, H*W*C) in [0, 1], float32."""
-    return images.reshape(len(images), -1).astype(np.float32) / 255.0
-
 
 MAX_ORDER = 9  # of the n-gram models that are compared on validation; longer n-grams of characters are rarely better
 

@@ -1,0 +1,159 @@
+"""Your own images with masks, for segmentation.
+
+Sources:   data_dir: `images/` and `masks/` with the same file names, each perhaps with train, valid and test below.
+           Masks are PNG files, grey or with a palette, whose values are class ids from 0; pixels of 255 are ignored.
+           `classes.txt` names the classes, one a line; without it, they are numbered as far as the masks go.
+Features:  {"image": image bytes, "mask": grey PNG bytes}.
+Splits:    "official" is the folder's own; missing splits are taken from train by the contents of the files (70/15/15).
+Licence:   yours.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from pipelines import splits
+from pipelines.dataset import Dataset, Info
+from pipelines.errors import USAGE, DataError
+from pipelines.images import IGNORE, index, masks, paired
+from pipelines.images.class_folders import MAX_SKIPPED
+from pipelines.images.index import ImageFile
+from pipelines.images.stratified_split import display_path
+from pipelines.sources import storage
+
+NAME = "mask_folder"
+LAYOUT = "with the sub-folders images and masks, whose files have the same names"
+CLASSES = "classes.txt"
+FEATURES = {"image": "image file bytes", "mask": "grey PNG bytes, class ids; 255 is ignored"}
+LARGEST = 256  # a larger side of the images is not the default size of a model
+
+Pairs = dict[str, list[tuple[Path, Path]]]  # split -> (image, mask)
+
+
+def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """See `pipelines.load`."""
+    policy = splits.percentages(split)
+    root = paired.root(NAME, data_dir, LAYOUT)
+    folders = root / "images", root / "masks"
+    if missing := [folder.name for folder in folders if not folder.is_dir()]:
+        raise DataError(f"{root} has no folder {' and no folder '.join(missing)}; it must be a folder {LAYOUT}", USAGE)
+    skipped: dict[str, str] = {}
+    pairs = _matched(paired.of_folders(root, *folders), skipped)
+    files = paired.examine(NAME, [path for part in pairs.values() for pair in part for path in pair], cache_dir)
+    names = _class_names(root)
+    pixels = _count(root, files, [pair for part in pairs.values() for pair in part], names, skipped)
+    _check(root, skipped, sum(map(len, pairs.values())), pixels)
+    mask_of = {image: mask for part in pairs.values() for image, mask in part if image in pixels}
+    usable = {s: {"": [files[image] for image, _ in part if image in pixels]} for s, part in pairs.items()}
+    divided = paired.divide(root, usable, policy, skipped, min_domains=1)
+    parts = {s: [image for _, image in part] for s, part in divided.items()}
+    examples = {s: _examples([(p.path, mask_of[p.path]) for p in part]) for s, part in parts.items()}
+    total = sum(pixels.values())
+    names = names or tuple(str(i) for i in range(int(np.flatnonzero(total[:IGNORE]).max()) + 1))
+    shape = index.common_shape(parts["train"])
+    contents = [f"{s} {p.sha256} {files[mask_of[p.path]].sha256}" for s, part in parts.items() for p in part]
+    info = Info(
+        name=NAME,
+        source=f"your own images in {root}",
+        licence="your own data",
+        homepage=str(root),
+        features=FEATURES,
+        counts={s: len(part) for s, part in parts.items()},
+        class_names=names,
+        statistics={"image_shape": shape if shape and max(shape[:2]) <= LARGEST else paired.SHAPE},
+        sha256={"pictures": hashlib.sha256("\n".join(contents).encode()).hexdigest()},
+        split=split,
+        skipped=skipped,
+    )
+    storage.log.info("%s: %s", NAME, info.source)
+    return Dataset(**examples, info=info)
+
+
+def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:
+    pairs: Pairs = {}
+    for split, domains in layout.files.items():
+        images, mask_files = domains.get("A", {}), domains.get("B", {})
+        pairs[split] = [(images[name], mask_files[name]) for name in sorted(images.keys() & mask_files.keys())]
+        for name in sorted(images.keys() ^ mask_files.keys()):
+            path, other = (images[name], "masks") if name in images else (mask_files[name], "images")
+            skipped[display_path(layout.root, path)] = f"there is no file of this name in {other}"
+    return pairs
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    """Return the names in `CLASSES`; () if there is no such file."""
+    path = root / CLASSES
+    if not path.is_file():
+        return ()
+    try:
+        storage.check_size(path, 1_000_000)
+        names = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text ({error})") from error
+    if not 2 <= len(set(names)) == len(names) <= IGNORE:
+        raise DataError(f"{path} must have from 2 to {IGNORE} different names, one a line", USAGE)
+    return names
+
+
+def _count(
+    root: Path,
+    files: Mapping[Path, ImageFile],
+    pairs: Sequence[tuple[Path, Path]],
+    names: tuple[str, ...],
+    skipped: dict[str, str],
+) -> dict[Path, np.ndarray]:
+    """Return the pixels of each id (256,) by image, of the pairs that can be used; `skipped` gets the others."""
+
+    def examine(pair: tuple[Path, Path]) -> np.ndarray | str:
+        image, mask = (files[path] for path in pair)
+        if image.problem or mask.problem:
+            return image.problem or f"the mask is {mask.problem}"
+        try:
+            counts = masks.count(mask.path, image.shape[:2])
+        except DataError as error:
+            return str(error)
+        unknown = np.flatnonzero(counts[:IGNORE])[-1:]
+        if names and unknown.size and unknown[0] >= len(names):
+            return f"the mask has the class {unknown[0]}, and {CLASSES} names 0 to {len(names) - 1}"
+        return counts
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = dict(zip((image for image, _ in pairs), pool.map(examine, pairs), strict=True))
+    skipped |= {display_path(root, image): why for image, why in results.items() if isinstance(why, str)}
+    return {image: counts for image, counts in results.items() if not isinstance(counts, str)}
+
+
+def _check(root: Path, skipped: Mapping[str, str], count: int, pixels: Mapping[Path, np.ndarray]) -> None:
+    """Report what is left out; DataError if that is too much, or if what remains has fewer than two classes."""
+    if skipped:
+        file, why = next(iter(skipped.items()))
+        storage.log.info("%s: %d files are left out, such as %s: %s", NAME, len(skipped), file, why)
+        if len(skipped) > MAX_SKIPPED * (count + len(skipped)):
+            raise DataError(
+                f"{len(skipped)} files in {root} cannot be used, more than {MAX_SKIPPED:.0%}: {file}: {why}"
+            )
+    if not pixels:
+        raise DataError(f"there are no images with masks in {root}; it must be a folder {LAYOUT}", USAGE)
+    total = sum(pixels.values())
+    if np.count_nonzero(total[:IGNORE]) < 2:
+        hint = "; 255 is ignored: save masks of two classes with 0 and 1" if total[IGNORE] else ""
+        ids = ", ".join(map(str, np.flatnonzero(total)))
+        raise DataError(f"the masks in {root} have fewer than two classes, only the values {ids}{hint}", USAGE)
+
+
+def _examples(pairs: Sequence[tuple[Path, Path]]) -> tf.data.Dataset:
+    def read(image: tf.Tensor, mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        # TensorFlow would turn a palette image into colours
+        encoded = tf.numpy_function(lambda path: masks.encode(masks.read(path.decode())), [mask], tf.string)
+        return {"image": tf.io.read_file(image), "mask": tf.ensure_shape(encoded, [])}
+
+    images, mask_files = ([str(path) for path in part] for part in zip(*pairs, strict=True))
+    files = tf.data.Dataset.from_tensor_slices((images, mask_files))
+    return files.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

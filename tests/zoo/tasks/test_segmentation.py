@@ -1,0 +1,275 @@
+"""Segmentation: metrics, loss, streamed evaluation, quantised files, endpoints and predictions."""
+
+import json
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from PIL import Image
+
+import pipelines
+import zoo
+from tests.photographs import photographs
+from tests.zoo.conftest import DATA
+from tests.zoo.test_cli import cli
+from zoo import predictor
+from zoo.core import plan
+from zoo.core.errors import MissingError, UsageError
+from zoo.core.run_folder import Run
+from zoo.core.task import Evaluation
+from zoo.evaluation import image_baselines, segmentation
+from zoo.evaluation import outputs as inference
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def run(trained):
+    return trained("unet")
+
+
+@pytest.fixture(scope="module")
+def opened(run):
+    """Plan, dataset, model and contract of the trained run."""
+    folder = Run(run)
+    planned, dataset, model = folder.plan(), folder.dataset(), folder.model()
+    return planned, dataset, model, planned.task.contract(model, dataset.info)
+
+
+# === Metrics and loss ===
+
+
+def test_metrics_are_those_of_scikit_learn():
+    truth, predicted = RANDOM.integers(0, 4, (2, 6, 9, 11))
+    truth = np.where(RANDOM.random(truth.shape) < 0.1, 255, truth)
+    truth[truth == 2] = 255  # the class is predicted only
+    matrices = segmentation.confusion(truth, predicted, 5)
+    assert matrices.shape == (6, 5, 5)
+    metrics = segmentation.scores(matrices.sum(axis=0), ["a", "b", "c", "d", "never"])
+    y, z = truth[truth != 255], predicted[truth != 255]
+    assert metrics["confusion_matrix"] == sklearn.metrics.confusion_matrix(y, z, labels=range(5)).tolist()
+    options = {"labels": range(4), "average": "macro", "zero_division": 0}
+    assert metrics["mean_iou"] == pytest.approx(sklearn.metrics.jaccard_score(y, z, **options))
+    assert metrics["mean_dice"] == pytest.approx(sklearn.metrics.f1_score(y, z, **options))
+    assert metrics["pixel_accuracy"] == pytest.approx(np.mean(y == z))
+    assert metrics["per_class"]["never"] == {"iou": None, "dice": None, "pixels": 0}
+    assert next(iter(metrics)) == "mean_iou"
+    for image, mask, matrix in zip(truth, predicted, matrices, strict=True):
+        valid = image != 255
+        expected = sklearn.metrics.confusion_matrix(image[valid], mask[valid], labels=range(5))
+        np.testing.assert_array_equal(matrix, expected)
+    nothing = segmentation.scores(np.zeros((2, 2), int), ["a", "b"])
+    assert nothing["mean_iou"] == nothing["pixel_accuracy"] == 0
+
+
+@pytest.mark.parametrize("dice", [0.0, 1.0])
+def test_loss_ignores_pixels_and_falls_with_agreement(dice):
+    from zoo.modeling.losses import SegmentationLoss
+
+    loss = SegmentationLoss(dice, reduction=None)
+    labels = RANDOM.integers(0, 3, (4, 8, 8))
+    logits = RANDOM.standard_normal((4, 8, 8, 3)).astype("float32")
+    ignored = RANDOM.random(labels.shape) < 0.3
+    masked = np.where(ignored, 255, labels)
+    before = np.asarray(loss(masked, logits))
+    assert before.shape == (4,)
+    np.testing.assert_allclose(before, loss(masked, np.where(ignored[..., None], 9 * logits[..., ::-1], logits)), 1e-5)
+    nll = -np.log(np.take_along_axis(np.exp(logits), labels[..., None], -1)[..., 0] / np.exp(logits).sum(-1))
+    expected = np.array([row[~skip].mean() for row, skip in zip(nll, ignored, strict=True)])
+    if dice:
+        one_hot, p = np.eye(3)[labels], np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+        one_hot, p = (np.where(ignored[..., None], 0, x) for x in (one_hot, p))
+        overlap = (2 * (one_hot * p).sum((1, 2)) + 1) / (one_hot.sum((1, 2)) + p.sum((1, 2)) + 1)
+        expected = expected + 1 - overlap.mean(-1)
+    np.testing.assert_allclose(before, expected, rtol=1e-5)
+    perfect = np.asarray(loss(masked, 20 * np.eye(3, dtype="float32")[labels]))
+    assert perfect.max() < 1e-3
+    assert np.asarray(loss(np.full_like(labels, 255), logits)).max() <= dice  # nothing counts: no NaN
+    assert type(loss).from_config(loss.get_config()).dice == dice
+
+
+# === Evaluation ===
+
+
+def test_evaluation_keeps_no_mask_and_no_logits(opened, monkeypatch):
+    planned, dataset, _, contract = opened
+    seen = []
+
+    def reduce(batch):
+        seen.append(len(batch.truth))
+        return planned.task.reduce(batch)
+
+    monkeypatch.setattr(inference, "LARGEST_BATCH", 8 * 4 * 24 * 28 * 11)
+    feed = planned.feed(dataset, "test")
+    streamed = inference.collect(contract["serving_default"], feed, dataset.info, reduce)
+    assert seen == [8, 8, 4]
+    assert streamed.inputs == {}
+    assert set(streamed.outputs) == {"confusion"}
+    assert streamed.outputs["confusion"].shape == (20, 11, 11)
+    assert streamed.truth.shape == (20,)
+    whole = inference.collect(contract["serving_default"], feed, dataset.info)
+    predicted = whole.outputs["logits"].argmax(-1)
+    total = sklearn.metrics.confusion_matrix(whole.truth.ravel(), predicted.ravel(), labels=range(11))
+    metrics = planned.task.metrics(streamed.outputs, streamed.truth, dataset.info)
+    assert metrics["confusion_matrix"] == total.tolist()
+
+
+def test_evaluation_has_baselines_and_overlays(run):
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert next(iter(evaluation["metrics"])) == "mean_iou"
+    assert set(evaluation["metrics"]) == {"mean_iou", "pixel_accuracy", "mean_dice"}
+    matrix = np.array(evaluation["confusion_matrix"])
+    assert matrix.sum() == 20 * 24 * 28
+    rows = evaluation["compared"]
+    assert list(rows) == ["this model", "most frequent class", "logistic regression of pixels"]
+    assert rows["this model"] == evaluation["metrics"]
+    assert rows["most frequent class"]["pixel_accuracy"] == pytest.approx(matrix[0].sum() / matrix.sum())
+    assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "overlays"}
+
+
+def test_the_pixel_classifier_learns_a_colour():
+    images = RANDOM.integers(0, 256, (20, 12, 12, 3)).astype("uint8")
+    masks = (images[..., 0] > 127).astype("uint8")
+    masks[:, :2] = 255
+    import tensorflow as tf
+
+    classifier = image_baselines.fit_pixels(pipelines.feed(tf.data.Dataset.from_tensor_slices((images, masks))), 255)
+    assert (classifier.predict(images) == (images[..., 0] > 127)).mean() > 0.95
+    assert classifier.most_frequent == np.bincount(masks[:, 2:].ravel()).argmax()
+    one = image_baselines.fit_pixels(pipelines.feed(tf.data.Dataset.from_tensor_slices((images, masks * 0))), 255)
+    assert not one.predict(images).any()
+
+
+def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypatch):
+    import export
+    from export.proof import evaluation
+    from zoo.export import _quantization
+
+    planned, dataset, model, contract = opened
+    options = _quantization(planned, dataset, contract, ("float16",))
+    assert options["evaluation"].inputs["image"].dtype == np.uint8
+    runs = []
+    run_part = evaluation._run_quantised
+    monkeypatch.setattr(
+        evaluation, "_run_quantised", lambda *arguments: runs.append(len(arguments[-1].truth)) or run_part(*arguments)
+    )
+    monkeypatch.setattr(evaluation, "LARGEST", 8 * 4 * 24 * 28 * 11)
+    options |= {"contract": contract, "formats": (), "max_drop": 1.0}
+    bundle = export.export_model(model, tmp_path / "b", **options)
+    assert runs == [8, 8, 4]
+    (row,) = (row for row in bundle.certificate.artifacts if row.artifact == "tflite/float16.tflite")
+    drop = row.endpoints["serving_default"]["evaluation"]
+    feed = planned.feed(dataset, "test")
+    live = inference.collect(contract["serving_default"], feed, dataset.info, planned.task.reduce)
+    assert drop["metric"] == "mean_iou"
+    assert drop["examples"] == 20
+    assert drop["reference"] == planned.task.metrics(live.outputs, live.truth, dataset.info)["mean_iou"]
+    assert drop["low"] <= drop["drop"] <= drop["high"]
+
+
+# === Endpoints and predictions ===
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
+    photographs()["chelsea"].resize((90, 61)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["keras", "saved_model", "c_api", "tflite"])
+def test_every_runtime_serves_masks(run, photograph, runtime):
+    model = predictor.load(run, runtime)
+    pixels = pipelines.images.read(photograph, 24, 28, 3)[None]
+    logits = model.call("serving_default", {"image": pixels})["logits"]
+    segment = model.call("segment", {"image": pixels})
+    assert segment["mask"].dtype == np.int32
+    assert segment["mask"].shape == (1, 24, 28)
+    np.testing.assert_array_equal(segment["mask"], logits.argmax(-1))
+    np.testing.assert_allclose(segment["probabilities"].sum(-1), 1, atol=1e-5)
+    np.testing.assert_array_equal(segment["probabilities"].argmax(-1), segment["mask"])
+    if runtime != "tflite":
+        files = np.array([photograph.read_bytes()], object)
+        np.testing.assert_array_equal(model.call("bytes", {"image_bytes": files})["mask"], segment["mask"])
+
+
+def test_predictions_are_masks_and_overlays(run, photograph, tmp_path):
+    (prediction,) = predictor.load(run).predict([photograph])
+    mask = prediction.outputs["logits"].argmax(-1)
+    assert sum(row["pixels"] for row in prediction.rows) == 24 * 28
+    assert prediction.image.shape == (24, 56, 3)
+    np.testing.assert_array_equal(prediction.image[:, :28], pipelines.images.read(photograph, 24, 28, 3))
+    (of_array,) = predictor.load(run / "bundle").predict(prediction.image[None, :, :28])
+    np.testing.assert_array_equal(of_array.mask, mask)
+    cli("zoo.predict", run, photograph, "-o", tmp_path / "overlay.png")
+    np.testing.assert_array_equal(Image.open(tmp_path / "overlay.png"), prediction.image)
+    cli("zoo.predict", run, photograph, "-o", f"{tmp_path}/masks/")
+    with Image.open(tmp_path / "masks" / "cat.png") as file:
+        assert file.mode == "P"
+        np.testing.assert_array_equal(file, mask)
+    np.testing.assert_array_equal(pipelines.images.masks.read(tmp_path / "masks" / "cat.png"), mask)
+
+
+def test_masks_that_cannot_be_written_are_one_line_errors(run, photograph, trained, tmp_path):
+    from zoo import predict
+
+    (tmp_path / "more").mkdir()
+    other = tmp_path / "more" / "cat.png"
+    Image.open(photograph).save(other)
+    with pytest.raises(UsageError, match="two inputs are named cat"):
+        predict.run(run, [str(photograph), str(other)], masks=tmp_path / "masks")
+    with pytest.raises(MissingError, match="does not predict masks"):
+        predict.run(trained("fashion_mnist"), [str(photograph)], masks=tmp_path / "masks")
+    assert not (tmp_path / "masks").exists()
+
+
+def test_your_own_folder_is_trained_on(tmp_path):
+    from zoo import train
+
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for i in range(20):
+        image = photographs()["coffee"].crop((5 * i, 4 * i, 5 * i + 45, 4 * i + 37))
+        image.save(tmp_path / f"data/images/{i}.jpg")
+        ids = (np.asarray(image.convert("L")) > 100).astype(np.uint8)
+        ids[:3] = 255
+        Image.fromarray(ids).save(tmp_path / f"data/masks/{i}.png")
+    settings = {"data": "mask_folder", "model.width": 4, "model.depth": 2, "recipe.epochs": 2}
+    settings |= {"recipe.augment": "rotation=20,fill=constant"}
+    options = {"data_dir": str(tmp_path / "data"), "precision": "float32", "export": False}
+    train.run("unet", out=str(tmp_path / "run"), settings=settings, **options)
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert np.sum(evaluation["confusion_matrix"]) == 3 * 34 * 45
+    assert set(evaluation["per_class"]) == {"0", "1"}
+
+
+# === The model ===
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (30, 45, 3), (64, 64, 3)])
+def test_logits_have_the_size_of_the_image(shape):
+    model = zoo.build("unet", width=2, image_shape=shape, num_classes=5)
+    images = RANDOM.integers(0, 256, (2, *shape)).astype("uint8")
+    logits = model(images)
+    assert logits.shape == (2, *shape[:2], 5)
+    np.testing.assert_allclose(model(images.astype("float32")), logits, atol=1e-5)
+    assert np.ptp(logits, axis=(1, 2)).min() > 0
+
+
+def test_sizes_that_are_too_small_are_rejected():
+    with pytest.raises(UsageError, match="images of 7x30 are too small for 3 halvings"):
+        zoo.build("unet", image_shape=(7, 30, 3))
+    with pytest.raises(UsageError, match="both must be positive"):
+        zoo.build("unet", depth=0)
+
+
+def test_data_without_masks_is_rejected():
+    planned = plan.make_plan("unet", settings={"data": "fashion_mnist"}, data_dir=str(DATA["fashion_mnist"]))
+    with pytest.raises(UsageError, match="unet needs examples with mask"):
+        planned.load_data()
+
+
+def test_ids_of_masks_reach_the_metrics_unchanged(opened):
+    planned, dataset, _, _ = opened
+    batch = Evaluation({}, {"logits": RANDOM.random((2, 24, 28, 11))}, np.full((2, 24, 28), 255), dataset.info)
+    assert planned.task.reduce(batch).truth.tolist() == [0, 0]

@@ -1,0 +1,145 @@
+"""Baselines for images: PCA, a linear probe, a support vector classifier, a classifier of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pipelines.feeding import Feed
+
+
+def fit_pca(images: np.ndarray, size: int) -> Any:
+    """Fit principal components, the optimal linear autoencoder of a given code size (Bourlard, Kamp 1988).
+
+    Args:
+        images: (N, H, W, C) in [0, 255].
+        size: Dimensions of the code; at most the number of images and of pixels.
+
+    Returns:
+        scikit-learn's PCA of pixels in [0, 1].
+    """
+    from sklearn.decomposition import PCA
+
+    rows = flat(images)
+    return PCA(min(size, *rows.shape), svd_solver="covariance_eigh").fit(rows)
+
+
+def encode(pca: Any, images: np.ndarray) -> np.ndarray:
+    """Return the codes (N, size) of images (N, H, W, C) in [0, 255]."""
+    return pca.transform(flat(images))
+
+
+def reconstruct(pca: Any, images: np.ndarray) -> np.ndarray:
+    """Return the reconstructions (N, H, W, C) float32 in [0, 255] of images from their codes."""
+    pixels = pca.inverse_transform(encode(pca, images)).reshape(images.shape)
+    return np.clip(255.0 * pixels, 0.0, 255.0).astype(np.float32)
+
+
+def linear_probe(
+    codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, iterations: int = 300
+) -> float:
+    """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644).
+
+    Args:
+        codes: Training codes (N, size).
+        labels: Training labels (N,), integer.
+        test_codes: Test codes (M, size).
+        test_labels: Test labels (M,), integer.
+        iterations: Largest number of iterations of the solver.
+    """
+    return float(fit_probe(codes, labels, iterations).score(test_codes, test_labels))
+
+
+def fit_probe(codes: np.ndarray, labels: np.ndarray, iterations: int, strength: float = 1.0) -> Any:
+    """Fit scikit-learn's logistic regression to standardised codes (N, size); `strength` is its `C`."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations)).fit(codes, labels)
+
+
+def pixels_and_labels(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels (N, H*W*C) in [0, 1] and labels (N,) of batches of (images, labels)."""
+    images, labels = zip(*((np.asarray(x), np.asarray(y)) for x, y, *_ in batches), strict=True)
+    return flat(np.concatenate(images)), np.concatenate(labels)
+
+
+def best_svc(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> Any:
+    """Return scikit-learn's SVC (Cortes, Vapnik 1995) with an RBF kernel; C is the best on validation of 1, 3, 10, 30.
+
+    Args:
+        train: Rows (N, size) and labels (N,).
+        validation: Rows and labels by which C is chosen.
+    """
+    from sklearn.svm import SVC
+
+    return max((SVC(C=c).fit(*train) for c in (1, 3, 10, 30)), key=lambda model: model.score(*validation))
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W, C) in [0, 255] as rows (N, H*W*C) in [0, 1], float32."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255.0
+
+
+PIXEL_IMAGES = 200  # images of which `fit_pixels` draws pixels
+PIXELS = 100  # pixels that it draws of each
+
+
+@dataclass(frozen=True)
+class PixelClassifier:
+    """Logistic regression of single pixels: their colour, position, and products of two of these.
+
+    Attributes:
+        model: scikit-learn's pipeline; None if all pixels have one class.
+        most_frequent: The most frequent class.
+    """
+
+    model: Any
+    most_frequent: int
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return class ids (N, H, W) of images (N, H, W, C) in [0, 255]."""
+        if self.model is None:
+            return np.full(images.shape[:3], self.most_frequent)
+        masks = [self.model.predict(_pixel_features(image)) for image in images]  # image by image, to save memory
+        return np.stack(masks).reshape(images.shape[:3])
+
+
+def fit_pixels(training: Feed, ignore: int) -> PixelClassifier:
+    """Fit logistic regression to random pixels of the first images of a feed.
+
+    Args:
+        training: The training feed: images (B, H, W, C), class ids (B, H, W).
+        ignore: The label of pixels that are ignored.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    random, counts = np.random.default_rng(0), np.zeros(256, np.int64)
+    features, labels = [], []
+    for image, mask, *_ in training.take(PIXEL_IMAGES).batches(1, augmented=False).unbatch().as_numpy_iterator():
+        ids = mask.ravel()
+        valid = np.flatnonzero(ids != ignore)
+        counts += np.bincount(ids[valid], minlength=256)
+        chosen = random.permutation(valid)[:PIXELS]
+        features.append(_pixel_features(image)[chosen])
+        labels.append(ids[chosen])
+    x, y = np.concatenate(features), np.concatenate(labels)
+    if len(np.unique(y)) < 2:
+        return PixelClassifier(None, int(counts.argmax()))
+    model = make_pipeline(PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-3))
+    return PixelClassifier(model.fit(x, y), int(counts.argmax()))
+
+
+def _pixel_features(image: np.ndarray) -> np.ndarray:
+    """Return colour in [0, 1], and row and column in [-1, 1], of every pixel: float32 (H * W, C + 2)."""
+    height, width, channels = image.shape
+    rows, columns = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    values = np.concatenate([image / 255.0, np.stack([rows, columns], axis=-1)], axis=-1)
+    return values.astype(np.float32).reshape(-1, channels + 2)

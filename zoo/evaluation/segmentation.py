@@ -1,0 +1,83 @@
+"""Metrics of masks from confusion matrices of single images, and their display."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.images import IGNORE
+from pipelines.images.masks import palette
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the confusion matrix of each image: true rows, predicted columns.
+
+    Args:
+        truth: Class ids (N, H, W), integer; pixels of 255 do not count.
+        predicted: Class ids (N, H, W), integer.
+        num_classes: Number of classes.
+
+    Returns:
+        int64 (N, num_classes, num_classes), pixels.
+
+    Example:
+        >>> confusion(np.array([[[0, 1, 255]]]), np.array([[[0, 0, 1]]]), 2).tolist()
+        [[[1, 0], [1, 0]]]
+    """
+    valid = truth != IGNORE
+    image = np.broadcast_to(np.arange(len(truth))[:, None, None], truth.shape)[valid]
+    cells = (image * num_classes + truth[valid]) * num_classes + predicted[valid]
+    return np.bincount(cells, minlength=len(truth) * num_classes**2).reshape(-1, num_classes, num_classes)
+
+
+def scores(matrix: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """Return the metrics of a confusion matrix (classes, classes) of pixels.
+
+    Returns:
+        `mean_iou` (the Jaccard index), `pixel_accuracy` and `mean_dice` (the F1 score of pixels), both means over the
+        classes that occur in the truth or in the predictions; `per_class` with `iou`, `dice` (None for a class that
+        occurs in neither) and the true `pixels`; and the `confusion_matrix`.
+    """
+    hits, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    union = true + predicted - hits
+    occurs = union > 0
+    iou, dice = hits / np.maximum(union, 1), 2 * hits / np.maximum(true + predicted, 1)
+    per_class = {
+        name: {
+            "iou": float(iou[i]) if occurs[i] else None,
+            "dice": float(dice[i]) if occurs[i] else None,
+            "pixels": int(true[i]),
+        }
+        for i, name in enumerate(names)
+    }
+    return {
+        "mean_iou": float(iou[occurs].mean()) if occurs.any() else 0.0,
+        "pixel_accuracy": float(hits.sum() / max(matrix.sum(), 1)),
+        "mean_dice": float(dice[occurs].mean()) if occurs.any() else 0.0,
+        "per_class": per_class,
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
+def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.6) -> np.ndarray:
+    """Return images with the classes of their pixels in colour; class 0 stays as it is, ignored pixels become cream.
+
+    Args:
+        images: (..., H, W, 1 or 3) in [0, 255].
+        masks: Class ids (..., H, W).
+        opacity: Share of the colour.
+
+    Returns:
+        uint8 (..., H, W, 3).
+    """
+    share = np.where(masks == 0, 0.0, opacity)[..., None]
+    mixed = (1 - share) * images + share * palette()[masks]
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+def legend(names: Sequence[str], present: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the names and colours, uint8 (3,), of the class ids that are present, without class 0."""
+    colours = palette()
+    return {"ignored" if i == IGNORE else names[i]: colours[i] for i in map(int, present) if i}

@@ -1,0 +1,166 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import pipelines
+from pipelines.images.masks import palette
+from zoo.core.recipe import Recipe
+from zoo.core.task import Evaluation, Prediction
+from zoo.evaluation import segmentation
+from zoo.tasks.image.base import ImageTask
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract, Endpoint
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+SHOWN = 8  # images of a figure
+SMALLEST = 0.005  # share of the pixels that a predicted class must have to be printed
+
+
+@dataclass(frozen=True)
+class Segmentation(ImageTask):
+    """Segmentation with masks of class ids, of which 255 is ignored; the model returns `logits` (B, H, W, classes).
+
+    Attributes:
+        dice: Weight of the soft Dice loss, which is added to the cross-entropy.
+    """
+
+    dice: float = 1.0
+
+    title = "image segmentation"
+    supports = frozenset({"augment"})
+    required_features = ("image", "mask")
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the number of classes and the shape of the images."""
+        return {"num_classes": info.num_classes, **super().model_args(info)}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (pixels uint8 (H, W, C), class ids uint8 (H, W)); the recipe's policy moves both alike."""
+        height, width, _ = self.shape(info)
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            mask = pipelines.images.decode_mask(example["mask"], height, width, self.fit)
+            return self.preprocess(example["image"], info), mask
+
+        augment = pipelines.augment.mask_policy(recipe.augment) if training else None
+        return pipelines.feed(split, decode=decode, augment=augment)
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the loss, and the mean IoU and the accuracy of pixels, without those that are ignored."""
+        import keras
+
+        from zoo.modeling.losses import SegmentationLoss
+
+        mean_iou = keras.metrics.MeanIoU(
+            info.num_classes, ignore_class=segmentation.IGNORE, sparse_y_pred=False, name="mean_iou"
+        )
+        return {"loss": SegmentationLoss(self.dice), "metrics": [mean_iou]}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (pixels -> logits), `segment` (pixels -> mask, probabilities) and `bytes`.
+
+        `bytes` takes encoded images and returns what `segment` does.
+        """
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import bytes_endpoint, segment_endpoint, tensor_endpoint
+
+        shape = self.shape(info)
+        pixels = tensor_endpoint(
+            served,
+            inputs=[Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)],
+            outputs=[Tensor("logits", "float32", (None, *shape[:2], info.num_classes), "logits")],
+        )
+        segment = segment_endpoint(pixels)
+        encoded = bytes_endpoint(segment, lambda image: self.preprocess(image, info))
+        return Contract((pixels, segment, encoded), labels=info.class_names)
+
+    def reduce(self, batch: Evaluation) -> Evaluation:
+        """Return the confusion matrix of each image (N, classes, classes), and its number of pixels that count."""
+        logits = batch.outputs["logits"]
+        matrices = segmentation.confusion(batch.truth, logits.argmax(axis=-1), logits.shape[-1])
+        return dataclasses.replace(batch, inputs={}, outputs={"confusion": matrices}, truth=matrices.sum(axis=(1, 2)))
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return mean IoU, pixel accuracy, mean Dice and the metrics of each class, of what `reduce` keeps."""
+        return segmentation.scores(outputs["confusion"].sum(axis=0), info.class_names)
+
+    def evaluate_extra(
+        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> Evaluation:
+        """Compare with two baselines, the most frequent class and a logistic regression of single pixels."""
+        from zoo.evaluation import image_baselines
+        from zoo.evaluation import outputs as inference
+
+        info, training, test = dataset.info, feed("train"), feed(evaluation.split)
+        classifier = image_baselines.fit_pixels(training, segmentation.IGNORE)
+        total = evaluation.outputs["confusion"].sum(axis=0)
+        frequent = np.zeros_like(total)
+        frequent[:, classifier.most_frequent] = total.sum(axis=1)
+        regression = sum(
+            segmentation.confusion(masks.numpy(), classifier.predict(images.numpy()), len(total)).sum(axis=0)
+            for images, masks in test.batches(inference.BATCH)
+        )
+        matrices = {"this model": total, "most frequent class": frequent, "logistic regression of pixels": regression}
+        compared = {
+            row: {k: v for k, v in segmentation.scores(matrix, info.class_names).items() if isinstance(v, float)}
+            for row, matrix in matrices.items()
+        }
+        shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
+        arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": shown.outputs["logits"].argmax(-1)}
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=arrays)
+
+    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield held-out images, with the true and with the predicted mask above them."""
+        from zoo.evaluation import plots
+
+        image, true, predicted = (evaluation.arrays[name] for name in ("image", "true", "predicted"))
+        rows = {"image": image, "true": segmentation.overlay(image, true)}
+        rows["predicted"] = segmentation.overlay(image, predicted)
+        names = segmentation.legend(evaluation.info.class_names, np.union1d(true, predicted))
+        yield "overlays", plots.image_rows(rows, "Held-out images", names)
+
+    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
+        """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
+        return {"image": self.read(argument, info)}
+
+    def explain(
+        self,
+        argument: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Prediction:
+        """Return the share of each class, the mask, and an image: the input, and on the right its classes in colour."""
+        prediction, image = self.show(argument, outputs, info, top_k), np.asarray(inputs["image"])
+        pair = [np.broadcast_to(image, (*image.shape[:2], 3)), segmentation.overlay(image, prediction.mask)]
+        return dataclasses.replace(prediction, image=np.concatenate(pair, axis=1).astype(np.uint8))
+
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return the share of each class among the pixels, in order, the mask, and the mask in colour."""
+        mask = outputs["logits"].argmax(axis=-1).astype(np.uint8)
+        shares = np.bincount(mask.ravel(), minlength=info.num_classes) / mask.size
+        order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > 0]
+        rows = tuple(
+            {"input": argument, "label": info.class_names[i], "pixels": round(float(shares[i] * mask.size))}
+            | {"share": round(float(shares[i]), 6)}
+            for i in order
+        )
+        lines = tuple(f"{row['share']:7.2%}  {row['label']}" for row in rows if row["share"] >= SMALLEST)
+        return Prediction(lines=lines, rows=rows, image=palette()[mask], mask=mask)
