@@ -95,8 +95,10 @@ def _run(url: str, options: list[str]) -> str:
         raise MissingError(
             "no Chromium is installed; install it, or give its path in the environment variable CHROMIUM"
         )
-    with chromium.running(program, url, options, stdout=subprocess.PIPE) as process:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            output, _ = process.communicate(timeout=SECONDS)
-            return re.sub(r"\r\n?", "\n", output.decode("utf-8", "replace"))
-    return ""
+    output = b""
+    with (
+        chromium.running(program, url, options, stdout=subprocess.PIPE) as process,
+        contextlib.suppress(subprocess.TimeoutExpired),
+    ):
+        output, _ = process.communicate(timeout=SECONDS)
+    return re.sub(r"\r\n?", "\n", output.decode("utf-8", "replace"))

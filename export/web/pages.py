@@ -126,7 +126,7 @@ def _text_options(
 
 
 def _raw_endpoint(endpoint: Endpoint, contract: Contract) -> str | None:
-    """Return the endpoint that takes the text itself and returns the same outputs, which the page is checked against."""
+    """Return the endpoint that takes the text itself and returns the same outputs; the page is checked against it."""
     names = {t.name for t in endpoint.outputs}
     for other in contract.endpoints:
         if [t.meaning for t in other.inputs] == ["text"] and names <= {t.name for t in other.outputs}:
@@ -159,8 +159,8 @@ def _choices(tensor: Tensor, contract: Contract) -> list[list[Any]] | None:
         return [[value, str(value)] for value in tensor.vocabulary]
     if tensor.meaning != "token" or not tensor.name.endswith("_id"):
         return None
-    for other in (t for e in contract.endpoints for t in e.inputs):
-        if other.name == tensor.name.removesuffix("_id") and other.vocabulary is not None:
-            if (tensor.low, tensor.high) == (0, len(other.vocabulary)):
-                return [[0, "(another value)"], *([i + 1, str(v)] for i, v in enumerate(other.vocabulary))]
+    for other in (t for e in contract.endpoints for t in e.inputs if t.vocabulary is not None):
+        is_it = other.name == tensor.name.removesuffix("_id")
+        if is_it and (tensor.low, tensor.high) == (0, len(other.vocabulary)):
+            return [[0, "(another value)"], *([i + 1, str(v)] for i, v in enumerate(other.vocabulary))]
     return None
