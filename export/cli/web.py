@@ -31,12 +31,12 @@ def command(
 
     site = write_site(bundles, out, titles=titles, trust=trust)
     checked = browser.check(site) if check else {}
-    failed = [page for page, content in checked.items() if content.state != "pass"]
-    console.result({"path": str(site), "checked": {page: content.state for page, content in checked.items()}})
+    failed = [page for page, (state, _) in checked.items() if state != "pass"]
+    console.result({"path": str(site), "checked": {page: state for page, (state, _) in checked.items()}})
     if not console.json and not console.quiet:
-        for page, content in checked.items():
-            echo(f"{page}: {content.texts.get('status', 'no answer')}")
+        for page, (_, text) in checked.items():
+            echo(f"{page}: {text}")
         echo(f"{site}: written. Next: python -m http.server --bind 127.0.0.1 --directory {site}")
     if failed:
-        echo(f"error: {site}: {failed[0]}: {checked[failed[0]].texts.get('status', 'no answer')}", err=True)
+        echo(f"error: {site}: {failed[0]}: {checked[failed[0]][1]}", err=True)
     sys.exit(1 if failed else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import http.server
 import os
 import shutil
@@ -47,18 +48,38 @@ def version(program: str) -> str:
 
 
 @contextlib.contextmanager
-def running(program: str, url: str, options: Sequence[str] = (), **popen: object) -> Iterator[subprocess.Popen]:
-    """Open a page in a new Chromium with a profile of its own, which ends with the block, or with this process."""
+def running(
+    program: str, url: str, options: Sequence[str] = (), pipe: tuple[int, int] | None = None
+) -> Iterator[subprocess.Popen]:
+    """Open a page in a new Chromium with a profile of its own, which ends with the block, or with this process.
 
-    def end_with_parent() -> None:
+    Args:
+        program: Path of Chromium.
+        url: The page.
+        options: Further options of the command line.
+        pipe: Descriptors that Chromium reads commands from and writes answers to, as `--remote-debugging-pipe` wants.
+    """
+
+    def before_start() -> None:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if pipe:
+            copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in pipe]  # neither is 3 or 4
+            for copy, number in zip(copies, (3, 4), strict=True):
+                os.dup2(copy, number)
 
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has none
         command = [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}", *options, url]
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        process = subprocess.Popen(command, preexec_fn=end_with_parent, start_new_session=True, **streams | popen)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=before_start,
+            start_new_session=True,
+            close_fds=pipe is None,
+        )
         try:
             yield process
         finally:
