@@ -69,16 +69,13 @@ def write_site(
         raise MissingError(f"LiteRT.js is not available: {error}; it is downloaded once, from npm") from error
     with layout.staging(target.parent, f".{target.name}.staging-") as folder:
         site = folder / "site"
-        shutil.copytree(runtime, site / "assets" / "litert")
-        for name in SCRIPTS:
-            shutil.copyfile(HERE / "static" / name, site / "assets" / name)
-        for form in HEADINGS:
-            shutil.copyfile(HERE / "forms" / f"{form}.js", site / "assets" / f"{form}.js")
+        site.mkdir()
         folders = _folders([s.title for s in subjects]) if len(subjects) > 1 else [""]
         for subject, name in zip(subjects, folders, strict=True):
             subject.write(site / name, ".." if name else ".")
         if len(subjects) > 1:
             _write_gallery(site, subjects, folders)
+        _copy_assets(site / "assets", runtime)
         record = {"schema": 1, "writer": "python -m export web", "litert_js": litert_js.versions()}
         layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in subjects]})
         check_target(target)
@@ -155,6 +152,14 @@ class _Subject:
             "pages": [{"file": p.file, "heading": p.heading, "endpoint": p.endpoint.name} for p in self.pages],
         }
         return data
+
+
+def _copy_assets(folder: Path, runtime: Path) -> None:
+    shutil.copytree(runtime, folder / "litert")
+    for name in SCRIPTS:
+        shutil.copyfile(HERE / "static" / name, folder / name)
+    for form in HEADINGS:
+        shutil.copyfile(HERE / "forms" / f"{form}.js", folder / f"{form}.js")
 
 
 def _page(title: str, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ open(async (model) => {
     if (scores) {
       showScores(outputs[scores], tensor("outputs", scores).meaning);
     } else {
-      const shown = Object.entries(outputs).map(([name, array]) => [name, Array.from(array, (x) => Number(x).toPrecision(6)).map(Number).join(", ")]);
+      const shown = data.endpoint.outputs.map(({ name }) => [name, Array.from(outputs[name], (x) => Number(Number(x).toPrecision(6))).join(", ")]);
       byId("answer").textContent = shown.map(([name, text]) => `${name}: ${text}`).join("; ");
       document.documentElement.dataset.state = "answered";
     }
