@@ -16,11 +16,25 @@ from export.cli.options import trust_option
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
 @click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the site.")
 @click.option("--title", "titles", multiple=True, help="Title of a bundle, in their order; default: that of its card.")
+@click.option(
+    "--size",
+    default=256,
+    type=click.IntRange(8, 2048),
+    show_default=True,
+    metavar="N",
+    help="Height and width of images where the model takes any.",
+)
 @click.option("--check", is_flag=True, help="Open the site in Chromium and compare its outputs with Python's.")
 @trust_option
 @common_options
 def command(
-    bundles: tuple[Path, ...], out: Path, titles: tuple[str, ...], check: bool, trust: tuple[str, ...], console: Console
+    bundles: tuple[Path, ...],
+    out: Path,
+    titles: tuple[str, ...],
+    size: int,
+    check: bool,
+    trust: tuple[str, ...],
+    console: Console,
 ) -> None:
     """Write a static site that runs the TFLite file of each BUNDLE in the browser.
 
@@ -29,7 +43,7 @@ def command(
     from export.web import browser
     from export.web.site import write_site
 
-    site = write_site(bundles, out, titles=titles, trust=trust)
+    site = write_site(bundles, out, titles=titles, size=size, trust=trust)
     checked = browser.check(site) if check else {}
     failed = [page for page, (state, _) in checked.items() if state != "pass"]
     console.result({"path": str(site), "checked": {page: state for page, (state, _) in checked.items()}})

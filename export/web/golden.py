@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Endpoint
+from export.contract import Endpoint, Tensor
 from export.parity.golden import Case
+from export.runners.lib.calls import Function, in_batches
 from export.web.pages import Page
 
 ROWS = 8
@@ -24,19 +25,29 @@ def rows_of(endpoint: Endpoint, cases: Sequence[Case]) -> dict[str, np.ndarray]:
     limit = max(1, min(ROWS, BYTES // max(size, 1)))
     ordered = [case for case in cases if case.compared and not case.chain]
     ordered.sort(key=lambda case: REAL_FIRST.index(case.name) if case.name in REAL_FIRST else len(REAL_FIRST))
-    return {t.name: np.concatenate([case.inputs[t.name] for case in ordered])[:limit] for t in endpoint.inputs}
+    return {
+        t.name: np.concatenate([_fitted(t, case.inputs[t.name]) for case in ordered])[:limit] for t in endpoint.inputs
+    }
 
 
-def golden_of(page: Page, cases: Mapping[str, Sequence[Case]], call: Any) -> dict[str, Any]:
+def _fitted(tensor: Tensor, array: np.ndarray) -> np.ndarray:
+    """Return images of another size in the size of the tensor, by their nearest pixels; any other array as it is."""
+    if tensor.fits(array.shape) or tensor.meaning != "image":
+        return array
+    rows, columns = (np.arange(n) * size // n for n, size in zip(tensor.shape[1:3], array.shape[1:3], strict=True))
+    return array[:, rows][:, :, columns]
+
+
+def golden_of(page: Page, cases: Mapping[str, Sequence[Case]], call: Function) -> dict[str, Any]:
     """Return the golden rows of a page as JSON: arrays as base64 of their bytes.
 
     Args:
         page: The page.
         cases: The golden cases of the bundle by endpoint.
-        call: The endpoint in Python's LiteRT: `call(name=array) -> {output name: array}`.
+        call: The endpoint in Python's LiteRT, one row at a time.
     """
     inputs = rows_of(page.endpoint, cases[page.endpoint.name])
-    outputs = call(**inputs)
+    outputs = in_batches(call, inputs, 1)
     rows = len(next(iter(inputs.values())))
     golden = {"rows": rows, "inputs": _encoded(inputs), "outputs": _encoded(outputs)}
     return golden | {"texts": _texts(page, cases)}

@@ -155,7 +155,10 @@ def _download(name: str, version: str, registry: str, npm: str | None, scratch: 
     base = f"{name.rpartition('/')[2]}-{version}.tgz"
     if npm and (program := shutil.which(npm)):
         command = [program, "pack", f"{name}@{version}", "--pack-destination", str(scratch), "--ignore-scripts"]
-        result = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=SECONDS)
+        try:
+            result = subprocess.run(command, cwd=scratch, capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            raise OSError(f"npm pack {name}@{version} did not end within {SECONDS} s") from None
         files = [path for path in scratch.glob("*.tgz") if path.name.endswith(base)]
         if result.returncode or not files:
             lines = result.stderr.strip().splitlines()

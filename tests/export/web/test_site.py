@@ -10,7 +10,8 @@ import pytest
 
 from export import ExportError
 from export.errors import CheckFailed
-from export.web.site import embedded, write_site
+from export.web.site import write_site
+from export.web.subject import embedded
 from tests.export.conftest import reseal
 from tests.export.test_cli import run
 from tests.export.web.conftest import LABELS
