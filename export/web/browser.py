@@ -1,4 +1,4 @@
-"""Open pages in headless Chromium: read them, type and click, take pictures. By the DevTools protocol over a pipe."""
+"""Open pages in headless Chromium: read them, type and click, take images. By the DevTools protocol over a pipe."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class Tab:
         self.send("DOM.setFileInputFiles", files=[str(path)], objectId=node["objectId"])
 
     def screenshot(self, path: str | os.PathLike[str], width: int = 800, height: int = 900, scale: float = 1.0) -> None:
-        """Write a picture of the page as PNG."""
+        """Write an image of the page as PNG."""
         self.send(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
         )

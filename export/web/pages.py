@@ -13,8 +13,8 @@ CHANNELS = (1, 3, 4)
 MAX_FIELDS = 64  # numbers of one row that are asked for one by one
 SCORES = ("logits", "probabilities")
 HEADINGS = {
-    "classify": "Classify a picture",
-    "translate": "Picture to picture",
+    "classify": "Classify an image",
+    "translate": "Image to image",
     "latent": "Move through the latent space",
     "text": "Classify a text",
     "generate": "Write on from a prompt",
@@ -79,7 +79,7 @@ def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -
     images = [t for t in endpoint.inputs if _is_image(t)]
     rest = [t for t in endpoint.inputs if not _is_image(t)]
     image_outputs = [t for t in endpoint.outputs if _is_image(t)]
-    scores = next((t for t in endpoint.outputs if t.meaning in SCORES and len(t.shape) == 2), None)
+    scores = next((t for t in endpoint.outputs if _is_scores(t, contract)), None)
     vectors = [t for t in endpoint.inputs if t.meaning in ("latent", "noise") and len(t.shape) == 2]
     if len(images) == 1 and not rest and scores:
         return "classify", {"image": images[0].name, "scores": scores.name}
@@ -98,6 +98,12 @@ def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -
 
 def _is_image(tensor: Tensor) -> bool:
     return tensor.meaning == "image" and len(tensor.shape) == 4 and tensor.shape[3] in CHANNELS
+
+
+def _is_scores(tensor: Tensor, contract: Contract) -> bool:
+    """Return whether a tensor has one score for each class; of a model that no one has described the labels show it."""
+    labelled = contract.labels is not None and tensor.shape[-1:] == (len(contract.labels),)
+    return len(tensor.shape) == 2 and (tensor.meaning in SCORES or (labelled and tensor.meaning == "tensor"))
 
 
 def _text_options(

@@ -19,7 +19,7 @@ from export.web.subject import HERE, Subject
 
 MARK = "site.json"  # what makes a folder a site that may be replaced
 WRITER = "python -m export web"
-ASSETS = ("model.js", "ui.js", "picture.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
+ASSETS = ("model.js", "ui.js", "image_input.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
 FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
 
 

@@ -2,12 +2,14 @@
 import { ask, byId, data, element, golden, guarded, open, say } from "./ui.js";
 
 const SHOWN = 1000; // numbers of an output
+const TYPED = 5000; // numbers of an input: of a larger one the golden row is used until something is entered
 
 function shapeOf(tensor) {
   return tensor.shape.map((dimension) => dimension ?? 1);
 }
 
-function numbers(text, tensor) {
+function numbers(text, tensor, example) {
+  if (!text.trim()) return example;
   let values;
   try {
     values = JSON.parse(text).flat(Infinity);
@@ -27,14 +29,16 @@ function numbers(text, tensor) {
 open(async (model) => {
   const example = await golden(data.endpoint.name);
   const areas = data.endpoint.inputs.map((tensor) => {
-    const text = JSON.stringify(Array.from(example.input(tensor.name, 0), Number));
-    const area = element("textarea", { rows: 5, value: text, spellcheck: false });
+    const row = Array.from(example.input(tensor.name, 0), Number);
+    const isShort = row.length <= TYPED;
+    const hint = isShort ? "" : `Empty: a golden row of ${row.length} numbers.`;
+    const area = element("textarea", { rows: 5, value: isShort ? JSON.stringify(row) : "", placeholder: hint, spellcheck: false });
     byId("inputs").append(element("label", {}, `${tensor.name}: ${tensor.dtype} (${shapeOf(tensor).join(", ")}), ${tensor.meaning}`, area));
     return area;
   });
 
   async function run() {
-    const values = Object.fromEntries(data.endpoint.inputs.map((tensor, i) => [tensor.name, numbers(areas[i].value, tensor)]));
+    const values = Object.fromEntries(data.endpoint.inputs.map((tensor, i) => [tensor.name, numbers(areas[i].value, tensor, example.input(tensor.name, 0))]));
     const outputs = await ask(model, data.endpoint.name, values);
     say("The model has answered.");
     byId("outputs").replaceChildren(...data.endpoint.outputs.flatMap((tensor) => {

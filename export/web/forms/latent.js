@@ -1,4 +1,4 @@
-// A latent vector in, a picture out.
+// A latent vector in, an image out.
 import { ask, byId, data, element, guarded, normal, open, paint, range, size, tensor } from "./ui.js";
 
 const SLIDERS = 8, STEP = 0.25, LARGEST = 3;

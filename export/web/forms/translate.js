@@ -1,5 +1,5 @@
-// Pictures in, pictures out: translation, reconstruction, style.
-import { addExamples, Picture } from "./picture.js";
+// Images in, images out: translation, reconstruction, style.
+import { addExamples, ImageInput } from "./image_input.js";
 import { ask, byId, data, element, golden, guarded, normal, open, paint, range, size, tensor } from "./ui.js";
 
 open(async (model) => {
@@ -23,7 +23,7 @@ open(async (model) => {
     document.documentElement.dataset.state = "answered";
   }
 
-  const pictures = images.map((name) => new Picture(byId("picture"), tensor("inputs", name), (pixels) => {
+  const inputs = images.map((name) => new ImageInput(byId("input"), tensor("inputs", name), (pixels) => {
     values[name] = pixels;
     return run();
   }));
@@ -39,7 +39,7 @@ open(async (model) => {
   }));
   const examples = await golden(data.endpoint.name);
   const show = async (row) => {
-    for (const [i, name] of images.entries()) await pictures[i].show(Float32Array.from(examples.input(name, row)));
+    for (const [i, name] of images.entries()) await inputs[i].show(Float32Array.from(examples.input(name, row)));
   };
   addExamples(byId("examples"), examples.rows, show);
   await show(0);

@@ -78,13 +78,14 @@ export function softmax(values) {
   return powers.map((power) => power / sum);
 }
 
-// The probability of each class; one logit or probability alone is that of the second of two classes.
+// The probability of each class: scores are logits unless the contract calls them probabilities, as in the endpoint
+// "bytes". One logit or probability alone is that of the second of two classes.
 export function probabilities(scores, meaning) {
-  if (scores.length === 1) {
+  if (scores.length === 1 && data.labels?.length !== 1) {
     const p = meaning === "logits" ? 1 / (1 + Math.exp(-scores[0])) : scores[0];
     return data.labels?.length === 2 ? [1 - p, p] : [p];
   }
-  return meaning === "logits" ? softmax(scores) : Array.from(scores);
+  return meaning === "probabilities" ? Array.from(scores) : softmax(scores);
 }
 
 export function label(i) {

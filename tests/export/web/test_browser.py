@@ -68,7 +68,7 @@ def test_labels_are_shown_as_text_and_nothing_leaves_the_site(site, net, page):
 
 def test_keys_and_files(site, net, page, tmp_path):
     Image.fromarray(np.full((40, 30, 3), 200, np.uint8)).save(tmp_path / "grey.png")
-    (tmp_path / "note.txt").write_text("not a picture")
+    (tmp_path / "note.txt").write_text("not an image")
     with chromium.serving(site) as url:
         page.open(f"{url}/{net.name}/index.html")
         page.evaluate("document.querySelector('canvas').focus()")
@@ -80,19 +80,19 @@ def test_keys_and_files(site, net, page, tmp_path):
         page.choose_file(tmp_path / "grey.png")
         page.wait(f"document.getElementById('scores').textContent !== {json.dumps(drawn)}")
         page.choose_file(tmp_path / "note.txt")
-        page.wait("document.getElementById('status').textContent.startsWith('This file is not a picture')")
+        page.wait("document.getElementById('status').textContent.startsWith('This file is not an image')")
 
 
-def test_a_picture_reaches_the_model_as_pixels(site, net, page, tmp_path):
+def test_a_image_reaches_the_model_as_pixels(site, net, page, tmp_path):
     """The page's pixels of a file that has the size of the input are those of the file."""
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
     with chromium.serving(site) as url:
         page.open(f"{url}/{net.name}/index.html")
         page.evaluate(
-            "import('../assets/picture.js').then(({ Picture }) => { const tensor = JSON.parse(document.getElementById("
+            "import('../assets/image_input.js').then(({ ImageInput }) => { const tensor = JSON.parse(document.getElementById("
             "'data').textContent).endpoint.inputs[0]; document.body.replaceChildren(); window.taken = null;"
-            "new Picture(document.body, tensor, (values) => { window.taken = Array.from(values); }); })"
+            "new ImageInput(document.body, tensor, (values) => { window.taken = Array.from(values); }); })"
         )
         page.choose_file(tmp_path / "noise.png")
         taken = np.array(page.wait("window.taken"))

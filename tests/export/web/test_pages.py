@@ -41,6 +41,13 @@ def test_the_tensors_choose_the_form(inputs, outputs, expected):
     assert form(inputs, outputs)[0] == expected
 
 
+def test_labels_make_scores_of_a_tensor():
+    image, scores = IMAGE, Tensor("dense", "float32", (None, 2))
+    endpoint = Endpoint("serving_default", (image,), (scores,))
+    assert form_of(endpoint, Contract((endpoint,)), {})[0] == "generic"
+    assert form_of(endpoint, Contract((endpoint,), labels=("a", "b")), {})[0] == "classify"
+
+
 def test_texts_need_a_vocabulary_and_a_tokenizer():
     assert form([TOKENS], [LOGITS], **TEXT)[0] == "text"
     assert form([TOKENS], [LOGITS], vocabulary=TEXT["vocabulary"])[0] != "text"

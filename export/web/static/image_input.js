@@ -1,11 +1,11 @@
-// A picture as input: chosen, dropped, pasted, drawn, or an example. Small ones can be drawn with a mouse, a finger or keys.
+// An image as input: chosen, dropped, pasted, drawn, or an example. Small ones can be drawn with a mouse, a finger or keys.
 import { element, guarded, paint, range } from "./ui.js";
 
-const DRAWN = 64; // pixels: up to this size a picture can be drawn
-const SHOWN = 280; // pixels of the canvas that a small picture is drawn on
+const DRAWN = 64; // pixels: up to this size an image can be drawn
+const SHOWN = 280; // pixels of the canvas that a small image is drawn on
 
-export class Picture {
-  // `tensor` is the input of the contract; `onChange` is called with the values of a new picture.
+export class ImageInput {
+  // `tensor` is the input of the contract; `onChange` is called with the values of a new image.
   constructor(container, tensor, onChange) {
     [this.height, this.width, this.channels] = tensor.shape.slice(1);
     [this.low, this.high] = range(tensor);
@@ -30,15 +30,15 @@ export class Picture {
     this.buttons = element("div", { className: "row" });
     const box = element(
       "div", { className: "drop" },
-      element("label", {}, `Picture ${this.name} `, file),
+      element("label", {}, `Image ${this.name} `, file),
       element("p", { textContent: "Or drop one here, or paste one." }),
-      element("label", {}, "A picture of another shape is ", this.fit),
+      element("label", {}, "An image of another shape is ", this.fit),
       this.canvas,
       this.buttons,
     );
     this.buttons.append(invert);
     if (this.canDraw) this.allowDrawing();
-    else this.canvas.setAttribute("role", "img"), this.canvas.setAttribute("aria-label", `The picture that the model sees as ${this.name}`);
+    else this.canvas.setAttribute("role", "img"), this.canvas.setAttribute("aria-label", `The image that the model sees as ${this.name}`);
     container.append(box);
     box.addEventListener("dragover", (event) => { event.preventDefault(); box.classList.add("over"); });
     box.addEventListener("dragleave", () => box.classList.remove("over"));
@@ -118,7 +118,7 @@ export class Picture {
     try {
       image = await createImageBitmap(file); // turned as its EXIF says
     } catch {
-      throw new Error("This file is not a picture that the browser can read.");
+      throw new Error("This file is not an image that the browser can read.");
     }
     const { canvas, context } = this;
     this.exact = null;
