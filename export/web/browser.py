@@ -16,6 +16,7 @@ from export.errors import CheckFailed, MissingError
 from export.runners.lib import chromium
 
 SECONDS = 120.0  # for one page
+STATIC = Path(__file__).parent / "static"
 STATES = "document.documentElement.dataset.state"  # "answered", "pass", "fail" or "error", as the scripts set it
 
 
