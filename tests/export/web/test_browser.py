@@ -83,7 +83,7 @@ def test_keys_and_files(site, net, page, tmp_path):
         page.wait("document.getElementById('status').textContent.startsWith('This file is not an image')")
 
 
-def test_a_image_reaches_the_model_as_pixels(site, net, page, tmp_path):
+def test_an_image_reaches_the_model_as_pixels(site, net, page, tmp_path):
     """The page's pixels of a file that has the size of the input are those of the file."""
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
