@@ -30,7 +30,7 @@ export class ImageInput {
     this.buttons = element("div", { className: "row" });
     const box = element(
       "div", { className: "drop" },
-      element("label", {}, `Image ${this.name} `, file),
+      element("label", {}, this.name === "image" ? "Image " : `Image ${this.name} `, file),
       element("p", { textContent: "Or drop one here, or paste one." }),
       element("label", {}, "An image of another shape is ", this.fit),
       this.canvas,
