@@ -5,7 +5,7 @@ MINUTES ?= 4
 CONSTRAINTS ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
-.PHONY: setup demo test test-without-onednn check format tables docs notebooks proof bench bench-full lock audit clean
+.PHONY: setup demo test test-without-onednn check format tables docs site notebooks proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
@@ -13,6 +13,7 @@ help:
 	@echo "make test    set up and run the tests"
 	@echo "make check   lint and format check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
+	@echo "make site    a gallery of the shipped models as a static site that runs them in the browser, into build/gallery"
 	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
 	@echo "make notebooks  run docs/notebooks/*.py and write their pages"
 	@echo "make proof   full-size proofs on real data (hours)"
@@ -73,6 +74,9 @@ notebooks: setup
 	    jupyter nbconvert --log-level WARN --to markdown --template template --TemplateExporter.extra_template_basedirs=docs/notebooks --execute --output-dir docs/notebooks $$folder/$$script.ipynb && \
 	    rm -r $$folder || exit 1; \
 	done
+
+site: setup
+	$(BIN)/python -m docs.gallery $(BUNDLES)
 
 proof: setup
 	$(BIN)/python -m pytest -m proof --timeout 0

@@ -47,6 +47,7 @@ ROOMS = {
         "__main__",
         "__init__",
         "cli",
+        "web",
         "exporter",
         "verifier",
         "servecheck",

@@ -129,7 +129,7 @@ def runtime_for(format: str) -> Runtime:
     Raises:
         MissingError: If none is installed.
     """
-    candidates = [r for r in RUNTIMES.values() if format in r.formats]
+    candidates = [r for r in RUNTIMES.values() if format in r.formats and not r.on_request]
     for runtime in candidates:
         if runtime.version:
             return runtime

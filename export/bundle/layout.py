@@ -324,14 +324,14 @@ def publish_bundle(folder: Path, out: Path, if_exists: str) -> Path:
         path = choose_path(out, if_exists)
         try:
             if os.path.lexists(path):
-                return _replace(folder, path)
+                return replace(folder, path)
             return publish(folder, path)
         except PathTaken:
             if if_exists == "error":
                 raise
 
 
-def _replace(folder: Path, path: Path) -> Path:
+def replace(folder: Path, path: Path) -> Path:
     """Exchange a staged folder and a bundle atomically, then remove the old one."""
     flush(folder)
     _exchange(folder, path)

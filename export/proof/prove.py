@@ -91,7 +91,8 @@ def prove(
     check_names(runtimes or (), tuple(RUNTIMES), "runtime")
     check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
     policy = policy or Policy()
-    available = {name: r for name, r in RUNTIMES.items() if (runtimes is None or name in runtimes) and r.version}
+    wanted = {name for name, r in RUNTIMES.items() if _is_wanted(r, runtimes, require)}
+    available = {name: r for name, r in RUNTIMES.items() if name in wanted and r.version}
     plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(subject, r))}
     modules = (subject.dependency or {}).get("modules", ())
     runs = run_all(subject.folder, subject.contract, plan, modules, again_with=_again_with(plan))
@@ -102,6 +103,8 @@ def prove(
     examine = functools.cache(lambda path, format: _reservations(subject.folder / path, format))
     for artifact in subject.artifacts:
         for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
+            if runtime.on_request and runtime.name not in {*wanted, *require}:
+                continue
             row = row_for(artifact, runtime, subject.demanded, runtimes, require)
             if artifact.state:
                 row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
@@ -342,13 +345,20 @@ def row_for(
     )
 
 
+def _is_wanted(runtime: Runtime, runtimes: Sequence[str] | None, require: Sequence[str]) -> bool:
+    """Return whether a runtime is to run if it is installed."""
+    if runtimes is not None:
+        return runtime.name in runtimes
+    return not runtime.on_request or runtime.name in require
+
+
 def absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
     """Return why a runtime is not run."""
     if runtimes is not None and runtime.name not in runtimes:
         return "not requested"
     if runtime.library:
         return f"the installed {runtime.distribution} does not contain {runtime.library}"
-    return f"{runtime.name} is not installed; pip install {runtime.distribution}"
+    return f"{runtime.name} is not installed; {runtime.install or f'pip install {runtime.distribution}'}"
 
 
 def required_but_absent(rows: Sequence[Row], require: Sequence[str]) -> list[Row]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from export.runners.lib import chromium, litert_js
 
 FRAMEWORKS = frozenset({"tensorflow", "keras", "tf_keras", "torch", "jax", "ai_edge_litert", "onnxruntime", "openvino"})
 
@@ -27,6 +30,9 @@ class Runtime:
             runtime is not required.
         imports: The frameworks that its process may import.
         extra: Whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required.
+        on_request: Whether it runs only if it is named, because it takes seconds.
+        probe: Returns the version, or None, of a runtime that is not a Python package.
+        install: How such a runtime is installed.
     """
 
     name: str
@@ -39,10 +45,15 @@ class Runtime:
     library: str | None = None
     imports: tuple[str, ...] = ()
     extra: bool = False
+    on_request: bool = False
+    probe: Callable[[], str | None] | None = None
+    install: str = ""
 
     @property
     def version(self) -> str | None:
         """The installed version, or None."""
+        if self.probe is not None:
+            return self.probe()
         spec = importlib.util.find_spec(self.module)
         if spec is None:
             return None
@@ -52,6 +63,12 @@ class Runtime:
             return importlib.metadata.version(self.distribution)
         except importlib.metadata.PackageNotFoundError:
             return "unknown"
+
+
+def _browser_version() -> str | None:
+    """Return the version of Chromium where it and LiteRT.js are there."""
+    program = chromium.find()
+    return chromium.version(program) if program and litert_js.is_present() else None
 
 
 KERAS = ("keras", "tensorflow")
@@ -100,6 +117,18 @@ RUNTIMES = {
             ("tflite",),
             True,
             imports=("ai_edge_litert",),
+        ),
+        Runtime(
+            "browser",
+            "run_browser.py",
+            litert_js.PACKAGE,
+            "",
+            ("tflite",),
+            False,
+            extra=True,
+            on_request=True,
+            probe=_browser_version,
+            install="install Chromium, and run `python -m export web` once, which downloads LiteRT.js",
         ),
     )
 }

@@ -12,7 +12,7 @@ from export.contract.sampling import EXTREMES, TEXTS
 from export.errors import ExportError
 from export.parity import recurrent_steps
 from export.parity.distance import max_row_error
-from export.parity.golden import cases_for
+from export.parity.golden import Case, cases_for, read_golden, write_golden
 from export.parity.policy import Policy
 from export.runners.lib.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
 from export.runners.lib.protocol import pack, unpack
@@ -237,3 +237,24 @@ def test_rows_are_run_in_other_batches_and_perturbed_at_two_scales():
     own = perturb({"x": np.array([[1e-3, 0.0]], np.float32)}, {}, seed=1)["x"]
     assert 0 < abs(own[0, 0] - np.float32(1e-3)) < 1e-9
     assert own[0, 1] == 0
+
+
+def test_a_chain_and_an_undefined_shape_are_read_again(tmp_path):
+    token, state = Tensor("token", "int32", (1,), "token", 0, 3), Tensor("state", "float32", (1, 2), "state")
+    outputs = (Tensor("logits", "float32", (1, 4), "logits"), Tensor("next_state", "float32", (1, 2), "state"))
+    step = Endpoint("step", (token, state), outputs, batch=1)
+    inputs = {"token": np.zeros(6, np.int32), "state": np.zeros((1, 2), np.float32)}
+    steps = Case("steps_6", inputs, chain={"state": "next_state"})
+    steps.outputs = {"logits": np.zeros((6, 4), np.float32), "next_state": np.zeros((6, 2), np.float32)}
+    image = Tensor("image", "float32", (None, 4, 4, 1), "image", 0, 1)
+    same = Endpoint("same", (image,), (image,))
+    empty = Case("empty", {"image": np.zeros((0, 4, 4, 1), np.float32)}, compared=False)
+    empty.outputs = {"image": np.zeros((0, 4, 4, 8), np.float32)}  # what oneDNN returns for no rows
+    write_golden(tmp_path / "golden", {"step": [steps], "same": [empty]})
+    cases = read_golden(tmp_path / "golden", Contract((step, same)))
+    assert cases["step"][0].chain == {"state": "next_state"}
+    assert cases["same"][0].outputs["image"].shape == (0, 4, 4, 8)
+    empty.compared = True
+    write_golden(tmp_path / "other", {"step": [steps], "same": [empty]})
+    with pytest.raises(ExportError, match=r"image of case empty is float32 \(0, 4, 4, 8\)"):
+        read_golden(tmp_path / "other", Contract((step, same)))

@@ -107,7 +107,7 @@ class TextClassification(ClassifierTask):
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
-        return tokenizer_snippets.assets(info)
+        return tokenizer_snippets.assets(info, tokenizer_snippets.rules_of_words())
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""

@@ -194,7 +194,9 @@ class LanguageModeling(BaseTask):
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
-        return tokenizer_snippets.assets(info)
+        unknown = info.vocabulary.index(pipelines.text.UNKNOWN)
+        rules = tokenizer_snippets.rules_of_characters(unknown, with_words=self.level != "characters")
+        return tokenizer_snippets.assets(info, rules)
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that does what `encode` does; shorter texts are padded with the unknown character."""

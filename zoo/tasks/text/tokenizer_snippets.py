@@ -1,4 +1,4 @@
-"""The vocabulary file of a bundle, and the Python snippets of its card that convert a text to token ids.
+"""The vocabulary and the tokenizer of a bundle as files, and Python snippets of its card that do the same.
 
 A test runs the snippet of every card on edge cases and compares the ids with those of the SavedModel.
 """
@@ -6,7 +6,8 @@ A test runs the snippet of every card on edge cases and compares the ids with th
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pipelines.text import words
 from pipelines.text import words_and_characters as tokenizer
@@ -15,12 +16,31 @@ from zoo.tasks.templates import template
 if TYPE_CHECKING:
     from pipelines.dataset import Info
 
-FILE = "vocabulary.json"
+FILE, RULES = "vocabulary.json", "tokenizer.json"
 
 
-def assets(info: Info) -> dict[str, bytes]:
-    """Return the vocabulary as a file: a JSON list whose index is the id of a token."""
-    return {FILE: (json.dumps(list(info.vocabulary), ensure_ascii=False) + "\n").encode()}
+def assets(info: Info, rules: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+    """Return the vocabulary as a file, a JSON list whose index is the id of a token, and the rules of the tokenizer.
+
+    The page of `python -m export web` reads the rules: whether A to Z become lower case; which patterns are replaced;
+    the pattern of a token; whether an unknown token becomes its characters; the ids of an unknown token and of the
+    fill. Patterns are regular expressions of JavaScript.
+    """
+    files = {FILE: list(info.vocabulary)} | ({RULES: dict(rules)} if rules else {})
+    return {name: (json.dumps(content, ensure_ascii=False) + "\n").encode() for name, content in files.items()}
+
+
+def rules_of_words() -> dict[str, Any]:
+    """Return the rules of `pipelines.text.words.encode`."""
+    replace = [[pattern, replacement.replace("\\", "$")] for pattern, replacement in words.REPLACED]
+    return {"lowercase": True, "replace": replace, "token": "[^ ]+", "parts": False, "unknown": 1, "fill": 0}
+
+
+def rules_of_characters(unknown: int, with_words: bool = False) -> dict[str, Any]:
+    """Return the rules of `pipelines.text.encode`, or of `words_and_characters.encode`."""
+    word = r"[\p{L}\p{N}_]+|[^\p{L}\p{N}_]"  # what Python writes as \w+|\W
+    token = word if with_words else "."
+    return {"lowercase": False, "replace": [], "token": token, "parts": with_words, "unknown": unknown, "fill": unknown}
 
 
 def characters(length: int, fill: int = 0) -> str:

@@ -1,0 +1,56 @@
+"""python -m export web BUNDLE -o SITE: write a static site that runs the model in the browser."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from commandline import Console, common_options
+from commandline.console import echo
+from export.cli.options import trust_option
+
+
+@click.command("web")
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
+@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the site.")
+@click.option("--title", "titles", multiple=True, help="Title of a bundle, in their order; default: that of its card.")
+@click.option(
+    "--size",
+    default=256,
+    type=click.IntRange(8, 2048),
+    show_default=True,
+    metavar="N",
+    help="Height and width of images where the model takes any.",
+)
+@click.option("--check", is_flag=True, help="Open the site in Chromium and compare its outputs with Python's.")
+@trust_option
+@common_options
+def command(
+    bundles: tuple[Path, ...],
+    out: Path,
+    titles: tuple[str, ...],
+    size: int,
+    check: bool,
+    trust: tuple[str, ...],
+    console: Console,
+) -> None:
+    """Write a static site that runs the TFLite file of each BUNDLE in the browser.
+
+    Exit code 1 if a comparison of --check fails, 3 if LiteRT.js or Chromium is not available.
+    """
+    from export.web import browser
+    from export.web.site import write_site
+
+    site = write_site(bundles, out, titles=titles, size=size, trust=trust)
+    checked = browser.check(site) if check else {}
+    failed = [page for page, (state, _) in checked.items() if state != "pass"]
+    console.result({"path": str(site), "checked": {page: state for page, (state, _) in checked.items()}})
+    if not console.json and not console.quiet:
+        for page, (_, text) in checked.items():
+            echo(f"{page}: {text}")
+        echo(f"{site}: written. Next: python -m http.server --bind 127.0.0.1 --directory {site}")
+    if failed:
+        echo(f"error: {site}: {failed[0]}: {checked[failed[0]][1]}", err=True)
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,114 @@
+"""Chromium without a window, and the server on loopback whose pages it opens. Only the standard library."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import http.server
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+OPTIONS = (
+    "--headless=new",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # /dev/shm is small in containers
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--no-proxy-server",
+    "--password-store=basic",
+    "--use-mock-keychain",
+)
+
+
+def find() -> str | None:
+    """Return the path of Chromium or Chrome, or None; the environment variable CHROMIUM overrides it."""
+    if program := os.environ.get("CHROMIUM"):
+        return shutil.which(program)
+    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
+def version(program: str) -> str:
+    """Return the version of a Chromium, such as "156.0.8078.108"."""
+    text = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60).stdout
+    return next((word for word in text.split() if word[0].isdigit()), "unknown")
+
+
+@contextlib.contextmanager
+def running(
+    program: str, url: str, options: Sequence[str] = (), pipe: tuple[int, int] | None = None
+) -> Iterator[subprocess.Popen]:
+    """Open a page in a new Chromium with a profile of its own, which ends with the block, or with this process.
+
+    Args:
+        program: Path of Chromium.
+        url: The page.
+        options: Further options of the command line.
+        pipe: Descriptors that Chromium reads commands from and writes answers to, as `--remote-debugging-pipe` wants.
+    """
+
+    def before_start() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if pipe:
+            copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in pipe]  # neither is 3 or 4
+            for copy, number in zip(copies, (3, 4), strict=True):
+                os.dup2(copy, number)
+
+    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
+        sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has none
+        command = [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}", *options, url]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=before_start,
+            start_new_session=True,
+            close_fds=pipe is None,
+        )
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # its renderers too
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the files of a folder, and keeps the paths that were asked for."""
+
+    extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
+        ".js": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing."""
+
+
+@contextlib.contextmanager
+def serving(folder: Path, handler: type[Handler] = Handler) -> Iterator[str]:
+    """Serve a folder on a free port of 127.0.0.1, and yield its URL."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()

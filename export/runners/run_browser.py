@@ -1,0 +1,146 @@
+"""Run the signatures of a TFLite file in headless Chromium by LiteRT.js, with the script of the pages of `export web`.
+
+The page asks this process for the next call and posts its outputs, over HTTP on loopback.
+"""
+
+from __future__ import annotations
+
+import atexit
+import base64
+import contextlib
+import json
+import os
+import queue
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if __name__ == "__main__":
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+    import chromium
+    import litert_js
+    import protocol
+else:
+    from export.runners.lib import chromium, litert_js, protocol
+
+STATIC = Path(__file__).parent.parent / "web" / "static"
+SECONDS = 120  # without an answer of the browser
+
+
+class Browser:
+    """A page in Chromium that answers calls. Started once for all artifacts."""
+
+    def __init__(self) -> None:
+        self.calls: queue.Queue[bytes] = queue.Queue()
+        self.results: queue.Queue[bytes] = queue.Queue()
+        self.models: dict[str, Path] = {}
+        program = chromium.find()
+        if program is None or not litert_js.is_present():
+            raise FileNotFoundError("Chromium or LiteRT.js is not installed")
+        with contextlib.ExitStack() as stack:
+            url = stack.enter_context(chromium.serving(STATIC, _handler(self)))
+            self.process = stack.enter_context(chromium.running(program, f"{url}/runner.html"))
+            atexit.register(stack.pop_all().close)
+
+    def call(self, model: Path, endpoint: str | None, inputs: protocol.Arrays) -> dict[str, Any]:
+        """Return the answer of the page to one call.
+
+        Raises:
+            ValueError: The page answers with an error, or not at all.
+        """
+        name = str(list(self.models.values()).index(model)) if model in self.models.values() else str(len(self.models))
+        self.models[name] = model
+        values = {k: {"dtype": v.dtype.name, "data": base64.b64encode(v).decode()} for k, v in inputs.items()}
+        self.calls.put(json.dumps({"model": name, "endpoint": endpoint, "inputs": values}).encode())
+        try:
+            answer = json.loads(self.results.get(timeout=SECONDS))
+        except queue.Empty:
+            raise ValueError(f"the browser does not answer within {SECONDS} s") from None
+        if "error" in answer:
+            raise ValueError(answer["error"])
+        return answer
+
+
+def _handler(browser: Browser) -> type[chromium.Handler]:
+    """Return a handler that serves the page, LiteRT.js, the models, and the calls."""
+
+    class Handler(chromium.Handler):
+        def translate_path(self, path: str) -> str:
+            name = path.partition("?")[0].lstrip("/")
+            if name.startswith("models/"):
+                return str(browser.models.get(name.removeprefix("models/"), STATIC / "missing"))
+            name = name.removeprefix("assets/")
+            if name.startswith("litert/"):
+                return str(litert_js.folder() / os.path.basename(name))
+            return str(STATIC / os.path.basename(name))
+
+        def do_GET(self) -> None:
+            if self.path == "/next":
+                self._send(browser.calls.get())  # the page waits for the next call
+            else:
+                super().do_GET()
+
+        def do_POST(self) -> None:
+            browser.results.put(self.rfile.read(int(self.headers["Content-Length"])))
+            self._send(b"{}")
+
+        def _send(self, content: bytes) -> None:
+            with contextlib.suppress(ConnectionError):  # the browser has ended
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+    return Handler
+
+
+_browser: list[Browser] = []
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+    """Load a TFLite file in the browser and return its signatures.
+
+    Endpoints with strings or with sizes that are known only at run time are left out.
+
+    Raises:
+        ValueError: If the browser can run no endpoint, or a signature of the contract is not in the file.
+    """
+    obstacles = {endpoint["name"]: litert_js.obstacle(endpoint) for endpoint in artifact["endpoints"]}
+    endpoints = [endpoint for endpoint in artifact["endpoints"] if not obstacles[endpoint["name"]]]
+    if not endpoints:
+        raise ValueError(next(iter(obstacles.values())))
+    if not _browser:
+        _browser.append(Browser())
+    browser, path = _browser[0], Path(artifact["path"])
+    present = browser.call(path, None, {})["endpoints"]
+    if missing := {e["name"] for e in endpoints} - set(present):
+        raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
+
+    def function(endpoint: dict[str, Any]) -> protocol.Function:
+        takes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
+        shapes = {t["name"]: [1 if n is None else n for n in t["shape"]] for t in endpoint["outputs"]}
+
+        def call(inputs: protocol.Arrays) -> protocol.Arrays:
+            arrays = {name: np.ascontiguousarray(value, takes[name]) for name, value in inputs.items()}
+            outputs = browser.call(path, endpoint["name"], arrays)["outputs"]
+            return {
+                name: np.frombuffer(base64.b64decode(output["data"]), output["dtype"]).reshape(shapes[name])
+                for name, output in outputs.items()
+            }
+
+        return call
+
+    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in endpoints}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the browser and of LiteRT.js."""
+    program = chromium.find()
+    return {"chromium": chromium.version(program) if program else "none", **litert_js.versions()}
+
+
+if __name__ == "__main__":
+    protocol.main(open_artifact, versions)

@@ -1,0 +1,1 @@
+"""A static site that runs the TFLite file of a bundle in the browser, by LiteRT.js."""

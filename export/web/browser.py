@@ -1,0 +1,174 @@
+"""Open pages in headless Chromium: read them, type and click, take images. By the DevTools protocol over a pipe."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import select
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from export.errors import CheckFailed, MissingError
+from export.runners.lib import chromium
+
+SECONDS = 120.0  # for one page
+STATIC = Path(__file__).parent / "static"
+STATES = "document.documentElement.dataset.state"  # "answered", "pass", "fail" or "error", as the scripts set it
+
+
+class Tab:
+    """A page of a headless Chromium.
+
+    Attributes:
+        requests: The URL of every request that a page made.
+        messages: What pages wrote to the console, violations of their content security policy included.
+    """
+
+    def __init__(self, read: int, write: int) -> None:
+        self._read, self._write = read, write
+        self._buffer, self._number, self._session = b"", 0, None
+        self.requests: list[str] = []
+        self.messages: list[str] = []
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self.send(f"{domain}.enable")
+
+    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send a command of the DevTools protocol and return its result.
+
+        Raises:
+            CheckFailed: If Chromium refuses it or does not answer.
+        """
+        self._number += 1
+        message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
+        message |= {"sessionId": self._session} if self._session else {}
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._receive(time.monotonic() + SECONDS)
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise CheckFailed(f"Chromium refuses {method}: {answer['error']['message']}")
+                return answer["result"]
+
+    def _receive(self, deadline: float) -> dict[str, Any]:
+        """Return the next message; keep what events say."""
+        while b"\0" not in self._buffer:
+            ready, _, _ = select.select([self._read], [], [], max(0.0, deadline - time.monotonic()))
+            data = os.read(self._read, 1 << 20) if ready else b""
+            if not data:
+                raise CheckFailed("Chromium does not answer")
+            self._buffer += data
+        text, _, self._buffer = self._buffer.partition(b"\0")
+        message = json.loads(text)
+        parameters = message.get("params", {})
+        if message.get("method") == "Network.requestWillBeSent":
+            self.requests.append(parameters["request"]["url"])
+        elif message.get("method") == "Log.entryAdded":
+            self.messages.append(parameters["entry"]["text"])
+        elif message.get("method") == "Runtime.exceptionThrown":
+            self.messages.append(parameters["exceptionDetails"].get("exception", {}).get("description", "exception"))
+        return message
+
+    def open(self, url: str) -> str:
+        """Open a page, wait for its first answer, and return its state.
+
+        Raises:
+            CheckFailed: If it has no answer in time.
+        """
+        self.send("Page.navigate", url=url)
+        return self.wait()
+
+    def wait(self, condition: str = STATES) -> Any:
+        """Wait until an expression of JavaScript is true, and return its value.
+
+        Raises:
+            CheckFailed: If it does not become true in time.
+        """
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            if value := self.evaluate(f"document.readyState === 'complete' && ({condition})"):
+                return value
+            time.sleep(0.02)
+        raise CheckFailed(f"the page shows {self.text('status')!r} and nothing more after {SECONDS:g} s")
+
+    def evaluate(self, expression: str) -> Any:
+        """Return the value of an expression of JavaScript, which the content security policy does not concern.
+
+        Raises:
+            CheckFailed: If it raises.
+        """
+        result = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        if details := result.get("exceptionDetails"):
+            raise CheckFailed(details.get("exception", {}).get("description", "exception"))
+        return result["result"].get("value")
+
+    def text(self, name: str) -> str | None:
+        """Return the text of the element with an id, or None."""
+        return self.evaluate(f"document.getElementById({json.dumps(name)})?.textContent ?? null")
+
+    def press(self, key: str) -> None:
+        """Press a key, such as "ArrowLeft" or " "."""
+        text = {"text": key} if len(key) == 1 else {}
+        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self.send("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    def choose_file(self, path: Path) -> None:
+        """Choose a file in the first file input of the page."""
+        node = self.send("Runtime.evaluate", expression="document.querySelector('input[type=file]')")["result"]
+        self.send("DOM.setFileInputFiles", files=[str(path)], objectId=node["objectId"])
+
+    def screenshot(self, path: str | os.PathLike[str], width: int = 800, height: int = 900, scale: float = 1.0) -> None:
+        """Write an image of the page as PNG."""
+        self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
+        )
+        data = self.send("Page.captureScreenshot", format="png")["data"]
+        Path(path).write_bytes(base64.b64decode(data))
+
+
+@contextlib.contextmanager
+def tab() -> Iterator[Tab]:
+    """Start Chromium and yield a page of it.
+
+    Raises:
+        MissingError: If there is no Chromium.
+
+    Example:
+        >>> with tab() as page:
+        ...     page.evaluate("1 + 1")
+        2
+    """
+    program = chromium.find()
+    if program is None:
+        raise MissingError(
+            "no Chromium is installed; install it, or give its path in the environment variable CHROMIUM"
+        )
+    (commands, write), (read, answers) = os.pipe(), os.pipe()
+    with contextlib.ExitStack() as stack:
+        for descriptor in (write, read):
+            stack.callback(os.close, descriptor)
+        try:
+            stack.enter_context(
+                chromium.running(program, "about:blank", ["--remote-debugging-pipe"], (commands, answers))
+            )
+        finally:
+            os.close(commands)
+            os.close(answers)
+        yield Tab(read, write)
+
+
+def check(site: str | os.PathLike[str]) -> dict[str, tuple[str, str]]:
+    """Open the golden page of every model of a site; return {path in the site: (state, what the page says)}.
+
+    Raises:
+        MissingError: If there is no Chromium.
+    """
+    folder = Path(site)
+    pages = sorted(page.relative_to(folder).as_posix() for page in folder.rglob("golden.html"))
+    with chromium.serving(folder) as url, tab() as page:
+        return {name: (page.open(f"{url}/{name}"), page.text("status") or "") for name in pages}

@@ -1,0 +1,102 @@
+// A TFLite file in the browser: load it, call its endpoints with typed arrays by name.
+// The proof of a bundle (runtime "browser") runs this same file.
+import { loadLiteRt, loadAndCompile, Tensor } from "./litert/index.js";
+
+const TYPES = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int64: BigInt64Array };
+const DAMAGED = "The model file is not the one that this page was written for: write the site again.";
+
+let runtime = null; // one for all models of a page
+
+export class Model {
+  constructor(compiled, milliseconds) {
+    this.compiled = compiled;
+    this.milliseconds = milliseconds; // from the request to the compiled model
+    this.queue = Promise.resolve();
+  }
+
+  // The shape and dtype of each input of an endpoint, as the file has them.
+  inputs(endpoint) {
+    const details = this.signature(endpoint).getInputDetails();
+    return Object.fromEntries(details.map((d) => [d.name, { shape: Array.from(d.shape), dtype: d.dtype }]));
+  }
+
+  signature(endpoint) {
+    const signature = this.compiled.signatures[endpoint];
+    if (!signature) throw new Error(`The model file has no endpoint ${endpoint}.`);
+    return signature;
+  }
+
+  // {input name: numbers} -> {output name: typed array}; calls wait for each other.
+  call(endpoint, values) {
+    const result = this.queue.then(() => this.run(endpoint, values));
+    this.queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async run(endpoint, values) {
+    const tensors = {};
+    let outputs = {};
+    try {
+      for (const [name, { shape, dtype }] of Object.entries(this.inputs(endpoint))) {
+        if (!(name in values)) throw new Error(`The input ${name} is missing.`);
+        tensors[name] = new Tensor(typed(dtype, values[name]), shape);
+      }
+      outputs = await this.signature(endpoint).run(tensors);
+      return Object.fromEntries(Object.entries(outputs).map(([name, t]) => [name, t.toTypedArray()]));
+    } finally {
+      for (const tensor of [...Object.values(tensors), ...Object.values(outputs)]) tensor.delete();
+    }
+  }
+}
+
+// Numbers as the typed array of a dtype.
+export function typed(dtype, values) {
+  const Type = TYPES[dtype];
+  if (!Type) throw new Error(`A browser has no numbers of type ${dtype}.`);
+  if (values instanceof Type) return values;
+  return Type.from(values, dtype === "int64" ? (value) => BigInt(value) : undefined);
+}
+
+// Fetch and compile a model; `expected` is {bytes, sha256} of its file, or null.
+export async function load(url, expected) {
+  const started = performance.now();
+  const [bytes] = await Promise.all([read(url, expected), start()]);
+  try {
+    return new Model(await loadAndCompile(bytes, { accelerator: "wasm" }), performance.now() - started);
+  } catch (error) {
+    throw new Error(`This browser cannot run the model: ${message(error)}`);
+  }
+}
+
+async function read(url, expected) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`The model file is missing: ${url} answers ${response.status}.`);
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (expected && (bytes.length !== expected.bytes || !(await hasDigest(bytes, expected.sha256)))) throw new Error(DAMAGED);
+  return bytes;
+}
+
+async function hasDigest(bytes, sha256) {
+  if (!globalThis.crypto?.subtle) return true; // over plain HTTP there is none, except on this machine
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") === sha256;
+}
+
+async function start() {
+  runtime ??= loadLiteRt(new URL("./litert/", import.meta.url).href);
+  try {
+    await runtime;
+  } catch (error) {
+    throw new Error(`LiteRT.js does not start in this browser: ${message(error)}`);
+  }
+}
+
+// What an exception says, in one line; emscripten throws numbers too.
+export function message(error) {
+  return String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
+}
+
+export function decodeBase64(dtype, text) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  return new TYPES[dtype](bytes.buffer);
+}

@@ -1,0 +1,144 @@
+// What every page shares. Names and labels come from users: they reach the page as text, never as HTML.
+import { decodeBase64, load, message } from "./model.js";
+
+export const data = JSON.parse(document.getElementById("data").textContent);
+const root = document.documentElement;
+
+export function element(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+export function byId(id) {
+  return document.getElementById(id);
+}
+
+export function say(text, isError = false) {
+  const status = byId("status");
+  status.textContent = text;
+  status.dataset.state = isError ? "error" : "";
+  if (isError) root.dataset.state = "error";
+}
+
+// A handler whose errors are shown on the page.
+export function guarded(handler) {
+  return async (...values) => {
+    try {
+      return await handler(...values);
+    } catch (error) {
+      say(message(error), true);
+    }
+  };
+}
+
+// Load the model, then run the script of the form.
+export const open = guarded(async (run) => {
+  byId("heading").textContent = data.heading;
+  byId("pages").append(...data.pages.map((page) => element("a", { href: page.file, textContent: page.heading })));
+  if (data.pages.length < 2) byId("pages").hidden = true;
+  say("Loading the model.");
+  const model = await load(data.model.url, data.model);
+  say("The model is loaded.");
+  await run(model);
+});
+
+// Call the model, and show how long the first answer and the last one took.
+let first = null;
+export async function ask(model, endpoint, values) {
+  const started = performance.now();
+  const outputs = await model.call(endpoint, values);
+  const now = performance.now();
+  first ??= now;
+  root.dataset.firstAnswer = Math.round(first);
+  byId("timing").textContent = `First answer ${(first / 1000).toFixed(1)} s after the page was opened, the last call ${(now - started).toFixed(1)} ms.`;
+  return outputs;
+}
+
+// The golden rows of an endpoint: {rows, texts, input(name, row), output(name, row)}.
+export async function golden(endpoint) {
+  const response = await fetch("golden.json");
+  if (!response.ok) throw new Error(`The golden rows are missing: golden.json answers ${response.status}.`);
+  const { rows, inputs, outputs, texts } = (await response.json())[endpoint];
+  const row = (arrays) => {
+    const decoded = Object.fromEntries(Object.entries(arrays).map(([k, a]) => [k, decodeBase64(a.dtype, a.data)]));
+    return (name, i) => decoded[name].subarray((decoded[name].length / rows) * i, (decoded[name].length / rows) * (i + 1));
+  };
+  return { rows, texts, names: Object.keys(outputs), input: row(inputs), output: row(outputs) };
+}
+
+export function tensor(kind, name) {
+  return data.endpoint[kind].find((candidate) => candidate.name === name);
+}
+
+export function softmax(values) {
+  const largest = Math.max(...values);
+  const powers = Array.from(values, (value) => Math.exp(value - largest));
+  const sum = powers.reduce((a, b) => a + b, 0);
+  return powers.map((power) => power / sum);
+}
+
+// The probability of each class: scores are logits unless the contract calls them probabilities, as in the endpoint
+// "bytes". One logit or probability alone is that of the second of two classes.
+export function probabilities(scores, meaning) {
+  if (scores.length === 1 && data.labels?.length !== 1) {
+    const p = meaning === "logits" ? 1 / (1 + Math.exp(-scores[0])) : scores[0];
+    return data.labels?.length === 2 ? [1 - p, p] : [p];
+  }
+  return meaning === "probabilities" ? Array.from(scores) : softmax(scores);
+}
+
+export function label(i) {
+  return data.labels?.[i] ?? `class ${i}`;
+}
+
+// Show the most probable classes in the list #scores, and the best one in #answer.
+export function showScores(scores, meaning, count = 5) {
+  const values = probabilities(scores, meaning);
+  const order = values.map((_, i) => i).sort((a, b) => values[b] - values[a]).slice(0, count);
+  const text = (i) => `${(100 * values[i]).toFixed(1)} %`;
+  byId("answer").textContent = `${label(order[0])}, ${text(order[0])}`;
+  byId("scores").replaceChildren(
+    ...order.map((i) =>
+      element(
+        "tr", {},
+        element("th", { scope: "row", textContent: label(i) }),
+        element("td", {}, element("meter", { max: 1, value: values[i], ariaLabel: label(i) })),
+        element("td", { textContent: text(i) }),
+      ),
+    ),
+  );
+  root.dataset.state = "answered";
+  return values;
+}
+
+// Paint values (height, width, channels) in [low, high] on a canvas.
+export function paint(canvas, shape, values, low, high) {
+  const [height, width, channels] = shape;
+  canvas.width = width;
+  canvas.height = height;
+  canvas.classList.toggle("small", width < 280);
+  const pixels = new ImageData(width, height);
+  const byte = (value) => (255 * (value - low)) / (high - low);
+  for (let i = 0; i < width * height; i++) {
+    for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = byte(values[i * channels + (channels < 3 ? 0 : c)]);
+    pixels.data[4 * i + 3] = channels === 4 ? byte(values[i * channels + 3]) : 255;
+  }
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
+// The range of a tensor of pixels; where several are possible, the first.
+export function range({ low, high, ranges }) {
+  if (ranges?.length) return ranges[0];
+  return [low?.[0] ?? low ?? 0, high?.[0] ?? high ?? 255];
+}
+
+// Standard normal numbers (Box and Muller 1958).
+export function normal(count) {
+  const one = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+  return Float32Array.from({ length: count }, one);
+}
+
+export function size(shape) {
+  return shape.slice(1).reduce((a, b) => a * b, 1);
+}
