@@ -25,6 +25,7 @@ from pipelines import catalogue
 HERE = Path(__file__).parent
 MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
 PACKAGES = ("zoo", "zoo.tasks", "export", "pipelines")
+HIGHER_IS_BETTER = ("accuracy", "exact", "mean_iou", "psnr_db", "spearman_men")
 COMMANDS = ("zoo", "export", "pipelines")
 
 
@@ -120,7 +121,7 @@ def weights_table() -> str:
         record, metric = weights.description(name), next(iter(spec.card.expect))
         value, baselines = record["metrics"][metric], dict(list(record.get("compared", {}).items())[1:])
         scores = {k: v[metric] for k, v in baselines.items() if metric in v}
-        sign = 1 if metric in ("accuracy", "r2", "exact", "spearman_men") else -1
+        sign = 1 if metric in HIGHER_IS_BETTER else -1
         best = max(scores, key=lambda k, scores=scores, sign=sign: sign * scores[k], default="")
         seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
         cells = [f"[`{name}`]({name}.md)", f"`{metric}`", f"{value:.4g}", ", ".join(f"{s:.4g}" for s in seeds), best]

@@ -76,8 +76,20 @@ def mnist(
     tiny={"filters": (8, 16)},
     card=Card(
         paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791",
+        expect={"accuracy": 0.985},
+        command="python -m zoo.train mnist_cnn --set data=mnist_5k --precision float32",
+        test_data="mnist_5k",
+        measured_on="2 cores of an AMD EPYC under other load: 8.5 minutes on 3,500 digits, test on 1,000; seed 1: "
+        "0.984. A support vector classifier in the same command: 0.937. MNIST was not available",
         notes="Trained on centred digits, light on black.",
     ),
+    weights={
+        "default": Weights(
+            "mnist_cnn.weights.h5",
+            sha256="8d0a41494ffad6bb19ad3d3a1c1ba2dec14b5bbb58e34095e7318e8914af9664",
+            licence="CC-BY-SA-3.0",
+        )
+    },
 )
 def mnist_cnn(
     num_classes: int = 10,
