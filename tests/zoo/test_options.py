@@ -208,5 +208,5 @@ def test_the_list_of_models_names_the_data_of_a_figure(capsys):
     with pytest.raises(SystemExit):
         run_command(list_models, ["--match", "mnist"])
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("mnist"))
-    assert "0.8963" in line
-    assert "digits" in line
+    assert "0.931" in line
+    assert "mnist_5k" in line
