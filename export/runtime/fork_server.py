@@ -1,4 +1,7 @@
-"""The fork server of this process: a process that has imported TensorFlow, from which runners are forked."""
+"""The fork servers of this process: processes that have imported TensorFlow, from which runners are forked.
+
+There is one for each environment that TensorFlow or Keras read at import, such as that of other kernels.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,9 @@ from pathlib import Path
 SCRIPT = Path(__file__).parent.parent / "runners" / "fork_server.py"
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = ("TF_", "ONEDNN_", "DNNL_", "KERAS_", "CUDA_", "OMP_", "OPENBLAS_", "XLA_", "PYTHON", "LD_", "HOME")
+_LARGEST_COUNT = 2  # servers at a time: the usual environment and that of other kernels
 _lock = threading.Lock()
-_server: tuple[dict[str, str], socket.socket, subprocess.Popen[bytes]] | None = None
+_servers: dict[frozenset[tuple[str, str]], tuple[socket.socket, subprocess.Popen[bytes]]] = {}
 
 
 def is_available() -> bool:
@@ -29,8 +33,8 @@ def submit(
 ) -> socket.socket:
     """Run a script in a forked process.
 
-    The server is started at the first call, and again when a variable that TensorFlow or Keras read at import changed.
-    It ends with this process.
+    The server of an environment is started at the first call, and ends with this process, or when two others have been
+    started since.
 
     Returns:
         A socket that receives the exit code in decimal digits, or is closed where the server cannot run. Closing its
@@ -44,46 +48,53 @@ def submit(
         try:
             socket.send_fds(_control(environment), [message], [theirs.fileno()])
         except ConnectionError:  # the server was killed
-            stop()
+            _stop(_key(environment))
             socket.send_fds(_control(environment), [message], [theirs.fileno()])
     return ours
 
 
 def start(environment: Mapping[str, str]) -> None:
-    """Start the server, so that it imports TensorFlow while the caller does other work."""
+    """Start the server of an environment, so that it imports TensorFlow while the caller does other work."""
     with _lock:
         _control(environment)
 
 
 @atexit.register
 def stop() -> None:
-    """Stop the server; processes that run are not affected."""
-    global _server
-    if _server is not None:
-        _, control, process = _server
-        _server = None
-        control.close()
-        process.kill()
-        process.wait()
+    """Stop all servers; processes that run are not affected."""
+    for key in list(_servers):
+        _stop(key)
+
+
+def _stop(key: frozenset[tuple[str, str]]) -> None:
+    control, process = _servers.pop(key)
+    control.close()
+    process.kill()
+    process.wait()
+
+
+def _key(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in environment.items() if name.startswith(_READ_AT_IMPORT))
 
 
 def _control(environment: Mapping[str, str]) -> socket.socket:
-    global _server
-    relevant = {name: value for name, value in environment.items() if name.startswith(_READ_AT_IMPORT)}
-    if _server is not None and _server[0] != relevant:
-        stop()
-    if _server is None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", str(SCRIPT), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd=SCRIPT.parent,
-                env=dict(environment),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        _server = relevant, ours, process
-    return _server[1]
+    key = _key(environment)
+    if key in _servers:
+        _servers[key] = _servers.pop(key)  # the last one used is the last one stopped
+        return _servers[key][0]
+    while len(_servers) >= _LARGEST_COUNT:
+        _stop(next(iter(_servers)))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", str(SCRIPT), str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=SCRIPT.parent,
+            env=dict(environment),
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    _servers[key] = ours, process
+    return ours

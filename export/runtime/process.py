@@ -119,8 +119,8 @@ def run_script(
     started = time.monotonic()
     try:
         code = None
-        if script in IMPORTING_TENSORFLOW and not environment and fork_server.is_available():
-            code = _fork(RUNNERS / script, job_file, log_file, folder, paths, timeout)
+        if script in IMPORTING_TENSORFLOW and fork_server.is_available():
+            code = _fork(RUNNERS / script, job_file, log_file, folder, paths, environment, timeout)
         if code is None:
             code = _spawn(RUNNERS / script, job_file, log_file, folder, _environment(paths, environment), timeout)
     except TimeoutError:
@@ -139,10 +139,18 @@ def start_fork_server() -> None:
         fork_server.start(_environment())
 
 
-def _fork(script: Path, job: Path, log: Path, folder: Path, paths: Sequence[str], timeout: float) -> int | None:
+def _fork(
+    script: Path,
+    job: Path,
+    log: Path,
+    folder: Path,
+    paths: Sequence[str],
+    changes: Mapping[str, str] | None,
+    timeout: float,
+) -> int | None:
     """Run a script in a process forked from one that has imported TensorFlow; return its exit code, or None."""
     try:
-        submitted = fork_server.submit(script, job, log, folder, paths, _environment())
+        submitted = fork_server.submit(script, job, log, folder, paths, _environment(changes=changes))
     except OSError:  # such as an environment that is too large for a message
         return None
     with submitted as connection:

@@ -93,9 +93,9 @@ if job.get("wait"):
 """
 
 
-def state_of(folder, name=None):
-    (folder / (name or FORKED)).write_text(PROBE)
-    assert process.run_script(name or FORKED, {}, folder).problem is None
+def state_of(folder, environment=None):
+    (folder / FORKED).write_text(PROBE)
+    assert process.run_script(FORKED, {}, folder, environment=environment).problem is None
     return json.loads((folder / "state.json").read_text())
 
 
@@ -108,17 +108,22 @@ def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypa
     assert (ours, leads_session, folder) == ([], True, str(scripts))
     assert has_tensorflow
     assert safe_path
-    changed = "1" if onednn == "0" else "0"  # TensorFlow reads it at import, so another server has to start
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", changed)
-    assert state_of(scripts)[-1] == changed
+    changed = {"TF_ENABLE_ONEDNN_OPTS": "1" if onednn == "0" else "0"}  # read at import: another server
+    *_, has_tensorflow, _, _, other = state_of(scripts, changed)
+    assert (has_tensorflow, other) == (True, changed["TF_ENABLE_ONEDNN_OPTS"])
+    servers = list(fork_server._servers.values())
+    assert state_of(scripts)[-1] == onednn
+    assert state_of(scripts, changed)[-1] == other
+    assert list(fork_server._servers.values()) == servers  # neither is started again
     monkeypatch.setenv(fork_server.VARIABLE, "0")
     assert state_of(scripts)[3] is False
 
 
 def test_a_server_that_was_killed_is_replaced(scripts):
     state_of(scripts)
-    fork_server._server[2].kill()
-    fork_server._server[2].wait()
+    for _, server in fork_server._servers.values():
+        server.kill()
+        server.wait()
     assert state_of(scripts)[3]
 
 
