@@ -13,7 +13,7 @@ from zoo.evaluation import outputs as inference
 from zoo.training.compiling import compile_model
 
 VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other sizes
-VARIANTS |= {"landmarks"}  # the builder and the task of flowers with other data
+VARIANTS |= {"landmarks"}  # flowers with other data, and tags
 MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
 
 
