@@ -5,12 +5,13 @@ MINUTES ?= 4
 CONSTRAINTS ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
-.PHONY: setup demo test test-without-onednn check format tables docs site notebooks proof bench bench-full lock audit clean
+.PHONY: setup demo test test-quick test-without-onednn check format tables docs site notebooks proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make demo    set up, get the data, train fashion_mnist for at most $(MINUTES) minutes, export, prove"
 	@echo "make test    set up and run the tests"
+	@echo "make test-quick  run the tests that took less than half a second in the last make test"
 	@echo "make check   lint and format check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
 	@echo "make site    a gallery of the shipped models as a static site that runs them in the browser, into build/gallery"
@@ -35,6 +36,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope
+
+test-quick: setup
+	$(BIN)/python -m pytest -n 2 --dist loadscope --quick
 
 # the certificate's tests with TensorFlow's own kernels, as on a processor where oneDNN is off
 EVERY_MODEL = tests/zoo/models/test_every_model.py::test_a_test_sized_training_gives_a_verified_bundle

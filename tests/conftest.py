@@ -8,6 +8,13 @@ import os
 import pytest
 from filelock import FileLock
 
+from tests.quick import (  # noqa: F401
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+)
+
 
 @pytest.fixture(autouse=True)
 def _settings_of_commands():

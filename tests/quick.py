@@ -1,0 +1,37 @@
+"""`pytest --quick`: only the tests that were short when they last ran here; the record is in pytest's cache."""
+
+import pytest
+
+SHORT = 0.5  # seconds
+SHARED = {"trained", "bundles"}  # fixtures that take long for whoever needs them first
+RECORD = "tests/seconds"
+_seconds: dict[str, dict[str, float]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help=f"run the tests that last took less than {SHORT} s")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _seconds.setdefault(report.nodeid, {})[report.when] = round(report.duration, 2)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput") and _seconds:
+        session.config.cache.set(RECORD, session.config.cache.get(RECORD, {}) | _seconds)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("quick"):
+        return
+    seconds = config.cache.get(RECORD, {})
+    if not seconds:
+        raise pytest.UsageError("--quick knows no test's time yet: run `make test` once")
+    long = {name for name, phases in seconds.items() if sum(phases.values()) > SHORT}
+    slow_setup = {name.split("::")[0] for name, phases in seconds.items() if phases.get("setup", 0) > SHORT}
+
+    def is_short(item: pytest.Item) -> bool:
+        return not (item.nodeid in long or item.location[0] in slow_setup or SHARED & set(item.fixturenames))
+
+    config.hook.pytest_deselected(items=[item for item in items if not is_short(item)])
+    items[:] = [item for item in items if is_short(item)]
