@@ -8,7 +8,7 @@ import os
 import pytest
 from filelock import FileLock
 
-from tests.quick import (  # noqa: F401
+from tests.scheduling import (  # noqa: F401
     pytest_addoption,
     pytest_collection_modifyitems,
     pytest_runtest_logreport,

@@ -1,7 +1,14 @@
-"""`pytest --quick`: only the tests that were short when they last ran here; the record is in pytest's cache."""
+"""Long modules first, so that two processes end together; `--quick` runs only tests that were short when they last ran.
+
+The record of times is in pytest's cache.
+"""
 
 import pytest
 
+LONGEST = (  # modules of more than a minute, the longest first; for pytest-xdist with --no-loadscope-reorder
+    *("test_every_model", "test_compare", "test_notebooks", "test_examples", "test_cli", "test_every_setting"),
+    *("test_transfer", "test_resume", "test_gan", "test_recipes"),
+)
 SHORT = 0.5  # seconds
 SHARED = {"trained", "bundles"}  # fixtures that take long for whoever needs them first
 RECORD = "tests/seconds"
@@ -22,6 +29,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    order = {f"{name}.py": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
     if not config.getoption("quick"):
         return
     seconds = config.cache.get(RECORD, {})
