@@ -79,8 +79,8 @@ def mnist(
         expect={"accuracy": 0.985},
         command="python -m zoo.train mnist_cnn --set data=mnist_5k --precision float32",
         test_data="mnist_5k",
-        measured_on="2 cores of an AMD EPYC under other load: 8.5 minutes on 3,500 digits, test on 1,000; seeds 1 and 2: "
-        "0.984, 0.980. A support vector classifier in the same command: 0.937. MNIST was not available",
+        measured_on="2 cores of an AMD EPYC under other load: 8.5 minutes on 3,500 digits, test on 1,000; seeds 1 and "
+        "2: 0.984, 0.980. A support vector classifier in the same command: 0.937. MNIST was not available",
         notes="Trained on centred digits, light on black.",
     ),
     weights={
