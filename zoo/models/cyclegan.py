@@ -17,7 +17,7 @@ import tensorflow as tf
 from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.modeling.blocks import instance_norm, patch_discriminator, residual_network
 from zoo.modeling.gan import AdversarialModel, least_squares
 from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
@@ -178,15 +178,21 @@ _PAPER = dataclasses.replace(
     card=Card(
         paper="Zhu, Park, Isola, Efros 2017, arXiv:1703.10593",
         expect={
-            "frechet_to_input_a2b": 0.1857,
-            "frechet_to_input_b2a": 0.3756,
-            "cycle_error_a2b": 0.04317,
-            "taken_for_target_a2b": 0.945,
+            "frechet_to_input_a2b": 0.2311,
+            "frechet_to_input_b2a": 0.3409,
+            "cycle_error_a2b": 0.04391,
+            "taken_for_target_a2b": 0.887,
         },
         command="python -m zoo.train cyclegan",
-        measured_on="2 cores of an AMD EPYC under other load: 6 epochs, 5 minutes",
+        measured_on="2 cores of an AMD EPYC under other load: 6 epochs, 5 minutes; the shipped weights are of a second "
+        "run, a2b 0.2311 where the first had 0.1857",
         notes="Changes colours and textures rather than shapes; the mapping between unpaired sets is ambiguous.",
     ),
+    weights={
+        "default": Weights(
+            "cyclegan.weights.h5", sha256="51098d98fa9ee145f73aaac4ddc07c3028e6e02f839b741d95850356ae4085c8"
+        )
+    },
 )
 def cyclegan(
     filters: Sequence[int] = (16, 32, 64),
