@@ -25,8 +25,8 @@ def shipped() -> list[str]:
     return [name for name, spec in specs.items() if "default" in spec.weights and spec.weights["default"].fetch is None]
 
 
-def export_shipped(name: str, out: Path, console: Console) -> Path:
-    """Export a model with its default weights, and return the bundle."""
+def export_shipped(name: str, folder: Path, console: Console) -> list[Path]:
+    """Export a model with its default weights, and return its bundles: one for each direction, if it has several."""
     from export import export_model
     from pipelines.dataset import Info
     from zoo import weights
@@ -35,12 +35,16 @@ def export_shipped(name: str, out: Path, console: Console) -> Path:
 
     plan, entry, facts = make_plan(name), registry.get_entry(name), weights.description(name)
     info = Info.from_json(facts["info"])
-    (served,) = plan.task.served(zoo.build(name, weights="default")).values()
-    contract = plan.task.contract(served, info)
-    card = {"title": name, "description": entry.summary, "licence": registry.get_spec(name).card.licence}
+    card = {"description": entry.summary, "licence": registry.get_spec(name).card.licence}
     card |= {"command": facts["command"], "metrics": {k: v for k, v in facts["metrics"].items() if np.isscalar(v)}}
-    assets, samples = plan.task.bundle_assets(info), _samples(name, contract["serving_default"], console)
-    return export_model(served, out, contract=contract, samples=samples, card=card, assets=assets).path
+    bundles = []
+    for direction, served in plan.task.served(zoo.build(name, weights="default")).items():
+        contract, title = plan.task.contract(served, info), f"{name}-{direction}".strip("-")
+        assets, samples = plan.task.bundle_assets(info), _samples(name, contract["serving_default"], console)
+        about = card | {"title": title.replace("-", ", ")}
+        bundle = export_model(served, folder / title, contract=contract, samples=samples, card=about, assets=assets)
+        bundles.append(bundle.path)
+    return bundles
 
 
 def _samples(name: str, endpoint: object, console: Console) -> dict[str, np.ndarray] | None:
@@ -76,7 +80,7 @@ def write(out: Path, bundles: tuple[Path, ...] = (), console: Console | None = N
         proven = []
         for name in shipped():
             console.print(f"exporting {name}")
-            proven.append(export_shipped(name, Path(scratch) / name, console))
+            proven += export_shipped(name, Path(scratch), console)
         return write_site([*proven, *bundles], out)
 
 

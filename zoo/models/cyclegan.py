@@ -190,7 +190,7 @@ _PAPER = dataclasses.replace(
     ),
     weights={
         "default": Weights(
-            "cyclegan.weights.h5", sha256="51098d98fa9ee145f73aaac4ddc07c3028e6e02f839b741d95850356ae4085c8"
+            "cyclegan.weights.h5", sha256="db3c8666ed2464a5fb7a5dbfc765461eeb8e4736f40f283da1ced29248d89dbe"
         )
     },
 )

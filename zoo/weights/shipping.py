@@ -108,7 +108,7 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
     source, target = io.BytesIO(content_of(model)), io.BytesIO()
     with h5py.File(source) as whole, h5py.File(target, "w") as file:
         file.attrs.update(whole.attrs)
-        file.attrs[OMITTED] = list(omitted)
+        file.attrs[OMITTED] = [name for name in omitted if name in whole]
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
             if name.split("/")[0] in omitted:

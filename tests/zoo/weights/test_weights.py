@@ -49,6 +49,13 @@ def test_shipped_weights_have_the_metrics_of_the_card(name, monkeypatch):
         assert dict(first_metrics(metrics))[metric] == pytest.approx(figure, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_model_with_shipped_weights_is_built(name):
+    values = zoo.build(name, weights="default").get_weights()
+    assert all(np.isfinite(value).all() for value in values if value.dtype.kind == "f")
+    assert any(np.ptp(value) > 0 for value in values)
+
+
 def test_damaged_weights_are_rejected(monkeypatch, tmp_path):
     spec = zoo.get_spec("fashion_mnist").weights["default"]
     content = bytearray((weights.FILES / spec.source).read_bytes())
