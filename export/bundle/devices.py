@@ -70,22 +70,27 @@ def netron_hint(artifacts: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the sections of the first TFLite file, whose first endpoint is called."""
+    """Return the sections of the first TFLite file; its first endpoint without strings is called."""
     file, *others = files
-    endpoint, batch = contract[file["endpoints"][0]], file["batch"]
+    batch = file["batch"]
     rows = [
         f"| `{_cell(name)}` | {kind} | `{t.name}` | {t.dtype} | {_shape(t, batch)} |"
         for name in file["endpoints"]
         for kind, tensors in (("input", contract[name].inputs), ("output", contract[name].outputs))
         for t in tensors
     ]
+    parts = [
+        f"`{file['path']}` takes and returns",
+        "\n".join(["| endpoint | | name | dtype | shape |", "| --- | --- | --- | --- | --- |", *rows]),
+    ]
+    endpoint = next((contract[name] for name in file["endpoints"] if not _has_strings(contract[name])), None)
+    if endpoint is None:
+        return [*parts, "It takes or returns strings, for which there is no code here."]
     path = Path(file["path"])
     values = {"path": str(path), "file": path.name, "stem": path.stem, "endpoint": _string(endpoint.name)}
     more = ", ".join(f"`{other['path']}`" for other in others if other["endpoints"] == file["endpoints"])
     free = any(None in tensor.shape[1:] for tensor in (*endpoint.inputs, *endpoint.outputs))
-    parts = [
-        f"`{file['path']}` takes and returns",
-        "\n".join(["| endpoint | | name | dtype | shape |", "| --- | --- | --- | --- | --- |", *rows]),
+    parts += [
         f"The code is the same for {more}." if more else "",
         f"A size ? is known only at run time; {FREE} stands for it in the code below." if free else "",
         "## Android (Kotlin)",
@@ -96,6 +101,10 @@ def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]
         _fenced("cpp", "cpp.txt", values, _cpp(endpoint, batch)),
     ]
     return [part for part in parts if part]
+
+
+def _has_strings(endpoint: Endpoint) -> bool:
+    return any(tensor.dtype == "string" for tensor in (*endpoint.inputs, *endpoint.outputs))
 
 
 def _kotlin(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
@@ -150,6 +159,8 @@ def _cpp(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
 
 def _onnx(endpoint: Endpoint, artifact: Mapping[str, Any]) -> list[str]:
     batch = artifact["batch"]
+    if _has_strings(endpoint):
+        return ["## ONNX", f"`{artifact['path']}` takes or returns strings, for which there is no code here."]
     names = ", ".join(_string(t.name) for t in endpoint.outputs)
     arrays = ", ".join(f'{_string(t.name)}: np.zeros({_sizes(t, batch)}, "{t.dtype}")' for t in endpoint.inputs)
     tensors = "\n".join(

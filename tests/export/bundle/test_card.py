@@ -103,6 +103,14 @@ def test_the_code_names_the_files_shapes_and_dtypes(tmp_path):
     assert write_devices(tmp_path, contract([IMAGE], [LOGITS]), [artifact("tflite", "x", 1, "fail")]) is None
 
 
+def test_strings_have_no_code(tmp_path):
+    kind = Tensor("kind", "string", (None, 1), "category", vocabulary=("a",))
+    write_devices(tmp_path, contract([kind], [LOGITS]), [artifact("tflite", "f", 1), artifact("onnx", "o", None)])
+    text = (tmp_path / "DEVICES.md").read_text()
+    assert text.count("strings, for which there is no code here") == 2
+    assert "| `kind` | string | (1, 1) |" in text
+
+
 def test_a_bundle_has_both(bundles):
     folder = bundles("functional_cnn").path
     text = (folder / "README.md").read_text()
