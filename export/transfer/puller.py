@@ -39,8 +39,8 @@ def pull(url: str, out: str | os.PathLike[str]) -> Path:
         MissingError: If a file cannot be read, or the package `huggingface_hub` is not installed.
 
     Example:
-        >>> pull(Path("bundle").absolute().as_uri(), "copy").name
-        'copy'
+        >>> pull(Path("bundle").absolute().as_uri(), "pulled").name
+        'pulled'
     """
     target = Path(out).absolute()
     if os.path.lexists(target):
