@@ -26,6 +26,8 @@ _MODULES = {
     "export_model": "export.exporter",
     "verify_bundle": "export.verifier",
     "publish": "export.bundle.publisher",
+    "push": "export.transfer.pusher",
+    "pull": "export.transfer.puller",
     "compare": "export.artifacts.comparison",
     "check_serving": "export.servecheck",
     "load": "export.bundle.loader",

@@ -13,7 +13,14 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("commandline", "export", "pipelines")
-WITH_BUNDLE = ("export.bundle.loader", "export.bundle.publisher", "export.servecheck", "export.verifier")
+WITH_BUNDLE = (
+    "export.bundle.loader",
+    "export.bundle.publisher",
+    "export.servecheck",
+    "export.transfer.puller",
+    "export.transfer.pusher",
+    "export.verifier",
+)
 MODULES = (
     "commandline.console",
     "commandline.names",

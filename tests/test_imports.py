@@ -50,6 +50,7 @@ ROOMS = {
         "web",
         "exporter",
         "verifier",
+        "transfer",
         "servecheck",
         "bundle",
         "proof",

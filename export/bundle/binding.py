@@ -7,9 +7,38 @@ asked for, and the state of each artifact. Whoever changes both is found by a si
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from export.bundle import layout
+from export.errors import CheckFailed, ExportError
+from export.proof.certificate import PASS, RESERVED
+
 STATES = {"unsupported": "unsupported", "fail": "a failure"}
+
+
+def read_proven(folder: Path, use: str) -> dict[str, Any]:
+    """Return the manifest of a whole bundle whose recorded proof passed.
+
+    Args:
+        folder: The bundle.
+        use: What a bundle that passed may do, as the end of a sentence: "is published".
+
+    Raises:
+        ExportError: If `folder` is not a bundle.
+        CheckFailed: If it is damaged, its proof did not pass, or its manifest contradicts its certificate.
+    """
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a bundle: there is no such folder")
+    manifest = layout.read_manifest(folder)
+    if damage := layout.find_damage(folder):
+        raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
+    verdict = layout.read_verdict(folder)
+    if verdict not in (PASS, RESERVED):
+        raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed {use}")
+    if problem := find_contradiction(manifest, layout.read_certificate(folder)):
+        raise CheckFailed(f"{folder} is not what was proven: {problem}; export it again")
+    return manifest
 
 
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The README.md of a bundle: description, proof, and how to serve and run it."""
+"""The README.md of a bundle: header for the Hub, description, proof, and how to serve and run it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from export.bundle.devices import netron_hint, write_devices
+from export.bundle.hub_header import header
 from export.bundle.serving import CONFIG, docker_command
 from export.contract import Contract, Tensor
 from export.errors import ExportError
@@ -28,7 +30,7 @@ def write_card(
     card: Mapping[str, Any],
     name: str,
 ) -> None:
-    """Write `README.md`, and copy its images to `figures/`.
+    """Write `README.md` and `DEVICES.md`, and copy the images of the card to `figures/`.
 
     Args:
         folder: The staged bundle.
@@ -43,7 +45,8 @@ def write_card(
         ExportError: If an image does not exist.
     """
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
-    parts = [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]
+    parts = [header(card, contract, formats, name)]
+    parts += [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]
     parts += _facts(card)
     parts += _copied_images(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
@@ -59,6 +62,8 @@ def write_card(
         "Verify it on this machine: `python -m export verify .`",
         "## Endpoints",
         _endpoints(contract, formats),
+        netron_hint(manifest["artifacts"]),
+        write_devices(folder, contract, manifest["artifacts"]),
     ]
     if "saved_model" in formats:
         parts += _serving(contract, name)

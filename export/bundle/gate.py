@@ -24,7 +24,7 @@ TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may 
 EXECUTABLE = ("saved_model", "keras", "hdf5")  # formats that can hold code or operators that act on the machine
 
 
-def check_manifest(folder: Path, manifest: Any) -> dict[str, Any]:
+def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
     """Return the manifest of a bundle if it is one, and if everything that it names lies inside the bundle.
 
     Raises:
@@ -49,7 +49,7 @@ def check_manifest(folder: Path, manifest: Any) -> dict[str, Any]:
     return manifest
 
 
-def check_schema(folder: Path, name: str, data: Any, schema: Path) -> None:
+def check_schema(folder: Path | str, name: str, data: Any, schema: Path) -> None:
     """Raise ExportError for the content of a JSON file of a bundle that is not valid against a schema."""
     from jsonschema.exceptions import best_match
 
@@ -79,7 +79,7 @@ def _validator(schema: Path) -> Any:
     return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
 
 
-def check_path(folder: Path, name: str) -> None:
+def check_path(folder: Path | str, name: str) -> None:
     """Raise ExportError for a path that is absolute or leads out of the bundle.
 
     Example:

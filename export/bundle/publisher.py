@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.binding import find_contradiction
+from export.bundle.binding import read_proven
 from export.bundle.gate import refusal, reservation
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
-from export.proof.certificate import PASS, RESERVED
 
 EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
@@ -72,16 +71,7 @@ def publish(
         '2'
     """
     folder, base = Path(source), Path(base_path).absolute()
-    if not folder.is_dir():
-        raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    manifest = layout.read_manifest(folder)
-    if damage := layout.find_damage(folder):
-        raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
-    verdict = layout.read_verdict(folder)
-    if verdict not in (PASS, RESERVED):
-        raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed is published")
-    if problem := find_contradiction(manifest, layout.read_certificate(folder)):
-        raise CheckFailed(f"{folder} is not what was proven: {problem}; export it again")
+    manifest = read_proven(folder, "is published")
     saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
     if not saved_models:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")
@@ -97,7 +87,7 @@ def publish(
     }
     if not {"saved_model.pb", "variables/variables.index"} <= set(checksums):
         raise CheckFailed(f"{folder} does not list the files of {paths[0]}; export it again")
-    record = {"schema": 1, "bundle": folder.resolve().name, "verdict": verdict}
+    record = {"schema": 1, "bundle": folder.resolve().name, "verdict": layout.read_verdict(folder)}
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
     return publish_folder(folder / paths[0], base, checksums, record, version)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from commandline import finite
-from export.bundle import layout
+from export.bundle.binding import read_proven
+from export.bundle.hub_header import without_header
 from export.contract import Contract
-from export.errors import CheckFailed, ExportError
+from export.errors import ExportError
 from export.parity.golden import read_golden
-from export.proof.certificate import PASS, RESERVED
 from export.runners import run_litert
 from export.runners.lib import litert_js
 from export.runtime.backend import quiet_stderr
@@ -49,14 +49,7 @@ class Subject:
             CheckFailed: If it is damaged, or its proof did not pass.
         """
         self.folder = folder
-        if not folder.is_dir():
-            raise ExportError(f"{folder} is not a bundle: there is no such folder")
-        manifest = layout.read_manifest(folder)
-        if damage := layout.find_damage(folder):
-            raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
-        verdict = layout.read_verdict(folder)
-        if verdict not in (PASS, RESERVED):
-            raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed gets a page")
+        manifest = read_proven(folder, "gets a page")
         artifact = next((a for a in manifest["artifacts"] if a["path"] == MODEL and a["state"] is None), None)
         if artifact is None:
             raise ExportError(f"{folder} holds no {MODEL}, which a browser runs; export it with the format tflite")
@@ -125,7 +118,8 @@ def embedded(data: Any) -> str:
 def _title(folder: Path) -> str:
     """Return the title of the bundle's card, else the name of its folder."""
     card = folder / "README.md"
-    first = card.read_text(encoding="utf-8", errors="replace").partition("\n")[0] if card.is_file() else ""
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    first = without_header(text).partition("\n")[0]
     return html.unescape(first.removeprefix("# ").strip()) if first.startswith("# ") else folder.resolve().name
 
 

@@ -1,0 +1,39 @@
+"""python -m export push BUNDLE URL and pull URL DIR: bundles to and from other places."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from commandline import Console, common_options
+from commandline.console import echo
+
+
+@click.command("push")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("url")
+@common_options
+def push_command(bundle: Path, url: str, console: Console) -> None:
+    """Write BUNDLE, if it is whole and its proof passed, to URL: file:///FOLDER or hf://OWNER/NAME[@REVISION]."""
+    from export.transfer.pusher import push
+
+    place = push(bundle, url)
+    console.result({"bundle": str(bundle), "place": place})
+    if not console.json and not console.quiet:
+        echo(f"{place}: pushed. Next: python -m export pull {shlex.quote(url)} DIR")
+
+
+@click.command("pull")
+@click.argument("url")
+@click.argument("out", metavar="DIR", type=click.Path(path_type=Path))
+@common_options
+def pull_command(url: str, out: Path, console: Console) -> None:
+    """Copy the bundle at URL (file://, https:// or hf://) to DIR, and check every file; nothing of it is loaded."""
+    from export.transfer.puller import pull
+
+    path = pull(url, out)
+    console.result({"path": str(path)})
+    if not console.json and not console.quiet:
+        echo(f"{out}: pulled. Next: python -m export verify {shlex.quote(str(out))}")

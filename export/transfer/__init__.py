@@ -1,0 +1,1 @@
+"""Bundles to and from other places: folders, web servers and the Hugging Face Hub."""
