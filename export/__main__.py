@@ -5,7 +5,20 @@ from __future__ import annotations
 import click
 
 from commandline import run
-from export.cli import compare, diff, formats, inspect, model, publish, serve_check, verify, web
+from export.cli import (
+    compare,
+    diff,
+    formats,
+    inspect,
+    model,
+    promote,
+    publish,
+    retire,
+    rollback,
+    serve_check,
+    verify,
+    web,
+)
 
 
 @click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,7 +26,7 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, publish, serve_check, web, formats):
+for verb in (model, verify, compare, inspect, diff, publish, promote, rollback, retire, serve_check, web, formats):
     verbs.add_command(verb.command)
 
 
