@@ -13,7 +13,13 @@ import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("commandline", "export", "pipelines")
-WITH_BUNDLE = ("export.bundle.loader", "export.bundle.publisher", "export.servecheck", "export.verifier")
+WITH_BUNDLE = (
+    "export.bundle.loader",
+    "export.bundle.publisher",
+    "export.rollout.verbs",
+    "export.servecheck",
+    "export.verifier",
+)
 MODULES = (
     "commandline.console",
     "commandline.names",

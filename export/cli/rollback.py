@@ -22,6 +22,5 @@ def command(base_path: Path, console: Console) -> None:
     if console.json:
         console.result(asdict(state))
     elif not console.quiet:
-        echo(
-            f"{base_path}: version {state.stable} is stable. Next: python -m export publish BUNDLE {base_path} --canary 0.1"
-        )
+        following = f"python -m export publish BUNDLE {base_path} --canary 0.1"
+        echo(f"{base_path}: version {state.stable} is stable. Next: {following}")

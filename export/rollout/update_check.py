@@ -39,7 +39,7 @@ class Requirements:
 
     Attributes:
         requests: A file with a TF Serving REST body on each line, recorded from users, or None.
-        evaluation: Labelled rows: the inputs of the first endpoint by name and one more array, the truth; or None.
+        evaluation: Labelled rows: the inputs of `serving_default` by name and one more array, the truth; or None.
         min_agreement: The smallest share of rows in which both versions agree.
         max_drop: The largest drop of the metric: the whole 95 % interval must be within.
         trust: Operators that may run although they are not on the list of inference operators.
@@ -298,8 +298,8 @@ def _agrees(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int) 
 
 
 def _evaluate(before: _Version, after: _Version, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Return the paired drop of the metric of the first endpoint."""
-    endpoint = next(iter(before.endpoints.values()))
+    """Return the paired drop of the metric of `serving_default`, or of the only endpoint."""
+    endpoint = before.endpoints.get("serving_default") or next(iter(before.endpoints.values()))
     evaluation = read_evaluation(arrays, endpoint)
     dtypes = {t.name: object if t.dtype == "string" else t.dtype for t in endpoint.inputs}
     outputs = []

@@ -1,7 +1,7 @@
 """Publish a canary, promote it, take it back, and remove old versions; each atomic, one at a time in a base path.
 
-Every reader sees each change at one rename. Servers with `rollout/models.config` see the exchange of that folder; servers
-without it serve the highest number and see a new version folder.
+Every reader sees each change at one rename. Servers with `rollout/models.config` see the exchange of that folder;
+servers without it serve the highest number and see a new version folder.
 """
 
 from __future__ import annotations
