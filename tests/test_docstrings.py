@@ -16,6 +16,7 @@ PACKAGES = ("commandline", "export", "pipelines")
 WITH_BUNDLE = (
     "export.bundle.loader",
     "export.bundle.publisher",
+    "export.rollout.verbs",
     "export.servecheck",
     "export.transfer.puller",
     "export.transfer.pusher",

@@ -52,6 +52,7 @@ ROOMS = {
         "verifier",
         "transfer",
         "servecheck",
+        "rollout",
         "bundle",
         "proof",
         "artifacts",
@@ -85,7 +86,7 @@ ROOMS = {
     ],
 }
 
-CATALOGUES = {"zoo/models", "pipelines/datasets"}
+CATALOGUES = {"zoo/models", "pipelines/datasets"}  # one file a model, a dataset
 MOST = 14  # files of a room
 
 

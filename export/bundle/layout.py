@@ -60,7 +60,7 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        with contextlib.suppress(OSError), _locked(folder, wait=False):  # also where folders cannot be locked
+        with contextlib.suppress(OSError), locked(folder, wait=False):  # also where folders cannot be locked
             discard(folder)
     with contextlib.ExitStack() as stack:
         while True:
@@ -68,7 +68,7 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
             folder.mkdir()
             with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
                 try:
-                    descriptor = stack.enter_context(_locked(folder))
+                    descriptor = stack.enter_context(locked(folder))
                 except FileNotFoundError:
                     raise
                 except OSError:
@@ -80,7 +80,7 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, wait: bool = True) -> Iterator[int]:
+def locked(folder: Path, wait: bool = True) -> Iterator[int]:
     """Lock a folder against other processes, and yield its descriptor; OSError if it cannot be locked."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -21,6 +21,7 @@ from export.formats.saved_model_versions import choose_version
 EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
 VERSION_SUMS = f"{EXTRA}/{layout.SUMS}"
+ROLLOUT = "rollout"  # folder of `export.rollout`: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 
@@ -70,7 +71,30 @@ def publish(
         >>> publish("bundle", "models/net").path.name
         '2'
     """
-    folder, base = Path(source), Path(base_path).absolute()
+    base = Path(base_path).absolute()
+    saved_model = proven_saved_model(Path(source), trust, allow)
+    if (base / ROLLOUT).exists():
+        raise ExportError(f"{base_path} serves by {ROLLOUT}/models.config; publish with --canary SHARE, then promote")
+    return publish_folder(saved_model.path, base, saved_model.checksums, saved_model.record, version)
+
+
+@dataclass(frozen=True)
+class ProvenSavedModel:
+    """The SavedModel of a bundle that may be published.
+
+    Attributes:
+        path: Its version folder in the bundle.
+        checksums: {relative path: sha256} of its files.
+        record: What `assets.extra/published.json` will hold.
+    """
+
+    path: Path
+    checksums: Mapping[str, str]
+    record: Mapping[str, Any]
+
+
+def proven_saved_model(folder: Path, trust: Collection[str] = (), allow: Collection[str] = ()) -> ProvenSavedModel:
+    """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
     manifest = read_proven(folder, "is published")
     saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
     if not saved_models:
@@ -89,7 +113,7 @@ def publish(
         raise CheckFailed(f"{folder} does not list the files of {paths[0]}; export it again")
     record = {"schema": 1, "bundle": folder.resolve().name, "verdict": layout.read_verdict(folder)}
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
-    return publish_folder(folder / paths[0], base, checksums, record, version)
+    return ProvenSavedModel(folder / paths[0], checksums, record)
 
 
 def publish_folder(
@@ -148,14 +172,20 @@ def _copy(source: Path, target: Path, digest: str) -> None:
         raise CheckFailed(f"{source} changed while it was being published; nothing was published")
 
 
-def main(source: Path, base: Path) -> None:
-    """Publish a version folder again, as the next version; `serve-check` kills this at random."""
+def republish(source: Path, base: Path) -> Published:
+    """Publish the files of a version again, as the next version.
+
+    Raises:
+        CheckFailed: If they changed since they were published.
+    """
+    if (source / VERSION_SUMS).is_file() and (damage := find_version_damage(source)):
+        raise CheckFailed(f"{source} is damaged ({damage[0]}); it cannot be published again")
     names = [name for name in layout.files_of(source) if name not in (RECORD, VERSION_SUMS)]
     checksums = {name: layout.sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
+    return publish_folder(source, base, checksums, record)
+
+
+if __name__ == "__main__":  # `serve-check` kills this at random
     print("publishing", flush=True)
-    publish_folder(source, base, checksums, record)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    republish(Path(sys.argv[1]), Path(sys.argv[2]))

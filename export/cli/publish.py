@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from commandline import Console, common_options
 from commandline.console import echo
 from export.artifacts.reservations import KINDS
-from export.cli.options import trust_option
+from export.cli.options import requirements, trust_option, update_options
 
 
 @click.command("publish")
@@ -22,23 +23,56 @@ from export.cli.options import trust_option
     metavar="KIND",
     help=f"Publish with this reservation: {', '.join(KINDS)}, any; may be repeated.",
 )
+@click.option(
+    "--canary",
+    type=float,
+    metavar="SHARE",
+    help="Compare it with the stable version, and publish it under the label canary; a router sends it this share.",
+)
+@update_options
 @trust_option
 @common_options
 def command(
-    bundle: Path, base_path: Path, version: str, allow: tuple[str, ...], trust: tuple[str, ...], console: Console
+    bundle: Path,
+    base_path: Path,
+    version: str,
+    allow: tuple[str, ...],
+    canary: float | None,
+    trust: tuple[str, ...],
+    console: Console,
+    **options: Any,
 ) -> None:
-    """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified."""
+    """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified.
+
+    With --canary the stable version stays: rollout/models.config gives TF Serving both under the labels stable and
+    canary, and rollout/rollout.json gives the share to the router or client that chooses between the labels.
+    """
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
     from export.bundle.publisher import publish
+    from export.errors import ExportError
     from export.proof.coverage import describe
     from export.proof.prove import check_names
 
     check_names(allow, (*KINDS, ANY), "reservation")
-    published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
+    comparison = None
+    if canary is not None:
+        from export.rollout import publish_canary
+
+        wanted = requirements(**options, trust=trust)
+        result = publish_canary(bundle, base_path, canary, requirements=wanted, version=version, allow=allow)
+        published, comparison = result.version, result.check
+    elif given := [name for name, value in options.items() if value is not None]:
+        raise ExportError(f"{', '.join(sorted(given))} compare a canary with the stable version; add --canary SHARE")
+    else:
+        published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
     for text in describe(read_coverage(bundle)) if not console.json and not console.quiet else ():
         echo(f"proof: {text}")
     if console.json:
-        console.result({"path": str(published.path), "version": published.version})
+        more = {"canary": canary, "check": comparison.to_json()} if comparison else {}
+        console.result({"path": str(published.path), "version": published.version} | more)
+    elif comparison and not console.quiet:
+        echo(f"compared with the stable version: {comparison.summary()}")
+        echo(f"{published.path}: the canary, for {canary:.0%} of requests. Next: python -m export promote {base_path}")
     elif not console.quiet:
         echo(f"{published.path}: published. Next: python -m export serve-check {base_path}")

@@ -38,6 +38,18 @@ def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
     return messages
 
 
+def read_requests(saved_model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Return (signature name, inputs) of each record for a predict request; empty if there are no records."""
+    import tensorflow as tf
+
+    path = saved_model / FILE
+    requests = [record.predict_log.request for record in _records(path)] if path.exists() else []
+    return [
+        (request.model_spec.signature_name, {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()})
+        for request in requests
+    ]
+
+
 def _records(path: Path) -> Iterator[Any]:
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2

@@ -19,11 +19,12 @@ shutil.copytree(source, base / str(1 + max([int(p.name) for p in base.iterdir()]
 MODIFYING = """
 import json, pathlib, sys
 sys.path.insert(0, sys.argv.pop(1))
-from export.bundle.publisher import main
+from export.bundle.publisher import republish
 source, base = map(pathlib.Path, sys.argv[1:])
 for folder in base.glob("1"):
     (folder / "saved_model.pb").touch()
-main(source, base)
+print("publishing", flush=True)
+republish(source, base)
 """
 KILLS = 10
 

@@ -1,0 +1,124 @@
+"""The state of a rollout: `FOLDER/rollout/` holds rollout.json for routers and models.config for TF Serving.
+
+Both files change at once: a staged folder is exchanged with the old one in one rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from export.bundle import layout
+from export.bundle.publisher import ROLLOUT, STAGING
+from export.bundle.serving import CONFIG, models_config
+from export.errors import ExportError, MissingError
+from export.formats.saved_model_versions import served_versions
+
+STATE = "rollout.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """Which versions are served, under which label.
+
+    Attributes:
+        stable: The version with the label `stable`.
+        canary: The version with the label `canary`, or None.
+        share: The share of requests that a router should send to the canary, or None. TF Serving does not route.
+        previous: The stable versions of before that `rollback` returns to, the latest last.
+    """
+
+    stable: int
+    canary: int | None = None
+    share: float | None = None
+    previous: tuple[int, ...] = ()
+
+    @property
+    def loaded(self) -> tuple[int, ...]:
+        """The versions that a server loads: also the previous stable one, so that a rollback only moves a label.
+
+        TF Serving refuses a configuration that moves a label to a version it has not loaded.
+        """
+        return tuple(sorted({self.stable, *self.previous[-1:], *([] if self.canary is None else [self.canary])}))
+
+
+@contextlib.contextmanager
+def locked(base: Path) -> Iterator[None]:
+    """Lock a base path against other changes of its rollout.
+
+    Raises:
+        MissingError: If it does not exist.
+        ExportError: If its file system has no locks.
+    """
+    if not base.is_dir():
+        raise MissingError(f"there is no base path {base}; publish a bundle there first")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(layout.locked(base))
+        except OSError as error:
+            raise ExportError(f"{base} cannot be locked ({error.strerror}); use a local file system") from error
+        yield
+
+
+def read_state(base: Path) -> State:
+    """Return the state; before the first canary, the newest version is stable.
+
+    Raises:
+        ExportError: If there is no version, the state is malformed, or its versions do not exist.
+    """
+    versions = served_versions(base)
+    if not versions:
+        raise ExportError(f"{base} holds no version; publish a bundle there first, without --canary")
+    path = base / ROLLOUT / STATE
+    if not path.parent.exists():
+        return State(max(versions))
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        state = State(int(data["stable"]), data["canary"], data["share"], tuple(map(int, data["previous"])))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(f"{path} cannot be read ({error}); remove {path.parent} to begin anew") from error
+    if lost := [version for version in state.loaded if version not in versions]:
+        raise ExportError(
+            f"{path} names version {lost[0]}, which is not in {base}; restore it, or remove {path.parent}"
+        )
+    return state
+
+
+def write_state(base: Path, state: State) -> None:
+    """Replace both files of the state atomically."""
+    config = _config(base, state)
+    with layout.staging(base, STAGING) as folder:
+        content = folder / ROLLOUT
+        content.mkdir()
+        layout.write_json(content / STATE, {"schema": 1} | asdict(state))
+        (content / CONFIG).write_text(config)
+        if (base / ROLLOUT).exists():
+            layout.replace(content, base / ROLLOUT)
+        else:
+            layout.publish(content, base / ROLLOUT)
+
+
+def _config(base: Path, state: State) -> str:
+    """Return the configuration for TF Serving; the name and the base path in the existing one are kept."""
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    path = base / ROLLOUT / CONFIG
+    text = path.read_text() if path.exists() else models_config(base.resolve().name)
+    config: Any = model_server_config_pb2.ModelServerConfig()
+    try:
+        text_format.Parse(text, config)
+        (entry,) = config.model_config_list.config
+    except (text_format.ParseError, ValueError) as error:
+        raise ExportError(f"{path} is not the configuration of one model ({error}); remove {path.parent}") from error
+    entry.model_version_policy.Clear()
+    entry.model_version_policy.specific.versions.extend(state.loaded)
+    entry.version_labels.clear()
+    entry.version_labels["stable"] = state.stable
+    if state.canary is not None:
+        entry.version_labels["canary"] = state.canary
+    return text_format.MessageToString(config)
