@@ -16,10 +16,13 @@ CONTRACTS = {"autoencoder": "of_autoencoder", "characters": "of_characters", "fu
 
 
 def create(name, **options):
-    """Return a model of `tests.export.models` and its contract, or None where it is to be inferred."""
+    """Return a model of `tests.export.models`, always with the same weights, and its contract, or None if inferred."""
     load_tensorflow()
+    import keras
+
     from tests.export import contracts, models
 
+    keras.utils.set_random_seed(0)
     model = getattr(models, name)(**options)
     contract = getattr(contracts, CONTRACTS[name])(model) if name in CONTRACTS else None
     return model, contract
