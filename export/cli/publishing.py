@@ -1,7 +1,8 @@
-"""python -m export publish BUNDLE BASE_PATH: publish a version under a TF Serving base path."""
+"""python -m export publish, promote, rollback and retire: the versions of a model under a TF Serving base path."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from export.cli.options import requirements, trust_option, update_options
 @update_options
 @trust_option
 @common_options
-def command(
+def publish_command(
     bundle: Path,
     base_path: Path,
     version: str,
@@ -76,3 +77,51 @@ def command(
         echo(f"{published.path}: the canary, for {canary:.0%} of requests. Next: python -m export promote {base_path}")
     elif not console.quiet:
         echo(f"{published.path}: published. Next: python -m export serve-check {base_path}")
+
+
+@click.command("promote")
+@click.argument("base_path", type=click.Path(path_type=Path))
+@update_options
+@trust_option
+@common_options
+def promote_command(base_path: Path, trust: tuple[str, ...], console: Console, **options: Any) -> None:
+    """Make the canary under BASE_PATH the stable version, if it still holds the comparison with it."""
+    from export.rollout import promote
+
+    result = promote(base_path, requirements=requirements(**options, trust=trust))
+    if console.json:
+        console.result(asdict(result.state) | {"check": result.check.to_json()})
+    elif not console.quiet:
+        echo(f"compared with the stable version of before: {result.check.summary()}")
+        echo(f"{result.version.path}: stable. To take it back: python -m export rollback {base_path}")
+
+
+@click.command("rollback")
+@click.argument("base_path", type=click.Path(path_type=Path))
+@common_options
+def rollback_command(base_path: Path, console: Console) -> None:
+    """Take back the canary under BASE_PATH; without one, make the previous stable version stable again."""
+    from export.rollout import rollback
+
+    state = rollback(base_path)
+    if console.json:
+        console.result(asdict(state))
+    elif not console.quiet:
+        following = f"python -m export publish BUNDLE {base_path} --canary 0.1"
+        echo(f"{base_path}: version {state.stable} is stable. Next: {following}")
+
+
+@click.command("retire")
+@click.argument("base_path", type=click.Path(path_type=Path))
+@click.option("--keep", type=int, required=True, metavar="N", help="How many of the newest versions are kept.")
+@common_options
+def retire_command(base_path: Path, keep: int, console: Console) -> None:
+    """Remove the oldest versions under BASE_PATH; never the stable one, the canary, or the previous stable one."""
+    from export.rollout import retire
+
+    removed = retire(base_path, keep)
+    if console.json:
+        console.result({"removed": removed})
+    elif not console.quiet:
+        names = f"removed {', '.join(map(str, removed))}" if removed else "nothing to remove"
+        echo(f"{base_path}: {names}. Next: python -m export serve-check {base_path}")
