@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -15,14 +16,12 @@ import zoo
 from commandline import console as shell
 from commandline.console import Console
 
+if TYPE_CHECKING:
+    from pipelines.feeding import Feed
+    from zoo.core.plan import Plan
+
 OUT = Path("build/gallery")
 EXAMPLES = 32  # of the test split, where the data is available
-
-
-def shipped() -> list[str]:
-    """Return the names of the models whose default weights are package data."""
-    specs = {name: zoo.get_spec(name) for name in zoo.list_models()}
-    return [name for name, spec in specs.items() if "default" in spec.weights and spec.weights["default"].fetch is None]
 
 
 def export_shipped(name: str, folder: Path, console: Console) -> list[Path]:
@@ -32,34 +31,32 @@ def export_shipped(name: str, folder: Path, console: Console) -> list[Path]:
     from zoo import weights
     from zoo.core import registry
     from zoo.core.plan import make_plan
+    from zoo.evaluation import outputs
 
     plan, entry, facts = make_plan(name), registry.get_entry(name), weights.description(name)
     info = Info.from_json(facts["info"])
     card = {"description": entry.summary, "licence": registry.get_spec(name).card.licence}
     card |= {"command": facts["command"], "metrics": {k: v for k, v in facts["metrics"].items() if np.isscalar(v)}}
-    bundles = []
+    bundles, test = [], _test_feed(name, plan, console)
     for direction, served in plan.task.served(zoo.build(name, weights="default")).items():
         contract, title = plan.task.contract(served, info), f"{name}-{direction}".strip("-")
-        assets, samples = plan.task.bundle_assets(info), _samples(name, contract["serving_default"], console)
+        assets = plan.task.bundle_assets(info)
+        samples = outputs.samples(contract["serving_default"], test, EXAMPLES) if test else None
         about = card | {"title": title.replace("-", ", ")}
         bundle = export_model(served, folder / title, contract=contract, samples=samples, card=about, assets=assets)
         bundles.append(bundle.path)
     return bundles
 
 
-def _samples(name: str, endpoint: object, console: Console) -> dict[str, np.ndarray] | None:
-    """Return examples of the test split; None, said in one line, where the data is not available here."""
+def _test_feed(name: str, plan: Plan, console: Console) -> Feed | None:
+    """Return the feed of the test split; None, said in one line, where the data is not available here."""
     from pipelines.errors import DataError
-    from zoo.core.plan import make_plan
-    from zoo.evaluation import outputs
 
-    plan = make_plan(name)
     try:
-        dataset = plan.load_data()
+        return plan.feed(plan.load_data(), "test")
     except DataError as error:
         console.print(f"{name}: no examples of its data ({error})")
         return None
-    return outputs.samples(endpoint, plan.feed(dataset, "test"), EXAMPLES)
 
 
 def write(out: Path, bundles: tuple[Path, ...] = (), console: Console | None = None) -> Path:
@@ -71,6 +68,7 @@ def write(out: Path, bundles: tuple[Path, ...] = (), console: Console | None = N
         console: Receives progress; None prints nothing.
     """
     from export.web.site import check_target, write_site
+    from zoo import weights
     from zoo.core import environment
 
     console = console or Console(quiet=True)
@@ -78,7 +76,7 @@ def write(out: Path, bundles: tuple[Path, ...] = (), console: Console | None = N
     environment.prepare()
     with tempfile.TemporaryDirectory() as scratch:
         proven = []
-        for name in shipped():
+        for name in weights.shipped_models():
             console.print(f"exporting {name}")
             proven += export_shipped(name, Path(scratch), console)
         return write_site([*proven, *bundles], out)

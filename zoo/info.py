@@ -87,8 +87,8 @@ def test_data(name: str) -> str:
 def shipped_weights(name: str) -> str:
     """Return which trained weights a model has, as text: shipped in the package, or downloaded."""
     weights = registry.get_spec(name).weights
-    shipped = ["shipped"] if "default" in weights and weights["default"].fetch is None else []
-    downloaded = [f"{key}, downloaded" for key, value in weights.items() if value.fetch is not None]
+    shipped = ["shipped"] if "default" in weights and weights["default"].shipped else []
+    downloaded = [f"{key}, downloaded" for key, value in weights.items() if not value.shipped]
     return ", ".join(shipped + downloaded) or "no"
 
 

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -109,8 +110,8 @@ def run(
 
 def _check_names(arguments: Sequence[str]) -> None:
     """Raise UsageError if the masks of two inputs would have the same name."""
-    stems = [Path(argument).stem for argument in arguments]
-    if twice := next((stem for stem in stems if stems.count(stem) > 1), None):
+    stems = Counter(Path(argument).stem for argument in arguments)
+    if twice := next((stem for stem, count in stems.items() if count > 1), None):
         raise UsageError(f"two inputs are named {twice}: their masks would have the same name; predict them apart")
 
 

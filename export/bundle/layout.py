@@ -323,12 +323,15 @@ def publish_bundle(folder: Path, out: Path, if_exists: str) -> Path:
     while True:
         path = choose_path(out, if_exists)
         try:
-            if os.path.lexists(path):
-                return replace(folder, path)
-            return publish(folder, path)
+            return publish_or_replace(folder, path)
         except PathTaken:
             if if_exists == "error":
                 raise
+
+
+def publish_or_replace(folder: Path, path: Path) -> Path:
+    """Publish a staged folder; one that exists at the path is exchanged with it."""
+    return replace(folder, path) if os.path.lexists(path) else publish(folder, path)
 
 
 def replace(folder: Path, path: Path) -> Path:

@@ -96,10 +96,7 @@ def write_state(base: Path, state: State) -> None:
         content.mkdir()
         layout.write_json(content / STATE, {"schema": 1} | asdict(state))
         (content / CONFIG).write_text(config)
-        if (base / ROLLOUT).exists():
-            layout.replace(content, base / ROLLOUT)
-        else:
-            layout.publish(content, base / ROLLOUT)
+        layout.publish_or_replace(content, base / ROLLOUT)
 
 
 def _config(base: Path, state: State) -> str:

@@ -71,7 +71,7 @@ def write_site(
         record = {"schema": 1, "writer": WRITER, "litert_js": litert_js.versions()}
         layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in subjects]})
         check_target(target)
-        return layout.replace(site, target) if os.path.lexists(target) else layout.publish(site, target)
+        return layout.publish_or_replace(site, target)
 
 
 def fetch_runtime() -> Path:

@@ -54,6 +54,11 @@ class Weights:
     model: Mapping[str, Any] = field(default_factory=dict)
     fetch: Callable[[], Path] | None = None
 
+    @property
+    def shipped(self) -> bool:
+        """Whether the file is part of the package."""
+        return self.fetch is None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:

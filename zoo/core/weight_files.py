@@ -65,11 +65,12 @@ def load_file(model: keras.Model, file: Path) -> None:
         model.load_weights(file)
         return
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "model.weights.h5"
-        shutil.copy(file, copy)
-        with h5py.File(copy, "r+") as content, h5py.File(io.BytesIO(content_of(model))) as own:
+        copy = shutil.copy(file, Path(folder) / "model.weights.h5")
+        with h5py.File(copy, "r+") as content:
             for old, new in former.items():
                 content.move(old, new)
-            for name in omitted:
-                own.copy(name, content)
+            if omitted:
+                with h5py.File(io.BytesIO(content_of(model))) as own:
+                    for name in omitted:
+                        own.copy(name, content)
         model.load_weights(copy)

@@ -54,6 +54,14 @@ def load_into(model: keras.Model, name: str, weights: str) -> None:
     _load(model, name, *locate(name, weights))
 
 
+def shipped_models() -> list[str]:
+    """Return the names of the models whose default weights are part of the package."""
+    from zoo.core import registry
+
+    specs = {name: registry.get_spec(name) for name in registry.list_models(pretrained=True)}
+    return [name for name, spec in specs.items() if "default" in spec.weights and spec.weights["default"].shipped]
+
+
 def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
     """Return the weights file, and the builder arguments with which it was trained ({} if unknown).
 
@@ -66,7 +74,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
     spec = registry.get_spec(name)
     if weights in spec.weights:
         entry = spec.weights[weights]
-        if entry.fetch is not None:
+        if not entry.shipped:
             return entry.fetch(), dict(entry.model)
         file = FILES / entry.source
         if not file.is_file():

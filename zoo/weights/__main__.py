@@ -23,8 +23,8 @@ def table() -> list[dict[str, Any]]:
         spec = registry.get_spec(name)
         for key, entry in spec.weights.items():
             file = weights.FILES / entry.source
-            state = "shipped" if entry.fetch is None else "downloaded"
-            size = file.stat().st_size if entry.fetch is None and file.is_file() else None
+            state = "shipped" if entry.shipped else "downloaded"
+            size = file.stat().st_size if entry.shipped and file.is_file() else None
             facts = {"state": state, "bytes": size, "licence": entry.licence, "source": entry.source}
             rows.append({"model": name, "weights": key, **facts})
         if not spec.weights:

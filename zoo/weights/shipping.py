@@ -18,6 +18,8 @@ from zoo.core.weight_files import OMITTED
 if TYPE_CHECKING:
     import keras
 
+SMALL = 64  # values of an array that is written as it is
+FLOAT16 = 65504  # the largest float16
 LIMIT = 5_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
@@ -99,7 +101,7 @@ def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[
 def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
     """Return the weights file of a model, without the optimizer's state and the omitted parts, in float16.
 
-    Arrays of one dimension and those with values beyond the range of float16 stay float32.
+    Arrays of one dimension, small ones, and those with values beyond the range of float16 stay float32.
     """
     import h5py
 
@@ -117,11 +119,11 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
                 file.require_group(name).attrs.update(item.attrs)
                 return
             values = item[()]
-            half = np.ndim(values) > 1 and values.dtype == np.float32 and np.abs(values).max(initial=0) < 65504
-            if np.size(values) > 64:
-                file.create_dataset(name, data=values.astype(np.float16) if half else values, compression="gzip")
-            else:
+            if np.size(values) <= SMALL:
                 file.create_dataset(name, data=values)
+                return
+            half = np.ndim(values) > 1 and values.dtype == np.float32 and np.abs(values).max() < FLOAT16
+            file.create_dataset(name, data=values.astype(np.float16) if half else values, compression="gzip")
 
         whole.visititems(copy)
     return target.getvalue()

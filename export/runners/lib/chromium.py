@@ -89,7 +89,7 @@ def running(
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the files of a folder, and keeps the paths that were asked for."""
+    """Serves the files of a folder."""
 
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",

@@ -14,6 +14,7 @@ from zoo.core.task import BaseTask
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from export.contract import Endpoint
     from pipelines.dataset import Info
 
 
@@ -69,3 +70,7 @@ class ImageTask(BaseTask):
     def read(self, path: str, info: Info) -> np.ndarray:
         """Return the same pixels of an image file of any size and mode; DataError if it is not an image."""
         return pipelines.images.read(path, *self.shape(info), self.fit)
+
+    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
+        """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
+        return {"image": self.read(argument, info)}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from matplotlib.figure import Figure
 
-    from export.contract import Contract, Endpoint
+    from export.contract import Contract
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
@@ -97,10 +97,6 @@ class Classification(ImageTask, ClassifierTask):
         if worst:
             images = evaluation.inputs["image"][worst]
             yield "confident_mistakes", plots.image_grid(images, captions, "Most confident mistakes: true → predicted")
-
-    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
-        return {"image": self.read(argument, info)}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from matplotlib.figure import Figure
 
-    from export.contract import Contract, Endpoint
+    from export.contract import Contract
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
@@ -133,10 +133,6 @@ class Segmentation(ImageTask):
         rows["predicted"] = segmentation.overlay(image, predicted)
         names = segmentation.legend(evaluation.info.class_names, np.union1d(true, predicted))
         yield "overlays", plots.image_rows(rows, "Held-out images", names)
-
-    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
-        return {"image": self.read(argument, info)}
 
     def explain(
         self,
