@@ -5,7 +5,7 @@ MINUTES ?= 4
 CONSTRAINTS ?=
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
 
-.PHONY: setup demo test test-quick test-without-onednn check format tables docs site notebooks proof bench bench-full lock audit clean
+.PHONY: setup demo test test-quick test-without-onednn check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make site    a gallery of the shipped models as a static site that runs them in the browser, into build/gallery"
 	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
 	@echo "make notebooks  run docs/notebooks/*.py and write their pages"
+	@echo "make servers install KServe, Triton and older versions of TensorFlow; the tests then run them, too"
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv; CONSTRAINTS=requirements.lock installs the versions that CI uses"
@@ -82,7 +83,10 @@ notebooks: setup
 site: setup
 	$(BIN)/python -m docs.gallery $(BUNDLES)
 
-proof: setup
+servers: setup
+	$(BIN)/python -m export servers --install all
+
+proof: servers
 	$(BIN)/python -m pytest -m proof --timeout 0
 
 bench: setup

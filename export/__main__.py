@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from commandline import run
-from export.cli import compare, diff, formats, inspect, model, publishing, serve_check, transfer, verify, web
+from export.cli import compare, diff, formats, inspect, model, publishing, serving, transfer, verify, web
 
 
 @click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,10 +13,12 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, serve_check, web, formats):
+for verb in (model, verify, compare, inspect, diff, web, formats):
     verbs.add_command(verb.command)
 for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
+for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):
+    verbs.add_command(command)
 for command in (transfer.push_command, transfer.pull_command):
     verbs.add_command(command)
 

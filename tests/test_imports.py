@@ -53,6 +53,7 @@ ROOMS = {
         "transfer",
         "servecheck",
         "rollout",
+        "servers",
         "bundle",
         "proof",
         "artifacts",

@@ -1,9 +1,11 @@
-"""python -m export web BUNDLE -o SITE: write a static site that runs the model in the browser."""
+"""python -m export web BUNDLE -o SITE: write a static site that runs the model in the browser, or asks a server."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +27,7 @@ from export.cli.options import trust_option
     help="Height and width of images where the model takes any.",
 )
 @click.option("--check", is_flag=True, help="Open the site in Chromium and compare its outputs with Python's.")
+@click.option("--compose", is_flag=True, help="Write a docker compose project: TF Serving, and nginx with the page.")
 @trust_option
 @common_options
 def command(
@@ -33,13 +36,18 @@ def command(
     titles: tuple[str, ...],
     size: int,
     check: bool,
+    compose: bool,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
     """Write a static site that runs the TFLite file of each BUNDLE in the browser.
 
-    Exit code 1 if a comparison of --check fails, 3 if LiteRT.js or Chromium is not available.
+    With --compose the page asks TF Serving, which runs the SavedModel of one BUNDLE. Exit code 1 if a comparison of
+    --check fails, 3 if LiteRT.js or Chromium is not available.
     """
+    if compose:
+        _write_project(bundles, out, {"--title": titles, "--check": check}, trust, console)
+        return
     from export.web import browser
     from export.web.site import write_site
 
@@ -54,3 +62,18 @@ def command(
     if failed:
         echo(f"error: {site}: {failed[0]}: {checked[failed[0]][1]}", err=True)
     sys.exit(1 if failed else 0)
+
+
+def _write_project(
+    bundles: Sequence[Path], out: Path, other: Mapping[str, Any], trust: Collection[str], console: Console
+) -> None:
+    from export.web.compose import write_project
+
+    if len(bundles) > 1:
+        raise click.UsageError("--compose takes one BUNDLE")
+    if given := [name for name, value in other.items() if value]:
+        raise click.UsageError(f"--compose cannot be combined with {given[0]}")
+    project = write_project(bundles[0], out, trust=trust)
+    console.result({"path": str(project)})
+    if not console.json and not console.quiet:
+        echo(f"{project}: written. Next: cd {project} && docker compose up, then open http://localhost:8080")

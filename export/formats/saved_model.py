@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,8 @@ def save(
     holder.model = model
     archive.track(holder)
     for endpoint in endpoints:
-        archive.add_endpoint(endpoint.name, _positional(endpoint), input_signature=_signature(endpoint, batch))
+        signature = _signature(endpoint, batch)
+        archive.add_endpoint(endpoint.name, _positional(endpoint, signature), input_signature=signature)
         if reusable and "keras" in endpoint.formats:
             _make_reusable(archive, model, endpoint)
     try:
@@ -97,13 +98,19 @@ def _signature(endpoint: Endpoint, batch: int | None) -> list[Any]:
     return [tf.TensorSpec((rows, *t.shape[1:]), t.dtype, name=t.name) for t in endpoint.inputs]
 
 
-def _positional(endpoint: Endpoint) -> Any:
-    """Return the endpoint's call with positional tensors; the specs give each its name in the signature."""
-    names = [t.name for t in endpoint.inputs]
+def _positional(endpoint: Endpoint, signature: Sequence[Any]) -> Any:
+    """Return the endpoint's call with positional tensors; the specs give each its name in the signature.
+
+    It checks the shapes: TF_SessionRun, which TF Serving calls, does not, and a kernel of oneDNN would end the server
+    for a request whose tensor has another rank (measured with TensorFlow 2.21: CHECK failure of MklConvOp).
+    """
+    import tensorflow as tf
+
     outputs = [t.name for t in endpoint.outputs]
 
     def function(*tensors: Any) -> dict[str, Any]:
-        result = endpoint.call(dict(zip(names, tensors, strict=True)))
+        checked = [tf.ensure_shape(t, spec.shape) for t, spec in zip(tensors, signature, strict=True)]
+        result = endpoint.call({spec.name: t for spec, t in zip(signature, checked, strict=True)})
         return {name: result[name] for name in outputs}
 
     return function

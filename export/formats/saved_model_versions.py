@@ -32,6 +32,12 @@ def served_versions(base: Path) -> dict[int, list[str]]:
     return dict(sorted(folders.items()))
 
 
+def newest_version(base: Path) -> tuple[int, Path] | None:
+    """Return the version that TF Serving serves by default and its folder, or None."""
+    versions = served_versions(base)
+    return (max(versions), base / versions[max(versions)][0]) if versions else None
+
+
 def choose_version(requested: int | str, base: Path) -> int:
     """Return the version to write.
 

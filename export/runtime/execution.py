@@ -123,7 +123,8 @@ def _run_runtime(
                 "artifacts": [_job_entry(folder, contract, runtime, artifact) for artifact in remaining],
             }
             packages = sorted({name.partition(".")[0] for name in modules})
-            result = process.run_script(runtime.script, job, Path(scratch), packages, environment)
+            variables = {**runtime.environment, **(environment or {})}
+            result = process.run_script(runtime.script, job, Path(scratch), packages, variables)
             for artifact in remaining:
                 if (run := _collect(results, artifact)) is not None:
                     runs[artifact.path] = run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.runners.lib import chromium, litert_js
@@ -33,6 +33,7 @@ class Runtime:
         on_request: Whether it runs only if it is named, because it takes seconds.
         probe: Returns the version, or None, of a runtime that is not a Python package.
         install: How such a runtime is installed.
+        environment: Environment variables of its process, in addition to those of this one.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Runtime:
     on_request: bool = False
     probe: Callable[[], str | None] | None = None
     install: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> str | None:

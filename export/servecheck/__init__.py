@@ -14,7 +14,18 @@ from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
 from export.servecheck.subject import KILLS, Level, run
 
-LEVELS = ("structure", "loader", "warmup", "poller", "wire", "independent", "server")
+LEVELS = (
+    "structure",
+    "loader",
+    "warmup",
+    "poller",
+    "wire",
+    "independent",
+    "kserve_v1",
+    "triton",
+    "older_c_api",
+    "server",
+)
 REQUIRED = ("structure", "loader", "poller", "wire")
 
 
@@ -85,7 +96,18 @@ def check_serving(
         >>> report.verdict
         'pass'
     """
-    from export.servecheck import independent, loader, poller, server, structure, warmup, wire
+    from export.servecheck import (
+        independent,
+        kserve_v1,
+        loader,
+        older_c_api,
+        poller,
+        server,
+        structure,
+        triton,
+        warmup,
+        wire,
+    )
 
     base, report = Path(base_path), progress or (lambda text: None)
     check_names(require, LEVELS, "level")
@@ -102,7 +124,7 @@ def check_serving(
         subject.kills = kills
         report("running it in every runtime")
         run(subject)
-        for level in (loader, warmup, poller, wire, independent, server):
+        for level in (loader, warmup, poller, wire, independent, kserve_v1, triton, older_c_api, server):
             report(level.__name__.rpartition(".")[2])
             levels.append(level.check(subject))
     else:

@@ -9,15 +9,15 @@ from pathlib import Path
 from export.artifacts import Description
 from export.bundle.publisher import STAGING, VERSION_SUMS, find_version_damage
 from export.errors import CheckFailed, ExportError
-from export.formats.saved_model_versions import served_versions
+from export.formats.saved_model_versions import newest_version, served_versions
 from export.proof.certificate import FAIL, PASS
-from export.servecheck.subject import Level, Subject, newest, subject_of
+from export.servecheck.subject import Level, Subject, subject_of
 
 
 def check(base: Path) -> tuple[Level, Subject | None]:
     """Return the level, and the subject of the other levels if the structure is valid."""
     messages = [*_names(base), *_damage(base)]
-    if (latest := newest(base)) is None:
+    if (latest := newest_version(base)) is None:
         return Level("structure", FAIL, f"{base} holds no version that TF Serving reads: no folder with a number"), None
     version, folder = latest
     messages += _files(folder)

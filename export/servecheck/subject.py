@@ -9,7 +9,6 @@ from pathlib import Path
 from export.artifacts import Description, describe
 from export.artifacts.calling import check_samplable, endpoints_of, run_artifact
 from export.contract import Endpoint
-from export.formats.saved_model_versions import served_versions
 from export.parity.golden import Case, cases_for
 from export.runtime.execution import Run
 from export.runtime.runtimes import RUNTIMES
@@ -59,12 +58,6 @@ class Subject:
     cases: dict[str, list[Case]]
     runs: dict[str, Run] = field(default_factory=dict)
     kills: int = KILLS
-
-
-def newest(base: Path) -> tuple[int, Path] | None:
-    """Return the version that TF Serving serves by default, or None."""
-    versions = served_versions(base)
-    return (max(versions), base / versions[max(versions)][0]) if versions else None
 
 
 def subject_of(base: Path, version: int, folder: Path) -> Subject:

@@ -15,11 +15,12 @@ from export.bundle import layout
 from export.errors import ExportError, MissingError
 from export.runners.lib import litert_js
 from export.web.pages import HEADINGS
-from export.web.subject import HERE, Subject
+from export.web.served import ServedSubject
+from export.web.subject import HERE, LocalSubject, Subject
 
 MARK = "site.json"  # what makes a folder a site that may be replaced
 WRITER = "python -m export web"
-ASSETS = ("model.js", "ui.js", "image_input.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
+ASSETS = ("arrays.js", "ui.js", "image_input.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
 FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
 
 
@@ -55,7 +56,7 @@ def write_site(
     """
     target = Path(out).absolute()
     check_target(target)
-    subjects = [Subject(Path(path), size, trust) for path in bundles]
+    subjects = [LocalSubject(Path(path), size, trust) for path in bundles]
     for subject, title in zip(subjects, titles, strict=False):
         subject.title = title
     runtime = fetch_runtime()
@@ -67,11 +68,29 @@ def write_site(
             subject.write(site / name, ".." if name else ".")
         if len(subjects) > 1:
             _write_gallery(site, subjects, folders)
-        _copy_assets(site / "assets", runtime)
+        write_assets(site / "assets", LocalSubject.script)
+        shutil.copytree(runtime, site / "assets" / "litert")
         record = {"schema": 1, "writer": WRITER, "litert_js": litert_js.versions()}
         layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in subjects]})
         check_target(target)
         return layout.publish_or_replace(site, target)
+
+
+def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
+    """Write the pages of a proven bundle that ask the server that they come from.
+
+    Args:
+        bundle: The bundle.
+        folder: A folder to create.
+        name: The name of the model on the server.
+        trust: Operators that may run although they are not on the list of inference operators.
+
+    Raises:
+        ExportError: If the bundle has no SavedModel, or no endpoint for a page.
+        CheckFailed: If it is damaged or its proof did not pass.
+    """
+    ServedSubject(Path(bundle), name, trust).write(folder, ".")
+    write_assets(folder / "assets", ServedSubject.script)
 
 
 def fetch_runtime() -> Path:
@@ -99,8 +118,10 @@ def _is_site(folder: Path) -> bool:
         return False
 
 
-def _copy_assets(folder: Path, runtime: Path) -> None:
-    shutil.copytree(runtime, folder / "litert")
+def write_assets(folder: Path, script: str) -> None:
+    """Write scripts and styles; `script` is the file that becomes model.js."""
+    folder.mkdir()
+    shutil.copyfile(HERE / "static" / script, folder / "model.js")
     for name in ASSETS:
         shutil.copyfile(HERE / "static" / name, folder / name)
     for form in HEADINGS:

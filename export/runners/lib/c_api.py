@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, c_char_p, c_int, c_int64, c_size_t, c_void_p
 from functools import cache
@@ -21,6 +22,7 @@ else:
     from signatures import DTYPES, Signature, read_signatures
 
 LIBRARIES = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")  # the second needs the first
+VARIABLE = "TENSORFLOW_C_API"  # the environment variable that names a folder with other libraries
 STRING, STRING_BYTES = 7, 24  # sizeof(TF_TString)
 CODES = {name: code for code, name in DTYPES.items()}
 STATUS = {2: "Unknown", 3: "InvalidArgument", 5: "NotFound", 8: "ResourceExhausted", 9: "FailedPrecondition"}
@@ -75,20 +77,33 @@ FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, t
 }
 
 
+def folder() -> Path:
+    """Return the folder of the libraries: that of the environment variable, else that of the installed TensorFlow.
+
+    Raises:
+        ImportError: If it does not contain them.
+    """
+    if given := os.environ.get(VARIABLE):
+        folders = [Path(given)]
+    else:
+        spec = importlib.util.find_spec("tensorflow")  # finds the folder, imports nothing
+        folders = [Path(path) for path in (spec.submodule_search_locations or ())] if spec else []
+    found = next((path for path in folders if all((path / name).is_file() for name in LIBRARIES)), None)
+    if found is None:
+        raise ImportError(f"{given or 'the installed TensorFlow'} does not contain {LIBRARIES[1]}")
+    return found
+
+
 @cache
 def library() -> Any:
     """Return the C API with the types of its functions declared.
 
     Raises:
-        ImportError: If the installed TensorFlow does not contain it.
+        ImportError: If `folder` finds none.
     """
-    spec = importlib.util.find_spec("tensorflow")  # finds the folder, imports nothing
-    folders = [Path(path) for path in (spec.submodule_search_locations or ())] if spec else []
-    folder = next((path for path in folders if all((path / name).is_file() for name in LIBRARIES)), None)
-    if folder is None:
-        raise ImportError(f"the installed TensorFlow does not contain {LIBRARIES[1]}")
-    ctypes.CDLL(str(folder / LIBRARIES[0]), mode=ctypes.RTLD_GLOBAL)
-    loaded = ctypes.CDLL(str(folder / LIBRARIES[1]))
+    directory = folder()
+    ctypes.CDLL(str(directory / LIBRARIES[0]), mode=ctypes.RTLD_GLOBAL)
+    loaded = ctypes.CDLL(str(directory / LIBRARIES[1]))
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(loaded, name)
         function.restype, function.argtypes = result, arguments
@@ -151,8 +166,7 @@ class Session:
             ValueError: If the inputs are not those of the signature.
             TensorFlowError: If TensorFlow raises.
         """
-        if set(inputs) != set(signature.inputs):
-            raise ValueError(f"takes {sorted(signature.inputs)}, not {sorted(inputs)}")
+        signature.check(inputs)
         tf, names = library(), list(signature.outputs)
         feeds = (_Output * len(inputs))(*(self._output(signature.inputs[name]) for name in inputs))
         fetches = (_Output * len(names))(*(self._output(signature.outputs[name]) for name in names))

@@ -9,7 +9,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import subprocess
@@ -19,6 +18,11 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+if __package__:
+    from export.runners.lib import cache
+else:
+    import cache
 
 LOCK = Path(__file__).parents[2] / "web" / "package-lock.json"
 REGISTRY = "https://registry.npmjs.org"
@@ -55,12 +59,10 @@ def versions() -> dict[str, str]:
 
 
 def folder() -> Path:
-    """Return where LiteRT.js is cached: in $ZOO_CACHE, else in keras-proof-zoo of the user's cache."""
-    cache = os.environ.get("ZOO_CACHE")
-    base = Path(cache) if cache else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "keras-proof-zoo"
+    """Return where LiteRT.js is cached."""
     content = json.dumps([_pinned(), FILES, CHANGES], sort_keys=True)  # another version or change is another folder
     name = f"litertjs-{versions()[PACKAGE]}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-    return base.expanduser().absolute() / name
+    return cache.folder() / name
 
 
 def obstacle(endpoint: Mapping[str, Any]) -> str | None:

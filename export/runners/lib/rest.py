@@ -84,7 +84,11 @@ def decode_request(body: str, dtypes: Mapping[str, str]) -> dict[str, np.ndarray
     Raises:
         NotJson: If the server would answer with an error.
     """
-    data = json.loads(body)
+    return read_request(json.loads(body), dtypes)
+
+
+def read_request(data: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the inputs in the parsed body of a predict request; as `decode_request`."""
     if ("instances" in data) == ("inputs" in data):
         raise NotJson("a request holds either instances or inputs")
     return _decode(data, "instances", "inputs", dtypes)
@@ -96,11 +100,16 @@ def encode_response(outputs: Arrays, row: bool | None = None) -> str:
     Raises:
         NotJson: If an output of strings is not UTF-8 and its name does not end in "_bytes".
     """
+    return json.dumps(response_of(outputs, row))
+
+
+def response_of(outputs: Arrays, row: bool | None = None) -> dict[str, Any]:
+    """Return the body of a predict response before it is written as JSON; as `encode_response`."""
     values = {n: _encode(v, lambda item, n=n: _output(item, n)) for n, v in outputs.items()}
     sizes = {value.shape[:1] for value in outputs.values()}
     if row is False or len(sizes) != 1 or () in sizes:
-        return json.dumps({"outputs": _single(values)})
-    return json.dumps({"predictions": _rows(values)})
+        return {"outputs": _single(values)}
+    return {"predictions": _rows(values)}
 
 
 def decode_response(body: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -5,8 +5,9 @@ Field numbers are those of tensorflow/core/protobuf/meta_graph.proto and saved_m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 DTYPES = {  # tensorflow/core/framework/types.proto, those with a NumPy dtype
     1: "float32",
@@ -25,15 +26,36 @@ DTYPES = {  # tensorflow/core/framework/types.proto, those with a NumPy dtype
 }
 SIGNATURE_DEF, KEY, VALUE = 5, 1, 2
 INPUTS, OUTPUTS = 1, 2
-NAME, DTYPE = 1, 2
+NAME, DTYPE, SHAPE = 1, 2, 3
+DIMENSION, SIZE, UNKNOWN_RANK = 2, 1, 3  # of a TensorShapeProto
+Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
 class Signature:
-    """A signature: {argument name: (operation, index, dtype name)} of inputs and outputs."""
+    """A signature.
+
+    Attributes:
+        inputs: {argument name: (operation, index, dtype name)}.
+        outputs: As `inputs`.
+        shapes: The shape of each input whose rank is known.
+    """
 
     inputs: dict[str, tuple[str, int, str]]
     outputs: dict[str, tuple[str, int, str]]
+    shapes: dict[str, Shape] = field(default_factory=dict)
+
+    def check(self, inputs: Mapping[str, Any]) -> None:
+        """Raise ValueError for inputs that are not those of the signature.
+
+        TensorFlow does not check their shapes, and a kernel of oneDNN ends the process where one has another rank.
+        """
+        if set(inputs) != set(self.inputs):
+            raise ValueError(f"takes {sorted(self.inputs)}, not {sorted(inputs)}")
+        for name, expected in self.shapes.items():
+            shape = getattr(inputs[name], "shape", ())
+            if len(shape) != len(expected) or any(n not in (None, m) for n, m in zip(expected, shape, strict=True)):
+                raise ValueError(f"{name} has shape {tuple(shape)}, not {expected}")
 
 
 def read_signatures(meta_graph: bytes) -> dict[str, Signature]:
@@ -42,7 +64,7 @@ def read_signatures(meta_graph: bytes) -> dict[str, Signature]:
     for number, entry in fields(meta_graph):
         if number == SIGNATURE_DEF:
             name, body = _entry(entry)
-            signatures[name] = Signature(_tensors(body, INPUTS), _tensors(body, OUTPUTS))
+            signatures[name] = Signature(_tensors(body, INPUTS), _tensors(body, OUTPUTS), _shapes(body))
     return {
         name: signature for name, signature in signatures.items() if signature.outputs and not name.startswith("__")
     }
@@ -97,3 +119,13 @@ def _tensors(signature: bytes, kind: int) -> dict[str, tuple[str, int, str]]:
         dtype = parts.get(DTYPE, 0)  # 0 on the wire is absent
         tensors[name] = (operation, int(index or 0), DTYPES.get(dtype, f"dtype {dtype}"))
     return tensors
+
+
+def _shapes(signature: bytes) -> dict[str, Shape]:
+    shapes = {}
+    for name, info in (_entry(value) for number, value in fields(signature) if number == INPUTS):
+        shape = list(fields(dict(fields(info)).get(SHAPE, b"")))
+        if (UNKNOWN_RANK, 1) not in shape:
+            sizes = [dict(fields(value)).get(SIZE, 0) for number, value in shape if number == DIMENSION]
+            shapes[name] = tuple(None if size >= 1 << 63 else size for size in sizes)  # -1 is unknown
+    return shapes

@@ -1,8 +1,8 @@
 // A TFLite file in the browser: load it, call its endpoints with typed arrays by name.
 // The proof of a bundle (runtime "browser") runs this same file.
+import { message, typed } from "./arrays.js";
 import { loadLiteRt, loadAndCompile, Tensor } from "./litert/index.js";
 
-const TYPES = { float32: Float32Array, int32: Int32Array, uint8: Uint8Array, int64: BigInt64Array };
 const DAMAGED = "The model file is not the one that this page was written for: write the site again.";
 
 let runtime = null; // one for all models of a page
@@ -49,14 +49,6 @@ export class Model {
   }
 }
 
-// Numbers as the typed array of a dtype.
-export function typed(dtype, values) {
-  const Type = TYPES[dtype];
-  if (!Type) throw new Error(`A browser has no numbers of type ${dtype}.`);
-  if (values instanceof Type) return values;
-  return Type.from(values, dtype === "int64" ? (value) => BigInt(value) : undefined);
-}
-
 // Fetch and compile a model; `expected` is {bytes, sha256} of its file, or null.
 export async function load(url, expected) {
   const started = performance.now();
@@ -89,14 +81,4 @@ async function start() {
   } catch (error) {
     throw new Error(`LiteRT.js does not start in this browser: ${message(error)}`);
   }
-}
-
-// What an exception says, in one line; emscripten throws numbers too.
-export function message(error) {
-  return String(error?.message ?? error).replace(/\s+/g, " ").slice(0, 300);
-}
-
-export function decodeBase64(dtype, text) {
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  return new TYPES[dtype](bytes.buffer);
 }

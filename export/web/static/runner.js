@@ -1,5 +1,6 @@
 // The page that run_browser.py opens: takes calls from its server and posts the outputs, as JSON and base64.
-import { decodeBase64, load, message } from "./model.js";
+import { decodeBase64, message } from "./arrays.js";
+import { load } from "./model.js";
 
 const models = new Map();
 

@@ -1,5 +1,6 @@
 // What every page shares. Names and labels come from users: they reach the page as text, never as HTML.
-import { decodeBase64, load, message } from "./model.js";
+import { decodeBase64, message } from "./arrays.js";
+import { load } from "./model.js";
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;

@@ -32,6 +32,20 @@ print(json.dumps([sorted(session.signatures), signature.inputs["image_bytes"][2]
 """
 
 
+OTHER_RANK = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import dataclasses, numpy as np, c_api
+session = c_api.Session(sys.argv[2])
+signature = session.signatures["serving_default"]
+for checked in (signature, dataclasses.replace(signature, shapes={})):
+    try:
+        session.run(checked, {"image": np.zeros(1, np.float32)})
+    except Exception as error:
+        print(type(error).__name__, str(error)[:100])
+"""
+
+
 def c_api_row(certificate):
     return next(row for row in certificate.artifacts if row.runtime == "c_api")
 
@@ -55,6 +69,17 @@ def test_strings_errors_and_signatures(bundles):
     assert json.loads(facts) == [["bytes", "serving_default"], "string", False]
 
 
+def test_an_input_of_another_rank_is_an_error_and_ends_no_server(bundles):
+    """A convolution of oneDNN ends the process, unless the SavedModel or its caller checks the shape."""
+    path = bundles("functional_cnn").path / "saved_model" / "1"
+    command = [sys.executable, "-P", "-c", OTHER_RANK, str(RUNNERS / "lib"), str(path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ours, graph = process.stdout.splitlines()
+    assert ours == "ValueError image has shape (1,), not (None, 12, 12, 1)"
+    assert graph.startswith("TensorFlowError InvalidArgument: Shape of tensor")
+    assert process.returncode == 0
+
+
 def test_a_folder_without_variables(damaged):
     """TensorFlow loads such a folder and raises at the first request only."""
     folder = damaged("two_by_two")
@@ -66,9 +91,10 @@ def test_a_folder_without_variables(damaged):
 
 
 def test_required_only_where_the_wheel_contains_it(bundles, monkeypatch):
+    path = bundles("two_by_two").path
     absent = Runtime("c_api", "run_c_api.py", "tensorflow", "tensorflow", ("saved_model",), True, library="no.so")
     monkeypatch.setitem(RUNTIMES, "c_api", absent)
-    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["c_api"])
+    certificate = verify_bundle(path, runtimes=["c_api"])
     row = c_api_row(certificate)
     assert (row.state, row.required, certificate.verdict) == ("not_run", False, "pass")
     assert row.reason == "the installed tensorflow does not contain no.so"
@@ -76,9 +102,10 @@ def test_required_only_where_the_wheel_contains_it(bundles, monkeypatch):
 
 def test_another_framework_in_the_process_is_a_failure(bundles, monkeypatch):
     """A C API runner that loads Python TensorFlow would test Python TensorFlow."""
+    path = bundles("two_by_two").path
     other_runner = Runtime("c_api", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True)
     monkeypatch.setitem(RUNTIMES, "c_api", other_runner)
-    row = c_api_row(verify_bundle(bundles("two_by_two").path, runtimes=["c_api"]))
+    row = c_api_row(verify_bundle(path, runtimes=["c_api"]))
     assert row.state == "fail"
     assert "tensorflow, which is not its runtime" in row.reason
 
@@ -96,6 +123,10 @@ def test_signatures_are_those_that_tensorflow_reads(bundles):
         for kind in ("inputs", "outputs"):
             tensors = {k: f"{o}:{i}" for k, (o, i, _) in getattr(ours[name], kind).items()}
             assert tensors == {k: v.name for k, v in getattr(signature, kind).items()}
+        shapes = {k: v.tensor_shape for k, v in signature.inputs.items()}
+        assert ours[name].shapes == {
+            k: tuple(None if d.size < 0 else d.size for d in v.dim) for k, v in shapes.items() if not v.unknown_rank
+        }
     assert ours["step"].inputs["token"][2] == "int32"
     rng = np.random.default_rng(0)
     for size in rng.integers(1, len(data), 20):

@@ -12,10 +12,12 @@ import pytest
 from export import check_serving, publish, verify_bundle
 from export.bundle.serving import WARMUP, models_config, write_warmup
 from export.errors import ExportError, MissingError
+from export.formats.saved_model_versions import newest_version
 from export.parity.golden import read_golden
 from export.servecheck import LEVELS, Report
 from export.servecheck.structure import check as check_structure
-from export.servecheck.subject import Level, newest
+from export.servecheck.subject import Level
+from export.servers import tensorflow_serving
 from tests.export.conftest import reseal
 
 
@@ -113,7 +115,7 @@ def test_every_level(base):
 
 
 def test_a_stale_record_is_found_on_the_base_path(base, bundles):
-    folder = newest(base)[1]
+    folder = newest_version(base)[1]
     shutil.copy(bundles("functional_cnn").path / "saved_model/1" / WARMUP, folder / WARMUP)
     (folder / "assets.extra/SHA256SUMS").unlink()  # a third-party version has no checksums
     report = check_serving(base, kills=1)
@@ -196,7 +198,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(json.dumps({{"model_version_status": [{{"version": "1", "state": "AVAILABLE"}}]}}))
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        x = rest.decode_request(body, {{"left": "float32", "right": "float32"}})
+        try:
+            x = rest.decode_request(body, {{"left": "float32", "right": "float32"}})
+            assert json.loads(body)["signature_name"] == "serving_default" and x["left"].ndim == 2
+        except Exception as error:
+            self.send_response(400)
+            self.end_headers()
+            self.wfile.write(json.dumps({{"error": repr(error)}}).encode())
+            return
         y = np.concatenate([x["left"], x["right"]], 1)
         outputs = {{"mean": y @ np.float32(kernels[0]), "spread": y @ np.float32(kernels[1])}}
         self.answer(rest.encode_response(outputs))
@@ -222,7 +231,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     home = str(Path(__file__).parents[3])
     program.write_text(FAKE_SERVER.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
     program.chmod(0o755)
-    monkeypatch.setenv(server.VARIABLE, str(program))
+    monkeypatch.setenv(tensorflow_serving.VARIABLE, str(program))
     subject = subject_of(base, 1, base / "1")
     subject.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
     subject.cases = {name: [c for c in group if c.compared] for name, group in subject.cases.items()}
@@ -240,11 +249,11 @@ def test_servers_that_do_not_run(base, monkeypatch):
     from export.servecheck.subject import subject_of
 
     subject = subject_of(base, 1, base / "1")
-    monkeypatch.delenv(server.VARIABLE, raising=False)
+    monkeypatch.delenv(tensorflow_serving.VARIABLE, raising=False)
     assert "set TENSORFLOW_MODEL_SERVER" in server.check(subject).reason
-    monkeypatch.setenv(server.VARIABLE, "/nowhere/server")
+    monkeypatch.setenv(tensorflow_serving.VARIABLE, "/nowhere/server")
     assert server.check(subject).state == "not_run"
-    monkeypatch.setenv(server.VARIABLE, "/bin/false")
+    monkeypatch.setenv(tensorflow_serving.VARIABLE, "/bin/false")
     assert "the server ended with exit code 1" in server.check(subject).reason
 
 

@@ -1,0 +1,123 @@
+"""python -m export serve-check, serve and servers: check a base path, ask a model on this machine, install servers."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from commandline import Console, common_options
+from commandline.console import echo
+from export.cli.options import trust_option
+
+
+@click.command("serve-check")
+@click.argument("base_path", type=click.Path(path_type=Path))
+@click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
+@click.option("--kills", default=10, show_default=True, help="Number of publishers to kill while a reader polls.")
+@trust_option
+@common_options
+def serve_check_command(
+    base_path: Path, require: tuple[str, ...], kills: int, trust: tuple[str, ...], console: Console
+) -> None:
+    """Check, level by level, whether TF Serving can load and serve the newest version under BASE_PATH.
+
+    The levels kserve_v1, triton and older_c_api run what `python -m export servers` installed. The last level runs
+    tensorflow_model_server, if the environment variable TENSORFLOW_MODEL_SERVER is its path. Exit code 0 pass, 1 fail,
+    3 a required level could not run here.
+    """
+    from export.servecheck import check_serving
+
+    progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
+    report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=progress)
+    if console.json:
+        console.result(report.to_json())
+    elif not console.quiet:
+        from export.cli.tables import print_table
+
+        rows = [(level.name, level.state, level.reason or level.details) for level in report.levels]
+        print_table(("level", "state", ""), rows)
+    if not console.json and (not console.quiet or report.exit_code):
+        from export.bundle.serving import docker_command
+
+        echo(f"{base_path}: {report.summary()}")
+        if not console.quiet:
+            echo(f"Next: {docker_command(base_path.resolve().name, str(base_path.resolve()))}")
+    sys.exit(report.exit_code)
+
+
+@click.command("serve")
+@click.argument("source", metavar="BUNDLE|BASE_PATH", type=click.Path(path_type=Path))
+@click.option("--server", type=click.Choice(("tensorflow_serving", "kserve", "triton")), help="Default: what is there.")
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of 127.0.0.1.")
+@click.option("--page", is_flag=True, help="Serve a page that asks the model beside it; needs a bundle and KServe.")
+@trust_option
+@common_options
+def serve_command(
+    source: Path, server: str | None, port: int, page: bool, trust: tuple[str, ...], console: Console
+) -> None:
+    """Serve a proven BUNDLE, or the newest version under BASE_PATH, on this machine until Ctrl-C.
+
+    For a look, not for production: only this machine is answered. Exit code 3 if no server is installed.
+    """
+    from export.bundle.layout import MANIFEST
+    from export.errors import ExportError
+    from export.servers import local
+
+    if page and not (source / MANIFEST).is_file():
+        raise ExportError(f"{source} is not a bundle, for which alone there are pages")
+    chosen = local.choose("kserve" if page and server is None else server)
+    model = local.model_of(source, trust)
+    with contextlib.ExitStack() as stack:
+        pages = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "pages" if page else None
+        if pages:
+            from export.web.site import write_served_pages
+
+            write_served_pages(source, pages, model.name, trust)
+        served = stack.enter_context(local.serving(model, chosen, port, pages))
+        console.result({"url": served.url, "page": served.page, "server": chosen.TITLE})
+        if not console.json:
+            echo(f"{source}: version {model.version} is served by {chosen.TITLE} until Ctrl-C. Ask it:")
+            echo(served.example)
+            if served.page:
+                echo(f"Open {served.page}")
+        _wait_for_end()
+
+
+def _wait_for_end() -> None:
+    """Wait for Ctrl-C, or for SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
+
+
+@click.command("servers")
+@click.option("--install", "names", multiple=True, metavar="NAME", help='Install it; "all" installs all.')
+@common_options
+def servers_command(names: tuple[str, ...], console: Console) -> None:
+    """List the servers and older versions of TensorFlow that `serve` and `serve-check` use, and install some.
+
+    Each has a Python environment of its own in the cache, because it cannot be installed beside this TensorFlow.
+    """
+    from export.proof.prove import check_names
+    from export.servers.environments import ENVIRONMENTS
+
+    check_names([name for name in names if name != "all"], tuple(ENVIRONMENTS), "server")
+    report = None if console.quiet or console.json else lambda text: echo(text, err=True)
+    for name in ENVIRONMENTS if "all" in names else names:
+        ENVIRONMENTS[name].install(report)
+    states = {name: str(e.folder) if e.installed else None for name, e in ENVIRONMENTS.items()}
+    if console.json:
+        console.result(states)
+    elif not console.quiet:
+        from export.cli.tables import print_table
+
+        rows = [(name, "yes" if e.installed else "no", re.sub("==.*", "", e.requirements[0]), e.purpose)
+                for name, e in ENVIRONMENTS.items()]  # fmt: skip
+        print_table(("name", "installed", "package", "what it is"), rows)

@@ -1,0 +1,1 @@
+"""Servers that answer requests with a SavedModel on this machine, each started by one function. One file per server."""

@@ -1,0 +1,87 @@
+"""Start a server on loopback, wait until it is ready, and end it with the block or with this process."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from export.errors import CheckFailed
+
+START_TIMEOUT = 120.0  # seconds until a server must be ready
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 that no process uses."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str | os.PathLike[str]],
+    is_ready: Callable[[], bool],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server for the duration of the block.
+
+    Args:
+        command: The command line.
+        is_ready: Whether it answers; called until it returns True. It may raise CheckFailed to give up.
+        environment: Environment variables in addition to those of this process.
+
+    Raises:
+        CheckFailed: If it ends, or is not ready in time; the message has the last line of its log.
+    """
+
+    def end_with_parent() -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    with tempfile.TemporaryDirectory(prefix="server-") as scratch:
+        log = Path(scratch) / "log"
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*map(str, command)],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=os.environ | (environment or {}),
+                preexec_fn=end_with_parent,
+                start_new_session=True,
+            )
+        try:
+            try:
+                _wait(process, is_ready)
+            except CheckFailed as error:
+                lines = log.read_text(errors="replace").strip().splitlines()
+                raise CheckFailed(f"{error}: {lines[-1][:300]}" if lines else str(error)) from None
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # its workers too
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise CheckFailed(f"the server ended with exit code {process.returncode}")
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if is_ready():
+                return
+        time.sleep(0.1)
+    raise CheckFailed(f"the server was not ready after {START_TIMEOUT:g} s")

@@ -1,0 +1,104 @@
+"""Ask Triton by its own client, over HTTP and gRPC: triton_client.py JOB.json.
+
+Runs in an environment with tritonclient. A job is JSON:
+    {"cases": .npz, "results": .npz, "report": .json, "clients": number, "http": address, "grpc": address,
+     "models": {endpoint: {"model": name, "batch": size or null, "inputs": {name: datatype}, "outputs": [name]}}}
+The cases are arrays "ENDPOINT/CASE/INPUT", the results "PROTOCOL/CLIENT/ENDPOINT/CASE/OUTPUT". The report is
+    {"errors": [message], "accepted": [bad request that was answered], "refused": number of those that were not}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "runners", "lib"))
+import numpy as np
+import protocol
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+PROTOCOLS = {"http": tritonclient.http, "grpc": tritonclient.grpc}
+
+
+class Client:
+    """A client of one protocol."""
+
+    def __init__(self, job: dict[str, Any], kind: str) -> None:
+        self.module, self.models = PROTOCOLS[kind], job["models"]
+        self.client = self.module.InferenceServerClient(job[kind])
+
+    def ask(self, endpoint: str, inputs: dict[str, np.ndarray], model: str | None = None) -> dict[str, np.ndarray]:
+        """Return the outputs of one call; a fixed batch size is sent in parts."""
+        entry = self.models[endpoint]
+        rows = len(next(iter(inputs.values())))
+        size = entry["batch"] or max(rows, 1)
+        parts = []
+        for start in range(0, max(rows, 1), size):
+            tensors = []
+            for name, value in inputs.items():
+                part = value[start : start + size] if entry["batch"] else value
+                tensors.append(self.module.InferInput(name, part.shape, entry["inputs"].get(name, "FP32")))
+                tensors[-1].set_data_from_numpy(part)
+            result = self.client.infer(model or entry["model"], tensors)
+            parts.append({name: result.as_numpy(name) for name in entry["outputs"]})
+        return {name: np.concatenate([part[name] for part in parts]) for name in entry["outputs"]}
+
+
+def bad_requests(inputs: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray], str | None]]:
+    """Yield (description, inputs, model) of requests that have to be refused."""
+    name, value = next(iter(inputs.items()))
+    yield "an unknown model", inputs, "no_such_model"
+    yield "an input of another name", {"no_such_input": np.zeros((1, 1), np.float32)}, None
+    yield "an input of another rank", {**inputs, name: value[..., None]}, None
+
+
+def main(path: str) -> None:
+    """Run a job."""
+    job = json.loads(Path(path).read_text())
+    cases: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for key, array in protocol.read_arrays(Path(job["cases"])).items():
+        endpoint, case, name = key.split("/", 2)
+        cases.setdefault(endpoint, {}).setdefault(case, {})[name] = array
+    report: dict[str, Any] = {"errors": [], "accepted": [], "refused": 0}
+    results: dict[str, np.ndarray] = {}
+
+    def ask_all(kind: str, number: int) -> None:
+        client = Client(job, kind)
+        for endpoint, inputs in cases.items():
+            for case in inputs:
+                try:
+                    outputs = client.ask(endpoint, inputs[case])
+                except InferenceServerException as error:
+                    report["errors"].append(f"{kind}: {endpoint}, case {case}: {error.message()}")
+                    continue
+                results.update({f"{kind}/{number}/{endpoint}/{case}/{name}": v for name, v in outputs.items()})
+
+    def send_bad(kind: str) -> None:
+        client = Client(job, kind)
+        for endpoint, inputs in cases.items():
+            for description, values, model in bad_requests(next(iter(inputs.values()))):
+                try:
+                    client.ask(endpoint, values, model)
+                    report["accepted"].append(f"{kind}: {endpoint}: {description}")
+                except InferenceServerException:
+                    report["refused"] += 1
+
+    for kind in PROTOCOLS:
+        send_bad(kind)
+    with ThreadPoolExecutor(len(PROTOCOLS) * job["clients"]) as pool:
+        asked = [pool.submit(ask_all, kind, number) for kind in PROTOCOLS for number in range(job["clients"])]
+    for future in asked:
+        future.result()
+    np.savez(job["results"], **protocol.pack(results))  # NumPy 1.26 would store allow_pickle=False as an array
+    Path(job["report"]).write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

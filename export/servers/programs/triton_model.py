@@ -1,0 +1,41 @@
+"""One signature of a SavedModel as a model of Triton's Python backend, run by the loader of TF Serving.
+
+Triton imports it in an environment with NumPy. `parameters` in config.pbtxt name the SavedModel, the signature and the
+folder of the C API's Python file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as triton
+
+
+class TritonPythonModel:
+    """The class that Triton looks for."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the SavedModel."""
+        config = json.loads(args["model_config"])
+        parameters = {name: entry["string_value"] for name, entry in config["parameters"].items()}
+        sys.path.insert(0, parameters["library"])
+        import c_api
+
+        self.session = c_api.Session(Path(parameters["saved_model"]))
+        self.signature = self.session.signatures[parameters["signature"]]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer requests one by one; an error is the answer of its own request only."""
+        return [self.answer(request) for request in requests]
+
+    def answer(self, request: Any) -> Any:
+        """Return the response to a request."""
+        try:
+            inputs = {name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in self.signature.inputs}
+            outputs = self.session.run(self.signature, inputs)
+        except Exception as error:  # any error of the model is the answer
+            return triton.InferenceResponse(error=triton.TritonError(" ".join(str(error).split())))
+        return triton.InferenceResponse([triton.Tensor(name, value) for name, value in outputs.items()])
