@@ -1,8 +1,9 @@
-"""python -m zoo.export RUN: write every artifact of a run again and verify them."""
+"""python -m zoo.export RUN|MODEL: write every artifact of a run, or of a model's default weights, and verify them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +12,50 @@ import click
 from commandline import console as shell
 from commandline.console import Console
 from zoo.cli.options import check_quantize, quantize_option
+from zoo.core import registry
+from zoo.core.errors import UsageError
+from zoo.predictor import check_source
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
 
     from export.contract import Contract
-    from pipelines.dataset import Dataset
+    from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
-    from zoo.core.run_folder import Run
 
 CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
 GOLDEN = 32  # real examples of the test split among the golden inputs
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What is exported: a trained model, and what its card says.
+
+    Attributes:
+        plan: How it was trained.
+        model: The model with its weights.
+        info: The dataset that it was trained on.
+        load: Loads that dataset; raises `pipelines.DataError` where it is not available.
+        out: The folder of the bundle by default.
+        metrics: Its metrics on the test split.
+        command: The command line that trained it.
+        images: Figures for the card.
+    """
+
+    plan: Plan
+    model: keras.Model
+    info: Info
+    load: Callable[[], Dataset]
+    out: Path
+    metrics: Mapping[str, Any]
+    command: str
+    images: Sequence[Path] = ()
+
+
 def run(
-    path: str | Path,
+    source: str | Path,
     *,
     out: str | Path | None = None,
     quantize: Sequence[str] = (),
@@ -34,11 +63,12 @@ def run(
     dataset: Dataset | None = None,
     console: Console | None = None,
 ) -> list[dict[str, Any]]:
-    """Export a run's best weights as verified bundles.
+    """Export a run's best weights, or the default weights of a model, as verified bundles.
 
     Args:
-        path: The run folder.
-        out: Folder of the bundle; by default RUN/bundle. If the task serves several models, each gets OUT-SUFFIX.
+        source: The run folder, or the name of a model.
+        out: Folder of the bundle; by default RUN/bundle or bundles/MODEL. If the task serves several models, each gets
+            OUT-SUFFIX.
         quantize: Quantised TFLite files to write as well: "float16", "dynamic", "int8". int8 is calibrated on the
             training split, and each file is evaluated by the task's first metric on the test split.
         max_drop: Largest allowed drop of that metric.
@@ -49,8 +79,10 @@ def run(
         For each bundle: path, verdict, and a row per artifact and runtime.
 
     Raises:
-        UsageError: The path is not a run folder, the bundle exists, or another dataset than its own is given.
+        UsageError: The path is neither a run folder nor a model with default weights, the bundle exists, or another
+            dataset than its own is given.
         MissingError: The data was in memory and is not given.
+        pipelines.DataError: The data is not available, and a run or a quantised file needs it.
         export.ExportError: The verification of an artifact failed; the bundle is kept with a suffix such as ".failed".
 
     Example:
@@ -60,30 +92,83 @@ def run(
     from zoo.core import environment
 
     console, quantize = console or Console(quiet=True), check_quantize(quantize)
+    check_source(Path(source))
+    shipped = not Path(source).exists()
+    if shipped and dataset is not None:
+        raise UsageError(f"the default weights of {source} were trained on their own data: omit dataset")
+    environment.prepare()
+    if not shipped:
+        exported = _of_run(source, dataset)
+        dataset = exported.load()
+    else:
+        exported = _of_default_weights(str(source))
+        dataset = exported.load() if quantize else _load_if_available(exported, console)
+    return _export(exported, dataset, out, quantize, max_drop, console)
+
+
+def _of_run(path: str | Path, dataset: Dataset | None) -> _Source:
     from zoo.core.run_folder import Run
 
     folder = Run.open(path)
-    environment.prepare()
+    plan, loaded = folder.plan(), folder.dataset(dataset)
+    figures = sorted((folder.path / "figures").glob("*.png"))
+    facts = (folder.path / "bundle", folder.metrics(), plan.command(), figures)
+    return _Source(plan, folder.model(), loaded.info, lambda: loaded, *facts)
+
+
+def _of_default_weights(name: str) -> _Source:
+    from pipelines.dataset import Info
+    from zoo import weights
+    from zoo.core.plan import make_plan
+
+    if "default" not in registry.get_spec(name).weights:
+        raise UsageError(
+            f"{name} has no default weights: train it first, python -m zoo.train {name}, and export the run"
+        )
+    plan, facts = make_plan(name), weights.description(name)
+    metrics = {key: value for key, value in facts["metrics"].items() if isinstance(value, int | float)}
+    model, info = weights.build_with_weights(name, "default", {}), Info.from_json(facts["info"])
+    return _Source(plan, model, info, plan.load_data, Path("bundles") / name, metrics, facts["command"])
+
+
+def _load_if_available(source: _Source, console: Console) -> Dataset | None:
+    """Return the dataset; None, said in one line, where it is not available here."""
+    from pipelines.errors import DataError
+
+    try:
+        return source.load()
+    except DataError as error:
+        console.print(f"{source.plan.model}: without real examples among the golden inputs ({error})")
+        return None
+
+
+def _export(
+    source: _Source,
+    dataset: Dataset | None,
+    out: str | Path | None,
+    quantize: Sequence[str],
+    max_drop: float,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Write a bundle for each model that the task serves; without a dataset the golden inputs are generated."""
     from export import export_model
     from zoo.evaluation import outputs as inference
 
-    plan, model = folder.plan(), folder.model()
-    dataset = folder.dataset(dataset)
-    info = dataset.info
-    every = plan.task.served(model)
-    out = Path(out) if out is not None else _unused_path(folder.path / "bundle", every)
-    test = plan.feed(dataset, "test")
+    plan, info = source.plan, source.info
+    every = plan.task.served(source.model)
+    path = Path(out) if out is not None else _unused_path(source.out, every)
+    test = plan.feed(dataset, "test") if dataset else None
     bundles = []
     for suffix, served in every.items():
         contract = plan.task.contract(served, info)
         endpoint = contract["serving_default"]
-        target = _target(out, suffix)
+        count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
         bundle = export_model(
             served,
-            target,
+            _target(path, suffix),
             contract=contract,
-            samples=inference.samples(endpoint, test, min(GOLDEN, inference.examples_within(LARGEST, endpoint))),
-            card=_card(folder, plan, suffix),
+            samples=inference.samples(endpoint, test, count) if test else None,
+            card=_card(source, suffix),
             assets=plan.task.bundle_assets(info),
             max_drop=max_drop,
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
@@ -129,22 +214,20 @@ def _unused_path(path: Path, suffixes: Iterable[str]) -> Path:
     return next(p for p in candidates if not any(_target(p, suffix).exists() for suffix in suffixes))
 
 
-def _card(folder: Run, plan: Plan, suffix: str) -> dict[str, Any]:
-    from zoo.core import registry
-
+def _card(source: _Source, suffix: str) -> dict[str, Any]:
+    plan, info = source.plan, source.info
     spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
-    info = folder.info()
     case = plan.task.describe_case(info, plan.arguments(info))
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
         "licence": spec.card.licence,
         "data": f"{info.name}: " + "; ".join(filter(None, [info.source, f"licence {info.licence}", info.homepage])),
-        "metrics": folder.metrics(),
-        "command": plan.command(),
+        "metrics": source.metrics,
+        "command": source.command,
         "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
         "code": dict(plan.task.code_snippets(info)),
-        "images": sorted((folder.path / "figures").glob("*.png")),
+        "images": source.images,
     }
 
 
@@ -183,14 +266,17 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 
 
 @click.command("export")
-@click.argument("run_folder", metavar="RUN", type=click.Path())
-@click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle, RUN/bundle-2, ...]")
+@click.argument("source", metavar="RUN|MODEL", type=click.Path())
+@click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle or bundles/MODEL]")
 @quantize_option
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest metric drop of a quantised file.")
 @shell.common_options
-def main(run_folder: str, out: str | None, quantize: tuple[str, ...], max_drop: float, console: Console) -> None:
-    """Export the best weights of RUN again, in every format, and verify every artifact."""
-    bundles = run(run_folder, out=out, quantize=quantize, max_drop=max_drop, console=console)
+def main(source: str, out: str | None, quantize: tuple[str, ...], max_drop: float, console: Console) -> None:
+    """Export the best weights of RUN, or the default weights of MODEL, in every format, and verify every artifact.
+
+    `python -m zoo weights` lists the models with default weights.
+    """
+    bundles = run(source, out=out, quantize=quantize, max_drop=max_drop, console=console)
     for bundle in bundles:
         show(console, bundle)
         console.print(f"next: python -m export verify {bundle['path']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -27,11 +28,10 @@ def page():
 @pytest.fixture(scope="module")
 def sentiment(tmp_path_factory):
     """Return a bundle of the shipped weights of sentiment."""
-    from commandline.console import Console
-    from docs.gallery import export_shipped
+    from zoo import export
 
-    (bundle,) = export_shipped("sentiment", tmp_path_factory.mktemp("bundles"), Console(quiet=True))
-    return bundle
+    (bundle,) = export.run("sentiment", out=tmp_path_factory.mktemp("bundles") / "sentiment")
+    return Path(bundle["path"])
 
 
 @pytest.mark.parametrize("name", ["functional_cnn", "two_by_two", "autoencoder"])

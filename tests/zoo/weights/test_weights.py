@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 import pipelines
 import zoo
 from tests.zoo.conftest import DATA
-from zoo import evaluate, predict, weights
+from zoo import evaluate, export, predict, weights
 from zoo.__main__ import main
 from zoo.core import registry
 from zoo.core.errors import UsageError, ZooError
@@ -76,6 +77,22 @@ def test_prediction_with_shipped_weights(tmp_path):
     assert rows[0]["probability"] > 0.5
     with pytest.raises(UsageError, match="has no shipped weights"):
         predict.run("text_rnn", ["hello"])
+
+
+def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (bundle,) = export.run("admissions")
+    assert (bundle["path"], bundle["verdict"]) == (str(tmp_path / "bundles" / "admissions"), "pass")
+    folder = Path(bundle["path"])
+    assert json.loads((folder / "manifest.json").read_text())["zoo"]["plan"]["model"] == "admissions"
+    cases = json.loads((folder / "golden" / "cases.json").read_text())["serving_default"]
+    assert "real" in {case["name"] for case in cases}
+    (second,) = export.run("admissions")
+    assert second["path"].endswith("bundles/admissions-2")
+    with pytest.raises(UsageError, match="text_rnn has no default weights: train it first"):
+        export.run("text_rnn")
+    with pytest.raises(UsageError, match="did you mean the model admissions"):
+        export.run("admission")
 
 
 def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
