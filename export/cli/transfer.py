@@ -1,4 +1,4 @@
-"""python -m export push BUNDLE URL and pull URL DIR: bundles to and from other places."""
+"""python -m export push, pull and sagemaker: bundles to and from other places."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from commandline import Console, common_options
 from commandline.console import echo
+from export.cli.options import trust_option
 
 
 @click.command("push")
@@ -37,3 +38,20 @@ def pull_command(url: str, out: Path, console: Console) -> None:
     console.result({"path": str(path)})
     if not console.json and not console.quiet:
         echo(f"{out}: pulled. Next: python -m export verify {shlex.quote(str(out))}")
+
+
+@click.command("sagemaker")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("-o", "--out", default=Path("model.tar.gz"), show_default=True, type=click.Path(path_type=Path))
+@trust_option
+@common_options
+def sagemaker_command(bundle: Path, out: Path, trust: tuple[str, ...], console: Console) -> None:
+    """Write the archive of BUNDLE for SageMaker's TensorFlow Serving container, with an inference.py."""
+    from export.transfer.sagemaker import write_archive
+
+    archive = write_archive(bundle, out, trust=trust)
+    console.result({"path": str(archive), "bytes": archive.stat().st_size})
+    if not console.json and not console.quiet:
+        echo(
+            f"{out}: {archive.stat().st_size / 1e6:.1f} MB. Next: aws s3 cp {shlex.quote(str(out))} s3://BUCKET/model.tar.gz"
+        )

@@ -138,7 +138,7 @@ def serving(model: Model, server: ModuleType, port: int, page: Path | None = Non
 def _example(model: Model, url: str) -> str:
     """Return a command line that asks the model: with a text where it takes one, else with a request of the bundle."""
     for endpoint in model.endpoints:
-        if [t.meaning for t in endpoint.inputs] == ["text"]:
+        if [(t.meaning, len(t.shape)) for t in endpoint.inputs] == [("text", 1)]:
             body = json.dumps({"signature_name": endpoint.name, "instances": ["a fine film"]})
             return f"curl -d {shlex.quote(body)} {url}:predict"
     file = model.requests / "serving_default.row.json" if model.requests else None

@@ -84,7 +84,7 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
     (bundle,) = export.run("admissions")
     assert (bundle["path"], bundle["verdict"]) == (str(tmp_path / "bundles" / "admissions"), "pass")
     folder = Path(bundle["path"])
-    assert json.loads((folder / "manifest.json").read_text())["zoo"]["plan"]["model"] == "admissions"
+    assert json.loads((folder / "manifest.json").read_text())["metadata"]["zoo"]["plan"]["model"] == "admissions"
     cases = json.loads((folder / "golden" / "cases.json").read_text())["serving_default"]
     assert "real" in {case["name"] for case in cases}
     (second,) = export.run("admissions")
