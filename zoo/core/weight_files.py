@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 
-OMITTED = "omitted"  # attribute of a file: the names of the parts of the model that it leaves out
+OMITTED = "omitted"  # attribute of a file: the groups of the parts of the model that it leaves out
 
 
 class _Memory(io.BytesIO):
@@ -72,5 +72,5 @@ def load_file(model: keras.Model, file: Path) -> None:
             if omitted:
                 with h5py.File(io.BytesIO(content_of(model))) as own:
                     for name in omitted:
-                        own.copy(name, content)
+                        own.copy(name, content, name=name)
         model.load_weights(copy)

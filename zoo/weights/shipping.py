@@ -16,6 +16,7 @@ from zoo.core.errors import UsageError, unknown
 from zoo.core.weight_files import OMITTED
 
 if TYPE_CHECKING:
+    import h5py
     import keras
 
 SMALL = 64  # values of an array that is written as it is
@@ -110,10 +111,11 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
     source, target = io.BytesIO(content_of(model)), io.BytesIO()
     with h5py.File(source) as whole, h5py.File(target, "w") as file:
         file.attrs.update(whole.attrs)
-        file.attrs[OMITTED] = [name for name in omitted if name in whole]
+        groups = [_group(model, name, whole) for name in omitted]
+        file.attrs[OMITTED] = groups
 
         def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if name.split("/")[0] in omitted:
+            if f"{name}/".startswith(tuple(f"{group}/" for group in groups)):
                 return
             if isinstance(item, h5py.Group):
                 file.require_group(name).attrs.update(item.attrs)
@@ -127,6 +129,24 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
 
         whole.visititems(copy)
     return target.getvalue()
+
+
+def _group(model: keras.Model, name: str, whole: h5py.File) -> str:
+    """Return the group of a weights file in which Keras stores a part of a model.
+
+    It has the name of the attribute, or for some layers, `layers/` and a number after the name of the class: found by
+    its values.
+    """
+    if name in whole:
+        return name
+    values, found = getattr(model, name).get_weights(), []
+    for group in (f"layers/{entry}" for entry in whole["layers"]):
+        stored = whole[group]["vars"]
+        if len(stored) == len(values) and all(np.array_equal(stored[str(i)], v) for i, v in enumerate(values)):
+            found.append(group)
+    if len(found) != 1:
+        raise UsageError(f"{len(found)} groups of the weights file of {model.name} have the values of {name}, not one")
+    return found[0]
 
 
 def _training_parts(model: keras.Model, served: Collection[keras.Model], parts: Collection[str]) -> list[str]:

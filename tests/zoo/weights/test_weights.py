@@ -76,7 +76,7 @@ def test_prediction_with_shipped_weights(tmp_path):
     assert not problems
     assert rows[0]["probability"] > 0.5
     with pytest.raises(UsageError, match="has no shipped weights"):
-        predict.run("text_rnn", ["hello"])
+        predict.run("gan", ["hello"])
 
 
 def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
@@ -89,8 +89,8 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
     assert "real" in {case["name"] for case in cases}
     (second,) = export.run("admissions")
     assert second["path"].endswith("bundles/admissions-2")
-    with pytest.raises(UsageError, match="text_rnn has no default weights: train it first"):
-        export.run("text_rnn")
+    with pytest.raises(UsageError, match="gan has no default weights: train it first"):
+        export.run("gan")
     with pytest.raises(UsageError, match="did you mean the model admissions"):
         export.run("admission")
 
@@ -129,6 +129,19 @@ def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
         np.testing.assert_allclose(one, other, rtol=2**-10, atol=1e-7)
     for one, other in zip(before, restored.discriminator.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_layer_is_omitted(tmp_path):
+    """Keras numbers the layers of a model in its weights file."""
+    model, restored = (zoo.build("word2vec", vocabulary_size=50, embedding_dim=8) for _ in range(2))
+    with pytest.raises(UsageError, match="2 groups of the weights file of word2vec have the values of neighbours"):
+        shipping.compact(model, ["neighbours"])  # both tables start with the same values
+    model.words.set_weights([np.linspace(-1, 1, 400).reshape(50, 8)])
+    file, before = tmp_path / "word2vec.weights.h5", restored.neighbours.get_weights()
+    file.write_bytes(shipping.compact(model, ["neighbours"]))
+    load_file(restored, file)
+    np.testing.assert_allclose(model.words.get_weights(), restored.words.get_weights(), rtol=2**-10, atol=1e-7)
+    np.testing.assert_array_equal(before, restored.neighbours.get_weights())
 
 
 def test_weights_are_listed(capsys):
