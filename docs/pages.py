@@ -24,6 +24,7 @@ from pipelines import catalogue
 
 HERE = Path(__file__).parent
 MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
+MODEL_FIGURES, FACTS = HERE / "model_figures", "facts.json"  # of docs/model_figures.py
 PACKAGES = ("zoo", "zoo.tasks", "export", "pipelines")
 HIGHER_IS_BETTER = ("accuracy", "exact", "mean_iou", "psnr_db", "spearman_men")
 COMMANDS = ("zoo", "export", "pipelines")
@@ -49,6 +50,7 @@ def model_page(name: str) -> str:
     parts += [details.strip().replace("->", "→")] if details.strip() else []
     parts += ["\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])]
     parts += ["## Figures", *_figures(card)]
+    parts += _shown(name)
     parts += ["## Train", f"    {card['command']}", _recipes(card["recipes"])]
     parts += ["## Builder arguments", _arguments(card["arguments"])]
     parts += ["## Build", _build(name, card["weights"])]
@@ -65,6 +67,25 @@ def _figures(card: Mapping[str, Any]) -> Iterator[str]:
     rows = [f"| `{metric}` | {value:g} |" for metric, value in card["expect"].items()]
     yield "\n".join([f"| metric on {card['test_data']} | |", "|---|---:|", *rows])
     yield f"Measured by `{card['command']}` on {card['measured_on']}."
+
+
+def _shown(name: str) -> Iterator[str]:
+    """Yield what `python -m docs.model_figures` has written for a model: figures, answers, certificate."""
+    folder = MODEL_FIGURES / name
+    if not (folder / FACTS).is_file():
+        return
+    facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    for figure in facts["figures"]:
+        yield f"![{name}: {figure.replace('_', ' ')}](../model_figures/{name}/{figure}.png)"
+    for answer in facts["answers"]:
+        yield f"    {answer['command']}\n\n" + "\n".join(f"    {line}" for line in answer["text"].splitlines())
+    yield "## Certificate"
+    rows = [
+        f"| `{row['artifact']}` | {row['runtime']} | {row['max_error']:.1e} | {row['bytes'] / 1e6:.2f} |"
+        for row in facts["rows"]
+    ]
+    yield "\n".join(["| artifact | runtime | largest difference | MB |", "|---|---|---:|---:|", *rows])
+    yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
 
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:

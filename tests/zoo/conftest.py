@@ -1,6 +1,5 @@
 """Fixtures: every model of the zoo in a test size, trained once per session on small real data."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -29,10 +28,23 @@ def data_dir(model: str) -> str | None:
     return path and str(path)
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Return the folder of a cache of its own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _own_cache(cache):
+    """Use that cache in these tests only: other tests need what is installed in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_CACHE", str(cache))
+        yield
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _tensorflow(shared, tmp_path_factory):
-    """Prepare TensorFlow, a cache of its own, and the data that is not in `tests/fixtures`."""
-    os.environ["ZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+def _tensorflow(shared, cache):
+    """Prepare TensorFlow, and the data that is not in `tests/fixtures`."""
     environment.prepare()
     DATA["dates"] = shared("dates.tsv", _write_dates)
     DATA["table"] = shared("table.csv", _write_table)

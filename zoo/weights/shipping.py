@@ -79,6 +79,7 @@ def run(
     metadata["info"]["source"] = metadata["info"]["source"].replace(str(Path.home()), "~")
     metadata |= {"command": folder.plan().command()}
     metadata |= {k: summary[k] for k in ("metrics", "compared", "examples", "train_seconds") if k in summary}
+    metadata["history"] = folder.history()
     metadata["seeds"] = {str(config["seed"]): summary["metrics"]} | dict(_repetition(config, r) for r in repeats)
     write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
     entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}

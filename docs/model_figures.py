@@ -1,0 +1,99 @@
+"""python -m docs.model_figures [NAME...]: what the pages of models with trained weights show, into docs/model_figures/.
+
+For each model: figures of the test split, an answer or a sample, and the rows of the certificate of its bundle.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from commandline import console as shell
+from commandline.console import Console
+
+HERE = Path(__file__).parent / "model_figures"
+FACTS = "facts.json"
+FIGURES = 2  # of each model
+ASKED = {  # model: inputs whose answers are shown
+    "attention": ["the 3rd of May 1997", "Tuesday, 12 Sep 2023"],
+    "sentiment": ["A moving and beautiful film.", "Two hours that I will not get back."],
+    "word2vec": ["king", "film"],
+}
+WRITTEN = {"text_rnn": {"prompt": "HAMLET:", "length": 400, "temperature": 0.7}}  # model: options of its sample
+
+
+def write(name: str, folder: Path, console: Console) -> None:
+    """Write the figures and facts of a model with default weights to a folder, which is replaced."""
+    import pipelines
+    import zoo
+    from zoo import evaluate, export, weights
+    from zoo.core.plan import make_plan
+    from zoo.evaluation import plots
+
+    console.print(f"evaluating {name}")
+    plan = make_plan(name, settings={"data": weights.description(name)["info"]["name"]})
+    dataset: pipelines.Dataset = plan.load_data()
+    evaluation = evaluate.evaluate_split(plan, zoo.build(name, weights="default"), dataset, "test")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    names = []
+    if history := weights.description(name).get("history"):
+        plots.save(plots.curves(history, f"{name} on {dataset.info.name}"), folder / "curves.png")
+        names.append("curves")
+    for figure_name, figure in itertools.islice(plan.task.figures(evaluation), FIGURES):
+        plots.caption(figure, f"{name} on {dataset.info.name}, {len(evaluation.truth):,} test examples")
+        plots.save(figure, folder / f"{figure_name}.png")
+        names.append(figure_name)
+    with tempfile.TemporaryDirectory() as scratch:
+        console.print(f"exporting {name}")
+        bundles = export.run(name, out=Path(scratch) / name)
+    rows = [row for bundle in bundles for row in bundle["artifacts"] if row["state"] == "pass"]
+    kept = ("artifact", "runtime", "max_error", "bytes")
+    facts = {"figures": names, "rows": [{key: row[key] for key in kept} for row in rows], "answers": _answers(name)}
+    (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def _answers(name: str) -> list[dict[str, Any]]:
+    """Return [{"command", "text"}]: what the model answers, or what it writes."""
+    from zoo import predictor, sample
+
+    if name in ASKED:
+        opened = predictor.load(name)
+        return [
+            {
+                "command": f'python -m zoo.predict {name} "{text}"',
+                "text": "\n".join("  ".join(map(_cell, list(row.values())[1:])) for row in answer.rows),
+            }
+            for text, answer in zip(ASKED[name], opened.predict(ASKED[name]), strict=True)
+        ]
+    if options := WRITTEN.get(name):
+        text = options["prompt"] + sample.run(name, options=options, seed=0).rows[0]["text"]
+        flags = " ".join(f'--{key} "{value}"' for key, value in options.items())
+        return [{"command": f"python -m zoo.sample {name} {flags} --seed 0", "text": text}]
+    return []
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@click.command("model_figures")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+def main(names: tuple[str, ...]) -> None:
+    """Write the figures, answers and certificates of all models with trained weights, or of some."""
+    from zoo import weights
+    from zoo.core import environment
+
+    environment.prepare()
+    for name in names or weights.shipped_models():
+        write(name, HERE / name, Console())
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m docs.model_figures")
