@@ -65,6 +65,8 @@ ROOMS = {
     ],
     "zoo": [
         "__main__",
+        "tune",
+        "search",
         "train",
         "evaluate",
         "predict",

@@ -40,6 +40,7 @@ def run(
     precision: str = "auto",
     init: str | None = None,
     resume: str | None = None,
+    evaluate: bool = True,
     export: bool = True,
     quantize: Sequence[str] = (),
     dataset: Dataset | None = None,
@@ -65,6 +66,7 @@ def run(
         precision: "float32", "bfloat16", or "auto": the faster one for this model on this machine.
         init: Initial weights: a run, a bundle, a weights file or "default".
         resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
+        evaluate: Whether to evaluate on the test split; otherwise it is not read, and nothing is exported.
         export: Whether to export and verify.
         quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
         dataset: The data, such as the result of `pipelines.from_arrays`; the dataset of the settings is loaded if None.
@@ -120,7 +122,7 @@ def run(
             stack.enter_context(folder.locked())
             folder.save_config(planned, dataset.info, {"requested": requested})
             stack.push(functools.partial(_remove_unused, folder.path))
-        return _execute(planned, folder, dataset, export, quantize, console, objects)
+        return _execute(planned, folder, dataset, evaluate, export, quantize, console, objects)
 
 
 def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
@@ -133,13 +135,14 @@ def _execute(
     planned: Plan,
     folder: Run,
     dataset: Dataset,
+    evaluate: bool,
     export: bool,
     quantize: Sequence[str],
     console: Console,
     objects: UserObjects,
 ) -> dict[str, Any]:
     """Train, evaluate and export; return the summary, which is written last."""
-    from zoo import evaluate
+    from zoo import evaluate as evaluating
     from zoo import export as exporting
     from zoo.training import trainer
 
@@ -157,7 +160,10 @@ def _execute(
         "best_epoch": best.best_epoch,
         "train_seconds": round(seconds, 1),
     }
-    summary |= evaluate.run(folder.path, dataset=dataset, console=Console(quiet=True))
+    if not evaluate:
+        folder.finish(summary)
+        return summary
+    summary |= evaluating.run(folder.path, dataset=dataset, console=Console(quiet=True))
     if (folder.path / "baseline.json").is_file():
         summary["baseline"] = folder.read("baseline.json")
     if export:
