@@ -11,7 +11,7 @@ from typing import Any
 from optuna.distributions import distribution_to_json, json_to_distribution
 
 from pipelines.sources.storage import write_atomic
-from zoo.core import environment
+from zoo.core import environment, registry
 from zoo.core.errors import UsageError
 from zoo.core.plan import Plan, check_names, damaged, make_plan
 from zoo.core.recipe import override
@@ -115,6 +115,8 @@ def define(
     common = {"recipe": "default", "settings": {}, "seed": 0, "precision": "float32"}
     values, space = ({}, None) if space_file is None else spaces.read(space_file, model)
     settings = {**values.get("settings", {}), **options.get("settings", {})}
+    if "baseline" in registry.task_fields(registry.get_entry(model)):
+        settings["task.baseline"] = False  # it is evaluated on the test split
     chosen = {**common, **values, **options, "settings": settings}
     chosen.pop("name", None)
     space = {k: v for k, v in (space or {}).items() if k not in settings}

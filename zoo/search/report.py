@@ -124,7 +124,7 @@ def _figures(folder: Path, study: optuna.Study, metric: str) -> Iterator[Path]:
     }
     for name, draw in drawn.items():
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.simplefilter("ignore")  # the functions are experimental; axes of one value
             try:
                 axes = draw(study)
             except (RuntimeError, ValueError):  # no importance of parameters with fewer than two trials, or equal ones

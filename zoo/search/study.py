@@ -52,13 +52,12 @@ def open_study(folder: Path, search: Search) -> optuna.Study:
 def ask(folder: Path, study: optuna.Study, search: Search, trials: int, worker: str) -> optuna.Trial | None:
     """Return the next trial for a worker; None if the study has `trials` trials."""
     with storage.locked(folder):
-        number = len(study.get_trials(deepcopy=False))
-        if len(asked(study)) >= trials:
+        count = len(asked(study))
+        if count >= trials:
             return None
-        # seeded by the number of trials, so that a search gives the same trials when it was interrupted
-        study.sampler = optuna.samplers.TPESampler(
-            multivariate=True, constant_liar=True, seed=search.options["seed"] + number
-        )
+        # one generator for each trial: one for the process would propose its first trials again after a restart
+        seed = search.options["seed"] + count
+        study.sampler = optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
         trial = study.ask(search.space)
         trial.set_user_attr(WORKER, worker)
         if RUN not in trial.user_attrs:
