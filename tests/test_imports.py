@@ -80,6 +80,7 @@ ROOMS = {
         "models",
         "tasks",
         "training",
+        "distribution",
         "evaluation",
         "modeling",
         "weights",

@@ -1,0 +1,51 @@
+"""What Keras 3.15 lacks to `fit` under `tf.distribute.MultiWorkerMirroredStrategy`, mended on one instance of a model.
+
+- `fit` hands the tuple of a batch to `strategy.reduce`, which takes one value, to learn the shapes of a batch
+  (`_maybe_symbolic_build`): https://github.com/keras-team/keras/issues/20585, open; for dictionaries
+  https://github.com/keras-team/keras/issues/20329, open.
+- The logs of a step, scalars, are reduced over their axis 0 (`reduce_per_replica`), which came with
+  https://github.com/keras-team/keras/pull/16922.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from zoo.core.errors import UsageError
+
+
+def adapt(model: keras.Model, batch: Any, several_workers: bool) -> None:
+    """Set the attributes of a compiled model that let it `fit` on several replicas; called in the strategy's scope.
+
+    Args:
+        model: The model.
+        batch: The `tf.TensorSpec` of a batch.
+        several_workers: Whether the replicas are in several processes.
+
+    Raises:
+        UsageError: The model has a training step of its own, whose losses and gradients it would have to scale itself.
+    """
+    if getattr(model.train_step, "__func__", None) is not keras.Model.train_step:
+        raise UsageError(
+            f"{model.name} has a training step of its own, which replicas cannot share: train it in one process, on "
+            "one device"
+        )
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True  # statistics of the whole batch, as on one device
+    model._symbolic_build(data_batch=tf.nest.map_structure(_zeros, batch))
+    model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+    if several_workers:
+        model.train_step, model.test_step = _with_axis(model.train_step), _with_axis(model.test_step)
+
+
+def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
+    return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
+
+
+def _with_axis(step: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], dict[str, tf.Tensor]]:
+    return lambda data: {name: tf.reshape(value, [1]) for name, value in step(data).items()}
