@@ -191,7 +191,7 @@ def _train(
     from zoo.training import trainer
 
     start = time.monotonic()
-    with step(f"while {planned.model} was trained"):
+    with replicas.together(), step(f"while {planned.model} was trained"):
         best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
     seconds = time.monotonic() - start
     if best.stop_reason:

@@ -1,10 +1,18 @@
-"""What Keras 3.15 lacks to `fit` under `tf.distribute.MultiWorkerMirroredStrategy`, mended on one instance of a model.
+"""What Keras 3.15 lacks to `fit` on several replicas, mended on one instance of a model.
+
+Under `MultiWorkerMirroredStrategy`:
 
 - `fit` hands the tuple of a batch to `strategy.reduce`, which takes one value, to learn the shapes of a batch
   (`_maybe_symbolic_build`): https://github.com/keras-team/keras/issues/20585, open; for dictionaries
   https://github.com/keras-team/keras/issues/20329, open.
 - The logs of a step, scalars, are reduced over their axis 0 (`reduce_per_replica`), which came with
   https://github.com/keras-team/keras/pull/16922.
+
+Under any strategy:
+
+- A loss of outputs (B,) is a scalar before it is reduced, and `reduce_values` returns it without the division by the
+  number of replicas, which other losses have since https://github.com/keras-team/keras/issues/19891: the gradient is as
+  many times too large. No thread is known.
 """
 
 from __future__ import annotations
@@ -38,6 +46,8 @@ def adapt(model: keras.Model, batch: Any, several_workers: bool) -> None:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True  # statistics of the whole batch, as on one device
     model._symbolic_build(data_batch=tf.nest.map_structure(_zeros, batch))
+    for loss in model._compile_loss._flat_losses if model._compile_loss is not None else ():
+        loss.loss.call = _with_rank(loss.loss.call)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
     if several_workers:
         model.train_step, model.test_step = _with_axis(model.train_step), _with_axis(model.test_step)
@@ -45,6 +55,14 @@ def adapt(model: keras.Model, batch: Any, several_workers: bool) -> None:
 
 def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
     return tf.zeros([1 if size is None else size for size in spec.shape], spec.dtype)
+
+
+def _with_rank(call: Callable[[Any, Any], tf.Tensor]) -> Callable[[Any, Any], tf.Tensor]:
+    def losses(y_true: Any, y_pred: Any) -> tf.Tensor:
+        values = call(y_true, y_pred)
+        return tf.reshape(values, [1]) if values.shape.rank == 0 else values
+
+    return losses
 
 
 def _with_axis(step: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], dict[str, tf.Tensor]]:

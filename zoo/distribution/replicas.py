@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -99,6 +100,20 @@ class Replicas:
                 return size
         raise UsageError(f"{count} validation examples cannot be divided among {self.count} replicas")
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Raise ZooError if another process ends while the block computes with it."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            if self.workers == 1:
+                raise
+            raise ZooError(
+                "another worker has ended; start all of them again with the same command, which resumes the run"
+            ) from error
+
     def wait(self, epoch: int = 0) -> None:
         """Wait until every process has called this method, with the same epoch.
 
@@ -112,7 +127,10 @@ class Replicas:
         def gather() -> tf.Tensor:
             return tf.distribute.get_replica_context().all_gather(tf.constant([epoch], tf.int32), axis=0)
 
-        epochs = self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy().tolist()
+        with self.together():
+            epochs = (
+                self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy().tolist()
+            )
         if len(set(epochs)) > 1:
             raise ZooError(
                 f"the workers would resume after different epochs, {epochs}: is the run folder on a shared path?"
@@ -169,7 +187,7 @@ def choose(devices: str | None) -> Replicas:
             raise UsageError(
                 "--devices is for one process; under TF_CONFIG with several workers each one uses all its GPUs"
             )
-        return Replicas(tf.distribute.MultiWorkerMirroredStrategy(), workers, index)
+        return Replicas(_strategy(()), workers, index)
     if devices is None:
         return SINGLE
     names = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
@@ -182,4 +200,12 @@ def choose(devices: str | None) -> Replicas:
         chosen = []
     if not chosen:
         raise UsageError(f"--devices {devices}: this machine has only {', '.join(names)}")
-    return SINGLE if len(chosen) == 1 == len(names) else Replicas(tf.distribute.MirroredStrategy(chosen))
+    return SINGLE if len(chosen) == 1 == len(names) else Replicas(_strategy(tuple(chosen)))
+
+
+@functools.cache  # collective operations of a second strategy would be mistaken for those of the first
+def _strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return the strategy for some devices of this process; for none, that for the workers of `TF_CONFIG`."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices) if devices else tf.distribute.MultiWorkerMirroredStrategy()
