@@ -149,7 +149,8 @@ class Feed:
         self.store.fill()
         draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
         passes = draws.flat_map(lambda epoch: self._pass(batch_size, seed, epoch, shuffled=True, drop_remainder=False))
-        return passes.apply(tf.data.experimental.assert_cardinality(self.steps(batch_size))).prefetch(tf.data.AUTOTUNE)
+        total = len(self.own) * self.steps(batch_size)
+        return passes.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def batches(self, batch_size: int, *, seed: int = 0, epoch: int = 0, augmented: bool = True) -> tf.data.Dataset:
         """Return one pass over the examples in order.

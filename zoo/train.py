@@ -119,7 +119,7 @@ def run(
     if replicas.workers > 1 and out is None and resume is None:
         raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
     if not replicas.is_chief:
-        console = Console(quiet=True)
+        console.quiet = True  # the log of `pipelines` goes there, too
         replicas.wait()  # until the chief has written the settings to the run folder
     planned, folder = _open_or_plan(name, options, out, resume, dataset)
     if planned.init is not None:
@@ -132,7 +132,7 @@ def run(
         else:
             dataset = planned.load_data() if dataset is None else planned.prepare(dataset)
             requested = planned.to_json()
-            planned = autotune.choose_precision(planned, dataset, console)
+            planned = autotune.choose_precision(planned, dataset, console, replicas.workers)
             planned = autotune.fit_to_budget(planned, dataset, console)
             folder = Run.create(planned.model, out)
             stack.enter_context(folder.locked())
