@@ -87,7 +87,7 @@ def run(
 
 
 def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
-    """Return the search to resume, or a new one, whose folder is created with its first trial."""
+    """Return the search to resume, or a new one in a new folder, with the settings of the recipe as its first trial."""
     from zoo.core.run_folder import Run
     from zoo.search import definition, space
     from zoo.search import study as studies

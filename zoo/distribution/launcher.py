@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
-from zoo.core.errors import ZooError
+from zoo.core.errors import ZooError, of_process
 from zoo.core.run_folder import Run
 
 POLL = 0.2  # seconds
@@ -54,7 +54,8 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
                 f"--resume {folder}"
             )
         if failed:
-            raise _failure(processes[failed[0]].returncode, logs[failed[0]])
+            logs[failed[0]].seek(0)
+            raise of_process(processes[failed[0]].returncode, logs[failed[0]].read())
 
 
 def _remove_empty(folder: str) -> None:
@@ -88,11 +89,3 @@ def _end(processes: Sequence[subprocess.Popen]) -> None:
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def _failure(code: int, log: IO[str]) -> ZooError:
-    log.seek(0)
-    lines = log.read().strip().splitlines() or ["a worker failed without a message"]
-    error = ZooError(lines[-1].removeprefix("error: "))
-    error.exit_code = code
-    return error

@@ -120,8 +120,9 @@ def define(
     chosen = {**common, **values, **options, "settings": settings}
     chosen.pop("name", None)
     space = {k: v for k, v in (space or {}).items() if k not in settings}
-    for key, value in [*spaces.corners(space), (None, None)]:  # before TensorFlow is imported, which takes seconds
-        check_names(model, chosen["recipe"], {}, settings | ({} if key is None else {key: value}), chosen["precision"])
+    check_names(model, chosen["recipe"], {}, settings, chosen["precision"])  # before TensorFlow is imported
+    for key, value in spaces.corners(space):
+        check_names(model, chosen["recipe"], {}, settings | {key: value})
     environment.prepare()
     plan = make_plan(model, **chosen)
     if len(plan.trainings()) > 1:

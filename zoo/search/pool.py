@@ -14,8 +14,8 @@ from typing import IO
 import optuna
 from optuna.trial import TrialState
 
-from commandline.console import EXIT_FAILED, EXIT_MISSING, Console
-from zoo.core.errors import ZooError
+from commandline.console import Console
+from zoo.core.errors import of_process
 from zoo.search import report
 from zoo.search import study as studies
 
@@ -44,7 +44,8 @@ def run(folder: Path, study: optuna.Study, trials: int, workers: int, console: C
             for process in ended:
                 log = processes.pop(process)
                 if process.returncode > 0:
-                    raise _failure(process.returncode, log)
+                    log.seek(0)
+                    raise of_process(process.returncode, log.read())
                 if process.returncode < 0:
                     console.print(f"a worker was ended by {signal.Signals(-process.returncode).name}")
                     _ask_again(folder, study, console)
@@ -66,14 +67,6 @@ def _start(folder: Path, trials: int, workers: int) -> tuple[subprocess.Popen, I
         command, env={**environment, **os.environ}, stdin=no_input, stdout=no_input, stderr=log, text=True
     )
     return process, log
-
-
-def _failure(code: int, log: IO[str]) -> ZooError:
-    log.seek(0)
-    lines = log.read().strip().splitlines() or ["a worker failed without a message"]
-    error = ZooError(lines[-1].removeprefix("error: "))
-    error.exit_code = code if code <= EXIT_MISSING else EXIT_FAILED
-    return error
 
 
 def _ask_again(folder: Path, study: optuna.Study, console: Console) -> None:

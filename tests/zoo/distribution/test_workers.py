@@ -19,13 +19,13 @@ from zoo.core.errors import UsageError
 from zoo.distribution import launcher
 from zoo.training import checkpoints
 
-EPOCHS = 5
+EPOCHS = 4
 SETTINGS = {  # batch normalisation, augmentation, and a last batch of 12; SGD, because Adam amplifies rounding
     "recipe.epochs": EPOCHS,
     "recipe.batch_size": 24,
     "recipe.limit": 180,
     "recipe.optimizer": "sgd",
-    "recipe.learning_rate": 0.02,
+    "recipe.learning_rate": 0.005,
     "recipe.warmup": 0.0,
     "model.filters": [4, 8],
     "model.units": 16,
@@ -95,7 +95,7 @@ def test_two_workers_equal_one(undisturbed, tmp_path):
     assert evaluations[0]["metrics"] == pytest.approx(evaluations[1]["metrics"], abs=1e-5)
 
 
-@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize("worker", [pytest.param(0, marks=pytest.mark.proof), 1])
 def test_a_killed_worker_is_resumed_with_the_same_bits(worker, undisturbed, tmp_path):
     """The newest state is cut off as well, as if the machine had failed while it was written."""
     out = tmp_path / "run"
@@ -134,11 +134,10 @@ def child(process, index):
 
 
 def test_an_error_of_the_workers_is_that_of_the_command(tmp_path):
-    process = start("gan", "--workers", 2, "--data-dir", DATA["mnist"], "--set=recipe.minutes=0", "--epochs", 1,
-                    "--set=recipe.limit=100", "--out", tmp_path / "run")  # fmt: skip
+    process = start(*WORDS, "--set=recipe.batch_size=15", "--workers", 2, "--out", tmp_path / "run")
     printed = process.communicate(timeout=300)[0]
     assert process.returncode == 2, printed
-    assert "error: gan has a training step of its own" in printed
+    assert "error: recipe.batch_size=15 cannot be divided by 2 replicas" in printed
     assert not (tmp_path / "run" / "config.json").exists()
 
 
