@@ -122,6 +122,7 @@ def run(
         console.quiet = True  # the log of `pipelines` goes there, too
         replicas.wait()  # until the chief has written the settings to the run folder
     planned, folder = _open_or_plan(name, options, out, resume, dataset)
+    replicas.check(planned.recipe)
     if planned.init is not None:
         weights.locate(planned.model, planned.init)  # an unknown name is an error before the data is loaded
     with contextlib.ExitStack() as stack:
@@ -138,9 +139,11 @@ def run(
             stack.enter_context(folder.locked())
             folder.save_config(planned, dataset.info, {"requested": requested})
             stack.push(functools.partial(_remove_unused, folder.path))
+        if replicas.is_chief:
+            replicas.wait()
+        replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
         if not replicas.is_chief:
             return _train(planned, folder, dataset, console, objects, replicas)
-        replicas.wait()
         return _execute(planned, folder, dataset, evaluate, export, quantize, console, objects, replicas)
 
 

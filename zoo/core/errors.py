@@ -50,10 +50,10 @@ def step(name: str) -> Iterator[None]:
 
 
 def of_process(code: int, output: str) -> ZooError:
-    """Return the error of a command of ours that has ended, from its exit code and the last line of its output.
+    r"""Return the error of a command of ours that has ended, from its exit code and the last line of its output.
 
     Example:
-        >>> error = of_process(2, "warning: ...\\nerror: unknown model 'mnits'\\n")
+        >>> error = of_process(2, "warning: ...\nerror: unknown model 'mnits'\n")
         >>> str(error), error.exit_code
         ("unknown model 'mnits'", 2)
     """
