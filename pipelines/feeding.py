@@ -92,16 +92,39 @@ class Feed:
         store: The cache of decoded examples.
         augment: Applied to whole batches, or None.
         ordered: Whether epochs keep the order of the examples.
+        parts: Number of parts of each batch, see `share`.
+        own: The parts that this feed returns, in order.
     """
 
     count: int
     store: Store = field(repr=False)
     augment: Augment | None = None
     ordered: bool = False
+    parts: int = 1
+    own: range = range(1)
 
     def steps(self, batch_size: int, drop_remainder: bool = False) -> int:
         """Return the number of batches per epoch."""
-        return self.count // batch_size if drop_remainder else -(-self.count // batch_size)
+        whole, rest = divmod(self.count, batch_size)
+        return whole if drop_remainder or rest < self.parts else whole + 1
+
+    def share(self, parts: int, own: range) -> Feed:
+        """Return a feed of some parts of each batch, for replicas of a model that share a batch.
+
+        Batch sizes remain those of whole batches; each own part is a batch of the new feed. Order and augmentation of
+        the examples do not depend on the number of parts. Training drops what cannot be divided into equal parts: fewer
+        than `parts` examples of the last batch of an epoch.
+
+        Args:
+            parts: Number of parts.
+            own: Those of this feed.
+
+        Example:
+            >>> second = feed(tf.data.Dataset.range(10)).share(2, range(1, 2))
+            >>> [batch.tolist() for batch in second.batches(4).as_numpy_iterator()]
+            [[2, 3], [6, 7], [9]]
+        """
+        return replace(self, parts=parts, own=own)
 
     def take(self, n: int) -> Feed:
         """Return a feed of the first n examples (or all, if there are fewer) that shares the cache of this one."""
@@ -126,7 +149,8 @@ class Feed:
         self.store.fill()
         draws = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
         passes = draws.flat_map(lambda epoch: self._pass(batch_size, seed, epoch, shuffled=True, drop_remainder=False))
-        return passes.apply(tf.data.experimental.assert_cardinality(self.steps(batch_size))).prefetch(tf.data.AUTOTUNE)
+        total = len(self.own) * self.steps(batch_size)
+        return passes.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def batches(self, batch_size: int, *, seed: int = 0, epoch: int = 0, augmented: bool = True) -> tf.data.Dataset:
         """Return one pass over the examples in order.
@@ -139,7 +163,8 @@ class Feed:
         """
         feed = self if augmented else replace(self, augment=None)
         one = feed._pass(batch_size, seed, epoch, shuffled=False, drop_remainder=False)
-        return one.apply(tf.data.experimental.assert_cardinality(self.steps(batch_size))).prefetch(tf.data.AUTOTUNE)
+        total = len(self.own) * self.steps(batch_size)
+        return one.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def epochs(
         self, batch_size: int, *, seed: int, start: int = 0, stop: int, drop_remainder: bool = False
@@ -156,7 +181,7 @@ class Feed:
         Returns:
             `steps(batch_size, drop_remainder)` batches per epoch.
         """
-        total = (stop - start) * self.steps(batch_size, drop_remainder)
+        total = (stop - start) * len(self.own) * self.steps(batch_size, drop_remainder)
         passes = tf.data.Dataset.range(start, stop).flat_map(
             lambda epoch: self._pass(batch_size, seed, epoch, shuffled=True, drop_remainder=drop_remainder)
         )
@@ -173,7 +198,21 @@ class Feed:
         indexed = self.store.batches(
             self.count, batch_size, (seed, epoch) if shuffled and not self.ordered else None, drop_remainder
         )
+        if self.parts > 1:
+            indexed = indexed.flat_map(lambda *batch: self._own_parts(batch, equal=shuffled))
         return indexed.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _own_parts(self, batch: Batch, equal: bool) -> tf.data.Dataset:
+        """Return the own parts of a batch; none of a batch with fewer examples than parts."""
+        size = tf.shape(tf.nest.flatten(batch)[0], tf.int64)[0]
+        used = size - size % self.parts if equal else size
+
+        def cut(part: tf.Tensor) -> Batch:
+            bounds = slice(used * part // self.parts, used * (part + 1) // self.parts)
+            return tf.nest.map_structure(lambda values: values[bounds], batch)
+
+        stop = tf.where(size < self.parts, tf.constant(self.own.start, tf.int64), self.own.stop)
+        return tf.data.Dataset.range(self.own.start, stop).map(cut)
 
 
 class Store:

@@ -66,6 +66,8 @@ ROOMS = {
     ],
     "zoo": [
         "__main__",
+        "tune",
+        "search",
         "train",
         "evaluate",
         "predict",
@@ -79,6 +81,7 @@ ROOMS = {
         "models",
         "tasks",
         "training",
+        "distribution",
         "evaluation",
         "modeling",
         "weights",

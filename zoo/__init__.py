@@ -53,7 +53,9 @@ __all__ = [
     "preprocess",
     "register",
 ]
-_VERBS = frozenset({"compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "weights"})
+_VERBS = frozenset(
+    {"compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "tune", "weights"}
+)
 MOVED_MODULES = {  # former module of Keras classes -> present one: older bundles and .keras files name the former
     "zoo.backbones.hub": "zoo.modeling.backbones",
     "zoo.layers": "zoo.modeling.layers",

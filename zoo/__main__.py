@@ -13,6 +13,7 @@ from zoo.core import registry
 
 VERBS = {
     "train": "Train a model, evaluate it, export it and verify every artifact.",
+    "tune": "Search for better settings of a training, by their validation metric.",
     "evaluate": "Evaluate the best weights of a run on the test split.",
     "predict": "Predict on files or texts with the model of a run or a bundle.",
     "sample": "Generate text or images with the model of a run or a bundle.",

@@ -15,15 +15,18 @@ import click
 
 from commandline import console as shell
 from commandline.console import Console
-from zoo.cli.options import ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
+from zoo.cli.options import ARGUMENTS, ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
 from zoo.core import config_file
 from zoo.core.errors import UsageError, step
 from zoo.core.plan import PRECISIONS, check_names
+from zoo.distribution.launcher import launch
+from zoo.distribution.replicas import workers_of_environment
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
     from zoo.core.run_folder import Run
+    from zoo.distribution.replicas import Replicas
     from zoo.training.user_objects import UserObjects
 
 
@@ -40,6 +43,8 @@ def run(
     precision: str = "auto",
     init: str | None = None,
     resume: str | None = None,
+    devices: str | None = None,
+    evaluate: bool = True,
     export: bool = True,
     quantize: Sequence[str] = (),
     dataset: Dataset | None = None,
@@ -51,7 +56,9 @@ def run(
 ) -> dict[str, Any]:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
 
-    The same call with the same `out` resumes an interrupted run after its last complete epoch.
+    The same call with the same `out` resumes an interrupted run after its last complete epoch. Under a `TF_CONFIG` with
+    several workers, each process makes the same call: they share each batch, and the first one writes the run folder,
+    evaluates and exports.
 
     Args:
         name: Name of the model; may be None with `resume`.
@@ -65,6 +72,8 @@ def run(
         precision: "float32", "bfloat16", or "auto": the faster one for this model on this machine.
         init: Initial weights: a run, a bundle, a weights file or "default".
         resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
+        devices: "auto" for all GPUs, or their numbers such as "0,1", which share each batch; None for one device.
+        evaluate: Whether to evaluate on the test split; otherwise it is not read, and nothing is exported.
         export: Whether to export and verify.
         quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
         dataset: The data, such as the result of `pipelines.from_arrays`; the dataset of the settings is loaded if None.
@@ -76,7 +85,8 @@ def run(
         console: Receives progress; None prints nothing.
 
     Returns:
-        JSON-able summary: run, metrics, bundles with their verdicts, seconds.
+        JSON-able summary: run, metrics, bundles with their verdicts, seconds. That of a worker that does not write ends
+        with the training.
 
     Raises:
         UsageError: An unknown name or setting, settings that conflict with those of the run to resume, `out` is not
@@ -98,29 +108,43 @@ def run(
     environment.prepare()
     from zoo import weights
     from zoo.core.run_folder import Run
+    from zoo.distribution.replicas import choose
     from zoo.training import autotune
     from zoo.training.user_objects import UserObjects, get_callbacks
 
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
     options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
+    replicas = choose(devices)
+    if replicas.workers > 1 and out is None and resume is None:
+        raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
+    if not replicas.is_chief:
+        console.quiet = True  # the log of `pipelines` goes there, too
+        replicas.wait()  # until the chief has written the settings to the run folder
     planned, folder = _open_or_plan(name, options, out, resume, dataset)
+    replicas.check(planned.recipe)
     if planned.init is not None:
         weights.locate(planned.model, planned.init)  # an unknown name is an error before the data is loaded
     with contextlib.ExitStack() as stack:
         if folder is not None:
-            stack.enter_context(folder.locked())
+            if replicas.is_chief:
+                stack.enter_context(folder.locked())
             dataset = folder.dataset(dataset)
         else:
             dataset = planned.load_data() if dataset is None else planned.prepare(dataset)
             requested = planned.to_json()
-            planned = autotune.choose_precision(planned, dataset, console)
+            planned = autotune.choose_precision(planned, dataset, console, replicas.workers)
             planned = autotune.fit_to_budget(planned, dataset, console)
             folder = Run.create(planned.model, out)
             stack.enter_context(folder.locked())
             folder.save_config(planned, dataset.info, {"requested": requested})
             stack.push(functools.partial(_remove_unused, folder.path))
-        return _execute(planned, folder, dataset, export, quantize, console, objects)
+        if replicas.is_chief:
+            replicas.wait()
+        replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
+        if not replicas.is_chief:
+            return _train(planned, folder, dataset, console, objects, replicas)
+        return _execute(planned, folder, dataset, evaluate, export, quantize, console, objects, replicas)
 
 
 def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
@@ -133,31 +157,26 @@ def _execute(
     planned: Plan,
     folder: Run,
     dataset: Dataset,
+    evaluate: bool,
     export: bool,
     quantize: Sequence[str],
     console: Console,
     objects: UserObjects,
+    replicas: Replicas,
 ) -> dict[str, Any]:
     """Train, evaluate and export; return the summary, which is written last."""
-    from zoo import evaluate
+    from zoo import evaluate as evaluating
     from zoo import export as exporting
-    from zoo.training import trainer
 
     start = time.monotonic()
     info = dataset.info
-    console.print(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}")
-    with step(f"while {planned.model} was trained"):
-        best = trainer.train_best(planned, dataset, folder, console, objects)
-    seconds = time.monotonic() - start
-    if best.stop_reason:
-        console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
-    summary: dict[str, Any] = {
-        "run": str(folder.path),
-        "epochs": len(best.rows),
-        "best_epoch": best.best_epoch,
-        "train_seconds": round(seconds, 1),
-    }
-    summary |= evaluate.run(folder.path, dataset=dataset, console=Console(quiet=True))
+    among = f", batches shared by {replicas.count} replicas" if replicas.count > 1 else ""
+    console.print(f"training {planned.model} on {info.name} ({_counts(info.counts)}) in {folder.path}{among}")
+    summary = _train(planned, folder, dataset, console, objects, replicas)
+    if not evaluate:
+        folder.finish(summary)
+        return summary
+    summary |= evaluating.run(folder.path, dataset=dataset, console=Console(quiet=True))
     if (folder.path / "baseline.json").is_file():
         summary["baseline"] = folder.read("baseline.json")
     if export:
@@ -166,6 +185,27 @@ def _execute(
     folder.finish(summary)
     _show(console, planned.model, summary, given=bool(planned.data.get("given")))
     return summary
+
+
+def _train(
+    planned: Plan, folder: Run, dataset: Dataset, console: Console, objects: UserObjects, replicas: Replicas
+) -> dict[str, Any]:
+    """Train; return the part of the summary that is known then."""
+    from zoo.training import trainer
+
+    start = time.monotonic()
+    with replicas.together(), step(f"while {planned.model} was trained"):
+        best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
+    seconds = time.monotonic() - start
+    if best.stop_reason:
+        console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
+    replicas.wait()  # a process that ends while others compute would be an error to them
+    return {
+        "run": str(folder.path),
+        "epochs": len(best.rows),
+        "best_epoch": best.best_epoch,
+        "train_seconds": round(seconds, 1),
+    }
 
 
 def _open_or_plan(
@@ -275,12 +315,16 @@ def _read_config(ctx: click.Context, option: click.Parameter, path: str | None) 
 )
 @click.option("--init", metavar="RUN", help="Initial weights: a run, a bundle or a weights file.")
 @click.option("--resume", metavar="RUN", help="Resume a run; NAME and settings may be omitted.")
+@click.option("--devices", metavar="A,B", help="Devices that share each batch: auto for all GPUs, or their numbers.")
+@click.option("--workers", type=click.IntRange(1), default=1, help="Processes of this machine that share each batch.")
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
 @quantize_option
 @click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="recipe.X, model.X, task.X or data.")
 @shell.common_options
+@click.pass_context
 def main(
+    ctx: click.Context,
     name: str | None,
     config: dict[str, Any],
     print_config: bool,
@@ -300,6 +344,8 @@ def main(
     quantize: tuple[str, ...],
     pairs: tuple[str, ...],
     callbacks: tuple[str, ...],
+    devices: str | None,
+    workers: int,
     console: Console,
     **model_options: Any,
 ) -> None:
@@ -323,11 +369,17 @@ def main(
 
         click.echo(json.dumps(make_plan(name, **options | {"seed": seed or 0}).to_json(), indent=2))
         return
+    if workers > 1 and workers_of_environment() == 1:
+        if name is not None:
+            check_names(name, recipe, options["model_arguments"], changes, precision)
+        launch(ctx.meta[ARGUMENTS], workers, name, out or resume)
+        return
     summary = run(
         name,
         **options,
         out=out,
         resume=resume,
+        devices=devices,
         export=not no_export,
         quantize=quantize,
         callbacks=callbacks,

@@ -155,6 +155,26 @@ def test_augmentation_is_fresh_each_epoch_and_keyed_by_example(plain):
     assert (order[keys[:550, 2]] == shuffled).all()
 
 
+@pytest.mark.parametrize(("parts", "batch_size"), [(2, 100), (3, 60), (4, 92)])
+def test_the_shares_of_a_batch_are_the_batch(plain, parts, batch_size):
+    """550 examples: the last batch has 50, 10 and 90, of which 2, 3 and 4 parts take 50, 9 and 88 in training."""
+    feed = replace(plain, augment=lambda batch, keys: keys)
+    whole = feed.epochs(batch_size, seed=3, stop=2).as_numpy_iterator()
+    shares = [feed.share(parts, range(part, part + 1)).epochs(batch_size, seed=3, stop=2) for part in range(parts)]
+    for batch, *each in zip(whole, *(share.as_numpy_iterator() for share in shares), strict=True):
+        assert {len(share) for share in each} == {len(batch) // parts}
+        assert (np.concatenate(each) == batch[: len(batch) // parts * parts]).all()
+    together = feed.share(parts, range(parts)).batches(batch_size)
+    assert len(together) == parts * feed.steps(batch_size)
+    assert (np.concatenate([*together.as_numpy_iterator()])[:, 2] == np.arange(550)).all()
+
+
+def test_a_last_batch_with_fewer_examples_than_parts_is_dropped(plain):
+    share = plain.share(4, range(1, 2))
+    assert share.steps(137) == 4  # 550 = 4 * 137 + 2
+    assert len([*share.epochs(137, seed=0, stop=3)]) == len(share.epochs(137, seed=0, stop=3)) == 12
+
+
 def test_validation_noise_has_the_keys_of_epoch_zero(plain):
     keys = next(iter(replace(plain, augment=lambda batch, keys: keys).batches(4)))
     assert keys.numpy().tolist() == [[0, 0, 0], [0, 0, 1], [0, 0, 2], [0, 0, 3]]

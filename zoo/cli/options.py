@@ -12,7 +12,8 @@ from zoo.core import registry
 from zoo.core.errors import UsageError, unknown
 
 PREFIX, FLAG = "model_", "flag_"  # prefixes of click parameters: builder arguments, and the `flags` of `zoo.register`
-MODEL_OPTIONS = f"{__name__}.model_options"  # key in the `meta` of a click context
+MODEL_OPTIONS = f"{__name__}.model_options"  # keys in the `meta` of a click context
+ARGUMENTS = f"{__name__}.arguments"
 
 
 def check_quantize(names: Iterable[str]) -> tuple[str, ...]:
@@ -38,7 +39,8 @@ class ModelCommand(click.Command):
     """A command with a NAME argument: the builder arguments of the named model are added as options."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Find the model on the command line before it is parsed; its options are kept in the context."""
+        """Find the model on the command line before it is parsed; its options and the line are kept in the context."""
+        ctx.meta[ARGUMENTS] = list(args)
         name = next((a for a in self._positional(args) if a in registry.entries()), None)
         if name is not None:
             reserved = {o for p in self.params for o in p.opts}

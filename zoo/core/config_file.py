@@ -14,17 +14,18 @@ FIELDS = ("model", "recipe_name", "recipe", "task", "model_arguments", "data", "
 RECORDED = ("candidate", "arguments", "info", "versions", "git", "machine", "command", "requested")  # not settings
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read(path: str | Path, model: str | None = None) -> dict[str, Any]:
     """Return the settings of a file as arguments of `zoo.train.run`.
 
     Args:
         path: config.json of a run, or a .toml file with some of its fields. What is missing has its default value.
+        model: The model, if the file need not name it.
 
     Raises:
         UsageError: The file is neither JSON nor TOML, names no model, has an unknown field, or is of a run whose data
             was in memory.
     """
-    values = _parse(Path(path))
+    values = {**({} if model is None else {"model": model}), **_parse(Path(path))}
     if "model" not in values:
         raise UsageError(f'{path} names no model: add a line such as model = "fashion_mnist"')
     for name in values:

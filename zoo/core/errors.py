@@ -49,6 +49,20 @@ def step(name: str) -> Iterator[None]:
         raise
 
 
+def of_process(code: int, output: str) -> ZooError:
+    r"""Return the error of a command of ours that has ended, from its exit code and the last line of its output.
+
+    Example:
+        >>> error = of_process(2, "warning: ...\nerror: unknown model 'mnits'\n")
+        >>> str(error), error.exit_code
+        ("unknown model 'mnits'", 2)
+    """
+    lines = output.strip().splitlines() or ["a process failed without a message"]
+    error = ZooError(lines[-1].removeprefix("error: "))
+    error.exit_code = code
+    return error
+
+
 def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     """Return the error for an unknown name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
     return UsageError(f"unknown {kind} {short(name)}; {suggestion(str(name)[:100], names)}")

@@ -29,15 +29,16 @@ if TYPE_CHECKING:
 WARM_UP, TIMED = 5, 20  # steps
 
 
-def choose_precision(plan: Plan, dataset: Dataset, console: Console) -> Plan:
+def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: int = 1) -> Plan:
     """Return the plan with "auto" resolved: bfloat16 if it trains this model faster on this machine.
 
-    Processors without bfloat16 arithmetic emulate it, so float32 is chosen without a measurement. Otherwise a few steps
-    of each precision are timed, and the result is cached.
+    Processors without bfloat16 arithmetic emulate it, so float32 is chosen without a measurement; and so it is for
+    several workers, whose operations may not differ. Otherwise a few steps of each precision are timed, and the result
+    is cached.
     """
     if plan.precision != "auto":
         return plan
-    if not has_bfloat16() or plan.task.phases(plan.recipe, dataset.info):
+    if workers > 1 or not has_bfloat16() or plan.task.phases(plan.recipe, dataset.info):
         return dataclasses.replace(plan, precision="float32")
     arguments = plan.arguments(dataset.info)
     inputs = [plan.model, arguments, plan.recipe.batch_size, processor(), keras.__version__]

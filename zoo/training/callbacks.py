@@ -127,6 +127,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         averaged: AveragedWeights,
         patience: int,
         monitor: str = "val_loss",
+        writes: bool = True,
     ) -> None:
         """Save to a run folder.
 
@@ -135,10 +136,11 @@ class CheckpointCallback(keras.callbacks.Callback):
             averaged: The average of the weights, which is validated and saved.
             patience: Epochs without improvement before training stops; 0 is off.
             monitor: The logged quantity that is lowest at the best epoch.
+            writes: Whether this process saves; of several workers, one does.
         """
         super().__init__()
         self.run, self.averaged, self.patience = run, averaged, patience
-        self.monitor = monitor
+        self.monitor, self.writes = monitor, writes
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
         self.stop_reason = ""
@@ -167,12 +169,14 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.rows.append(row)
         if row[self.monitor] < self.best:
             self.best, self.best_epoch = row[self.monitor], epoch + 1
-            with self.averaged.swapped():
-                save_file(self.model, self.run.weights)
+            if self.writes:
+                with self.averaged.swapped():
+                    save_file(self.model, self.run.weights)
         if self.patience and epoch + 1 - self.best_epoch >= self.patience:
             self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
-        self.run.write_history(self.rows)
-        checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model, self.state())
+        if self.writes:
+            self.run.write_history(self.rows)
+            checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model, self.state())
         if self.stop_reason:
             self.model.stop_training = True
 

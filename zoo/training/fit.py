@@ -10,6 +10,7 @@ from commandline.console import Console
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
+from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.layers import adapt_momentum, fused
 from zoo.training import checkpoints
 from zoo.training.callbacks import (
@@ -38,29 +39,38 @@ def fit(
     run: Run,
     console: Console,
     objects: UserObjects = NO_OBJECTS,
+    replicas: Replicas = SINGLE,
 ) -> CheckpointCallback:
     """Fit a built model to two feeds by the plan's recipe; returns and raises the same as `trainer.train`."""
     recipe = plan.recipe
+    training, judged = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)
-    compile_model(model, plan, info, steps * recipe.epochs, objects)
-    adapt_momentum(model, steps)
-
-    averaged = AveragedWeights(model)
-    checkpoint = CheckpointCallback(run, averaged, recipe.patience, plan.task.monitor)
-    start = _resume(model, run, checkpoint, console)
+    size = replicas.validation_size(judged.count, max(recipe.batch_size, 256))
+    with replicas.scope():
+        compile_model(model, plan, info, steps * recipe.epochs, objects)
+        adapt_momentum(model, steps)
+        replicas.adapt(model, training)
+        averaged = AveragedWeights(model)
+        checkpoint = CheckpointCallback(run, averaged, recipe.patience, plan.task.monitor, writes=replicas.is_chief)
+        start = _resume(model, run, checkpoint, console)
+    replicas.wait(start)
     if start >= recipe.epochs or checkpoint.stop_reason:
         return checkpoint
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
-    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, _tensorboard(run), progress, *objects.callbacks]
+    tensorboard = [_tensorboard(run)] if replicas.is_chief else []
+    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, *tensorboard, progress, *objects.callbacks]
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
-    if preview := plan.task.preview(model, validation, info):  # before `checkpoint`: a saved state has its image
+    preview = plan.task.preview(model, validation, info) if replicas.is_chief else None
+    if preview:  # before `checkpoint`: a saved state has its image
         callbacks.insert(0, PreviewImages(run.path / "progress", preview))
+    epochs = training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs)
     try:
         with fused(model):
             model.fit(
-                training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs),
-                validation_data=validation.batches(max(recipe.batch_size, 256)),
+                replicas.distribute(epochs),
+                validation_data=replicas.distribute(judged.batches(size)),
+                validation_steps=judged.steps(size),
                 initial_epoch=start,
                 epochs=recipe.epochs,
                 steps_per_epoch=steps,

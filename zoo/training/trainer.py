@@ -11,9 +11,11 @@ from commandline.console import Console
 from pipelines.sources.storage import write_with_checksum
 from zoo import weights
 from zoo.core.environment import dtype_policy
+from zoo.core.errors import UsageError
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
+from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset
 
 
-def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects) -> CheckpointCallback:
+def train_best(
+    plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects, replicas: Replicas = SINGLE
+) -> CheckpointCallback:
     """Train every candidate of the recipe with every seed; return the best by validation loss.
 
     The arguments are those of `train`. Each training has its own run folder below `restarts/`, so that an interrupted
@@ -30,20 +34,21 @@ def train_best(plan: Plan, dataset: Dataset, run: Run, console: Console, objects
     """
     trainings = plan.trainings()
     if len(trainings) == 1:
-        return train(trainings[0], dataset, run, console, objects)
+        return train(trainings[0], dataset, run, console, objects, replicas)
     results: list[CheckpointCallback] = []
     for i, training in enumerate(trainings):
         inner = Run(run.path / "restarts" / str(i))
         inner.path.mkdir(parents=True, exist_ok=True)
         console.print(f"training {i + 1} of {len(trainings)}: {_describe(training)}")
-        results.append(train(training, dataset, inner, console, objects))
+        results.append(train(training, dataset, inner, console, objects, replicas))
     best = min(range(len(results)), key=lambda i: results[i].best)
     console.print(f"best by validation loss: training {best + 1}, {_describe(trainings[best])}")
-    file = Run(run.path / "restarts" / str(best)).weights
-    check_file(file)
-    write_with_checksum(run.weights, file.read_bytes())
-    run.write_history(results[best].rows)
-    run.select_candidate(trainings[best].candidate, dataset.info)
+    if replicas.is_chief:
+        file = Run(run.path / "restarts" / str(best)).weights
+        check_file(file)
+        write_with_checksum(run.weights, file.read_bytes())
+        run.write_history(results[best].rows)
+        run.select_candidate(trainings[best].candidate, dataset.info)
     return results[best]
 
 
@@ -53,7 +58,12 @@ def _describe(plan: Plan) -> str:
 
 
 def train(
-    plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects = NO_OBJECTS
+    plan: Plan,
+    dataset: Dataset,
+    run: Run,
+    console: Console,
+    objects: UserObjects = NO_OBJECTS,
+    replicas: Replicas = SINGLE,
 ) -> CheckpointCallback:
     """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes.
 
@@ -63,24 +73,30 @@ def train(
         run: The run folder; training resumes from its newest undamaged state.
         console: Receives progress.
         objects: Callbacks, and what replaces optimizer, loss and metrics.
+        replicas: The copies of the model that share each batch.
 
     Returns:
         The callback with history, best epoch and the reason of an early stop.
 
     Raises:
-        UsageError: The model does not use one of the objects.
+        UsageError: The model does not use one of the objects, or cannot be trained by several replicas.
         ZooError: The loss became NaN or infinite, or a saved state is that of another model.
     """
+    replicas.check(plan.recipe)
     if plan.task.phases(plan.recipe, dataset.info):
+        if replicas.count > 1:
+            raise UsageError(
+                f"{plan.model} is trained in phases, the first on cached features: not on several replicas"
+            )
         from zoo.training import transfer
 
         return transfer.train(plan, dataset, run, console, objects)
     info = dataset.info
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     keras.utils.set_random_seed(plan.seed)
-    with dtype_policy(plan.precision):
+    with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(info)
     plan.task.initialize(model, dataset)
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
-    return fit(model, plan, info, training, validation, run, console, objects)
+    return fit(model, plan, info, training, validation, run, console, objects, replicas)

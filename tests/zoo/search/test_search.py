@@ -1,0 +1,219 @@
+"""A search on real digits: it is killed, resumed and extended, and never reads the test split."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipelines import datasets
+from zoo import evaluate, train, tune
+from zoo.core.errors import MissingError, UsageError, ZooError
+from zoo.core.run_folder import Run
+from zoo.search.definition import Search
+from zoo.search.study import RETRY, asked, open_study, run_of
+
+DATASET = '''
+import dataclasses
+import tensorflow as tf
+from pipelines.datasets import digits
+
+NAME = "sealed_digits"
+
+def load(data_dir, cache_dir, split):
+    """The digits, with a test split that cannot be read."""
+    def unreadable(example):
+        with tf.control_dependencies([tf.debugging.Assert(tf.constant(False), ["the test split was read"])]):
+            return tf.nest.map_structure(tf.identity, example)
+
+    data = digits.load(None, None, split)
+    return dataclasses.replace(data, test=data.test.map(unreadable), info=dataclasses.replace(data.info, name=NAME))
+'''
+SPACE = """
+data.name = "sealed_digits"
+recipe.epochs = 25
+recipe.learning_rate = {low = 1e-4, high = 1e-2, log = true}
+recipe.optimizer = {choices = ["adam", "adagrad"]}
+recipe.momentum = {low = 0.5, high = 0.95}
+model_arguments.units = {choices = [[512, 512], [32]]}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sealed_digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("datasets")
+    (folder / "sealed_digits.py").write_text(DATASET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_DATASETS_PATH", str(folder))
+        patch.setattr(datasets, "__path__", [*datasets.__path__, str(folder)])  # this process has read it already
+        yield
+
+
+def trials_of(folder):
+    study = open_study(folder, Search.load(folder))
+    return study, study.get_trials(deepcopy=False)
+
+
+def wait(condition, process):
+    deadline = time.monotonic() + 200
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def start(folder, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "zoo.tune", "mnist", "--out", str(folder), *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Return the folder of a search, killed as a whole in its first trial and resumed, and what the second printed.
+
+    In the resumed search, the worker of the first trial is killed once more.
+    """
+    folder = tmp_path_factory.mktemp("searched") / "search"
+    (folder.parent / "space.toml").write_text(SPACE)
+    process = start(folder, "--space", str(folder.parent / "space.toml"), "--trials", "3")
+    wait(lambda: list(folder.glob("trials/0000/checkpoints/state-*2.npz")), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    history = len(Run(folder / "trials" / "0000").history())
+    assert 2 <= history < 25
+
+    process = start(folder, "--resume", "--trials", "3", "--workers", "2")
+    wait(lambda: len(Run(folder / "trials" / "0000").history()) > history, process)
+    retried = next(trial for trial in trials_of(folder)[1] if trial.user_attrs.get(RETRY) == 0)
+    os.kill(int(retried.user_attrs["worker"].split("-")[0]), signal.SIGKILL)
+    printed = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, printed
+    return folder, printed
+
+
+def test_the_trials_of_killed_workers_are_asked_again(searched):
+    folder, printed = searched
+    study, trials = trials_of(folder)
+    assert len(asked(study)) == 3
+    assert not [trial for trial in trials if trial.state.name in ("RUNNING", "WAITING")]
+    first = [trial for trial in trials if trial.user_attrs["run"] == "0000"]
+    assert [trial.state.name for trial in first] == ["FAIL", "FAIL", "COMPLETE"]
+    assert first[0].params == first[1].params == first[2].params
+    assert sorted(path.name for path in (folder / "trials").iterdir()) == sorted({t.user_attrs["run"] for t in trials})
+    assert "trial 0 is asked again" in printed
+    assert "ended by SIGKILL" in printed
+    assert len(list((folder / "workers").iterdir())) == 2  # those of the killed workers
+
+
+def test_an_interrupted_trial_continues_in_its_run_folder(searched):
+    folder, _ = searched
+    trial = next(trial for trial in asked(trials_of(folder)[0]) if trial.user_attrs["run"] == "0000")
+    rows = run_of(folder, trial.user_attrs).history()
+    assert [row["epoch"] for row in rows] == list(range(1, 26))
+    assert sorted(trial.intermediate_values) == list(range(1, 26))
+    assert trial.value == min(row["val_cross_entropy"] for row in rows)
+
+
+def test_the_first_trial_has_the_settings_of_the_recipe(searched):
+    _, trials = trials_of(searched[0])
+    assert trials[0].params == {
+        "recipe.learning_rate": 1e-3,
+        "recipe.optimizer": "adam",
+        "recipe.momentum": 0.9,
+        "model.units": "[512, 512]",
+    }
+
+
+def test_the_report_has_the_best_trial_and_its_command(searched):
+    folder, printed = searched
+    study, _ = trials_of(folder)
+    report = (folder / "report.md").read_text()
+    command = next(line.strip() for line in report.splitlines() if line.startswith("    python -m zoo.train"))
+    assert command in printed
+    assert f"(trial {study.best_trial.number})" in report
+    for name in ("history", "curves", "parallel_coordinates"):
+        assert (folder / "figures" / f"{name}.png").stat().st_size > 5000
+        assert f"(figures/{name}.png)" in report
+    assert not list(folder.rglob("evaluation.json"))
+    words = shlex.split(command)[3:]
+    for pair in (word.partition("=")[::2] for word in words if word.startswith("recipe.learning_rate")):
+        assert float(pair[1]) == study.best_trial.params["recipe.learning_rate"]
+    config = Run(run_of(folder, study.best_trial.user_attrs).path).plan()
+    assert Search.load(folder).plan(study.best_trial.params).recipe == config.recipe
+
+
+def test_the_test_split_is_sealed(searched):
+    """The search above never read it: whoever does is told."""
+    folder, _ = searched
+    best = trials_of(folder)[0].best_trial
+    with pytest.raises(Exception, match="the test split was read"):
+        evaluate.run(run_of(folder, best.user_attrs).path)
+
+
+def test_more_trials_are_added_to_a_search_and_none_is_lost(searched):
+    folder, _ = searched
+    before = {trial.number: (trial.state, trial.value) for trial in trials_of(folder)[1]}
+    summary = tune.run("mnist", trials=4, out=folder, resume=True)
+    study, trials = trials_of(folder)
+    assert {trial.number: (trial.state, trial.value) for trial in trials[: len(before)]} == before
+    assert len(trials) == len(before) + 1
+    assert summary["trials"] == len(asked(study)) == 4
+    assert summary["best"]["value"] == study.best_value <= summary["default"]
+    again = tune.run("mnist", trials=2, out=folder, resume=True)
+    assert again["trials"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["mnist"], "already holds a search: continue it with --resume"),
+        (["mnist", "--resume", "--seed", "4"], "a search with other settings"),
+        (["mnist", "--resume", "--maximize", "val_accuracy"], "a search with other settings"),
+        (["gan", "--resume"], "a search for mnist, not for gan"),
+    ],
+)
+def test_a_search_is_resumed_only_as_it_is(searched, words, sentence):
+    result = CliRunner().invoke(tune.main, [*words, "--out", str(searched[0])])
+    assert isinstance(result.exception, UsageError)
+    assert sentence in str(result.exception)
+
+
+def test_what_is_not_a_search(tmp_path):
+    with pytest.raises(UsageError, match="holds no search to resume"):
+        tune.run("mnist", out=tmp_path, resume=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is not empty"):
+        tune.run("mnist", out=tmp_path)
+    with pytest.raises(UsageError, match="did you mean mnist"):
+        tune.run("mnits")
+
+
+def test_an_error_of_the_first_trial_is_that_of_the_command(tmp_path):
+    settings = {"data": "sealed_digits", "recipe.epochs": 1}
+    with pytest.raises(ZooError, match="unknown metric 'val_acuracy'; did you mean val_accuracy") as caught:
+        tune.run("mnist", trials=2, out=tmp_path / "search", maximize="val_acuracy", options={"settings": settings})
+    assert caught.value.exit_code == 2
+
+
+def test_without_optuna_one_sentence_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingError, match=r"keras-proof-zoo\[tune\]"):
+        tune.run("mnist")
+    assert Path("runs/mnist/search").exists() is False
+
+
+def test_a_training_without_evaluation_reads_no_test_split(tmp_path):
+    settings = {"data": "sealed_digits", "recipe.epochs": 1}
+    summary = train.run("mnist", settings=settings, precision="float32", out=str(tmp_path / "run"), evaluate=False)
+    assert "metrics" not in summary
+    assert not (tmp_path / "run" / "evaluation.json").exists()

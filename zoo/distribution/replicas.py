@@ -1,0 +1,211 @@
+"""The replicas of a training: copies of the model that share each batch, on several devices or in several processes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from zoo.core.errors import UsageError, ZooError
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from pipelines.feeding import Feed
+    from zoo.core.recipe import Recipe
+
+REFUSED = {  # recipe field -> why
+    "clip_norm": "the gradient of each replica would be clipped by itself",
+    "ema": "Keras does not average weights there",
+    "minutes": "processes differ in speed",
+}
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """The copies of a model that are trained together; the default is one, without `tf.distribute`.
+
+    Attributes:
+        strategy: The strategy of TensorFlow; None for a single copy.
+        workers: Number of processes.
+        index: Number of this process.
+    """
+
+    strategy: tf.distribute.Strategy | None = None
+    workers: int = 1
+    index: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of copies in all processes."""
+        return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run folder, evaluates and exports."""
+        return self.index == 0
+
+    @contextlib.contextmanager
+    def scope(self) -> Iterator[None]:
+        """Create variables of all replicas inside the block: model, metrics, optimizer."""
+        with contextlib.nullcontext() if self.strategy is None else self.strategy.scope():
+            yield
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise UsageError for a recipe that replicas cannot share."""
+        if self.count == 1:
+            return
+        for name, reason in REFUSED.items():
+            if getattr(recipe, name):
+                raise UsageError(
+                    f"recipe.{name} is not possible with {self.count} replicas, because {reason}; set it to 0"
+                )
+        if recipe.batch_size % self.count:
+            raise UsageError(f"recipe.batch_size={recipe.batch_size} cannot be divided by {self.count} replicas")
+
+    def adapt(self, model: keras.Model, feed: Feed) -> None:
+        """Prepare a compiled model for `fit`, within `scope`.
+
+        Raises:
+            UsageError: The model has a training step of its own.
+        """
+        if self.count == 1:
+            return
+        from zoo.distribution import keras_fit
+
+        keras_fit.adapt(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1)
+
+    def share(self, feed: Feed) -> Feed:
+        """Return the feed of the part of each batch that this process computes."""
+        local = self.count // self.workers
+        return feed.share(self.count, range(self.index * local, (self.index + 1) * local)) if self.count > 1 else feed
+
+    def distribute(self, dataset: tf.data.Dataset) -> Any:
+        """Return a dataset of `share`d batches in the form that `fit` takes."""
+        return dataset if self.count == 1 else self.strategy.distribute_datasets_from_function(lambda _: dataset)
+
+    def validation_size(self, count: int, largest: int) -> int:
+        """Return the largest batch size in which no replica gets an empty part of the last batch of `count` examples.
+
+        Raises:
+            UsageError: There is none.
+        """
+        for size in range(largest, self.count - 1, -1):
+            if count % size == 0 or count % size >= self.count:
+                return size
+        raise UsageError(f"{count} validation examples cannot be divided among {self.count} replicas")
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Raise ZooError if another process ends while the block computes with it."""
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            if self.workers == 1:
+                raise
+            raise ZooError(
+                "another worker has ended; start all of them again with the same command, which resumes the run"
+            ) from error
+
+    def wait(self, epoch: int = 0) -> None:
+        """Wait until every process has called this method, with the same epoch.
+
+        Raises:
+            ZooError: The epochs differ.
+        """
+        if self.workers == 1:
+            return
+        import tensorflow as tf
+
+        def gather() -> tf.Tensor:
+            return tf.distribute.get_replica_context().all_gather(tf.constant([epoch], tf.int32), axis=0)
+
+        with self.together():
+            epochs = (
+                self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy().tolist()
+            )
+        if len(set(epochs)) > 1:
+            raise ZooError(
+                f"the workers would resume after different epochs, {epochs}: is the run folder on a shared path?"
+            )
+
+
+SINGLE = Replicas()
+
+
+def workers_of_environment() -> int:
+    """Return the number of workers in `TF_CONFIG`; 1 without it.
+
+    Raises:
+        UsageError: It is not valid, or has other tasks than workers.
+    """
+    return _read_environment()[0]
+
+
+def _read_environment() -> tuple[int, int]:
+    text = os.environ.get("TF_CONFIG")
+    if not text:
+        return 1, 0
+    try:
+        config = json.loads(text)
+        cluster, task = config["cluster"], config["task"]
+        workers, index, kind = len(cluster["worker"]), int(task["index"]), task["type"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f'TF_CONFIG is not valid ({error}): it is {{"cluster": {{"worker": ["HOST:PORT", ...]}}, "task": {{"type": '
+            '"worker", "index": 0}}'
+        ) from None
+    if set(cluster) != {"worker"} or kind != "worker" or not 0 <= index < workers:
+        raise UsageError("TF_CONFIG has tasks of another type than worker, or no worker of this index")
+    return workers, index
+
+
+def choose(devices: str | None) -> Replicas:
+    """Return the replicas that `TF_CONFIG` and `--devices` ask for. Called before TensorFlow computes anything.
+
+    Args:
+        devices: "auto" for all GPUs, numbers such as "0,1", or None for one device.
+
+    Raises:
+        UsageError: There is no such device, or both are given.
+    """
+    import tensorflow as tf
+
+    workers, index = _read_environment()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        with contextlib.suppress(RuntimeError):  # in use already, with the setting it has
+            tf.config.experimental.set_memory_growth(gpu, True)
+    if workers > 1:
+        if devices is not None:
+            raise UsageError(
+                "--devices is for one process; under TF_CONFIG with several workers each one uses all its GPUs"
+            )
+        return Replicas(_strategy(()), workers, index)
+    if devices is None:
+        return SINGLE
+    names = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
+    try:
+        numbers = range(len(names)) if devices == "auto" else [int(number) for number in devices.split(",")]
+        chosen = list(dict.fromkeys(names[number] for number in numbers if number >= 0))
+    except ValueError:
+        raise UsageError(f"--devices is auto or numbers such as 0,1, not {devices!r}") from None
+    except IndexError:
+        chosen = []
+    if not chosen:
+        raise UsageError(f"--devices {devices}: this machine has only {', '.join(names)}")
+    return SINGLE if len(chosen) == 1 == len(names) else Replicas(_strategy(tuple(chosen)))
+
+
+@functools.cache  # collective operations of a second strategy would be mistaken for those of the first
+def _strategy(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return the strategy for some devices of this process; for none, that for the workers of `TF_CONFIG`."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices) if devices else tf.distribute.MultiWorkerMirroredStrategy()

@@ -1,0 +1,151 @@
+"""What a search is: the model, the settings of every trial, the space, and the metric by which trials are compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.distributions import distribution_to_json, json_to_distribution
+
+from pipelines.sources.storage import write_atomic
+from zoo.core import environment, registry
+from zoo.core.errors import UsageError
+from zoo.core.plan import Plan, check_names, damaged, make_plan
+from zoo.core.recipe import override
+from zoo.search import space as spaces
+from zoo.search.space import Space
+
+FILE = "search.json"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, as it is stored in its folder.
+
+    Attributes:
+        model: Name of the model.
+        options: Arguments of `zoo.train.run` for every trial.
+        space: The settings that differ between trials, with their ranges.
+        metric: Name in history.csv of the metric by which trials are compared, at the epoch whose weights are kept.
+        monitor: Name in history.csv of the quantity that is lowest at that epoch.
+        direction: "minimize" or "maximize".
+    """
+
+    model: str
+    options: Mapping[str, Any]
+    space: Space
+    metric: str
+    monitor: str
+    direction: str
+
+    def plan(self, parameters: Mapping[str, Any] | None = None) -> Plan:
+        """Return the plan of a trial; without parameters, that of the settings that all trials share."""
+        settings = self.settings(parameters) if parameters else self.options["settings"]
+        return make_plan(self.model, **{**self.options, "settings": settings})
+
+    def settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings of a trial, without parameters that have no effect beside the others.
+
+        For example, an optimizer that has no momentum is not given one.
+        """
+        changes = {key.removeprefix("recipe."): v for key, v in parameters.items() if key.startswith("recipe.")}
+        unused = override(self.plan().recipe, changes, "recipe").unused()
+        used = {key: value for key, value in parameters.items() if key.removeprefix("recipe.") not in unused}
+        return {**self.options["settings"], **used}
+
+    def command(self, parameters: Mapping[str, Any]) -> str:
+        """Return the command line that trains, evaluates and exports a model with the parameters of a trial."""
+        return f"{self.plan(parameters).command()} --precision {self.options['precision']}"
+
+    @property
+    def epochs(self) -> int:
+        """The largest number of epochs of a trial."""
+        epochs = self.space.get("recipe.epochs")
+        if epochs is None:
+            return self.plan().recipe.epochs
+        return max(epochs.choices) if hasattr(epochs, "choices") else epochs.high
+
+    def save(self, folder: Path) -> None:
+        """Write the search to its folder."""
+        space = {key: json.loads(distribution_to_json(distribution)) for key, distribution in self.space.items()}
+        values = {**vars(self), "options": dict(self.options), "space": space}
+        write_atomic(folder / FILE, json.dumps(values, indent=2) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Search:
+        """Return the search of a folder.
+
+        Raises:
+            UsageError: The folder holds none.
+            ZooError: Its file is damaged.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise UsageError(f"{folder} holds no search to resume: it has no {FILE}; omit --resume to begin one")
+        with damaged(path):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            space = {key: json_to_distribution(json.dumps(value)) for key, value in values["space"].items()}
+            return cls(**{**values, "space": space})
+
+
+def define(
+    model: str,
+    options: Mapping[str, Any],
+    space_file: str | Path | None,
+    minimize: str | None,
+    maximize: str | None,
+) -> Search:
+    """Return a search, checked.
+
+    Args:
+        model: Name of the model.
+        options: Arguments of `zoo.train.run` that are not None; they take precedence over those of the file.
+        space_file: A TOML file with ranges; the space of the model's recipe if None.
+        minimize: Metric of which the lowest value is the best; by default that of the model's task, often `val_loss`.
+        maximize: Metric of which the highest value is the best.
+
+    Raises:
+        UsageError: A name, setting or range is not valid, or trials could not be compared.
+    """
+    if minimize and maximize:
+        raise UsageError("--minimize and --maximize exclude each other")
+    common = {"recipe": "default", "settings": {}, "seed": 0, "precision": "float32"}
+    values, space = ({}, None) if space_file is None else spaces.read(space_file, model)
+    settings = {**values.get("settings", {}), **options.get("settings", {})}
+    if "baseline" in registry.task_fields(registry.get_entry(model)):
+        settings["task.baseline"] = False  # it is evaluated on the test split
+    chosen = {**common, **values, **options, "settings": settings}
+    chosen.pop("name", None)
+    space = {k: v for k, v in (space or {}).items() if k not in settings}
+    check_names(model, chosen["recipe"], {}, settings, chosen["precision"])  # before TensorFlow is imported
+    for key, value in spaces.corners(space):
+        check_names(model, chosen["recipe"], {}, settings | {key: value})
+    environment.prepare()
+    plan = make_plan(model, **chosen)
+    if len(plan.trainings()) > 1:
+        raise UsageError(
+            f"the recipe {plan.recipe_name} of {model} trains several models and keeps the best; choose another "
+            "recipe, or set recipe.restarts=1 and recipe.candidates=[]"
+        )
+    if space_file is None:
+        space = {k: v for k, v in spaces.default(plan).items() if k not in settings}
+    search = Search(
+        model,
+        chosen,
+        space,
+        metric=maximize or minimize or plan.task.monitor,
+        monitor=plan.task.monitor,
+        direction="maximize" if maximize else "minimize",
+    )
+    for key, value in spaces.corners(space):
+        search.plan({key: value})
+    changed = [key for key in spaces.CHANGES_LOSS if key in space]
+    if changed and search.metric.endswith("loss"):
+        raise UsageError(
+            f"{changed[0]} changes {search.metric} itself, by which trials would be compared; name a metric that it "
+            "does not change, such as --maximize val_accuracy"
+        )
+    return search

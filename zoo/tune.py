@@ -1,0 +1,177 @@
+"""python -m zoo.tune NAME: search for better settings of a training, by their validation metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from commandline import console as shell
+from commandline.console import Console
+from zoo.cli.options import settings
+from zoo.core.errors import MissingError, UsageError
+from zoo.core.plan import PRECISIONS
+from zoo.core.registry import get_entry
+
+if TYPE_CHECKING:
+    from zoo.search.definition import Search
+
+
+def run(
+    name: str,
+    *,
+    trials: int = 20,
+    space: str | Path | None = None,
+    workers: int = 1,
+    out: str | Path | None = None,
+    resume: bool = False,
+    minimize: str | None = None,
+    maximize: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Search for better settings of a training by Optuna; the test split is not used.
+
+    The first trial has the settings of the recipe, if they are within the space. Later ones are proposed by a
+    tree-structured Parzen estimator (Bergstra 2011) and stopped early by asynchronous successive halving (Li 2020,
+    arXiv:1810.05934). Every trial is a run folder.
+
+    Args:
+        name: Name of the model.
+        trials: Number of trials, those of a resumed search included.
+        space: A TOML file with ranges; by default a space around the recipe of the model.
+        workers: Number of processes that train trials.
+        out: Folder of the search; by default runs/NAME/search.
+        resume: Whether to continue the search in that folder.
+        minimize: Metric of which the lowest value is the best; by default that of the model's task, often "val_loss".
+        maximize: Metric of which the highest value is the best, such as "val_accuracy".
+        options: Arguments of `zoo.train.run` for every trial: recipe, settings, data_dir, cache_dir, seed, precision,
+            init.
+        console: Receives progress; None prints nothing.
+
+    Returns:
+        JSON-able summary: the best trial, and the command line that trains with its settings.
+
+    Raises:
+        UsageError: A name, setting or range is not valid; the folder already holds a search, or none to resume.
+        MissingError: Optuna is not installed.
+        ZooError: No trial was trained to the end.
+
+    Example:
+        >>> fixed = {"data": "digits", "recipe.epochs": 1, "recipe.limit": 100}
+        >>> summary = run("mnist", trials=2, options={"settings": fixed}, out="runs/digits-search")
+        >>> summary["trials"], summary["metric"]
+        (2, 'val_loss')
+    """
+    console = console or Console(quiet=True)
+    get_entry(name)
+    if trials < 1 or workers < 1:
+        raise UsageError("--trials and --workers must be at least 1")
+    try:
+        import optuna  # noqa: F401
+    except ImportError as error:
+        raise MissingError(f"a search needs optuna ({error}); pip install 'keras-proof-zoo[tune]'") from error
+    from zoo.search import pool, report
+    from zoo.search import study as studies
+
+    folder = Path(out) if out is not None else Path("runs") / name / "search"
+    search = _open_or_define(folder, resume, (name, dict(options or {}), space, minimize, maximize))
+    study = studies.open_study(folder, search)
+    console.print(f"searching settings of {name} by {search.metric} in {folder}, {trials} trials")
+    pool.run(folder, study, trials, workers, console)
+    summary = report.write(folder, study, search)
+    _show(console, summary)
+    return summary
+
+
+def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
+    """Return the search to resume, or a new one in a new folder, with the settings of the recipe as its first trial."""
+    from zoo.core.run_folder import Run
+    from zoo.search import definition, space
+    from zoo.search import study as studies
+
+    model, options, space_file, minimize, maximize = arguments
+    if resume:
+        search = definition.Search.load(folder)
+        if search.model != model:
+            raise UsageError(f"{folder} holds a search for {search.model}, not for {model}")
+        given = bool(options) or any(value is not None for value in (space_file, minimize, maximize))
+        if given and definition.define(*arguments) != search:
+            raise UsageError(
+                f"{folder} holds a search with other settings: omit them to resume it, or choose another --out"
+            )
+        return search
+    if (folder / definition.FILE).exists():
+        raise UsageError(f"{folder} already holds a search: continue it with --resume, or choose another --out")
+    Run.check_empty(folder)
+    search = definition.define(*arguments)
+    folder.mkdir(parents=True, exist_ok=True)
+    search.save(folder)
+    defaults = space.defaults_within(search.plan(), search.space)
+    if defaults is not None:
+        studies.open_study(folder, search).enqueue_trial(defaults, {studies.DEFAULT: True})
+    return search
+
+
+def _show(console: Console, summary: dict[str, Any]) -> None:
+    best = summary["best"]
+    rows = [(key, value) for key, value in best["parameters"].items()]
+    console.table(f"trial {best['trial']}: {summary['metric']} {best['value']:.4f}", ["", ""], rows)
+    if summary["default"] is not None:
+        console.print(f"{summary['metric']} with the settings of the recipe: {summary['default']:.4f}")
+    console.print(f"report: {summary['report']}")
+    console.print(f"next: {summary['command']}")
+    console.print(f"      python -m zoo.evaluate {best['run']}")
+
+
+@click.command("tune")
+@click.argument("name")
+@click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Number of trials in all.")
+@click.option("--space", metavar="FILE", help="Settings and ranges in TOML.  [default: around the recipe]")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that train trials.")
+@click.option("--resume", is_flag=True, help="Continue the search in the folder.")
+@click.option("--out", type=click.Path(), help="Folder of the search.  [default: runs/NAME/search]")
+@click.option("--minimize", metavar="METRIC", help="Metric to minimise.  [default: that of the task, such as val_loss]")
+@click.option("--maximize", metavar="METRIC", help="Metric to maximise, such as val_accuracy.")
+@click.option("--recipe", help="Recipe of the model.  [default: default]")
+@click.option("--data-dir", type=click.Path(), help="Path of your own data.")
+@click.option("--cache-dir", type=click.Path(), help="Folder of prepared data.")
+@click.option("--seed", type=shell.SEED, help="Random seed of the search and of every training.  [default: 0]")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Precision of the trainings.  [default: float32]")
+@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of every trial, as of zoo.train.")
+@shell.common_options
+def main(
+    name: str,
+    trials: int,
+    space: str | None,
+    workers: int,
+    resume: bool,
+    out: str | None,
+    minimize: str | None,
+    maximize: str | None,
+    pairs: tuple[str, ...],
+    console: Console,
+    **options: Any,
+) -> None:
+    """Search for better settings of model NAME: trains, compares on the validation split, writes a report."""
+    options = {key: value for key, value in options.items() if value is not None}
+    options |= {"settings": settings(pairs)} if pairs else {}
+    summary = run(
+        name,
+        trials=trials,
+        space=space,
+        workers=workers,
+        out=out,
+        resume=resume,
+        minimize=minimize,
+        maximize=maximize,
+        options=options,
+        console=console,
+    )
+    console.result(summary)
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.tune")
