@@ -1,0 +1,50 @@
+"""The lessons, one module each: `write(page)` measures, checks and writes its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A lesson of the course.
+
+    Attributes:
+        name: Name of its module and page.
+        title: Heading of the page.
+        topics: What it is about.
+        models: The models that it runs.
+    """
+
+    name: str
+    title: str
+    topics: str
+    models: tuple[str, ...]
+
+
+LESSONS = (
+    Lesson(
+        "perceptron",
+        "From the perceptron to logistic regression",
+        "decision line, error surface, update rule, one-hot, cross-entropy",
+        ("admissions",),
+    ),
+    Lesson(
+        "backpropagation",
+        "Gradient descent and backpropagation",
+        "mean squared error, chain rule, learning rate, a two-layer network by NumPy",
+        ("bike_sharing",),
+    ),
+    Lesson(
+        "activations",
+        "Vanishing gradients, activations and initial weights",
+        "sigmoid, tanh, ReLU; zeros, too small, Glorot, He",
+        ("mnist", "fashion_mnist"),
+    ),
+    Lesson(
+        "convolutions",
+        "Convolutions and pooling",
+        "filters, frequencies, padding, pooling, output shapes and parameters",
+        ("fashion_mnist", "efficientnet_lite0"),
+    ),
+)
