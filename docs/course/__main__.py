@@ -7,6 +7,7 @@ import importlib
 import os
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -21,7 +22,13 @@ from zoo.core.errors import unknown
 HERE = Path(__file__).parent
 
 
-def write(name: str, folder: Path = HERE, scratch: Path | None = None, small: bool = False) -> Page:
+def write(
+    name: str,
+    folder: Path = HERE,
+    scratch: Path | None = None,
+    small: bool = False,
+    data_dirs: Mapping[str, str] | None = None,
+) -> Page:
     """Write the page of a lesson and return it.
 
     Args:
@@ -29,6 +36,7 @@ def write(name: str, folder: Path = HERE, scratch: Path | None = None, small: bo
         folder: Folder of the page.
         scratch: Folder of trainings; None is a temporary one.
         small: Compute the smallest form, for tests: one seed, few examples.
+        data_dirs: Name of a dataset -> its path, for data that is not fetched.
 
     Raises:
         UsageError: Unknown lesson.
@@ -44,7 +52,7 @@ def write(name: str, folder: Path = HERE, scratch: Path | None = None, small: bo
 
     start = time.process_time()
     with tempfile.TemporaryDirectory() as temporary:
-        page = Page(name, lessons[name].title, folder, scratch or Path(temporary), small)
+        page = Page(name, lessons[name].title, folder, scratch or Path(temporary), small, data_dirs)
         importlib.import_module(f"docs.course.lessons.{name}").write(page)
     minutes, machine = (time.process_time() - start) / 60, f"{os.cpu_count()} cores of {processor()}"
     page.save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 import json
@@ -12,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
-from zoo.core.plan import make_plan
+from zoo.core.plan import Plan, make_plan
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,12 +37,23 @@ class Page:
         folder: Folder of the page; figures go to its folder `figures`.
         scratch: Folder for runs and bundles, which are not kept.
         small: Whether to compute the smallest form, for tests.
+        data_dirs: Name of a dataset -> its path, for data that is not fetched.
         claims: The sentences that were checked.
     """
 
-    def __init__(self, name: str, title: str, folder: Path, scratch: Path, small: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        folder: Path,
+        scratch: Path,
+        small: bool = False,
+        data_dirs: Mapping[str, str] | None = None,
+    ) -> None:
         """Begin an empty page."""
         self.name, self.title, self.folder, self.scratch, self.small = name, title, folder, scratch, small
+        self.data_dirs = dict(data_dirs or {})
+        self._datasets: dict[str, Dataset] = {}
         self.parts: list[str] = []
         self.claims: list[str] = []
         self.images: list[Path] = []
@@ -120,26 +133,51 @@ class Page:
 
     # === Trainings ===
 
+    def plan(self, model: str, settings: Mapping[str, Any] | None = None, seed: int = 0) -> Plan:
+        """Return the plan of a training in float32, with the settings of `--set`."""
+        plan = make_plan(model, settings=dict(settings or {}), seed=seed, precision="float32")
+        return dataclasses.replace(plan, data=plan.data | {"data_dir": self.data_dirs.get(plan.data["name"])})
+
+    def dataset(self, plan: Plan) -> Dataset:
+        """Return the data of a plan, which is loaded once for all plans that share it."""
+        key = json.dumps([type(plan.task).__name__, plan.data, plan.recipe.split, plan.recipe.limit])
+        if key not in self._datasets:
+            self._datasets[key] = plan.load_data()
+        return self._datasets[key]
+
     def train(
-        self, model: str, settings: Mapping[str, Any], seed: int = 0, dataset: Dataset | None = None, **options: Any
+        self,
+        model: str,
+        settings: Mapping[str, Any],
+        seed: int = 0,
+        dataset: Dataset | None = None,
+        callbacks: Sequence[Any] = (),
     ) -> Run:
-        """Train and evaluate a model in float32; the run of the same settings is trained once.
+        """Train a model as `zoo.train` does, without evaluation and export; the same training is done once.
 
         Args:
             model: Name of the model.
             settings: The settings of `--set`.
             seed: Random seed.
             dataset: The data, if it is not that of the settings.
-            **options: Further arguments of `zoo.train.run`.
+            callbacks: Keras callbacks.
         """
-        from zoo import train
         from zoo.core.run_folder import Run
+        from zoo.training import trainer
+        from zoo.training.user_objects import UserObjects
 
-        key = json.dumps([model, dict(settings), seed, dataset is None or dataset.info.name, list(options)])
-        out = self.scratch / f"{model}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        plan = self.plan(model, settings, seed)
+        if dataset is None:
+            dataset = self.dataset(plan)
+        else:
+            plan = plan.with_dataset(dataset.info)
+            dataset = plan.prepare(dataset)
+        key = hashlib.sha256(json.dumps(plan.to_json(), default=str).encode()).hexdigest()[:12]
+        out = self.scratch / f"{model}-{key}"
         if not Run.exists(out):
-            options = {"precision": "float32", "export": False, "dataset": dataset} | options
-            train.run(model, settings=dict(settings), seed=seed, out=str(out), **options)
+            run = Run.create(model, out)
+            run.save_config(plan, dataset.info, {})
+            trainer.train_best(plan, dataset, run, Console(quiet=True), UserObjects(tuple(callbacks)))
         return Run(out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +12,6 @@ from docs.course.page import Page, axes_row, band
 
 if TYPE_CHECKING:
     import keras
-
-    from pipelines.dataset import Dataset
 
 Weights = list[np.ndarray]  # kernel (features, units), bias (units,), kernel (units, 1), bias (1,)
 SETTINGS = {"model.units": [24], "model.dropout": 0.0, "recipe.optimizer": "sgd", "recipe.momentum": 0.0}
@@ -71,17 +69,15 @@ def float64() -> Iterator[None]:
         keras.config.set_dtype_policy(previous)
 
 
-def network(seed: int, small: bool) -> tuple[keras.Model, np.ndarray, np.ndarray]:
+def network(page: Page, seed: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
     """Return the layers of `bike_sharing` after its features, the features (N, F) and rentals (N,) as shares of their mean."""
     import keras
 
-    from zoo.core.plan import make_plan
     from zoo.modeling.tabular_inputs import looked_up_columns
 
     keras.utils.set_random_seed(seed)
-    limit = 512 if small else 4096
-    plan = make_plan("bike_sharing", settings=SETTINGS | {"recipe.limit": limit}, seed=seed)
-    dataset: Dataset = plan.load_data()
+    plan = page.plan("bike_sharing", SETTINGS | {"recipe.limit": page.choose(4096, 512)}, seed)
+    dataset = page.dataset(plan)
     with float64():
         core, rows = plan.build(dataset.info).get_layer("core"), plan.feed(dataset, "train")
     raw, encoded = looked_up_columns(plan.arguments(dataset.info)["columns"])
@@ -93,13 +89,13 @@ def network(seed: int, small: bool) -> tuple[keras.Model, np.ndarray, np.ndarray
     return top, x, y.numpy() / dataset.info.statistics["target"]["mean"]
 
 
-def trainings(seeds: Sequence[int], rate: float, steps: int, small: bool) -> tuple[np.ndarray, float]:
+def trainings(page: Page, rate: float, steps: int) -> tuple[np.ndarray, float]:
     """Return the losses (seeds, steps) of Keras, and the largest difference of any weight from NumPy's after any step."""
     import keras
 
     losses, difference = [], 0.0
-    for seed in seeds:
-        model, x, y = network(seed, small)
+    for seed in page.seeds:
+        model, x, y = network(page, seed)
         model.compile(keras.optimizers.SGD(rate), keras.losses.MeanSquaredError())
         w, order, row = [v.numpy() for v in model.trainable_variables], np.random.default_rng(seed), []
         for _ in range(steps):
@@ -143,7 +139,7 @@ def draw_descent(axes: Any, w: Weights, x: np.ndarray, y: np.ndarray) -> None:
 def write(page: Page) -> None:
     """Measure and write the page."""
     steps = page.choose(150, 20)
-    model, x, y = network(0, page.small)
+    model, x, y = network(page, 0)
     w = [v.numpy() for v in model.trainable_variables]
     page.text(
         f"""The network of `bike_sharing` predicts the rentals of an hour from its features ({x.shape[1]} numbers: the
@@ -171,7 +167,7 @@ def write(page: Page) -> None:
         all(abs(a - b) < 1e-6 for *_, a, b in rows),
         "Gradients by backpropagation and by differences of the loss agree within 1e-6.",
     )
-    results = {rate: trainings(page.seeds, rate, steps, page.small) for rate in RATES}
+    results = {rate: trainings(page, rate, steps) for rate in RATES}
     figure, (left, right) = axes_row(2, width=5)
     draw_descent(left, w, x[:1024], y[:1024])
     draw(right, {rate: losses for rate, (losses, _) in results.items()})
