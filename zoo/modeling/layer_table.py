@@ -87,9 +87,10 @@ def layer_table(model: keras.Model) -> list[LayerRow]:
         ('dense_0', (16,), 12560, 12544)
     """
     rows: list[LayerRow] = []
-    inputs = keras.tree.map_structure(_zeros, model.input)
+    symbolic = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    inputs = keras.tree.map_structure(_zeros, symbolic)
     if isinstance(inputs, list) and not hasattr(model, "operations"):  # a subclass takes them by name
-        inputs = {tensor.name: zeros for tensor, zeros in zip(model.input, inputs, strict=True)}
+        inputs = {tensor.name: zeros for tensor, zeros in zip(symbolic, inputs, strict=True)}
     fields = {id(x): _Field() for x in keras.tree.flatten(inputs) if len(x.shape) == 4}
     alive: list[Any] = [inputs]  # ids of tensors are those of living ones
     called: list[keras.layers.Layer] = []
