@@ -36,6 +36,12 @@ LESSONS = (
         ("bike_sharing",),
     ),
     Lesson(
+        "fitting",
+        "Under- and overfitting",
+        "early stopping, L1 and L2, dropout, momentum, decay, batch size, random restarts, local minima",
+        ("mnist",),
+    ),
+    Lesson(
         "activations",
         "Vanishing gradients, activations and initial weights",
         "sigmoid, tanh, ReLU; zeros, too small, Glorot, He",

@@ -95,7 +95,7 @@ def write(page: Page) -> None:
         with the pixels below it. What it responds to depends on its few numbers."""
     )
     outputs = {name: convolved(image, kernel) for name, kernel in FILTERS.items()}
-    figure, axes = axes_row(5, height=2.4, width=3)
+    figure, axes = axes_row(5, height=1.9, width=2.3)
     show(axes[0], image, "photograph")
     for cell, (name, output) in zip(axes[1:], outputs.items(), strict=True):
         show(cell, np.abs(output) / (4 if "edges" in name else 1), name)
@@ -119,10 +119,10 @@ def _frequencies(page: Page, image: np.ndarray, outputs: dict[str, np.ndarray]) 
         them: slow changes in the middle, fast ones outside. A blur removes the outside, an edge filter the middle."""
     )
     images = {"photograph": image, "blur": outputs["blur"], "vertical edges": outputs["vertical edges"]}
-    figure, axes = axes_row(3, height=2.6, width=3.6)
+    figure, axes = axes_row(3, height=1.9, width=2.6)
     for cell, (name, values) in zip(axes, images.items(), strict=True):
         spectrum = np.log1p(np.abs(np.fft.fftshift(np.fft.fft2(values - values.mean()))))
-        show(cell, spectrum, f"{name}: logarithm of its spectrum", vmin=0, vmax=14, cmap="magma")
+        show(cell, spectrum, f"{name}: spectrum", vmin=0, vmax=14, cmap="magma")
     page.figure(figure, "frequencies", "Spectra of the photograph, blurred, and of its edges")
     shares = {name: high_frequencies(values) for name, values in images.items()}
     page.table(["image", "share of the energy above 1/8 cycle per pixel"], list(shares.items()))
