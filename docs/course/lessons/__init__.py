@@ -53,4 +53,10 @@ LESSONS = (
         "filters, frequencies, padding, pooling, output shapes and parameters",
         ("fashion_mnist", "efficientnet_lite0"),
     ),
+    Lesson(
+        "medicine",
+        "Sensitivity, specificity and thresholds",
+        "threshold histogram, type I and II errors, ROC, three illnesses",
+        ("admissions", "skin_lesions", "fashion_mnist"),
+    ),
 )
