@@ -48,10 +48,28 @@ LESSONS = (
         ("mnist", "fashion_mnist"),
     ),
     Lesson(
+        "pipelines_and_models",
+        "Tensors, models and pipelines",
+        "shapes; Sequential, add, functional, subclass; prefetch, cache, parallel map",
+        ("fashion_mnist",),
+    ),
+    Lesson(
         "convolutions",
         "Convolutions and pooling",
         "filters, frequencies, padding, pooling, output shapes and parameters",
         ("fashion_mnist", "efficientnet_lite0"),
+    ),
+    Lesson(
+        "saving",
+        "Saving and loading",
+        "HDF5, .keras, SavedModel, TFLite; resuming, the best model, overwriting",
+        ("mnist",),
+    ),
+    Lesson(
+        "transfer",
+        "Augmentation and transfer learning",
+        "seven parameters of augmentation; four cases of transfer learning",
+        ("flowers", "landmarks", "skin_lesions"),
     ),
     Lesson(
         "medicine",
