@@ -77,4 +77,10 @@ LESSONS = (
         "threshold histogram, type I and II errors, ROC, three illnesses",
         ("admissions", "skin_lesions", "fashion_mnist"),
     ),
+    Lesson(
+        "autoencoders",
+        "Autoencoders and style transfer",
+        "compression against PCA, denoising; alpha and beta, the layers of the style",
+        ("autoencoder", "style_transfer"),
+    ),
 )
