@@ -83,4 +83,16 @@ LESSONS = (
         "compression against PCA, denoising; alpha and beta, the layers of the style",
         ("autoencoder", "style_transfer"),
     ),
+    Lesson(
+        "generative",
+        "Generative adversarial networks",
+        "progress, mode collapse, pix2pix, CycleGAN",
+        ("gan", "dcgan", "pix2pix", "cyclegan"),
+    ),
+    Lesson(
+        "deployment",
+        "Deployment",
+        "build, deploy, use, tune, update",
+        ("mnist", "sentiment"),
+    ),
 )

@@ -32,10 +32,11 @@ def pca_errors(train: np.ndarray, test: np.ndarray, sizes: Sequence[int]) -> lis
 
 def settings(page: Page, kind: str, size: int) -> dict[str, Any]:
     """Return the settings of a training."""
-    epochs = {"dense": (10, 2), "denoising": (8, 4)}[kind]
+    epochs = {"dense": (10, 2), "denoising": (8, 16)}[kind]
     return {
         **{"recipe.limit": page.choose(3000, 200), "recipe.epochs": page.choose(*epochs)},
         **{"model.kind": kind, "model.latent_dim": size, "recipe.batch_size": page.choose(64, 16)},
+        "recipe.learning_rate": 4e-3,
     }
 
 
