@@ -84,6 +84,12 @@ LESSONS = (
         ("autoencoder", "style_transfer"),
     ),
     Lesson(
+        "recurrent",
+        "Recurrent networks and text",
+        "RNN, LSTM, GRU: gradient through time, memory, carried state; word2vec, sentiment, attention, scripts",
+        ("text_rnn", "word2vec", "sentiment", "attention"),
+    ),
+    Lesson(
         "generative",
         "Generative adversarial networks",
         "progress, mode collapse, pix2pix, CycleGAN",
