@@ -12,7 +12,12 @@ Row = tuple[str, tuple[str, ...], str, str]  # what the course has, models, comm
 COURSE: tuple[Row, ...] = (
     ("Perceptron, logistic regression", ("admissions",), "python -m zoo.train admissions", "perceptron"),
     ("Predicting student admissions (exercise)", ("admissions",), "python -m zoo.train admissions", "perceptron"),
-    ("Gradient descent, backpropagation", ("bike_sharing",), "python -m docs.course backpropagation", "backpropagation"),
+    (
+        "Gradient descent, backpropagation",
+        ("bike_sharing",),
+        "python -m docs.course backpropagation",
+        "backpropagation",
+    ),
     ("Predicting bike sharing (project)", ("bike_sharing",), "python -m zoo.train bike_sharing", "backpropagation"),
     ("Your own table instead", ("table",), "python -m zoo.train table --data-dir FILE.csv", "backpropagation"),
     ("Training neural networks", ("mnist",), "python -m docs.recipes", "fitting"),
@@ -23,11 +28,15 @@ COURSE: tuple[Row, ...] = (
     ("Fashion-MNIST (exercise)", ("fashion_mnist",), "python -m zoo.train fashion_mnist", "pipelines_and_models"),
     ("Convolutional networks", ("mnist_cnn",), "python -m zoo.train mnist_cnn", "convolutions"),
     ("Saving and loading models", ("mnist",), "python -m zoo.export RUN", "saving"),
-    ("Data augmentation", ("flowers",), "python -m pipelines preview PHOTOS/ --augment flowers -o grid.png", "transfer"),
+    (
+        "Data augmentation",
+        ("flowers",),
+        "python -m pipelines preview PHOTOS/ --augment flowers -o grid.png",
+        "transfer",
+    ),
     (
         "Transfer learning; other sizes of its backbone",
-        ("flowers", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3")
-        + ("efficientnet_lite4",),
+        ("flowers", *(f"efficientnet_lite{i}" for i in range(5))),
         "python -m zoo.train flowers --data-dir PHOTOS/",
         "transfer",
     ),
@@ -46,14 +55,24 @@ COURSE: tuple[Row, ...] = (
     ("Recurrent networks, LSTM, GRU", ("text_rnn",), "python -m zoo.train text_rnn --cell lstm", "recurrent"),
     ("Characters of a book (exercise)", ("text_rnn",), "python -m zoo.train text_rnn", "recurrent"),
     ("Embeddings, word2vec", ("word2vec",), "python -m zoo.train word2vec", "recurrent"),
-    ("Sentiment with an RNN (exercise)", ("sentiment",), "python -m zoo.train sentiment --recipe recurrent", "recurrent"),
+    (
+        "Sentiment with an RNN (exercise)",
+        ("sentiment",),
+        "python -m zoo.train sentiment --recipe recurrent",
+        "recurrent",
+    ),
     ("TV scripts (project)", ("text_rnn",), "python -m zoo.train text_rnn --set data=scripts", "recurrent"),
     ("Attention, machine translation", ("attention",), "python -m zoo.train attention", "recurrent"),
     ("GAN (exercise)", ("gan",), "python -m zoo.train gan", "generative"),
     ("DCGAN, faces (project)", ("dcgan",), "python -m zoo.train dcgan --set data=celeb_a", "generative"),
     ("pix2pix", ("pix2pix",), "python -m zoo.train pix2pix", "generative"),
     ("CycleGAN (exercise)", ("cyclegan",), "python -m zoo.train cyclegan", "generative"),
-    ("Deployment, sentiment as a service (project)", ("sentiment",), "python -m export publish BUNDLE FOLDER", "deployment"),
+    (
+        "Deployment, sentiment as a service (project)",
+        ("sentiment",),
+        "python -m export publish BUNDLE FOLDER",
+        "deployment",
+    ),
 )
 
 
@@ -69,9 +88,9 @@ def text() -> str:
         course.append(f"| {what} | {_models(models)} | `{command}` | [{titles[page]}]({page}.md) |")
     parts = [
         "# The course",
-        "This zoo grew out of a course on deep learning. Each page shows what a lesson is about with the models, recipes\n"
-        "and commands of the zoo. A page is written by a command in a few minutes on two cores: it trains, measures, draws,\n"
-        "and stops if something that the page says does not hold.",
+        "This zoo grew out of a course on deep learning. Each page shows what a lesson is about with the models, "
+        "recipes\nand commands of the zoo. A page is written by a command in a few minutes on two cores: it trains, "
+        "measures, draws,\nand stops if something that the page says does not hold.",
         "    python -m docs.course              # all pages\n    python -m docs.course perceptron   # one page",
         "## Lessons",
         "\n".join(lessons),

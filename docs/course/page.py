@@ -77,7 +77,9 @@ class Page:
         """Add a paragraph, a list or a link in Markdown; line breaks within a paragraph of the source are dropped."""
         paragraph = inspect.cleandoc(paragraph)
         if not paragraph.startswith(("-", "1.", "|")):
-            paragraph = textwrap.fill(" ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+            paragraph = textwrap.fill(
+                " ".join(paragraph.split()), WIDTH, break_long_words=False, break_on_hyphens=False
+            )
         self.parts.append(paragraph)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -32,7 +32,9 @@ def test_page_in_its_smallest_form(name, written):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_published_page_has_the_same_form(name, written):
     """Headings, code, and figures are those of the code; the measured values are not compared."""
-    new, old = (re.sub(r"<!--.*?-->", "", p.read_text()) for p in (written(name).folder / f"{name}.md", COURSE / f"{name}.md"))
+    new, old = (
+        re.sub(r"<!--.*?-->", "", p.read_text()) for p in (written(name).folder / f"{name}.md", COURSE / f"{name}.md")
+    )
     assert re.findall(r"^#+ .*$", new, re.MULTILINE) == re.findall(r"^#+ .*$", old, re.MULTILINE)
     blocks = r"```python\n.*?```|!\[[^]]*\]\([^)]*\)"
     assert re.findall(blocks, new, re.DOTALL) == re.findall(blocks, old, re.DOTALL), f"python -m docs.course {name}"

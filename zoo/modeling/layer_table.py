@@ -32,8 +32,8 @@ class LayerRow:
         kind: Its class.
         output_shape: Without the batch dimension, for one example.
         parameters: Number of weights; 0 for a layer that is called again.
-        multiply_adds: Products of weights and inputs for one example. Those of normalisation, activation and pooling are
-            not counted; None if the layer is of a kind whose number is not known.
+        multiply_adds: Products of weights and inputs for one example. Those of normalisation, activation and pooling
+            are not counted; None if the layer is of a kind whose number is not known.
         receptive_field: Side (height, width) of the part of the input image that one output place depends on; None if
             the layer has no places, or sees the whole image.
     """

@@ -94,8 +94,7 @@ def _gradients(page: Page, images: Any, labels: Any) -> None:
     depths = page.choose(DEPTHS, DEPTHS[::3])
     norms = {
         (activation, depth): [
-            kernel_gradients(built(seed, depth, activation, initial[activation]), images, labels)
-            for seed in page.seeds
+            kernel_gradients(built(seed, depth, activation, initial[activation]), images, labels) for seed in page.seeds
         ]
         for activation in ACTIVATIONS
         for depth in depths
@@ -112,13 +111,12 @@ def _gradients(page: Page, images: Any, labels: Any) -> None:
     ratio = {a: np.mean([seed[0] / seed[-1] for seed in norms[a, DEPTHS[-1]]]) for a in ACTIVATIONS}
     page.table(["activation", "gradient of the first layer / of the last"], list(ratio.items()))
     page.claim(
-        all(seed[i] < seed[i + 1] for seed in norms["sigmoid", DEPTHS[-1]] for i in range(1, DEPTHS[-1] - 1)) and ratio["sigmoid"] < 1e-6,
+        all(seed[i] < seed[i + 1] for seed in norms["sigmoid", DEPTHS[-1]] for i in range(1, DEPTHS[-1] - 1))
+        and ratio["sigmoid"] < 1e-6,
         f"Sigmoid: the gradient shrinks in every layer from the last to the second; with {DEPTHS[-1]} layers the first "
         f"layer has {ratio['sigmoid']:.1e} of that of the last (less than 1e-6).",
     )
-    page.claim(
-        ratio["relu"] > 1e-2, f"ReLU with He: the first layer has {ratio['relu']:.2g} of it (more than 0.01)."
-    )
+    page.claim(ratio["relu"] > 1e-2, f"ReLU with He: the first layer has {ratio['relu']:.2g} of it (more than 0.01).")
 
     trained = page.choose(tuple(ACTIVATIONS), ("sigmoid", "relu"))
     losses = {a: _losses(page, units=[WIDTH] * 6, activation=a, initializer=initial[a]) for a in trained}
@@ -130,8 +128,8 @@ def _gradients(page: Page, images: Any, labels: Any) -> None:
     page.figure(figure, "training", "Training loss by epoch of the three activations")
     page.claim(
         losses["relu"][:, -1].max() < losses["sigmoid"][:, -1].min(),
-        f"After {losses['relu'].shape[1]} epochs, six layers of ReLU are at a loss of {losses['relu'][:, -1].mean():.2f}"
-        f", six of sigmoid at {losses['sigmoid'][:, -1].mean():.2f} (chance: {np.log(10):.2f}), with every seed.",
+        f"After {losses['relu'].shape[1]} epochs, with every seed, six layers of ReLU are below six of sigmoid: "
+        f"{losses['relu'][:, -1].mean():.2f} and {losses['sigmoid'][:, -1].mean():.2f} (chance: {np.log(10):.2f}).",
     )
     page.command(
         *(
@@ -152,8 +150,8 @@ def _initial_weights(page: Page, images: Any, labels: Any) -> None:
     page.heading("The first weights")
     page.text(
         """Eight layers of ReLU. With zeros all units of a layer are the same, and no gradient reaches them. With
-        `random_normal` (a standard deviation of 0.05, whatever the width) the outputs shrink from layer to layer. Glorot
-        divides the variance by the mean of inputs and outputs, He doubles that, because ReLU drops half of the
+        `random_normal` (a standard deviation of 0.05, whatever the width) the outputs shrink from layer to layer.
+        Glorot divides the variance by the mean of inputs and outputs, He doubles that, because ReLU drops half of the
         values."""
     )
     outputs = {name: hidden_outputs(built(0, 8, "relu", name), images) for name in INITIALIZERS}
@@ -168,7 +166,9 @@ def _initial_weights(page: Page, images: Any, labels: Any) -> None:
         line[0].set_ylabel(SHOWN.get(name, name), fontsize=7)
     page.figure(figure, "histograms", "Histograms of the outputs of hidden layers for four initialisers")
     page.code(hidden_outputs)
-    last = {name: float(values[-1].std() / values[0].std()) if values[0].std() else 0.0 for name, values in outputs.items()}
+    last = {
+        name: float(values[-1].std() / values[0].std()) if values[0].std() else 0.0 for name, values in outputs.items()
+    }
     losses = {name: _losses(page, units=[WIDTH] * 8, initializer=name) for name in INITIALIZERS}
     figure, (axes,) = axes_row(1, width=5.5)
     for name, colour in INITIALIZERS.items():

@@ -97,15 +97,17 @@ def _compression(page: Page) -> None:
     from zoo.evaluation import image_baselines
 
     page.text(
-        """An autoencoder squeezes an image of 784 pixels into a code of a few numbers, and draws it again from them. If it
-        were linear, the best it could do is principal component analysis (PCA) with as many components."""
+        """An autoencoder squeezes an image of 784 pixels into a code of a few numbers, and draws it again from them.
+        If it were linear, the best it could do is principal component analysis (PCA) with as many components."""
     )
     plan = page.plan("autoencoder", settings(page, "dense", 32))
     dataset = page.dataset(plan)
     train, test = (_pixels(plan.feed(dataset, split)) for split in ("train", "test"))
     errors = [
         [
-            mean_squared_error(test, page.train("autoencoder", settings(page, "dense", size), seed).model().predict(test, verbose=0))
+            mean_squared_error(
+                test, page.train("autoencoder", settings(page, "dense", size), seed).model().predict(test, verbose=0)
+            )
             for size in DIMENSIONS
         ]
         for seed in page.seeds
@@ -123,7 +125,9 @@ def _compression(page: Page) -> None:
     left.legend(fontsize=7)
     pca = image_baselines.reconstruct(image_baselines.fit_pca(train, 32), test[:8])
     rows = [test[:8], shipped.predict(test[:8], verbose=0), pca]
-    show(right, np.concatenate([np.concatenate(list(row[..., 0]), axis=1) for row in rows]), "image, 32 numbers, PCA 32")
+    show(
+        right, np.concatenate([np.concatenate(list(row[..., 0]), axis=1) for row in rows]), "image, 32 numbers, PCA 32"
+    )
     page.figure(figure, "compression", "Error by the size of the code, and reconstructions")
     page.code(mean_squared_error, pca_errors)
     page.command(*(train_command("autoencoder", settings(page, "dense", size)) for size in DIMENSIONS))
@@ -151,8 +155,9 @@ def _pixels(feed: Any, count: int = 1000) -> np.ndarray:
 def _denoising(page: Page) -> None:
     page.heading("Denoising")
     page.text(
-        """Trained on noisy images with the clean ones as targets, the network has to know what garments look like, since
-        the noise cannot be copied. The feed draws new noise in every epoch; the model is the convolutional one."""
+        """Trained on noisy images with the clean ones as targets, the network has to know what garments look like,
+        since the noise cannot be copied. The feed draws new noise in every epoch; the model is the convolutional
+        one."""
     )
     plan = page.plan("autoencoder", settings(page, "denoising", 64))
     model = page.train("autoencoder", settings(page, "denoising", 64)).model()
@@ -179,7 +184,8 @@ def _strip(page: Page) -> None:
     results = [stylised(page, f"ratio{i}", alpha=1.0, beta=1 / ratio) for i, ratio in enumerate(ratios)]
     _show_strip(page, [image for image, _ in results], [f"alpha / beta = {r:g}" for r in ratios], "ratios")
     page.table(
-        ["alpha / beta", "content loss", "style loss"], [(r, l["content"], l["style"]) for r, (_, l) in zip(ratios, results, strict=True)]
+        ["alpha / beta", "content loss", "style loss"],
+        [(r, l["content"], l["style"]) for r, (_, l) in zip(ratios, results, strict=True)],
     )
     page.command(*(f"python -m zoo.stylize china.png --style flower.png --alpha 1 --beta {1 / r:g}" for r in ratios))
     page.claim(
@@ -205,8 +211,8 @@ def _layers(page: Page) -> None:
     low, high = layers[0], 3
     page.claim(
         distances[low][low] < distances[high][low] and distances[high][high] < distances[low][high],
-        "All weight on the first layer brings that layer nearer to the style than all weight on the fourth, and the other "
-        "way round.",
+        "All weight on the first layer brings that layer nearer to the style than all weight on the fourth, and the "
+        "other way round.",
     )
 
 

@@ -70,7 +70,7 @@ def float64() -> Iterator[None]:
 
 
 def network(page: Page, seed: int) -> tuple[keras.Model, np.ndarray, np.ndarray]:
-    """Return the layers of `bike_sharing` after its features, the features (N, F) and rentals (N,) as shares of their mean."""
+    """Return the layers of `bike_sharing` after its features, these features (N, F), and rentals / their mean (N,)."""
     import keras
 
     from zoo.modeling.tabular_inputs import looked_up_columns
@@ -84,13 +84,15 @@ def network(page: Page, seed: int) -> tuple[keras.Model, np.ndarray, np.ndarray]
     features = keras.Model(core.input, core.get_layer("features").output)
     table, y = next(iter(rows.batches(rows.count)))
     x = np.asarray(keras.Model(raw, features(encoded))(table))
-    top = keras.Sequential([core.get_layer("dense_0"), core.get_layer("factor"), keras.layers.Reshape((), dtype="float64")])
+    top = keras.Sequential(
+        [core.get_layer("dense_0"), core.get_layer("factor"), keras.layers.Reshape((), dtype="float64")]
+    )
     top.build(x.shape)
     return top, x, y.numpy() / dataset.info.statistics["target"]["mean"]
 
 
 def trainings(page: Page, rate: float, steps: int) -> tuple[np.ndarray, float]:
-    """Return the losses (seeds, steps) of Keras, and the largest difference of any weight from NumPy's after any step."""
+    """Return the losses (seeds, steps) of Keras, and the largest difference of a weight from NumPy's after any step."""
     import keras
 
     losses, difference = [], 0.0

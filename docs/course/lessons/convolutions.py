@@ -83,7 +83,9 @@ def formulas(model: keras.Model, rows: dict[str, LayerRow]) -> list[tuple[Any, .
         count = parameters(kernel[0], channels, layer.filters, layer.use_bias) if is_convolution else 0
         shape = (*out, layer.filters if is_convolution else channels)
         row = rows[layer.name]
-        lines.append((layer.name, "x".join(map(str, shape)), count, "x".join(map(str, row.output_shape)), row.parameters))
+        lines.append(
+            (layer.name, "x".join(map(str, shape)), count, "x".join(map(str, row.output_shape)), row.parameters)
+        )
     return lines
 
 
@@ -151,8 +153,8 @@ def _learnt(page: Page) -> None:
     edges = int((sums < 0.5).sum())
     page.claim(
         edges > 8,
-        f"{edges} of the 32 kernels of `fashion_mnist` have positive and negative weights that cancel by more than half: "
-        "they respond to changes.",
+        f"{edges} of the 32 kernels of `fashion_mnist` have positive and negative weights that cancel by more than "
+        "half: they respond to changes.",
     )
     page.code(first_kernel)
 

@@ -31,9 +31,7 @@ def exported(page: Page, name: str, run: Any) -> Path:
     dataset = page.dataset(run.plan())
     images = next(iter(run.plan().feed(dataset, "test").batches(64)))[0]
     samples = {"image": np.asarray(images)}
-    return export_model(
-        model, page.scratch / name, contract=contract, samples=samples, formats=("saved_model",)
-    ).path
+    return export_model(model, page.scratch / name, contract=contract, samples=samples, formats=("saved_model",)).path
 
 
 def answers(bundle: Path, images: np.ndarray) -> np.ndarray:
@@ -57,8 +55,8 @@ def write(page: Page) -> None:
     page.text(
         """The course deploys a sentiment model on Amazon SageMaker. The steps are the same everywhere: build, deploy,
         use, tune, update. Here each is one command, and the server is any that reads the folder of a SavedModel (TF
-        Serving, SageMaker's container, Triton). The model is `mnist` on the digits of scikit-learn; `sentiment` goes the
-        same way."""
+        Serving, SageMaker's container, Triton). The model is `mnist` on the digits of scikit-learn; `sentiment` goes
+        the same way."""
     )
     served = page.scratch / "served"
     run = page.train("mnist", settings(page))
@@ -81,14 +79,16 @@ def write(page: Page) -> None:
         "python -m zoo.predict run/bundle digit.png",
     )
     plan, dataset = run.plan(), page.dataset(run.plan())
-    images, labels = (np.asarray(v) for v in next(iter(plan.feed(dataset, "test").batches(200))))
+    images = np.asarray(next(iter(plan.feed(dataset, "test").batches(200)))[0])
     live = np.asarray(run.model()(images, training=False)).argmax(-1)
     same = float((answers(first, images.astype(np.float32)) == live).mean())
     page.code(answers)
     page.claim(same == 1, f"The published file gives the classes of the model for all {len(images)} test images.")
 
     page.heading("Tune")
-    page.text("Train several architectures, and keep the one with the lowest validation loss. The test split is not used.")
+    page.text(
+        "Train several architectures, and keep the one with the lowest validation loss. The test split is not used."
+    )
     candidates = json.dumps([{"units": units} for units in CANDIDATES])
     tuned_settings = {k: v for k, v in settings(page).items() if k != "model.units"}
     tuned_settings |= {"recipe.candidates": json.loads(candidates), "recipe.epochs": page.choose(12, 4)}
@@ -105,12 +105,14 @@ def write(page: Page) -> None:
     axes.grid(alpha=0.3)
     page.figure(figure, "candidates", "Validation loss of three candidates")
     chosen = tuned.plan().candidate
-    page.claim(chosen == int(np.argmin(losses)), f"Of losses {_numbers(losses)} the lowest is kept: {CANDIDATES[chosen]}.")
+    page.claim(
+        chosen == int(np.argmin(losses)), f"Of losses {_numbers(losses)} the lowest is kept: {CANDIDATES[chosen]}."
+    )
 
     page.heading("Update")
     page.text(
-        """The new version first becomes a canary: it is compared with the old one, and gets a share of the requests. Then
-        it is promoted, or taken back."""
+        """The new version first becomes a canary: it is compared with the old one, and gets a share of the requests.
+        Then it is promoted, or taken back."""
     )
     page.command(
         "python -m export publish tuned/bundle served/digits --canary 0.1 --min-agreement 0.5",
@@ -126,7 +128,9 @@ def write(page: Page) -> None:
     steps.append(("promote", state.read_state(served)))
     export.rollout.rollback(served)
     steps.append(("rollback", state.read_state(served)))
-    page.table(["after", "stable", "canary"], [(n, s.stable, "" if s.canary is None else str(s.canary)) for n, s in steps])
+    page.table(
+        ["after", "stable", "canary"], [(n, s.stable, "" if s.canary is None else str(s.canary)) for n, s in steps]
+    )
     page.claim(
         [s.stable for _, s in steps] == [1, 1, 2, 1] and steps[1][1].canary == 2,
         "The canary does not replace the stable version until it is promoted, and a rollback brings the old one back.",

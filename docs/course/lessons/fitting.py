@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ TOPICS = {  # experiment -> what the course says about it
     "capacity": "A network that is too small has a high loss on the training images, too (underfitting). One that is "
     "large learns them by heart (overfitting): the validation loss rises while the training loss falls.",
     "early_stopping": "Stop when the validation loss has not improved for some epochs.",
-    "penalties": "A penalty on the size of the weights. L1 makes many of them almost zero, L2 makes all smaller: compare "
-    "the histograms.",
+    "penalties": "A penalty on the size of the weights. L1 makes many of them almost zero, L2 makes all smaller: "
+    "compare the histograms.",
     "dropout": "In every step a random part of the units is switched off, so that none can rely on another.",
     "momentum": "The step is a moving sum of gradients. It is faster along a valley, and rolls over small bumps.",
     "schedule": "A high learning rate at first, a low one at the end: step decay and its relatives.",
@@ -111,10 +110,10 @@ def _check(page: Page, rows: Mapping[str, Mapping[str, Any]]) -> None:
 def _minima(page: Page) -> None:
     page.heading("Local minima")
     page.text(
-        """Training ends in different places, depending on the first weights. To see it, walk in a straight line from the
-        weights of one training to those of another, and look at the training loss: it rises to a pass and falls again.
-        One reason is plain: the hidden units of a layer can be exchanged without any change of the function, so every
-        minimum exists as often as there are orders of its units."""
+        """Training ends in different places, depending on the first weights. To see it, walk in a straight line from
+        the weights of one training to those of another, and look at the training loss: it rises to a pass and falls
+        again. One reason is plain: the hidden units of a layer can be exchanged without any change of the function, so
+        every minimum exists as often as there are orders of its units."""
     )
     seeds = page.choose((0, 1, 2), (0, 1))
     models = [page.train("mnist", settings(page), seed).model() for seed in seeds]
@@ -143,5 +142,6 @@ def _minima(page: Page) -> None:
         f"Between any two of the trainings the loss rises by {min(passes):.2f} or more above both ends.",
     )
     page.claim(
-        same < 1e-3, f"With its 32 hidden units in another order the network answers the same (logits within {same:.0e})."
+        same < 1e-3,
+        f"With its 32 hidden units in another order the network answers the same (logits within {same:.0e}).",
     )

@@ -17,7 +17,12 @@ def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
     sizes = {"gan": ((4000, 12), (200, 3)), "dcgan": ((2000, 8), (100, 2))}[model]
     limit, epochs = page.choose(*sizes)
     narrow = {"gan": {"model.units": [128, 256]}, "dcgan": {"model.filters": page.choose(16, 4)}}[model]
-    common = {"recipe.limit": limit, "recipe.epochs": epochs, "recipe.batch_size": page.choose(64, 20), "recipe.minutes": 0}
+    common = {
+        "recipe.limit": limit,
+        "recipe.epochs": epochs,
+        "recipe.batch_size": page.choose(64, 20),
+        "recipe.minutes": 0,
+    }
     return common | narrow | changes
 
 
@@ -78,8 +83,8 @@ def _collapse(page: Page) -> None:
     page.text(
         f"""If the generator finds a few images that the discriminator takes for real, it may make only those: mode
         collapse. A learning rate a hundred times higher, the usual momentum and no dropout in the discriminator
-        ({', '.join(f'`{k}={v}`' for k, v in BAD.items())}) provoke it. The losses do not show it. The diversity does: the
-        spread of the features of generated images, relative to that of real ones."""
+        ({", ".join(f"`{k}={v}`" for k, v in BAD.items())}) provoke it. The losses do not show it. The diversity does:
+        the spread of the features of generated images, relative to that of real ones."""
     )
     page.code(coverage)
     measures, losses, images = {}, {}, {}
@@ -94,10 +99,18 @@ def _collapse(page: Page) -> None:
     left.set(xlabel="epoch", ylabel="loss of the discriminator", yscale="symlog")
     left.legend(fontsize=8)
     for cell, (name, made) in zip(cells, images.items(), strict=True):
-        show(cell, np.concatenate([np.concatenate(list(row[..., 0]), 1) for row in made.reshape(2, 5, 28, 28, 1)]), name)
+        show(
+            cell, np.concatenate([np.concatenate(list(row[..., 0]), 1) for row in made.reshape(2, 5, 28, 28, 1)]), name
+        )
     page.figure(figure, "collapse", "Loss of the discriminator, and images of both trainings")
     rows = [
-        (name, seed, m["diversity"], len([s for s in m["class_shares"].values() if s["made"] > 0.01]), str(m["collapsed"]))
+        (
+            name,
+            seed,
+            m["diversity"],
+            len([s for s in m["class_shares"].values() if s["made"] > 0.01]),
+            str(m["collapsed"]),
+        )
         for name, all_seeds in measures.items()
         for seed, m in zip(page.seeds, all_seeds, strict=True)
     ]
@@ -118,8 +131,8 @@ def _translation(page: Page) -> None:
 
     page.heading("Images to images")
     page.text(
-        """`pix2pix` learns from pairs: edges in, garment out. `cyclegan` has no pairs, only two sets, sneakers and boots.
-        It must be able to go there and back: what returns shall be the image that left. Both by their shipped
+        """`pix2pix` learns from pairs: edges in, garment out. `cyclegan` has no pairs, only two sets, sneakers and
+        boots. It must be able to go there and back: what returns shall be the image that left. Both by their shipped
         weights, on test images."""
     )
     plan = page.plan("pix2pix", {"recipe.limit": page.choose(500, 100)})
@@ -142,8 +155,11 @@ def _translation(page: Page) -> None:
     page.figure(figure, "translation", "Test images of pix2pix and cyclegan")
     page.command("python -m zoo.train pix2pix", "python -m zoo.train cyclegan")
     error, plain = (float(np.abs(y - other).mean()) for other in (made, y.mean(axis=0)))
-    page.claim(error < plain, f"pix2pix: the mean error is {error:.1f} grey levels, that of the mean image {plain:.1f}.")
+    page.claim(
+        error < plain, f"pix2pix: the mean error is {error:.1f} grey levels, that of the mean image {plain:.1f}."
+    )
     cycle, moved = (float(np.abs(start - other).mean()) for other in (back, there))
     page.claim(
-        cycle < moved, f"cyclegan: the image differs by {moved:.1f} grey levels on its way, and by {cycle:.1f} when back."
+        cycle < moved,
+        f"cyclegan: the image differs by {moved:.1f} grey levels on its way, and by {cycle:.1f} when back.",
     )

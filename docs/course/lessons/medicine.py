@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from docs.course.page import Page, axes_row
 
 THRESHOLDS = (0.2, 0.5, 0.8)
-GARMENTS = ("Shirt", "Pullover", "Coat")  # stand for melanoma, nevus, seborrheic keratosis
-NAMES = ("melanoma", "nevus", "seborrheic keratosis")
+GARMENTS = ("Shirt", "Pullover", "Coat")
+NAMES = ("shirt, as melanoma", "pullover, as nevus", "coat, as seborrheic keratosis")
 
 
 def tumours() -> tuple[np.ndarray, np.ndarray]:
@@ -79,12 +80,14 @@ def write(page: Page) -> None:
     ill, probability = tumours()
     page.text(
         f"""The shipped weights of `admissions` were trained on breast cancer: thirty measurements of cell nuclei, and
-        whether the tumour is malignant. The {len(ill)} test rows, {ill.sum()} of them malignant, each get a probability.
-        A doctor needs a decision: from which probability on is it an alarm?"""
+        whether the tumour is malignant. The {len(ill)} test rows, {ill.sum()} of them malignant, each get a
+        probability. A doctor needs a decision: from which probability on is it an alarm?"""
     )
     figure, (left, middle, right) = axes_row(3, height=3.6)
     bins = np.linspace(0, 1, 26)
-    left.hist([probability[~ill], probability[ill]], bins, color=["C0", "C3"], stacked=True, label=["benign", "malignant"])
+    left.hist(
+        [probability[~ill], probability[ill]], bins, color=["C0", "C3"], stacked=True, label=["benign", "malignant"]
+    )
     for threshold in THRESHOLDS:
         left.axvline(threshold, color="black", linestyle=":")
     left.set(xlabel="probability of malignant", ylabel="rows", yscale="log", title="thresholds at 0.2, 0.5, 0.8")
@@ -97,8 +100,8 @@ def write(page: Page) -> None:
     right.set(xlabel="1 - specificity (type I errors)", ylabel="sensitivity", title="the usual ROC curve")
     page.figure(figure, "thresholds", "Histogram of both classes, sensitivity against specificity, and the ROC curve")
     page.text(
-        """The two curves are the same points: the usual one is mirrored. The area below either is the probability that a
-        malignant row gets a higher value than a benign one."""
+        """The two curves are the same points: the usual one is mirrored. The area below either is the probability that
+        a malignant row gets a higher value than a benign one."""
     )
 
     page.heading("Sensitivity, specificity, and two kinds of errors")
@@ -121,7 +124,7 @@ def write(page: Page) -> None:
     header = ["threshold", "found", "missed (type II)", "falsely alarmed (type I)", "cleared"]
     page.table([*header, "sensitivity", "specificity"], rows)
     page.claim(
-        all(a[-2] >= b[-2] and a[-1] <= b[-1] for a, b in zip(rows, rows[1:], strict=False)),
+        all(a[-2] >= b[-2] and a[-1] <= b[-1] for a, b in itertools.pairwise(rows)),
         "A higher threshold never raises the sensitivity and never lowers the specificity.",
     )
     from sklearn.metrics import roc_auc_score
@@ -131,8 +134,8 @@ def write(page: Page) -> None:
     won = float((pairs > 0).mean() + 0.5 * (pairs == 0).mean())
     page.claim(
         abs(area - won) < 1e-9 and abs(area - roc_auc_score(ill, probability)) < 1e-9,
-        f"The area under the curve is {area:.4f}; so is the share of the {pairs.size:,} pairs in which the malignant row "
-        "has the higher probability, and scikit-learn's value.",
+        f"The area under the curve is {area:.4f}; so is the share of the {pairs.size:,} pairs in which the malignant "
+        "row has the higher probability, and scikit-learn's value.",
     )
     page.command("python -m zoo.train admissions", "python -m zoo.train skin_lesions --data-dir FOLDER")
     _three(page)
@@ -150,17 +153,19 @@ def _three(page: Page) -> None:
     task, evaluation = three_illnesses(page)
     metrics = evaluation.metrics
     page.figure(
-        plots.confusion_matrix(np.array(metrics["confusion_matrix"]), NAMES), "three", "Confusion matrix of three classes"
+        plots.confusion_matrix(np.array(metrics["confusion_matrix"]), NAMES),
+        "three",
+        "Confusion matrix of three classes",
     )
     page.table(
         ["class", "sensitivity", "specificity", "area under the ROC curve"],
         [(name, row["sensitivity"], row["specificity"], row["auc"]) for name, row in metrics["per_class"].items()],
     )
     page.text(
-        f"""The project is scored by two areas: melanoma against the rest (`auc` {metrics['auc']:.4f}), seborrheic
-        keratosis against the rest (`auc_second` {metrics['auc_second']:.4f}), and their mean (`auc_mean`
-        {metrics['auc_mean']:.4f}). `python -m zoo.evaluate RUN` writes all of it to `evaluation.json`, and the
-        probabilities of both for each image to `results.csv`:"""
+        f"""The project is scored by two areas under the curve: melanoma against the rest (`auc`, here
+        {metrics["auc"]:.4f}), seborrheic keratosis against the rest (`auc_second`, here {metrics["auc_second"]:.4f}),
+        and their mean (`auc_mean`, here {metrics["auc_mean"]:.4f}). `python -m zoo.evaluate RUN` writes all of it to
+        `evaluation.json`, and the probabilities of both for each image to `results.csv`:"""
     )
     content = task.result_files(evaluation)["results.csv"].decode()
     page.output("\n".join(content.splitlines()[:4]))

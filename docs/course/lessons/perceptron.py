@@ -202,8 +202,8 @@ def write(page: Page) -> None:
     difference = compare_steps(steps)
     page.claim(
         difference < 1e-6,
-        f"The weights of `logistic_step` and of Keras' `train_on_batch` differ by at most {difference:.1e} after each of "
-        f"{steps} steps (less than 1e-6).",
+        f"The weights of `logistic_step` and of Keras' `train_on_batch` differ by at most {difference:.1e} after each "
+        f"of {steps} steps (less than 1e-6).",
     )
     before, after = perceptron_step(np.ones(2), 0.0, np.array([[1.0, 2.0]]), np.ones(1), 0.1), (np.ones(2), 0.0)
     page.claim(
@@ -212,7 +212,8 @@ def write(page: Page) -> None:
     )
     page.claim(
         errors[-1] > 0 and not separable(x, y),
-        f"No line separates the rows (a linear program has no solution), and the perceptron ends with {errors[-1]} errors.",
+        f"No line separates the rows (a linear program has no solution), and the perceptron ends with {errors[-1]} "
+        f"errors.",
     )
 
     page.heading("Cross-entropy by hand")
@@ -258,7 +259,8 @@ def write(page: Page) -> None:
     page.code(one_hot)
     page.claim(
         columns.argmax(axis=1).tolist() == [1, 2, 4, 0] and (columns.sum(axis=1) == 1).all(),
-        "Each row of the one-hot columns has a single 1, at the place of its rank; an unknown rank has it in the first.",
+        "Each row of the one-hot columns has a single 1, at the place of its rank; an unknown rank has it in the "
+        "first.",
     )
 
 

@@ -164,10 +164,10 @@ def _pipelines(page: Page) -> None:
         for use, function in uses.items()
     }
     page.text(
-        f"""{len(files)} JPEG files of 384x384 pixels are decoded to {SIDE}x{SIDE}, in batches of 16. A parallel map decodes
-        several files at once. A cache keeps what was decoded, from the second epoch on. A prefetch prepares the next
-        batch while the model trains on this one, so it can only save time where there is something to do at the same
-        time. Milliseconds an epoch:"""
+        f"""{len(files)} JPEG files of 384x384 pixels are decoded to {SIDE}x{SIDE}, in batches of 16. A parallel map
+        decodes several files at once. A cache keeps what was decoded, from the second epoch on. A prefetch prepares
+        the next batch while the model trains on this one, so it can only save time where there is something to do at
+        the same time. Milliseconds an epoch:"""
     )
     rows = []
     for name in durations["training"]:
@@ -186,8 +186,8 @@ def _pipelines(page: Page) -> None:
     axes[1].set_yticklabels([])
     page.figure(figure, "pipelines", "Time of an epoch of five pipelines")
     page.text(
-        """The times are those of one machine with other work on it, and no claim of this page. `pipelines.feed` does all
-        three (`cache="memory"`, on disk, or none), and `python -m benchmarks` compares it with others on a quiet
+        """The times are those of one machine with other work on it, and no claim of this page. `pipelines.feed` does
+        all three (`cache="memory"`, on disk, or none), and `python -m benchmarks` compares it with others on a quiet
         machine."""
     )
     page.code(pipelines_of)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -79,9 +79,9 @@ def write(page: Page) -> None:
 
 def _memory(page: Page) -> None:
     page.text(
-        """A recurrent network reads one token after another and keeps a state. `text_rnn` takes three cells. `rnn` makes a
-        new state from the old one in every step. `gru` and `lstm` have gates: they can leave a state as it is, and the
-        gradient with it."""
+        """A recurrent network reads one token after another and keeps a state. `text_rnn` takes three cells. `rnn`
+        makes a new state from the old one in every step. `gru` and `lstm` have gates: they can leave a state as it is,
+        and the gradient with it."""
     )
     delays, steps = page.choose((5, 20, 40), (3,)), page.choose(300, 150)
     results = {
@@ -97,16 +97,18 @@ def _memory(page: Page) -> None:
         gradients[cell] = np.array(values) / np.array(values)[:, -1:]
         band(left, np.maximum(gradients[cell], 1e-12), cell, colour, np.arange(length) - length + 1)
         band(right, [[results[cell, d][s][1] for d in delays] for s in range(len(page.seeds))], cell, colour, delays)
-    left.set(yscale="log", xlabel="step, 0 is the last", ylabel="relative gradient", title="gradient through time, trained")
+    left.set(
+        yscale="log", xlabel="step, 0 is the last", ylabel="relative gradient", title="gradient through time, trained"
+    )
     right.axhline(1 / SYMBOLS, color="grey", linestyle=":", label="chance")
     right.set(xlabel="blanks between symbol and signal", ylabel="recalled", ylim=(0, 1.05), title="copy task")
     for cell in (left, right):
         cell.legend(fontsize=8)
     page.figure(figure, "memory", "Gradient by distance in time, and share of recalled symbols")
     page.text(
-        f"""The copy task shows one of eight symbols, then blanks, then a signal: what was the symbol? {steps} steps of 32
-        sequences each. Right, how often it is recalled. Left, how much the last answer depends on the input of earlier
-        steps, in the networks that were trained with {delays[-1]} blanks."""
+        f"""The copy task shows one of eight symbols, then blanks, then a signal: what was the symbol? {steps} steps of
+        32 sequences each. Right, how often it is recalled. Left, how much the last answer depends on the input of
+        earlier steps, in the networks that were trained with {delays[-1]} blanks."""
     )
     page.code(copy_task, gradient_through_time)
     recalled = {key: float(np.mean([accuracy for _, accuracy in runs])) for key, runs in results.items()}
@@ -127,8 +129,8 @@ def _carried_state(page: Page) -> None:
 
     page.heading("Carried state")
     page.text(
-        """A text is longer than a sequence of the training. `text_rnn` carries its state from one batch to the next, and
-        when it writes, from one token to the next: state in, state out."""
+        """A text is longer than a sequence of the training. `text_rnn` carries its state from one batch to the next,
+        and when it writes, from one token to the next: state in, state out."""
     )
     rows = []
     for cell in CELLS:
@@ -143,8 +145,8 @@ def _carried_state(page: Page) -> None:
     page.table(["cell", "states", "difference with the carried state", "with a new state"], rows)
     page.claim(
         all(row[2] < 1e-5 < row[3] for row in rows),
-        "Two halves with a carried state give the logits of the whole sequence (within 1e-5), for all three cells; with "
-        "a new state they do not.",
+        "Two halves with a carried state give the logits of the whole sequence (within 1e-5), for all three cells; "
+        "with a new state they do not.",
     )
 
 
@@ -181,7 +183,9 @@ def _words(page: Page) -> None:
     page.code(nearest)
     page.command(train_command("word2vec", settings))
     losses = [row["loss"] for row in run.history()]
-    page.claim(losses[-1] < 6 * np.log(2), f"The loss is {losses[-1]:.2f} nats; vectors of zeros have {6 * np.log(2):.2f}.")
+    page.claim(
+        losses[-1] < 6 * np.log(2), f"The loss is {losses[-1]:.2f} nats; vectors of zeros have {6 * np.log(2):.2f}."
+    )
 
 
 def _sentiment(page: Page) -> None:
@@ -194,9 +198,14 @@ def _sentiment(page: Page) -> None:
         short reviews:"""
     )
     predictions = zoo.load("sentiment").predict(list(SENTENCES))
-    rows = [(text, p.rows[0]["label"], float(p.rows[0]["probability"])) for text, p in zip(SENTENCES, predictions, strict=True)]
+    rows = [
+        (text, p.rows[0]["label"], float(p.rows[0]["probability"]))
+        for text, p in zip(SENTENCES, predictions, strict=True)
+    ]
     page.table(["text", "label", "probability"], rows)
-    page.command(f'python -m zoo.predict sentiment "{SENTENCES[0]}"', "python -m zoo.train sentiment --recipe recurrent")
+    page.command(
+        f'python -m zoo.predict sentiment "{SENTENCES[0]}"', "python -m zoo.train sentiment --recipe recurrent"
+    )
     page.claim(len({row[1] for row in rows}) == 2, "The praising and the complaining sentence get different labels.")
 
 
@@ -205,8 +214,8 @@ def _attention(page: Page) -> None:
 
     page.heading("Attention")
     page.text(
-        """`attention` translates dates as people write them to ISO 8601. For each character that it writes, it weighs the
-        characters that it has read; the map shows the weights."""
+        """`attention` translates dates as people write them to ISO 8601. For each character that it writes, it weighs
+        the characters that it has read; the map shows the weights."""
     )
     text = "march 3rd, 2001"
     prediction = zoo.load("attention").predict([text])[0]
@@ -234,7 +243,8 @@ def _scripts(page: Page) -> None:
     text = sample.run(run.path, options={"prompt": prompt, "length": page.choose(400, 40), "temperature": 0.7}, seed=0)
     page.output("\n".join(text.lines))
     page.command(
-        train_command("text_rnn", settings), f'python -m zoo.sample RUN --prompt "{prompt}" --length 400 --temperature 0.7'
+        train_command("text_rnn", settings),
+        f'python -m zoo.sample RUN --prompt "{prompt}" --length 400 --temperature 0.7',
     )
     uniform = float(np.log(len(run.info().vocabulary)))
     loss = run.history()[-1]["val_loss"]

@@ -89,12 +89,14 @@ def write(page: Page) -> None:
     certificate = [(row.artifact, row.runtime or "", row.state) for row in bundle.certificate.artifacts]
     page.table(["file", "loaded by", "state"], certificate)
     page.claim(bundle.certificate.verdict == "pass", "Every file of the bundle passed its verification.")
-    page.command("python -m zoo.train mnist --set data=digits", "python -m zoo.export RUN", "python -m export verify BUNDLE")
+    page.command(
+        "python -m zoo.train mnist --set data=digits", "python -m zoo.export RUN", "python -m export verify BUNDLE"
+    )
     page.heading("Resume exactly")
     page.text(
-        """A checkpoint from which training continues needs more than weights: the state of the optimizer, the epoch, the
-        order of the examples, and the state of dropout's random numbers. A run folder has them all. The same command
-        resumes it. Below, one run was interrupted after its second epoch, and resumed."""
+        """A checkpoint from which training continues needs more than weights: the state of the optimizer, the epoch,
+        the order of the examples, and the state of dropout's random numbers. A run folder has them all. The same
+        command resumes it. Below, one run was interrupted after its second epoch, and resumed."""
     )
     page.command("python -m zoo.train mnist --set data=digits --out RUN", "python -m zoo.train --resume RUN")
     weights = [run.model().get_weights() for run in (whole, parts)]
@@ -113,8 +115,8 @@ def write(page: Page) -> None:
     )
     steps = _optimizer(page)
     page.text(
-        f"""Keras' own files differ here: after loading, the optimizer stands at step {steps['keras']} with `.keras` and at
-        step {steps['h5']} with `.h5`."""
+        f"""Keras' own files differ here: after loading, the optimizer stands at step {steps["keras"]} with `.keras`
+        and at step {steps["h5"]} with `.h5`."""
     )
     page.code(optimizer_after_loading)
     page.claim(steps["keras"] > 0, "The `.keras` file holds the state of the optimizer.")
@@ -160,8 +162,8 @@ def _best_and_guard(page: Page, run: Any) -> None:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     measured = float(loss(labels, run.model()(images, training=False)))
     page.text(
-        f"""The weights of a run are those of its best epoch, not of its last: here epoch {best + 1} of {len(history)}, with a
-        validation loss of {history[best]['val_loss']:.4f}. A run folder or a bundle that is there is never
+        f"""The weights of a run are those of its best epoch, not of its last: here epoch {best + 1} of {len(history)},
+        with a validation loss of {history[best]["val_loss"]:.4f}. A run folder or a bundle that is there is never
         overwritten:"""
     )
     page.claim(
@@ -178,7 +180,9 @@ def _best_and_guard(page: Page, run: Any) -> None:
         except Exception as error:
             messages.append(str(error).replace(str(page.scratch), "FOLDER"))
     page.output("\n".join(messages))
-    page.claim(len(messages) == 2, "A second training into a finished run, and a second export into a bundle, are refused.")
+    page.claim(
+        len(messages) == 2, "A second training into a finished run, and a second export into a bundle, are refused."
+    )
     before = size(page.scratch / "bundle")
     shutil.copytree(page.scratch / "bundle", page.scratch / "copy")
     page.claim(before == size(page.scratch / "copy") > 0, "The bundle is whole after the refusal.")

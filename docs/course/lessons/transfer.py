@@ -80,8 +80,9 @@ def write(page: Page) -> None:
     """Measure and write the page."""
     image = photograph()
     page.text(
-        """An augmentation changes a training image so that it still shows the same thing: the network sees a new image in
-        every epoch, and learns what does not matter. Each row shows one parameter, the first image is the photograph."""
+        """An augmentation changes a training image so that it still shows the same thing: the network sees a new image
+        in every epoch, and learns what does not matter. Each row shows one parameter, the first image is the
+        photograph."""
     )
     gallery = {name: views(image, policy) for name, policy in PARAMETERS.items()}
     figure, axes = axes_row(VIEWS + 1, height=1.15, width=1.15, rows=len(gallery))

@@ -69,4 +69,6 @@ def test_command(capsys):
     assert "669,706" in text
     info.main(["mnist", "--layers", "--json"], standalone_mode=False)
     (rows,) = json.loads(capsys.readouterr().out)["layers"].values()
-    assert rows[2] | {"name": "dense_0", "output_shape": [512], "parameters": 401920, "multiply_adds": 401408} == rows[2]
+    assert (
+        rows[2] | {"name": "dense_0", "output_shape": [512], "parameters": 401920, "multiply_adds": 401408} == rows[2]
+    )
