@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.run_folder import Run
 
-COLOURS = 192  # of a figure's palette: files of a third of the size
+COLOURS = (192, 96, 48)  # of a figure's palette, the largest that fits
+BYTES = 140_000  # of a figure
 WIDTH = 118  # of the lines of text
 
 
@@ -103,14 +104,12 @@ class Page:
         self.parts.append(f"```text\n{text.rstrip()}\n```")
 
     def figure(self, figure: Figure, name: str, description: str) -> None:
-        """Write a figure with a palette of few colours, and show it."""
-        from PIL import Image
-
+        """Write a figure, and show it."""
         from zoo.evaluation import plots
 
         path = self.folder / "figures" / f"{self.name}-{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(plots.pixels(figure)).quantize(COLOURS).save(path, optimize=True)
+        write_png(plots.pixels(figure), path)
         self.images.append(path)
         self.parts.append(f"![{description}](figures/{path.name})")
 
@@ -181,6 +180,19 @@ class Page:
             run.save_config(plan, dataset.info, {})
             trainer.train_best(plan, dataset, run, Console(quiet=True), UserObjects(tuple(callbacks)))
         return Run(out)
+
+
+def write_png(pixels: np.ndarray, path: Path) -> None:
+    """Write an image uint8 (H, W, 3) with a palette of few colours, and smaller if it would be a large file."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    while True:
+        for colours in COLOURS:
+            image.quantize(colours).save(path, optimize=True)
+            if path.stat().st_size <= BYTES:
+                return
+        image = image.resize((round(0.8 * image.width), round(0.8 * image.height)))
 
 
 def train_command(model: str, settings: Mapping[str, Any], seed: int = 0) -> str:

@@ -32,9 +32,10 @@ def pca_errors(train: np.ndarray, test: np.ndarray, sizes: Sequence[int]) -> lis
 
 def settings(page: Page, kind: str, size: int) -> dict[str, Any]:
     """Return the settings of a training."""
-    epochs = {"dense": (10, 2), "denoising": (8, 16)}[kind]
+    epochs = {"dense": (10, 2), "denoising": (5, 24)}[kind]
     return {
         **{"recipe.limit": page.choose(3000, 200), "recipe.epochs": page.choose(*epochs)},
+        **({"model.filters": page.choose([32, 64], [8, 16])} if kind == "denoising" else {}),
         **{"model.kind": kind, "model.latent_dim": size, "recipe.batch_size": page.choose(64, 16)},
         "recipe.learning_rate": 4e-3,
     }
@@ -53,7 +54,7 @@ def stylised(page: Page, name: str, **options: Any) -> tuple[np.ndarray, dict[st
     from zoo.evaluation import images
 
     out = page.scratch / f"{name}.png"
-    size, steps = page.choose((192, 80), (40, 8))
+    size, steps = page.choose((112, 35), (36, 6))
     content, style = _photographs(page.scratch)
     result = stylize.run(content, style, out, size=size, steps=steps, features="hed", variation=0.0, **options)
     return images.read(out), result["best"]
@@ -103,12 +104,13 @@ def _compression(page: Page) -> None:
     plan = page.plan("autoencoder", settings(page, "dense", 32))
     dataset = page.dataset(plan)
     train, test = (_pixels(plan.feed(dataset, split)) for split in ("train", "test"))
+    dimensions = page.choose(DIMENSIONS, DIMENSIONS[::2])
     errors = [
         [
             mean_squared_error(
                 test, page.train("autoencoder", settings(page, "dense", size), seed).model().predict(test, verbose=0)
             )
-            for size in DIMENSIONS
+            for size in dimensions
         ]
         for seed in page.seeds
     ]
@@ -118,7 +120,7 @@ def _compression(page: Page) -> None:
     error, full_pca = mean_squared_error(test, shipped.predict(test, verbose=0)), by_pca[sizes.index(32)]
     figure, (left, right) = axes_row(2, width=5)
     left.plot(sizes, by_pca, "o-", color="C7", label="PCA")
-    band(left, errors, f"dense autoencoder, {len(train):,} images", "C0", DIMENSIONS)
+    band(left, errors, f"dense autoencoder, {len(train):,} images", "C0", dimensions)
     left.plot(32, error, "*", color="C3", markersize=12, label="shipped weights (conv), 54,000 images")
     left.set(xlabel="numbers in the code", ylabel="mean squared error", xscale="log", yscale="log", title="compression")
     left.set_xticks(sizes, map(str, sizes))
@@ -130,7 +132,7 @@ def _compression(page: Page) -> None:
     )
     page.figure(figure, "compression", "Error by the size of the code, and reconstructions")
     page.code(mean_squared_error, pca_errors)
-    page.command(*(train_command("autoencoder", settings(page, "dense", size)) for size in DIMENSIONS))
+    page.command(*(train_command("autoencoder", settings(page, "dense", size)) for size in dimensions))
     page.claim(
         error < full_pca,
         f"The shipped autoencoder with 32 numbers has an error of {error:.4f}, PCA with 32 components {full_pca:.4f}.",
@@ -180,7 +182,7 @@ def _strip(page: Page) -> None:
         stay those of the content image, weighted by alpha, while the correlations between features become those of the
         style image, weighted by beta. The strip goes from alpha / beta = 1 to 1/10,000."""
     )
-    ratios = page.choose(RATIOS, RATIOS[::2])
+    ratios = page.choose(RATIOS, RATIOS[::4])
     results = [stylised(page, f"ratio{i}", alpha=1.0, beta=1 / ratio) for i, ratio in enumerate(ratios)]
     _show_strip(page, [image for image, _ in results], [f"alpha / beta = {r:g}" for r in ratios], "ratios")
     page.table(
@@ -202,7 +204,8 @@ def _layers(page: Page) -> None:
         finest texture, the later ones larger and larger patterns. Here each alone, and the weights of the course."""
     )
     layers = page.choose(range(5), (0, 3))
-    choices = [tuple(float(i == layer) for i in range(5)) for layer in layers] + [(1.0, 0.75, 0.2, 0.2, 0.2)]
+    choices = [tuple(float(i == layer) for i in range(5)) for layer in layers]
+    choices += page.choose([(1.0, 0.75, 0.2, 0.2, 0.2)], [])
     images = [stylised(page, f"layer{i}", beta=1e5, style_weights=weights)[0] for i, weights in enumerate(choices)]
     names = [",".join(f"{w:g}" for w in weights) for weights in choices]
     _show_strip(page, images, names, "layers")

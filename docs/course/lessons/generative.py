@@ -14,9 +14,12 @@ SAMPLES = 500
 
 def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
     """Return the settings of a training."""
-    sizes = {"gan": ((4000, 12), (200, 3)), "dcgan": ((2000, 8), (100, 2))}[model]
+    sizes = {"gan": ((8000, 16), (200, 3)), "dcgan": ((4000, 8), (100, 2))}[model]
     limit, epochs = page.choose(*sizes)
-    narrow = {"gan": {"model.units": [128, 256]}, "dcgan": {"model.filters": page.choose(16, 4)}}[model]
+    narrow = {
+        "gan": {"model.units": [128, 256]},
+        "dcgan": {"model.filters": page.choose(16, 4), "recipe.learning_rate": 5e-4},
+    }[model]
     common = {
         "recipe.limit": limit,
         "recipe.epochs": epochs,
@@ -63,10 +66,10 @@ def write(page: Page) -> None:
     runs = {model: page.train(model, settings(page, model)) for model in ("gan", "dcgan")}
     strips = {model: progress(page, run, page.choose(5, 2)) for model, run in runs.items()}
     count = max(map(len, strips.values()))
-    figure, axes = axes_row(count, width=2.1, height=2.3, rows=2)
+    figure, axes = axes_row(count, width=1.7, height=1.9, rows=2)
     for line, (model, images) in zip(axes, strips.items(), strict=True):
         for cell, (title, image) in zip(line, images, strict=False):
-            show(cell, image[:144, :144], title)
+            show(cell, image[:118, :118], title)
         line[0].set_ylabel(model)
     page.figure(figure, "progress", "Generated images after some epochs of gan and dcgan")
     page.command(*(train_command(model, settings(page, model)) for model in runs))

@@ -83,13 +83,13 @@ def _memory(page: Page) -> None:
         makes a new state from the old one in every step. `gru` and `lstm` have gates: they can leave a state as it is,
         and the gradient with it."""
     )
-    delays, steps = page.choose((5, 20, 40), (3,)), page.choose(300, 150)
+    delays, steps = page.choose((5, 30), (3,)), page.choose(200, 150)
     results = {
         (cell, delay): [trained_to_recall(cell, delay, seed, steps) for seed in page.seeds]
         for cell in CELLS
         for delay in delays
     }
-    length = page.choose(42, 12)
+    length = page.choose(32, 12)
     figure, (left, right) = axes_row(2, width=5)
     gradients = {}
     for cell, colour in CELLS.items():
@@ -168,7 +168,7 @@ def _words(page: Page) -> None:
         stand in the same company get similar vectors. Here from Shakespeare's plays alone; the two dimensions are those
         of the largest variance among the words shown (PCA)."""
     )
-    settings = {"data": "shakespeare", "recipe.epochs": page.choose(3, 1), "recipe.batch_size": page.choose(2048, 256)}
+    settings = {"data": "shakespeare", "recipe.epochs": page.choose(2, 1), "recipe.batch_size": page.choose(2048, 256)}
     settings |= {"model.embedding_dim": page.choose(64, 8)}
     run = page.train("word2vec", settings)
     vocabulary, model = run.info().vocabulary, run.model()
@@ -236,8 +236,9 @@ def _scripts(page: Page) -> None:
         """Trained on the next character of scripts, `text_rnn` writes new ones. After a minute of training it knows the
         form (names, colons, lines) and many words, and no sense."""
     )
-    settings = {"data": page.choose("scripts", "shakespeare"), "model.units": page.choose(192, 16)}
+    settings = {"data": page.choose("scripts", "shakespeare"), "model.units": page.choose(128, 16)}
     settings |= {"recipe.epochs": 1, "recipe.batch_size": page.choose(64, 8)}
+    settings |= page.choose({"recipe.split": "15/5/80"}, {})  # a minute of training
     run = page.train("text_rnn", settings)
     prompt = page.choose("JOEY: ", "A")
     text = sample.run(run.path, options={"prompt": prompt, "length": page.choose(400, 40), "temperature": 0.7}, seed=0)
