@@ -34,7 +34,7 @@ class Experiment:
         title: Heading of the section.
         text: Description of the fields.
         variants: Label -> settings in addition to `COMMON`, in the order of the table.
-        panel: Additional panel of the figure: "learning_rate", "weights" or none.
+        panel: Additional panel of the figure: "learning_rate", "weights" (histograms) or none.
         seeds: The seeds with which every variant is trained.
     """
 
@@ -117,7 +117,7 @@ EXPERIMENTS = (
         "between variants; the other columns do not include it. L1 moves "
         "every weight towards zero at the same rate, so that few large ones remain; L2 and `weight_decay` "
         "(decoupled from the gradient, with `optimizer=adamw`; a step subtracts the learning rate times it) shrink "
-        "each in proportion to its size.",
+        "each in proportion to its size. The histograms are those of all kernels at the best epoch.",
         {
             "none": {},
             "L1 0.0001": {"recipe.l1": 1e-4},
@@ -149,22 +149,24 @@ EXPERIMENTS = (
     ),
     Experiment(
         "smoothing",
-        "Label smoothing, averaged weights, batch size",
+        "Label smoothing and averaged weights",
         "`label_smoothing` replaces hard targets by slightly softer ones and keeps logits small: its training loss has "
         "a minimum above zero, its test loss is higher, and its accuracy is not lower. "
-        "`ema` validates and keeps the moving average of the weights. A larger `batch_size` "
-        "takes fewer steps with less noise.",
-        {
-            "none": {},
-            "label smoothing 0.1": {"recipe.label_smoothing": 0.1},
-            "EMA 0.98": {"recipe.ema": 0.98},
-            "batches of 128": {"recipe.batch_size": 128},
-        },
+        "`ema` validates and keeps the moving average of the weights.",
+        {"none": {}, "label smoothing 0.1": {"recipe.label_smoothing": 0.1}, "EMA 0.98": {"recipe.ema": 0.98}},
+    ),
+    Experiment(
+        "batch_size",
+        "Batch size",
+        "A larger `batch_size` takes fewer steps an epoch, each with a gradient of less noise. With the same learning "
+        "rate and the same epochs, small batches fit the training images sooner, and overfit sooner.",
+        {f"batches of {n}": {"recipe.batch_size": n} for n in (8, 32, 128, 512)},
     ),
     Experiment(
         "restarts",
         "Random restarts",
-        "The result of a training depends on the initial weights, most of all in a small network. `recipe.restarts` "
+        "The result of a training depends on the initial weights, most of all in a small network: the loss has many "
+        "local minima and plateaus, and descent ends in the one that it starts near. `recipe.restarts` "
         "trains from that many seeds and keeps the one with the lowest validation loss; the test split is not used. "
         "Here one of the four does not learn: its losses stay at 2.303, the logarithm of the ten classes.",
         {"one training": NARROW, "the best of 4": NARROW | {"recipe.restarts": 4}},

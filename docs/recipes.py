@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 IMAGES = HERE / "recipes"
 VALIDATION = "val_cross_entropy"  # by which the best epoch is chosen: without smoothing and penalties
+BINS = [round(0.005 * i, 3) for i in range(-60, 61)]  # of the histograms of weights
 HEADER = (
     "",
     "epochs",
@@ -98,7 +99,7 @@ def measure(experiment: Experiment, folder: Path, console: Console) -> dict[str,
         console.print(f"{experiment.name}: {label}")
         inner = lines(label, runs)
         histories |= {name: [run.history() for run in members] for name, members in inner.items()}
-        weights |= {label: _magnitudes(runs[0])} if experiment.panel == "weights" else {}
+        weights |= {label: _histogram(runs[0])} if experiment.panel == "weights" else {}
         rows |= {name: table_row(members, tested=False) for name, members in inner.items() if len(inner) > 1}
         rows[label] = table_row(runs)
     plots.save(draw(experiment, histories, weights), IMAGES / f"{experiment.name}.png")
@@ -130,14 +131,12 @@ def draw(
         if experiment.panel == "learning_rate":
             panels[0].plot(epochs, [row["learning_rate"] for row in seeds[0][: len(epochs)]], **style)
         if label in weights:
-            panels[0].plot(weights[label], **style)
+            panels[0].stairs(weights[label], BINS, **style)
     training.set(title="training loss", yscale="log")
     validation.set(title="validation cross-entropy (star: lowest mean)", yscale="log")
     for axes in panels:
-        titles = {"learning_rate": "learning rate after the epoch", "weights": "weights by size, largest first"}
-        axes.set(
-            title=titles[experiment.panel], yscale="log" if weights else "linear", ylim=(1e-5, 2) if weights else None
-        )
+        titles = {"learning_rate": "learning rate after the epoch", "weights": "histogram of the weights"}
+        axes.set(title=titles[experiment.panel], yscale="log" if weights else "linear")
     for axes in figure.axes:
         axes.set(xlabel="weight" if axes in panels and weights else "epoch")
         axes.grid(alpha=0.3)
@@ -145,11 +144,12 @@ def draw(
     return figure
 
 
-def _magnitudes(run: Run) -> Any:
+def _histogram(run: Run) -> Any:
+    """Return the number of weights of all kernels in each of `BINS`."""
     import numpy as np
 
     kernels = [v.numpy().ravel() for v in run.model().trainable_variables if v.name == "kernel"]
-    return np.sort(np.abs(np.concatenate(kernels)))[::-1][::50]
+    return np.histogram(np.concatenate(kernels), BINS)[0]
 
 
 def page(results: Mapping[str, Any]) -> str:

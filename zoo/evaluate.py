@@ -11,6 +11,7 @@ import click
 
 from commandline import console as shell
 from commandline.console import Console
+from pipelines.sources.storage import write_atomic
 from zoo.core.errors import step
 from zoo.core.task import first_metrics
 
@@ -76,6 +77,8 @@ def run(
     if split == "test":
         folder.write("evaluation.json", result)
         _save_figures(folder, plan, evaluation)
+        for name, content in plan.task.result_files(evaluation).items():
+            write_atomic(folder.path / name, content)
     _show(console, folder.path, result)
     return result
 

@@ -15,8 +15,13 @@ from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask
 
 
-def run(name: str) -> dict[str, Any]:
+def run(name: str, layers: bool = False) -> dict[str, Any]:
     """Return the card of a model as a JSON-able dictionary.
+
+    Args:
+        name: Name of the model.
+        layers: Whether to add "layers": for every exported model a list of its layers with their output shapes,
+            parameters, multiply-adds and receptive fields (`zoo.modeling.layer_table`).
 
     Raises:
         UsageError: Unknown model; the message names the closest matches.
@@ -43,7 +48,36 @@ def run(name: str) -> dict[str, Any]:
         "licence": card.licence,
         "notes": card.notes,
         "file": entry.module,
+        **({"layers": _layers(spec.task, model)} if layers else {}),
     }
+
+
+def _layers(task: BaseTask, model: Any) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the layers of every exported model, by the suffix of its bundle."""
+    from zoo.modeling.layer_table import layer_table
+
+    return {
+        suffix: [dataclasses.asdict(row) for row in layer_table(served)]
+        for suffix, served in task.served(model).items()
+    }
+
+
+def _show_layers(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the table of layers with its sums."""
+    cells = [
+        (
+            row["name"],
+            "x".join(map(str, row["output_shape"])),
+            f"{row['parameters']:,}",
+            "?" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}",
+            "x".join(map(str, row["receptive_field"] or ())),
+        )
+        for row in rows
+    ]
+    sums = (sum(row[key] or 0 for row in rows) for key in ("parameters", "multiply_adds"))
+    cells.append(("total", "", *(f"{value:,}" for value in sums), ""))
+    columns = ["layer", "output shape", "parameters", "multiply-adds", "receptive field"]
+    console.table(name, columns, cells)
 
 
 def _signature(task: BaseTask, model: Any, side: str) -> dict[str, str]:
@@ -114,13 +148,16 @@ def _format(value: Any) -> str:
 
 @click.command("info")
 @click.argument("name")
+@click.option("--layers", is_flag=True, help="Also a table of the layers: shapes, parameters, multiply-adds.")
 @shell.common_options
-def main(name: str, console: Console) -> None:
+def main(name: str, layers: bool, console: Console) -> None:
     """Show the card of model NAME: task, data, shapes, parameters, recipes, expected metrics."""
-    card = run(name)
+    card = run(name, layers)
     if not console.json:
         rows = []
         for key, value in card.items():
+            if key == "layers":
+                continue
             if isinstance(value, dict):
                 value = "\n".join(f"{k}: {_format(v)}" for k, v in value.items())
             elif isinstance(value, list):
@@ -130,6 +167,8 @@ def main(name: str, console: Console) -> None:
             if value:
                 rows.append((key, str(value)))
         console.table(name, ["", ""], rows)
+        for suffix, served in card.get("layers", {}).items():
+            _show_layers(console, f"{name} {suffix}".strip(), served)
         console.print(f"next: python -m zoo.train {name}")
     console.result(card)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = ("lbfgs", "adam")
 STARTS = ("content", "noise")
+STYLE_LAYERS = 5  # those of `zoo.modeling.perceptual_loss`, whose import takes seconds
 
 
 def run(
@@ -37,6 +40,7 @@ def run(
     original_colours: bool = False,
     features: str = "auto",
     seed: int = 0,
+    style_weights: Sequence[float] = (1.0,) * STYLE_LAYERS,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Transfer the style of an image to a photograph.
@@ -56,13 +60,15 @@ def run(
             arXiv:1606.05897).
         features: "vgg19", "vgg16", "hed", or "auto" for the first that is available.
         seed: Random seed of the noise.
+        style_weights: Relative weights of the five style layers, from the finest structure to the coarsest.
         console: Receives progress; None prints nothing.
 
     Returns:
         JSON-able: out, strip, size, features, seconds, first and last losses.
 
     Raises:
-        UsageError: The suffix of `out` is not that of a supported image format.
+        UsageError: The suffix of `out` is not that of a supported image format, or the style weights are not five
+            numbers of zero or more, one of them positive.
         pipelines.DataError: A file is not an image, or the features are not available.
         ZooError: The loss became NaN or infinite.
 
@@ -77,6 +83,7 @@ def run(
     console = console or Console(quiet=True)
     out = Path(out)
     images.check_name(out)
+    _check_style_weights(style_weights)
     environment.prepare()
     import keras
     import numpy as np
@@ -88,7 +95,8 @@ def run(
     content_image, style_image = (images.read(path, size) for path in (content, style))
     keras.utils.set_random_seed(seed)
     vgg, source = load_vgg(features)
-    loss = perceptual_loss.Objective(vgg, style_image, perceptual_loss.Weights(alpha, beta, variation))
+    weights = perceptual_loss.Weights(alpha, beta, variation, tuple(style_weights))
+    loss = perceptual_loss.Objective(vgg, style_image, weights)
     noise = np.random.default_rng(seed).uniform(0, 255, content_image.shape)
     start_time = time.monotonic()
     with _Progress(console, steps) as progress:
@@ -111,6 +119,23 @@ def run(
         "first": result.losses[0],
         "best": best,
     }
+
+
+def _check_style_weights(weights: Sequence[float]) -> None:
+    if len(weights) != STYLE_LAYERS or not all(0 <= w < math.inf for w in weights) or not any(weights):
+        raise UsageError(
+            f"--style-weights takes {STYLE_LAYERS} numbers of zero or more, one of them positive, such as "
+            "1,0.75,0.2,0.2,0.2: the weights of the style layers from fine to coarse"
+        )
+
+
+def _read_style_weights(ctx: click.Context, option: click.Parameter, text: str) -> tuple[float, ...]:
+    try:
+        weights = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        weights = ()
+    _check_style_weights(weights)
+    return weights
 
 
 def _write(out: Path, strip: Path, result: StyleResult, content: np.ndarray, original_colours: bool) -> None:
@@ -166,6 +191,13 @@ class _Progress:
 @click.option("--start", default="content", show_default=True, type=click.Choice(STARTS), help="Initial image.")
 @click.option("--original-colours", is_flag=True, help="Keep the colours of the content image.")
 @click.option("--features", default="auto", show_default=True, type=click.Choice(CHOICES), help="The loss network.")
+@click.option(
+    "--style-weights",
+    default=",".join("1" * STYLE_LAYERS),
+    show_default=True,
+    callback=_read_style_weights,
+    help="Weights of the five style layers, from fine to coarse.",
+)
 @click.option("--seed", default=0, show_default=True, type=shell.SEED, help="Random seed.")
 @shell.common_options
 def main(content: str, style: str, out: str, alpha: float, beta: float, console: Console, **options: Any) -> None:

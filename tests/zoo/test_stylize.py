@@ -148,3 +148,34 @@ def test_wrong_usage_is_a_one_line_error(photographs, tmp_path):
     assert "there is no file" in error("zoo.stylize", tmp_path / "no.jpg", "--style", flower, code=3)
     assert "nothing to optimise" in error("zoo.stylize", china, "--style", flower, "--alpha", 0, "--beta", 0)
     assert not list(tmp_path.iterdir())
+
+
+def test_style_weights_choose_layers(vgg, photographs, tmp_path):
+    """All weight on one layer brings its Gram matrix nearer to that of the style than all weight on another."""
+    import tensorflow as tf
+
+    content, style = (photographs / f"{name}.jpg" for name in ("china", "flower"))
+    loss = perceptual_loss.Objective(vgg, images.read(style, 48), perceptual_loss.Weights())
+    distances = []
+    for i in (0, 3):
+        weights = [float(i == j) for j in range(5)]
+        stylize.run(content, style, tmp_path / "out.png", steps=12, size=48, features="hed", style_weights=weights)
+        features = loss.features(tf.constant(images.read(tmp_path / "out.png", 48)[None], tf.float32))
+        names = (perceptual_loss.STYLE_LAYERS[k] for k in (0, 3))
+        distances.append([float(perceptual_loss.style_loss(features, {n: loss.style[n]})[0]) for n in names])
+    assert distances[0][0] < distances[1][0]
+    assert distances[1][1] < distances[0][1]
+
+
+def test_style_weights_have_a_form(photographs):
+    for text in ("1,2", "1,1,1,1,-1", "0,0,0,0,0", "a,b,c,d,e", "1,1,1,1,nan"):
+        line = error("zoo.stylize", str(photographs / "china.jpg"), "--style", "x.jpg", "--style-weights", text)
+        assert "--style-weights takes 5 numbers" in line
+
+
+def test_the_default_weights_are_equal():
+    features = {name: RANDOM.normal(size=(1, 2, 2, 3)).astype("float32") for name in perceptual_loss.STYLE_LAYERS}
+    grams = {name: RANDOM.normal(size=(1, 3, 3)).astype("float32") for name in features}
+    weighted = perceptual_loss.style_loss(features, grams, perceptual_loss.Weights().layers)
+    assert len(perceptual_loss.STYLE_LAYERS) == stylize.STYLE_LAYERS
+    np.testing.assert_array_equal(weighted, perceptual_loss.style_loss(features, grams))

@@ -209,6 +209,10 @@ class BaseTask:
         """
         return evaluation
 
+    def result_files(self, evaluation: Evaluation) -> Mapping[str, bytes]:
+        """Return additional files of an evaluation of the test split, for the run folder: {file name: content}."""
+        return {}
+
     def explain(
         self,
         argument: str,

@@ -45,11 +45,13 @@ class Weights:
         alpha: Weight of the content loss.
         beta: Weight of the style loss.
         variation: Weight of the total variation loss.
+        layers: Relative weights of the `STYLE_LAYERS` in the style loss, not all zero.
     """
 
     alpha: float = 1.0
     beta: float = 1e4
     variation: float = 1.0
+    layers: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS)
 
 
 class Objective:
@@ -77,7 +79,7 @@ class Objective:
         scale = REFERENCE_PIXELS / tf.cast(tf.shape(image)[1] * tf.shape(image)[2], tf.float32)
         terms = {
             "content": scale * content_loss(features, content),
-            "style": style_loss(features, self.style),
+            "style": style_loss(features, self.style, self.weights.layers),
             "variation": scale * total_variation(image),
         }
         w = self.weights
@@ -97,19 +99,22 @@ def content_loss(features: Mapping[str, tf.Tensor], content: Mapping[str, tf.Ten
     return tf.add_n([0.5 * tf.reduce_sum(tf.square(features[k] - content[k]), axis=[1, 2, 3]) for k in content])
 
 
-def style_loss(features: Mapping[str, tf.Tensor], grams: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Return the squared difference of Gram matrices, averaged over the layers: (B,).
+def style_loss(
+    features: Mapping[str, tf.Tensor], grams: Mapping[str, tf.Tensor], weights: Sequence[float] | None = None
+) -> tf.Tensor:
+    """Return the squared difference of Gram matrices, averaged over the layers with their weights: (B,).
 
     The term of a layer is 1 / (4 C^2) times the sum over its matrix. Gatys also divides by the square of the number of
     positions; here each Gram matrix is divided by its own number of positions, so that content and style images may
     have different sizes.
     """
+    weights = weights or (1.0,) * len(grams)
     terms = []
-    for name, gram in grams.items():
+    for (name, gram), weight in zip(grams.items(), weights, strict=True):
         channels = float(gram.shape[-1])
         difference = gram_matrix(features[name]) - gram
-        terms.append(tf.reduce_sum(tf.square(difference), axis=[1, 2]) / (4.0 * channels**2))
-    return tf.add_n(terms) / float(len(terms))
+        terms.append(weight * tf.reduce_sum(tf.square(difference), axis=[1, 2]) / (4.0 * channels**2))
+    return tf.add_n(terms) / float(sum(weights))
 
 
 def total_variation(image: tf.Tensor) -> tf.Tensor:

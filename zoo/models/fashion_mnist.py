@@ -22,26 +22,31 @@ from zoo.tasks.image.classification import Classification
 # === Layers ===
 
 
-def _conv(filters: int, name: str) -> list[layers.Layer]:  # (B, H, W, C) -> (B, H, W, filters)
+def _conv(
+    filters: int, activation: str, initializer: str, name: str
+) -> list[layers.Layer]:  # (B, H, W, C) -> (B, H, W, filters)
+    relu = activation == "relu"
     return [
-        layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"),
+        layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=initializer, name=f"{name}_conv"),
         layers.BatchNormalization(name=f"{name}_norm"),
-        layers.ReLU(name=f"{name}_relu"),
+        layers.ReLU(name=f"{name}_relu") if relu else layers.Activation(activation, name=f"{name}_{activation}"),
     ]
 
 
-def _block(filters: int, depth: int, name: str) -> list[layers.Layer]:  # (B, H, W, C) -> (B, H/2, W/2, filters)
-    convolutions = [layer for i in range(depth) for layer in _conv(filters, f"{name}_{i}")]
+def _block(
+    filters: int, depth: int, activation: str, initializer: str, name: str
+) -> list[layers.Layer]:  # (B, H, W, C) -> (B, H/2, W/2, filters)
+    convolutions = [layer for i in range(depth) for layer in _conv(filters, activation, initializer, f"{name}_{i}")]
     return [*convolutions, layers.MaxPooling2D(name=f"{name}_pool")]
 
 
 def _network(
-    num_classes: int, filters: Sequence[int], depths: Sequence[int], dropout: float
+    num_classes: int, filters: Sequence[int], depths: Sequence[int], dropout: float, activation: str, initializer: str
 ) -> list[layers.Layer]:  # (B, H, W, C) in [0, 255] -> (B, num_classes)
     if len(filters) != len(depths):
         raise UsageError(f"{len(filters)} filters and {len(depths)} depths: give one of each for every block")
     blocks = enumerate(zip(filters, depths, strict=True))
-    body = [layer for i, (f, depth) in blocks for layer in _block(f, depth, f"block{i}")]
+    body = [layer for i, (f, depth) in blocks for layer in _block(f, depth, activation, initializer, f"block{i}")]
     return [
         layers.Rescaling(1 / 255, name="rescale"),
         *body[:-1],  # global pooling replaces the last max pooling
@@ -65,6 +70,8 @@ class FashionMNIST(keras.Model):
         depths: Sequence[int],
         dropout: float,
         image_shape: Sequence[int],
+        activation: str = "relu",
+        initializer: str = "he_normal",
         **kwargs: Any,
     ) -> None:
         """Create the layers here, not in `build`, because loading a whole-model .h5 requires it."""
@@ -75,8 +82,10 @@ class FashionMNIST(keras.Model):
             "depths": list(depths),
             "dropout": dropout,
             "image_shape": list(image_shape),
+            "activation": activation,
+            "initializer": initializer,
         }
-        self.network = _network(num_classes, filters, depths, dropout)
+        self.network = _network(num_classes, filters, depths, dropout, activation, initializer)
         self.build((None, *image_shape))  # here, because loading a whole-model .h5 requires built layers
 
     def build(self, input_shape: Any) -> None:
@@ -166,17 +175,30 @@ def fashion_mnist(
     filters: Sequence[int] = (32, 64, 128, 256),
     depths: Sequence[int] = (1, 2, 2, 2),
     dropout: float = 0.2,
+    activation: Literal["relu", "gelu", "tanh", "sigmoid"] = "relu",
+    initializer: Literal["he_normal", "glorot_uniform", "random_normal", "zeros"] = "he_normal",
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
     """Small convolutional classifier of small images such as 28x28 grey garments, in three Keras APIs.
 
     Shapes: image (B, *image_shape) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
+
+    Args:
+        num_classes: Number of classes; determined by the data.
+        api: Keras API in which the network is written.
+        filters: Filters of the convolutions of each block.
+        depths: Number of convolutions of each block.
+        dropout: Share of the pooled features that are set to zero in a training step.
+        activation: Activation after each convolution.
+        initializer: First values of the kernels of the convolutions.
+        image_shape: (H, W, C); determined by the data.
     """
     if api == "subclassed":
-        model = FashionMNIST(num_classes, filters, depths, dropout, image_shape, name="fashion_mnist")
+        arguments = (num_classes, filters, depths, dropout, image_shape, activation, initializer)
+        model = FashionMNIST(*arguments, name="fashion_mnist")
         model(keras.Input(tuple(image_shape)))  # builds it, shapes only
         return model
-    network = _network(num_classes, filters, depths, dropout)
+    network = _network(num_classes, filters, depths, dropout, activation, initializer)
     image = keras.Input(tuple(image_shape), name="image")
     if api == "sequential":
         return keras.Sequential([image, *network], name="fashion_mnist")

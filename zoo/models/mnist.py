@@ -9,6 +9,7 @@ Train:     python -m zoo.train mnist          # MNIST; 5,000 of its digits if it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import layers
@@ -45,18 +46,29 @@ def mnist(
     num_classes: int = 10,
     units: Sequence[int] = (512, 512),
     dropout: float = 0.2,
+    activation: Literal["relu", "gelu", "tanh", "sigmoid"] = "relu",
+    initializer: Literal["glorot_uniform", "he_normal", "random_normal", "zeros"] = "glorot_uniform",
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:
     """Dense classifier of 28x28 grey digits: 784-512-512-10.
 
     Shapes: image (B, 28, 28, 1) uint8 or float in [0, 255] -> logits (B, num_classes) float32.
+
+    Args:
+        num_classes: Number of classes; determined by the data.
+        units: Units of the hidden layers.
+        dropout: Share of the hidden units that are set to zero in a training step.
+        activation: Activation of the hidden layers.
+        initializer: First values of all kernels.
+        image_shape: (H, W, C); determined by the data.
     """
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.Flatten(name="flatten")(layers.Rescaling(1 / 255, name="rescale")(image))
     for i, width in enumerate(units):
-        x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
+        x = layers.Dense(width, activation=activation, kernel_initializer=initializer, name=f"dense_{i}")(x)
         x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
-    return keras.Model(image, layers.Dense(num_classes, dtype="float32", name="logits")(x), name="mnist")
+    logits = layers.Dense(num_classes, kernel_initializer=initializer, dtype="float32", name="logits")(x)
+    return keras.Model(image, logits, name="mnist")
 
 
 @register(

@@ -21,7 +21,7 @@ from zoo.tasks.text.language_modeling import LanguageModeling
 
 
 def state_widths(model: keras.Model) -> dict[str, int]:
-    """Return the widths of the states of a `text_rnn` by name: `state0`, ... An LSTM layer has two, a GRU layer one."""
+    """Return the widths of the states of a `text_rnn` by name: `state0`, ... An LSTM layer has two, others one."""
     sizes = [_as_list(layer.cell.state_size) for layer in model.layers if isinstance(layer, layers.RNN)]
     return {f"state{i}": width for i, width in enumerate(width for size in sizes for width in size)}
 
@@ -87,13 +87,13 @@ def _as_list(value: Any) -> list[Any]:
 )
 def text_rnn(
     vocabulary_size: int = 96,
-    cell: Literal["gru", "lstm"] = "gru",
+    cell: Literal["gru", "lstm", "rnn"] = "gru",
     units: int = 256,
     num_layers: int = 1,
     embedding_dim: int = 64,
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Character-level GRU or LSTM, with a one-token step form for generation.
+    """Character-level GRU, LSTM or plain recurrent network, with a one-token step form for generation.
 
     The layers have the default arguments that cuDNN on a GPU requires.
 
@@ -101,7 +101,7 @@ def text_rnn(
     """
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     x = layers.Embedding(vocabulary_size, embedding_dim, name="embedding")(tokens)
-    recurrent = {"gru": layers.GRU, "lstm": layers.LSTM}[cell]
+    recurrent = {"gru": layers.GRU, "lstm": layers.LSTM, "rnn": layers.SimpleRNN}[cell]
     for i in range(num_layers):
         x, *_ = recurrent(units, return_sequences=True, return_state=True, name=f"{cell}{i}")(x)
         if dropout:

@@ -87,3 +87,35 @@ def test_figures_are_drawn(predictions):
     evaluation = Evaluation(inputs, outputs, truth, info(), task.metrics(outputs, truth, info()))
     names = [name for name, _ in task.figures(evaluation)]
     assert {"confusion_matrix", "calibration", "confident_mistakes", "roc", "precision_recall"} == set(names)
+
+
+def test_two_areas_and_their_mean_as_in_the_isic_challenge(predictions):
+    from sklearn.metrics import roc_auc_score
+
+    outputs, truth = predictions
+    probability = medical.softmax(outputs["logits"])
+    metrics = MedicalClassification().metrics(outputs, truth, info())
+    areas = [roc_auc_score(truth == label, probability[:, label]) for label in (0, 2)]
+    assert (metrics["auc"], metrics["auc_second"]) == pytest.approx(areas)
+    assert metrics["auc_mean"] == pytest.approx(np.mean(areas))
+    other = MedicalClassification(second="nevus").metrics(outputs, truth, info())
+    assert other["auc_second"] == pytest.approx(roc_auc_score(truth == 1, probability[:, 1]))
+    assert "auc_second" not in MedicalClassification().metrics(outputs, truth % 2, info(("benign", "malignant", "c")))
+    with pytest.raises(zoo.core.errors.UsageError, match="is the positive class"):
+        MedicalClassification(second="melanoma").second_class(info())
+    with pytest.raises(zoo.core.errors.UsageError, match="did you mean nevus"):
+        MedicalClassification(second="nevu").second_class(info())
+
+
+def test_results_csv(predictions):
+    outputs, truth = predictions
+    files = np.array([f"melanoma/{i}.jpg" for i in range(60)], object)
+    evaluation = Evaluation({}, outputs, truth, info(), arrays={"file": files})
+    (content,) = MedicalClassification().result_files(evaluation).values()
+    header, first, *rest = content.decode().splitlines()
+    assert (header, len(rest)) == ("Id,task_1,task_2", 59)
+    probability = medical.softmax(outputs["logits"])[0]
+    assert first == f"melanoma/0.jpg,{probability[0]:.6f},{probability[2]:.6f}"
+    two = Evaluation({}, {"logits": outputs["logits"][:, :2]}, truth % 2, info(("benign", "malignant")))
+    (content,) = MedicalClassification().result_files(two).values()
+    assert content.decode().splitlines()[0] == "Id,task_1"

@@ -252,6 +252,9 @@ def test_skin_lesions_have_medical_metrics(trained):
     assert {"auc", "sensitivity", "specificity"} <= set(evaluation["metrics"])
     assert len(evaluation["thresholds"]) == len(evaluation["errors"]) == 4
     assert (trained("skin_lesions") / "figures" / "roc.png").stat().st_size > 1000
+    header, *rows = (trained("skin_lesions") / "results.csv").read_text().splitlines()
+    assert (header, len(rows)) == ("Id,task_1", evaluation["examples"])
+    assert all(row.split("/")[0] == "test" for row in rows)
 
 
 def test_the_baseline_is_regularised_by_validation():

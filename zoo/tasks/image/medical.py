@@ -5,7 +5,9 @@ Type I error: false positive (1 - specificity). Type II error: false negative (1
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 POSITIVE_NAMES = ("melanoma", "malignant", "cancer", "positive", "tumor", "tumour", "disease", "abnormal", "pneumonia")
+SECOND_NAMES = ("keratosis",)
 THRESHOLDS = (0.2, 0.5, 0.8)
 
 
@@ -35,11 +38,14 @@ class MedicalClassification(TransferLearning):
     Attributes:
         positive: Name of the positive class; "" is the first class with a name such as melanoma or malignant, else the
             last class.
+        second: Name of a second class with an area under the ROC curve of its own, as in the ISIC challenge of 2017
+            (melanoma, and seborrheic keratosis); "" is the first other class with such a name, if there is one.
         sensitivity: In (0, 1]: the table also has the threshold that reaches it on the validation split.
     """
 
     balance: float = 1.0
     positive: str = ""
+    second: str = ""
     sensitivity: float = 0.95
 
     title = "medical image classification"
@@ -52,17 +58,22 @@ class MedicalClassification(TransferLearning):
 
     def positive_class(self, info: Info) -> int:
         """Return the label of the positive class; UsageError if `positive` is not a class."""
-        names = list(info.class_names)
-        if self.positive:
-            if self.positive not in names:
-                raise unknown("task.positive", self.positive, names)
-            return names.index(self.positive)
-        matches = [i for i, name in enumerate(names) if any(word in name.lower() for word in POSITIVE_NAMES)]
-        return matches[0] if matches else len(names) - 1
+        label = _named_class("positive", self.positive, POSITIVE_NAMES, info)
+        return len(info.class_names) - 1 if label is None else label
+
+    def second_class(self, info: Info) -> int | None:
+        """Return the label of the second class, None if there is none; UsageError if `second` is not a class."""
+        label = _named_class("second", self.second, SECOND_NAMES, info)
+        if label == self.positive_class(info):
+            if self.second:
+                raise UsageError(f"task.second={self.second} is the positive class: name another one, or omit it")
+            return None
+        return label
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the metrics of classification, and medical metrics of the positive class against the rest.
 
+        "auc_second" is that of the second class, "auc_mean" the mean of both, which is the score of the ISIC challenge.
         "sensitivity" and "specificity" are those of the threshold 0.5; "auc" and "average_precision" have no threshold.
         They are omitted if the split has no positives or no negatives.
         """
@@ -78,6 +89,7 @@ class MedicalClassification(TransferLearning):
             scores["auc"] = float(metrics.roc_auc_score(is_positive, probability))
             scores["average_precision"] = float(metrics.average_precision_score(is_positive, probability))
             scores |= {k: rows[1][k] for k in ("sensitivity", "specificity")}
+            scores |= self._second_auc(scores["auc"], probabilities, truth, info)
         for label, (_, row) in enumerate(plain["per_class"].items()):
             row |= _one_against_rest(truth == label, probabilities[:, label], probabilities.argmax(-1) == label)
         name = info.class_names[positive]
@@ -90,13 +102,29 @@ class MedicalClassification(TransferLearning):
             "errors": [error_summary(name, row) for row in rows],
         }
 
+    def _second_auc(self, auc: float, probabilities: np.ndarray, truth: np.ndarray, info: Info) -> dict[str, float]:
+        """Return the area of the second class and the mean of both; {} if they are not defined."""
+        from sklearn import metrics
+
+        second = self.second_class(info)
+        if second is None or not (truth == second).any():
+            return {}
+        other = float(metrics.roc_auc_score(truth == second, probabilities[:, second]))
+        return {"auc_second": other, "auc_mean": (auc + other) / 2}
+
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Add the threshold that has the stated sensitivity on the validation split, as it does on this one."""
+        """Add the threshold that has the stated sensitivity on the validation split, as it does on this one.
+
+        And the files of the images, for `result_files`.
+        """
         from zoo.evaluation import outputs
 
         evaluation = super().evaluate_extra(evaluation, contract, dataset, feed)
+        if "file" in dataset.info.features:
+            files = [row["file"].decode() for row in dataset[evaluation.split].as_numpy_iterator()]
+            evaluation = dataclasses.replace(evaluation, arrays={**evaluation.arrays, "file": np.array(files, object)})
         validation = outputs.collect(contract["serving_default"], feed("validation"), dataset.info)
         return self.with_threshold(evaluation, validation.outputs, validation.truth)
 
@@ -121,6 +149,18 @@ class MedicalClassification(TransferLearning):
         metrics["errors"] = [*metrics["errors"], error_summary(metrics["positive_class"], row)]
         return dataclasses.replace(evaluation, metrics=metrics)
 
+    def result_files(self, evaluation: Evaluation) -> Mapping[str, bytes]:
+        """Return results.csv, in the form of the ISIC challenge: the probabilities of the positive and second class."""
+        probabilities = softmax(evaluation.outputs["logits"].astype(np.float64))
+        labels = [self.positive_class(evaluation.info), self.second_class(evaluation.info)]
+        columns = [probabilities[:, label] for label in labels if label is not None]
+        ids = evaluation.arrays.get("file", range(len(probabilities)))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["Id", *(f"task_{i + 1}" for i in range(len(columns)))])
+        writer.writerows([name, *(f"{p:.6f}" for p in row)] for name, *row in zip(ids, *columns, strict=True))
+        return {"results.csv": text.getvalue().encode()}
+
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield what classification yields, ROC curves with their areas, and precision against recall."""
         from zoo.evaluation import plots
@@ -130,6 +170,20 @@ class MedicalClassification(TransferLearning):
         names, positive = evaluation.info.class_names, self.positive_class(evaluation.info)
         yield "roc", plots.roc(evaluation.truth, probabilities, names, positive)
         yield "precision_recall", plots.precision_recall(evaluation.truth, probabilities, names, positive)
+
+
+def _named_class(field: str, name: str, usual: tuple[str, ...], info: Info) -> int | None:
+    """Return the label of the class `name`, or of the first one with a usual name; None if there is none.
+
+    Raises:
+        UsageError: `name` is not a class; the message names the field.
+    """
+    names = list(info.class_names)
+    if name:
+        if name not in names:
+            raise unknown(f"task.{field}", name, names)
+        return names.index(name)
+    return next((i for i, other in enumerate(names) if any(word in other.lower() for word in usual)), None)
 
 
 def threshold_for(is_positive: np.ndarray, probability: np.ndarray, sensitivity: float) -> float:

@@ -1,0 +1,168 @@
+"""Generative adversarial networks: progress, mode collapse, and images to images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from docs.course.page import Page, axes_row, band, show, train_command
+
+BAD = {"recipe.learning_rate": 0.02, "recipe.momentum": 0.9, "model.dropout": 0.0}  # of the provoked collapse
+SAMPLES = 500
+
+
+def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
+    """Return the settings of a training."""
+    sizes = {"gan": ((8000, 16), (200, 3)), "dcgan": ((4000, 8), (100, 2))}[model]
+    limit, epochs = page.choose(*sizes)
+    narrow = {
+        "gan": {"model.units": [128, 256]},
+        "dcgan": {"model.filters": page.choose(16, 4), "recipe.learning_rate": 5e-4},
+    }[model]
+    common = {
+        "recipe.limit": limit,
+        "recipe.epochs": epochs,
+        "recipe.batch_size": page.choose(64, 20),
+        "recipe.minutes": 0,
+    }
+    return common | narrow | changes
+
+
+def generated(run: Any, count: int = SAMPLES) -> np.ndarray:
+    """Return images that a trained model makes of noise."""
+    (generator,) = run.plan().task.served(run.model()).values()
+    noise = np.random.default_rng(0).normal(size=(count, generator.input.shape[1])).astype(np.float32)
+    return generator.predict(noise, verbose=0)
+
+
+def coverage(page: Page, run: Any) -> dict[str, Any]:
+    """Return the measures of mode collapse: diversity of the features of a classifier, and shares of the classes."""
+    from zoo.evaluation.generative_metrics import mode_coverage
+    from zoo.training.feature_extractor import feature_extractor_for
+
+    dataset = page.dataset(run.plan())
+    extractor = feature_extractor_for(dataset.info, (28, 28, 1))
+    real = np.concatenate([np.asarray(x) for _, x in run.plan().feed(dataset, "validation").batches(500)])[:SAMPLES]
+    return mode_coverage(extractor, real, generated(run))
+
+
+def progress(page: Page, run: Any, shown: int) -> list[tuple[str, np.ndarray]]:
+    """Return the images that `zoo.train` drew for the same noise after some epochs."""
+    from PIL import Image
+
+    files = sorted((run.path / "progress").glob("*.png"))
+    chosen = np.unique(np.linspace(0, len(files) - 1, shown).round().astype(int))
+    return [(f"epoch {i + 1}", np.asarray(Image.open(files[i]))) for i in chosen]
+
+
+def write(page: Page) -> None:
+    """Measure and write the page."""
+    page.text(
+        """A generator makes images of noise, a discriminator tells them from real ones, and each is trained against the
+        other. After every epoch `zoo.train` draws the images of the same noise, here after some of them: above `gan`
+        (dense layers), below `dcgan` (convolutions), both narrower than their defaults and trained on few images."""
+    )
+    runs = {model: page.train(model, settings(page, model)) for model in ("gan", "dcgan")}
+    strips = {model: progress(page, run, page.choose(5, 2)) for model, run in runs.items()}
+    count = max(map(len, strips.values()))
+    figure, axes = axes_row(count, width=1.7, height=1.9, rows=2)
+    for line, (model, images) in zip(axes, strips.items(), strict=True):
+        for cell, (title, image) in zip(line, images, strict=False):
+            show(cell, image[:118, :118], title)
+        line[0].set_ylabel(model)
+    page.figure(figure, "progress", "Generated images after some epochs of gan and dcgan")
+    page.command(*(train_command(model, settings(page, model)) for model in runs))
+    page.claim(
+        all(np.abs(images[-1][1].astype(float) - images[0][1]).mean() > 1 for images in strips.values()),
+        "The images of the same noise change between the first and the last of the shown epochs.",
+    )
+    _collapse(page)
+    _translation(page)
+
+
+def _collapse(page: Page) -> None:
+    page.heading("Mode collapse, provoked and noticed")
+    page.text(
+        f"""If the generator finds a few images that the discriminator takes for real, it may make only those: mode
+        collapse. A learning rate a hundred times higher, the usual momentum and no dropout in the discriminator
+        ({", ".join(f"`{k}={v}`" for k, v in BAD.items())}) provoke it. The losses do not show it. The diversity does:
+        the spread of the features of generated images, relative to that of real ones."""
+    )
+    page.code(coverage)
+    measures, losses, images = {}, {}, {}
+    for name, changes in (("as in the recipe", {}), ("provoked", BAD)):
+        trained = [page.train("gan", settings(page, "gan", **changes), seed) for seed in page.seeds]
+        measures[name] = [coverage(page, run) for run in trained]
+        losses[name] = [[row["d_loss"] for row in run.history()] for run in trained]
+        images[name] = generated(trained[0], 10)
+    figure, (left, *cells) = axes_row(3, width=4, height=3)
+    for (name, values), colour in zip(losses.items(), ("C0", "C3"), strict=True):
+        band(left, values, name, colour)
+    left.set(xlabel="epoch", ylabel="loss of the discriminator", yscale="symlog")
+    left.legend(fontsize=8)
+    for cell, (name, made) in zip(cells, images.items(), strict=True):
+        show(
+            cell, np.concatenate([np.concatenate(list(row[..., 0]), 1) for row in made.reshape(2, 5, 28, 28, 1)]), name
+        )
+    page.figure(figure, "collapse", "Loss of the discriminator, and images of both trainings")
+    rows = [
+        (
+            name,
+            seed,
+            m["diversity"],
+            len([s for s in m["class_shares"].values() if s["made"] > 0.01]),
+            str(m["collapsed"]),
+        )
+        for name, all_seeds in measures.items()
+        for seed, m in zip(page.seeds, all_seeds, strict=True)
+    ]
+    page.table(["training", "seed", "diversity", "classes with more than 1 %", "reported as collapsed"], rows)
+    page.command(train_command("gan", settings(page, "gan", **BAD)), "python -m zoo.evaluate RUN")
+    page.text(measures["provoked"][0]["remarks"][0].capitalize() + ".")
+    page.claim(
+        all(m["collapsed"] for m in measures["provoked"]),
+        "The provoked collapse is reported with every seed (`collapsed` in `evaluation.json`).",
+    )
+    highest = max(m["diversity"] for m in measures["provoked"])
+    lowest = min(m["diversity"] for m in measures["as in the recipe"])
+    page.claim(highest < lowest, f"Its diversity is at most {highest:.2f}, that of the recipe at least {lowest:.2f}.")
+
+
+def _translation(page: Page) -> None:
+    import zoo
+
+    page.heading("Images to images")
+    page.text(
+        """`pix2pix` learns from pairs: edges in, garment out. `cyclegan` has no pairs, only two sets, sneakers and
+        boots. It must be able to go there and back: what returns shall be the image that left. Both by their shipped
+        weights, on test images."""
+    )
+    plan = page.plan("pix2pix", {"recipe.limit": page.choose(500, 100)})
+    x, y = next(iter(plan.feed(page.dataset(plan), "test").batches(50)))
+    x, y = (np.asarray(next(iter(v.values())) if isinstance(v, dict) else v, np.float32) for v in (x, y))
+    (generator,) = plan.task.served(zoo.build("pix2pix", weights="default")).values()
+    made = generator.predict(x, verbose=0)
+    unpaired = page.plan("cyclegan", {"recipe.limit": page.choose(500, 100)})
+    batch = next(iter(unpaired.feed(page.dataset(unpaired), "test").batches(50)))[0]
+    start = np.asarray(batch["a"] if isinstance(batch, dict) else batch, np.float32)
+    both = unpaired.task.served(zoo.build("cyclegan", weights="default"))
+    there = both["a2b"].predict(start, verbose=0)
+    back = both["b2a"].predict(there, verbose=0)
+    figure, axes = axes_row(2, width=5.5, height=3.2)
+    for cell, rows, title in (
+        (axes[0], (x, made, y), "pix2pix: edges, generated, real"),
+        (axes[1], (start, there, back), "cyclegan: sneaker, as a boot, and back"),
+    ):
+        show(cell, np.concatenate([np.concatenate(list(row[:8, ..., 0]), axis=1) for row in rows]), title)
+    page.figure(figure, "translation", "Test images of pix2pix and cyclegan")
+    page.command("python -m zoo.train pix2pix", "python -m zoo.train cyclegan")
+    error, plain = (float(np.abs(y - other).mean()) for other in (made, y.mean(axis=0)))
+    page.claim(
+        error < plain, f"pix2pix: the mean error is {error:.1f} grey levels, that of the mean image {plain:.1f}."
+    )
+    cycle, moved = (float(np.abs(start - other).mean()) for other in (back, there))
+    page.claim(
+        cycle < moved,
+        f"cyclegan: the image differs by {moved:.1f} grey levels on its way, and by {cycle:.1f} when back.",
+    )
