@@ -70,7 +70,7 @@ COURSE: tuple[Row, ...] = (
     (
         "Deployment, sentiment as a service (project)",
         ("sentiment",),
-        "python -m export publish BUNDLE FOLDER",
+        "python -m export serve bundles/sentiment --page",
         "deployment",
     ),
 )

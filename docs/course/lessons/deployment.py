@@ -85,9 +85,27 @@ def write(page: Page) -> None:
     page.code(answers)
     page.claim(same == 1, f"The published file gives the classes of the model for all {len(images)} test images.")
 
+    page.heading("A page for everybody")
+    page.text(
+        """The course's last project is a page into which anybody types a review, and a server that answers. With the
+        shipped weights of `sentiment` that is three commands; the last one serves model and page on this machine by
+        KServe, at the URLs of TF Serving. The other two ways are a docker compose project with TF Serving, and the
+        archive that SageMaker deploys."""
+    )
+    page.command(
+        "python -m zoo.export sentiment",
+        "python -m export servers --install kserve",
+        "python -m export serve bundles/sentiment --page",
+    )
+    page.command(
+        "python -m export web bundles/sentiment -o project --compose",
+        "python -m export sagemaker bundles/sentiment -o model.tar.gz",
+    )
+
     page.heading("Tune")
     page.text(
-        "Train several architectures, and keep the one with the lowest validation loss. The test split is not used."
+        """Train several architectures, and keep the one with the lowest validation loss. The test split is not used.
+        `python -m zoo.tune` searches [all settings](../how-to/search.md)."""
     )
     candidates = json.dumps([{"units": units} for units in CANDIDATES])
     tuned_settings = {k: v for k, v in settings(page).items() if k != "model.units"}
