@@ -17,7 +17,7 @@ from commandline.console import Console
 from docs.course import index
 from docs.course.lessons import LESSONS
 from docs.course.page import Page
-from zoo.core.errors import unknown
+from zoo.core.errors import UsageError, unknown
 
 HERE = Path(__file__).parent
 
@@ -25,7 +25,6 @@ HERE = Path(__file__).parent
 def write(
     name: str,
     folder: Path = HERE,
-    scratch: Path | None = None,
     small: bool = False,
     data_dirs: Mapping[str, str] | None = None,
 ) -> Page:
@@ -34,7 +33,6 @@ def write(
     Args:
         name: Name of the lesson.
         folder: Folder of the page.
-        scratch: Folder of trainings; None is a temporary one.
         small: Compute the smallest form, for tests: one seed, few examples.
         data_dirs: Name of a dataset -> its path, for data that is not fetched.
 
@@ -52,7 +50,7 @@ def write(
 
     start = time.process_time()
     with tempfile.TemporaryDirectory() as temporary:
-        page = Page(name, lessons[name].title, folder, scratch or Path(temporary), small, data_dirs)
+        page = Page(name, lessons[name].title, folder, Path(temporary), small, data_dirs)
         importlib.import_module(f"docs.course.lessons.{name}").write(page)
     minutes, machine = (time.process_time() - start) / 60, f"{os.cpu_count()} cores of {processor()}"
     page.save(
@@ -74,6 +72,10 @@ def main(names: tuple[str, ...], small: bool, out: Path, console: Console) -> No
     for name in names:
         if name not in lessons:
             raise unknown("page", name, lessons)
+    if small and out.absolute() == HERE:
+        raise UsageError(
+            "--small is for a look at a page: give another folder with --out, the published pages are there"
+        )
     written = {}
     for name in names or lessons:
         console.print(f"writing {name}")

@@ -55,3 +55,11 @@ def test_figures_have_a_page():
     shown = {n for p in COURSE.glob("*.md") for n in re.findall(r"\(figures/([^)]+)\)", p.read_text())}
     assert figures == shown
     assert sum(p.stat().st_size for p in (COURSE / "figures").glob("*.png")) < 3_000_000
+
+
+def test_the_small_form_is_not_published():
+    from docs.course.__main__ import main
+    from zoo.core.errors import UsageError
+
+    with pytest.raises(UsageError, match="give another folder"):
+        main(["perceptron", "--small"], standalone_mode=False)

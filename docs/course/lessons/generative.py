@@ -8,24 +8,25 @@ import numpy as np
 
 from docs.course.page import Page, axes_row, band, show, train_command
 
-BAD = {"recipe.learning_rate": 0.02, "recipe.momentum": 0.9, "model.dropout": 0.0}  # of the provoked collapse
+BAD = {"recipe.learning_rate": 0.01, "recipe.momentum": 0.9, "model.dropout": 0.0}  # of the provoked collapse
 SAMPLES = 500
 
 
 def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
     """Return the settings of a training."""
-    sizes = {"gan": ((8000, 16), (200, 3)), "dcgan": ((4000, 8), (100, 2))}[model]
+    sizes = {"gan": ((5000, 12), (200, 3)), "dcgan": ((4000, 8), (100, 2))}[model]
     limit, epochs = page.choose(*sizes)
     narrow = {
-        "gan": {"model.units": [128, 256]},
+        "gan": {"model.units": [128, 256], "recipe.learning_rate": 5e-4},
         "dcgan": {"model.filters": page.choose(16, 4), "recipe.learning_rate": 5e-4},
     }[model]
     common = {
         "recipe.limit": limit,
         "recipe.epochs": epochs,
-        "recipe.batch_size": page.choose(64, 20),
+        "recipe.batch_size": page.choose(32, 20),
         "recipe.minutes": 0,
     }
+    common |= page.choose({"recipe.split": "94/1/5"}, {})  # few images for validation, which is dear
     return common | narrow | changes
 
 
@@ -85,13 +86,13 @@ def _collapse(page: Page) -> None:
     page.heading("Mode collapse, provoked and noticed")
     page.text(
         f"""If the generator finds a few images that the discriminator takes for real, it may make only those: mode
-        collapse. A learning rate a hundred times higher, the usual momentum and no dropout in the discriminator
+        collapse. A learning rate twenty times higher, the usual momentum and no dropout in the discriminator
         ({", ".join(f"`{k}={v}`" for k, v in BAD.items())}) provoke it. The losses do not show it. The diversity does:
         the spread of the features of generated images, relative to that of real ones."""
     )
     page.code(coverage)
     measures, losses, images = {}, {}, {}
-    for name, changes in (("as in the recipe", {}), ("provoked", BAD)):
+    for name, changes in (("not provoked", {}), ("provoked", BAD)):
         trained = [page.train("gan", settings(page, "gan", **changes), seed) for seed in page.seeds]
         measures[name] = [coverage(page, run) for run in trained]
         losses[name] = [[row["d_loss"] for row in run.history()] for run in trained]
@@ -119,14 +120,17 @@ def _collapse(page: Page) -> None:
     ]
     page.table(["training", "seed", "diversity", "classes with more than 1 %", "reported as collapsed"], rows)
     page.command(train_command("gan", settings(page, "gan", **BAD)), "python -m zoo.evaluate RUN")
-    page.text(measures["provoked"][0]["remarks"][0].capitalize() + ".")
+    remarks = {name: all_seeds[0]["remarks"][0] for name, all_seeds in measures.items()}
+    page.text("What `evaluate` says of the first seed of each:")
+    page.output("\n".join(f"{name}: {remark}" for name, remark in remarks.items()))
+    page.text("The short training without provocation misses classes, too; `gan` and `dcgan` train longer by default.")
     page.claim(
         all(m["collapsed"] for m in measures["provoked"]),
         "The provoked collapse is reported with every seed (`collapsed` in `evaluation.json`).",
     )
     highest = max(m["diversity"] for m in measures["provoked"])
-    lowest = min(m["diversity"] for m in measures["as in the recipe"])
-    page.claim(highest < lowest, f"Its diversity is at most {highest:.2f}, that of the recipe at least {lowest:.2f}.")
+    lowest = min(m["diversity"] for m in measures["not provoked"])
+    page.claim(highest < lowest, f"Its diversity is at most {highest:.2f}, that of the others at least {lowest:.2f}.")
 
 
 def _translation(page: Page) -> None:
