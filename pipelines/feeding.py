@@ -121,8 +121,8 @@ class Feed:
 
         Example:
             >>> second = feed(tf.data.Dataset.range(10)).share(2, range(1, 2))
-            >>> [batch.tolist() for batch in second.batches(4).as_numpy_iterator()]
-            [[2, 3], [6, 7], [9]]
+            >>> print(*second.batches(4).as_numpy_iterator(), sep="  ")
+            [2 3]  [6 7]  [9]
         """
         return replace(self, parts=parts, own=own)
 
