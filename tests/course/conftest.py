@@ -1,7 +1,5 @@
 """Pages of the course in their smallest form, written once per session from small real data."""
 
-import os
-
 import pytest
 
 from docs.course.__main__ import write
@@ -9,16 +7,19 @@ from tests.zoo.conftest import DATA
 from zoo.core import environment
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _cache(tmp_path_factory):
-    """Prepare TensorFlow and a cache of its own."""
-    previous = os.environ.get("ZOO_CACHE")
-    os.environ["ZOO_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """Return the folder of a cache of its own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _own_cache(cache):
+    """Prepare TensorFlow, and use that cache in these tests only."""
     environment.prepare()
-    yield
-    os.environ.pop("ZOO_CACHE")
-    if previous is not None:
-        os.environ["ZOO_CACHE"] = previous
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_CACHE", str(cache))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,7 @@ def test_large_images_need_a_size(tmp_path):
 
 
 def test_a_builder_without_an_image_shape(tmp_path, monkeypatch):
-    def fixed(num_classes, filters, depths, dropout=0.0, api=""):
+    def fixed(num_classes, **arguments):
         return keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
 
     entry = registry.get_entry("fashion_mnist")
