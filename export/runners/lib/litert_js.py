@@ -166,5 +166,6 @@ def _download(name: str, version: str, registry: str, npm: str | None, scratch: 
             lines = result.stderr.strip().splitlines()
             raise OSError(f"npm pack {name}@{version} failed: {lines[-1] if lines else result.returncode}")
         return files[0].read_bytes()
-    with urllib.request.urlopen(f"{registry}/{name}/-/{base}", timeout=SECONDS) as response:
+    opener = urllib.request.build_opener()  # reads the proxies of now; that of `urlopen` is kept from its first call
+    with opener.open(f"{registry}/{name}/-/{base}", timeout=SECONDS) as response:
         return response.read(LARGEST)
