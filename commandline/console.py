@@ -44,6 +44,11 @@ class Console:
         """Whether a progress bar can be shown: a terminal, and not quiet."""
         return not self.quiet and self.rich.is_terminal
 
+    @property
+    def progress(self) -> Callable[[str], None] | None:
+        """Prints a line of progress to standard error; None with `quiet` or `json`."""
+        return None if self.quiet or self.json else lambda text: echo(text, err=True)
+
     def print(self, line: str) -> None:
         """Print one line."""
         self.rich.print(printable(line), markup=False)

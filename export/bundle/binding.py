@@ -41,6 +41,11 @@ def read_proven(folder: Path, use: str) -> dict[str, Any]:
     return manifest
 
 
+def find_artifact(manifest: Mapping[str, Any], format: str) -> dict[str, Any] | None:
+    """Return the entry of the first written artifact of a format, or None."""
+    return next((a for a in manifest["artifacts"] if a["format"] == format and a["state"] is None), None)
+
+
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
     """Return the first contradiction between a manifest and the certificate of the same bundle, or None.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.binding import read_proven
+from export.bundle.binding import find_artifact, read_proven
 from export.bundle.gate import refusal, reservation
 from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
@@ -96,24 +96,24 @@ class ProvenSavedModel:
 def proven_saved_model(folder: Path, trust: Collection[str] = (), allow: Collection[str] = ()) -> ProvenSavedModel:
     """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
     manifest = read_proven(folder, "is published")
-    saved_models = [a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None]
-    if not saved_models:
+    artifact = find_artifact(manifest, "saved_model")
+    if artifact is None:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")
-    if reason := refusal(folder, saved_models[0], trust):
+    if reason := refusal(folder, artifact, trust):
         raise CheckFailed(reason)
-    if reason := reservation(folder, saved_models[0], allow):
+    if reason := reservation(folder, artifact, allow):
         raise CheckFailed(reason)
-    paths = [artifact["path"] for artifact in saved_models]
+    path = artifact["path"]
     checksums = {
-        name.removeprefix(f"{paths[0]}/"): entry["sha256"]
+        name.removeprefix(f"{path}/"): entry["sha256"]
         for name, entry in manifest["files"].items()
-        if name.startswith(f"{paths[0]}/")
+        if name.startswith(f"{path}/")
     }
     if not {"saved_model.pb", "variables/variables.index"} <= set(checksums):
-        raise CheckFailed(f"{folder} does not list the files of {paths[0]}; export it again")
+        raise CheckFailed(f"{folder} does not list the files of {path}; export it again")
     record = {"schema": 1, "bundle": folder.resolve().name, "verdict": layout.read_verdict(folder)}
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
-    return ProvenSavedModel(folder / paths[0], checksums, record)
+    return ProvenSavedModel(folder / path, checksums, record)
 
 
 def publish_folder(

@@ -70,7 +70,7 @@ def command(
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
 
-    progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
+    progress = console.progress
     choose_path(out.absolute(), if_exists)  # before the model is loaded
     if sign:
         signature.check_key(sign)

@@ -33,8 +33,7 @@ def serve_check_command(
     """
     from export.servecheck import check_serving
 
-    progress = None if console.quiet or console.json else lambda text: echo(text, err=True)
-    report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=progress)
+    report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=console.progress)
     if console.json:
         console.result(report.to_json())
     elif not console.quiet:
@@ -109,9 +108,8 @@ def servers_command(names: tuple[str, ...], console: Console) -> None:
     from export.servers.environments import ENVIRONMENTS
 
     check_names([name for name in names if name != "all"], tuple(ENVIRONMENTS), "server")
-    report = None if console.quiet or console.json else lambda text: echo(text, err=True)
     for name in ENVIRONMENTS if "all" in names else names:
-        ENVIRONMENTS[name].install(report)
+        ENVIRONMENTS[name].install(console.progress)
     states = {name: str(e.folder) if e.installed else None for name, e in ENVIRONMENTS.items()}
     if console.json:
         console.result(states)

@@ -32,6 +32,12 @@ def served_versions(base: Path) -> dict[int, list[str]]:
     return dict(sorted(folders.items()))
 
 
+def check_base_path(path: Path) -> None:
+    """Raise ExportError for a version itself in the place of the folder of versions."""
+    if (path / "saved_model.pb").exists():
+        raise ExportError(f"{path} is a version; give the folder of versions, {path.resolve().parent}")
+
+
 def newest_version(base: Path) -> tuple[int, Path] | None:
     """Return the version that TF Serving serves by default and its folder, or None."""
     versions = served_versions(base)

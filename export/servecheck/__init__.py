@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from export.artifacts import check_trusted
-from export.errors import ExportError, MissingError
+from export.errors import MissingError
+from export.formats.saved_model_versions import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
 from export.servecheck.subject import KILLS, Level, run
@@ -113,8 +114,7 @@ def check_serving(
     check_names(require, LEVELS, "level")
     if not base.is_dir():
         raise MissingError(f"there is no base path {base}; publish a bundle there first")
-    if (base / "saved_model.pb").exists():
-        raise ExportError(f"{base} is a version; give the folder of versions, {base.resolve().parent}")
+    check_base_path(base)
     required = {*REQUIRED, *require}
     report("structure")
     first, subject = structure.check(base)

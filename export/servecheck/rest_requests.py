@@ -5,24 +5,47 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 import numpy as np
 
 from export.contract import Endpoint
+from export.errors import CheckFailed
 from export.parity.comparison import compare_output
 from export.parity.golden import Case
 from export.parity.policy import Policy
-from export.proof.certificate import FAIL, PASS
+from export.proof.certificate import FAIL, NOT_RUN, PASS
 from export.runners.lib import rest
+from export.runners.lib.calls import Arrays, in_batches
 from export.servecheck.subject import Level, Subject
-from export.servers import rest_client
+from export.servers import launching, rest_client
 
 CLIENTS, ROUNDS = 4, 5  # concurrent clients, and how often each asks
 
 
+def serve_and_check(level: str, subject: Subject, server: ModuleType) -> Level:
+    """Start a server with TF Serving's REST URLs on the version, and return its level.
+
+    Args:
+        level: The name of the level.
+        subject: The version.
+        server: A module of `export.servers` with `obstacle`, `serving` and `program`.
+    """
+    if problem := server.obstacle():
+        return Level(level, NOT_RUN, problem)
+    (port,) = launching.free_ports(1)
+    try:
+        with server.serving(subject.base, subject.version, "model", port) as url:
+            return check(level, subject, url, server.program())
+    except CheckFailed as error:
+        return Level(level, FAIL, str(error))
+    except ImportError as error:
+        return Level(level, NOT_RUN, str(error))
+
+
 def check(level: str, subject: Subject, url: str, server: str) -> Level:
     """Return the level of a server that answers at a URL."""
-    calls = [(e, case) for e in subject.endpoints for case in subject.cases[e.name] if case.outputs]
+    calls = subject.calls
     sent = [(e, case) for e, case in calls if _is_finite(case)]
     messages = [text for endpoint, case in sent for text in _predict(url, endpoint, case)]
     refused = 0
@@ -51,16 +74,14 @@ def _bytes(case: Case) -> int:
 
 def _predict(url: str, endpoint: Endpoint, case: Case) -> list[str]:
     """Send one call and compare the response. A fixed batch size is sent in parts."""
-    rows = len(next(iter(case.inputs.values())))
-    size = endpoint.batch or max(rows, 1)
     dtypes = {name: value.dtype for name, value in case.outputs.items()}
-    parts = []
+
+    def ask(inputs: Arrays) -> Arrays:
+        response = rest_client.fetch(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
+        return rest.decode_response(response, dtypes)
+
     try:
-        for start in range(0, rows, size):
-            inputs = {name: value[start : start + size] for name, value in case.inputs.items()}
-            response = rest_client.fetch(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
-            parts.append(rest.decode_response(response, dtypes))
-        outputs = {name: np.concatenate([part[name] for part in parts]) for name in dtypes}
+        outputs = in_batches(ask, case.inputs, endpoint.batch)
     except (OSError, rest.NotJson, KeyError, ValueError) as error:
         return [f"{endpoint.name}: case {case.name}: {error}"]
     policy = Policy()

@@ -59,6 +59,11 @@ class Subject:
     runs: dict[str, Run] = field(default_factory=dict)
     kills: int = KILLS
 
+    @property
+    def calls(self) -> list[tuple[Endpoint, Case]]:
+        """The calls that TensorFlow has answered, with their endpoints."""
+        return [(e, case) for e in self.endpoints for case in self.cases[e.name] if case.outputs]
+
 
 def subject_of(base: Path, version: int, folder: Path) -> Subject:
     """Return the subject before anything has run.

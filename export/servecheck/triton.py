@@ -40,13 +40,9 @@ def check(subject: Subject) -> Level:
         return Level("triton", NOT_RUN, str(error))
     messages = report["errors"] + [f"{text} is answered" for text in report["accepted"]]
     messages += _differences(subject, results)
-    details = f"{len(_cases(subject))} calls of {CLIENTS} clients at once by HTTP and by gRPC each, "
+    details = f"{len(subject.calls)} calls of {CLIENTS} clients at once by HTTP and by gRPC each, "
     details += f"{report['refused']} bad requests refused; {TRITON.requirements[0]}"
     return Level("triton", FAIL if messages else PASS, messages[0] if messages else None, details)
-
-
-def _cases(subject: Subject) -> list[str]:
-    return [f"{e.name}/{case.name}" for e in subject.endpoints for case in subject.cases[e.name] if case.outputs]
 
 
 def _ask(subject: Subject, address: triton.Address, scratch: Path) -> tuple[dict, Mapping[str, np.ndarray]]:
@@ -55,15 +51,9 @@ def _ask(subject: Subject, address: triton.Address, scratch: Path) -> tuple[dict
     Raises:
         CheckFailed: If it does not finish.
     """
-    job = {name: str(scratch / file) for name, file in
-           (("cases", "cases.npz"), ("results", "results.npz"), ("report", "report.json"))}  # fmt: skip
-    cases = {
-        f"{e.name}/{case.name}/{name}": value
-        for e in subject.endpoints
-        for case in subject.cases[e.name]
-        if case.outputs
-        for name, value in case.inputs.items()
-    }
+    job = {"cases": str(scratch / "cases.npz"), "results": str(scratch / "results.npz")}
+    job |= {"report": str(scratch / "report.json")}
+    cases = {f"{e.name}/{case.name}/{k}": value for e, case in subject.calls for k, value in case.inputs.items()}
     protocol.save_arrays(Path(job["cases"]), cases)
     models = {
         e.name: {
@@ -89,7 +79,7 @@ def _ask(subject: Subject, address: triton.Address, scratch: Path) -> tuple[dict
 
 def _differences(subject: Subject, results: Mapping[str, np.ndarray]) -> Iterator[str]:
     """Yield the differences of all answers from the outputs of TensorFlow."""
-    cases = {(e.name, case.name): case for e in subject.endpoints for case in subject.cases[e.name]}
+    cases = {(e.name, case.name): case for e, case in subject.calls}
     policy = Policy()
     for key, value in results.items():
         kind, _, endpoint, case, output = key.split("/", 4)

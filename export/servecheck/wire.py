@@ -15,13 +15,14 @@ from export.servecheck.subject import Level, Subject
 
 def check(subject: Subject) -> Level:
     """Encode and decode each golden call as JSON and as protos, and compare the values."""
-    messages, calls = [], 0
-    for endpoint in subject.endpoints:
-        for case in (c for c in subject.cases[endpoint.name] if c.outputs):
-            calls += 1
-            messages += [f"{endpoint.name}, case {case.name}: {text}" for text in _check(subject, endpoint, case)]
+    messages = [
+        f"{endpoint.name}, case {case.name}: {text}"
+        for endpoint, case in subject.calls
+        for text in _check(subject, endpoint, case)
+    ]
     reason = messages[0] if messages else None
-    return Level("wire", FAIL if messages else PASS, reason, f"{calls} calls as JSON and as PredictRequest")
+    details = f"{len(subject.calls)} calls as JSON and as PredictRequest"
+    return Level("wire", FAIL if messages else PASS, reason, details)
 
 
 def _check(subject: Subject, endpoint: Endpoint, case: Case) -> Iterator[str]:

@@ -20,6 +20,11 @@ def obstacle() -> str | None:
     return None if KSERVE.installed else KSERVE.hint
 
 
+def program() -> str:
+    """Return what runs, for a report."""
+    return KSERVE.requirements[0]
+
+
 @contextlib.contextmanager
 def serving(base: Path, version: int, name: str, port: int, pages: Path | None = None) -> Iterator[str]:
     """Serve one version for the duration of the block, and yield the URL of the model.

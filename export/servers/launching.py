@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from export.errors import CheckFailed
+from export.runners.lib.jobs import end_with_parent
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready
-PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def free_ports(count: int) -> list[int]:
@@ -45,11 +43,6 @@ def running(
     Raises:
         CheckFailed: If it ends, or is not ready in time; the message has the last line of its log.
     """
-
-    def end_with_parent() -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
     with tempfile.TemporaryDirectory(prefix="server-") as scratch:
         log = Path(scratch) / "log"
         with log.open("wb") as file:

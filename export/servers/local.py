@@ -12,11 +12,11 @@ from types import ModuleType
 
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import endpoints_of
-from export.bundle.binding import read_proven
+from export.bundle.binding import find_artifact, read_proven
 from export.bundle.layout import MANIFEST
 from export.contract import Contract, Endpoint
 from export.errors import ExportError, MissingError
-from export.formats.saved_model_versions import newest_version
+from export.formats.saved_model_versions import check_base_path, newest_version
 from export.runners.lib import rest
 from export.servers import kserve, launching, tensorflow_serving, triton
 
@@ -72,22 +72,24 @@ def model_of(source: Path, trust: Collection[str] = ()) -> Model:
     requests = None
     if (source / MANIFEST).is_file():
         manifest = read_proven(source, "is served")
-        artifact = next((a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None), None)
+        artifact = find_artifact(manifest, "saved_model")
         if artifact is None:
             raise ExportError(f"{source} holds no SavedModel to serve; export it with the format saved_model")
         folder, requests = source / artifact["path"], source / "golden" / rest.FOLDER
         contract = Contract.from_json(manifest["contract"])
         endpoints = tuple(contract[name] for name in artifact["endpoints"])
         check_trusted(describe(folder), trust)
-    elif (source / "saved_model.pb").exists():
-        raise ExportError(f"{source} is a version; give the folder of versions, {source.resolve().parent}")
-    elif source.is_dir() and (latest := newest_version(source)) is not None:
+    else:
+        check_base_path(source)
+        latest = newest_version(source) if source.is_dir() else None
+        if latest is None:
+            raise ExportError(
+                f"{source} is neither a bundle nor a folder of versions: no {MANIFEST}, no numbered folder"
+            )
         folder = latest[1]
         description = describe(folder)
         check_trusted(description, trust)
         endpoints = tuple(endpoints_of(description))
-    else:
-        raise ExportError(f"{source} is neither a bundle nor a folder of versions: no {MANIFEST}, no numbered folder")
     return Model(source.resolve().name, folder.parent, int(folder.name), endpoints, requests)
 
 

@@ -24,6 +24,11 @@ def obstacle() -> str | None:
     return None if shutil.which(program) else f"{VARIABLE} is {program}, which is not a program"
 
 
+def program() -> str:
+    """Return what runs, for a report."""
+    return os.environ[VARIABLE]
+
+
 @contextlib.contextmanager
 def serving(base: Path, version: int, name: str, port: int) -> Iterator[str]:
     """Serve a base path for the duration of the block, and yield the URL of the model.

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from commandline.console import quiet_stderr
+from export.bundle.binding import find_artifact
 from export.bundle.gate import refusal
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
@@ -52,7 +53,7 @@ def fixed(
         ExportError: If the bundle has no SavedModel, or it cannot be converted.
         CheckFailed: If the SavedModel is not trusted, or the outputs differ from those of the bundle's file.
     """
-    saved_model = next((a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None), None)
+    saved_model = find_artifact(manifest, "saved_model")
     if saved_model is None:
         raise ExportError(f"{folder} takes images of any size and holds no SavedModel from which one size is converted")
     if reason := refusal(folder, saved_model, trust):

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from export.bundle.binding import find_artifact
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint
 from export.errors import ExportError
@@ -26,7 +27,7 @@ class ServedSubject(Subject):
         super().__init__(folder, trust)
 
     def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
-        artifact = next((a for a in manifest["artifacts"] if a["format"] == "saved_model" and a["state"] is None), None)
+        artifact = find_artifact(manifest, "saved_model")
         if artifact is None:
             raise ExportError(f"{self.folder} holds no SavedModel to serve; export it with the format saved_model")
         carried = [self.contract[n] for n in artifact["endpoints"] if not fixed_size.is_free(self.contract[n])]

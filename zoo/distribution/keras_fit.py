@@ -1,4 +1,4 @@
-"""What Keras 3.15 lacks to `fit` on several replicas, mended on one instance of a model.
+"""What Keras 3.15 lacks to `fit` on several replicas, fixed on one instance of a model.
 
 Under `MultiWorkerMirroredStrategy`:
 

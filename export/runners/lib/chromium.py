@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import http.server
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+if __package__:
+    from export.runners.lib.jobs import end_with_parent
+else:
+    from jobs import end_with_parent
+
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
-PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 OPTIONS = (
     "--headless=new",
     "--disable-gpu",
@@ -61,8 +63,7 @@ def running(
     """
 
     def before_start() -> None:
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         if pipe:
             copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in pipe]  # neither is 3 or 4
             for copy, number in zip(copies, (3, 4), strict=True):

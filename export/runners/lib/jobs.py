@@ -12,11 +12,16 @@ from typing import Any
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
+def end_with_parent() -> None:
+    """Let the kernel end this process when its parent ends, also where that is killed; on Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def read_job() -> dict[str, Any]:
     """Return the job given on the command line; limit the memory of this process, and end it with its parent."""
     job = json.loads(Path(sys.argv[1]).read_text())
-    if sys.platform == "linux":  # the kernel sends the signal also where the parent was killed
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     if job["memory"]:
         import resource  # not available on Windows
 

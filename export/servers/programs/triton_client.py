@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "runners", "lib"))
+import calls
 import numpy as np
 import protocol
 import tritonclient.grpc
@@ -37,25 +38,23 @@ class Client:
     def ask(self, endpoint: str, inputs: dict[str, np.ndarray], model: str | None = None) -> dict[str, np.ndarray]:
         """Return the outputs of one call; a fixed batch size is sent in parts."""
         entry = self.models[endpoint]
-        rows = len(next(iter(inputs.values())))
-        size = entry["batch"] or max(rows, 1)
-        parts = []
-        for start in range(0, max(rows, 1), size):
+
+        def infer(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             tensors = []
-            for name, value in inputs.items():
-                part = value[start : start + size] if entry["batch"] else value
-                tensors.append(self.module.InferInput(name, part.shape, entry["inputs"].get(name, "FP32")))
-                tensors[-1].set_data_from_numpy(part)
+            for name, value in arrays.items():
+                tensors.append(self.module.InferInput(name, value.shape, entry["inputs"].get(name, "FP32")))
+                tensors[-1].set_data_from_numpy(value)
             result = self.client.infer(model or entry["model"], tensors)
-            parts.append({name: result.as_numpy(name) for name in entry["outputs"]})
-        return {name: np.concatenate([part[name] for part in parts]) for name in entry["outputs"]}
+            return {name: result.as_numpy(name) for name in entry["outputs"]}
+
+        return calls.in_batches(infer, inputs, entry["batch"])
 
 
 def bad_requests(inputs: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray], str | None]]:
     """Yield (description, inputs, model) of requests that have to be refused."""
     name, value = next(iter(inputs.items()))
     yield "an unknown model", inputs, "no_such_model"
-    yield "an input of another name", {"no_such_input": np.zeros((1, 1), np.float32)}, None
+    yield "an input of another name", {"no_such_input": np.zeros((len(value), 1), np.float32)}, None
     yield "an input of another rank", {**inputs, name: value[..., None]}, None
 
 
