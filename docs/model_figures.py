@@ -5,7 +5,6 @@ For each model: figures of the test split, an answer or a sample, and the rows o
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
@@ -30,26 +29,17 @@ WRITTEN = {"text_rnn": {"prompt": "HAMLET:", "length": 400, "temperature": 0.7}}
 
 def write(name: str, folder: Path, console: Console) -> None:
     """Write the figures and facts of a model with default weights to a folder, which is replaced."""
-    import pipelines
     import zoo
     from zoo import evaluate, export, weights
     from zoo.core.plan import make_plan
-    from zoo.evaluation import plots
 
     console.print(f"evaluating {name}")
     plan = make_plan(name, settings={"data": weights.description(name)["info"]["name"]})
-    dataset: pipelines.Dataset = plan.load_data()
-    evaluation = evaluate.evaluate_split(plan, zoo.build(name, weights="default"), dataset, "test")
+    evaluation = evaluate.evaluate_split(plan, zoo.build(name, weights="default"), plan.load_data(), "test")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    names = []
-    if history := weights.description(name).get("history"):
-        plots.save(plots.curves(history, f"{name} on {dataset.info.name}"), folder / "curves.png")
-        names.append("curves")
-    for figure_name, figure in itertools.islice(plan.task.figures(evaluation), FIGURES):
-        plots.caption(figure, f"{name} on {dataset.info.name}, {len(evaluation.truth):,} test examples")
-        plots.save(figure, folder / f"{figure_name}.png")
-        names.append(figure_name)
+    history = weights.description(name).get("history", [])
+    names = evaluate.write_figures(plan, evaluation, history, folder, FIGURES)
     with tempfile.TemporaryDirectory() as scratch:
         console.print(f"exporting {name}")
         bundles = export.run(name, out=Path(scratch) / name)

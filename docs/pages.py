@@ -20,11 +20,12 @@ from typing import Any
 import click
 
 import zoo
+from docs.model_figures import FACTS
+from docs.model_figures import HERE as MODEL_FIGURES
 from pipelines import catalogue
 
 HERE = Path(__file__).parent
 MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
-MODEL_FIGURES, FACTS = HERE / "model_figures", "facts.json"  # of docs/model_figures.py
 PACKAGES = ("zoo", "zoo.tasks", "export", "pipelines")
 HIGHER_IS_BETTER = ("accuracy", "exact", "mean_iou", "psnr_db", "spearman_men")
 COMMANDS = ("zoo", "export", "pipelines")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ def run(
     }
     if split == "test":
         folder.write("evaluation.json", result)
-        _save_figures(folder, plan, evaluation)
+        write_figures(plan, evaluation, folder.history(), folder.path / "figures")
         for name, content in plan.task.result_files(evaluation).items():
             write_atomic(folder.path / name, content)
     _show(console, folder.path, result)
@@ -98,16 +99,25 @@ def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str)
     return plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
 
 
-def _save_figures(folder: Any, plan: Any, evaluation: Any) -> None:
+def write_figures(
+    plan: Plan,
+    evaluation: Evaluation,
+    history: Sequence[Mapping[str, float]],
+    folder: Path,
+    most: int | None = None,
+) -> list[str]:
+    """Write the curves of a training and the first `most` figures of its task (all if None); return their names."""
     from zoo.evaluation import plots
 
-    history, data = folder.history(), evaluation.info.name
+    title = f"{plan.model} on {evaluation.info.name}"
+    names = ["curves"] if history else []
     if history:
-        plots.save(plots.curves(history, f"{plan.model} on {data}"), folder.path / "figures" / "curves.png")
-    examples = f"{len(evaluation.truth):,} {evaluation.split} examples"
-    for name, figure in plan.task.figures(evaluation):
-        plots.caption(figure, f"{plan.model} on {data}, {examples}")
-        plots.save(figure, folder.path / "figures" / f"{name}.png")
+        plots.save(plots.curves(history, title), folder / "curves.png")
+    for name, figure in itertools.islice(plan.task.figures(evaluation), most):
+        plots.caption(figure, f"{title}, {len(evaluation.truth):,} {evaluation.split} examples")
+        plots.save(figure, folder / f"{name}.png")
+        names.append(name)
+    return names
 
 
 def _show(console: Console, path: Path, result: dict[str, Any]) -> None:

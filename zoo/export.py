@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,6 @@ class _Source:
         plan: How it was trained.
         model: The model with its weights.
         info: The dataset that it was trained on.
-        load: Loads that dataset; raises `pipelines.DataError` where it is not available.
         out: The folder of the bundle by default.
         metrics: Its metrics on the test split.
         command: The command line that trained it.
@@ -47,7 +46,6 @@ class _Source:
     plan: Plan
     model: keras.Model
     info: Info
-    load: Callable[[], Dataset]
     out: Path
     metrics: Mapping[str, Any]
     command: str
@@ -97,48 +95,45 @@ def run(
     if shipped and dataset is not None:
         raise UsageError(f"the default weights of {source} were trained on their own data: omit dataset")
     environment.prepare()
-    if not shipped:
-        exported = _of_run(source, dataset)
-        dataset = exported.load()
-    else:
+    if shipped:
         exported = _of_default_weights(str(source))
-        dataset = exported.load() if quantize else _load_if_available(exported, console)
+        dataset = exported.plan.load_data() if quantize else _load_if_available(exported.plan, console)
+    else:
+        exported, dataset = _of_run(source, dataset)
     return _export(exported, dataset, out, quantize, max_drop, console)
 
 
-def _of_run(path: str | Path, dataset: Dataset | None) -> _Source:
+def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
     from zoo.core.run_folder import Run
 
     folder = Run.open(path)
-    plan, loaded = folder.plan(), folder.dataset(dataset)
+    plan, dataset = folder.plan(), folder.dataset(dataset)
     figures = sorted((folder.path / "figures").glob("*.png"))
     facts = (folder.path / "bundle", folder.metrics(), plan.command(), figures)
-    return _Source(plan, folder.model(), loaded.info, lambda: loaded, *facts)
+    return _Source(plan, folder.model(), dataset.info, *facts), dataset
 
 
 def _of_default_weights(name: str) -> _Source:
-    from pipelines.dataset import Info
     from zoo import weights
-    from zoo.core.plan import make_plan
 
     if "default" not in registry.get_spec(name).weights:
         raise UsageError(
             f"{name} has no default weights: train it first, python -m zoo.train {name}, and export the run"
         )
-    plan, facts = make_plan(name), weights.description(name)
+    plan, model, info = weights.open_default(name)
+    facts = weights.description(name)
     metrics = {key: value for key, value in facts["metrics"].items() if isinstance(value, int | float)}
-    model, info = weights.build_with_weights(name, "default", {}), Info.from_json(facts["info"])
-    return _Source(plan, model, info, plan.load_data, Path("bundles") / name, metrics, facts["command"])
+    return _Source(plan, model, info, Path("bundles") / name, metrics, facts["command"])
 
 
-def _load_if_available(source: _Source, console: Console) -> Dataset | None:
+def _load_if_available(plan: Plan, console: Console) -> Dataset | None:
     """Return the dataset; None, said in one line, where it is not available here."""
     from pipelines.errors import DataError
 
     try:
-        return source.load()
+        return plan.load_data()
     except DataError as error:
-        console.print(f"{source.plan.model}: without real examples among the golden inputs ({error})")
+        console.print(f"{plan.model}: without real examples among the golden inputs ({error})")
         return None
 
 

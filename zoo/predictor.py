@@ -161,16 +161,14 @@ def check_source(path: Path) -> None:
 
 
 def _shipped(name: str, runtime: str | None, served: str | None) -> Predictor:
-    from pipelines.dataset import Info
     from zoo import weights
-    from zoo.core.plan import make_plan
 
     if "default" not in registry.get_spec(name).weights:
         raise UsageError(f"{name} has no shipped weights: python -m zoo.train {name}, then use its run folder")
     if runtime not in (None, "keras"):
         raise UsageError(f"the shipped weights of {name} run in keras only; for {runtime}, name a run or a bundle")
-    info = Info.from_json(weights.description(name)["info"])
-    return _live(make_plan(name).task, weights.build_with_weights(name, "default", {}), info, served)
+    plan, model, info = weights.open_default(name)
+    return _live(plan.task, model, info, served)
 
 
 def _live(task: BaseTask, model: keras.Model, info: Info, served: str | None) -> Predictor:

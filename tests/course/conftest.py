@@ -3,23 +3,7 @@
 import pytest
 
 from docs.course.__main__ import write
-from tests.zoo.conftest import DATA
-from zoo.core import environment
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    """Return the folder of a cache of its own."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="package", autouse=True)
-def _own_cache(cache):
-    """Prepare TensorFlow, and use that cache in these tests only."""
-    environment.prepare()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_CACHE", str(cache))
-        yield
+from tests.zoo.conftest import DATA, cache, own_cache  # noqa: F401 - two are fixtures
 
 
 @pytest.fixture(scope="session")

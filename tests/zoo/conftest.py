@@ -9,7 +9,7 @@ from tests import photographs
 from zoo.core import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-DATA = {  # and what `_tensorflow` writes
+DATA = {  # and what `_data` writes
     "all_texts": FIXTURES / "shakespeare.txt",
     "bike_sharing": FIXTURES / "bike_sharing.csv",
     "edges_to_garments": FIXTURES / "fashion_mnist",
@@ -35,17 +35,17 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(scope="package", autouse=True)
-def _own_cache(cache):
-    """Use that cache in these tests only: other tests need what is installed in the user's."""
+def own_cache(cache):
+    """Prepare TensorFlow, and use that cache in these tests only: others need what is installed in the user's."""
+    environment.prepare()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_CACHE", str(cache))
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _tensorflow(shared, cache):
-    """Prepare TensorFlow, and the data that is not in `tests/fixtures`."""
-    environment.prepare()
+def _data(shared):
+    """Write the data that is not in `tests/fixtures`."""
     DATA["dates"] = shared("dates.tsv", _write_dates)
     DATA["table"] = shared("table.csv", _write_table)
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))

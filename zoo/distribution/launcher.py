@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import IO
 
+from export.servers import launching
 from zoo.core.errors import ZooError, of_process
 from zoo.core.run_folder import Run
 
@@ -37,7 +37,7 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
             folder = str(Run.create(model).path)
             arguments = [*arguments, "--out", folder]
             stack.callback(_remove_empty, folder)
-        addresses = _free_addresses(workers)
+        addresses = free_addresses(workers)
         logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(workers)]
         processes = [_start(arguments, addresses, index, log) for index, log in enumerate(logs)]
         stack.callback(_end, processes)
@@ -63,13 +63,9 @@ def _remove_empty(folder: str) -> None:
         os.rmdir(folder)
 
 
-def _free_addresses(count: int) -> list[str]:
+def free_addresses(count: int) -> list[str]:
     """Return addresses of this machine whose ports are free."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    return [f"127.0.0.1:{port}" for port in launching.free_ports(count)]
 
 
 def _start(arguments: Sequence[str], addresses: Sequence[str], index: int, log: IO[str]) -> subprocess.Popen:

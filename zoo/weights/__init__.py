@@ -18,6 +18,9 @@ from zoo.core.weight_files import load_file
 if TYPE_CHECKING:
     import keras
 
+    from pipelines.dataset import Info
+    from zoo.core.plan import Plan
+
 FILES = Path(__file__).parent / "files"
 
 
@@ -52,6 +55,14 @@ def load_into(model: keras.Model, name: str, weights: str) -> None:
         ZooError: The weights do not match the model.
     """
     _load(model, name, *locate(name, weights))
+
+
+def open_default(name: str) -> tuple[Plan, keras.Model, Info]:
+    """Return a model with its default weights, its plan, and the info of the dataset that it was trained on."""
+    from pipelines.dataset import Info
+    from zoo.core.plan import make_plan
+
+    return make_plan(name), build_with_weights(name, "default", {}), Info.from_json(description(name)["info"])
 
 
 def shipped_models() -> list[str]:

@@ -57,7 +57,7 @@ def finish(process):
 def undisturbed(tmp_path_factory):
     """Return the run of two workers that a TF_CONFIG names, as a cluster starts them."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    cluster = {"worker": launcher._free_addresses(2)}
+    cluster = {"worker": launcher.free_addresses(2)}
     configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
     processes = [start(*WORDS, "--out", out, TF_CONFIG=config) for config in configs]
     chief, other = map(finish, processes)
