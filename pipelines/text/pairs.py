@@ -24,6 +24,7 @@ def load(
     official: Callable[[], tuple[str, Mapping[str, Rows]]],
     licence: str,
     homepage: str,
+    sha256_of: Callable[[str], dict[str, str]] = lambda source: {},
 ) -> Dataset:
     """Return the splits of a dataset of pairs; see `pipelines.load`.
 
@@ -34,6 +35,7 @@ def load(
         official: Returns a description of the source, and the official rows by split.
         licence: Licence of the official rows.
         homepage: URL of the dataset.
+        sha256_of: Returns the checksums of the files of a source.
 
     Raises:
         DataError: The rows are not available, or a split would be empty.
@@ -48,7 +50,9 @@ def load(
     else:
         source, parts = read_own(name, data_dir, policy or (90, 5, 5))
     licence = licence if data_dir is None else "your own data"
-    return dataset(parts, name=name, source=source, licence=licence, homepage=homepage, split=split)
+    return dataset(
+        parts, name=name, source=source, licence=licence, homepage=homepage, sha256=sha256_of(source), split=split
+    )
 
 
 def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:

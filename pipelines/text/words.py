@@ -88,10 +88,19 @@ def split_tensor(texts: tf.Tensor) -> tf.RaggedTensor:
 
 
 def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> tf.Tensor:
-    """Turn texts (B,) into the ids that `encode` returns, int32 (B, length), in a graph without a look-up table.
+    """Turn texts (B,) into the ids that `encode` returns, int32 (B, length), in a graph."""
+    return look_up(split_tensor(texts), vocabulary).to_tensor(0, shape=(None, length))
+
+
+def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTensor:
+    """Return the ids of words (B, None), int32 of the same shape, in a graph without a look-up table.
 
     A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
     graph is loaded.
+
+    Args:
+        words: Ragged strings.
+        vocabulary: Words by id; the ids 0 and 1 are those of padding and of unknown words.
     """
     with tf.init_scope():  # immediately, also while a function is traced
         hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(vocabulary[2:]), tf.string), _HASHES).numpy()
@@ -100,8 +109,7 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
     ids = np.append(order + 2, 1).astype(np.int32)
     if len(np.unique(keys)) != len(keys):
         raise ValueError("two words of the vocabulary have one hash")
-    words = split_tensor(texts)
     word_hashes = tf.strings.to_hash_bucket_fast(words.flat_values, _HASHES)
     positions = tf.searchsorted(tf.constant(keys), word_hashes)
     word_ids = tf.where(tf.equal(tf.gather(keys, positions), word_hashes), tf.gather(ids, positions), 1)
-    return words.with_flat_values(word_ids).to_tensor(0, shape=(None, length))
+    return words.with_flat_values(word_ids)

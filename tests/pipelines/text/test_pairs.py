@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines.datasets import dates
+from pipelines.datasets import cmudict, dates
 from pipelines.text import sequences
 from tests.pipelines.text.test_words import TEXTS
 
@@ -56,24 +56,40 @@ def test_the_users_own_pairs(tmp_path):
         pipelines.load("dates", data_dir=tmp_path)
 
 
+@pytest.mark.parametrize("lowercase", [False, True])
 @pytest.mark.parametrize("level", sequences.LEVELS)
-def test_python_and_graph_give_the_same_ids_and_texts(level):
-    vocabulary = sequences.vocabulary(PAIRS, level, 20)
-    assert vocabulary[:4] == sequences.SPECIAL
-    inside = tf.function(lambda t: sequences.encode_tensor(t, vocabulary, level, 12))(tf.constant(TEXTS)).numpy()
+@pytest.mark.parametrize("others", [0, 5])
+def test_python_and_graph_give_the_same_ids_and_texts(level, others, lowercase):
+    own = sequences.vocabulary(PAIRS, level, 20)
+    vocabulary = (*sequences.SPECIAL, *"ABCDE"[:others], *own[4:], "F", "G")
+    tokenizer = sequences.Tokenizer(vocabulary, level, 4 + others, len(own) - 4, lowercase)
+    allowed = {1, *range(4 + others, len(vocabulary) - 2)}
+    inside = tf.function(lambda t: tokenizer.encode_tensor(t, 12))(tf.constant(TEXTS)).numpy()
     for raw, ids in zip(TEXTS, inside, strict=True):
-        outside = sequences.encode(raw, vocabulary, level)[:12]
+        outside = tokenizer.encode(raw)[:12]
         assert ids.tolist() == np.pad(outside, (0, 12 - len(outside))).tolist()
-        assert not {sequences.PADDING, sequences.START, sequences.END} & set(outside.tolist())
+        assert set(outside.tolist()) <= allowed
     written = np.array([[4, 5, 0, 3, 6, 7], [2, 0, 3, 0, 0, 0], [6, 1, 6, 0, 0, 0]])
-    spelled = tf.function(lambda t: sequences.decode_tensor(t, vocabulary, level))(written).numpy()
-    assert [text.decode() for text in spelled] == [sequences.decode(row, vocabulary, level) for row in written]
+    spelled = tf.function(tokenizer.decode_tensor)(written).numpy()
+    assert [text.decode() for text in spelled] == [tokenizer.decode(row) for row in written]
+
+
+def test_the_end_token_follows_the_last_token():
     assert sequences.with_end_token(tf.constant([5, 6, 0])).numpy().tolist() == [5, 6, sequences.END, 0]
     assert sequences.with_end_token(tf.constant([5, 6, 7])).numpy().tolist() == [5, 6, 7, sequences.END]
 
 
+def test_lower_case_is_of_ascii_letters_only():
+    tokenizer = sequences.Tokenizer((*sequences.SPECIAL, *"ab\u00e9\ufffd"), "characters", lowercase=True)
+    assert tokenizer.decode(tokenizer.encode("AB\u00c9")) == "ab\ufffd"
+
+
 def test_round_trip():
-    vocabulary = sequences.vocabulary(PAIRS, "characters", 0)
-    assert [
-        sequences.decode(sequences.encode(t, vocabulary, "characters"), vocabulary, "characters") for t in PAIRS
-    ] == PAIRS
+    tokenizer = sequences.Tokenizer(sequences.vocabulary(PAIRS, "characters", 0), "characters")
+    assert [tokenizer.decode(tokenizer.encode(text)) for text in PAIRS] == PAIRS
+
+
+def test_lines_of_the_pronouncing_dictionary():
+    assert cmudict.parse("a(2) EY1") == ("a", "EY")
+    assert cmudict.parse("'bout B AW1 T") == ("'bout", "B AW T")
+    assert cmudict.parse("a.d. EY2 D IY1") is None

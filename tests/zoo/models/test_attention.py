@@ -108,13 +108,14 @@ def test_translations_are_equal_in_every_runtime(trained):
     import export
 
     info = json.loads((run / "config.json").read_text())["info"]
-    ids = sequences.encode("3 March 1987", info["vocabulary"], "characters")
+    tokenizer = sequences.Tokenizer(tuple(info["vocabulary"]), "characters")
+    ids = tokenizer.encode("3 March 1987")
     ids = np.pad(ids, (0, info["statistics"]["source_length"] - len(ids)))[None]
     served, lite = (export.load(run / "bundle", runtime) for runtime in ("saved_model", "tflite"))
     outputs = served["text"](text=np.array([b"3 March 1987"], object))
     tokens = lite["greedy"](source=ids)["tokens"]
     assert outputs["tokens"].tolist() == tokens.tolist()
-    assert outputs["translation"][0].decode() == sequences.decode(tokens[0], info["vocabulary"], "characters")
+    assert outputs["translation"][0].decode() == tokenizer.decode(tokens[0])
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert {"exact", "exact_beam", "token_accuracy"} <= set(evaluation["metrics"])
     assert (run / "figures" / "attention.png").stat().st_size > 1000
@@ -129,7 +130,7 @@ def test_the_word_level(tmp_path):
     data = planned.load_data()
     x, y = next(iter(planned.feed(data, "train", training=True).batches(1)))
     assert data.info.statistics["source_length"] == 3
-    assert sequences.decode(y[0].numpy(), data.info.vocabulary, "words").startswith("o ")
+    assert sequences.Tokenizer(data.info.vocabulary, "words").decode(y[0].numpy()).startswith("o ")
     assert x["target"][0, 0] == sequences.START
     assert x["target"][0, 1:].numpy().tolist() == y[0, :-1].numpy().tolist()
 

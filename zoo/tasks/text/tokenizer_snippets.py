@@ -43,18 +43,34 @@ def rules_of_characters(unknown: int, with_words: bool = False) -> dict[str, Any
     return {"lowercase": False, "replace": [], "token": token, "parts": with_words, "unknown": unknown, "fill": unknown}
 
 
-def characters(length: int, fill: int = 0) -> str:
-    """Return Python that does what `pipelines.text.encode` does, truncated or padded to `length` ids."""
-    return template(__file__, "characters.py", length=length, fill=fill)
+def characters(length: int, fill: int = 0, tokens: int | None = None, lowercase: bool = False) -> str:
+    """Return Python that does what `pipelines.text.encode` does, truncated or padded to `length` ids.
+
+    Args:
+        length: Number of ids.
+        fill: The id of padding.
+        tokens: Number of tokens at the start of the vocabulary that are used; None for all.
+        lowercase: Whether A to Z become lower case before.
+    """
+    return template(__file__, "characters.py", length=length, fill=fill, **_options(tokens, lowercase))
 
 
-def whole_words(length: int) -> str:
-    """Return Python that does what `pipelines.text.words.encode` does."""
+def symbols(length: int, fill: int = 0, tokens: int | None = None, lowercase: bool = False) -> str:
+    """Return Python that splits a text at white space, as `pipelines.text.symbols`; see `characters`."""
+    return template(__file__, "symbols.py", length=length, fill=fill, **_options(tokens, lowercase))
+
+
+def whole_words(length: int, fill: int = 0, tokens: int | None = None, lowercase: bool = True) -> str:
+    """Return Python that does what `pipelines.text.words.encode` does, which always lowercases; see `characters`."""
     patterns = ",\n".join(f"    ({pattern!a}, {replacement!a})" for pattern, replacement in words.REPLACED) + ","
-    return template(__file__, "words.py", length=length, fill=0, patterns=patterns)
+    return template(__file__, "words.py", length=length, fill=fill, patterns=patterns, **_options(tokens, True))
 
 
 def words_and_characters(length: int, fill: int = 0) -> str:
     """Return Python that does what `pipelines.text.words_and_characters.encode` does."""
     pattern = ascii(tokenizer.PATTERN)
     return template(__file__, "words_and_characters.py", length=length, fill=fill, pattern=pattern)
+
+
+def _options(tokens: int | None, lowercase: bool) -> dict[str, str]:
+    return {"used": "" if tokens is None else f"[:{tokens}]", "lower": ".lower()" if lowercase else ""}

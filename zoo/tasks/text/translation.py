@@ -12,8 +12,8 @@ import numpy as np
 import pipelines
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.endpoints import tensor_endpoint, text_endpoint
-from pipelines.text import sequences, words
-from pipelines.text.sequences import END, LEVELS, PADDING, START
+from pipelines.text import sequences
+from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
 from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
@@ -37,7 +37,9 @@ class Translation(BaseTask):
     """Sequence to sequence; the model has `encode`, `step` and `greedy`, and returns logits under teacher forcing.
 
     Attributes:
-        level: "characters" or "words".
+        level: What a token is: "characters", "words", or "symbols" that spaces separate.
+        target_level: The same for the target; "" is `level`, with one vocabulary of source and target.
+        lowercase: Whether A to Z of the source become lower case; words always do.
         tokens: Size of the joint vocabulary of words of source and target.
         most: Largest number of tokens of a text; longer ones are truncated.
         beam: Beam width; 1 is greedy decoding.
@@ -46,6 +48,8 @@ class Translation(BaseTask):
     """
 
     level: str = "characters"
+    target_level: str = ""
+    lowercase: bool = False
     tokens: int = 8000
     most: int = 64
     beam: int = 4
@@ -58,22 +62,43 @@ class Translation(BaseTask):
 
     def __post_init__(self) -> None:
         """Raise UsageError for invalid settings."""
-        if self.level not in LEVELS:
-            raise unknown("task.level", self.level, LEVELS)
+        for name, level in (("level", self.level), ("target_level", self.target_level or self.level)):
+            if level not in LEVELS:
+                raise unknown(f"task.{name}", level, LEVELS)
         if self.beam < 1 or self.most < 2:
             raise UsageError(f"task.beam={self.beam} must be at least 1, and task.most={self.most} at least 2")
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary and the lengths of its training pairs."""
         pairs = [(_text(e["source"]), _text(e["target"])) for e in dataset.train.as_numpy_iterator()]
-        vocabulary = sequences.vocabulary((text for pair in pairs for text in pair), self.level, self.tokens)
-        split = len if self.level == "characters" else lambda text: len(words.split(text))
-        source, target = (min(self.most, max(map(split, side))) for side in zip(*pairs, strict=True))
-        statistics = {"source_length": max(source, 1), "target_length": target + 1}  # with the end token
-        info = dataclasses.replace(
-            dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
+        sources, targets = zip(*pairs, strict=True)
+        statistics = dict(dataset.info.statistics)
+        if self._one_vocabulary:
+            vocabulary = sequences.vocabulary((*sources, *targets), self.level, self.tokens)
+        else:
+            vocabulary = sequences.vocabulary(sources, self.level, self.tokens)
+            statistics["source_tokens"] = len(vocabulary)  # those of the target follow
+            vocabulary += sequences.vocabulary(targets, self.target_level, self.tokens)[len(SPECIAL) :]
+        info = dataclasses.replace(dataset.info, vocabulary=vocabulary, statistics=statistics)
+        source, target = (
+            min(self.most, max(len(tokenizer.split(text)) for text in texts))
+            for tokenizer, texts in zip(self._tokenizers(info), (sources, targets), strict=True)
         )
-        return dataclasses.replace(dataset, info=info)
+        statistics |= {"source_length": max(source, 1), "target_length": target + 1}  # with the end token
+        return dataclasses.replace(dataset, info=dataclasses.replace(info, statistics=statistics))
+
+    @property
+    def _one_vocabulary(self) -> bool:
+        return self.target_level in ("", self.level)
+
+    def _tokenizers(self, info: Info) -> tuple[Tokenizer, Tokenizer]:
+        """Return the tokenizers of sources and of targets."""
+        if self._one_vocabulary:
+            target = Tokenizer(info.vocabulary, self.level)
+            return dataclasses.replace(target, lowercase=self.lowercase), target
+        count = info.statistics["source_tokens"]
+        source = Tokenizer(info.vocabulary, self.level, count=count - len(SPECIAL), lowercase=self.lowercase)
+        return source, Tokenizer(info.vocabulary, self.target_level, first=count)
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the size of the vocabulary."""
@@ -86,16 +111,18 @@ class Translation(BaseTask):
         import tensorflow as tf
 
         source_length, target_length = _lengths(info)
+        reader, writer = self._tokenizers(info)
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-            target = sequences.encode_tensor(example["target"][None], info.vocabulary, self.level, target_length - 1)
-            target = sequences.with_end_token(target[0])
+            target = sequences.with_end_token(writer.encode_tensor(example["target"][None], target_length - 1)[0])
             shifted = tf.concat([[START], target[:-1]], axis=0)
-            source = sequences.encode_tensor(example["source"][None], info.vocabulary, self.level, source_length)
+            source = reader.encode_tensor(example["source"][None], source_length)
             return {"source": source[0], "target": shifted}, target
 
-        feed = pipelines.feed(split, decode=decode)
-        return feed if training else feed.take(max(1, MAX_LOGITS // (4 * target_length * len(info.vocabulary))))
+        if training:
+            return pipelines.feed(split, decode=decode, augment=_without_common_padding)
+        largest = max(1, MAX_LOGITS // (4 * target_length * len(info.vocabulary)))
+        return pipelines.feed(split, decode=decode).take(largest)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return cross-entropy on logits, in nats per token; padding is ignored."""
@@ -108,7 +135,7 @@ class Translation(BaseTask):
 
         `greedy` decodes in one call; `encode` and `step` are for custom decoding such as beam search.
         """
-        return _contract(served, info, self.level, *_lengths(info))
+        return _contract(served, info, *self._tokenizers(info), *_lengths(info))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the accuracy of tokens under teacher forcing."""
@@ -118,28 +145,34 @@ class Translation(BaseTask):
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Add the exact-match accuracy of greedy decoding and of beam search."""
+        """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search."""
         from zoo.evaluation import outputs as inference
+        from zoo.evaluation import sequence_metrics
 
         info, examples = dataset.info, feed(evaluation.split)
         greedy = inference.collect(contract["greedy"], examples, info).outputs
-        targets = [sequences.decode(row, info.vocabulary, self.level) for row in evaluation.truth]
-        predictions = [sequences.decode(row, info.vocabulary, self.level) for row in greedy["tokens"]]
-        exact = {"exact": _exact_match(predictions, targets)}
+        reader, writer = self._tokenizers(info)
+        sources = [reader.decode(row) for row in evaluation.inputs["source"]]
+        predictions, targets = ([writer.decode(row) for row in rows] for rows in (greedy["tokens"], evaluation.truth))
+        tokens = ([writer.split(text) for text in texts] for texts in (predictions, targets))
+        metrics = {
+            "exact": sequence_metrics.exact_match(sources, predictions, targets),
+            "token_error_rate": sequence_metrics.token_error_rate(sources, *tokens),
+        }
         call, searched = inference.caller(contract), min(self.searched, len(targets))
         if self.beam > 1 and searched:
             best = [self._search(call, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
-            beam = [sequences.decode(h.tokens, info.vocabulary, self.level) for h in best]
-            exact |= {"exact_beam": _exact_match(beam, targets)}
-            exact |= {"exact_same_examples": _exact_match(predictions[:searched], targets)}
+            beam = [writer.decode(h.tokens) for h in best]
+            metrics |= {"exact_beam": sequence_metrics.exact_match(sources, beam, targets)}
+            metrics |= {"exact_same_examples": sequence_metrics.exact_match(sources, predictions[:searched], targets)}
         mistakes = [  # "said" is a key of evaluation.json
-            {"source": sequences.decode(row, info.vocabulary, self.level), "said": prediction, "target": target}
-            for row, prediction, target in zip(evaluation.inputs["source"], predictions, targets, strict=True)
+            {"source": source, "said": prediction, "target": target}
+            for source, prediction, target in zip(sources, predictions, targets, strict=True)
             if prediction != target
         ]
         arrays = {"tokens": greedy["tokens"][:SHOWN], "attention": greedy["attention"][:SHOWN]}
         return dataclasses.replace(
-            evaluation, metrics={**exact, **evaluation.metrics, "mistakes": mistakes[:20]}, arrays=arrays
+            evaluation, metrics={**metrics, **evaluation.metrics, "mistakes": mistakes[:20]}, arrays=arrays
         )
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
@@ -148,9 +181,10 @@ class Translation(BaseTask):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a source as the `text` endpoint does."""
-        characters = self.level == "characters"
-        snippet = tokenizer_snippets.characters if characters else tokenizer_snippets.whole_words
-        return {"Token ids of a text": snippet(_lengths(info)[0])}
+        names = {"characters": "characters", "words": "whole_words", "symbols": "symbols"}
+        snippet = getattr(tokenizer_snippets, names[self.level])
+        used = None if self._one_vocabulary else info.statistics["source_tokens"]
+        return {"Token ids of a text": snippet(_lengths(info)[0], tokens=used, lowercase=self.lowercase)}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield attention maps of some examples."""
@@ -168,7 +202,7 @@ class Translation(BaseTask):
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the ids of a text, and a target with only the start token."""
         source_length, target_length = _lengths(info)
-        ids = sequences.encode(argument, info.vocabulary, self.level)[:source_length]
+        ids = self._tokenizers(info)[0].encode(argument)[:source_length]
         target = np.array([START] + [PADDING] * (target_length - 1), np.int32)
         return {"source": np.pad(ids, (0, source_length - len(ids))), "target": target}
 
@@ -186,11 +220,12 @@ class Translation(BaseTask):
 
         source = inputs["source"]
         best = self._search(call, source[None], info, width=max(self.beam, top_k))[:top_k]
+        writer = self._tokenizers(info)[1]
         rows = tuple(
             {
                 "input": argument,
                 "rank": rank,
-                "output": sequences.decode(h.tokens, info.vocabulary, self.level),
+                "output": writer.decode(h.tokens),
                 "probability": round(float(np.exp(h.score)), 6),
             }
             for rank, h in enumerate(best, start=1)
@@ -218,8 +253,18 @@ def _lengths(info: Info) -> tuple[int, int]:
     return info.statistics["source_length"], info.statistics["target_length"]
 
 
-def _exact_match(predictions: list[str], targets: list[str]) -> float:
-    return float(np.mean([a == b for a, b in zip(predictions, targets, strict=False)]))
+def _without_common_padding(batch: Any, keys: tf.Tensor) -> Any:
+    """Return a batch without the columns in which all its sources, or all its targets, are padding."""
+    import tensorflow as tf
+
+    inputs, target = batch
+
+    def longest(ids: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_max(tf.math.count_nonzero(ids, axis=1))
+
+    written = longest(target)
+    source = inputs["source"][:, : longest(inputs["source"])]
+    return {"source": source, "target": inputs["target"][:, :written]}, target[:, :written]
 
 
 def _text(raw: bytes) -> str:
@@ -234,13 +279,16 @@ def _attention_map(
     return weights[: len(outputs), : len(inputs)], [names[i] for i in outputs], [names[i] for i in inputs]
 
 
-def _contract(served: keras.Model, info: Info, level: str, source_length: int, target_length: int) -> Contract:
+def _contract(
+    served: keras.Model, info: Info, reader: Tokenizer, writer: Tokenizer, source_length: int, target_length: int
+) -> Contract:
     """Return the contract of a model with `encode`, `step`, `greedy` and `units`, such as `zoo.models.attention`.
 
     Args:
         served: The model.
         info: Info of the dataset, with its vocabulary.
-        level: Level of `pipelines.text.sequences`.
+        reader: Tokenizer of sources.
+        writer: Tokenizer of targets.
         source_length: Tokens of a source.
         target_length: Tokens of a target.
     """
@@ -273,12 +321,12 @@ def _contract(served: keras.Model, info: Info, level: str, source_length: int, t
     encode = Endpoint(
         "encode", (source,), encoded, lambda x: _by_name(encoded, served.encode(x["source"])), MULTI_ENDPOINT
     )
-    text = text_endpoint(greedy, lambda t: sequences.encode_tensor(t, info.vocabulary, level, source_length))
+    text = text_endpoint(greedy, lambda t: reader.encode_tensor(t, source_length))
     return Contract(
         (
             tensor_endpoint(served, [source, target], [logits], structure="dict"),
             greedy,
-            _with_text_output(text, info, level),
+            _with_text_output(text, writer),
             encode,
             Endpoint("step", step_inputs, step_outputs, step, MULTI_ENDPOINT),
         )
@@ -289,12 +337,12 @@ def _by_name(tensors: tuple[Tensor, ...], values: Any) -> dict[str, Any]:
     return {tensor.name: value for tensor, value in zip(tensors, values, strict=True)}
 
 
-def _with_text_output(endpoint: Endpoint, info: Info, level: str) -> Endpoint:
+def _with_text_output(endpoint: Endpoint, writer: Tokenizer) -> Endpoint:
     """Return an endpoint with the tokens as text in an additional output `translation` (B,) string."""
 
     def call(x: Mapping[str, Any]) -> dict[str, Any]:
         outputs = endpoint.call(x)
-        return {**outputs, "translation": sequences.decode_tensor(outputs["tokens"], info.vocabulary, level)}
+        return {**outputs, "translation": writer.decode_tensor(outputs["tokens"])}
 
     outputs = (*endpoint.outputs, Tensor("translation", "string", (None,)))
     return dataclasses.replace(endpoint, outputs=outputs, call=call)

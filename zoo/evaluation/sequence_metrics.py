@@ -1,0 +1,64 @@
+"""Metrics of written sequences: exact match, and the token error rate by edit distance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def exact_match(sources: Sequence[str], predictions: Sequence[str], targets: Sequence[str]) -> float:
+    """Return the share of the distinct sources whose prediction is one of their targets.
+
+    Args:
+        sources: A source may occur several times, with a target each.
+        predictions: One per source, or only those of the first sources.
+        targets: One per source.
+
+    Example:
+        >>> exact_match(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "B IY"])
+        0.5
+    """
+    accepted = _targets_of(sources, targets)
+    written = dict(zip(sources, predictions, strict=False))
+    return float(np.mean([prediction in accepted[source] for source, prediction in written.items()]))
+
+
+def token_error_rate(sources: Sequence[str], predictions: Sequence[Sequence], targets: Sequence[Sequence]) -> float:
+    """Return the edit distance of predictions to the nearest targets, as a share of the tokens of these targets.
+
+    Args:
+        sources: As in `exact_match`.
+        predictions: Tokens, one sequence per source.
+        targets: Tokens, one sequence per source.
+
+    Example:
+        >>> token_error_rate(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "BIY"])
+        0.4
+    """
+    rows = list(zip(sources, predictions, targets, strict=True))
+    distances = _edit_distances([row[1] for row in rows], [row[2] for row in rows])
+    nearest: dict[str, tuple[int, int]] = {}
+    for (source, _, target), distance in zip(rows, distances, strict=True):
+        nearest[source] = min(nearest.get(source, (distance, len(target))), (distance, len(target)))
+    errors, tokens = np.sum(list(nearest.values()), axis=0)
+    return float(errors / max(1, tokens))
+
+
+def _targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[str]]:
+    accepted: dict[str, set[str]] = {}
+    for source, target in zip(sources, targets, strict=True):
+        accepted.setdefault(source, set()).add(target)
+    return accepted
+
+
+def _edit_distances(first: Sequence[Sequence], second: Sequence[Sequence]) -> list[int]:
+    """Return the Levenshtein distances of pairs of token sequences."""
+    import tensorflow as tf
+
+    if not any(map(len, first)) and not any(map(len, second)):
+        return [0] * len(first)
+    sides = (tf.ragged.constant([list(row) for row in side], dtype=tf.string).to_sparse() for side in (first, second))
+    shape = [len(first), max(map(len, (*first, *second)))]
+    padded = [tf.sparse.SparseTensor(side.indices, side.values, shape) for side in sides]
+    return [int(distance) for distance in tf.edit_distance(*padded, normalize=False).numpy()]

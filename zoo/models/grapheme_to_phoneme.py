@@ -1,0 +1,51 @@
+"""Spelling to pronunciation: the encoder and decoder with attention of `attention`, from letters to phonemes.
+
+Reference: Toshniwal, Livescu 2016, doi:10.1109/SLT.2016.7846248 (attention for this task).
+Train:     python -m zoo.train grapheme_to_phoneme
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import keras
+
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.models.attention import Translator
+from zoo.tasks.text.translation import Translation
+
+
+@register(
+    data="cmudict",
+    task=Translation(level="characters", target_level="symbols", lowercase=True),
+    recipes={
+        "default": Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam", clip_norm=1.0),
+    },
+    tiny={"units": 16, "embedding_dim": 8},
+    card=Card(
+        paper="Toshniwal, Livescu 2016, doi:10.1109/SLT.2016.7846248",
+    ),
+)
+def grapheme_to_phoneme(
+    vocabulary_size: int = 70,
+    attention: Literal["bahdanau", "luong"] = "bahdanau",
+    units: int = 256,
+    embedding_dim: int = 64,
+    dropout: float = 0.2,
+) -> keras.Model:
+    """Encoder-decoder with attention from the letters of a word to its phonemes.
+
+    Shapes: {"source": (B, S), "target": (B, T)} int32 -> logits (B, T, vocabulary_size) float32.
+
+    Args:
+        vocabulary_size: Number of letters and phonemes; determined by the data.
+        attention: Additive ("bahdanau") or multiplicative ("luong").
+        units: Units of each GRU.
+        embedding_dim: Dimensions of the embedding.
+        dropout: Dropout rate of embeddings and of the inputs of the logits.
+    """
+    model = Translator(vocabulary_size, attention, units, embedding_dim, dropout, name="grapheme_to_phoneme")
+    model({name: keras.Input((None,), dtype="int32", name=name) for name in ("source", "target")})
+    return model
