@@ -5,8 +5,8 @@ Sources:   data_dir (a .csv or .tsv with the columns source and target), the pre
 Features:  {"source": "hello", "target": "HH AH L OW"}, UTF-8 strings: letters and apostrophes, and phonemes of ARPAbet.
            A word of several pronunciations is several examples.
 Splits:    there are no official splits; "official" is 88/2/10 by the hash of the word, so that no word is in two splits
-           (published work has parts of about these sizes); each part is in the order of these hashes. Percentages divide its training part, or all of the user's pairs
-           (90/5/5 by default).
+           (published work has parts of about these sizes), each part in the order of these hashes. Percentages divide
+           its training part, or all of the user's pairs (90/5/5 by default).
 Licence:   BSD-2-Clause (Carnegie Mellon University); the code of the Python package is GPL-3.0 and is not used.
 """
 

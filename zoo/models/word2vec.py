@@ -118,7 +118,7 @@ class SkipGram(keras.Model):
     ),
     weights={
         "default": Weights(
-            "word2vec.weights.h5", sha256="d28f1d1e14a423960a45c73885f7b5bcf6e51c077b74019bc842519213149f03"
+            "word2vec.weights.h5", sha256="b053af7afe48069a35bd56c97b453948cb08840ca09f1039725c0c2c748cd936"
         )
     },
 )

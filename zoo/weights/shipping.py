@@ -1,4 +1,8 @@
-"""Making the weights of a run part of the package: what is not needed is left out, and matrices are float16."""
+"""Making the weights of a run part of the package: what is not needed is left out, and matrices are float16.
+
+Matrices may also be rounded to 8 bits. They stay float16, so that any reader of the file gets them: as their values are
+multiples of a power of two, most of their bits are zero, which compresses well.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,13 @@ if TYPE_CHECKING:
     import h5py
     import keras
 
+    from pipelines.dataset import Dataset
+    from zoo.core.plan import Plan
+
 SMALL = 64  # values of an array that is written as it is
 FLOAT16 = 65504  # the largest float16
-LIMIT = 5_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
+SMALLEST = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+LIMIT = 3_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
 def run(
@@ -29,6 +37,7 @@ def run(
     omit: Collection[str] = (),
     repeats: Sequence[str | Path] = (),
     *,
+    bits: int | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Write a run's best weights to `zoo/weights/files/NAME.weights.h5`, and their metadata to NAME.json.
@@ -40,6 +49,8 @@ def run(
         path: The run folder; it must be finished.
         omit: Other parts to leave out, by their attribute of the model. `zoo.build` initialises them as new.
         repeats: Runs of the same settings with other seeds, whose metrics are recorded beside those of this one.
+        bits: Round the matrices to so many bits, see `rounded`. The metrics of the rounded weights on the test split
+            are measured and recorded, beside those of the run.
         console: Receives messages; None prints nothing.
 
     Returns:
@@ -68,6 +79,13 @@ def run(
     if missing := sorted(set(omit) - parts):
         raise unknown(f"part of {model.name}", missing[0], parts)
     omitted = sorted({*omit, *_training_parts(model, folder.plan().task.served(model).values(), parts)})
+    metrics = summary["metrics"]
+    if bits is not None:
+        for variable in model.variables:
+            if variable.trainable and len(variable.shape) > 1:
+                variable.assign(rounded(variable.numpy(), bits))
+        metrics = _test_metrics(folder.plan(), model, folder.dataset(None))
+        console.print(f"rounded to {bits} bits: {_differences(summary['metrics'], metrics)}")
     content = compact(model, omitted)
     if len(content) > LIMIT:
         raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
@@ -79,14 +97,47 @@ def run(
     metadata["info"]["source"] = metadata["info"]["source"].replace(str(Path.home()), "~")
     metadata |= {"command": folder.plan().command()}
     metadata |= {k: summary[k] for k in ("metrics", "compared", "examples", "train_seconds") if k in summary}
+    if bits is not None:
+        metadata |= {"bits": bits, "metrics": metrics, "metrics_of_the_run": summary["metrics"]}
     metadata["history"] = folder.history()
     metadata["seeds"] = {str(config["seed"]): summary["metrics"]} | dict(_repetition(config, r) for r in repeats)
     write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
     entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
-    entry |= {"arguments": config["arguments"], "metrics": summary["metrics"], "omitted": omitted}
+    entry |= {"arguments": config["arguments"], "metrics": metrics, "omitted": omitted}
     console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
     console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
     return entry
+
+
+def rounded(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return weights (..., N) as multiples of a power of two, one for each of the N columns.
+
+    Args:
+        values: Weights, as of a layer whose last axis are its outputs.
+        bits: The largest multiple of a column is below 2 ** (bits - 1).
+
+    Returns:
+        Float array of the same shape.
+
+    Example:
+        >>> rounded(np.array([[1.27, 0.3], [0.1, 0.0]]), bits=3).tolist()
+        [[1.5, 0.25], [0.0, 0.0]]
+    """
+    largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+    exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1) / (2 ** (bits - 1) - 1)))
+    steps = np.exp2(exponents).astype(values.dtype)
+    return np.round(values / steps) * steps
+
+
+def _test_metrics(plan: Plan, model: keras.Model, dataset: Dataset) -> dict[str, float]:
+    from zoo.core.task import first_metrics
+    from zoo.evaluate import evaluate_split
+
+    return dict(first_metrics(evaluate_split(plan, model, dataset, "test").metrics))
+
+
+def _differences(before: Mapping[str, float], after: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {before[name]:.4f} to {value:.4f}" for name, value in after.items() if name in before)
 
 
 def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[str, Any]]:
@@ -126,7 +177,7 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
                 file.create_dataset(name, data=values)
                 return
             half = np.ndim(values) > 1 and values.dtype == np.float32 and np.abs(values).max() < FLOAT16
-            file.create_dataset(name, data=values.astype(np.float16) if half else values, compression="gzip")
+            file.create_dataset(name, data=values.astype(np.float16) if half else values, **SMALLEST)
 
         whole.visititems(copy)
     return target.getvalue()

@@ -131,6 +131,26 @@ def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_rounded_weights_are_multiples_of_a_power_of_two():
+    values = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
+    values[:, 3] = 0
+    rounded = shipping.rounded(values, 8)
+    assert np.abs(rounded - values).max() <= np.abs(values).max() / 2**7
+    np.testing.assert_array_equal(rounded, rounded.astype(np.float16))
+    for column in rounded.T:
+        multiples = column / max(step for step in 2.0 ** np.arange(-20, 0) if (column % step == 0).all())
+        assert np.abs(multiples).max() < 2**7
+    np.testing.assert_array_equal(shipping.rounded(rounded, 8), rounded)
+
+
+def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "FILES", tmp_path / "files")
+    exact, rounded = shipping.run(trained("fashion_mnist")), shipping.run(trained("fashion_mnist"), bits=4)
+    assert rounded["bytes"] < 0.8 * exact["bytes"]
+    description = json.loads((tmp_path / "files" / "fashion_mnist.json").read_text())
+    assert description["metrics"] == rounded["metrics"] != exact["metrics"] == description["metrics_of_the_run"]
+
+
 def test_a_layer_is_omitted(tmp_path):
     """Keras numbers the layers of a model in its weights file."""
     model, restored = (zoo.build("word2vec", vocabulary_size=50, embedding_dim=8) for _ in range(2))
