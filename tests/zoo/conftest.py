@@ -12,6 +12,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 DATA = {  # and what `_data` writes
     "all_texts": FIXTURES / "shakespeare.txt",
     "bike_sharing": FIXTURES / "bike_sharing.csv",
+    "cmudict": FIXTURES / "pronunciations.tsv",
     "edges_to_garments": FIXTURES / "fashion_mnist",
     "fashion_mnist": FIXTURES / "fashion_mnist",
     "garment_scenes": FIXTURES / "fashion_mnist",

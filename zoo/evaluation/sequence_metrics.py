@@ -7,6 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 
+def targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[str]]:
+    """Return the targets of each distinct source."""
+    accepted: dict[str, set[str]] = {}
+    for source, target in zip(sources, targets, strict=True):
+        accepted.setdefault(source, set()).add(target)
+    return accepted
+
+
 def exact_match(sources: Sequence[str], predictions: Sequence[str], targets: Sequence[str]) -> float:
     """Return the share of the distinct sources whose prediction is one of their targets.
 
@@ -19,7 +27,7 @@ def exact_match(sources: Sequence[str], predictions: Sequence[str], targets: Seq
         >>> exact_match(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "B IY"])
         0.5
     """
-    accepted = _targets_of(sources, targets)
+    accepted = targets_of(sources, targets)
     written = dict(zip(sources, predictions, strict=False))
     return float(np.mean([prediction in accepted[source] for source, prediction in written.items()]))
 
@@ -43,13 +51,6 @@ def token_error_rate(sources: Sequence[str], predictions: Sequence[Sequence], ta
         nearest[source] = min(nearest.get(source, (distance, len(target))), (distance, len(target)))
     errors, tokens = np.sum(list(nearest.values()), axis=0)
     return float(errors / max(1, tokens))
-
-
-def _targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[str]]:
-    accepted: dict[str, set[str]] = {}
-    for source, target in zip(sources, targets, strict=True):
-        accepted.setdefault(source, set()).add(target)
-    return accepted
 
 
 def _edit_distances(first: Sequence[Sequence], second: Sequence[Sequence]) -> list[int]:

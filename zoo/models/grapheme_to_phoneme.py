@@ -6,6 +6,7 @@ Train:     python -m zoo.train grapheme_to_phoneme
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import keras
@@ -16,13 +17,13 @@ from zoo.core.spec import Card
 from zoo.models.attention import Translator
 from zoo.tasks.text.translation import Translation
 
+_RECIPE = Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam", clip_norm=1.0)
+
 
 @register(
     data="cmudict",
     task=Translation(level="characters", target_level="symbols", lowercase=True),
-    recipes={
-        "default": Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam", clip_norm=1.0),
-    },
+    recipes={"default": _RECIPE, "full": dataclasses.replace(_RECIPE, epochs=25, dropout=0.3, ema=0.999)},
     tiny={"units": 16, "embedding_dim": 8},
     card=Card(
         paper="Toshniwal, Livescu 2016, doi:10.1109/SLT.2016.7846248",

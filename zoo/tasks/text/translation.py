@@ -165,10 +165,11 @@ class Translation(BaseTask):
             beam = [writer.decode(h.tokens) for h in best]
             metrics |= {"exact_beam": sequence_metrics.exact_match(sources, beam, targets)}
             metrics |= {"exact_same_examples": sequence_metrics.exact_match(sources, predictions[:searched], targets)}
+        accepted = sequence_metrics.targets_of(sources, targets)
         mistakes = [  # "said" is a key of evaluation.json
             {"source": source, "said": prediction, "target": target}
             for source, prediction, target in zip(sources, predictions, targets, strict=True)
-            if prediction != target
+            if prediction not in accepted[source]
         ]
         arrays = {"tokens": greedy["tokens"][:SHOWN], "attention": greedy["attention"][:SHOWN]}
         return dataclasses.replace(
