@@ -7,6 +7,7 @@ Reference: EXIF 2.32 (CIPA DC-008-2019), tag 0x0112; for PNG the eXIf chunk of i
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import warnings
@@ -36,7 +37,6 @@ _PATTERN = (
 )
 
 
-@_plain
 def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: str = "stretch") -> tf.Tensor:
     """Decode an image file to pixels of one size, in a graph.
 
@@ -60,14 +60,24 @@ def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: 
     """
     if fit not in FITS:
         raise DataError(f'fit "{fit}" is not one of {", ".join(FITS)}', USAGE)
-    exif_orientation = orientation(encoded)
-    decoded = tf.cond(
-        tf.io.is_jpeg(encoded),
-        lambda: _decode_jpeg(encoded, height, width, exif_orientation, fit),
-        lambda: decode_image(encoded),
-    )
-    image = _fit(upright(tf.ensure_shape(decoded, [None, None, 3]), exif_orientation), height, width, fit, resize)
-    return tf.ensure_shape(grey(image) if channels == 1 else image, [height, width, channels])
+    return _decoder(height, width, channels, fit)(encoded)
+
+
+@functools.lru_cache(maxsize=64)
+def _decoder(height: int, width: int, channels: int, fit: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return the function that decodes to a size; it is traced once, for all pipelines and endpoints that use it."""
+
+    def call(encoded: tf.Tensor) -> tf.Tensor:
+        exif_orientation = orientation(encoded)
+        decoded = tf.cond(
+            tf.io.is_jpeg(encoded),
+            lambda: _decode_jpeg(encoded, height, width, exif_orientation, fit),
+            lambda: decode_image(encoded),
+        )
+        image = _fit(upright(tf.ensure_shape(decoded, [None, None, 3]), exif_orientation), height, width, fit, resize)
+        return tf.ensure_shape(grey(image) if channels == 1 else image, [height, width, channels])
+
+    return tf.function(call, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 
 
 def _decode_jpeg(encoded: tf.Tensor, height: int, width: int, exif_orientation: tf.Tensor, fit: str) -> tf.Tensor:

@@ -251,4 +251,4 @@ def line(values: Sequence[float], x: str, y: str, title: str) -> Figure:
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(str(path), pil_kwargs={"optimize": True})
+    FigureCanvasAgg(figure).print_png(str(path))
