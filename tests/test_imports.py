@@ -69,6 +69,7 @@ ROOMS = {
         "tune",
         "search",
         "train",
+        "ship",
         "evaluate",
         "predict",
         "sample",

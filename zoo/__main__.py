@@ -22,6 +22,7 @@ VERBS = {
     "export": "Export a run again and verify every artifact.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",
+    "ship": "Make the weights of a run the default weights of its model.",
 }
 
 

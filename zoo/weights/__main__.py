@@ -1,4 +1,4 @@
-"""python -m zoo.weights [RUN]: list trained weights, or ship those of a finished run with the package."""
+"""python -m zoo.weights: list the trained weights of all models."""
 
 from __future__ import annotations
 
@@ -33,22 +33,9 @@ def table() -> list[dict[str, Any]]:
 
 
 @click.command("weights")
-@click.argument("run_folder", metavar="[RUN]", required=False, type=click.Path())
-@click.option("--omit", multiple=True, metavar="PART", help="With RUN: a part of the model that is left out.")
-@click.option("--repeat", "repeats", multiple=True, metavar="RUN", help="With RUN: a run of it with another seed.")
-@click.option(
-    "--bits", type=click.IntRange(4, 11), help="With RUN: round matrices to so many bits, for a smaller file."
-)
 @shell.common_options
-def main(
-    run_folder: str | None, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, console: Console
-) -> None:
-    """List the trained weights of all models; with RUN, ship its best weights as the default of its model."""
-    if run_folder is not None:
-        from zoo.weights import shipping
-
-        console.result(shipping.run(run_folder, omit, repeats, bits=bits, console=console))
-        return
+def main(console: Console) -> None:
+    """List the trained weights of all models."""
     rows = table()
     if not console.json:
         columns = ("model", "weights", "state", "MB", "licence", "source")

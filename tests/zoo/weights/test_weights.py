@@ -11,7 +11,7 @@ from PIL import Image
 import pipelines
 import zoo
 from tests.zoo.conftest import DATA
-from zoo import evaluate, export, predict, weights
+from zoo import evaluate, export, predict, ship, weights
 from zoo.__main__ import main
 from zoo.core import registry
 from zoo.core.errors import UsageError, ZooError
@@ -19,7 +19,6 @@ from zoo.core.plan import make_plan
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
 from zoo.core.weight_files import load_file
-from zoo.weights import shipping
 from zoo.weights.__main__ import table
 
 SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]
@@ -28,7 +27,7 @@ SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name)
 def test_shipped_weights_are_small():
     assert "fashion_mnist" in SHIPPED
     sizes = {p.name: p.stat().st_size for p in weights.FILES.iterdir()}
-    assert max(sizes.values()) < shipping.LIMIT
+    assert max(sizes.values()) < ship.LIMIT
     assert sum(sizes.values()) < 25e6
     files = {w.source for name in SHIPPED for w in zoo.get_spec(name).weights.values() if w.fetch is None}
     assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files}
@@ -98,7 +97,7 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
 def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "FILES", tmp_path / "files")
     run = trained("fashion_mnist")
-    entry = shipping.run(run)
+    entry = ship.run(run)
     assert weights.description("fashion_mnist")["info"]["name"] == "fashion_mnist"
     spec_weights = {"default": Weights(entry["file"], entry["sha256"])}
     spec = dataclasses.replace(zoo.get_spec("fashion_mnist"), weights=spec_weights)
@@ -109,7 +108,7 @@ def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     (run / "summary.json").rename(tmp_path / "summary.json")
     try:
         with pytest.raises(UsageError, match="is not finished"):
-            shipping.run(run)
+            ship.run(run)
     finally:
         (tmp_path / "summary.json").rename(run / "summary.json")
 
@@ -121,7 +120,7 @@ def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
     keras.utils.set_random_seed(0)
     model, restored = zoo.build("dcgan", **arguments), zoo.build("dcgan", **arguments)
     file, before = tmp_path / "dcgan.weights.h5", restored.discriminator.get_weights()
-    file.write_bytes(shipping.compact(model, ["discriminator"]))
+    file.write_bytes(ship.compact(model, ["discriminator"]))
     model.save_weights(tmp_path / "whole.weights.h5")
     assert file.stat().st_size < 0.6 * (tmp_path / "whole.weights.h5").stat().st_size
     load_file(restored, file)
@@ -134,18 +133,18 @@ def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
 def test_rounded_weights_are_multiples_of_a_power_of_two():
     values = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
     values[:, 3] = 0
-    rounded = shipping.rounded(values, 8)
+    rounded = ship.rounded(values, 8)
     assert np.abs(rounded - values).max() <= np.abs(values).max() / 2**7
     np.testing.assert_array_equal(rounded, rounded.astype(np.float16))
     for column in rounded.T:
         multiples = column / max(step for step in 2.0 ** np.arange(-20, 0) if (column % step == 0).all())
         assert np.abs(multiples).max() < 2**7
-    np.testing.assert_array_equal(shipping.rounded(rounded, 8), rounded)
+    np.testing.assert_array_equal(ship.rounded(rounded, 8), rounded)
 
 
 def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "FILES", tmp_path / "files")
-    exact, rounded = shipping.run(trained("fashion_mnist")), shipping.run(trained("fashion_mnist"), bits=4)
+    exact, rounded = ship.run(trained("fashion_mnist")), ship.run(trained("fashion_mnist"), bits=4)
     assert rounded["bytes"] < exact["bytes"]
     description = json.loads((tmp_path / "files" / "fashion_mnist.json").read_text())
     assert description["metrics"] == rounded["metrics"] != exact["metrics"] == description["metrics_of_the_run"]
@@ -155,10 +154,10 @@ def test_a_layer_is_omitted(tmp_path):
     """Keras numbers the layers of a model in its weights file."""
     model, restored = (zoo.build("word2vec", vocabulary_size=50, embedding_dim=8) for _ in range(2))
     with pytest.raises(UsageError, match="2 groups of the weights file of word2vec have the values of neighbours"):
-        shipping.compact(model, ["neighbours"])  # both tables start with the same values
+        ship.compact(model, ["neighbours"])  # both tables start with the same values
     model.words.set_weights([np.linspace(-1, 1, 400).reshape(50, 8)])
     file, before = tmp_path / "word2vec.weights.h5", restored.neighbours.get_weights()
-    file.write_bytes(shipping.compact(model, ["neighbours"]))
+    file.write_bytes(ship.compact(model, ["neighbours"]))
     load_file(restored, file)
     np.testing.assert_allclose(model.words.get_weights(), restored.words.get_weights(), rtol=2**-10, atol=1e-7)
     np.testing.assert_array_equal(before, restored.neighbours.get_weights())

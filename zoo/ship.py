@@ -1,4 +1,6 @@
-"""Making the weights of a run part of the package: what is not needed is left out, and matrices are float16.
+"""python -m zoo.ship RUN: make the best weights of a run the default weights of its model, as files of the package.
+
+What is not needed is left out, and matrices are float16.
 
 Matrices may also be rounded to 8 bits. They stay float16, so that any reader of the file gets them: as their values are
 multiples of a power of two, most of their bits are zero, which compresses well.
@@ -12,8 +14,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
+from commandline import console as shell
 from commandline.console import Console
 from pipelines.sources.storage import sha256, write_atomic
 from zoo.core.errors import UsageError, unknown
@@ -211,3 +215,18 @@ def _has_weights(value: Any) -> bool:
     import keras
 
     return isinstance(value, keras.layers.Layer) and bool(value.variables)
+
+
+@click.command("ship")
+@click.argument("run_folder", metavar="RUN", type=click.Path())
+@click.option("--omit", multiple=True, metavar="PART", help="A part of the model that is left out.")
+@click.option("--repeat", "repeats", multiple=True, metavar="RUN", help="A run of the same settings with another seed.")
+@click.option("--bits", type=click.IntRange(4, 11), help="Round matrices to so many bits, for a smaller file.")
+@shell.common_options
+def main(run_folder: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, console: Console) -> None:
+    """Make the best weights of a finished run the default weights of its model, as files of this package."""
+    console.result(run(run_folder, omit, repeats, bits=bits, console=console))
+
+
+if __name__ == "__main__":
+    shell.run(main, prog="python -m zoo.ship")
