@@ -68,6 +68,8 @@ def _figures(card: Mapping[str, Any]) -> Iterator[str]:
     rows = [f"| `{metric}` | {value:g} |" for metric, value in card["expect"].items()]
     yield "\n".join([f"| metric on {card['test_data']} | |", "|---|---:|", *rows])
     yield f"Measured by `{card['command']}` on {card['measured_on']}."
+    if card["published"]:
+        yield f"Published: {card['published']}."
 
 
 def _shown(name: str) -> Iterator[str]:
@@ -133,20 +135,21 @@ def weights_table() -> str:
     from zoo import weights
 
     lines = [
-        "| model | metric | test | other seeds | baseline | | minutes | MB |",
-        "|---|---|---:|---|---|---:|---:|---:|",
+        "| model | metric | test | other seeds | baseline | | published | minutes | MB |",
+        "|---|---|---:|---|---|---:|---|---:|---:|",
     ]
     for name in weights.shipped_models():
         spec = zoo.get_spec(name)
         record, metric = weights.description(name), next(iter(spec.card.expect))
         value, baselines = record["metrics"][metric], dict(list(record.get("compared", {}).items())[1:])
-        scores = {k: v[metric] for k, v in baselines.items() if metric in v}
+        scores = {k: v[metric] for k, v in baselines.items() if metric in v} | dict(spec.card.baselines)
         sign = 1 if metric in HIGHER_IS_BETTER else -1
         best = max(scores, key=lambda k, scores=scores, sign=sign: sign * scores[k], default="")
         seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
         cells = [f"[`{name}`]({name}.md)", f"`{metric}`", f"{value:.4g}", ", ".join(f"{s:.4g}" for s in seeds), best]
         cells += [
             f"{scores[best]:.4g}" if best else "",
+            spec.card.published,
             f"{record['train_seconds'] / 60:.1f}" if "train_seconds" in record else "",
         ]
         size = (weights.FILES / spec.weights["default"].source).stat().st_size

@@ -44,6 +44,8 @@ def run(name: str, layers: bool = False) -> dict[str, Any]:
         "command": card.command or f"python -m zoo.train {name}",
         "test_data": test_data(name),
         "measured_on": card.measured_on,
+        "baselines": dict(card.baselines),
+        "published": card.published,
         "paper": card.paper,
         "licence": card.licence,
         "notes": card.notes,

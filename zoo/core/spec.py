@@ -23,6 +23,9 @@ class Card:
         command: The command that reproduces it.
         test_data: The data on which it was measured, if that is not the test split of the default dataset.
         measured_on: Machine and time of the measurement.
+        baselines: Method -> its headline metric on the same test data, measured by another command than `command`,
+            which the page of the model names.
+        published: Figures of publications, with their reference and how their data differs.
         notes: Limitations.
     """
 
@@ -32,6 +35,8 @@ class Card:
     command: str = ""
     test_data: str = ""
     measured_on: str = ""
+    baselines: Mapping[str, float] = field(default_factory=dict)
+    published: str = ""
     notes: str = ""
 
 
