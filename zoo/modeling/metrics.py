@@ -39,6 +39,24 @@ class CrossEntropy(keras.metrics.MeanMetricWrapper):
         return {"name": self.name, "dtype": self.dtype}
 
 
+@keras.saving.register_keras_serializable("zoo")
+class SequenceErrorRate(keras.metrics.MeanMetricWrapper):
+    """Share of sequences with a wrong token, of logits (B, T, C) for token ids (B, T), where id 0 is padding."""
+
+    def __init__(self, name: str = "sequence_error_rate", dtype: str | None = None) -> None:
+        """Create the metric."""
+        super().__init__(_wrong_sequences, name=name, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+
+def _wrong_sequences(y_true: Any, y_pred: Any) -> Any:
+    wrong = ops.not_equal(ops.cast(y_true, "int64"), ops.cast(ops.argmax(y_pred, axis=-1), "int64"))
+    return ops.cast(ops.any(ops.logical_and(wrong, ops.not_equal(y_true, 0)), axis=-1), "float32")
+
+
 def _hits(y_true: Any, y_pred: Any) -> Any:
     truth = ops.argmax(y_true, axis=-1) if len(y_true.shape) == len(y_pred.shape) else y_true
     return ops.cast(ops.equal(ops.cast(truth, "int64"), ops.cast(ops.argmax(y_pred, axis=-1), "int64")), "float32")

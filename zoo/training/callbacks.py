@@ -151,9 +151,10 @@ class CheckpointCallback(keras.callbacks.Callback):
         return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state."""
-        self.rows, self.best, self.best_epoch = state["rows"], state["best"], state["best_epoch"]
-        self.stop_reason = state["stopped"]
+        """Restore a state; if its epochs were judged by another quantity, the best epoch is one that follows."""
+        self.rows, self.stop_reason = state["rows"], state["stopped"]
+        if all(self.monitor in row for row in self.rows):
+            self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start the timer."""

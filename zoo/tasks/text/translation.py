@@ -58,6 +58,7 @@ class Translation(BaseTask):
     title = "sequence to sequence"
     required_features = ("source", "target")
     accepts = "texts"
+    monitor = "val_sequence_error_rate"  # the cross-entropy rises where a longer training still writes better
 
     def __post_init__(self) -> None:
         """Raise UsageError for invalid settings."""
@@ -124,10 +125,13 @@ class Translation(BaseTask):
         return pipelines.feed(split, decode=decode).take(largest)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
-        """Return cross-entropy on logits, in nats per token; padding is ignored."""
+        """Return cross-entropy on logits, in nats per token without padding, and the error rate of sequences."""
         import keras
 
-        return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)}
+        from zoo.modeling.metrics import SequenceErrorRate
+
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
+        return {"loss": loss, "metrics": [SequenceErrorRate()]}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.
