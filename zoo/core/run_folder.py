@@ -137,11 +137,13 @@ class Run:
         with damaged(self.path / "config.json"):
             saved = flatten(current_names(self.read("config.json")["requested"]))
         requested = _flat_json(plan)
-        defaults = {} if explicit is None else _flat_json(make_plan(plan.model))
-        ignored = {key for key in defaults if requested.get(key) == defaults[key]} - set(explicit or ())
+        compared = (saved | requested).keys()
+        if explicit is not None:
+            defaults = _flat_json(make_plan(plan.model))
+            compared = {key for key in compared if key in explicit or requested.get(key) != defaults.get(key)}
         return [
             f"{key}: {saved.get(key)!r} in the run, {requested.get(key)!r} requested"
-            for key in sorted((saved | requested).keys() - ignored)
+            for key in sorted(compared)
             if saved.get(key) != requested.get(key)
         ]
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.zoo.conftest import DATA
 from zoo.core import registry
+from zoo.core.plan import make_plan
 from zoo.core.run_folder import Run
 from zoo.training import checkpoints
 
@@ -152,3 +153,15 @@ def test_conflicting_settings_are_named(tmp_path):
     assert "seed: 0 in the run, 3 requested" in done.stderr
     assert "init: None in the run, 'elsewhere' requested" in done.stderr
     assert "recipe.epochs" not in done.stderr
+
+
+def test_a_run_is_compared_with_what_was_asked_for_explicitly(tmp_path):
+    recipe = make_plan("fashion_mnist", recipe="quick")  # has builder arguments of its own
+    run = Run.create("fashion_mnist", str(tmp_path / "run"))
+    (run.path / "config.json").write_text(json.dumps(recipe.to_json() | {"requested": recipe.to_json()}))
+    other = make_plan("fashion_mnist", settings={"model.dropout": 0.4})
+    assert run.differences(recipe) == []
+    assert any("model_arguments.filters" in text for text in run.differences(make_plan("fashion_mnist")))
+    assert run.differences(make_plan("fashion_mnist"), explicit=["model"]) == []
+    (text,) = run.differences(other, explicit=["model", "model_arguments.dropout"])
+    assert text == "model_arguments.dropout: None in the run, 0.4 requested"
