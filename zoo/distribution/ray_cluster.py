@@ -1,0 +1,78 @@
+"""A Ray cluster: one of this machine that ends with the command, or one that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from commandline.console import quiet_stderr
+from zoo.core.errors import MissingError, ZooError
+
+STORE = 200_000_000  # bytes of shared memory; results are files
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES as it is
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+
+
+def check() -> None:
+    """Raise MissingError if Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise MissingError("this needs Ray: pip install 'keras-proof-zoo[ray]'")
+
+
+@contextlib.contextmanager
+def connected(address: str, workers: int) -> Iterator[None]:
+    """Use a cluster in the block.
+
+    Args:
+        address: HOST:PORT of a cluster, or "local" for one of `workers` processors on this machine. Ray listens on all
+            interfaces of the machine, so that one asks for a token that only the user's processes know.
+        workers: Number of processes.
+
+    Raises:
+        MissingError: Ray is not installed, or there is no cluster at the address.
+    """
+    check()
+    is_local = address == "local"
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if is_local and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    with quiet_stderr():
+        import ray
+        import ray.data  # sets the levels of the log
+
+    for name in ("ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # the paths of its sockets have at most 107 characters
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        options = {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False, "_temp_dir": folder}
+        try:
+            with quiet_stderr():
+                ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options if is_local else {})
+        except ConnectionError as error:
+            raise MissingError(f"there is no Ray cluster at {address}: ray start --head prints its address") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Turn an error of Ray, or of a worker, into a ZooError of one line."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause = str(getattr(error, "cause", None) or error).strip().splitlines() or [type(error).__name__]
+        raise ZooError(f"a worker failed: {cause[-1]} (run again with --debug for the traceback)") from error
