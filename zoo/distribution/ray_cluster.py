@@ -24,7 +24,8 @@ ENVIRONMENT = {
 
 def check() -> None:
     """Raise MissingError if Ray is not installed."""
-    if importlib.util.find_spec("ray") is None:
+    present = sys.modules["ray"] if "ray" in sys.modules else importlib.util.find_spec("ray")
+    if present is None:
         raise MissingError("this needs Ray: pip install 'keras-proof-zoo[ray]'")
 
 

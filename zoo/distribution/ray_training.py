@@ -79,9 +79,10 @@ def _fit(job: Mapping[str, Any], shared: Path, workers: int, min_workers: int, f
         run_config=RunConfig(name="ray", storage_path=str(shared), failure_config=FailureConfig(max_failures=FAILURES)),
     )
     try:
-        return trainer.fit().return_value
-    except ray.train.TrainingFailedError as error:
+        result = trainer.fit()
         _raise_final(shared)
+        return result.return_value
+    except ray.train.TrainingFailedError as error:
         raise ZooError(
             f"workers have failed more than {FAILURES} times; the same command with --resume {folder} continues"
         ) from error
@@ -91,7 +92,8 @@ def _work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Train in a worker."""
     os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it with TF_CONFIG
     shared = Path(job["shared"])
-    _raise_final(shared)
+    if _error_file(shared).is_file():  # Ray starts the workers again after any error
+        return {}
     with contextlib.suppress(OSError):  # another machine need not have the folder of the command
         os.chdir(job["folder"])
     try:
@@ -101,15 +103,18 @@ def _work(job: Mapping[str, Any]) -> dict[str, Any]:
         raise
     except Exception as error:
         if (code := getattr(error, "exit_code", None)) is not None:
-            write_atomic(shared / "error.json", json.dumps([str(error), code]))
+            write_atomic(_error_file(shared), json.dumps([str(error), code]))
         raise
 
 
+def _error_file(shared: Path) -> Path:
+    return shared / "error.json"
+
+
 def _raise_final(shared: Path) -> None:
-    """Raise the error with which a worker has ended for good: Ray starts the workers again after any error."""
-    file = shared / "error.json"
-    if file.is_file():
-        message, code = json.loads(file.read_text())
+    """Raise the error with which a worker has ended for good, if there is one."""
+    if _error_file(shared).is_file():
+        message, code = json.loads(_error_file(shared).read_text())
         error = ZooError(message)
         error.exit_code = code
         raise error

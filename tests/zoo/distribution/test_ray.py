@@ -1,0 +1,131 @@
+"""Training by Ray: killed workers are started again and end with the same bits; one is enough if need be."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.zoo.distribution.two_workers import assert_equal, finish, start, wait_for_state, words
+from zoo.core.errors import MissingError
+from zoo.distribution import launcher, ray_cluster
+
+
+def ray_workers(process):
+    """Return the processes of the workers that a command has started through Ray."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if child.cmdline()[0].startswith("ray::RayTrainWorker"):
+                found.append(child.pid)
+    return found
+
+
+def test_a_killed_worker_is_started_again_and_ends_with_the_same_bits(undisturbed, tmp_path):
+    out = tmp_path / "run"
+    process = start(*words(), "--ray", "local", "--workers", 2, "--out", out)
+    wait_for_state(out, 2, process)
+    os.kill(random.choice(ray_workers(process)), signal.SIGKILL)
+    printed = finish(process)
+    assert "2 replicas" in printed
+    assert "resuming after epoch" in printed
+    assert "Traceback" not in printed
+    assert_equal(out, undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_wrong_setting_is_the_error_of_the_command(tmp_path):
+    process = start(*words(clip_norm=1.0), "--ray", "local", "--workers", 2, "--out", tmp_path / "run")
+    printed = process.communicate(timeout=300)[0]
+    assert process.returncode == 2, printed
+    assert printed.splitlines()[-1].startswith("error: recipe.clip_norm is not possible with 2 replicas")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["--min-workers", "1"], 2, "--min-workers needs --ray"),
+        (["--ray", "local", "--workers", "2", "--min-workers", "3"], 2, "--min-workers 3 is more than --workers 2"),
+        (["--ray", "local", "--workers", "5", "--min-workers", "4"], 2, "batch_size=24 cannot be divided by 5"),
+    ],
+)
+def test_wrong_usage_is_one_sentence(arguments, code, sentence, tmp_path):
+    process = start(*words(), *arguments, "--out", tmp_path / "run")
+    printed = process.communicate(timeout=100)[0]
+    assert process.returncode == code
+    assert sentence in printed
+    assert "Traceback" not in printed
+
+
+def test_without_ray_one_sentence_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingError, match=r"keras-proof-zoo\[ray\]"):
+        ray_cluster.check()
+
+
+@pytest.mark.proof
+def test_ten_kills_at_random_moments(undisturbed, tmp_path):
+    """Any worker, in any phase: while it starts, restores, trains, validates, writes a state or evaluates."""
+    out, seed = tmp_path / "run", int(time.time())
+    generator, kills = random.Random(seed), []
+    process = start(*words(), "--ray", "local", "--workers", 2, "--out", out)
+    wait_for_state(out, 1, process)
+    while len(kills) < 10 and process.poll() is None:
+        time.sleep(generator.uniform(0, 25))
+        if workers := ray_workers(process):
+            os.kill(generator.choice(workers), signal.SIGKILL)
+            kills.append(time.monotonic())
+    printed = finish(process, timeout=1200)
+    print(f"seed {seed}, {len(kills)} kills", printed)
+    assert_equal(out, undisturbed)
+
+
+@pytest.fixture
+def cluster():
+    """Return the address of a cluster of two machines of one processor each, and the processes of the second."""
+    (address,) = launcher.free_addresses(1)
+    with contextlib.ExitStack() as stack:
+        nodes = []
+        for words in (
+            ["--head", "--port", address.partition(":")[2], "--include-dashboard=false"],
+            ["--address", address],
+        ):
+            command = [
+                os.path.join(os.path.dirname(sys.executable), "ray"),
+                "start",
+                "--block",
+                "--num-cpus",
+                "1",
+                *words,
+            ]
+            nodes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            stack.callback(_end, nodes[-1])
+            time.sleep(15)
+        yield address, nodes[1]
+
+
+def _end(node):
+    with contextlib.suppress(psutil.Error):
+        for child in [*psutil.Process(node.pid).children(recursive=True), psutil.Process(node.pid)]:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    node.wait()
+
+
+@pytest.mark.proof
+def test_one_worker_is_enough_if_the_other_is_lost_for_good(undisturbed, cluster, tmp_path):
+    address, second = cluster
+    out = tmp_path / "run"
+    process = start(*words(), "--ray", address, "--workers", 2, "--min-workers", 1, "--out", out)
+    wait_for_state(out, 2, process)
+    _end(second)
+    printed = finish(process, timeout=900)
+    print(printed)
+    assert "2 replicas" in printed
+    assert_equal(out, undisturbed, atol=1e-5)
