@@ -53,6 +53,9 @@ def connected(address: str, workers: int) -> Iterator[None]:
 
     for name in ("ray.data", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():  # by the caller of a function of ours
+        yield
+        return
     # the paths of its sockets have at most 107 characters
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
         options = {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False, "_temp_dir": folder}

@@ -39,6 +39,7 @@ def test_a_killed_worker_is_started_again_and_ends_with_the_same_bits(undisturbe
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.proof
 def test_a_wrong_setting_is_the_error_of_the_command(tmp_path):
     process = start(*words(clip_norm=1.0), "--ray", "local", "--workers", 2, "--out", tmp_path / "run")
     printed = process.communicate(timeout=300)[0]
