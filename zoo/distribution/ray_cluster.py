@@ -56,18 +56,21 @@ def connected(address: str, workers: int) -> Iterator[None]:
     if ray.is_initialized():  # by the caller of a function of ours
         yield
         return
-    # the paths of its sockets have at most 107 characters
-    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        options = {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False, "_temp_dir": folder}
+    with contextlib.ExitStack() as stack:
+        options = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if is_local:  # in a folder whose name is short: the paths of sockets have at most 107 characters
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+            )
+            options |= {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False}
+            options["_temp_dir"] = folder
         try:
             with quiet_stderr():
-                ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, **options if is_local else {})
+                ray.init(address, **options)
         except ConnectionError as error:
             raise MissingError(f"there is no Ray cluster at {address}: ray start --head prints its address") from error
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        stack.callback(ray.shutdown)
+        yield
 
 
 @contextlib.contextmanager

@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from commandline.console import Console
+from commandline.console import Console, describe_error
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
+from zoo.core.run_folder import Run
 from zoo.distribution import ray_cluster
 from zoo.distribution.replicas import WorkerLost
 
 FAILURES = 10  # of workers, after which the training has to be resumed by hand
 POLL = 0.5  # seconds
+OUTPUT, ERROR, STORAGE = "output", "error.json", "ray"  # in the folder that the command shares with the workers
 
 
 def launch(
@@ -53,15 +55,22 @@ def launch(
     ray_cluster.check()
     folder = Path(options["out"] or options["resume"]).absolute()
     shared = folder.parent / f".{folder.name}.ray"
-    shutil.rmtree(shared, ignore_errors=True)  # of a command that was killed
-    shared.mkdir(parents=True)
+    shared.mkdir(parents=True, exist_ok=True)
     job = {"shared": str(shared), "folder": os.getcwd(), "quiet": console.quiet, "train": train}
     job["options"] = {**options, **{key: str(folder) for key in ("out", "resume") if options[key]}}
-    try:
-        with ray_cluster.connected(address, workers), ray_cluster.errors(), _printed(shared / "output", console):
-            return _fit(job, shared, workers, min_workers, folder)
-    finally:
-        shutil.rmtree(shared, ignore_errors=True)
+    with Run(shared).locked():  # by one command at a time
+        _clear(shared)  # it may be that of a command that was killed
+        try:
+            with ray_cluster.connected(address, workers), ray_cluster.errors(), _printed(shared / OUTPUT, console):
+                return _fit(job, shared, workers, min_workers, folder)
+        finally:
+            shutil.rmtree(shared, ignore_errors=True)
+
+
+def _clear(shared: Path) -> None:
+    for name in (OUTPUT, ERROR):
+        (shared / name).unlink(missing_ok=True)
+    shutil.rmtree(shared / STORAGE, ignore_errors=True)
 
 
 def _fit(job: Mapping[str, Any], shared: Path, workers: int, min_workers: int, folder: Path) -> dict[str, Any]:
@@ -76,15 +85,18 @@ def _fit(job: Mapping[str, Any], shared: Path, workers: int, min_workers: int, f
             num_workers=workers if min_workers == workers else (min_workers, workers),
             use_gpu=ray.cluster_resources().get("GPU", 0) >= workers,
         ),
-        run_config=RunConfig(name="ray", storage_path=str(shared), failure_config=FailureConfig(max_failures=FAILURES)),
+        run_config=RunConfig(
+            name=STORAGE, storage_path=str(shared), failure_config=FailureConfig(max_failures=FAILURES)
+        ),
     )
     try:
         result = trainer.fit()
         _raise_final(shared)
         return result.return_value
     except ray.train.TrainingFailedError as error:
+        cause = (str(error).strip().splitlines() or [""])[-1]
         raise ZooError(
-            f"workers have failed more than {FAILURES} times; the same command with --resume {folder} continues"
+            f"workers have failed more than {FAILURES} times ({cause}); continue with --resume {folder}"
         ) from error
 
 
@@ -92,29 +104,25 @@ def _work(job: Mapping[str, Any]) -> dict[str, Any]:
     """Train in a worker."""
     os.environ.pop("TF_USE_LEGACY_KERAS", None)  # Ray sets it with TF_CONFIG
     shared = Path(job["shared"])
-    if _error_file(shared).is_file():  # Ray starts the workers again after any error
+    if (shared / ERROR).is_file():  # Ray starts the workers again after any error
         return {}
     with contextlib.suppress(OSError):  # another machine need not have the folder of the command
         os.chdir(job["folder"])
     try:
-        with (shared / "output").open("a", buffering=1) as output, contextlib.redirect_stdout(output):
+        with (shared / OUTPUT).open("a", buffering=1) as output, contextlib.redirect_stdout(output):
             return job["train"](**job["options"], console=Console(job["quiet"]))
-    except WorkerLost:
-        raise
     except Exception as error:
-        if (code := getattr(error, "exit_code", None)) is not None:
-            write_atomic(_error_file(shared), json.dumps([str(error), code]))
+        import tensorflow as tf
+
+        if not isinstance(error, WorkerLost | tf.errors.OpError):  # what another worker's end may cause
+            write_atomic(shared / ERROR, json.dumps(describe_error(error)))
         raise
-
-
-def _error_file(shared: Path) -> Path:
-    return shared / "error.json"
 
 
 def _raise_final(shared: Path) -> None:
     """Raise the error with which a worker has ended for good, if there is one."""
-    if _error_file(shared).is_file():
-        message, code = json.loads(_error_file(shared).read_text())
+    if (shared / ERROR).is_file():
+        message, code = json.loads((shared / ERROR).read_text())
         error = ZooError(message)
         error.exit_code = code
         raise error
