@@ -21,7 +21,7 @@ def ray_workers(process):
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if child.cmdline()[0].startswith("ray::RayTrainWorker"):
+            if "RayTrainWorker" in " ".join(child.cmdline()):
                 found.append(child.pid)
     return found
 

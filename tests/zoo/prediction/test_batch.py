@@ -51,7 +51,7 @@ def wait_for_parts(out, count, process):
 def workers(process):
     for child in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "MapWorker" in child.cmdline()[0]:
+            if "MapWorker" in " ".join(child.cmdline()):
                 yield child
 
 
