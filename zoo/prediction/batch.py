@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,9 +87,12 @@ def run(
             console.print(f"resuming {out}: {count - len(missing)} of {count} parts are finished")
         with StepProgress(console, "input", len(names)) as progress:
             done = len(names) - sum(len(_part(names, i)) for i in missing)
+            begun = None
             for finished in _predict(parts, model, [(i, _part(names, i)) for i in missing], workers):
                 done += finished
-                progress(done)
+                begun = begun or (time.monotonic(), done)  # the workers take seconds to start
+                rate = (done - begun[1]) / max(time.monotonic() - begun[0], 1e-9)
+                progress(done, f"{rate:,.0f}/s")
         rows, problems = parts.merge(count)
     errors = str(out.with_suffix(".errors.csv")) if problems else None
     return {"out": str(out), "inputs": len(names), "rows": rows, "problems": problems, "errors": errors}
