@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from commandline.console import Console
 from commandline.progress import StepProgress
 from zoo import predictor
+from zoo.core import environment
 from zoo.core.errors import UsageError, ZooError
 from zoo.core.plan import read_bundle
 from zoo.distribution import ray_cluster
@@ -66,6 +67,7 @@ def run(
     out = Path(out)
     ray_cluster.check()
     bundle = predictor.find_bundle(source, direction)
+    environment.prepare()
     plan, info = read_bundle(bundle)
     predictor.check_task(plan.task)
     if category_names is not None:
