@@ -14,6 +14,7 @@ import pytest
 from tests.zoo.distribution.two_workers import assert_equal, finish, start, wait_for_state, words
 from zoo.core.errors import MissingError
 from zoo.distribution import launcher, ray_cluster
+from zoo.training import checkpoints
 
 
 def ray_workers(process):
@@ -71,20 +72,28 @@ def test_without_ray_one_sentence_names_the_extra(monkeypatch):
 
 
 @pytest.mark.proof
-def test_ten_kills_at_random_moments(undisturbed, tmp_path):
-    """Any worker, in any phase: while it starts, restores, trains, validates, writes a state or evaluates."""
-    out, seed = tmp_path / "run", int(time.time())
-    generator, kills = random.Random(seed), []
-    process = start(*words(), "--ray", "local", "--workers", 2, "--out", out)
-    wait_for_state(out, 1, process)
-    while len(kills) < 10 and process.poll() is None:
-        time.sleep(generator.uniform(0, 25))
-        if workers := ray_workers(process):
-            os.kill(generator.choice(workers), signal.SIGKILL)
-            kills.append(time.monotonic())
+def test_ten_kills_at_random_moments(tmp_path):
+    """Any worker, in any phase: mostly while it trains, validates or writes, else while it starts."""
+    epochs, seed = 12, int(time.time())
+    finish(start(*words(epochs=epochs), "--workers", 2, "--out", tmp_path / "undisturbed"))
+    out, generator, epoch, kills = tmp_path / "run", random.Random(seed), 0, []
+    process = start(*words(epochs=epochs), "--ray", "local", "--workers", 2, "--out", out)
+    while len(kills) < 10:
+        if generator.random() < 0.7 or epoch == 0:
+            epoch = newest(out) + 1
+            wait_for_state(out, epoch, process)
+        time.sleep(generator.uniform(0, 2))
+        if found := ray_workers(process):
+            os.kill(generator.choice(found), signal.SIGKILL)
+            kills.append(newest(out))
     printed = finish(process, timeout=1200)
-    print(f"seed {seed}, {len(kills)} kills", printed)
-    assert_equal(out, undisturbed)
+    print(f"seed {seed}, killed after epochs {kills}", printed)
+    assert_equal(out, tmp_path / "undisturbed", epochs=epochs)
+
+
+def newest(out):
+    """Return the number of epochs of the newest state."""
+    return max((int(path.stem[-5:]) for path in checkpoints.states(out / "checkpoints")), default=0)
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ def finish(process, timeout=400):
 
 
 def wait_for_state(out, epoch, process):
-    deadline = time.monotonic() + 300
-    while not (out / "checkpoints" / f"state-{epoch:05d}.npz").exists():
+    deadline = time.monotonic() + 600
+    while not any(int(path.stem[-5:]) >= epoch for path in checkpoints.states(out / "checkpoints")):
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
