@@ -60,10 +60,13 @@ def run(
         JSON-able summary: out, inputs, rows, problems, and errors, the side table or None.
 
     Raises:
-        UsageError: There are no inputs, or an unfinished prediction in OUT.parquet.parts has other settings.
+        UsageError: There are no inputs, `out` is not a file, or an unfinished prediction in OUT.parquet.parts has other
+            settings.
         MissingError: There is no bundle, or Ray is not installed.
     """
     console = console or Console(quiet=True)
+    if "://" in str(out) or Path(out).is_dir():
+        raise UsageError(f"{out} is not a file of this machine: name one for the table, such as out.parquet")
     out = Path(out)
     ray_cluster.check()
     bundle = predictor.find_bundle(source, direction)

@@ -133,6 +133,9 @@ def test_what_cannot_be_predicted_by_workers(trained, tmp_path, monkeypatch):
     ):
         with pytest.raises(kind, match=sentence):
             batch.run(source, inputs, out)
+    for other in ("s3://bucket/out.parquet", tmp_path):
+        with pytest.raises(UsageError, match="is not a file of this machine"):
+            batch.run(run, ["a.png"], other)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingError, match=r"keras-proof-zoo\[ray\]"):
         batch.run(run, ["a.png"], out)
