@@ -10,11 +10,13 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from commandline.console import quiet_stderr
 from zoo.core.errors import MissingError, ZooError
 
 STORE = 200_000_000  # bytes of shared memory; results are files
+TOKEN = Path("~/.ray/auth_token")  # that of the clusters of `ray start --head`, which writes it
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES as it is
@@ -46,8 +48,11 @@ def connected(address: str, workers: int) -> Iterator[None]:
     is_local = address == "local"
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    if is_local and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # Ray reads them when it is imported
+        if is_local:
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        elif "RAY_AUTH_TOKEN" in os.environ or TOKEN.expanduser().is_file():
+            os.environ["RAY_AUTH_MODE"] = "token"
     with quiet_stderr():
         import ray
         import ray.data  # sets the levels of the log
