@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.zoo.distribution.two_workers import assert_equal, finish, start, wait_for_state, words
 from zoo.core.errors import MissingError
-from zoo.distribution import launcher, ray_cluster
+from zoo.distribution import ray_cluster
 from zoo.training import checkpoints
 
 
@@ -97,44 +96,24 @@ def newest(out):
 
 
 @pytest.fixture
-def cluster():
-    """Return the address of a cluster of two machines of one processor each, and the processes of the second."""
-    (address,) = launcher.free_addresses(1)
-    with contextlib.ExitStack() as stack:
-        nodes = []
-        for words in (
-            ["--head", "--port", address.partition(":")[2], "--include-dashboard=false"],
-            ["--address", address],
-        ):
-            command = [
-                os.path.join(os.path.dirname(sys.executable), "ray"),
-                "start",
-                "--block",
-                "--num-cpus",
-                "1",
-                *words,
-            ]
-            nodes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-            stack.callback(_end, nodes[-1])
-            time.sleep(15)
-        yield address, nodes[1]
+def cluster(monkeypatch):
+    """Return a cluster of two machines of one processor each, simulated on this one by Ray."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    from ray.cluster_utils import Cluster
 
-
-def _end(node):
-    with contextlib.suppress(psutil.Error):
-        for child in [*psutil.Process(node.pid).children(recursive=True), psutil.Process(node.pid)]:
-            with contextlib.suppress(psutil.Error):
-                child.kill()
-    node.wait()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.second = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    yield cluster
+    cluster.shutdown()
 
 
 @pytest.mark.proof
 def test_one_worker_is_enough_if_the_other_is_lost_for_good(undisturbed, cluster, tmp_path):
-    address, second = cluster
     out = tmp_path / "run"
-    process = start(*words(), "--ray", address, "--workers", 2, "--min-workers", 1, "--out", out)
+    process = start(*words(), "--ray", cluster.address, "--workers", 2, "--min-workers", 1, "--out", out)
     wait_for_state(out, 2, process)
-    _end(second)
+    cluster.remove_node(cluster.second, allow_graceful=False)
     printed = finish(process, timeout=900)
     print(printed)
     assert "2 replicas" in printed
