@@ -7,6 +7,7 @@ import importlib.util
 import logging
 import os
 import secrets
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ def connected(address: str, workers: int) -> Iterator[None]:
     """
     check()
     is_local = address == "local"
+    if not is_local:
+        _check_address(address)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # Ray reads them when it is imported
@@ -74,9 +77,24 @@ def connected(address: str, workers: int) -> Iterator[None]:
             with quiet_stderr():
                 ray.init(address, **options)
         except ConnectionError as error:
-            raise MissingError(f"there is no Ray cluster at {address}: ray start --head prints its address") from error
+            raise _no_cluster(address) from error
         stack.callback(ray.shutdown)
         yield
+
+
+def _check_address(address: str) -> None:
+    """Raise MissingError if nothing listens there: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address) from error
+
+
+def _no_cluster(address: str) -> MissingError:
+    return MissingError(
+        f"there is no Ray cluster at {address}, or it asks for another token; give HOST:PORT of ray start"
+    )
 
 
 @contextlib.contextmanager

@@ -53,6 +53,8 @@ def test_a_wrong_setting_is_the_error_of_the_command(tmp_path):
     [
         (["--min-workers", "1"], 2, "--min-workers needs --ray"),
         (["--ray", "local", "--workers", "2", "--min-workers", "3"], 2, "--min-workers 3 is more than --workers 2"),
+        (["--ray", "127.0.0.1:9"], 3, "there is no Ray cluster at 127.0.0.1:9"),
+        (["--ray", "nowhere"], 3, "there is no Ray cluster at nowhere"),
         (["--ray", "local", "--workers", "5", "--min-workers", "4"], 2, "batch_size=24 cannot be divided by 5"),
     ],
 )
