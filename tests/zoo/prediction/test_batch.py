@@ -110,6 +110,28 @@ def test_the_number_of_workers_and_interruptions_do_not_change_a_bit(trained, fo
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.proof
+def test_memory_does_not_grow_with_the_number_of_files(trained, folder, tmp_path):
+    """The largest resident memory of the command, and of a worker, in MB; the names of 90,000 more files are 10 MB."""
+    peaks = {}
+    for count in (10_000, 100_000):
+        files = tmp_path / str(count)
+        files.mkdir()
+        for i in range(count):
+            (files / f"{i:06d}.png").hardlink_to(folder / f"{i % 10:05d}.png")
+        process = command(trained("fashion_mnist") / "bundle", files, "-o", files / "out.parquet", "--workers", 2)
+        peak = {"command": 0, "worker": 0}
+        while process.poll() is None:
+            for name, group in (("command", [psutil.Process(process.pid)]), ("worker", workers(process))):
+                with contextlib.suppress(psutil.Error):
+                    peak[name] = max(peak[name], *(each.memory_info().rss // 10**6 for each in group), 0)
+            time.sleep(0.5)
+        peaks[count] = peak
+    print(peaks)
+    for name, megabytes in peaks[10_000].items():
+        assert peaks[100_000][name] < megabytes + 50
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
