@@ -126,6 +126,7 @@ def test_memory_does_not_grow_with_the_number_of_files(trained, folder, tmp_path
                 with contextlib.suppress(psutil.Error):
                     peak[name] = max(peak[name], *(each.memory_info().rss // 10**6 for each in group), 0)
             time.sleep(0.5)
+        assert (process.returncode, len(parquet.read_table(files / "out.parquet"))) == (1, 3 * count * 9 // 10)
         peaks[count] = peak
     print(peaks)
     for name, megabytes in peaks[10_000].items():
