@@ -93,7 +93,10 @@ def _fit(job: Mapping[str, Any], shared: Path, workers: int, min_workers: int, f
         result = trainer.fit()
         _raise_final(shared)
         return result.return_value
+    except SystemExit:  # how Ray answers Ctrl-C
+        raise KeyboardInterrupt from None
     except ray.train.TrainingFailedError as error:
+        _raise_final(shared)
         cause = (str(error).strip().splitlines() or [""])[-1]
         raise ZooError(
             f"workers have failed more than {FAILURES} times ({cause}); continue with --resume {folder}"
