@@ -25,6 +25,7 @@ WITH_BUNDLE = (
 MODULES = (
     "commandline.console",
     "commandline.names",
+    "commandline.progress",
     "export.contract",
     "export.contract.inference",
     "export.proof.evaluation",

@@ -32,7 +32,7 @@ from zoo.core.errors import ZooError
 from zoo.core.plan import Plan, make_plan, read_bundle
 from zoo.core.recipe import Recipe
 from zoo.core.run_folder import Run
-from zoo.predict import with_category_names
+from zoo.predictor import category_names
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BUNDLE = FIXTURES / "before_rehousing" / "bundle"
@@ -147,7 +147,7 @@ def test_any_evaluation_of_a_run_is_read_or_refused(tmp_path, evaluation):
 def test_any_category_names_are_read_or_refused(tmp_path, names):
     info = Info("flowers", "", "", "", {}, {}, class_names=("1", "2"))
     write(tmp_path / "names.json", names)
-    read_or_refuse(lambda: with_category_names(info, tmp_path / "names.json"))
+    read_or_refuse(lambda: category_names(info, tmp_path / "names.json"))
 
 
 @quick

@@ -22,7 +22,7 @@ PACKAGES = {
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
-    "commandline": ["__init__", "console", "plugins", "names"],
+    "commandline": ["__init__", "progress", "console", "plugins", "names"],
     "pipelines": [
         "__main__",
         "cli",
@@ -77,6 +77,7 @@ ROOMS = {
         "export",
         "compare",
         "info",
+        "prediction",
         "__init__",
         "predictor",
         "models",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import json
-import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,13 +12,14 @@ import click
 from commandline import console as shell
 from commandline.console import Console
 from zoo.core.errors import MissingError, UsageError, ZooError
+from zoo.prediction.each import predict_each
+from zoo.prediction.inputs import IMAGE_SUFFIXES, expand
+from zoo.prediction.tables import write_csv
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from pipelines.dataset import Info
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 
 
 class PredictionResult(NamedTuple):
@@ -47,17 +44,20 @@ def run(
     category_names: str | Path | None = None,
     direction: str | None = None,
     masks: str | Path | None = None,
+    runtime: str | None = None,
     console: Console | None = None,
 ) -> PredictionResult:
     """Predict on each input with the model of a run or a bundle.
 
     Args:
         source: A run folder, a bundle, or the name of a model with shipped weights.
-        inputs: Files or folders of files for a task on images; texts for a task on texts.
+        inputs: Files, folders of files or patterns such as "photos/*.jpg" for a task on images; texts for a task on
+            texts.
         top_k: Number of ranked predictions per input.
         category_names: JSON file {class: display name}; other classes keep their names.
         direction: "a2b" or "b2a" for a model that translates in both directions; None is a2b, or that of the bundle.
         masks: Folder for the predicted masks of a segmentation: NAME.png for each input, whose values are class ids.
+        runtime: As for `zoo.load`.
         console: Receives the predictions as text; None prints nothing.
 
     Returns:
@@ -76,9 +76,9 @@ def run(
     console = console or Console(quiet=True)
     from zoo import predictor
 
-    opened = predictor.load(source, served=direction)
+    opened = predictor.load(source, runtime, direction)
     if category_names is not None:
-        opened = dataclasses.replace(opened, info=with_category_names(opened.info, Path(category_names)))
+        opened = opened.with_category_names(Path(category_names))
     opened.check()
     arguments = list(expand(inputs)) if opened.task.accepts == "images" else list(inputs)
     if not arguments:
@@ -86,14 +86,10 @@ def run(
     if masks is not None:
         _check_names(arguments)
     rows, problems, images, codes = [], [], {}, set()
-    for argument in arguments:
-        try:
-            (prediction,) = opened.predict([argument], top_k)
-        except Exception as e:
-            if getattr(e, "exit_code", None) is None:
-                raise
-            problems.append(str(e))
-            codes.add(e.exit_code)
+    for argument, prediction in predict_each(opened, arguments, top_k):
+        if isinstance(prediction, Exception):
+            problems.append(str(prediction))
+            codes.add(prediction.exit_code)
             continue
         console.print(argument)
         for line in prediction.lines:
@@ -124,50 +120,17 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
     write_atomic(path, masks.encode(mask, colours=True))
 
 
-def with_category_names(info: Info, path: Path) -> Info:
-    """Return the dataset info with the class names of a JSON file {class: name}.
-
-    Raises:
-        MissingError: The file does not exist.
-        UsageError: The file is not JSON of this form, or names none of the classes.
-    """
-    try:
-        names = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MissingError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON: {error}") from error
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        raise UsageError(f'{path} is not a JSON object of names, such as {{"21": "fire lily"}}')
-    if not set(names) & set(info.class_names or ()):
-        classes = ", ".join((info.class_names or ())[:3])
-        raise UsageError(f"{path} names none of the classes of this model, which are {classes}, ...")
-    return dataclasses.replace(info, class_names=tuple(names.get(name, name) for name in info.class_names))
-
-
-def expand(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield files; a folder is replaced by the image files in it and its sub-folders, sorted.
-
-    Raises:
-        UsageError: A name is empty.
-    """
-    for argument in arguments:
-        path = Path(argument)
-        if not argument:  # Path("") is the current folder
-            raise UsageError("'' is not the name of a file")
-        if path.is_dir():
-            yield from (str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES)
-        else:
-            yield argument
-
-
 @click.command("predict")
 @click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path())
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(1), help="Predictions per input.")
 @click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "display name"}.')
 @click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models that translate in both directions.")
-@click.option("-o", "--out", type=click.Path(), help="CSV file (- is standard output), image file, or FOLDER/.")
+@click.option(
+    "-o", "--out", type=click.Path(), help="CSV file (- is standard output), Parquet file, image file, or FOLDER/."
+)
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Runtime of the model.")
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the inputs, for a Parquet file.")
 @shell.common_options
 def main(
     source: str,
@@ -176,31 +139,34 @@ def main(
     category_names: str | None,
     direction: str | None,
     out: str | None,
+    runtime: str | None,
+    workers: int | None,
     console: Console,
 ) -> None:
     """Predict on image files of any size and mode, folders of them, or texts, with the model of a run or a bundle.
 
     The name of a model with shipped weights is accepted too: python -m zoo.predict fashion_mnist shirt.png.
 
+    For many images, name a bundle and a Parquet file: python -m zoo.predict BUNDLE 'photos/*.jpg' -o out.parquet
+    --workers 4. The same command resumes after an interruption. out.errors.csv names the files without a prediction.
+
     For a folder, predictions.csv is written to the current folder, unless -o names another file. If the model predicts
     images, -o may name an image file: several images are placed below each other in it. If it predicts masks, -o may
     name a folder, with / at its end: it gets one PNG per input, whose values are class ids.
     """
+    options = {"top_k": top_k, "category_names": category_names, "direction": direction, "runtime": runtime}
+    if out is not None and out.endswith(".parquet"):
+        _predict_many(source, inputs, out, workers or 1, options, console)
+        return
+    if workers is not None:
+        raise UsageError("--workers is for many inputs, whose predictions go to a Parquet file: -o FILE.parquet")
     if out == "-" and console.json:
         raise UsageError("-o - and --json both write to standard output: choose one")
     if out == "-":
         console = Console(quiet=True)
     is_folder = out is not None and (out.endswith("/") or Path(out).is_dir())
     masks, out = (out, None) if is_folder else (None, out)
-    rows, problems, images = run(
-        source,
-        inputs,
-        top_k=top_k,
-        category_names=category_names,
-        direction=direction,
-        masks=masks,
-        console=console,
-    )
+    rows, problems, images = run(source, inputs, **options, masks=masks, console=console)
     if masks is not None:
         console.print(f"written: masks in {masks}")
     elif out is None and any(row["input"] not in inputs for row in rows):  # a folder was replaced by its files
@@ -208,12 +174,25 @@ def main(
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
         _write_images(Path(out), images, problems, console)
     elif out is not None and rows:
-        _write_csv(out, rows)
+        write_csv(out, rows)
         if out != "-":
             console.print(f"written: {out}, {len(rows)} rows")
     console.result({"predictions": rows, "problems": problems})
     if problems:
         raise ZooError("; ".join(problems))
+
+
+def _predict_many(
+    source: str, inputs: Sequence[str], out: str, workers: int, options: dict[str, Any], console: Console
+) -> None:
+    from zoo.prediction import batch
+
+    summary = batch.run(source, inputs, out, workers=workers, **options, console=console)
+    if summary["rows"]:
+        console.print(f"written: {out}, {summary['rows']} rows")
+    console.result(summary)
+    if summary["problems"]:
+        raise ZooError(f"{summary['problems']} of {summary['inputs']} inputs have no prediction: {summary['errors']}")
 
 
 def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
@@ -224,30 +203,6 @@ def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str],
     if images:
         write(out, tile(list(images.values()), columns=1))
         console.print(f"written: {out}")
-
-
-def _write_csv(out: str, rows: list[dict[str, Any]]) -> None:
-    import io
-
-    from pipelines.sources.storage import write_atomic
-
-    text = io.StringIO()
-    columns = list(dict.fromkeys(name for row in rows for name in row))  # an empty text has no words, for example
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _plain_cell(value) for name, value in row.items()} for row in rows)
-    content = text.getvalue().encode(errors="surrogateescape")  # names of files need not be UTF-8
-    if out == "-":
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    else:
-        write_atomic(Path(out), content)
-
-
-def _plain_cell(value: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 if __name__ == "__main__":

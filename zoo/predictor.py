@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,10 +49,7 @@ class Predictor:
 
     def check(self) -> None:
         """Raise MissingError if the task does not support prediction on single inputs."""
-        if not self.task.accepts:
-            raise MissingError(
-                f"models for {self.task.title} do not support prediction on single inputs; try python -m zoo.sample"
-            )
+        check_task(self.task)
 
     def predict(self, inputs: Sequence[str | Path] | np.ndarray, top_k: int = 3) -> list[Prediction]:
         """Predict on files, texts or arrays.
@@ -76,20 +74,68 @@ class Predictor:
             (['input', 'label', 'probability'], (10,))
         """
         self.check()
-        endpoint = self.contract["serving_default"]
         if not isinstance(inputs, np.ndarray):
-            return [self._explain(str(x), self.task.parse(str(x), endpoint, self.info), top_k) for x in inputs]
+            return [p for name in inputs for p in self.explain([(str(name), self.parse(str(name)))], top_k)]
+        endpoint = self.contract["serving_default"]
         if len(endpoint.inputs) != 1:
             names = ", ".join(tensor.name for tensor in endpoint.inputs)
             raise UsageError(f"the model takes {names}: use call('serving_default', {{name: array}})")
         (tensor,) = endpoint.inputs
-        return [self._explain(str(i), {tensor.name: row}, top_k) for i, row in enumerate(inputs)]
+        return [p for i, row in enumerate(inputs) for p in self.explain([(str(i), {tensor.name: row})], top_k)]
 
-    def _explain(self, name: str, inputs: Mapping[str, np.ndarray], top_k: int) -> Prediction:
-        outputs = self.call("serving_default", {k: np.asarray(v)[None] for k, v in inputs.items()})
-        one = {k: v[0] for k, v in outputs.items()}
-        prediction = self.task.explain(name, inputs, one, self.call, self.info, top_k)
-        return dataclasses.replace(prediction, outputs=one)
+    def parse(self, argument: str) -> Mapping[str, np.ndarray]:
+        """Return the inputs of `serving_default` for a file or a text, without batch dimension.
+
+        Raises:
+            pipelines.DataError: The file is not an image.
+        """
+        return self.task.parse(argument, self.contract["serving_default"], self.info)
+
+    def explain(self, batch: Sequence[tuple[str, Mapping[str, np.ndarray]]], top_k: int) -> Iterator[Prediction]:
+        """Yield the predictions for named inputs of `parse`, computed in one call if all have the same shapes."""
+        if len({tuple(np.shape(value) for value in inputs.values()) for _, inputs in batch}) > 1:
+            for one in batch:
+                yield from self.explain([one], top_k)
+            return
+        arrays = {name: np.stack([inputs[name] for _, inputs in batch]) for name in batch[0][1]}
+        outputs = self.call("serving_default", arrays)
+        for i, (name, inputs) in enumerate(batch):
+            one = {key: value[i] for key, value in outputs.items()}
+            prediction = self.task.explain(name, inputs, one, self.call, self.info, top_k)
+            yield dataclasses.replace(prediction, outputs=one)
+
+    def with_category_names(self, path: Path) -> Predictor:
+        """Return a predictor that prints the class names of a JSON file {class: name}; see `category_names`."""
+        return dataclasses.replace(self, info=category_names(self.info, path))
+
+
+def category_names(info: Info, path: Path) -> Info:
+    """Return the dataset info with the class names of a JSON file {class: name}; other classes keep their names.
+
+    Raises:
+        MissingError: The file does not exist.
+        UsageError: The file is not JSON of this form, or names none of the classes.
+    """
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MissingError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: {error}") from error
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise UsageError(f'{path} is not a JSON object of names, such as {{"21": "fire lily"}}')
+    if not set(names) & set(info.class_names or ()):
+        classes = ", ".join((info.class_names or ())[:3])
+        raise UsageError(f"{path} names none of the classes of this model, which are {classes}, ...")
+    return dataclasses.replace(info, class_names=tuple(names.get(name, name) for name in info.class_names))
+
+
+def check_task(task: BaseTask) -> None:
+    """Raise MissingError if a task does not support prediction on single inputs."""
+    if not task.accepts:
+        raise MissingError(
+            f"models for {task.title} do not support prediction on single inputs; try python -m zoo.sample"
+        )
 
 
 def load(source: str | Path, runtime: str | None = None, served: str | None = None) -> Predictor:
@@ -119,17 +165,31 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     environment.prepare()
     if not path.exists() and str(path) in registry.list_models():
         return _shipped(str(path), runtime, served)
-    if (path / "manifest.json").is_file():
-        return _bundle(path, runtime or "saved_model", served)
+    if (path / "manifest.json").is_file() or runtime not in (None, "keras"):
+        return _bundle(find_bundle(path, served), runtime or "saved_model", served)
     from zoo.core.run_folder import Run
 
     run = Run.open(path)
-    if runtime in (None, "keras"):
-        return _live(run.plan().task, run.model(), run.info(), served)
+    return _live(run.plan().task, run.model(), run.info(), served)
+
+
+def find_bundle(source: str | Path, served: str | None = None) -> Path:
+    """Return a bundle: the folder itself, or that of a run for one of the task's served models.
+
+    Raises:
+        UsageError: Neither a run nor a bundle.
+        MissingError: The run has no bundle.
+    """
+    path = Path(source)
+    check_source(path)
+    if (path / "manifest.json").is_file():
+        return path
+    if not path.exists():
+        raise UsageError(f"{path} is a model of the zoo: name a bundle; python -m zoo.export {path} writes one")
     bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
     if not bundles:
-        raise MissingError(f"{path} has no bundle for the runtime {runtime}: python -m zoo.export {path}")
-    return _bundle(next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0]), runtime, served)
+        raise MissingError(f"{path} has no bundle: python -m zoo.export {path} writes one")
+    return next((b for b in bundles if served == zoo_metadata(b).get("served")), bundles[0])
 
 
 def image_reader(name: str, image_shape: Sequence[int] | None) -> Callable[[Iterable[str | Path]], np.ndarray]:

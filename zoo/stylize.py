@@ -12,6 +12,7 @@ import click
 
 from commandline import console as shell
 from commandline.console import Console
+from commandline.progress import StepProgress
 from zoo.core.errors import UsageError
 from zoo.weights.vgg import CHOICES
 
@@ -99,10 +100,14 @@ def run(
     loss = perceptual_loss.Objective(vgg, style_image, weights)
     noise = np.random.default_rng(seed).uniform(0, 255, content_image.shape)
     start_time = time.monotonic()
-    with _Progress(console, steps) as progress:
+    with StepProgress(console, "step", steps) as progress:
+
+        def show(step: int, losses: dict[str, float]) -> None:
+            progress(step, "  ".join(f"{name} {value:.4g}" for name, value in losses.items()))
+
         objective = neural_style.Objective(loss, content_image)
         initial = noise if start == "noise" else content_image
-        result = neural_style.optimize_image(objective, initial, steps=steps, optimizer=optimizer, on_step=progress)
+        result = neural_style.optimize_image(objective, initial, steps=steps, optimizer=optimizer, on_step=show)
     seconds = time.monotonic() - start_time
     strip = out.with_name(f"{out.stem}-strip{out.suffix}")
     _write(out, strip, result, content_image, original_colours)
@@ -146,34 +151,6 @@ def _write(out: Path, strip: Path, result: StyleResult, content: np.ndarray, ori
         image, steps = (images.transfer_colours(content, image), [images.transfer_colours(content, s) for s in steps])
     images.write(out, image)
     images.write(strip, images.tile(steps, columns=len(steps)))
-
-
-class _Progress:
-    """A progress bar with the losses on a terminal, elsewhere a plain line after every tenth of the steps."""
-
-    def __init__(self, console: Console, steps: int) -> None:
-        self.console, self.steps, self.bar, self.task = console, steps, None, None
-
-    def __enter__(self) -> _Progress:
-        if self.console.interactive:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = ("step {task.completed}/{task.total}", BarColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, TextColumn("{task.description}"), console=self.console.rich)
-            self.bar.start()
-            self.task = self.bar.add_task("", total=self.steps)
-        return self
-
-    def __call__(self, step: int, losses: dict[str, float]) -> None:
-        text = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
-        if self.bar is not None:
-            self.bar.update(self.task, completed=step, description=text)
-        elif step == 1 or step == self.steps or step % max(1, self.steps // 10) == 0:
-            self.console.print(f"step {step}/{self.steps}  {text}")
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.stop()
 
 
 @click.command("stylize")

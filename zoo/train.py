@@ -19,8 +19,8 @@ from zoo.cli.options import ARGUMENTS, ModelCommand, check_quantize, flags, mode
 from zoo.core import config_file
 from zoo.core.errors import UsageError, step
 from zoo.core.plan import PRECISIONS, check_names
-from zoo.distribution.launcher import launch
-from zoo.distribution.replicas import workers_of_environment
+from zoo.distribution.launcher import launch, new_folder
+from zoo.distribution.replicas import check_batch_size, workers_of_environment
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -317,6 +317,8 @@ def _read_config(ctx: click.Context, option: click.Parameter, path: str | None) 
 @click.option("--resume", metavar="RUN", help="Resume a run; NAME and settings may be omitted.")
 @click.option("--devices", metavar="A,B", help="Devices that share each batch: auto for all GPUs, or their numbers.")
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes of this machine that share each batch.")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster of the workers: HOST:PORT, or local for this machine.")
+@click.option("--min-workers", type=click.IntRange(1), help="With --ray: workers to continue with if some are lost.")
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
 @quantize_option
@@ -346,6 +348,8 @@ def main(
     callbacks: tuple[str, ...],
     devices: str | None,
     workers: int,
+    ray: str | None,
+    min_workers: int | None,
     console: Console,
     **model_options: Any,
 ) -> None:
@@ -369,23 +373,43 @@ def main(
 
         click.echo(json.dumps(make_plan(name, **options | {"seed": seed or 0}).to_json(), indent=2))
         return
-    if workers > 1 and workers_of_environment() == 1:
-        if name is not None:
-            check_names(name, recipe, options["model_arguments"], changes, precision)
+    if name is not None and (workers > 1 or ray is not None):
+        check_names(name, recipe, options["model_arguments"], changes, precision)
+    if ray is None and min_workers is not None:
+        raise click.UsageError("--min-workers needs --ray, which starts workers again.")
+    if ray is None and workers > 1 and workers_of_environment() == 1:
         launch(ctx.meta[ARGUMENTS], workers, name, out or resume)
         return
-    summary = run(
-        name,
-        **options,
-        out=out,
-        resume=resume,
-        devices=devices,
-        export=not no_export,
-        quantize=quantize,
-        callbacks=callbacks,
-        console=console,
-    )
+    rest = {"out": out, "resume": resume, "devices": devices, "export": not no_export}
+    rest |= {"quantize": quantize, "callbacks": callbacks}
+    if ray is None:
+        summary = run(name, **options, **rest, console=console)
+    else:
+        summary = _run_by_ray(name, options, rest, (ray, workers, min_workers or workers), console)
     console.result(summary)
+
+
+def _run_by_ray(
+    name: str | None,
+    options: dict[str, Any],
+    rest: dict[str, Any],
+    cluster: tuple[str, int, int],
+    console: Console,
+) -> dict[str, Any]:
+    """Call `run` in the workers of a Ray cluster: its address, their number, and the least number of them."""
+    from zoo import train  # the workers import it by its name, which is not __main__
+    from zoo.distribution import ray_training
+
+    _, workers, least = cluster
+    if least > workers:
+        raise click.UsageError(f"--min-workers {least} is more than --workers {workers}.")
+    planned, _ = _open_or_plan(name, options, rest["out"], rest["resume"])
+    for count in range(least, workers + 1):
+        check_batch_size(planned.recipe.batch_size, count)
+    with contextlib.ExitStack() as stack:
+        if rest["out"] is None and rest["resume"] is None:
+            rest["out"] = stack.enter_context(new_folder(name))
+        return ray_training.launch(train.run, {"name": name, **options, **rest}, *cluster, console)
 
 
 if __name__ == "__main__":

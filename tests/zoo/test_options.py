@@ -14,8 +14,8 @@ from commandline.console import run as run_command
 from zoo.__main__ import main_command as list_models
 from zoo.core import run_folder
 from zoo.core.errors import step
-from zoo.predict import _write_csv
 from zoo.predict import main as predict
+from zoo.prediction.tables import write_csv
 from zoo.train import _show
 from zoo.train import main as train
 
@@ -66,7 +66,7 @@ def test_json_has_no_nan(capsys):
 
 
 def test_rows_with_other_columns_share_a_file(tmp_path):
-    _write_csv(str(tmp_path / "out.csv"), [{"input": "", "label": "a"}, {"input": "hello", "label": "b", "words": "x"}])
+    write_csv(str(tmp_path / "out.csv"), [{"input": "", "label": "a"}, {"input": "hello", "label": "b", "words": "x"}])
     assert (tmp_path / "out.csv").read_text() == "input,label,words\n,a,\nhello,b,x\n"
 
 

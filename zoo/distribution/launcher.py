@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from export.servers import launching
@@ -34,9 +34,8 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
     """
     with contextlib.ExitStack() as stack:
         if folder is None:
-            folder = str(Run.create(model).path)
+            folder = stack.enter_context(new_folder(model))
             arguments = [*arguments, "--out", folder]
-            stack.callback(_remove_empty, folder)
         addresses = free_addresses(workers)
         logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(workers)]
         processes = [_start(arguments, addresses, index, log) for index, log in enumerate(logs)]
@@ -58,9 +57,15 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
             raise of_process(processes[failed[0]].returncode, logs[failed[0]].read())
 
 
-def _remove_empty(folder: str) -> None:
-    with contextlib.suppress(OSError):  # it holds a run
-        os.rmdir(folder)
+@contextlib.contextmanager
+def new_folder(model: str) -> Iterator[str]:
+    """Yield a new run folder for workers to share, which is removed if it stays empty."""
+    folder = str(Run.create(model).path)
+    try:
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # it holds a run
+            os.rmdir(folder)
 
 
 def free_addresses(count: int) -> list[str]:

@@ -26,6 +26,10 @@ REFUSED = {  # recipe field -> why
 }
 
 
+class WorkerLost(ZooError):
+    """Another process of the training has ended: all of them have to be started again."""
+
+
 @dataclass(frozen=True)
 class Replicas:
     """The copies of a model that are trained together; the default is one, without `tf.distribute`.
@@ -65,8 +69,7 @@ class Replicas:
                 raise UsageError(
                     f"recipe.{name} is not possible with {self.count} replicas, because {reason}; set it to 0"
                 )
-        if recipe.batch_size % self.count:
-            raise UsageError(f"recipe.batch_size={recipe.batch_size} cannot be divided by {self.count} replicas")
+        check_batch_size(recipe.batch_size, self.count)
 
     def adapt(self, model: keras.Model, feed: Feed) -> None:
         """Prepare a compiled model for `fit`, within `scope`.
@@ -102,7 +105,7 @@ class Replicas:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Raise ZooError if another process ends while the block computes with it."""
+        """Raise WorkerLost if another process ends while the block computes with it."""
         import tensorflow as tf
 
         try:
@@ -110,7 +113,7 @@ class Replicas:
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             if self.workers == 1:
                 raise
-            raise ZooError(
+            raise WorkerLost(
                 "another worker has ended; start all of them again with the same command, which resumes the run"
             ) from error
 
@@ -118,6 +121,7 @@ class Replicas:
         """Wait until every process has called this method, with the same epoch.
 
         Raises:
+            WorkerLost: Another process has ended.
             ZooError: The epochs differ.
         """
         if self.workers == 1:
@@ -138,6 +142,12 @@ class Replicas:
 
 
 SINGLE = Replicas()
+
+
+def check_batch_size(batch_size: int, count: int) -> None:
+    """Raise UsageError if replicas cannot have equal parts of a batch."""
+    if batch_size % count:
+        raise UsageError(f"recipe.batch_size={batch_size} cannot be divided by {count} replicas")
 
 
 def workers_of_environment() -> int:

@@ -4,80 +4,15 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
-import h5py
-import numpy as np
 import psutil
 import pytest
 
 from tests.zoo.conftest import DATA
+from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, finish, start, wait_for_state, words
 from zoo import train
 from zoo.core.errors import UsageError
-from zoo.distribution import launcher
 from zoo.training import checkpoints
-
-EPOCHS = 4
-SETTINGS = {  # batch normalisation, augmentation, and a last batch of 12; SGD, because Adam amplifies rounding
-    "recipe.epochs": EPOCHS,
-    "recipe.batch_size": 24,
-    "recipe.limit": 180,
-    "recipe.optimizer": "sgd",
-    "recipe.learning_rate": 5e-4,
-    "recipe.warmup": 0.0,
-    "model.filters": [4, 8],
-    "model.units": 16,
-    "model.dropout": 0.0,
-}
-WORDS = [
-    *("mnist_cnn", "--data-dir", str(DATA["mnist"]), "--precision", "float32", "--no-export"),
-    *(f"--set={name}={json.dumps(value) if isinstance(value, list) else value}" for name, value in SETTINGS.items()),
-]
-
-
-def start(*words, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "zoo.train", *map(str, words)],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process):
-    printed = process.communicate(timeout=400)[0]
-    assert process.returncode == 0, printed
-    return printed
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Return the run of two workers that a TF_CONFIG names, as a cluster starts them."""
-    out = tmp_path_factory.mktemp("undisturbed") / "run"
-    cluster = {"worker": launcher.free_addresses(2)}
-    configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
-    processes = [start(*WORDS, "--out", out, TF_CONFIG=config) for config in configs]
-    chief, other = map(finish, processes)
-    assert "2 replicas" in chief
-    assert other == ""  # only the first worker prints
-    return out
-
-
-def last_state(out):
-    path, arrays = next(checkpoints.read(out / "checkpoints"))
-    state = json.loads(arrays.pop("state.json").tobytes())
-    assert state["epoch"] == EPOCHS, path
-    return arrays
-
-
-def weights(out):
-    values = {}
-    with h5py.File(out / "checkpoints" / "best.weights.h5") as file:
-        file.visititems(lambda name, item: values.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
-    return values
 
 
 def test_two_workers_equal_one(undisturbed, tmp_path):
@@ -85,12 +20,7 @@ def test_two_workers_equal_one(undisturbed, tmp_path):
         "mnist_cnn", settings=SETTINGS, data_dir=str(DATA["mnist"]), precision="float32",
         out=str(tmp_path / "run"), export=False,
     )  # fmt: skip
-    expected, found = last_state(tmp_path / "run"), last_state(undisturbed)
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-5, rtol=1e-5, err_msg=name)
-    for name, value in weights(tmp_path / "run").items():
-        np.testing.assert_allclose(weights(undisturbed)[name], value, atol=1e-5, err_msg=name)
+    assert_equal(undisturbed, tmp_path / "run", atol=1e-5)
     evaluations = [json.loads((out / "evaluation.json").read_text()) for out in (tmp_path / "run", undisturbed)]
     assert evaluations[0]["metrics"] == pytest.approx(evaluations[1]["metrics"], abs=1e-5)
 
@@ -99,12 +29,8 @@ def test_two_workers_equal_one(undisturbed, tmp_path):
 def test_a_killed_worker_is_resumed_with_the_same_bits(worker, undisturbed, tmp_path):
     """The newest state is cut off as well, as if the machine had failed while it was written."""
     out = tmp_path / "run"
-    process = start(*WORDS, "--workers", 2, "--out", out)
-    deadline = time.monotonic() + 300
-    while not (out / "checkpoints" / f"state-{2:05d}.npz").exists():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process = start(*words(), "--workers", 2, "--out", out)
+    wait_for_state(out, 2, process)
     os.kill(child(process, worker), signal.SIGKILL)
     printed = process.communicate(timeout=200)[0]
     assert process.returncode == 1
@@ -114,14 +40,9 @@ def test_a_killed_worker_is_resumed_with_the_same_bits(worker, undisturbed, tmp_
     newest = checkpoints.states(out / "checkpoints")[0]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
 
-    printed = finish(start(*WORDS, "--workers", 2, "--out", out))
+    printed = finish(start(*words(), "--workers", 2, "--out", out))
     assert f"{newest} is damaged; using the previous state" in printed
-    expected, found = last_state(undisturbed), last_state(out)
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-    for name, value in weights(undisturbed).items():
-        np.testing.assert_array_equal(weights(out)[name], value, err_msg=name)
+    assert_equal(out, undisturbed)
 
 
 def child(process, index):
@@ -134,7 +55,7 @@ def child(process, index):
 
 
 def test_an_error_of_the_workers_is_that_of_the_command(tmp_path):
-    process = start(*WORDS, "--set=recipe.batch_size=15", "--workers", 2, "--out", tmp_path / "run")
+    process = start(*words(), "--set=recipe.batch_size=15", "--workers", 2, "--out", tmp_path / "run")
     printed = process.communicate(timeout=300)[0]
     assert process.returncode == 2, printed
     assert "error: recipe.batch_size=15 cannot be divided by 2 replicas" in printed

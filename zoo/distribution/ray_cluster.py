@@ -1,0 +1,109 @@
+"""A Ray cluster: one of this machine that ends with the command, or one that runs already."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import secrets
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from commandline.console import quiet_stderr
+from zoo.core.errors import MissingError, ZooError
+
+STORE = 200_000_000  # bytes of shared memory; results are files
+TOKEN = Path("~/.ray/auth_token")  # that of the clusters of `ray start --head`, which writes it
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES as it is
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_niceness": "0",  # the priority of the command, not 15 less
+}
+
+
+def check() -> None:
+    """Raise MissingError if Ray is not installed."""
+    present = sys.modules["ray"] if "ray" in sys.modules else importlib.util.find_spec("ray")
+    if present is None:
+        raise MissingError("this needs Ray: pip install 'keras-proof-zoo[ray]'")
+
+
+@contextlib.contextmanager
+def connected(address: str, workers: int) -> Iterator[None]:
+    """Use a cluster in the block.
+
+    Args:
+        address: HOST:PORT of a cluster, or "local" for one of `workers` processors on this machine. Ray listens on all
+            interfaces of the machine, so that one asks for a token that only the user's processes know.
+        workers: Number of processes.
+
+    Raises:
+        MissingError: Ray is not installed, or there is no cluster at the address.
+    """
+    check()
+    is_local = address == "local"
+    if not is_local:
+        _check_address(address)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # Ray reads them when it is imported
+        if is_local:
+            os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+        elif "RAY_AUTH_TOKEN" in os.environ or TOKEN.expanduser().is_file():
+            os.environ["RAY_AUTH_MODE"] = "token"
+    with quiet_stderr():
+        import ray
+        import ray.data  # sets the levels of the log
+
+    for name in ("ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if ray.is_initialized():  # by the caller of a function of ours
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        options = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+        if is_local:  # in a folder whose name is short: the paths of sockets have at most 107 characters
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+            )
+            options |= {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False}
+            options["_temp_dir"] = folder
+        try:
+            with quiet_stderr():
+                ray.init(address, **options)
+        except ConnectionError as error:
+            raise _no_cluster(address) from error
+        stack.callback(ray.shutdown)
+        yield
+
+
+def _check_address(address: str) -> None:
+    """Raise MissingError if nothing listens there: Ray would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address) from error
+
+
+def _no_cluster(address: str) -> MissingError:
+    return MissingError(
+        f"there is no Ray cluster at {address}, or it asks for another token; give HOST:PORT of ray start"
+    )
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+    """Turn an error of Ray, or of a worker, into a ZooError of one line."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause = str(getattr(error, "cause", None) or error).strip().splitlines() or [type(error).__name__]
+        raise ZooError(f"a worker failed: {cause[-1]} (run again with --debug for the traceback)") from error
