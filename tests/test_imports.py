@@ -37,6 +37,7 @@ ROOMS = {
         "feeding",
         "column_types",
         "tabular",
+        "shards",
         "sources",
         "splits",
         "dataset",
