@@ -34,6 +34,7 @@ ROOMS = {
         "pairs",
         "images",
         "text",
+        "data_service",
         "feeding",
         "column_types",
         "tabular",

@@ -18,11 +18,10 @@ from pipelines.shards import examples
 from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Shard
 from pipelines.sources import storage
 
-INDEX = "index"  # the additional feature of `read(..., indexed=True)`
 _BUFFER = 2**23  # bytes read at once: a request to a store takes longer than to a disk
 
 
-def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None, indexed: bool = False) -> Dataset:
+def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None) -> Dataset:
     """Return the dataset of which a folder holds the shards, with its examples in their order.
 
     The size of each file is compared with the manifest. The files of a local folder are also compared by SHA-256, once:
@@ -31,20 +30,22 @@ def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None, 
     Args:
         folder: A folder of `write_shards`: a path, or a URL such as gs://BUCKET/FOLDER.
         cache_dir: Folder of the results of the comparison.
-        indexed: Add the feature `index` int64, the place in the split. It does not depend on the order in which
-            the files are read.
 
     Raises:
         DataError: It is not such a folder, it is not complete, or a file is damaged.
     """
-    root = os.fspath(folder)
-    root = root.rstrip("/") if "://" in root else os.path.abspath(os.path.expanduser(root))
+    root = _root(folder)
     manifest = _manifest(root)
     _check(root, [shard for split in SPLITS for shard in manifest.shards[split]], cache_dir)
     source = f"shards of {manifest.info.name} in {root}"
     storage.log.info("%s: %s", manifest.info.name, source)
-    parts = {split: _examples(root, manifest, split, indexed) for split in SPLITS}
+    parts = {split: _examples(root, manifest, split) for split in SPLITS}
     return Dataset(**parts, info=dataclasses.replace(manifest.info, source=source))
+
+
+def _root(folder: str | os.PathLike) -> str:
+    root = os.fspath(folder)
+    return root.rstrip("/") if "://" in root else os.path.abspath(os.path.expanduser(root))
 
 
 def _manifest(root: str) -> Manifest:
@@ -111,7 +112,18 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
             storage.write_atomic(file, json.dumps(sorted(keys)))
 
 
-def _examples(root: str, manifest: Manifest, split: str, indexed: bool) -> tf.data.Dataset:
+def _examples(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
+    rows = _indexed(root, manifest, split).map(lambda index, example: example)
+    return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
+
+
+def indexed(folder: str | os.PathLike, split: str) -> tf.data.Dataset:
+    """Return (index, example) of a split; the index int64 is right also if parts of the files are read elsewhere."""
+    root = _root(folder)
+    return _indexed(root, _manifest(root), split)
+
+
+def _indexed(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
     shards = manifest.shards[split]
     files = [f"{root}/{shard.file}" for shard in shards]
     starts = [sum(shard.examples for shard in shards[:number]) for number in range(len(shards))]
@@ -119,10 +131,8 @@ def _examples(root: str, manifest: Manifest, split: str, indexed: bool) -> tf.da
     def records(file: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
         return tf.data.TFRecordDataset(file, buffer_size=_BUFFER).enumerate(start)
 
-    def decode(index: tf.Tensor, record: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = examples.decode(record, manifest.features)
-        return example | {INDEX: index} if indexed else example
+    def decode(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        return index, examples.decode(record, manifest.features)
 
     rows = tf.data.Dataset.from_tensor_slices((files, tf.constant(starts, tf.int64))).flat_map(records)
-    rows = rows.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
+    return rows.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import DataError
-from pipelines.shards import reading
 from tests import photographs
 from tests.pipelines.conftest import FIXTURES
 
@@ -109,11 +108,6 @@ def test_other_file_systems_of_tensorflow(fashion, folder, tmp_path):
         pipelines.load("shards", "ram://store/garments", tmp_path)
     with pytest.raises(DataError, match=r"s3://bucket/x/manifest.json cannot be read: TensorFlow has no file system"):
         pipelines.load("shards", "s3://bucket/x")
-
-
-def test_an_index_does_not_depend_on_the_order_of_reading(folder):
-    rows = list(reading.read(folder, indexed=True).train.as_numpy_iterator())
-    assert [row["index"] for row in rows] == list(range(550))
 
 
 def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):

@@ -63,6 +63,7 @@ def undisturbed(tmp_path_factory):
     chief, other = map(finish, processes)
     assert "2 replicas" in chief
     assert other == ""  # only the first worker prints
+    assert sorted(path.name for path in (out / "logs").iterdir()) == ["train", "validation", "worker-0", "worker-1"]
     return out
 
 
