@@ -197,11 +197,19 @@ def _train(
     planned: Plan, folder: Run, dataset: Dataset, console: Console, objects: UserObjects, replicas: Replicas
 ) -> dict[str, Any]:
     """Train; return the part of the summary that is known then."""
+    import tensorflow as tf
+
+    from pipelines.shards import reading
     from zoo.training import trainer
 
     start = time.monotonic()
     with replicas.together(), step(f"while {planned.model} was trained"):
-        best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
+        try:
+            best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
+        except tf.errors.DataLossError:
+            if planned.data["name"] == "shards":
+                reading.find_damage(planned.data["data_dir"])
+            raise
     seconds = time.monotonic() - start
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from pipelines.errors import DataError
 from pipelines.images import decoding
 from pipelines.sources.storage import check_name, check_size, log, write_atomic
 
-_CHUNK = 2**16  # files after which the results are stored, so that a killed process has not worked in vain
+_CHUNK = 2**14  # files that are checked at once
+_INTERVAL = 60.0  # seconds of work after which the results are stored, so that a killed process has not worked in vain
 _TASK = 256  # files that a thread examines at once
 _BATCH = 1024
 Result = tuple[str, str, tuple[int, int, int] | None]  # digest, problem and shape, as in `ImageFile`
@@ -76,13 +78,16 @@ def read(paths: Sequence[Path], cache: Path) -> dict[Path, ImageFile]:
     new = [number for number, key in enumerate(keys) if key not in cached]
     if len(new) > 1000:
         log.info("checking %d images in %s, once", len(new), folder)
+    stored = time.monotonic()
     for start in range(0, len(new), _CHUNK):
         chunk = new[start : start + _CHUNK]
         results = _check([names[number] for number in chunk])
         cached |= zip((keys[number] for number in chunk), results, strict=True)
-        with contextlib.suppress(OSError):
-            lines = (json.dumps([key, *cached[key]]) for key in keys if key in cached)
-            write_atomic(cache_file, "\n".join(lines))
+        if start + _CHUNK >= len(new) or time.monotonic() > stored + _INTERVAL:
+            with contextlib.suppress(OSError):
+                lines = (json.dumps([key, *cached[key]]) for key in keys if key in cached)
+                write_atomic(cache_file, "\n".join(lines))
+            stored = time.monotonic()
     return {path: ImageFile(path, *cached[key]) for path, key in zip(paths, keys, strict=True)}
 
 

@@ -92,4 +92,4 @@ def _divide_classes(by_class: dict[str, list[ImageFile]], shares: tuple[int, int
 
 def display_path(root: Path, path: Path) -> str:
     """Return a path for messages: relative to the root if it is below it."""
-    return str(path).removeprefix(f"{root}{os.sep}")
+    return str(path).removeprefix(f"{str(root).rstrip(os.sep)}{os.sep}")

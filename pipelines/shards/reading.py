@@ -18,6 +18,7 @@ from pipelines.shards import examples
 from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Shard
 from pipelines.sources import storage
 
+_DIFFERS = "is damaged: its SHA-256 is not that of the manifest; write or copy the shards again"
 _BUFFER = 2**23  # bytes read at once: a request to a store takes longer than to a disk
 
 
@@ -97,7 +98,7 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
             return None
         key = f"{path}|{status.length}|{status.mtime_nsec}|{shard.sha256}"
         if key not in known and storage.sha256(path) != shard.sha256:
-            raise DataError(f"{path} is damaged: its SHA-256 is not that of the manifest; write the shards again")
+            raise DataError(f"{path} {_DIFFERS}")
         return key
 
     file = storage.cache_root(cache_dir) / "shards" / f"{hashlib.sha256(root.encode()).hexdigest()[:20]}.json"
@@ -110,6 +111,23 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
     if keys - known:
         with contextlib.suppress(OSError):  # a cache that cannot be written
             storage.write_atomic(file, json.dumps(sorted(keys)))
+
+
+def find_damage(folder: str | os.PathLike) -> None:
+    """Read all files of a folder, here or in a store, after a record of one could not be read.
+
+    Raises:
+        DataError: The first file that is not the one of the manifest.
+    """
+    root = _root(folder)
+    manifest = _manifest(root)
+    for shard in (shard for split in SPLITS for shard in manifest.shards[split]):
+        with tf.io.gfile.GFile(f"{root}/{shard.file}", "rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(_BUFFER):
+                digest.update(block)
+        if digest.hexdigest() != shard.sha256:
+            raise DataError(f"{root}/{shard.file} {_DIFFERS}")
 
 
 def _examples(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:

@@ -82,7 +82,9 @@ def write_shards(
                 report(shard, True)
             if len(finished) < manifest.files[split] and next(rows, None) is not None:
                 raise DataError(f"{split} of {dataset.info.name} has more than the {done} examples that it states")
-        if not (root / MANIFEST).exists():
+        if (root / MANIFEST).exists():
+            (root / UNFINISHED).unlink(missing_ok=True)
+        else:
             os.replace(root / UNFINISHED, root / MANIFEST)
     return manifest
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -122,3 +123,17 @@ def test_several_workers_have_no_service(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(UsageError, match="--data-service is for one process"):
         train.run("mnist", settings={"data": "shards"}, data_service="127.0.0.1:1", out="nowhere")
+
+
+def test_a_record_that_is_damaged_later_ends_the_training_by_name(folder, tmp_path):
+    """As in a store, whose files are not read as a whole when they are loaded."""
+    for path in Path(folder).glob("*.*"):
+        tf.io.gfile.copy(str(path), f"ram://damaged/{path.name}")
+    name = "ram://damaged/train-00001-of-00005.tfrecord"
+    content = bytearray((Path(folder) / "train-00001-of-00005.tfrecord").read_bytes())
+    content[len(content) // 2] ^= 1
+    tf.io.gfile.remove(name)
+    with tf.io.gfile.GFile(name, "wb") as file:
+        file.write(bytes(content))
+    with pytest.raises(DataError, match=f"^{name} is damaged: its SHA-256 is not that of the manifest"):
+        train.run("mnist_cnn", settings={"data": "shards"}, data_dir="ram://damaged", out=str(tmp_path / "run"))
