@@ -4,7 +4,7 @@ The time of a step of n workers, with M bytes of gradients and a batch of B exam
 
     step(B / n)  +  2 (n - 1) latency + 2 (n - 1) / n M / bandwidth  +  read B + augment B / n
 
-- step(b) = s0 + s1 b: measured on one worker, with one core.
+- step(b) = s0 + s1 b: measured on one worker, with one core, in CPU time.
 - The gradients are summed by a ring (Patarasuk, Yuan 2009), after the backward pass: nothing overlaps. Latency and
   bandwidth are measured for two workers on this machine.
 - Each worker reads the whole batch and augments its part; that takes the time of the core that computes.
@@ -109,21 +109,24 @@ def efficiency(costs: Costs, workers: int, batch: int | None = None) -> float:
 def text(results: Mapping[str, Any]) -> str:
     """Return the block of the page: the figures measured, what two workers needed, the table and the plot."""
     local, disk, machine = costs(results, "loopback"), costs(results, "loopback", "disk"), results["machine"]
-    batch, seconds = results["workers"]["batch"], results["workers"]["seconds"]
+    both = results["workers"]
+    predicted = 1e3 * local.seconds(2, both["batch"])
     where = f"{machine['cores']} cores of {machine['processor']} (load {machine['load']:g}, {machine['date']})"
     latencies = "; ".join(f"{name}: {1e6 * latency:.0f} us" for name, (latency, _) in ETHERNET.items())
     head = ["workers", "loopback", *ETHERNET, "10 Gbit/s, data on disk", f"10 Gbit/s, batch {STRONG:,}"]
     lines = [
         f"Measured on {where}, a worker being one core, with ResNet-20 on Fashion-MNIST in float32, "
-        f"{results['step']['bytes'] / 1e6:.2f} MB of gradients; the shortest of several steps:",
+        f"{results['step']['bytes'] / 1e6:.2f} MB of gradients; steps and feed in CPU time, which other load "
+        "does not change, the others by the clock; the shortest of several:",
         "",
         f"- a step of b examples: {1e3 * local.step[0]:.1f} ms + {1e3 * local.step[1]:.2f} ms b;",
         f"- the sum over two workers on loopback: latency {1e6 * local.latency:.0f} us, "
         f"{local.bandwidth / 1e6:,.0f} MB/s;",
         f"- the feed: {1e6 * local.read:.1f} us to read an example in memory, {1e6 * disk.read:.1f} us on disk, "
         f"{1e6 * local.augment:.1f} us to augment it;",
-        f"- **two workers with a batch of {batch}: {1e3 * seconds:.0f} ms measured, "
-        f"{1e3 * local.seconds(2, batch):.0f} ms by the model.** More than two were not measured.",
+        f"- **two workers with a batch of {both['batch']}: {predicted:.0f} ms by the model, "
+        f"{1e3 * both['seconds']:.0f} ms measured.** At a load above 1 workers wait for a core, and for each other, "
+        "which the model leaves out. More than two were not measured.",
         "",
         f"Examples per second and worker, relative to one worker (efficiency), with {LOCAL} examples a worker, and "
         f"with a batch of {STRONG:,} for all. Latency and bandwidth of Ethernet are assumed, not measured "
