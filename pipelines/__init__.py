@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipelines.adapters.tensorflow_datasets import from_tfds
     from pipelines.feeding import Feed, feed
     from pipelines.pairs import decoded
+    from pipelines.shards.writing import write_shards
 
 __all__ = [
     "DataError",
@@ -54,6 +55,7 @@ __all__ = [
     "list_datasets",
     "load",
     "text",
+    "write_shards",
 ]
 _LAZY = {  # names whose modules import NumPy or TensorFlow, or libraries on it
     "decoded": "pipelines.pairs",
@@ -62,6 +64,7 @@ _LAZY = {  # names whose modules import NumPy or TensorFlow, or libraries on it
     "from_arrays": "pipelines.adapters.arrays",
     "from_huggingface": "pipelines.adapters.huggingface",
     "from_tfds": "pipelines.adapters.tensorflow_datasets",
+    "write_shards": "pipelines.shards.writing",
 }
 
 

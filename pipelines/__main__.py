@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from commandline import run
-from pipelines.cli import info, listing, preview
+from pipelines.cli import info, listing, preview, serve_data, shard
 
 
 @click.group("pipelines", context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,7 +13,7 @@ def verbs() -> None:
     """Datasets and input pipelines."""
 
 
-for command in (listing.command, listing.names, info.command, preview.command):
+for command in (listing.command, listing.names, info.command, preview.command, shard.command, serve_data.command):
     verbs.add_command(command)
 
 

@@ -79,8 +79,7 @@ def feed(
             count = int(examples.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
     if count <= 0:
         raise DataError("the dataset is empty or infinite", USAGE)
-    decoded = examples if decode is None else examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    return Feed(count, Store(decoded, count, cache), augment, ordered)
+    return Feed(count, Store(examples, decode, count, cache), augment, ordered)
 
 
 @dataclass(frozen=True)
@@ -222,8 +221,11 @@ class Store:
     perfect permutation. From disk, or without a cache, examples stream through a shuffle buffer.
     """
 
-    def __init__(self, decoded: tf.data.Dataset, count: int, location: str) -> None:
-        self._decoded, self._count, self._location = decoded, count, location
+    def __init__(
+        self, examples: tf.data.Dataset, decode: Callable[[Any], Any] | None, count: int, location: str
+    ) -> None:
+        self.examples, self.decode, self.count, self._location = examples, decode, count, location
+        self._decoded = examples if decode is None else examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def fill(self) -> None:
         """Read the examples now, outside of any function that is being traced, in which a dataset never ends."""
@@ -235,7 +237,7 @@ class Store:
         """Where examples are cached: "memory", "disk" or "none"."""
         if self._location != "auto":
             return self._location
-        return "memory" if self._example_bytes * self._count <= MEMORY else "disk"
+        return "memory" if self._example_bytes * self.count <= MEMORY else "disk"
 
     @functools.cached_property
     def _example_bytes(self) -> int:
@@ -251,8 +253,8 @@ class Store:
         chunks = list(self._decoded.batch(_CHUNK).prefetch(2))
         table = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *chunks)
         actual = tf.nest.flatten(table)[0].shape[0]
-        if actual != self._count:
-            raise DataError(f"count is {self._count}, but the dataset has {actual} examples", USAGE)
+        if actual != self.count:
+            raise DataError(f"count is {self.count}, but the dataset has {actual} examples", USAGE)
         return table
 
     @functools.cached_property
@@ -291,16 +293,20 @@ class Store:
             )
         rows = self._stream.take(count).enumerate()
         if shuffle is not None:
-            row_bytes = self._example_bytes + _TENSOR * len(tf.nest.flatten(rows.element_spec))
-            window = min(count, max(batch_size, _WINDOW // row_bytes))
-            seed = tf.bitcast(
-                stateless_random.bits(stateless_random.example_keys(*shuffle, tf.zeros([1], tf.int64)), 0x0D15C, 1),
-                tf.int64,
-            )
-            if not tf.executing_eagerly():  # with a global seed of 0, TensorFlow compares our seed with 0 in Python
-                tf.compat.v1.set_random_seed(1)  # of this graph only
-            rows = rows.shuffle(window, seed=seed[0, 0], reshuffle_each_iteration=False)
+            rows = self.shuffled(rows, count, batch_size, *shuffle)
         return rows.batch(batch_size, drop_remainder)
+
+    def shuffled(
+        self, rows: tf.data.Dataset, count: int, batch_size: int, seed: int, epoch: int | tf.Tensor
+    ) -> tf.data.Dataset:
+        """Shuffle (index, decoded example) by a buffer of limited size."""
+        row_bytes = self._example_bytes + _TENSOR * len(tf.nest.flatten(rows.element_spec))
+        window = min(count, max(batch_size, _WINDOW // row_bytes))
+        key = stateless_random.example_keys(seed, epoch, tf.zeros([1], tf.int64))
+        bits = tf.bitcast(stateless_random.bits(key, 0x0D15C, 1), tf.int64)
+        if not tf.executing_eagerly():  # with a global seed of 0, TensorFlow compares our seed with 0 in Python
+            tf.compat.v1.set_random_seed(1)  # of this graph only
+        return rows.shuffle(window, seed=bits[0, 0], reshuffle_each_iteration=False)
 
 
 def _bytes(leaf: tf.Tensor) -> int:

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import benchmark, plots, report
+from benchmarks import benchmark, plots, report, scaling
 from benchmarks.__main__ import all_benchmarks
 from benchmarks.benchmark import HERE, Benchmark, Candidate, Goal, Score, achieved_ratio, measure
 from benchmarks.timing import latency
@@ -251,3 +251,23 @@ def test_alternatives_run_with_their_own_defaults(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
     assert benchmark._run(Candidate("peer", "peer.py"), 0)["value"] == -1
     assert benchmark._run(Candidate("peer", "peer.py", environment={"TF_ENABLE_ONEDNN_OPTS": "0"}), 0)["value"] == 0
+
+
+def test_the_cost_model_is_what_the_page_says():
+    results = json.loads(scaling.RESULTS.read_text())
+    assert (
+        scaling.text(results)
+        == scaling.BLOCK.search(scaling.PAGE.read_text())[0].split("\n", 1)[1].rpartition("<!--")[0]
+    )
+    assert scaling.FIGURE.is_file()
+    assert {"step", "feed", "all_reduce", "workers", "machine"} == results.keys()
+
+
+def test_the_cost_model_sums_its_parts():
+    costs = scaling.Costs(step=(0.0, 1.0), bytes=0, latency=0.0, bandwidth=1.0, read=0.0, augment=0.0)
+    assert scaling.efficiency(costs, 1024) == scaling.efficiency(costs, 64, batch=4096) == 1
+    ring = dataclasses.replace(costs, bytes=600, latency=3.0, bandwidth=100.0)
+    assert ring.seconds(3, 30) == pytest.approx(10 + 4 * (3 + 600 / 3 / 100))  # four messages of a third
+    reads = dataclasses.replace(costs, read=0.5)
+    assert reads.seconds(4, 40) == 10 + 20  # every worker reads the whole batch
+    assert [scaling.efficiency(reads, n) for n in (1, 2)] == [1, pytest.approx(1.5 / 2)]

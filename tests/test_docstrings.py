@@ -38,6 +38,8 @@ MODULES = (
     "pipelines.pairs",
     "pipelines.column_types",
     "pipelines.feeding",
+    "pipelines.shards.manifest",
+    "pipelines.shards.writing",
     "pipelines.splits",
     "pipelines.text.characters",
     "pipelines.text.words",

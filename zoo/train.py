@@ -44,6 +44,7 @@ def run(
     init: str | None = None,
     resume: str | None = None,
     devices: str | None = None,
+    data_service: str | None = None,
     evaluate: bool = True,
     export: bool = True,
     quantize: Sequence[str] = (),
@@ -73,6 +74,8 @@ def run(
         init: Initial weights: a run, a bundle, a weights file or "default".
         resume: An unfinished run folder to resume; other settings may be omitted and must not conflict.
         devices: "auto" for all GPUs, or their numbers such as "0,1", which share each batch; None for one device.
+        data_service: HOST:PORT of a tf.data service that reads and decodes the training examples, which are shards;
+            their order is then not repeatable.
         evaluate: Whether to evaluate on the test split; otherwise it is not read, and nothing is exported.
         export: Whether to export and verify.
         quantize: Quantised TFLite files to export as well: "float16", "dynamic", "int8".
@@ -108,6 +111,7 @@ def run(
     environment.prepare()
     from zoo import weights
     from zoo.core.run_folder import Run
+    from zoo.distribution import served_data
     from zoo.distribution.replicas import choose
     from zoo.training import autotune
     from zoo.training.user_objects import UserObjects, get_callbacks
@@ -115,7 +119,7 @@ def run(
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     options = {"recipe": recipe, "model_arguments": model_arguments, "settings": settings}
     options |= {"data_dir": data_dir, "cache_dir": cache_dir, "seed": seed, "precision": precision, "init": init}
-    replicas = choose(devices)
+    replicas = choose(devices, data_service)
     if replicas.workers > 1 and out is None and resume is None:
         raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
     if not replicas.is_chief:
@@ -123,6 +127,8 @@ def run(
         replicas.wait()  # until the chief has written the settings to the run folder
     planned, folder = _open_or_plan(name, options, out, resume, dataset)
     replicas.check(planned.recipe)
+    if data_service is not None:
+        served_data.check(planned, data_service)
     if planned.init is not None:
         weights.locate(planned.model, planned.init)  # an unknown name is an error before the data is loaded
     with contextlib.ExitStack() as stack:
@@ -191,11 +197,19 @@ def _train(
     planned: Plan, folder: Run, dataset: Dataset, console: Console, objects: UserObjects, replicas: Replicas
 ) -> dict[str, Any]:
     """Train; return the part of the summary that is known then."""
+    import tensorflow as tf
+
+    from pipelines.shards import reading
     from zoo.training import trainer
 
     start = time.monotonic()
     with replicas.together(), step(f"while {planned.model} was trained"):
-        best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
+        try:
+            best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
+        except tf.errors.DataLossError:
+            if planned.data["name"] == "shards":
+                reading.find_damage(planned.data["data_dir"])
+            raise
     seconds = time.monotonic() - start
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
@@ -319,6 +333,7 @@ def _read_config(ctx: click.Context, option: click.Parameter, path: str | None) 
 @click.option("--workers", type=click.IntRange(1), default=1, help="Processes of this machine that share each batch.")
 @click.option("--ray", metavar="ADDRESS", help="Ray cluster of the workers: HOST:PORT, or local for this machine.")
 @click.option("--min-workers", type=click.IntRange(1), help="With --ray: workers to continue with if some are lost.")
+@click.option("--data-service", metavar="HOST:PORT", help="A tf.data service that reads data=shards.")
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--no-export", is_flag=True, help="Train and evaluate only.")
 @quantize_option
@@ -347,6 +362,7 @@ def main(
     pairs: tuple[str, ...],
     callbacks: tuple[str, ...],
     devices: str | None,
+    data_service: str | None,
     workers: int,
     ray: str | None,
     min_workers: int | None,
@@ -380,7 +396,7 @@ def main(
     if ray is None and workers > 1 and workers_of_environment() == 1:
         launch(ctx.meta[ARGUMENTS], workers, name, out or resume)
         return
-    rest = {"out": out, "resume": resume, "devices": devices, "export": not no_export}
+    rest = {"out": out, "resume": resume, "devices": devices, "data_service": data_service, "export": not no_export}
     rest |= {"quantize": quantize, "callbacks": callbacks}
     if ray is None:
         summary = run(name, **options, **rest, console=console)

@@ -7,16 +7,21 @@ import tensorflow as tf
 
 from benchmarks.timing import networks
 from zoo.core.environment import dtype_policy
-from zoo.core.plan import make_plan
+from zoo.core.plan import Plan, make_plan
 from zoo.training.compiling import compile_model
 
 BATCH = 128  # as the alternatives, which also use AdamW
 
 
+def planned(policy: str, batch: int) -> Plan:
+    """Return the settings of a training on Fashion-MNIST."""
+    settings = {"recipe.augment": policy, "recipe.batch_size": batch, "recipe.optimizer": "adamw"}
+    return make_plan("fashion_mnist", settings=settings)
+
+
 def compiled(network: str, precision: str, policy: str, batch: int = BATCH) -> tuple[keras.Model, tf.data.Dataset]:
     """Return a network of `timing/networks.py` and an epoch of our feed in Fashion-MNIST, augmented by `policy`."""
-    settings = {"recipe.augment": policy, "recipe.batch_size": batch, "recipe.optimizer": "adamw"}
-    plan = make_plan("fashion_mnist", settings=settings)
+    plan = planned(policy, batch)
     dataset = plan.load_data()
     with dtype_policy(precision):
         model = networks.build(network)

@@ -61,7 +61,7 @@ def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:
 
 def _halves(root: Path) -> Pairs:
     pairs: Pairs = {}
-    for path in sorted(class_folders.files_below(root)):
+    for path in class_folders.files_below(root):
         pairs.setdefault(paired.split_of(path.relative_to(root).parts[0]), []).append((path, None))
     return pairs
 

@@ -55,7 +55,7 @@ def _below(root: Path) -> list[Path]:
         raise DataError(f"there is no folder {root}", MISSING)
     if not root.is_dir():
         raise DataError(f"{root} is a file; --data-dir needs a folder of photographs", USAGE)
-    return sorted(class_folders.files_below(root))
+    return list(class_folders.files_below(root))
 
 
 def _installed() -> list[Path]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines import splits
@@ -126,22 +127,26 @@ def _split_folders(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
-    return {below.name: sorted(files_below(below)) for below in _folders(folder)}
+    return {below.name: list(files_below(below)) for below in _folders(folder)}
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not _ignored(p))
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not _ignored(p.name))
 
 
 def files_below(folder: Path, deep: bool = True) -> Iterator[Path]:
-    """Yield the files in a folder, and with `deep` in all folders below it, without system files."""
-    for path in folder.rglob("*") if deep else folder.iterdir():
-        if path.is_file() and not any(_ignored(Path(part)) for part in path.relative_to(folder).parts):
-            yield path
+    """Yield the files in a folder, and with `deep` in all folders below it, without system files, sorted."""
+    with os.scandir(folder) as entries:
+        entries = sorted((entry for entry in entries if not _ignored(entry.name)), key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_file():
+            yield folder / entry.name
+        elif deep and entry.is_dir(follow_symlinks=False):
+            yield from files_below(folder / entry.name)
 
 
-def _ignored(path: Path) -> bool:
-    return path.name.startswith(".") or path.name in _IGNORED
+def _ignored(name: str) -> bool:
+    return name.startswith(".") or name in _IGNORED
 
 
 def _check_classes(layout: Layout) -> None:
@@ -201,9 +206,9 @@ def _dataset(name: str, layout: Layout, parts: dict[str, list], skipped: dict[st
 
 def _examples(root: Path, part: Sequence[tuple[str, ImageFile]], names: tuple[str, ...]) -> tf.data.Dataset:
     label_of = {name: i for i, name in enumerate(names)}
-    paths = [str(p.path) for _, p in part]
+    paths = tf.constant(np.array([str(p.path) for _, p in part], object))
     labels = tf.constant([label_of[c] for c, _ in part], tf.int64)
-    files = [stratified_split.display_path(root, p.path) for _, p in part]
+    files = tf.constant(np.array([stratified_split.display_path(root, p.path) for _, p in part], object))
     return tf.data.Dataset.from_tensor_slices((paths, labels, files)).map(
         lambda path, label, file: {"image": tf.io.read_file(path), "label": label, "file": file}
     )

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,14 @@ from pipelines.errors import DataError
 from pipelines.images import decoding
 from pipelines.sources.storage import check_name, check_size, log, write_atomic
 
+_CHUNK = 2**14  # files that are checked at once
+_INTERVAL = 60.0  # seconds of work after which the results are stored, so that a killed process has not worked in vain
+_TASK = 256  # files that a thread examines at once
+_BATCH = 1024
+Result = tuple[str, str, tuple[int, int, int] | None]  # digest, problem and shape, as in `ImageFile`
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """An image file.
 
@@ -48,7 +55,7 @@ def common_shape(images: Iterable[ImageFile]) -> list[int] | None:
 
 
 def read(paths: Sequence[Path], cache: Path) -> dict[Path, ImageFile]:
-    """Read and decode every file once.
+    """Read and decode every file once, in parallel.
 
     Args:
         paths: The files.
@@ -63,44 +70,65 @@ def read(paths: Sequence[Path], cache: Path) -> dict[Path, ImageFile]:
     """
     for path in paths:
         check_name(path)
-    folder = os.path.commonpath(paths) if paths else ""
-    cache_file = cache / "images" / f"{hashlib.sha256(folder.encode()).hexdigest()[:20]}.json"
-    entries = _cached(cache_file)
-    stats = {path: path.stat() for path in paths}
-    keys = {path: f"{path}|{stat.st_size}|{stat.st_mtime_ns}" for path, stat in stats.items()}
-    new = [path for path in paths if keys[path] not in entries]
+    names = [str(path) for path in paths]
+    folder = os.path.commonpath([min(names), max(names)]) if names else ""
+    cache_file = cache / "images" / f"{hashlib.sha256(folder.encode()).hexdigest()[:20]}.jsonl"
+    cached = _cached(cache_file)
+    keys = [_key(name) for name in names]
+    new = [number for number, key in enumerate(keys) if key not in cached]
     if len(new) > 1000:
         log.info("checking %d images in %s, once", len(new), folder)
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        new_entries = dict(zip(new, pool.map(_examine, new), strict=True))
-    candidates = [path for path in new if not new_entries[path][1]]
-    for path in set(candidates) - _decodable(candidates):
-        new_entries[path][1] = "damaged"
-    entries |= {keys[path]: answer for path, answer in new_entries.items()}
-    if new:
-        with contextlib.suppress(OSError):
-            write_atomic(cache_file, json.dumps({key: entries[key] for key in keys.values()}))
-    images = {}
-    for path in paths:
-        sha256, problem, shape = entries[keys[path]]
-        images[path] = ImageFile(path, sha256, problem, None if shape is None else tuple(shape))
-    return images
+    stored = time.monotonic()
+    for start in range(0, len(new), _CHUNK):
+        chunk = new[start : start + _CHUNK]
+        results = _check([names[number] for number in chunk])
+        cached |= zip((keys[number] for number in chunk), results, strict=True)
+        if start + _CHUNK >= len(new) or time.monotonic() > stored + _INTERVAL:
+            with contextlib.suppress(OSError):
+                lines = (json.dumps([key, *cached[key]]) for key in keys if key in cached)
+                write_atomic(cache_file, "\n".join(lines))
+            stored = time.monotonic()
+    return {path: ImageFile(path, *cached[key]) for path, key in zip(paths, keys, strict=True)}
 
 
-def _cached(cache_file: Path) -> dict[str, list[Any]]:
+def _key(name: str) -> str:
+    status = os.stat(name)
+    return f"{name}|{status.st_size}|{status.st_mtime_ns}"
+
+
+def _cached(cache_file: Path) -> dict[str, Result]:
+    entries = {}
+    shapes: dict[Any, Any] = {}  # one tuple for all images of a size
     try:
-        return json.loads(cache_file.read_text())
-    except (OSError, ValueError):
-        return {}
+        with open(cache_file, encoding="utf-8") as file:
+            for line in file:
+                key, sha256, problem, shape = json.loads(line)
+                shape = shape and tuple(shape)
+                entries[key] = (sha256, problem, shapes.setdefault(shape, shape))
+    except (OSError, ValueError):  # what could be read is valid
+        pass
+    return entries
 
 
-def _examine(path: Path) -> list[Any]:
+def _check(names: Sequence[str]) -> list[Result]:
+    """Read and decode files; return digest, problem and shape of each."""
+    parts = [names[start : start + _TASK] for start in range(0, len(names), _TASK)]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = [result for part in pool.map(lambda part: [*map(_examine, part)], parts) for result in part]
+    candidates = [number for number, (_, problem, _) in enumerate(results) if not problem]
+    for number in set(candidates) - _decodable(names, candidates):
+        results[number] = (results[number][0], "damaged", results[number][2])
+    return results
+
+
+def _examine(name: str) -> Result:
+    path = Path(name)
     try:
         check_size(path)
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return [hashlib.sha256(content).hexdigest(), *_read_header(content)]
+    return hashlib.sha256(content).hexdigest(), *_read_header(content)
 
 
 def _read_header(content: bytes) -> tuple[str, tuple[int, int, int] | None]:
@@ -116,14 +144,14 @@ def _read_header(content: bytes) -> tuple[str, tuple[int, int, int] | None]:
     return ("", shape) if form in decoding.NATIVE else (f"a {form} file; convert it to JPEG or PNG", None)
 
 
-def _decodable(paths: Sequence[Path]) -> set[Path]:
-    """Return the files that can be decoded, by decoding them in parallel."""
-    if not paths:
+def _decodable(names: Sequence[str], numbers: Sequence[int]) -> set[int]:
+    """Return the numbers of the files that can be decoded, by decoding them in parallel."""
+    if not numbers:
         return set()
 
-    def decode(index: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return index, tf.reduce_max(decoding.decode(tf.io.read_file(path), 32, 32))
+    def decode(number: tf.Tensor, name: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return number, tf.reduce_max(decoding.decode(tf.io.read_file(name), 32, 32))
 
-    files = tf.data.Dataset.from_tensor_slices([str(p) for p in paths]).enumerate()
+    files = tf.data.Dataset.from_tensor_slices((list(numbers), [names[number] for number in numbers]))
     decoded = files.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=False).ignore_errors()
-    return {paths[int(index)] for index, _ in decoded}
+    return {int(number) for batch, _ in decoded.batch(_BATCH).as_numpy_iterator() for number in batch}

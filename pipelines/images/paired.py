@@ -118,7 +118,7 @@ def split_of(folder: str) -> str:
 
 
 def _files_by_name(folder: Path) -> Iterator[tuple[str, Path]]:
-    for path in sorted(class_folders.files_below(folder)):
+    for path in class_folders.files_below(folder):
         yield path.relative_to(folder).with_suffix("").as_posix(), path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pipelines.images.index import ImageFile
@@ -91,4 +92,4 @@ def _divide_classes(by_class: dict[str, list[ImageFile]], shares: tuple[int, int
 
 def display_path(root: Path, path: Path) -> str:
     """Return a path for messages: relative to the root if it is below it."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return str(path).removeprefix(f"{str(root).rstrip(os.sep)}{os.sep}")

@@ -38,11 +38,13 @@ class Replicas:
         strategy: The strategy of TensorFlow; None for a single copy.
         workers: Number of processes.
         index: Number of this process.
+        data_service: HOST:PORT of the tf.data service that reads the training examples; None for this process.
     """
 
     strategy: tf.distribute.Strategy | None = None
     workers: int = 1
     index: int = 0
+    data_service: str | None = None
 
     @property
     def count(self) -> int:
@@ -177,14 +179,15 @@ def _read_environment() -> tuple[int, int]:
     return workers, index
 
 
-def choose(devices: str | None) -> Replicas:
+def choose(devices: str | None, data_service: str | None = None) -> Replicas:
     """Return the replicas that `TF_CONFIG` and `--devices` ask for. Called before TensorFlow computes anything.
 
     Args:
         devices: "auto" for all GPUs, numbers such as "0,1", or None for one device.
+        data_service: HOST:PORT of a tf.data service.
 
     Raises:
-        UsageError: There is no such device, or both are given.
+        UsageError: There is no such device, or several workers have devices or a service.
     """
     import tensorflow as tf
 
@@ -197,9 +200,13 @@ def choose(devices: str | None) -> Replicas:
             raise UsageError(
                 "--devices is for one process; under TF_CONFIG with several workers each one uses all its GPUs"
             )
+        if data_service is not None:
+            raise UsageError(
+                "--data-service is for one process: each worker would get other examples of a batch, in another order"
+            )
         return Replicas(_strategy(()), workers, index)
     if devices is None:
-        return SINGLE
+        return Replicas(data_service=data_service)
     names = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
     try:
         numbers = range(len(names)) if devices == "auto" else [int(number) for number in devices.split(",")]
@@ -210,7 +217,8 @@ def choose(devices: str | None) -> Replicas:
         chosen = []
     if not chosen:
         raise UsageError(f"--devices {devices}: this machine has only {', '.join(names)}")
-    return SINGLE if len(chosen) == 1 == len(names) else Replicas(_strategy(tuple(chosen)))
+    alone = len(chosen) == 1 == len(names)
+    return Replicas(None if alone else _strategy(tuple(chosen)), data_service=data_service)
 
 
 @functools.cache  # collective operations of a second strategy would be mistaken for those of the first

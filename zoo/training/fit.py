@@ -23,6 +23,7 @@ from zoo.training.callbacks import (
     ValidateAverage,
 )
 from zoo.training.compiling import compile_model
+from zoo.training.throughput import Throughput
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
 
 if TYPE_CHECKING:
@@ -57,8 +58,11 @@ def fit(
     if start >= recipe.epochs or checkpoint.stop_reason:
         return checkpoint
     progress = ShowProgress(console, recipe.epochs, steps, recipe.batch_size, start)
+    throughput = Throughput(run.path / "logs" / f"worker-{replicas.index}", recipe.batch_size / replicas.workers)
+    throughput.watch(model)
     tensorboard = [_tensorboard(run)] if replicas.is_chief else []
-    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, *tensorboard, progress, *objects.callbacks]
+    callbacks = [StopOnNaN(run), ValidateAverage(averaged), checkpoint, *tensorboard, progress, throughput]
+    callbacks += objects.callbacks
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
     preview = plan.task.preview(model, validation, info) if replicas.is_chief else None

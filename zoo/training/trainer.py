@@ -15,6 +15,7 @@ from zoo.core.errors import UsageError
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
+from zoo.distribution import served_data
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
@@ -84,15 +85,18 @@ def train(
     """
     replicas.check(plan.recipe)
     if plan.task.phases(plan.recipe, dataset.info):
-        if replicas.count > 1:
+        if replicas.count > 1 or replicas.data_service:
             raise UsageError(
-                f"{plan.model} is trained in phases, the first on cached features: not on several replicas"
+                f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
+                "data service"
             )
         from zoo.training import transfer
 
         return transfer.train(plan, dataset, run, console, objects)
     info = dataset.info
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
+    if replicas.data_service:
+        training = served_data.feed(plan, dataset, training, replicas.data_service)
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(info)

@@ -188,6 +188,25 @@ def test_files_are_checked_once(photos, cache, monkeypatch):
         load(photos, cache)
 
 
+def test_an_interrupted_check_continues(photos, cache, monkeypatch):
+    """The last file of the folder cannot be examined the first time; the others are not examined again."""
+    monkeypatch.setattr(index, "_CHUNK", 16)
+    monkeypatch.setattr(index, "_INTERVAL", 0)
+    examine, examined = index._examine, []
+
+    def interrupted(name):
+        if not examined and "Dress/9.png" in name:
+            raise KeyboardInterrupt
+        return examine(name)
+
+    monkeypatch.setattr(index, "_examine", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load(photos, cache)
+    monkeypatch.setattr(index, "_examine", lambda name: examined.append(name) or examine(name))
+    assert load(photos, cache).info.counts == {"train": 42, "validation": 9, "test": 9}
+    assert 0 < len(examined) <= 16 + 60 % 16
+
+
 def test_small_classes_stay_in_train(photos):
     images = [index.ImageFile(photos / str(i), str(i), "") for i in range(2)]
     parts = stratified_split._divide_classes({"rare": images}, (70, 15, 15))

@@ -21,3 +21,4 @@ def _run(out):
     chief, other = map(two_workers.finish, processes)
     assert "2 replicas" in chief
     assert other == ""  # only the first worker prints
+    assert sorted(path.name for path in (out / "logs").iterdir()) == ["train", "validation", "worker-0", "worker-1"]

@@ -1,0 +1,1 @@
+"""Datasets as folders of TFRecord files, the shards: written once, read from this machine or from a store."""

@@ -1,0 +1,113 @@
+"""The manifest of a folder of shards: features, metadata, and the digest of each file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.dataset import Info
+from pipelines.errors import DataError
+
+MANIFEST = "manifest.json"
+UNFINISHED = "unfinished.json"  # the manifest of the shards that are written, until all are
+FORMAT = 1
+SPLITS = ("train", "validation", "test")
+_NAME = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.tfrecord")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of consecutive examples of a split.
+
+    Attributes:
+        file: Its name.
+        examples: Number of examples.
+        bytes: Size of the file.
+        sha256: Digest of the file.
+    """
+
+    file: str
+    examples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A feature of the examples: `dtype` and `shape`, whose unknown sizes are None."""
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of `manifest.json`.
+
+    Attributes:
+        info: The metadata of the dataset, from which the shards were written.
+        features: The features of the examples by name.
+        files: Split -> number of shards.
+        shards: Split -> the shards that are written, in the order of the examples.
+    """
+
+    info: Info
+    features: Mapping[str, Feature]
+    files: Mapping[str, int]
+    shards: Mapping[str, tuple[Shard, ...]] = field(default_factory=lambda: dict.fromkeys(SPLITS, ()))
+
+    def differences(self, other: Manifest) -> list[str]:
+        """Return in what another manifest is of other data or settings; where the data was read from does not count."""
+        pairs = {name: (_json(getattr(self, name)), _json(getattr(other, name))) for name in ("features", "files")}
+        mine, others = _json(self.info), _json(other.info)
+        pairs |= {name: (mine[name], others[name]) for name in mine if name not in ("source", "homepage", "skipped")}
+        return [{"files": "--shards", "split": "--split"}.get(name, name) for name, (a, b) in pairs.items() if a != b]
+
+    def to_json(self) -> str:
+        """Return the content of the file."""
+        return json.dumps({"format": FORMAT, **dataclasses.asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Manifest:
+        """Read the content of the file `where`.
+
+        Raises:
+            DataError: It is damaged, or of another version.
+        """
+        try:
+            data = json.loads(text)
+            if data["format"] != FORMAT:
+                raise DataError(f"{where} has the format {data['format']!r}, and this version reads {FORMAT}")
+            manifest = cls(
+                info=Info.from_json(data["info"]),
+                features={n: Feature(f["dtype"], tuple(f["shape"])) for n, f in data["features"].items()},
+                files={split: int(data["files"][split]) for split in SPLITS},
+                shards={split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS},
+            )
+            files = [shard.file for split in SPLITS for shard in manifest.shards[split]]
+            if wrong := [name for name in files if not _NAME.fullmatch(name)]:
+                raise ValueError(f"{wrong[0]!r} is not the name of a shard")
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise DataError(f"{where} is damaged: {reason}") from error
+        return manifest
+
+
+def file_name(split: str, number: int, files: int) -> str:
+    """Return the name of a shard.
+
+    Example:
+        >>> file_name("train", 2, 7)
+        'train-00002-of-00007.tfrecord'
+    """
+    return f"{split}-{number:05}-of-{files:05}.tfrecord"
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        value = {name: dataclasses.asdict(v) if dataclasses.is_dataclass(v) else v for name, v in value.items()}
+    return json.loads(json.dumps(value.to_json() if isinstance(value, Info) else value))

@@ -1,0 +1,156 @@
+"""Reads shards in the order of the examples, from this machine or from any file system of TensorFlow."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from pipelines.dataset import Dataset
+from pipelines.errors import MISSING, DataError
+from pipelines.shards import examples
+from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Shard
+from pipelines.sources import storage
+
+_DIFFERS = "is damaged: its SHA-256 is not that of the manifest; write or copy the shards again"
+_BUFFER = 2**23  # bytes read at once: a request to a store takes longer than to a disk
+
+
+def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None) -> Dataset:
+    """Return the dataset of which a folder holds the shards, with its examples in their order.
+
+    The size of each file is compared with the manifest. The files of a local folder are also compared by SHA-256, once:
+    the result is kept by path, size and time. Of other files, each record is compared by its checksum when it is read.
+
+    Args:
+        folder: A folder of `write_shards`: a path, or a URL such as gs://BUCKET/FOLDER.
+        cache_dir: Folder of the results of the comparison.
+
+    Raises:
+        DataError: It is not such a folder, it is not complete, or a file is damaged.
+    """
+    root = _root(folder)
+    manifest = _manifest(root)
+    _check(root, [shard for split in SPLITS for shard in manifest.shards[split]], cache_dir)
+    source = f"shards of {manifest.info.name} in {root}"
+    storage.log.info("%s: %s", manifest.info.name, source)
+    parts = {split: _examples(root, manifest, split) for split in SPLITS}
+    return Dataset(**parts, info=dataclasses.replace(manifest.info, source=source))
+
+
+def _root(folder: str | os.PathLike) -> str:
+    root = os.fspath(folder)
+    return root.rstrip("/") if "://" in root else os.path.abspath(os.path.expanduser(root))
+
+
+def _manifest(root: str) -> Manifest:
+    path = f"{root}/{MANIFEST}"
+    try:
+        if tf.io.gfile.exists(path):
+            with tf.io.gfile.GFile(path, "rb") as file:
+                content = file.read()
+        elif tf.io.gfile.exists(f"{root}/{UNFINISHED}"):
+            raise DataError(
+                f"the shards in {root} are not complete: write them again with the same command, which continues"
+            )
+        else:
+            raise DataError(
+                f"there is no {path}: --data-dir is a folder that python -m pipelines shard NAME -o FOLDER has written",
+                MISSING,
+            )
+    except tf.errors.OpError as error:
+        raise DataError(f"{path} cannot be read: {_reason(error)}", MISSING) from error
+    manifest = Manifest.from_json(content, path)
+    for split in SPLITS:
+        shards, count = manifest.shards[split], manifest.info.counts.get(split)
+        if len(shards) != manifest.files[split] or sum(shard.examples for shard in shards) != count:
+            raise DataError(f"{path} is damaged: its shards of {split} do not have {count} examples")
+    return manifest
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    if isinstance(error, tf.errors.UnimplementedError):
+        return f"TensorFlow has no file system for it here ({error.message}); copy the folder, or mount it"
+    return " ".join(error.message.split())
+
+
+def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | None) -> None:
+    """Raise DataError for a file that is missing, or is not the one of the manifest."""
+
+    def check(shard: Shard) -> str | None:
+        """Return the key of a file whose digest was computed; None for a file that is not local."""
+        path = f"{root}/{shard.file}"
+        try:
+            status = tf.io.gfile.stat(path)
+        except tf.errors.NotFoundError:
+            raise DataError(f"{path} is missing; copy it again, or write the shards again") from None
+        except tf.errors.OpError as error:
+            raise DataError(f"{path} cannot be read: {_reason(error)}", MISSING) from error
+        if status.length != shard.bytes:
+            raise DataError(f"{path} is damaged: it has {status.length:,} bytes instead of {shard.bytes:,}")
+        if "://" in root:
+            return None
+        key = f"{path}|{status.length}|{status.mtime_nsec}|{shard.sha256}"
+        if key not in known and storage.sha256(path) != shard.sha256:
+            raise DataError(f"{path} {_DIFFERS}")
+        return key
+
+    file = storage.cache_root(cache_dir) / "shards" / f"{hashlib.sha256(root.encode()).hexdigest()[:20]}.json"
+    try:
+        known = set(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        known = set()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        keys = {key for key in pool.map(check, shards) if key is not None}
+    if keys - known:
+        with contextlib.suppress(OSError):  # a cache that cannot be written
+            storage.write_atomic(file, json.dumps(sorted(keys)))
+
+
+def find_damage(folder: str | os.PathLike) -> None:
+    """Read all files of a folder, here or in a store, after a record of one could not be read.
+
+    Raises:
+        DataError: The first file that is not the one of the manifest.
+    """
+    root = _root(folder)
+    manifest = _manifest(root)
+    for shard in (shard for split in SPLITS for shard in manifest.shards[split]):
+        with tf.io.gfile.GFile(f"{root}/{shard.file}", "rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(_BUFFER):
+                digest.update(block)
+        if digest.hexdigest() != shard.sha256:
+            raise DataError(f"{root}/{shard.file} {_DIFFERS}")
+
+
+def _examples(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
+    rows = _indexed(root, manifest, split).map(lambda index, example: example)
+    return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
+
+
+def indexed(folder: str | os.PathLike, split: str) -> tf.data.Dataset:
+    """Return (index, example) of a split; the index int64 is right also if parts of the files are read elsewhere."""
+    root = _root(folder)
+    return _indexed(root, _manifest(root), split)
+
+
+def _indexed(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
+    shards = manifest.shards[split]
+    files = [f"{root}/{shard.file}" for shard in shards]
+    starts = [sum(shard.examples for shard in shards[:number]) for number in range(len(shards))]
+
+    def records(file: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(file, buffer_size=_BUFFER).enumerate(start)
+
+    def decode(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        return index, examples.decode(record, manifest.features)
+
+    rows = tf.data.Dataset.from_tensor_slices((files, tf.constant(starts, tf.int64))).flat_map(records)
+    return rows.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -1,0 +1,200 @@
+"""Datasets as shards: the same batches whatever their number, resumed after a kill, and damage that is named."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import pipelines
+from pipelines import DataError
+from tests import photographs
+from tests.pipelines.conftest import FIXTURES
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def folder(fashion, tmp_path_factory):
+    """Return the real garments in 7 shards."""
+    path = tmp_path_factory.mktemp("shards") / "garments"
+    pipelines.write_shards(fashion, path, shards=7)
+    return path
+
+
+def equal(first, second):
+    for split in SPLITS:
+        rows = [list(dataset[split].as_numpy_iterator()) for dataset in (first, second)]
+        assert len(rows[0]) == len(rows[1]) == first.info.counts[split] == int(second[split].cardinality())
+        for a, b in zip(*rows, strict=True):
+            assert a.keys() == b.keys()
+            for name, value in a.items():
+                assert type(value) is type(b[name])
+                np.testing.assert_array_equal(value, b[name])
+    facts = [json.loads(json.dumps(dataset.info.to_json())) | {"source": ""} for dataset in (first, second)]
+    assert facts[0] == facts[1]
+    assert first.train.element_spec == second.train.element_spec
+
+
+@pytest.mark.parametrize("location", ["memory", "disk"])
+def test_batches_do_not_depend_on_the_number_of_shards(location, fashion, folder, decode, tmp_path):
+    datasets = [fashion, pipelines.load("shards", folder)]
+    for shards in (1, 3):
+        manifest = pipelines.write_shards(fashion, tmp_path / str(shards), shards)
+        assert len(manifest.shards["train"]) == shards
+        datasets.append(pipelines.load("shards", tmp_path / str(shards)))
+        equal(fashion, datasets[-1])
+    augment = pipelines.augment.policy("rotation=10,cutout=0.2")
+    feeds = [pipelines.feed(d.train, decode=decode, augment=augment, cache=location) for d in datasets]
+    passes = [list(feed.epochs(64, seed=3, start=1, stop=3).as_numpy_iterator()) for feed in feeds]
+    assert len(passes[0]) == 2 * 9
+    for other in passes[1:]:
+        for (images, labels), (other_images, other_labels) in zip(passes[0], other, strict=True):
+            np.testing.assert_array_equal(images, other_images)
+            np.testing.assert_array_equal(labels, other_labels)
+
+
+def test_features_of_every_kind_are_the_same(tmp_path):
+    table = pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv", cache_dir=tmp_path)
+    columns = {
+        "double": np.arange(20) / 3,
+        "pixels": np.arange(80, dtype=np.uint8).reshape(20, 2, 2),
+        "vector": np.arange(60, dtype=np.float32).reshape(20, 3),
+        "text": ["ä\0"] * 20,
+        "count": np.arange(20) % 3,
+    }
+    rows = tf.data.Dataset.from_tensor_slices(columns)
+    rows = rows.map(lambda row: row | {"words": tf.fill([row.pop("count")], "word")})  # of unknown length, also 0
+    info = pipelines.Info("kinds", "made", "none", "", dict.fromkeys(rows.element_spec, ""), dict.fromkeys(SPLITS, 20))
+    kinds = pipelines.Dataset(rows, rows, rows, info)
+    for number, dataset in enumerate((table, kinds)):
+        pipelines.write_shards(dataset, tmp_path / str(number), shards=2)
+        equal(dataset, pipelines.load("shards", tmp_path / str(number)))
+
+
+def test_images_remain_encoded(tmp_path):
+    photographs.write(tmp_path / "photos", 4, classes=3)
+    dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path)
+    pipelines.write_shards(dataset, tmp_path / "shards", shards=2)
+    equal(dataset, pipelines.load("shards", tmp_path / "shards"))
+    for row in pipelines.load("shards", tmp_path / "shards").train.as_numpy_iterator():
+        assert row["image"] == (tmp_path / "photos" / row["file"].decode()).read_bytes()
+
+
+def test_records_are_read_by_what_reads_tf_examples(fashion, folder):
+    record = next(tf.data.TFRecordDataset(str(folder / "test-00000-of-00007.tfrecord")).as_numpy_iterator())
+    features = tf.train.Example.FromString(record).features.feature
+    first = next(fashion.test.as_numpy_iterator())
+    assert features["image"].bytes_list.value[:] == [first["image"]]
+    assert features["label"].int64_list.value[:] == [first["label"]]
+
+
+def test_other_file_systems_of_tensorflow(fashion, folder, tmp_path):
+    """`ram://` is in TensorFlow, as gs:// is, and is read by the same calls."""
+    for path in folder.glob("*.*"):
+        tf.io.gfile.copy(str(path), f"ram://store/garments/{path.name}", overwrite=True)
+    equal(fashion, pipelines.load("shards", "ram://store/garments/", tmp_path))
+    name = "ram://store/garments/train-00000-of-00007.tfrecord"
+    with tf.io.gfile.GFile(name, "rb") as file:
+        content = file.read()
+    with tf.io.gfile.GFile(name, "wb") as file:
+        file.write(content[:-1])
+    with pytest.raises(DataError, match=f"{name} is damaged: it has"):
+        pipelines.load("shards", "ram://store/garments", tmp_path)
+    with pytest.raises(DataError, match=r"s3://bucket/x/manifest.json cannot be read: TensorFlow has no file system"):
+        pipelines.load("shards", "s3://bucket/x")
+
+
+def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):
+    words = ["shard", "digits", "-o", tmp_path / "digits", "--shards", "250"]
+    process = start(words)
+    unfinished = tmp_path / "digits" / "unfinished.json"
+    deadline = time.monotonic() + 120
+    while not unfinished.exists() or len(json.loads(unfinished.read_text())["shards"]["train"]) < 3:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "digits").glob("train*")}
+    recorded = [shard["file"] for shard in json.loads(unfinished.read_text())["shards"]["train"]]
+    assert 3 <= len(recorded) < 250
+    with pytest.raises(DataError, match="are not complete: write them again with the same command"):
+        pipelines.load("shards", tmp_path / "digits")
+
+    process = start(words)
+    printed = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, printed
+    for name in recorded:
+        assert f"complete: {name}" in printed
+        assert (tmp_path / "digits" / name).stat().st_mtime_ns == before[name]
+    equal(pipelines.load("digits"), pipelines.load("shards", tmp_path / "digits"))
+    names = sorted(path.name for path in (tmp_path / "digits").iterdir())
+    assert names == sorted([".lock", "manifest.json", *(n for n in names if n.endswith(".tfrecord"))])
+
+
+def start(words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipelines", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_other_settings_and_other_folders_are_refused(fashion, folder, tmp_path):
+    with pytest.raises(DataError, match="holds shards of fashion_mnist that differ in --shards: choose another folder"):
+        pipelines.write_shards(fashion, folder, shards=6)
+    with pytest.raises(DataError, match=r"holds shards of fashion_mnist that differ in .*name, licence"):
+        pipelines.write_shards(pipelines.load("digits"), folder, shards=7)
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(DataError, match="is not empty and holds no shards"):
+        pipelines.write_shards(fashion, tmp_path)
+    with pytest.raises(DataError, match="not to gs://bucket/x; copy the folder"):
+        pipelines.write_shards(fashion, "gs://bucket/x")
+    with pytest.raises(DataError, match=r"there is no .*manifest.json: --data-dir is a folder that"):
+        pipelines.load("shards", tmp_path)
+    with pytest.raises(DataError, match="was written with the split official, not 60/20/20"):
+        pipelines.load("shards", folder, split="60/20/20")
+    with pytest.raises(DataError, match="set --data-dir FOLDER"):
+        pipelines.load("shards")
+
+
+def test_a_flipped_byte_is_refused_and_written_again(fashion, tmp_path):
+    pipelines.write_shards(fashion, tmp_path / "x", shards=3)
+    pipelines.load("shards", tmp_path / "x", tmp_path)  # the digests are in the cache
+    file = tmp_path / "x" / "train-00001-of-00003.tfrecord"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match=f"{file} is damaged: its SHA-256 is not that of the manifest"):
+        pipelines.load("shards", tmp_path / "x", tmp_path)
+    written = []
+    pipelines.write_shards(fashion, tmp_path / "x", 3, lambda shard, new: written.append(shard.file) if new else None)
+    assert written == ["train-00001-of-00003.tfrecord", "train-00002-of-00003.tfrecord"]
+    equal(fashion, pipelines.load("shards", tmp_path / "x", tmp_path))
+    file.unlink()
+    with pytest.raises(DataError, match=f"{file} is missing"):
+        pipelines.load("shards", tmp_path / "x", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda m: m["shards"]["train"][0].update(file="../../etc/passwd"), "is not the name of a shard"),
+        (lambda m: m.pop("features"), "is damaged: it has no 'features'"),
+        (lambda m: m.update(format=9), "has the format 9"),
+        (lambda m: m["shards"]["test"].pop(), "its shards of test do not have 200 examples"),
+    ],
+)
+def test_a_damaged_manifest_is_one_sentence(change, sentence, folder, tmp_path):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=sentence):
+        pipelines.load("shards", tmp_path)
