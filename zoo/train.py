@@ -132,6 +132,10 @@ def run(
     if planned.init is not None:
         weights.locate(planned.model, planned.init)  # an unknown name is an error before the data is loaded
     with contextlib.ExitStack() as stack:
+        if planned.data["name"] == "shards":
+            from pipelines.shards import reading
+
+            stack.enter_context(reading.naming_damage(planned.data["data_dir"]))
         if folder is not None:
             if replicas.is_chief:
                 stack.enter_context(folder.locked())
@@ -197,19 +201,11 @@ def _train(
     planned: Plan, folder: Run, dataset: Dataset, console: Console, objects: UserObjects, replicas: Replicas
 ) -> dict[str, Any]:
     """Train; return the part of the summary that is known then."""
-    import tensorflow as tf
-
-    from pipelines.shards import reading
     from zoo.training import trainer
 
     start = time.monotonic()
     with replicas.together(), step(f"while {planned.model} was trained"):
-        try:
-            best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
-        except tf.errors.DataLossError:
-            if planned.data["name"] == "shards":
-                reading.find_damage(planned.data["data_dir"])
-            raise
+        best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
     seconds = time.monotonic() - start
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")

@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -113,12 +113,18 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
             storage.write_atomic(file, json.dumps(sorted(keys)))
 
 
-def find_damage(folder: str | os.PathLike) -> None:
-    """Read all files of a folder, here or in a store, after a record of one could not be read.
+@contextlib.contextmanager
+def naming_damage(folder: str | os.PathLike) -> Iterator[None]:
+    """Raise DataError with the name of the file if a record of a folder, here or in a store, cannot be read."""
+    try:
+        yield
+    except tf.errors.DataLossError:
+        _find_damage(folder)
+        raise
 
-    Raises:
-        DataError: The first file that is not the one of the manifest.
-    """
+
+def _find_damage(folder: str | os.PathLike) -> None:
+    """Read all files of a folder; raise DataError for the first one that is not that of the manifest."""
     root = _root(folder)
     manifest = _manifest(root)
     for shard in (shard for split in SPLITS for shard in manifest.shards[split]):
