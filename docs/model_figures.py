@@ -21,6 +21,7 @@ FACTS = "facts.json"
 FIGURES = 2  # of each model
 ASKED = {  # model: inputs whose answers are shown
     "attention": ["the 3rd of May 1997", "Tuesday, 12 Sep 2023"],
+    "grapheme_to_phoneme": ["Keras", "TensorFlow"],
     "sentiment": ["A moving and beautiful film.", "Two hours that I will not get back."],
     "word2vec": ["king", "film"],
 }

@@ -206,7 +206,7 @@ def _train(
     start = time.monotonic()
     with replicas.together(), step(f"while {planned.model} was trained"):
         best = trainer.train_best(planned, dataset, folder, console, objects, replicas)
-    seconds = time.monotonic() - start
+    seconds = max(time.monotonic() - start, sum(row["seconds"] for row in best.rows))  # with those before a resume
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
     replicas.wait()  # a process that ends while others compute would be an error to them

@@ -13,7 +13,7 @@ import keras
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.models.attention import Translator
 from zoo.tasks.text.translation import Translation
 
@@ -27,7 +27,22 @@ _RECIPE = Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam"
     tiny={"units": 16, "embedding_dim": 8},
     card=Card(
         paper="Toshniwal, Livescu 2016, doi:10.1109/SLT.2016.7846248",
+        expect={"exact": 0.7377, "token_error_rate": 0.0620},
+        command="python -m zoo.train grapheme_to_phoneme --recipe full",
+        measured_on="2 cores of an AMD EPYC with AVX-512 under other load, bfloat16: 71 minutes; the default recipe in 23 "
+        "minutes 0.7317, 0.0637",
+        baselines={"Phonetisaurus (joint n-grams)": 0.7435},
+        published="0.714 and 0.764 of LSTMs (Yao, Zweig 2015, arXiv:1506.00196), 0.698 of a Transformer "
+        "(cmusphinx/g2p-seq2seq), on other versions and splits",
+        notes="American English. `exact` is 1 minus the word error rate, `token_error_rate` the phoneme error rate. "
+        "The shipped weights are rounded to 8 bits, which costs 0.0009 of `exact`; the figures are theirs.",
     ),
+    weights={
+        "default": Weights(
+            "grapheme_to_phoneme.weights.h5",
+            sha256="6faa46efdd6008c70b1e75f354ea3a87c93beea6c56f6da06963bc53a446be01",
+        )
+    },
 )
 def grapheme_to_phoneme(
     vocabulary_size: int = 70,
