@@ -29,7 +29,7 @@ _RECIPE = Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam"
         paper="Toshniwal, Livescu 2016, doi:10.1109/SLT.2016.7846248",
         expect={"exact": 0.7377, "token_error_rate": 0.0620},
         command="python -m zoo.train grapheme_to_phoneme --recipe full",
-        measured_on="2 cores of an AMD EPYC with AVX-512 under other load, bfloat16: 71 minutes; the default recipe in 23 "
+        measured_on="2 cores of an AMD EPYC with AVX-512 under other load, bfloat16: 71 minutes; default recipe in 23 "
         "minutes 0.7317, 0.0637",
         baselines={"Phonetisaurus (joint n-grams)": 0.7435},
         published="0.714 and 0.764 of LSTMs (Yao, Zweig 2015, arXiv:1506.00196), 0.698 of a Transformer "
