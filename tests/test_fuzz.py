@@ -179,7 +179,8 @@ VERBS = {"zoo": zoo_verbs, "export": export_verbs, "pipelines": pipelines_verbs}
 COMMANDS = [
     (package, name)
     for package, group in VERBS.items()
-    for name in group.list_commands(None)  # all verbs
+    for name in group.list_commands(None)
+    if (package, name) != ("pipelines", "serve-data")  # serves until it is stopped, without any argument
 ]
 
 
