@@ -15,6 +15,7 @@ from zoo.core import environment
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import make_plan, read_bundle
 from zoo.core.run_folder import Run
+from zoo.prediction.tables import write_csv
 
 FASHION, SHAKESPEARE = str(DATA["fashion_mnist"]), str(DATA["shakespeare"])
 
@@ -111,9 +112,7 @@ def test_metadata_of_a_bundle_that_are_none_are_one_sentence(tmp_path, zoo):
 
 def test_cells_are_no_formulas_and_names_need_not_be_utf8(tmp_path):
     labels = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "plain", "1-1"]
-    predict._write_csv(
-        str(tmp_path / "out.csv"), [{"input": "a\udcff", "label": x, "probability": -0.5} for x in labels]
-    )
+    write_csv(str(tmp_path / "out.csv"), [{"input": "a\udcff", "label": x, "probability": -0.5} for x in labels])
     with open(tmp_path / "out.csv", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1", "plain", "1-1"]
