@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
@@ -19,6 +20,7 @@ from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Sh
 from pipelines.sources import storage
 
 _DIFFERS = "is damaged: its SHA-256 is not that of the manifest; write or copy the shards again"
+_TICK = 10**9  # nanoseconds: a file that is changed twice within a tick of the clock may keep its time
 _BUFFER = 2**23  # bytes read at once: a request to a store takes longer than to a disk
 
 
@@ -84,7 +86,7 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
     """Raise DataError for a file that is missing, or is not the one of the manifest."""
 
     def check(shard: Shard) -> str | None:
-        """Return the key of a file whose digest was computed; None for a file that is not local."""
+        """Return the key of a file whose digest was computed; None for one that is not local, or was just written."""
         path = f"{root}/{shard.file}"
         try:
             status = tf.io.gfile.stat(path)
@@ -99,7 +101,7 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
         key = f"{path}|{status.length}|{status.mtime_nsec}|{shard.sha256}"
         if key not in known and storage.sha256(path) != shard.sha256:
             raise DataError(f"{path} {_DIFFERS}")
-        return key
+        return key if time.time_ns() - status.mtime_nsec > _TICK else None
 
     file = storage.cache_root(cache_dir) / "shards" / f"{hashlib.sha256(root.encode()).hexdigest()[:20]}.json"
     try:

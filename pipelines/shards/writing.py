@@ -86,6 +86,8 @@ def write_shards(
             (root / UNFINISHED).unlink(missing_ok=True)
         else:
             os.replace(root / UNFINISHED, root / MANIFEST)
+        for draft in root.glob(f".{UNFINISHED}.*"):  # of a process that was killed
+            draft.unlink(missing_ok=True)
     return manifest
 
 
