@@ -13,7 +13,7 @@ from commandline import console as shell
 from commandline.console import Console
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.prediction.each import predict_each
-from zoo.prediction.inputs import IMAGE_SUFFIXES, expand
+from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.tables import write_csv
 
 if TYPE_CHECKING:
@@ -80,9 +80,7 @@ def run(
     if category_names is not None:
         opened = opened.with_category_names(Path(category_names))
     opened.check()
-    arguments = list(expand(inputs)) if opened.task.accepts == "images" else list(inputs)
-    if not arguments:
-        raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "no inputs: name a file")
+    arguments = names_of(inputs, opened.task.accepts == "images")
     if masks is not None:
         _check_names(arguments)
     rows, problems, images, codes = [], [], {}, set()

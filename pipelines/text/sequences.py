@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import tensorflow as tf
@@ -62,9 +63,13 @@ class Tokenizer:
         """The tokens that are not special."""
         return self.vocabulary[self.first :][: self.count]
 
+    @property
+    def _splitter(self) -> ModuleType:
+        return words if self.level == "words" else symbols
+
     def split(self, text: str) -> Sequence[str]:
         """Return the tokens of a text, without start or end tokens."""
-        return text if self.level == "characters" else (words if self.level == "words" else symbols).split(text)
+        return text if self.level == "characters" else self._splitter.split(text)
 
     def encode(self, text: str | bytes) -> np.ndarray:
         """Turn a text into ids: int32 (number of tokens,), without padding, start or end tokens."""
@@ -85,8 +90,7 @@ class Tokenizer:
         if self.level == "characters":
             ids = characters.encode_tensor(texts, self.tokens) + self.first
         else:
-            split = (words if self.level == "words" else symbols).split_tensor(texts)
-            ids = words.look_up(split, ("", "", *self.tokens))
+            ids = words.look_up(self._splitter.split_tensor(texts), ("", "", *self.tokens))
             ids = ids.with_flat_values(tf.where(ids.flat_values < 2, ids.flat_values, ids.flat_values + self.first - 2))
         return ids.to_tensor(PADDING, shape=(None, length))
 

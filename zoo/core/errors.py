@@ -58,7 +58,12 @@ def of_process(code: int, output: str) -> ZooError:
         ("unknown model 'mnits'", 2)
     """
     lines = output.strip().splitlines() or ["a process failed without a message"]
-    error = ZooError(lines[-1].removeprefix("error: "))
+    return with_exit_code(lines[-1].removeprefix("error: "), code)
+
+
+def with_exit_code(message: str, code: int) -> ZooError:
+    """Return the error of another process, from its message and its exit code."""
+    error = ZooError(message)
     error.exit_code = code
     return error
 

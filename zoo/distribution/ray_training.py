@@ -17,7 +17,7 @@ from typing import Any
 
 from commandline.console import Console, describe_error
 from pipelines.sources.storage import write_atomic
-from zoo.core.errors import ZooError
+from zoo.core.errors import ZooError, with_exit_code
 from zoo.core.run_folder import Run
 from zoo.distribution import ray_cluster
 from zoo.distribution.replicas import WorkerLost
@@ -125,10 +125,7 @@ def _work(job: Mapping[str, Any]) -> dict[str, Any]:
 def _raise_final(shared: Path) -> None:
     """Raise the error with which a worker has ended for good, if there is one."""
     if (shared / ERROR).is_file():
-        message, code = json.loads((shared / ERROR).read_text())
-        error = ZooError(message)
-        error.exit_code = code
-        raise error
+        raise with_exit_code(*json.loads((shared / ERROR).read_text()))
 
 
 @contextlib.contextmanager

@@ -14,11 +14,11 @@ from commandline.console import Console
 from commandline.progress import StepProgress
 from zoo import predictor
 from zoo.core import environment
-from zoo.core.errors import UsageError, ZooError
+from zoo.core.errors import UsageError, with_exit_code
 from zoo.core.plan import read_bundle
 from zoo.distribution import ray_cluster
 from zoo.prediction.each import predict_each
-from zoo.prediction.inputs import expand
+from zoo.prediction.inputs import names_of
 from zoo.prediction.tables import Parts
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def run(
     predictor.check_task(plan.task)
     if category_names is not None:
         predictor.category_names(info, Path(category_names))
-    names = list(expand(inputs)) if plan.task.accepts == "images" else list(inputs)
-    if not names:
-        raise UsageError(f"no image files in {', '.join(inputs)}" if inputs else "no inputs: name a file")
+    names = names_of(inputs, plan.task.accepts == "images")
     model = {
         "bundle": str(bundle.absolute()),
         "runtime": runtime or "c_api",
@@ -141,9 +139,7 @@ def _predict(
         with ray_cluster.errors():
             for row in finished.iter_rows():
                 if row["error"]:
-                    error = ZooError(row["error"])
-                    error.exit_code = row["exit_code"]
-                    raise error
+                    raise with_exit_code(row["error"], row["exit_code"])
                 yield row["inputs"]
 
 

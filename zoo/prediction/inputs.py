@@ -22,6 +22,19 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".ti
 SCHEMES = ("s3", "gs", "file")
 
 
+def names_of(arguments: Sequence[str], are_images: bool) -> list[str]:
+    """Return the names of images that arguments stand for, see `expand`; texts stand for themselves.
+
+    Raises:
+        UsageError: There are none, or as in `expand`.
+        MissingError: As in `expand`.
+    """
+    names = list(expand(arguments) if are_images else arguments)
+    if not names:
+        raise UsageError(f"no image files in {', '.join(arguments)}" if arguments else "no inputs: name a file")
+    return names
+
+
 def expand(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the names of files in the order of the arguments; what a folder or a pattern stands for is sorted.
 

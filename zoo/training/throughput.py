@@ -26,7 +26,8 @@ class Throughput(keras.callbacks.Callback):
         """
         super().__init__()
         self.folder, self.examples = folder, examples
-        self.arrival = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        with tf.device("CPU:0"):  # reading it does not wait for a GPU
+            self.arrival = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self.writer: Any = None
         self.traced = False
         self.begin = self.seconds = self.waiting = 0.0

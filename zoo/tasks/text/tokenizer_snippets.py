@@ -52,18 +52,20 @@ def characters(length: int, fill: int = 0, tokens: int | None = None, lowercase:
         tokens: Number of tokens at the start of the vocabulary that are used; None for all.
         lowercase: Whether A to Z become lower case before.
     """
-    return template(__file__, "characters.py", length=length, fill=fill, **_options(tokens, lowercase))
+    lower = ".lower()" if lowercase else ""
+    return template(__file__, "characters.py", length=length, fill=fill, used=_first(tokens), lower=lower)
 
 
-def symbols(length: int, fill: int = 0, tokens: int | None = None, lowercase: bool = False) -> str:
+def symbols(length: int, tokens: int | None = None, lowercase: bool = False) -> str:
     """Return Python that splits a text at white space, as `pipelines.text.symbols`; see `characters`."""
-    return template(__file__, "symbols.py", length=length, fill=fill, **_options(tokens, lowercase))
+    lower = ".lower()" if lowercase else ""
+    return template(__file__, "symbols.py", length=length, used=_first(tokens), lower=lower)
 
 
-def whole_words(length: int, fill: int = 0, tokens: int | None = None, lowercase: bool = True) -> str:
-    """Return Python that does what `pipelines.text.words.encode` does, which always lowercases; see `characters`."""
+def whole_words(length: int, tokens: int | None = None) -> str:
+    """Return Python that does what `pipelines.text.words.encode` does; see `characters`."""
     patterns = ",\n".join(f"    ({pattern!a}, {replacement!a})" for pattern, replacement in words.REPLACED) + ","
-    return template(__file__, "words.py", length=length, fill=fill, patterns=patterns, **_options(tokens, True))
+    return template(__file__, "words.py", length=length, fill=0, patterns=patterns, used=_first(tokens))
 
 
 def words_and_characters(length: int, fill: int = 0) -> str:
@@ -72,5 +74,5 @@ def words_and_characters(length: int, fill: int = 0) -> str:
     return template(__file__, "words_and_characters.py", length=length, fill=fill, pattern=pattern)
 
 
-def _options(tokens: int | None, lowercase: bool) -> dict[str, str]:
-    return {"used": "" if tokens is None else f"[:{tokens}]", "lower": ".lower()" if lowercase else ""}
+def _first(tokens: int | None) -> str:
+    return "" if tokens is None else f"[:{tokens}]"

@@ -185,10 +185,13 @@ class Translation(BaseTask):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a source as the `text` endpoint does."""
-        names = {"characters": "characters", "words": "whole_words", "symbols": "symbols"}
-        snippet = getattr(tokenizer_snippets, names[self.level])
-        used = None if self._one_vocabulary else info.statistics["source_tokens"]
-        return {"Token ids of a text": snippet(_lengths(info)[0], tokens=used, lowercase=self.lowercase)}
+        options = {"length": _lengths(info)[0], "tokens": info.statistics.get("source_tokens")}
+        if self.level == "words":
+            snippet = tokenizer_snippets.whole_words(**options)
+        else:
+            write = tokenizer_snippets.characters if self.level == "characters" else tokenizer_snippets.symbols
+            snippet = write(**options, lowercase=self.lowercase)
+        return {"Token ids of a text": snippet}
 
     def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
         """Yield attention maps of some examples."""
