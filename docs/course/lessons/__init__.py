@@ -87,7 +87,7 @@ LESSONS = (
         "recurrent",
         "Recurrent networks and text",
         "RNN, LSTM, GRU: gradient through time, memory, carried state; word2vec, sentiment, attention, scripts",
-        ("text_rnn", "word2vec", "sentiment", "attention"),
+        ("text_rnn", "word2vec", "sentiment", "attention", "grapheme_to_phoneme"),
     ),
     Lesson(
         "generative",

@@ -232,6 +232,15 @@ def _attention(page: Page) -> None:
     page.output(f"{text} -> {prediction.rows[0]['output']}")
     page.command(f'python -m zoo.predict attention "{text}"')
     page.claim(prediction.rows[0]["output"] == "2001-03-03", f'"{text}" becomes 2001-03-03.')
+    page.text(
+        """The same network trained on a dictionary, `grapheme_to_phoneme`, spells how an English word is spoken, also a
+        word that is in no dictionary."""
+    )
+    words = ["tensor", "keras", "perceptron"]
+    sounds = [prediction.rows[0]["output"] for prediction in zoo.load("grapheme_to_phoneme").predict(words)]
+    page.output("\n".join(f"{word} -> {sound}" for word, sound in zip(words, sounds, strict=True)))
+    page.command(f"python -m zoo.predict grapheme_to_phoneme {' '.join(words)}")
+    page.claim(sounds[0] == "T EH N S ER", "The word tensor is spelled as it is spoken.")
 
 
 def _scripts(page: Page) -> None:
