@@ -62,7 +62,12 @@ COURSE: tuple[Row, ...] = (
         "recurrent",
     ),
     ("TV scripts (project)", ("text_rnn",), "python -m zoo.train text_rnn --set data=scripts", "recurrent"),
-    ("Attention, machine translation", ("attention", "grapheme_to_phoneme"), "python -m zoo.train attention", "recurrent"),
+    (
+        "Attention, machine translation",
+        ("attention", "grapheme_to_phoneme"),
+        "python -m zoo.train attention",
+        "recurrent",
+    ),
     ("GAN (exercise)", ("gan",), "python -m zoo.train gan", "generative"),
     ("DCGAN, faces (project)", ("dcgan",), "python -m zoo.train dcgan --set data=celeb_a", "generative"),
     ("pix2pix", ("pix2pix",), "python -m zoo.train pix2pix", "generative"),
