@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from zoo.core.registry import get_entry
 
 if TYPE_CHECKING:
     from zoo.search.definition import Search
+    from zoo.search.pool import Worker
 
 
 def run(
@@ -25,6 +27,7 @@ def run(
     trials: int = 20,
     space: str | Path | None = None,
     workers: int = 1,
+    ray: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     minimize: str | None = None,
@@ -43,6 +46,8 @@ def run(
         trials: Number of trials, those of a resumed search included.
         space: A TOML file with ranges; by default a space around the recipe of the model.
         workers: Number of processes that train trials.
+        ray: Ray cluster of the processes: "HOST:PORT", or "local" for one of this machine; `out` is then on a path that
+            its machines share. Without it they are processes of this machine.
         out: Folder of the search; by default runs/NAME/search.
         resume: Whether to continue the search in that folder.
         minimize: Metric of which the lowest value is the best; by default that of the model's task, often "val_loss".
@@ -56,7 +61,7 @@ def run(
 
     Raises:
         UsageError: A name, setting or range is not valid; the folder already holds a search, or none to resume.
-        MissingError: Optuna is not installed.
+        MissingError: Optuna or Ray is not installed, or there is no such cluster.
         ZooError: No trial was trained to the end.
 
     Example:
@@ -76,14 +81,35 @@ def run(
     from zoo.search import pool, report
     from zoo.search import study as studies
 
+    if ray is not None:
+        from zoo.distribution import ray_cluster
+
+        ray_cluster.check(ray)
     folder = Path(out) if out is not None else Path("runs") / name / "search"
     search = _open_or_define(folder, resume, (name, dict(options or {}), space, minimize, maximize))
     study = studies.open_study(folder, search)
     console.print(f"searching settings of {name} by {search.metric} in {folder}, {trials} trials")
-    pool.run(folder, study, trials, workers, console)
+    with _worker_type(ray, workers) as worker:
+        pool.run(folder, study, trials, workers, lambda: worker(folder, trials, workers), console)
     summary = report.write(folder, study, search)
     _show(console, summary)
     return summary
+
+
+@contextlib.contextmanager
+def _worker_type(ray: str | None, workers: int) -> Iterator[Callable[[Path, int, int], Worker]]:
+    """Yield what starts a worker: a process of this machine, or a task of a Ray cluster."""
+    if ray is None:
+        from zoo.search.processes import Process
+
+        yield Process
+        return
+    from zoo.distribution import ray_cluster
+
+    with ray_cluster.connected(ray, workers):
+        from zoo.search.ray_tasks import Task
+
+        yield Task
 
 
 def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
@@ -131,6 +157,7 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
 @click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Number of trials in all.")
 @click.option("--space", metavar="FILE", help="Settings and ranges in TOML.  [default: around the recipe]")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that train trials.")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster of the processes: HOST:PORT, or local for this machine.")
 @click.option("--resume", is_flag=True, help="Continue the search in the folder.")
 @click.option("--out", type=click.Path(), help="Folder of the search.  [default: runs/NAME/search]")
 @click.option("--minimize", metavar="METRIC", help="Metric to minimise.  [default: that of the task, such as val_loss]")
@@ -147,6 +174,7 @@ def main(
     trials: int,
     space: str | None,
     workers: int,
+    ray: str | None,
     resume: bool,
     out: str | None,
     minimize: str | None,
@@ -163,6 +191,7 @@ def main(
         trials=trials,
         space=space,
         workers=workers,
+        ray=ray,
         out=out,
         resume=resume,
         minimize=minimize,

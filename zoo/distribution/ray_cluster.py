@@ -26,11 +26,18 @@ ENVIRONMENT = {
 }
 
 
-def check() -> None:
-    """Raise MissingError if Ray is not installed."""
+def check(address: str) -> None:
+    """Raise MissingError if Ray is not installed, or nothing listens at the address: Ray would try for minutes."""
     present = sys.modules["ray"] if "ray" in sys.modules else importlib.util.find_spec("ray")
     if present is None:
         raise MissingError("this needs Ray: pip install 'keras-proof-zoo[ray]'")
+    if address == "local":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise _no_cluster(address) from error
 
 
 @contextlib.contextmanager
@@ -45,10 +52,8 @@ def connected(address: str, workers: int) -> Iterator[None]:
     Raises:
         MissingError: Ray is not installed, or there is no cluster at the address.
     """
-    check()
+    check(address)
     is_local = address == "local"
-    if not is_local:
-        _check_address(address)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # Ray reads them when it is imported
@@ -80,15 +85,6 @@ def connected(address: str, workers: int) -> Iterator[None]:
             raise _no_cluster(address) from error
         stack.callback(ray.shutdown)
         yield
-
-
-def _check_address(address: str) -> None:
-    """Raise MissingError if nothing listens there: Ray would try for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, ValueError) as error:
-        raise _no_cluster(address) from error
 
 
 def _no_cluster(address: str) -> MissingError:

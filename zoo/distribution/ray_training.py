@@ -52,7 +52,7 @@ def launch(
         MissingError: Ray is not installed, or there is no such cluster.
         ZooError: An error that starting again does not change, or too many failures.
     """
-    ray_cluster.check()
+    ray_cluster.check(address)
     folder = Path(options["out"] or options["resume"]).absolute()
     shared = folder.parent / f".{folder.name}.ray"
     shared.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def run(
     if "://" in str(out) or Path(out).is_dir():
         raise UsageError(f"{out} is not a file of this machine: name one for the table, such as out.parquet")
     out = Path(out)
-    ray_cluster.check()
+    ray_cluster.check("local")
     bundle = predictor.find_bundle(source, direction)
     environment.prepare()
     plan, info = read_bundle(bundle)

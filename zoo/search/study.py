@@ -72,6 +72,12 @@ def asked(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.number not in again and trial.state != TrialState.WAITING]
 
 
+def is_over(study: optuna.Study, trials: int) -> bool:
+    """Return whether `trials` trials were asked, and none is left to be trained."""
+    left = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+    return not left and len(asked(study)) >= trials
+
+
 def run_of(folder: Path, attributes: dict[str, str]) -> Run:
     """Return the run folder of a trial by its attributes."""
     return Run(folder / "trials" / attributes[RUN])

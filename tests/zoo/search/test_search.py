@@ -205,6 +205,46 @@ def test_an_error_of_the_first_trial_is_that_of_the_command(tmp_path):
     assert caught.value.exit_code == 2
 
 
+def test_the_workers_are_tasks_of_a_ray_cluster(tmp_path):
+    """One is killed: it is replaced, and its trial continues in its run folder."""
+    folder = tmp_path / "search"
+    (tmp_path / "space.toml").write_text(SPACE)
+    process = start(
+        folder, "--space", str(tmp_path / "space.toml"), "--trials", "3", "--workers", "2", "--ray", "local"
+    )
+    wait(lambda: list(folder.glob("trials/0000/checkpoints/state-*2.npz")), process)
+    first = next(trial for trial in trials_of(folder)[1] if trial.user_attrs.get("run") == "0000")
+    os.kill(int(first.user_attrs["worker"].split("-")[0]), signal.SIGKILL)
+    printed = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, printed
+    assert "a worker was ended by WorkerCrashedError" in printed
+    assert "trial 0 is asked again" in printed
+    study, trials = trials_of(folder)
+    assert len(asked(study)) == 3
+    attempts = [trial.state.name for trial in trials if trial.user_attrs["run"] == "0000"]
+    assert attempts[0] == "FAIL"
+    assert attempts[1] in ("COMPLETE", "PRUNED")
+    epochs = [row["epoch"] for row in Run(folder / "trials" / "0000").history()]
+    assert epochs == list(range(1, len(epochs) + 1))
+
+
+def test_an_error_in_a_ray_task_is_that_of_the_command(tmp_path):
+    fixed = ["--set", "data=sealed_digits", "--set", "recipe.epochs=1"]
+    process = start(tmp_path / "search", *fixed, "--maximize", "val_acuracy", "--ray", "local")
+    printed = process.communicate(timeout=400)[0]
+    assert "unknown metric 'val_acuracy'; did you mean val_accuracy" in printed
+    assert process.returncode == 2
+
+
+def test_without_ray_or_its_cluster_one_sentence_says_so(monkeypatch, tmp_path):
+    with pytest.raises(MissingError, match=r"there is no Ray cluster at 127\.0\.0\.1:1"):
+        tune.run("mnist", ray="127.0.0.1:1", out=tmp_path / "search")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingError, match=r"keras-proof-zoo\[ray\]"):
+        tune.run("mnist", ray="local", out=tmp_path / "other")
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_optuna_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingError, match=r"keras-proof-zoo\[tune\]"):

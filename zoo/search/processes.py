@@ -1,0 +1,49 @@
+"""The workers of a search as processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from zoo.core.errors import of_process
+
+
+class Process:
+    """A worker as a process of this machine.
+
+    Args:
+        folder: Folder of the search.
+        trials: Number of trials in all.
+        workers: Number of workers that share the processors of this machine.
+    """
+
+    def __init__(self, folder: Path, trials: int, workers: int) -> None:
+        """Start it."""
+        threads = str(max(1, (os.cpu_count() or 1) // workers))
+        environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads} if workers > 1 else {}
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process runs
+        command = [sys.executable, "-m", "zoo.search.worker", str(folder), str(trials)]
+        environment = {**environment, **os.environ}
+        no_input = subprocess.DEVNULL
+        self._process = subprocess.Popen(
+            command, env=environment, stdin=no_input, stdout=no_input, stderr=self._log, text=True
+        )
+
+    def end(self) -> str | None:
+        """See `zoo.search.pool.Worker`."""
+        code = self._process.poll()
+        if code is None:
+            return None
+        if code > 0:
+            self._log.seek(0)
+            raise of_process(code, self._log.read())
+        return signal.Signals(-code).name if code else ""
+
+    def kill(self) -> None:
+        """See `zoo.search.pool.Worker`."""
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,63 @@
+"""The workers of a search as tasks of a Ray cluster, on any of its machines."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from pathlib import Path
+
+import ray
+
+from commandline.console import describe_error
+from zoo.core.errors import ZooError, with_exit_code
+
+
+class Task:
+    """A worker as a task of the connected cluster.
+
+    Args:
+        folder: Folder of the search, on a path that all machines share.
+        trials: Number of trials in all.
+        workers: Number of workers that share the machines of the cluster.
+    """
+
+    def __init__(self, folder: Path, trials: int, workers: int) -> None:
+        """Submit it: it starts when the cluster has a processor for it."""
+        machines = sum(node["Alive"] for node in ray.nodes())
+        task = ray.remote(_work).options(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")
+        self._result = task.remote(str(folder.absolute()), os.getcwd(), trials, math.ceil(workers / machines))
+
+    def end(self) -> str | None:
+        """See `zoo.search.pool.Worker`."""
+        if not ray.wait([self._result], timeout=0)[0]:
+            return None
+        try:
+            error = ray.get(self._result)
+        except ray.exceptions.RayTaskError as failed:
+            raise ZooError(f"a worker failed: {failed.cause}") from failed
+        except ray.exceptions.RayError as lost:
+            return type(lost).__name__
+        if error is not None:
+            raise with_exit_code(*error)
+        return ""
+
+    def kill(self) -> None:
+        """See `zoo.search.pool.Worker`."""
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.cancel(self._result, force=True)
+
+
+def _work(folder: str, working_directory: str, trials: int, workers: int) -> tuple[str, int] | None:
+    """Train trials; return the sentence and the exit code of an error."""
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    os.environ.update(TF_NUM_INTRAOP_THREADS=threads, OMP_NUM_THREADS=threads)  # before TensorFlow is imported
+    with contextlib.suppress(OSError):  # another machine need not have the folder of the command
+        os.chdir(working_directory)
+    from zoo.search.worker import work
+
+    try:
+        work(Path(folder), trials)
+    except Exception as error:
+        return describe_error(error)
+    return None
