@@ -7,8 +7,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -19,6 +17,7 @@ import zoo
 import zoo.models
 from docs import architecture, pages, recipes
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
+from tests.commands import run
 from zoo.cli.options import settings
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
@@ -182,7 +181,7 @@ def test_python_blocks_are_python(path):
 
 def python(code, **environment):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = run("-c", code, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -2,11 +2,11 @@
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests import commands
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples"
@@ -26,9 +26,9 @@ RUNS = {  # script -> arguments, the lines that must be printed
 }
 
 
-def python(*words, cwd, **environment):
+def python(*words, cwd, fresh=False, **environment):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZOO_CACHE": str(cwd / "cache"), **environment}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=cwd, env=environment)
+    done = commands.run(*words, cwd=cwd, fresh=fresh, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -52,7 +52,7 @@ def test_readme_example(tmp_path):
     """The Python of the README, as it stands there."""
     code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
     assert len(code.strip().splitlines()) <= 7
-    assert python("-c", code, cwd=tmp_path).endswith("pass\n")
+    assert python("-c", code, cwd=tmp_path, fresh=True).endswith("pass\n")
 
 
 def test_there_are_eight_scripts_of_at_most_forty_lines():

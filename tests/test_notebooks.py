@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import docs.pages
+from tests import commands
 
 ROOT = Path(docs.pages.__file__).parent.parent
 FOLDER = ROOT / "docs" / "notebooks"
@@ -36,8 +35,7 @@ def test_notebook(name, tmp_path):
         if not cell.startswith("# "):
             assert cell.strip() in page, "run `make notebooks`"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZOO_CACHE": str(tmp_path / "cache"), "MPLBACKEND": "Agg"}
-    command = [sys.executable, str(FOLDER / f"{name}.py")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    done = commands.run(FOLDER / f"{name}.py", cwd=tmp_path, fresh=name == "train_and_prove", env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     for line in PRINTED[name]:
         assert re.search(line, done.stdout), (line, done.stdout)

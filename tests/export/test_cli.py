@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from tests import commands
+
 
 def run(*arguments, python=("-m", "export")):
-    return subprocess.run([sys.executable, *python, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    return commands.run(*python, *arguments, fresh=python[0] == "-c", timeout=300)
 
 
 def test_help_and_import_do_not_import_tensorflow():

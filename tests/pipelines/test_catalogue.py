@@ -102,13 +102,14 @@ def test_entry_points_are_found_without_importing_their_packages(tmp_path, monke
         (folder / "__init__.py").write_text("raise ImportError")
     (package / "points.py").write_text(DATASET)
     (package / "empty.py").write_text("")
-    metadata = tmp_path / "strangers-1.dist-info"
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "strange_points" not in pipelines.list_datasets()
+    metadata = tmp_path / "strangers-1.dist-info"  # installed while this process runs
     metadata.mkdir()
     (metadata / "METADATA").write_text("Name: strangers\nVersion: 1\n")
     modules = {"strange_points": "data.points", "empty": "data.empty", "missing": "data.none", "lost": "none.none"}
     lines = [f"{name} = strangers.{module}" for name, module in modules.items()]
     (metadata / "entry_points.txt").write_text("\n".join([f"[{catalogue.ENTRY_POINTS}]", *lines]))
-    monkeypatch.syspath_prepend(tmp_path)
     assert "strange_points" in pipelines.list_datasets()
     assert "strangers" not in sys.modules
     assert sorted(record.getMessage() for record in caplog.records) == [

@@ -1,7 +1,5 @@
 import hashlib
 import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +8,7 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import augment, feeding, stateless_random
+from tests import commands
 from tests.pipelines.conftest import FIXTURES
 
 
@@ -132,16 +131,10 @@ for x, y in feed.epochs(100, seed=5, stop=2).as_numpy_iterator():
 print(total.hexdigest())
 """
     digests = {
-        subprocess.run(
-            [sys.executable, "-c", code, threads],
-            env=os.environ | {"ZOO_CACHE": str(cache)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for threads in ("1", "4")
+        commands.run("-c", code, threads, env=os.environ | {"ZOO_CACHE": str(cache)}).stdout for threads in ("1", "4")
     }
     assert len(digests) == 1
+    assert len(digests.pop()) == 64 + len("\n")
 
 
 def test_augmentation_is_fresh_each_epoch_and_keyed_by_example(plain):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import commands
 from tests.zoo.conftest import DATA
 
 FASHION = str(DATA["fashion_mnist"])
@@ -21,16 +22,8 @@ QUANTISED = {"tflite/float16.tflite", "tflite/dynamic.tflite"}
 TINY = ["--set", "model.filters=[8,16]", "--set", "model.depths=[1,1]", "--precision", "float32"]
 
 
-def cli(*words, code=0, cwd=None, **environment):
-    process = subprocess.run(
-        [sys.executable, "-m", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        cwd=cwd,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-    )
+def cli(*words, code=0, fresh=False, **environment):
+    process = commands.run("-m", *words, fresh=fresh, env=os.environ | environment)
     assert process.returncode == code, f"exit {process.returncode}\n{process.stdout}\n{process.stderr}"
     assert "Traceback" not in process.stderr
     return process
@@ -131,7 +124,7 @@ def test_nan_error_names_step_and_checkpoint(tmp_path):
 
 def test_train_prints_the_next_command_and_nothing_on_stderr(trained, tmp_path):
     words = ["--epochs", 1, "--data-dir", FASHION, "--out", tmp_path / "r", "--no-export"]
-    done = cli("zoo.train", "fashion_mnist", *TINY, *words)
+    done = cli("zoo.train", "fashion_mnist", *TINY, *words, fresh=True)
     assert "next: python -m zoo.evaluate" in done.stdout
     assert done.stderr == ""
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import commands
+
 ROOT = Path(__file__).parent.parent.parent
 FILES = {
     "pyproject.toml": """
@@ -56,6 +58,7 @@ class BalancedClassification(Classification):
 import numpy as np
 
 import pipelines
+from tests import commands
 
 
 def load(data_dir, cache_dir, split):
@@ -108,12 +111,10 @@ def package(tmp_path_factory):
     return site
 
 
-def python(package, *words, code=0):
+def python(package, *words, code=0, **options):
     """Run a command with the package on the path, in a folder beside it."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(package), str(ROOT)])}
-    done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=300, cwd=package.parent, env=environment
-    )
+    done = commands.run(*words, timeout=300, cwd=package.parent, env=environment, **options)
     assert done.returncode == code, done.stderr
     return done
 
@@ -124,8 +125,8 @@ def test_the_package_is_listed_without_being_imported(package):
         "import sys, zoo, pipelines; print(zoo.list_models('*stripes'), 'stripes_12x12' in pipelines.list_datasets());"
         "print([name for name in ('stripes', 'tensorflow', 'keras') if name in sys.modules])"
     )
-    assert python(package, "-c", code).stdout == "['linear_stripes'] True\n[]\n"
-    wrong = python(package, "-m", "zoo.train", "linear_stripes", "--set", "data=stripes_12x21", code=2)
+    assert python(package, "-c", code, fresh=True).stdout == "['linear_stripes'] True\n[]\n"
+    wrong = python(package, "-m", "zoo.train", "linear_stripes", "--set", "data=stripes_12x21", code=2, fresh=True)
     assert wrong.stderr == "error: unknown dataset 'stripes_12x21'; did you mean stripes_12x12?\n"
 
 

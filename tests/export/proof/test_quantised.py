@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from export.contract import Contract, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.parity.quantization import BUDGETS
 from export.proof.evaluation import paired_drop
+from tests import commands
 from tests.export.conftest import create
 
 ALL = ("float16", "dynamic", "int8")
@@ -164,25 +164,11 @@ def test_from_the_command_line(digits, tmp_path):
     np.savez(tmp_path / "c.npz", image=train[0][:100])
     np.savez(tmp_path / "e.npz", image=test[0], y=test[1])
     np.savez(tmp_path / "bad.npz", image=test[0], y=test[1][:9])
-    command = [
-        sys.executable,
-        "-m",
-        "export",
-        "model",
-        "m.keras",
-        "-o",
-        "b",
-        "--formats",
-        "tflite",
-        "--quantize",
-        "int8",
-    ]
+    command = ["-m", "export", "model", "m.keras", "-o", "b", "--formats", "tflite", "--quantize", "int8"]
 
     def run(*more):
-        import os
-
         env = os.environ | {"PYTHONPATH": os.getcwd()}
-        return subprocess.run([*command, *more], capture_output=True, text=True, timeout=300, cwd=tmp_path, env=env)
+        return commands.run(*command, *more, timeout=300, cwd=tmp_path, env=env)
 
     rejected = run("--calibration", "c.npz", "--eval", "bad.npz")
     assert rejected.returncode == 2

@@ -1,8 +1,5 @@
 """The affine warp against its definition, settings of policies, mixup, and the preview."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +8,7 @@ from PIL import Image
 import pipelines
 from pipelines import augment, stateless_random
 from pipelines.augment import affine, mixup, policies
+from tests import commands
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +147,7 @@ def test_the_preview_is_an_image(tmp_path, images):
     (tmp_path / "photos" / "broken.jpg").write_bytes(b"no image")
 
     def run(*words, code=0):
-        command = [sys.executable, "-m", "pipelines", "preview", *map(str, words)]
-        process = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        process = commands.run("-m", "pipelines", "preview", *words, timeout=300)
         assert process.returncode == code, process.stderr
         return process
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -13,7 +11,7 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import DataError
-from tests import photographs
+from tests import commands, photographs
 from tests.pipelines.conftest import FIXTURES
 
 SPLITS = ("train", "validation", "test")
@@ -116,7 +114,7 @@ def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):
     unfinished = tmp_path / "digits" / "unfinished.json"
     deadline = time.monotonic() + 120
     while not unfinished.exists() or len(json.loads(unfinished.read_text())["shards"]["train"]) < 3:
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.stdout
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
@@ -139,12 +137,7 @@ def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):
 
 
 def start(words):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipelines", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return commands.Command("-m", "pipelines", *words, merged=True)
 
 
 def test_other_settings_and_other_folders_are_refused(fashion, folder, tmp_path):

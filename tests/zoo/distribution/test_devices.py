@@ -1,11 +1,10 @@
 """Two logical processors of one process share each batch, as two GPUs would: equal to one; some models are refused."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from tests import commands
 from tests.zoo.conftest import data_dir
 from zoo import train
 from zoo.core.errors import UsageError
@@ -62,8 +61,7 @@ MODELS = ("bike_sharing", "mnist", "word2vec", "gan", "autoencoder", "text_rnn",
 def printed(tmp_path_factory):
     data = json.dumps({model: data_dir(model) for model in MODELS})
     folder = tmp_path_factory.mktemp("devices")
-    words = [sys.executable, "-c", CODE, data, str(folder)]
-    process = subprocess.run(words, capture_output=True, text=True, timeout=400)
+    process = commands.run("-c", CODE, data, folder, timeout=400)
     assert process.returncode == 0, process.stderr
     assert not (folder / "refused").exists(), process.stdout
     return process.stdout.splitlines()

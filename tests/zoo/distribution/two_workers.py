@@ -2,13 +2,12 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 
 import h5py
 import numpy as np
 
+from tests import commands
 from tests.zoo.conftest import DATA
 from zoo.training import checkpoints
 
@@ -36,13 +35,7 @@ def words(**settings):
 
 
 def start(*arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "zoo.train", *map(str, arguments)],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return commands.Command("-m", "zoo.train", *arguments, env=os.environ | environment, merged=True)
 
 
 def finish(process, timeout=400):
@@ -54,7 +47,7 @@ def finish(process, timeout=400):
 def wait_for_state(out, epoch, process):
     deadline = time.monotonic() + 600
     while not any(int(path.stem[-5:]) >= epoch for path in checkpoints.states(out / "checkpoints")):
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.stdout
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
+from tests import commands
 from zoo import predict
 from zoo.core.errors import MissingError, UsageError
 from zoo.prediction import batch
@@ -34,16 +34,13 @@ def folder(tmp_path_factory):
 
 
 def command(*words):
-    return subprocess.Popen(
-        [sys.executable, "-m", "zoo.predict", *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    return commands.Command("-m", "zoo.predict", *words, merged=True)
 
 
 def wait_for_parts(out, count, process):
     deadline = time.monotonic() + 200
     while len(list(out.with_name(f"{out.name}.parts").glob("part-*"))) < count:
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.stdout
         assert time.monotonic() < deadline
         time.sleep(0.005)
 

@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines import datasets
+from tests import commands
 from zoo import evaluate, train, tune
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.run_folder import Run
@@ -62,19 +62,13 @@ def trials_of(folder):
 def wait(condition, process):
     deadline = time.monotonic() + 200
     while not condition():
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.stdout
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
 def start(folder, *words):
-    return subprocess.Popen(
-        [sys.executable, "-m", "zoo.tune", "mnist", "--out", str(folder), *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    return commands.Command(*("-m", "zoo.tune", "mnist", "--out", folder), *words, merged=True, start_new_session=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
+from tests import commands
 from tests.zoo.conftest import DATA
 from zoo.core import registry
 from zoo.core.plan import make_plan
@@ -25,14 +25,12 @@ WORDS = [
 ]
 
 
-def start(out):
-    return subprocess.Popen(
-        [sys.executable, "-m", *WORDS, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def start(out, **options):
+    return commands.Command("-m", *WORDS, "--out", out, merged=True, **options)
 
 
-def finish(out):
-    process = start(out)
+def finish(out, **options):
+    process = start(out, **options)
     printed = process.communicate(timeout=300)[0]
     assert process.returncode == 0, printed
     return printed
@@ -43,7 +41,7 @@ def killed(out, epoch, delay):
     process = start(out)
     deadline = time.monotonic() + 200
     while not list((out / "checkpoints").glob(f"state-{epoch:05d}.npz")) and time.monotonic() < deadline:
-        assert process.poll() is None, process.stdout.read()
+        assert process.poll() is None, process.stdout
         time.sleep(0.01)
     time.sleep(delay)
     os.kill(process.pid, signal.SIGKILL)
@@ -79,7 +77,7 @@ def assert_same(one, other):
 
 
 def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
-    finish(tmp_path / "again")
+    finish(tmp_path / "again", fresh=True)  # with another hash seed
     assert_same(tmp_path / "again", whole)
 
 
@@ -133,20 +131,8 @@ def test_a_finished_run_is_not_overwritten(whole):
 def test_conflicting_settings_are_named(tmp_path):
     out = tmp_path / "killed"
     killed(out, epoch=1, delay=0.0)
-    words = [
-        sys.executable,
-        "-m",
-        *WORDS,
-        "--resume",
-        str(out),
-        "--learning-rate",
-        "0.5",
-        "--seed",
-        "3",
-        "--init",
-        "elsewhere",
-    ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=200)
+    words = [*WORDS, "--resume", out, "--learning-rate", "0.5", "--seed", "3", "--init", "elsewhere"]
+    done = commands.run("-m", *words, timeout=200)
     assert done.returncode == 2
     rate = registry.get_spec("fashion_mnist").recipe("default").learning_rate
     assert f"recipe.learning_rate: {rate:g} in the run, 0.5 requested" in done.stderr

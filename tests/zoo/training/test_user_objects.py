@@ -4,13 +4,12 @@ import csv
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import pytest
 
+from tests import commands
 from tests.zoo.conftest import data_dir
 from zoo import train
 from zoo.core.errors import UsageError
@@ -65,7 +64,8 @@ def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
     command += ["--no-export", *(f"--set={name}={value}" for name, value in DIGITS.items())]
     store = {"MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
     environment = os.environ | store | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    done = commands.run(*command, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
     (logged,) = (tmp_path / "mlruns").glob("*/*/metrics")
     values = [float(line.split()[1]) for line in (logged / "val_accuracy").read_text().splitlines()]
     (history,) = (tmp_path / "runs" / "mnist").glob("*/history.csv")
