@@ -15,6 +15,9 @@ from tests.scheduling import (  # noqa: F401
     pytest_sessionfinish,
 )
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def _settings_of_commands():

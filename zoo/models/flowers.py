@@ -30,7 +30,7 @@ RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2,
     data="oxford_flowers102",
     task=TransferLearning(),
     recipes={"default": RECIPE},
-    tiny={"backbone": "efficientnet_lite_tiny"},
+    tiny={"backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
     card=Card(paper="Nilsback, Zisserman 2008", notes=FOUR_CASES),
 )
 def flowers(

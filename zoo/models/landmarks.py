@@ -22,7 +22,7 @@ from zoo.tasks.image.transfer_learning import LandmarkClassification
     data="image_folder",
     task=LandmarkClassification(),
     recipes={"default": dataclasses.replace(RECIPE, augment="landmarks")},
-    tiny={"backbone": "efficientnet_lite_tiny"},
+    tiny={"backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
     card=Card(paper="Weyand 2020, arXiv:2004.01804", notes=FOUR_CASES),
 )
 def landmarks(

@@ -22,7 +22,7 @@ from zoo.tasks.image.medical import MedicalClassification
     data="image_folder",
     task=MedicalClassification(),
     recipes={"default": dataclasses.replace(RECIPE, augment="skin_lesions")},
-    tiny={"backbone": "efficientnet_lite_tiny"},
+    tiny={"backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
     card=Card(
         paper="Codella 2018, arXiv:1710.05006",
         notes=f"Not a medical device; not tested on patients. {FOUR_CASES}",

@@ -8,7 +8,7 @@ import pytest
 import export
 import pipelines
 from pipelines.text.sequences import END, SPECIAL
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import FIXTURES
 from zoo import predict
 from zoo.core.errors import UsageError
 from zoo.evaluation import sequence_metrics
@@ -19,7 +19,7 @@ TASK = Translation(level="characters", target_level="symbols", lowercase=True)
 
 @pytest.fixture(scope="module")
 def data():
-    return TASK.prepare(pipelines.load("cmudict", data_dir=DATA["cmudict"]))
+    return TASK.prepare(pipelines.load("cmudict", data_dir=FIXTURES / "pronunciations.tsv"))
 
 
 def test_letters_and_phonemes_have_ids_of_their_own(data):

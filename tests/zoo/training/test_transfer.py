@@ -21,6 +21,7 @@ from zoo.tasks.image.transfer_learning import TransferLearning
 from zoo.training import feature_cache
 
 TINY = {"backbone": "efficientnet_lite_tiny"}
+SMALL = {"task.height": 64, "task.width": 64}
 
 
 def info(count, class_counts=None):
@@ -71,7 +72,7 @@ def test_rare_classes_weigh_more_and_the_mean_weight_is_one():
 
 @pytest.fixture(scope="module")
 def planned():
-    return plan.make_plan("flowers", model_arguments=TINY, data_dir=data_dir("flowers"))
+    return plan.make_plan("flowers", model_arguments=TINY, settings=SMALL, data_dir=data_dir("flowers"))
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_batch_statistics_are_frozen_unless_the_case_updates_them(planned, datas
 
 
 def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
-    settings = {"task.policy": "finetune", "task.tune_epochs": 2, "recipe.epochs": 3, "task.views": 2}
+    settings = SMALL | {"task.policy": "finetune", "task.tune_epochs": 2, "recipe.epochs": 3, "task.views": 2}
     arguments = {"model_arguments": TINY, "settings": settings, "data_dir": data_dir("flowers"), "export": False}
     whole = train.run("flowers", out=str(tmp_path / "whole"), **arguments)
     assert whole["epochs"] == 5
@@ -216,7 +217,7 @@ def test_the_config_lists_skipped_files(tmp_path):
     folder = shutil.copytree(DATA["image_folder"], tmp_path / "photos")
     first = min(p for p in folder.rglob("*.*") if p.is_file())
     first.with_name("broken.jpg").write_bytes(first.read_bytes()[:60])
-    settings = {"recipe.epochs": 1, "task.views": 1, "task.baseline": False}
+    settings = SMALL | {"recipe.epochs": 1, "task.views": 1, "task.baseline": False}
     train.run(
         "flowers", model_arguments=TINY, settings=settings, data_dir=str(folder), out=str(tmp_path / "r"), export=False
     )
