@@ -8,6 +8,7 @@ of an interpreter: what is imported or printed then, or a hash seed of its own.
 from __future__ import annotations
 
 import atexit
+import gc
 import multiprocessing
 import os
 import runpy
@@ -135,6 +136,7 @@ def _read_at_import(env):
 
 def _run(words, cwd, env, files, leads_group):
     """Run a command in the forked process."""
+    gc.freeze()  # a collection would visit, and so copy, the objects of the imports
     if leads_group:
         os.setsid()
     for number, path in zip((1, 2), files, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 
@@ -17,6 +18,12 @@ from tests.scheduling import (  # noqa: F401
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish():
+    """Exclude what is imported from garbage collection: more than a million objects, visited each time for nothing."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ operation, so a process that has only imported it can be forked.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import runpy
@@ -29,6 +30,7 @@ def main() -> None:
 
     assert keras.Model
     assert tf.lite  # both are imported when an attribute is first used
+    gc.freeze()  # a collection in a process would visit, and so copy, the objects of these imports
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=int(sys.argv[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 import keras
@@ -41,12 +42,18 @@ STEPS = 4
 LOOPS = ("sentiment", "text_rnn")  # over tokens; the graphs of the others take longer to trace than the steps to run
 
 
+@functools.cache
+def load(model):
+    """Return the data of a model, which no setting of these tests changes."""
+    return make_plan(model, settings=zoo.get_spec(model).tiny_settings(), data_dir=data_dir(model)).load_data()
+
+
 def train(model, settings):
     """Return the weights after a few steps, and the losses of a batch, both with the averages of the recipe."""
     tiny = {k: v for k, v in zoo.get_spec(model).tiny_settings().items() if k != "recipe.minutes"}
     plain = {f"recipe.{field}": getattr(Recipe(), field) for field in OF_TASKS} | {"recipe.batch_size": 8}
     plan = make_plan(model, settings=tiny | plain | settings, data_dir=data_dir(model), precision="float32")
-    dataset = plan.load_data()
+    dataset = load(model)
     keras.utils.set_random_seed(0)
     network = plan.build(dataset.info)
     plan.task.initialize(network, dataset)
