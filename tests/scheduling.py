@@ -3,11 +3,16 @@
 The record of times is in pytest's cache.
 """
 
+from pathlib import Path
+
 import pytest
 
-LONGEST = (  # modules of more than a minute, the longest first; for pytest-xdist with --no-loadscope-reorder
-    *("test_every_model", "test_compare", "test_notebooks", "test_examples", "test_cli", "test_every_setting"),
-    *("test_transfer", "test_resume", "test_gan", "test_recipes"),
+HERE = Path(__file__).parent
+LONGEST = (  # modules of more than 40 s, the longest first; for pytest-xdist with --no-loadscope-reorder
+    *("zoo/models/test_every_model", "test_notebooks", "course/test_pages", "test_examples"),
+    *("export/artifacts/test_compare", "zoo/search/test_search", "zoo/training/test_every_setting"),
+    *("zoo/prediction/test_batch", "zoo/distribution/test_workers", "zoo/distribution/test_ray", "zoo/test_cli"),
+    *("zoo/training/test_resume", "zoo/models/test_gan", "zoo/core/test_recipes", "zoo/training/test_transfer"),
 )
 SHORT = 0.5  # seconds
 SHARED = {"trained", "bundles"}  # fixtures that take long for whoever needs them first
@@ -29,8 +34,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    order = {f"{name}.py": i for i, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.name, len(order)))
+    order = {HERE / f"{name}.py": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
     if not config.getoption("quick"):
         return
     seconds = config.cache.get(RECORD, {})
