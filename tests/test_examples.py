@@ -45,6 +45,7 @@ def test_own_model_is_listed_and_trained(tmp_path):
     out = python("-m", "zoo", cwd=tmp_path, ZOO_MODELS_PATH=str(FOLDER))
     assert "two_convolutions" in out
     words = ["-m", "zoo.train", "two_convolutions", "--filters", "[4,8]", *SHORT, "--out", "run"]
+    words += ["--precision", "float32"]
     assert "run/bundle: pass" in python(*words, cwd=tmp_path, ZOO_MODELS_PATH=str(FOLDER))
 
 

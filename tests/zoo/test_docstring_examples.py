@@ -37,7 +37,7 @@ def folder(tmp_path_factory, trained):
     for file, photograph in (("photo.jpg", "china.jpg"), ("painting.jpg", "flower.jpg")):
         Image.fromarray(load_sample_image(photograph)).save(folder / file)
     settings = {"data": "digits", "recipe.epochs": 1, "recipe.optimizer": "sgd"}
-    train.run("mnist", settings=settings, out=str(folder / "runs" / "digits-sgd"), export=False)
+    train.run("mnist", settings=settings, out=str(folder / "runs" / "digits-sgd"), export=False, precision="float32")
     shutil.copytree(trained("text_rnn"), folder / "runs" / "shakespeare")
     return folder
 

@@ -202,7 +202,8 @@ def candidates_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("candidates") / "run"
     candidates = [{"filters": [8, 16], "depths": [1, 1], "dropout": 0.999}, {"filters": [8, 12], "depths": [1, 1]}]
     settings = {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2}
-    train.run("fashion_mnist", settings=settings, data_dir=str(DATA["fashion_mnist"]), out=str(out), export=False)
+    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "export": False}
+    train.run("fashion_mnist", settings=settings, out=str(out), **options)
     return out
 
 
@@ -229,8 +230,8 @@ def restarts_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("restarts") / "run"
     settings = {"recipe.restarts": 2, "recipe.epochs": 2, "recipe.patience": 1}
     tiny = {"filters": (8, 16), "depths": (1, 1)}
-    data = str(DATA["fashion_mnist"])
-    train.run("fashion_mnist", model_arguments=tiny, settings=settings, data_dir=data, out=str(out), export=False)
+    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "export": False}
+    train.run("fashion_mnist", model_arguments=tiny, settings=settings, out=str(out), **options)
     return out
 
 

@@ -83,7 +83,8 @@ def test_rows_in_the_order_of_time(file):
 
 def test_a_regression_learns_and_is_compared(file, tmp_path):
     settings = {"task.target_column": "price", "recipe.epochs": 25, "recipe.patience": 0, "model.units": (32,)}
-    summary = train.run("table", data_dir=str(file), settings=settings, out=str(tmp_path / "r"), export=False)
+    options = {"data_dir": str(file), "precision": "float32"}
+    summary = train.run("table", settings=settings, out=str(tmp_path / "r"), export=False, **options)
     assert summary["metrics"]["r2"] > 0.8
     assert summary["compared"]["gradient boosting"]["r2"] > 0.8
 
@@ -95,7 +96,8 @@ def test_classes_are_exported_and_predicted(file, tmp_path):
         "model.units": (8,),
         "task.columns": {"id": "ignored"},
     }
-    summary = train.run("table", data_dir=str(file), settings=settings, out=str(tmp_path / "c"))
+    options = {"data_dir": str(file), "precision": "float32"}
+    summary = train.run("table", settings=settings, out=str(tmp_path / "c"), **options)
     assert summary["bundles"][0]["verdict"] == "pass"
     row = '{"kind": "flat", "sold_month": "07", "sold_weekday": "Mon", "owner": "nobody", "price": 90000}'
     ranked = [predict.run(source, [row], top_k=4).rows for source in (tmp_path / "c", tmp_path / "c" / "bundle")]

@@ -26,7 +26,7 @@ def numbers(folder):
 
 def test_every_training_writes_both(tmp_path):
     settings = {"data": "digits", "recipe.epochs": 2, "model.units": [8]}
-    train.run("mnist", settings=settings, out=str(tmp_path / "run"), evaluate=False)
+    train.run("mnist", settings=settings, out=str(tmp_path / "run"), evaluate=False, precision="float32")
     found = numbers(tmp_path / "run" / "logs" / "worker-0")
     assert found[RATE].keys() == found[WAITING].keys() == {0, 1}
     assert all(rate > 0 for rate in found[RATE].values())
