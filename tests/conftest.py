@@ -19,9 +19,12 @@ from tests.scheduling import (  # noqa: F401
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+gc.disable()  # while the tests are imported
+
 
 def pytest_collection_finish():
-    """Exclude what is imported from garbage collection: more than a million objects, visited each time for nothing."""
+    """Exclude what is imported from garbage collection: half a million objects, visited each time for nothing."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from commandline.console import quiet_stderr
+from commandline.importing import without_garbage_collection
 from export.errors import ExportError, MissingError
 
 
@@ -33,7 +34,7 @@ def load_tensorflow() -> Any:
     """
     if "tensorflow" not in sys.modules or "keras" not in sys.modules:
         try:
-            with quiet_stderr():
+            with quiet_stderr(), without_garbage_collection():
                 import keras
                 import tensorflow  # noqa: F401
         except ImportError as error:

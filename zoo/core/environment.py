@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from commandline.console import quiet_stderr
+from commandline.importing import without_garbage_collection
 from zoo.core.errors import MissingError, UsageError
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -33,7 +34,7 @@ def prepare() -> None:
     try:
         # C++ prints a line about missing CUDA before it reads any log level
         visible = "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG")
-        with contextlib.nullcontext() if visible else quiet_stderr():
+        with contextlib.nullcontext() if visible else quiet_stderr(), without_garbage_collection():
             import keras
             import tensorflow  # noqa: F401
     except ModuleNotFoundError as e:
