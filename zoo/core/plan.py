@@ -20,7 +20,7 @@ from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.config_file import current_names
 from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
-from zoo.core.recipe import Recipe, override
+from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
 
@@ -267,7 +267,7 @@ def make_plan(
 
 def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:
     """Raise UsageError for a field of `names` that has no effect on the training and is not at its default."""
-    reasons = dict.fromkeys({"augment", "label_smoothing"} - task.supports, task.title) | recipe.unused()
+    reasons = dict.fromkeys(OF_TASKS - task.supports, task.title) | recipe.unused()
     for name in names:
         if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
             raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")

@@ -31,6 +31,7 @@ _CHOICES = {
     ),
     "schedule": ("constant", "step", "exponential", "linear", "cosine", "one_cycle"),
 }
+OF_TASKS = frozenset({"augment", "label_smoothing", "whiten"})  # fields that not every task uses
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
 _RANGES = {
     "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
@@ -81,6 +82,8 @@ class Recipe:
         label_smoothing: Label smoothing (Szegedy 2016, arXiv:1512.00567).
         ema: Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an
             adversarial model, that of the generators.
+        whiten: Whether the first convolution starts from principal components of patches of training images (Jordan
+            2024, arXiv:2404.00498).
         patience: Early stopping: epochs without a better validation loss; 0 is off.
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
@@ -108,6 +111,7 @@ class Recipe:
     clip_norm: float = 0.0
     label_smoothing: float = 0.0
     ema: float = 0.0
+    whiten: bool = False
     patience: int = 0
     augment: str = "none"
     split: str = "official"
