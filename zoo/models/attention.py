@@ -2,7 +2,8 @@
 
 Reference: Bahdanau, Cho, Bengio 2015, arXiv:1409.0473 (additive); Luong, Pham, Manning 2015, arXiv:1508.04025
            (multiplicative, "general").
-Train:     python -m zoo.train attention            (--set data=ted_hrlr_translate --set task.level=words, online)
+Train:     python -m zoo.train attention
+           python -m zoo.train attention --recipe verses    (English to Spanish; data=ted_hrlr_translate, online)
 """
 
 from __future__ import annotations
@@ -137,7 +138,19 @@ class Translator(keras.Model):
 @register(
     data="dates",
     task=Translation(),
-    recipes={"default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0)},
+    recipes={
+        "default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0),
+        "verses": Recipe(
+            epochs=10,
+            batch_size=128,
+            learning_rate=2e-3,
+            optimizer="adam",
+            clip_norm=1.0,
+            data="verses",
+            task={"level": "words", "tokens": 10_000},
+            model={"attention": "luong", "units": 256, "embedding_dim": 256, "dropout": 0.3},
+        ),
+    },
     tiny={"units": 16, "embedding_dim": 8},
     card=Card(
         paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025",
