@@ -76,7 +76,13 @@ def _slots(path: Path) -> Iterator[str]:
     Raises:
         DataError: A file is missing or damaged.
     """
-    blocks = [_decompress(path, i, *block) for i, block in enumerate(_records(path.with_suffix(".bzs"), _BLOCK))]
+    data = _read(path.with_suffix(".bzz"))
+    blocks = []
+    for i, (offset, compressed, size) in enumerate(_records(path.with_suffix(".bzs"), _BLOCK)):
+        try:
+            blocks.append(_decompress(data[offset : offset + compressed], size))
+        except (ValueError, zlib.error) as error:
+            raise _damaged(path.with_suffix(".bzz"), f"block {i}: {error}") from error
     for i, (block, start, size) in enumerate(_records(path.with_suffix(".bzv"), _SLOT)):
         if size and (block >= len(blocks) or start + size > len(blocks[block])):
             raise _damaged(path.with_suffix(".bzv"), f"entry {i} is outside of its block")
@@ -93,19 +99,13 @@ def _records(path: Path, record: struct.Struct) -> list[tuple[int, ...]]:
     return list(record.iter_unpack(data))
 
 
-def _decompress(path: Path, i: int, offset: int, compressed: int, size: int) -> bytes:
-    path = path.with_suffix(".bzz")
+def _decompress(data: bytes, size: int) -> bytes:
+    """Return a block of a stated size; ValueError or zlib.error for another size."""
     if size > _LARGEST:
-        raise _damaged(path, f"block {i} would have {size} bytes")
-    with path.open("rb") as file:
-        file.seek(offset)
-        data = file.read(compressed)
-    try:
-        block = zlib.decompressobj().decompress(data, size + 1)
-    except zlib.error as error:
-        raise _damaged(path, f"block {i} cannot be decompressed") from error
+        raise ValueError(f"it would have {size} bytes")
+    block = zlib.decompressobj().decompress(data, size + 1)
     if len(block) != size:
-        raise _damaged(path, f"block {i} is not the {size} bytes of the index")
+        raise ValueError(f"it has not the {size} bytes that the index states")
     return block
 
 
