@@ -3,7 +3,7 @@
 Sources:   data_dir (a .csv or .tsv with the columns source and target), the prepared cache, the Debian packages
            sword-text-web and sword-text-sparv, each installed or downloaded without root.
 Features:  {"source": "God said, “Let there be light,” and there was light.", "target": "Y dijo Dios: Sea la luz: y fué
-           la luz."}, UTF-8 strings. Pairs are those verses of the 66 books of both that have at most 30 words each.
+           la luz."}, UTF-8 strings. Pairs are those verses of the 66 books of both that have at most 25 words each.
 Alignment: by book, chapter and number of the verse. The two texts number some verses differently: see `align`.
 Splits:    there are no official splits; "official" is 90/5/5 by the hash of the chapter, so that no chapter is in two
            splits; validation and test have no verse whose English text is also in training. Percentages divide the
@@ -36,7 +36,7 @@ SPANISH = packages.Debian(
 )
 HINT = "sudo apt-get install sword-text-web sword-text-sparv (or --data-dir with your own .csv or .tsv)"
 OFFICIAL = (90, 5, 5)
-MOST_WORDS = 30  # of a verse in each language, so that decoding takes at most about 30 steps
+MOST_WORDS = 25  # of a verse in each language, so that decoding takes at most about 30 steps
 MOST_RATIO = 2.0  # of the lengths in characters of two verses
 MOST_DEVIATION = 0.25  # mean absolute logarithm of that ratio in a chapter; the median is 0.10
 

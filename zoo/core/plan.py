@@ -299,7 +299,12 @@ def check_names(
         registry.check_arguments(model, builder_arguments)
     if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
-    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
+    datasets = pipelines.list_datasets()
+    for kind, value, names in (
+        ("dataset", dataset, datasets),
+        ("dataset", chosen.data or None, datasets),
+        ("precision", precision, PRECISIONS),
+    ):
         if value is not None and value not in names:
             raise unknown(kind, value, names)
     if fields := registry.task_fields(entry):
