@@ -141,7 +141,7 @@ class Translator(keras.Model):
     recipes={
         "default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0),
         "verses": Recipe(
-            epochs=12,
+            epochs=8,
             batch_size=64,
             learning_rate=2e-3,
             optimizer="adam",

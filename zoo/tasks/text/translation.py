@@ -140,6 +140,19 @@ class Translation(BaseTask):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
         return {"loss": loss, "metrics": [SequenceErrorRate()]}
 
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Set the bias of the logits to the logarithm of the frequency of each word of the training targets.
+
+        Otherwise the first steps, which learn little but these frequencies, saturate the hidden units.
+        """
+        if not self._writes_words:
+            return
+        writer = self._tokenizers(dataset.info)[1]
+        counts = np.full(len(dataset.info.vocabulary), 0.1)
+        for example in dataset.train.as_numpy_iterator():
+            np.add.at(counts, [*writer.encode(_text(example["target"])), END], 1)
+        model.logits.bias.assign(np.log(counts / counts.sum()))
+
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.
 
