@@ -196,6 +196,23 @@ def test_without_sacrebleu_the_scores_are_absent_with_a_remark(words, monkeypatc
     assert "exact" in metrics
 
 
+def test_training_starts_at_the_frequencies_of_the_words_of_targets(words):
+    data = words.load_data()
+    model = words.build(data.info)
+    words.task.initialize(model, data)
+    probabilities = dict(zip(data.info.vocabulary, np.exp(model.logits.bias.numpy()), strict=True))
+    assert sum(probabilities.values()) == pytest.approx(1, rel=1e-5)
+    assert probabilities["[END]"] == max(probabilities.values())
+    targets = [words.task._tokenizers(data.info)[1].split(e["target"].decode()) for e in data.train.as_numpy_iterator()]
+    count = sum(target.count("cat") for target in targets)
+    assert probabilities["cat"] / probabilities["[END]"] == pytest.approx(
+        (count + 0.1) / (len(targets) + 0.1), rel=1e-5
+    )
+    assert probabilities["the"] < 0.01, "a word of sources"
+    dates = Translation()
+    dates.initialize(None, data)  # characters: nothing is changed
+
+
 def test_the_epoch_of_sentences_is_chosen_by_cross_entropy(words):
     assert words.task.monitor == "val_loss"
     assert plan.make_plan("attention").task.monitor == "val_sequence_error_rate"
