@@ -35,6 +35,7 @@ class Candidate:
         missing: Reason why it cannot run on this machine; empty if it can.
         environment: Environment variables. Our own oneDNN setting is not passed on: an alternative runs with its
             defaults.
+        rounds: Largest number of runs; 0 is that of the benchmark.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Candidate:
     requirements: tuple[str, ...] = ()
     missing: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Score:
 def measure(
     benchmark: Benchmark, report: Callable[[str], Any], save: Callable[[int, dict[str, Score]], Any]
 ) -> dict[str, Score]:
-    """Run every candidate `benchmark.rounds` times, interleaved; return their scores by name.
+    """Run every candidate `benchmark.rounds` times, or its own `rounds`, interleaved; return their scores by name.
 
     After each round `save` is called with its number and the scores so far, so that an interrupted benchmark keeps
     them.
@@ -135,7 +137,7 @@ def measure(
     for turn in range(benchmark.rounds):
         for candidate in benchmark.candidates:
             score = scores[candidate.name]
-            if score.not_run:
+            if score.not_run or (candidate.rounds and turn >= candidate.rounds):
                 continue
             result = _run(candidate, turn)
             if "value" in result:

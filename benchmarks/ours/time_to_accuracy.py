@@ -22,6 +22,8 @@ from zoo.modeling.layers import fused  # noqa: E402
 from zoo.training import autotune  # noqa: E402
 from zoo.training.compiling import compile_model  # noqa: E402
 
+FIRST_SEED = 10  # those below were used when the settings were chosen
+
 
 class TestAccuracy(keras.callbacks.Callback):
     """Evaluates the test split after every epoch."""
@@ -38,7 +40,7 @@ class TestAccuracy(keras.callbacks.Callback):
 
 def main(targets: str, *fields: str) -> dict:
     """Train; return the times."""
-    seed = int(os.environ["BENCHMARK_TURN"])
+    seed = FIRST_SEED + int(os.environ["BENCHMARK_TURN"])
     plan = make_plan("fashion_mnist", settings=settings(fields), seed=seed)
     dataset, recipe = plan.load_data(), plan.recipe
     plan = autotune.choose_precision(plan, dataset, Console(quiet=True))

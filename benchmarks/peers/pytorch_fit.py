@@ -1,7 +1,8 @@
-"""Images/s of our networks in PyTorch's basic training loop, channels_last: pytorch_fit.py NETWORK PRECISION.
+"""Images/s of our networks in PyTorch's basic training loop, channels_last: pytorch_fit.py NETWORK PRECISION [compile].
 
 Source: https://pytorch.org/tutorials/beginner/basics/optimization_tutorial.html, and for channels_last and autocast
-https://pytorch.org/tutorials/intermediate/memory_format_tutorial.html and the page of torch.amp.
+https://pytorch.org/tutorials/intermediate/memory_format_tutorial.html and the page of torch.amp; for
+`torch.compile` https://docs.pytorch.org/tutorials/intermediate/torch_compile_tutorial.html.
 """
 
 import json
@@ -55,7 +56,7 @@ def resnet20() -> nn.Module:
     return nn.Sequential(*body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-def main(network: str, precision: str) -> float:
+def main(network: str, precision: str, mode: str = "eager") -> float:
     """Train some steps; return images per second."""
     arrays = np.load(os.path.join(os.environ["BENCHMARK_DATA"], "fashion_mnist.npz"))
     count = BATCH * (WARM_UP + STEPS)
@@ -63,12 +64,13 @@ def main(network: str, precision: str) -> float:
     data = torch.utils.data.TensorDataset(images, torch.from_numpy(arrays["train_labels"][:count]).long())
     loader = torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True)
     model = {"fashion_mnist": fashion_mnist, "resnet20": resnet20}[network]().to(memory_format=torch.channels_last)
+    forward = torch.compile(model) if mode == "compile" else model
     loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters())
     for step, (x, y) in enumerate(loader):
         if step == WARM_UP:
             start = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
-            loss = loss_fn(model(x.to(memory_format=torch.channels_last)), y)
+            loss = loss_fn(forward(x.to(memory_format=torch.channels_last)), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,17 +1,27 @@
-"""Implementations of a recurrent layer in TensorFlow on a CPU."""
+"""Implementations of a recurrent layer on a CPU: in TensorFlow, and PyTorch's."""
 
-from benchmarks.benchmark import Benchmark, Candidate
+from benchmarks.benchmark import Benchmark, Candidate, Goal
 
 FORMS = {"layer": "the layer as it is", "unroll": "unroll=True", "time_major": "time first, ops.scan"}
+CELLS = ("gru", "lstm")
+TORCH = ("torch>=2.9", "numpy")
+NAME, PYTORCH = "{}, {}", "{}, PyTorch"
 
 BENCHMARK = Benchmark(
     title="Training one recurrent layer: 256 units, batch 64, 128 steps",
     unit="characters/s",
     higher_is_better=True,
     candidates=tuple(
-        Candidate(f"{cell.upper()}, {words}", "ours/recurrent.py", (cell, form))
-        for cell in ("gru", "lstm")
-        for form, words in FORMS.items()
+        candidate
+        for cell in CELLS
+        for candidate in (
+            *(
+                Candidate(NAME.format(cell.upper(), words), "ours/recurrent.py", (cell, form))
+                for form, words in FORMS.items()
+            ),
+            Candidate(PYTORCH.format(cell.upper()), "peers/pytorch_recurrent.py", (cell,), TORCH),
+        )
     ),
+    goals=tuple(Goal(NAME.format(cell.upper(), FORMS["layer"]), PYTORCH.format(cell.upper()), 0) for cell in CELLS),
     quick=False,
 )

@@ -1,7 +1,8 @@
-"""Training time to a test accuracy, from the first step; one seed per round.
+"""Training time to a test accuracy, from the first step; one seed per round, the alternatives one in all.
 
 A candidate stops when it has reached all its targets; otherwise it trains all its epochs, and the table has its best
-accuracy. Ours is the default recipe with smaller batches and fewer epochs, and for 92 % also with half the channels.
+accuracy. Ours is the default recipe with half the channels, smaller batches and fewer epochs, which were chosen on the
+validation split with other seeds. Gradient boosting is measured after its last iteration.
 """
 
 from benchmarks.benchmark import Benchmark, Candidate, Goal
@@ -9,8 +10,10 @@ from benchmarks.timing.time_to_accuracy import SECONDS
 
 FAST = ("recipe.batch_size=128", "recipe.learning_rate=0.005", "recipe.augment=flip")
 HALF = "model.filters=[16,32,64,128]"
-SHORT = (*FAST, HALF, "recipe.epochs=4", "recipe.label_smoothing=0", "recipe.weight_decay=0.1")
-TO_92, TO_94 = "zoo, half the channels, 4 epochs", "zoo, 8 epochs"
+SHORT = (*FAST, HALF, "recipe.epochs=3", "recipe.label_smoothing=0", "recipe.weight_decay=0.1")
+LONG = (*FAST, HALF, "recipe.epochs=12")
+TO_92, TO_94 = "zoo, half the channels, 3 epochs", "zoo, half the channels, 12 epochs"
+BOOSTING = "scikit-learn gradient boosting on pixels"
 KERAS, PYTORCH = "keras.io convnet, 15 epochs", "PyTorch basic example, 14 epochs"
 
 BENCHMARK = Benchmark(
@@ -19,14 +22,16 @@ BENCHMARK = Benchmark(
     higher_is_better=False,
     candidates=(
         Candidate(TO_92, "ours/time_to_accuracy.py", ("0.92", *SHORT)),
-        Candidate(TO_94, "ours/time_to_accuracy.py", ("0.92,0.94", *FAST, "recipe.epochs=8")),
-        Candidate(KERAS, "peers/keras_time_to_accuracy.py", ("15",)),
-        Candidate(PYTORCH, "peers/pytorch_time_to_accuracy.py", ("14",), ("torch>=2.9", "numpy")),
+        Candidate(TO_94, "ours/time_to_accuracy.py", ("0.92,0.94", *LONG)),
+        Candidate(KERAS, "peers/keras_time_to_accuracy.py", ("15",), rounds=1),
+        Candidate(BOOSTING, "peers/boosting_time_to_accuracy.py", ("100",), rounds=1),
+        Candidate(PYTORCH, "peers/pytorch_time_to_accuracy.py", ("14",), ("torch>=2.9", "numpy"), rounds=1),
     ),
     goals=(
-        *(Goal(TO_92, peer, 3) for peer in (KERAS, PYTORCH)),
+        *(Goal(TO_92, peer, 3) for peer in (KERAS, PYTORCH, BOOSTING)),
         *(Goal(TO_94, peer, 3, of=SECONDS.format(0.94)) for peer in (KERAS, PYTORCH)),
     ),
+    rounds=5,
     quick=False,
     prepare="prepare/fashion_mnist.py",
 )

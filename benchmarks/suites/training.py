@@ -9,8 +9,10 @@ from export.runtime import onednn
 from zoo.training.autotune import has_bfloat16
 
 TORCH = ("torch>=2.9", "numpy")
+JAX = ("keras>=3.15", "jax>=0.7", "numpy")
 NO_BFLOAT16 = "" if has_bfloat16() else "this processor has no bfloat16 arithmetic"
 OURS, KERAS, PYTORCH = "zoo, {}", "Keras fit, {}", "PyTorch channels_last, {}"
+COMPILED, ON_JAX = "PyTorch compiled, {}", "Keras fit on JAX, {}"
 OURS_OFF, KERAS_ON = "zoo without oneDNN, {}", "Keras fit with oneDNN, {}"
 ON, OFF = ({onednn.VARIABLE: value} for value in "10")
 IS_DEFAULT = "TensorFlow enables oneDNN by default on this processor" if onednn.is_default() else ""
@@ -25,12 +27,14 @@ def _candidates(network: str, precision: str, missing: str) -> tuple[Candidate, 
         Candidate(KERAS.format(precision), "peers/keras_fit.py", arguments, missing=missing),
         Candidate(KERAS_ON.format(precision), "peers/keras_fit.py", arguments, (), missing or IS_DEFAULT, ON),
         Candidate(PYTORCH.format(precision), "peers/pytorch_fit.py", arguments, TORCH, missing=missing),
+        Candidate(COMPILED.format(precision), "peers/pytorch_fit.py", (*arguments, "compile"), TORCH, missing),
+        Candidate(ON_JAX.format(precision), "peers/keras_fit.py", arguments, JAX, missing, {"KERAS_BACKEND": "jax"}),
         Candidate(BOUND.format(precision), "peers/matmul.py", arguments, missing=missing),
     )
 
 
 def _goals(precision: str, keras_ratio: float) -> tuple[Goal, ...]:
-    ratios = {KERAS: keras_ratio, PYTORCH: 1.2, BOUND: 0}
+    ratios = {KERAS: keras_ratio, PYTORCH: 1.2, COMPILED: 0, ON_JAX: 0, BOUND: 0}
     return tuple(Goal(OURS.format(precision), peer.format(precision), ratio) for peer, ratio in ratios.items())
 
 

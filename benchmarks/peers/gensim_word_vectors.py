@@ -1,0 +1,27 @@
+"""Words/s of gensim's word2vec: one epoch over the same texts, two worker threads.
+
+Source: https://radimrehurek.com/gensim/models/word2vec.html, with the sizes of our model; its other defaults.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from gensim.models import Word2Vec
+from gensim.models.word2vec import LineSentence
+
+SIZES = {"vector_size": 100, "window": 5, "negative": 5, "sample": 1e-4, "min_count": 5, "max_final_vocab": 20_000}
+
+
+def main() -> float:
+    """Train an epoch; return the words of it per second."""
+    texts = list(LineSentence(Path(os.environ["BENCHMARK_DATA"]) / "all_texts.txt"))
+    model = Word2Vec(sg=1, workers=2, seed=0, **SIZES)
+    model.build_vocab(texts)
+    start = time.perf_counter()
+    words, _ = model.train(texts, total_examples=model.corpus_count, epochs=1)
+    return words / (time.perf_counter() - start)
+
+
+print(json.dumps({"value": main()}))
