@@ -49,6 +49,16 @@ def test_instance_normalisation_is_the_stock_layer_in_fewer_dimensions(dtype):
     assert ours(x).dtype == stock(x).dtype
 
 
+def test_instance_normalization_of_a_nearly_flat_channel():
+    """The deviations are a hundredth of a pixel: the error of a mean that is rounded to float32 would be visible."""
+    deviations = np.random.default_rng(0).normal(0, 0.01, (1, 128, 128, 2))
+    x = (1000 + deviations).astype("float32")
+    layer = InstanceNormalization(groups=-1, epsilon=1e-6)
+    exact = x.astype("float64") - x.astype("float64").mean((1, 2))
+    exact /= np.sqrt((exact**2).mean((1, 2)) + 1e-6)
+    assert np.abs(np.asarray(layer(x)) - exact).max() < 1e-4
+
+
 def test_images_of_a_batch_are_independent():
     model = zoo.build(NAME, filters=(4, 8, 8), depth=1)
     images = RANDOM.integers(0, 256, (3, 40, 44, 3)).astype("float32") * np.array([1, 0.2, 0.5]).reshape(3, 1, 1, 1)
