@@ -93,6 +93,8 @@ class Recipe:
         minutes: Time budget of one training, validation included: `epochs` is lowered according to the measured speed,
             the last epoch ends with the budget, and the schedule with it; 0 is off.
         model: Builder arguments of the recipe; those of the user take precedence.
+        data: Name of the dataset, if it is another than the model's default; `--set data=NAME` takes precedence.
+        task: Settings of the task; those of the user take precedence.
     """
 
     epochs: int = 10
@@ -120,6 +122,8 @@ class Recipe:
     candidates: tuple[Mapping[str, Any], ...] = ()
     minutes: float = 0.0
     model: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Return the builder arguments of the recipe for every architecture."""
@@ -145,7 +149,7 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(f"recipe.{name}", str(getattr(self, name)), choices)
-        for name in ("candidates", "model"):  # the same value from code, a command line or a config.json
+        for name in ("candidates", "model", "task"):  # the same value from code, a command line or a config.json
             object.__setattr__(self, name, lists_to_tuples(getattr(self, name)))
 
 

@@ -36,7 +36,7 @@ OF_OPTIMIZERS = {  # used by `make_optimizer` and `fit`, whatever the task
     "clip_norm": 1e-3,
 }
 OTHERS = {  # tested in tests/zoo/core/test_recipes.py
-    *("epochs", "dropout", "patience", "split", "limit", "restarts", "candidates", "minutes", "model"),
+    *("epochs", "dropout", "patience", "split", "limit", "restarts", "candidates", "minutes", "model", "data", "task"),
     "whiten",  # in tests/zoo/modeling/test_whitening.py
 }
 STEPS = 4
