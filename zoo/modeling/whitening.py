@@ -40,7 +40,7 @@ def whiten(model: keras.Model, inputs: Any) -> None:
             "recipe.whiten needs a functional or sequential model that begins with a convolution, and this "
             f"{model.name} does not"
         )
-    seen = tf.cast(keras.Model(model.input, layer.input)(inputs, training=False), tf.float32)
+    seen = tf.cast(keras.Model(model.inputs[0], layer.input)(inputs, training=False), tf.float32)
     height, width, channels, filters = layer.kernel.shape
     patches = tf.image.extract_patches(
         seen, [1, height, width, 1], [1, *layer.strides, 1], [1, *layer.dilation_rate, 1], layer.padding.upper()
