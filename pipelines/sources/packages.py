@@ -48,7 +48,7 @@ def has_apt() -> None:
         raise SourceUnavailable("this system has no apt-get")
 
 
-def fetch_debian(package: str, folder: Path) -> Path:
+def fetch_debian(package: str, folder: Path, sha256: str = "") -> Path:
     """Download a Debian package with apt-get, which checks its signature chain, and unpack it; needs no root.
 
     If the package is not in the package lists of the machine, current lists are downloaded to a private folder.
@@ -56,12 +56,14 @@ def fetch_debian(package: str, folder: Path) -> Path:
     Args:
         package: Name of the package.
         folder: An empty folder to work in.
+        sha256: Expected digest of the package; empty for any version.
 
     Returns:
         The folder that corresponds to `/`.
 
     Raises:
-        SourceUnavailable: There is no apt-get or dpkg, no such package, or no response in time.
+        SourceUnavailable: There is no apt-get or dpkg, no such package, or no response in time, or the package has
+            another digest.
     """
     try:
         run(["apt-get", *_APT_BOUNDS, "download", package], cwd=folder, seconds=300)
@@ -73,6 +75,10 @@ def fetch_debian(package: str, folder: Path) -> Path:
         except SourceUnavailable as reason:
             raise SourceUnavailable(f"{reason}; `sudo apt-get update` may help") from reason
     (archive,) = folder.glob(f"{package}_*.deb")
+    if sha256 and (digest := storage.sha256(archive)) != sha256:
+        raise SourceUnavailable(
+            f"{archive.name} has sha256 {digest[:12]}..., expected {sha256[:12]}...; install it to use this version"
+        )
     run(["dpkg", "-x", str(archive), "root"], cwd=folder, seconds=120)
     return folder / "root"
 
@@ -168,10 +174,12 @@ class Debian:
     Attributes:
         package: Name of the package.
         folder: Absolute path of the installed data.
+        sha256: Checksum of the package, if only one version is downloaded.
     """
 
     package: str
     folder: str
+    sha256: str = ""
 
     def sources(self, read: Callable[[Path], T]) -> list[search.Source[T]]:
         """Return both sources, each of which calls `read` with the folder, the installed package first."""
@@ -180,16 +188,30 @@ class Debian:
             search.Source(
                 f"installed package folder {folder}", lambda: search.check_exists(folder), lambda: read(folder)
             ),
-            search.Source(f"Debian package {self.package}", has_apt, lambda: self._fetch(read)),
+            search.Source(self._downloaded, has_apt, lambda: self._fetch(read)),
         ]
 
     def sha256_of(self, source: str) -> dict[str, str]:
-        """Return an empty dict: apt checks the signature of the archive, and versions change."""
-        return {}
+        """Return {package: sha256} if it was downloaded and has one; else apt checks the signature of any version."""
+        return {f"{self.package}.deb": self.sha256} if self.sha256 and self._downloaded in source else {}
+
+    @property
+    def _downloaded(self) -> str:
+        return f"Debian package {self.package}"
 
     def _fetch(self, read: Callable[[Path], T]) -> T:
         with tempfile.TemporaryDirectory() as name:
-            return read(fetch_debian(self.package, Path(name)) / Path(self.folder).relative_to("/"))
+            root = fetch_debian(self.package, Path(name), self.sha256)
+            folder = root / Path(self.folder).relative_to("/")
+            check_inside(folder, root)
+            return read(folder)
+
+
+def check_inside(folder: Path, root: Path) -> None:
+    """Raise `DataError` if a file of `folder`, or the folder, is outside of `root`, as by a symbolic link."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise DataError(f"{path.name} of the package points outside of it; do not trust it")
 
 
 def unzip(archive: Path, folder: Path, prefix: str = "") -> None:

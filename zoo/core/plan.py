@@ -20,7 +20,7 @@ from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.config_file import current_names
 from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
-from zoo.core.recipe import Recipe, override
+from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
 
@@ -99,7 +99,7 @@ class Plan:
         if info.name == self.data["name"] and info.source != IN_MEMORY:
             return self
         settings = {
-            "data": self.data["name"] not in (info.name, registry.get_spec(self.model).data),
+            "data": self.data["name"] not in (info.name, registry.get_spec(self.model).data, self.recipe.data),
             "data_dir": self.data["data_dir"] is not None,
             "recipe.split": self.recipe.split != Recipe().split,
         }
@@ -157,7 +157,7 @@ class Plan:
         words += ["--recipe", self.recipe_name] if self.recipe_name != "default" else []
         words += ["--seed", str(self.seed)]
         defaults = spec.recipe(self.recipe_name)
-        groups = (("recipe", self.recipe, defaults), ("task", self.task, spec.task))
+        groups = (("recipe", self.recipe, defaults), ("task", self.task, override(spec.task, defaults.task, "task")))
         changed = {
             f"{group}.{f.name}": getattr(value, f.name)
             for group, value, default in groups
@@ -171,7 +171,7 @@ class Plan:
             options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
             arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "default"))
             return f"zoo.train.run({self.model!r}{arguments}, dataset=...)"
-        if self.data["name"] != spec.data:
+        if self.data["name"] != (defaults.data or spec.data):
             changed["data"] = self.data["name"]
         for key, value in changed.items():
             words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
@@ -247,7 +247,7 @@ def make_plan(
     spec: Spec = registry.get_spec(model)
     dataset, groups = _group(settings or {})
     chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
-    task = override(spec.task, groups["task"], "task")
+    task = override(spec.task, {**chosen.task, **groups["task"]}, "task")
     _check_effects(chosen, task, groups["recipe"])
     groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
     if not 0 <= seed <= MAX_SEED - (chosen.restarts - 1):
@@ -258,7 +258,7 @@ def make_plan(
         recipe=chosen,
         recipe_name=recipe,
         model_arguments=registry.check_arguments(model, groups["model"]),
-        data={"name": dataset or spec.data, "data_dir": data_dir, "cache_dir": cache_dir},
+        data={"name": dataset or chosen.data or spec.data, "data_dir": data_dir, "cache_dir": cache_dir},
         seed=seed,
         precision=precision,
         init=init,
@@ -267,7 +267,7 @@ def make_plan(
 
 def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:
     """Raise UsageError for a field of `names` that has no effect on the training and is not at its default."""
-    reasons = dict.fromkeys({"augment", "label_smoothing"} - task.supports, task.title) | recipe.unused()
+    reasons = dict.fromkeys(OF_TASKS - task.supports, task.title) | recipe.unused()
     for name in names:
         if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
             raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")
@@ -299,7 +299,12 @@ def check_names(
         registry.check_arguments(model, builder_arguments)
     if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
-    for kind, value, names in (("dataset", dataset, pipelines.list_datasets()), ("precision", precision, PRECISIONS)):
+    datasets = pipelines.list_datasets()
+    for kind, value, names in (
+        ("dataset", dataset, datasets),
+        ("dataset", chosen.data or None, datasets),
+        ("precision", precision, PRECISIONS),
+    ):
         if value is not None and value not in names:
             raise unknown(kind, value, names)
     if fields := registry.task_fields(entry):

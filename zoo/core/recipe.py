@@ -31,6 +31,7 @@ _CHOICES = {
     ),
     "schedule": ("constant", "step", "exponential", "linear", "cosine", "one_cycle"),
 }
+OF_TASKS = frozenset({"augment", "label_smoothing", "whiten"})  # fields that not every task uses
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
 _RANGES = {
     "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
@@ -81,6 +82,8 @@ class Recipe:
         label_smoothing: Label smoothing (Szegedy 2016, arXiv:1512.00567).
         ema: Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an
             adversarial model, that of the generators.
+        whiten: Whether the first convolution starts from principal components of patches of training images (Jordan
+            2024, arXiv:2404.00498).
         patience: Early stopping: epochs without a better validation loss; 0 is off.
         augment: A policy of `pipelines.augment`, or "none".
         split: "official", or percentages of the training set such as "60/20/20".
@@ -90,6 +93,8 @@ class Recipe:
         minutes: Time budget of one training, validation included: `epochs` is lowered according to the measured speed,
             the last epoch ends with the budget, and the schedule with it; 0 is off.
         model: Builder arguments of the recipe; those of the user take precedence.
+        data: Name of the dataset, if it is another than the model's default; `--set data=NAME` takes precedence.
+        task: Settings of the task; those of the user take precedence.
     """
 
     epochs: int = 10
@@ -108,6 +113,7 @@ class Recipe:
     clip_norm: float = 0.0
     label_smoothing: float = 0.0
     ema: float = 0.0
+    whiten: bool = False
     patience: int = 0
     augment: str = "none"
     split: str = "official"
@@ -116,6 +122,8 @@ class Recipe:
     candidates: tuple[Mapping[str, Any], ...] = ()
     minutes: float = 0.0
     model: Mapping[str, Any] = field(default_factory=dict)
+    data: str = ""
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     def arguments(self) -> dict[str, Any]:
         """Return the builder arguments of the recipe for every architecture."""
@@ -141,7 +149,7 @@ class Recipe:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(f"recipe.{name}", str(getattr(self, name)), choices)
-        for name in ("candidates", "model"):  # the same value from code, a command line or a config.json
+        for name in ("candidates", "model", "task"):  # the same value from code, a command line or a config.json
             object.__setattr__(self, name, lists_to_tuples(getattr(self, name)))
 
 

@@ -92,8 +92,8 @@ class BaseTask:
         adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
-        supports: Those of the recipe fields `augment` and `label_smoothing` that `examples` and `compile_arguments`
-            use. Others are refused, because they would have no effect.
+        supports: Those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are
+            refused, because they would have no effect.
         required_features: Names of the features that examples must have.
     """
 

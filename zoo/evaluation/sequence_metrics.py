@@ -1,10 +1,12 @@
-"""Metrics of written sequences: exact match, and the token error rate by edit distance."""
+"""Metrics of written sequences: exact match, the token error rate by edit distance, BLEU and chrF."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from zoo.core.errors import MissingError
 
 
 def targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[str]]:
@@ -51,6 +53,34 @@ def token_error_rate(sources: Sequence[str], predictions: Sequence[Sequence], ta
         nearest[source] = min(nearest.get(source, (distance, len(target))), (distance, len(target)))
     errors, tokens = np.sum(list(nearest.values()), axis=0)
     return float(errors / max(1, tokens))
+
+
+def sentence_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """Return BLEU and chrF of a corpus of translations, from 0 to 100, with the settings of sacrebleu.
+
+    Reference: Post 2018, arXiv:1804.08771 (sacrebleu); Papineni 2002, doi:10.3115/1073083.1073135 (BLEU); Popovic 2015,
+    doi:10.18653/v1/W15-3049 (chrF, with beta 2, without words).
+
+    Args:
+        predictions: Translations.
+        references: One per translation.
+
+    Raises:
+        MissingError: sacrebleu is not installed.
+
+    Example:
+        >>> scores = sentence_scores(["y dijo dios sea la luz"], ["y dijo dios sea la luz"])
+        >>> {name: round(score, 6) for name, score in scores.items()}
+        {'bleu': 100.0, 'chrf': 100.0}
+    """
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise MissingError(f"BLEU and chrF need sacrebleu ({error}); pip install 'keras-proof-zoo[bleu]'") from error
+    return {
+        name: metric(list(predictions), [list(references)]).score
+        for name, metric in (("bleu", sacrebleu.corpus_bleu), ("chrf", sacrebleu.corpus_chrf))
+    }
 
 
 def _edit_distances(first: Sequence[Sequence], second: Sequence[Sequence]) -> list[int]:

@@ -2,7 +2,8 @@
 
 Reference: Bahdanau, Cho, Bengio 2015, arXiv:1409.0473 (additive); Luong, Pham, Manning 2015, arXiv:1508.04025
            (multiplicative, "general").
-Train:     python -m zoo.train attention            (--set data=ted_hrlr_translate --set task.level=words, online)
+Train:     python -m zoo.train attention
+           python -m zoo.train attention --recipe verses    (English to Spanish; data=ted_hrlr_translate, online)
 """
 
 from __future__ import annotations
@@ -137,14 +138,29 @@ class Translator(keras.Model):
 @register(
     data="dates",
     task=Translation(),
-    recipes={"default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0)},
+    recipes={
+        "default": Recipe(epochs=6, batch_size=128, learning_rate=3e-3, optimizer="adam", clip_norm=1.0),
+        "verses": Recipe(
+            epochs=8,
+            batch_size=64,
+            learning_rate=2e-3,
+            optimizer="adam",
+            warmup=0.05,
+            clip_norm=1.0,
+            data="verses",
+            task={"level": "words", "tokens": 8000},
+            model={"attention": "luong", "units": 256, "embedding_dim": 256, "dropout": 0.2},
+        ),
+    },
     tiny={"units": 16, "embedding_dim": 8},
     card=Card(
         paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025",
         expect={"exact": 1.0},
         command="python -m zoo.train attention --precision float32",
         measured_on="2 cores under other load: 3.7 minutes of CPU time, 6 epochs",
-        notes="`exact` is the exact match of 2,000 test dates that are not in the training data, in the same formats.",
+        notes="`exact` is the exact match of 2,000 test dates that are not in the training data, in the same formats; "
+        "the shipped weights are of dates. The recipe `verses` (English to Spanish, 12 minutes of CPU time) has BLEU "
+        "20.95 and chrF 44.7 on 1,122 verses, a translation memory 14.05 and 32.9; what it writes is often wrong.",
     ),
     weights={
         "default": Weights(

@@ -17,6 +17,7 @@ from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
 from zoo.distribution import served_data
 from zoo.distribution.replicas import SINGLE, Replicas
+from zoo.modeling import whitening
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
@@ -101,6 +102,8 @@ def train(
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(info)
     plan.task.initialize(model, dataset)
+    if plan.recipe.whiten:
+        whitening.whiten(model, next(iter(plan.feed(dataset, "train").batches(whitening.IMAGES)))[0])
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     return fit(model, plan, info, training, validation, run, console, objects, replicas)

@@ -2,17 +2,20 @@
 
 import json
 import os
+import shlex
 import shutil
 
 import keras
 import numpy as np
 import pytest
 
+import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from zoo import train
 from zoo.core import recipe as recipes
 from zoo.core.errors import UsageError
+from zoo.core.plan import Plan, make_plan
 from zoo.core.recipe import Recipe
 
 
@@ -312,7 +315,7 @@ def test_moving_statistics_follow_within_one_epoch():
     norm = model.layers[0]
     np.testing.assert_allclose(norm.moving_mean, x.mean(0), atol=0.5)
     np.testing.assert_allclose(norm.moving_variance, x.var(0), rtol=0.2)
-    adapt_momentum(model, steps=10_000)
+    adapt_momentum(model, steps=8000)
     assert norm.momentum == 0.9
 
 
@@ -348,3 +351,27 @@ def test_a_run_with_candidates_is_resumed(candidates_run, tmp_path):
     train.run("fashion_mnist", settings=settings, data_dir=str(DATA["fashion_mnist"]), resume=str(run), export=False)
     assert (run / "checkpoints" / "best.weights.h5").read_bytes() == weights
     assert Run(run).read("config.json")["candidate"] == 1
+
+
+def test_a_recipe_names_data_and_settings_of_the_task():
+    planned = make_plan("attention", recipe="verses")
+    assert planned.data["name"] == "verses"
+    assert (planned.task.level, planned.task.tokens) == ("words", 8000)
+    assert planned.command() == "python -m zoo.train attention --recipe verses --seed 0"
+    assert Plan.from_json(json.loads(json.dumps(planned.to_json()))) == planned
+    mine = make_plan("attention", recipe="verses", settings={"data": "dates", "task.level": "characters"})
+    assert (mine.data["name"], mine.task.level, mine.task.tokens) == ("dates", "characters", 8000)
+    assert shlex.split(mine.command())[-4:] == ["--set", "task.level=characters", "--set", "data=dates"]
+    assert make_plan("attention").data["name"] == "dates"
+    for settings, message in (
+        ({"recipe.data": "verse"}, "did you mean verses"),
+        ({"recipe.task": '{"levle": 1}'}, "level"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            make_plan("attention", settings=settings)
+
+
+def test_the_data_and_the_settings_of_the_task_of_every_recipe_are_valid():
+    for name in zoo.list_models():
+        for recipe in zoo.get_spec(name).recipes:
+            assert make_plan(name, recipe=recipe).data["name"] in pipelines.list_datasets()

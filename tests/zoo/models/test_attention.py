@@ -1,6 +1,7 @@
 """Sequence to sequence: single steps, greedy decoding and beam search, text endpoints in every runtime."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import pytest
 import zoo
 from pipelines.text import sequences
 from tests.zoo.conftest import data_dir
-from zoo import predict
+from zoo import evaluate, predict
 from zoo.core import plan
+from zoo.evaluation import sequence_metrics
 from zoo.tasks.text import decoding
+from zoo.tasks.text.translation import Translation
 
 
 @pytest.fixture(scope="module", params=["bahdanau", "luong"])
@@ -133,6 +136,87 @@ def test_the_word_level(tmp_path):
     assert sequences.Tokenizer(data.info.vocabulary, "words").decode(y[0].numpy()).startswith("o ")
     assert x["target"][0, 0] == sequences.START
     assert x["target"][0, 1:].numpy().tolist() == y[0, :-1].numpy().tolist()
+
+
+PAIRS = [(f"the {a} {b}", f"O {b} {a}!") for a in ("big", "small", "old") for b in ("cat", "dog", "tree", "man")]
+
+
+@pytest.fixture
+def words(tmp_path):
+    """A plan at the level of words, with an untrained model of two sentences in four of which a word is unknown."""
+    path = tmp_path / "pairs.tsv"
+    rows = [*PAIRS * 3, *((f"the {name} {i}", f"o {name} {i}") for i, name in enumerate(["Ana", "Bo", "Cy", "Di"] * 3))]
+    path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
+    settings = {"recipe.split": "60/20/20", "model.units": 8, "model.embedding_dim": 4, "task.searched": 3}
+    return plan.make_plan("attention", recipe="verses", settings=settings, data_dir=str(path))
+
+
+def test_translations_into_words_are_scored_by_sacrebleu(words, monkeypatch):
+    import sacrebleu
+
+    data = words.load_data()
+    model = words.build(data.info)
+    written = []
+    monkeypatch.setattr(
+        "zoo.evaluation.sequence_metrics.sentence_scores",
+        lambda texts, references: written.append((texts, references)) or {"bleu": 1.0, "chrf": 2.0},
+    )
+    evaluation = evaluate.evaluate_split(words, model, data, "test")
+    names = [f"{name}{suffix}" for suffix in ("", "_beam", "_same_examples") for name in ("bleu", "chrf")]
+    assert list(evaluation.metrics)[:6] == names
+    (texts, references), (_, first), (same, _) = written
+    targets = [example["target"].decode() for example in data.test.as_numpy_iterator()]
+    assert references == [target.lower().replace("!", " !") for target in targets], (
+        "not words, or [UNK] in place of them"
+    )
+    assert any(word not in data.info.vocabulary for text in references for word in text.split())
+    assert (first, same) == (references[:3], texts[:3])
+    assert len(texts) == len(references) == data.info.counts["test"] == len(evaluation.truth)
+    monkeypatch.undo()
+    scores = sequence_metrics.sentence_scores(texts, references)
+    assert scores["bleu"] == sacrebleu.corpus_bleu(texts, [references]).score
+    assert scores["chrf"] == sacrebleu.corpus_chrf(texts, [references]).score
+
+
+def test_bleu_of_a_known_corpus():
+    """Four precisions of 4/5, 3/4, 2/3 and 1/2: the fourth root of their product, which is 1/5."""
+    assert sequence_metrics.sentence_scores(["a b c d e"], ["a b c d f"])["bleu"] == pytest.approx(100 * 0.2**0.25)
+    shorter = sequence_metrics.sentence_scores(["a b c d e"], ["a b c d e f"])["bleu"]
+    assert shorter == pytest.approx(100 * np.exp(1 - 6 / 5))  # brevity penalty
+
+
+def test_without_sacrebleu_the_scores_are_absent_with_a_remark(words, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    data = words.load_data()
+    metrics = evaluate.evaluate_split(words, words.build(data.info), data, "validation").metrics
+    (remark,) = metrics["remarks"]
+    assert remark.startswith("BLEU and chrF need sacrebleu")
+    assert remark.endswith("pip install 'keras-proof-zoo[bleu]'")
+    assert not {"bleu", "chrf"} & set(metrics)
+    assert "exact" in metrics
+
+
+def test_training_starts_at_the_frequencies_of_the_words_of_targets(words):
+    data = words.load_data()
+    model = words.build(data.info)
+    words.task.initialize(model, data)
+    probabilities = dict(zip(data.info.vocabulary, np.exp(model.logits.bias.numpy()), strict=True))
+    assert sum(probabilities.values()) == pytest.approx(1, rel=1e-5)
+    assert probabilities["[END]"] == max(probabilities.values())
+    targets = [words.task._tokenizers(data.info)[1].split(e["target"].decode()) for e in data.train.as_numpy_iterator()]
+    count = sum(target.count("cat") for target in targets)
+    assert probabilities["cat"] / probabilities["[END]"] == pytest.approx(
+        (count + 0.1) / (len(targets) + 0.1), rel=1e-5
+    )
+    assert probabilities["the"] < 0.01, "a word of sources"
+    dates = Translation()
+    dates.initialize(None, data)  # characters: nothing is changed
+
+
+def test_the_epoch_of_sentences_is_chosen_by_cross_entropy(words):
+    assert words.task.monitor == "val_loss"
+    assert plan.make_plan("attention").task.monitor == "val_sequence_error_rate"
+    assert Translation(target_level="words").monitor == "val_loss"
 
 
 def test_invalid_settings_are_reported():

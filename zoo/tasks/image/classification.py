@@ -33,7 +33,7 @@ class Classification(ImageTask, ClassifierTask):
     """Image classification with integer labels; the model returns logits."""
 
     title = "image classification"
-    supports = frozenset({"augment", "label_smoothing"})
+    supports = frozenset({"augment", "label_smoothing", "whiten"})
     required_features = ("image", "label")
 
     def model_args(self, info: Info) -> dict[str, Any]:

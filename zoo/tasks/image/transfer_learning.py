@@ -75,6 +75,8 @@ class TransferLearning(PhotoClassification):
     pretrained: bool = True
     baseline: bool = True
 
+    supports = frozenset({"augment", "label_smoothing"})
+
     def __post_init__(self) -> None:
         """Raise UsageError for an unknown policy or similarity."""
         if self.policy not in ("auto", *CASES):

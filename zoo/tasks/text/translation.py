@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import pipelines
 from export.contract import Contract, Endpoint
 from pipelines.text import sequences
 from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
-from zoo.core.errors import UsageError, unknown
+from zoo.core.errors import MissingError, UsageError, unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.tasks.text import decoding, tokenizer_snippets
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-MAX_LOGITS = 2**29  # bytes of logits of an evaluation, which limits the number of its examples
 SHOWN = 4  # attention maps in a figure
 
 
@@ -58,7 +57,6 @@ class Translation(BaseTask):
     title = "sequence to sequence"
     required_features = ("source", "target")
     accepts = "texts"
-    monitor = "val_sequence_error_rate"  # the cross-entropy rises where a longer training still writes better
 
     def __post_init__(self) -> None:
         """Raise UsageError for invalid settings."""
@@ -67,6 +65,18 @@ class Translation(BaseTask):
                 raise unknown(f"task.{name}", level, LEVELS)
         if self.beam < 1 or self.most < 2:
             raise UsageError(f"task.beam={self.beam} must be at least 1, and task.most={self.most} at least 2")
+
+    @property
+    def monitor(self) -> str:
+        """The sequence error rate, because cross-entropy rises where longer training still writes better.
+
+        The cross-entropy for sentences of words, of which few or none are right as a whole.
+        """
+        return "val_loss" if self._writes_words else "val_sequence_error_rate"
+
+    @property
+    def _writes_words(self) -> bool:
+        return (self.target_level or self.level) == "words"
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary and the lengths of its training pairs."""
@@ -119,10 +129,7 @@ class Translation(BaseTask):
             source = reader.encode_tensor(example["source"][None], source_length)
             return {"source": source[0], "target": shifted}, target
 
-        if training:
-            return pipelines.feed(split, decode=decode, augment=_without_common_padding)
-        largest = max(1, MAX_LOGITS // (4 * target_length * len(info.vocabulary)))
-        return pipelines.feed(split, decode=decode).take(largest)
+        return pipelines.feed(split, decode=decode, augment=_without_common_padding if training else None)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return cross-entropy on logits, in nats per token without padding, and the error rate of sequences."""
@@ -133,6 +140,19 @@ class Translation(BaseTask):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
         return {"loss": loss, "metrics": [SequenceErrorRate()]}
 
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Set the bias of the logits to the logarithm of the frequency of each word of the training targets.
+
+        Otherwise the first steps, which learn little but these frequencies, saturate the hidden units.
+        """
+        if not self._writes_words:
+            return
+        writer = self._tokenizers(dataset.info)[1]
+        counts = np.full(len(dataset.info.vocabulary), 0.1)
+        for example in dataset.train.as_numpy_iterator():
+            np.add.at(counts, [*writer.encode(_text(example["target"])), END], 1)
+        model.logits.bias.assign(np.log(counts / counts.sum()))
+
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.
 
@@ -140,15 +160,22 @@ class Translation(BaseTask):
         """
         return endpoints(served, info, *self._tokenizers(info), *_lengths(info))
 
+    def reduce(self, batch: Evaluation) -> Evaluation:
+        """Return the most probable token of each position (N, T): the logits of a vocabulary of words are large."""
+        return dataclasses.replace(batch, outputs={"predicted": batch.outputs["logits"].argmax(-1).astype(np.int32)})
+
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the accuracy of tokens under teacher forcing."""
-        mask = truth != PADDING
-        return {"token_accuracy": float((outputs["logits"].argmax(-1) == truth)[mask].mean())}
+        """Return the accuracy of tokens under teacher forcing, of what `reduce` keeps."""
+        return {"token_accuracy": float((outputs["predicted"] == truth)[truth != PADDING].mean())}
 
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search."""
+        """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search.
+
+        Translations into words are also scored by BLEU and chrF, if sacrebleu is installed: against the words of the
+        target as the tokenizer splits them, lower case without punctuation, also those that are not in the vocabulary.
+        """
         from zoo.evaluation import outputs as inference
         from zoo.evaluation import sequence_metrics
 
@@ -163,11 +190,14 @@ class Translation(BaseTask):
             "token_error_rate": sequence_metrics.token_error_rate(sources, *tokens),
         }
         call, searched = inference.caller(contract), min(self.searched, len(targets))
+        decoded = {"": predictions}
         if self.beam > 1 and searched:
             best = [self._search(call, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
-            beam = [writer.decode(h.tokens) for h in best]
-            metrics |= {"exact_beam": sequence_metrics.exact_match(sources, beam, targets)}
-            metrics |= {"exact_same_examples": sequence_metrics.exact_match(sources, predictions[:searched], targets)}
+            decoded |= {"_beam": [writer.decode(h.tokens) for h in best], "_same_examples": predictions[:searched]}
+            for suffix in ("_beam", "_same_examples"):
+                metrics[f"exact{suffix}"] = sequence_metrics.exact_match(sources, decoded[suffix], targets)
+        if self._writes_words:
+            metrics = self._sentence_scores(decoded, dataset[evaluation.split]) | metrics
         accepted = sequence_metrics.targets_of(sources, targets)
         mistakes = [  # "said" is a key of evaluation.json
             {"source": source, "said": prediction, "target": target}
@@ -178,6 +208,21 @@ class Translation(BaseTask):
         return dataclasses.replace(
             evaluation, metrics={**metrics, **evaluation.metrics, "mistakes": mistakes[:20]}, arrays=arrays
         )
+
+    def _sentence_scores(self, decoded: Mapping[str, Sequence[str]], split: tf.data.Dataset) -> dict[str, Any]:
+        """Return BLEU and chrF of the translations of the first sources of a split, by suffix; else a remark."""
+        from zoo.evaluation import sequence_metrics
+
+        words = Tokenizer((), "words")
+        references = [" ".join(words.split(_text(example["target"]))) for example in split.as_numpy_iterator()]
+        try:
+            return {
+                f"{name}{suffix}": value
+                for suffix, texts in decoded.items()
+                for name, value in sequence_metrics.sentence_scores(texts, references[: len(texts)]).items()
+            }
+        except MissingError as error:
+            return {"remarks": [str(error)]}
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""

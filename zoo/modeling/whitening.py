@@ -1,0 +1,54 @@
+"""Initial weights of the first convolution: the principal components of the patches that it sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from zoo.core.errors import UsageError
+
+EPSILON = 5e-3  # added to the variances, of inputs in [0, 1]
+IMAGES = 1000
+
+
+def whiten(model: keras.Model, inputs: Any) -> None:
+    """Set filters of the first convolution to whitened principal components of patches, and to their negatives.
+
+    Their outputs are uncorrelated and of similar variance, so that the next layers learn faster. Those of the largest
+    variance come first, as many as the layer has filters; further filters keep their values. All are trained.
+
+    Reference: Jordan 2024, arXiv:2404.00498, section 3.2, where they are not trained.
+
+    Args:
+        model: A functional or sequential model whose first kernel is that of a `Conv2D`.
+        inputs: Its inputs for some hundred training examples, images (B, H, W, C) or what the model takes.
+
+    Raises:
+        UsageError: The model is not such a model.
+
+    Example:
+        >>> model = zoo.build("fashion_mnist")
+        >>> whiten(model, np.random.default_rng(0).integers(0, 256, (100, 28, 28, 1)))
+    """
+    layer = next((layer for layer in model.layers if hasattr(layer, "kernel")), None)
+    if type(layer) is not layers.Conv2D or getattr(model, "inputs", None) is None:
+        raise UsageError(
+            "recipe.whiten needs a functional or sequential model that begins with a convolution, and this "
+            f"{model.name} does not"
+        )
+    seen = tf.cast(keras.Model(model.inputs[0], layer.input)(inputs, training=False), tf.float32)
+    height, width, channels, filters = layer.kernel.shape
+    patches = tf.image.extract_patches(
+        seen, [1, height, width, 1], [1, *layer.strides, 1], [1, *layer.dilation_rate, 1], layer.padding.upper()
+    )
+    patches = patches.numpy().reshape(-1, height * width * channels).astype(np.float64)
+    variances, components = np.linalg.eigh(patches.T @ patches / len(patches))  # in increasing order
+    whitened = components / np.sqrt(variances + EPSILON)
+    both = np.concatenate([whitened, -whitened], axis=1)[:, ::-1][:, :filters]
+    kernel = layer.kernel.numpy().reshape(-1, filters)
+    kernel[:, : both.shape[1]] = both
+    layer.kernel.assign(kernel.reshape(layer.kernel.shape))
