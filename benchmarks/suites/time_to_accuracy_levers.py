@@ -5,6 +5,7 @@ from benchmarks.suites.time_to_accuracy import SHORT
 
 ALL = "all of them"
 WITHOUT = {
+    "without whitening": ("recipe.whiten=false",),
     "AdamW instead of Muon": ("recipe.optimizer=adamw", "recipe.learning_rate=0.003"),
     "batches of 512 instead of 128": ("recipe.batch_size=512", "recipe.learning_rate=0.012"),
     "all channels instead of half": ("model.filters=[32,64,128,256]",),

@@ -137,6 +137,7 @@ _RECIPE = Recipe(
             weight_decay=0.1,
             label_smoothing=0.0,
             augment="flip",
+            whiten=True,
             model={"filters": [16, 32, 64, 128]},
         ),
         "full": dataclasses.replace(
