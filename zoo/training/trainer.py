@@ -98,12 +98,18 @@ def train(
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     if replicas.data_service:
         training = served_data.feed(plan, dataset, training, replicas.data_service)
+    model = initial_model(plan, dataset, replicas)
+    return fit(model, plan, info, training, validation, run, console, objects, replicas)
+
+
+def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> keras.Model:
+    """Build the model of a plan with the weights from which its training starts."""
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
-        model = plan.build(info)
+        model = plan.build(dataset.info)
     plan.task.initialize(model, dataset)
     if plan.recipe.whiten:
         whitening.whiten(model, next(iter(plan.feed(dataset, "train").batches(whitening.IMAGES)))[0])
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
-    return fit(model, plan, info, training, validation, run, console, objects, replicas)
+    return model
