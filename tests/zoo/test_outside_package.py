@@ -58,7 +58,6 @@ class BalancedClassification(Classification):
 import numpy as np
 
 import pipelines
-from tests import commands
 
 
 def load(data_dir, cache_dir, split):

@@ -315,7 +315,7 @@ def test_moving_statistics_follow_within_one_epoch():
     norm = model.layers[0]
     np.testing.assert_allclose(norm.moving_mean, x.mean(0), atol=0.5)
     np.testing.assert_allclose(norm.moving_variance, x.var(0), rtol=0.2)
-    adapt_momentum(model, steps=8000)
+    adapt_momentum(model, steps=10_000)
     assert norm.momentum == 0.9
 
 
