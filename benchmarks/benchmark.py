@@ -20,6 +20,7 @@ from zoo.core.errors import ZooError
 
 HERE = Path(__file__).parent
 PEER_VENV = HERE.parent / ".venv-peers"  # for packages that may conflict with those of this project
+TORCH = ("torch>=2.9", "numpy")  # requirements of candidates of PyTorch
 NEVER = "never"  # an infinite cost in results.json: the target was not reached
 
 

@@ -15,6 +15,7 @@ from zoo.cli.options import settings
 from zoo.core.errors import MissingError, UsageError
 from zoo.core.plan import PRECISIONS
 from zoo.core.registry import get_entry
+from zoo.distribution import ray_cluster
 
 if TYPE_CHECKING:
     from zoo.search.definition import Search
@@ -82,8 +83,6 @@ def run(
     from zoo.search import study as studies
 
     if ray is not None:
-        from zoo.distribution import ray_cluster
-
         ray_cluster.check(ray)
     folder = Path(out) if out is not None else Path("runs") / name / "search"
     search = _open_or_define(folder, resume, (name, dict(options or {}), space, minimize, maximize))
@@ -104,8 +103,6 @@ def _worker_type(ray: str | None, workers: int) -> Iterator[Callable[[Path, int,
 
         yield Process
         return
-    from zoo.distribution import ray_cluster
-
     with ray_cluster.connected(ray, workers):
         from zoo.search.ray_tasks import Task
 

@@ -6,27 +6,15 @@ Source: https://keras.io/examples/vision/mnist_convnet/ (with the layers and siz
 import json
 import os
 import sys
-import time
 
 import keras
 import numpy as np
 from keras import layers
 
 from benchmarks.timing import networks
+from benchmarks.timing.step_clock import StepClock
 
 WARM_UP, STEPS, BATCH = 20, 80, 128
-
-
-class Clock(keras.callbacks.Callback):
-    """Measures the time of a range of steps."""
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch == WARM_UP:
-            self.start = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch == WARM_UP + STEPS - 1:
-            self.seconds = time.perf_counter() - self.start
 
 
 def fashion_mnist() -> keras.Model:
@@ -49,7 +37,7 @@ def main(network: str, precision: str) -> float:
     arrays = np.load(os.path.join(os.environ["BENCHMARK_DATA"], "fashion_mnist.npz"))
     count = BATCH * (WARM_UP + STEPS)
     x, y = arrays["train_images"][:count], arrays["train_labels"][:count]
-    model, clock = {"fashion_mnist": fashion_mnist, "resnet20": networks.resnet20}[network](), Clock()
+    model, clock = {"fashion_mnist": fashion_mnist, "resnet20": networks.resnet20}[network](), StepClock(WARM_UP, STEPS)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer="adam", loss=loss, metrics=["accuracy"])
     model.fit(x, y, batch_size=BATCH, callbacks=[clock], verbose=0)

@@ -1,10 +1,9 @@
 """Implementations of a recurrent layer on a CPU: in TensorFlow, and PyTorch's."""
 
-from benchmarks.benchmark import Benchmark, Candidate, Goal
+from benchmarks.benchmark import TORCH, Benchmark, Candidate, Goal
 
 FORMS = {"layer": "the layer as it is", "unroll": "unroll=True", "time_major": "time first, ops.scan"}
 CELLS = ("gru", "lstm")
-TORCH = ("torch>=2.9", "numpy")
 NAME, PYTORCH = "{}, {}", "{}, PyTorch"
 
 BENCHMARK = Benchmark(

@@ -5,7 +5,7 @@ accuracy. Ours is the default recipe with half the channels, smaller batches and
 validation split with other seeds. Gradient boosting is measured after its last iteration.
 """
 
-from benchmarks.benchmark import Benchmark, Candidate, Goal
+from benchmarks.benchmark import TORCH, Benchmark, Candidate, Goal
 from benchmarks.timing.time_to_accuracy import SECONDS
 
 FAST = ("recipe.batch_size=128", "recipe.learning_rate=0.005", "recipe.augment=flip", "recipe.whiten=true")
@@ -25,7 +25,7 @@ BENCHMARK = Benchmark(
         Candidate(TO_94, "ours/time_to_accuracy.py", ("0.92,0.94", *LONG)),
         Candidate(KERAS, "peers/keras_time_to_accuracy.py", ("15",), rounds=1),
         Candidate(BOOSTING, "peers/boosting_time_to_accuracy.py", ("100",), rounds=1),
-        Candidate(PYTORCH, "peers/pytorch_time_to_accuracy.py", ("14",), ("torch>=2.9", "numpy"), rounds=1),
+        Candidate(PYTORCH, "peers/pytorch_time_to_accuracy.py", ("14",), TORCH, rounds=1),
     ),
     goals=(
         *(Goal(TO_92, peer, 3) for peer in (KERAS, PYTORCH, BOOSTING)),

@@ -4,11 +4,10 @@ The upper bound is the speed of large matrix multiplications on the same machine
 matrix multiplications in bfloat16 are only 1.9 times as fast as in float32.
 """
 
-from benchmarks.benchmark import Benchmark, Candidate, Goal
+from benchmarks.benchmark import TORCH, Benchmark, Candidate, Goal
 from export.runtime import onednn
 from zoo.training.autotune import has_bfloat16
 
-TORCH = ("torch>=2.9", "numpy")
 JAX = ("keras>=3.15", "jax>=0.7", "numpy")
 NO_BFLOAT16 = "" if has_bfloat16() else "this processor has no bfloat16 arithmetic"
 OURS, KERAS, PYTORCH = "zoo, {}", "Keras fit, {}", "PyTorch channels_last, {}"

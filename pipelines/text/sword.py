@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from xml.sax.saxutils import unescape
 
 from pipelines.errors import MISSING, DataError
 
@@ -26,7 +27,6 @@ _BOOK = re.compile(r'<div\b(?=[^>]*\btype="book")(?=[^>]*\bsID=)')
 _OMITTED = re.compile(r'<note\b.*?</note>|<title\b(?![^>]*canonical="true").*?</title>', re.DOTALL)
 _INSIDE_WORDS = re.compile(r"</?[wq]\b[^>]*>")  # lemmas and speakers; all other tags separate words
 _TAG = re.compile(r"<[^>]*>")
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
 
 
 def chapters(folder: Path) -> dict[str, list[str]]:
@@ -64,9 +64,7 @@ def plain(markup: str) -> str:
         'David, of Judah'
     """
     text = _OMITTED.sub(" ", markup).replace("</q><w", "</q> <w")
-    text = _TAG.sub(" ", _INSIDE_WORDS.sub("", text))
-    for entity, character in _ENTITIES:
-        text = text.replace(entity, character)
+    text = unescape(_TAG.sub(" ", _INSIDE_WORDS.sub("", text)), {"&quot;": '"', "&apos;": "'"})
     return re.sub(r" (?=[,.;:!?)\u2019\u201d])", "", " ".join(text.split()))
 
 

@@ -109,9 +109,8 @@ class InstanceNormalization(layers.GroupNormalization):
     def call(self, inputs: Any) -> Any:
         """Normalise each channel of each image (B, H, W, C), in float32 as Keras' layer does."""
         x = ops.cast(inputs, "float32")
-        if self.centered:
-            for _ in range(2):
-                x = x - ops.mean(x, axis=(1, 2), keepdims=True)
+        if self.centered:  # what follows subtracts the mean of the deviations: the rounding error of this one
+            x = x - ops.mean(x, axis=(1, 2), keepdims=True)
         mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * scale + (self.beta - mean * scale), self.compute_dtype)

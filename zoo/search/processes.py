@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from zoo.core.errors import of_process
+from zoo.search.worker import thread_limits
 
 
 class Process:
@@ -23,11 +24,9 @@ class Process:
 
     def __init__(self, folder: Path, trials: int, workers: int) -> None:
         """Start it."""
-        threads = str(max(1, (os.cpu_count() or 1) // workers))
-        environment = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads} if workers > 1 else {}
+        environment = {**(thread_limits(workers) if workers > 1 else {}), **os.environ}
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process runs
         command = [sys.executable, "-m", "zoo.search.worker", str(folder), str(trials)]
-        environment = {**environment, **os.environ}
         no_input = subprocess.DEVNULL
         self._process = subprocess.Popen(
             command, env=environment, stdin=no_input, stdout=no_input, stderr=self._log, text=True

@@ -10,7 +10,9 @@ from pathlib import Path
 import ray
 
 from commandline.console import describe_error
-from zoo.core.errors import ZooError, with_exit_code
+from zoo.core.errors import with_exit_code
+from zoo.distribution import ray_cluster
+from zoo.search.worker import thread_limits, work
 
 
 class Task:
@@ -32,12 +34,13 @@ class Task:
         """See `zoo.search.pool.Worker`."""
         if not ray.wait([self._result], timeout=0)[0]:
             return None
-        try:
-            error = ray.get(self._result)
-        except ray.exceptions.RayTaskError as failed:
-            raise ZooError(f"a worker failed: {failed.cause}") from failed
-        except ray.exceptions.RayError as lost:
-            return type(lost).__name__
+        with ray_cluster.errors():
+            try:
+                error = ray.get(self._result)
+            except ray.exceptions.RayTaskError:
+                raise
+            except ray.exceptions.RayError as lost:
+                return type(lost).__name__
         if error is not None:
             raise with_exit_code(*error)
         return ""
@@ -50,12 +53,9 @@ class Task:
 
 def _work(folder: str, working_directory: str, trials: int, workers: int) -> tuple[str, int] | None:
     """Train trials; return the sentence and the exit code of an error."""
-    threads = str(max(1, (os.cpu_count() or 1) // workers))
-    os.environ.update(TF_NUM_INTRAOP_THREADS=threads, OMP_NUM_THREADS=threads)  # before TensorFlow is imported
+    os.environ.update(thread_limits(workers))
     with contextlib.suppress(OSError):  # another machine need not have the folder of the command
         os.chdir(working_directory)
-    from zoo.search.worker import work
-
     try:
         work(Path(folder), trials)
     except Exception as error:

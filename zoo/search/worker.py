@@ -17,6 +17,12 @@ from zoo.search import study as studies
 from zoo.search.definition import Search
 
 
+def thread_limits(workers: int) -> dict[str, str]:
+    """Return the environment of one of several workers on a machine; TensorFlow reads it when it is imported."""
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    return {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
+
+
 def work(folder: Path, trials: int) -> None:
     """Train trials until the study has `trials` of them, or the process that started this one has ended."""
     environment.prepare()
