@@ -67,12 +67,12 @@ def grid(
 
     from pipelines import stateless_random
     from pipelines.augment import policies
-    from pipelines.images import decoding
+    from pipelines.images import decoding, reading
 
     augmentation = policies.policy(augment, num_classes=2) or (lambda batch, keys: batch)
 
     def read(file: Path | bytes) -> np.ndarray:
-        decode = decoding.decode if isinstance(file, bytes) else decoding.read
+        decode = decoding.decode if isinstance(file, bytes) else reading.read
         return np.asarray(decode(file, size, size, 3, fit))
 
     batch = tf.constant(_read(files, read))

@@ -1,4 +1,4 @@
-"""Decoding of image files to pixels of one size, by one function for the feed, the export and `read`.
+"""Decoding of image files to pixels of one size, in graphs, by one function for the feed and the export.
 
 EXIF orientation is applied in the graph: TensorFlow's decoders ignore it, and most photographs of phones have one.
 Reference: EXIF 2.32 (CIPA DC-008-2019), tag 0x0112; for PNG the eXIf chunk of its third edition.
@@ -6,35 +6,15 @@ Reference: EXIF 2.32 (CIPA DC-008-2019), tag 0x0112; for PNG the eXIf chunk of i
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
-import os
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines.errors import MISSING, USAGE, DataError
-from pipelines.sources import storage
+from pipelines.errors import USAGE, DataError
+from pipelines.images.pixels import EXIF_BYTES, EXIF_ORIENTATION, FITS, IGNORE, JPEG_SCALES
 
-MAX_PIXELS = 89_478_485  # limit of Pillow's decompression bomb warning: 256 MB of RGB
-NATIVE = ("JPEG", "MPO", "PNG", "GIF", "BMP")  # formats that TensorFlow decodes, by their names in Pillow
-FITS = ("stretch", "crop", "pad")
-IGNORE = 255  # in a mask, the label of pixels that count nowhere, as in Pascal VOC
 _plain = tf.autograph.experimental.do_not_convert  # AutoGraph is not needed here, and takes seconds
-_RATIOS = (1, 2, 4, 8)  # the scales of the discrete cosine transform at which a JPEG can be decoded
-_HEAD = 4096  # bytes of the file that are searched for EXIF, which is at the beginning
-_ENTRIES = r"\C\C(?:\C{12})*?"  # number of entries of the directory, and the entries before the orientation
-_PATTERN = (
-    r"(?s)^\C*?(?:Exif\x00\x00|eXIf)(?:"
-    rf"II\*\x00\x08\x00\x00\x00{_ENTRIES}\x12\x01\x03\x00\x01\x00\x00\x00(\C)"
-    rf"|MM\x00\*\x00\x00\x00\x08{_ENTRIES}\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C)"
-    r")\C*$"
-)
 
 
 def decode(encoded: tf.Tensor, height: int, width: int, channels: int = 3, fit: str = "stretch") -> tf.Tensor:
@@ -85,8 +65,8 @@ def _decode_jpeg(encoded: tf.Tensor, height: int, width: int, exif_orientation: 
     size = tf.where(exif_orientation >= 5, tf.reverse(size, [0]), size)
     scales = tf.cast(size, tf.float32) / [height, width]
     shrink = tf.reduce_max(scales) if fit == "pad" else tf.reduce_min(scales)
-    index = tf.reduce_sum(tf.cast(shrink >= _RATIOS[1:], tf.int32))
-    return tf.switch_case(index, [lambda r=ratio: tf.io.decode_jpeg(encoded, 3, ratio=r) for ratio in _RATIOS])
+    index = tf.reduce_sum(tf.cast(shrink >= JPEG_SCALES[1:], tf.int32))
+    return tf.switch_case(index, [lambda r=ratio: tf.io.decode_jpeg(encoded, 3, ratio=r) for ratio in JPEG_SCALES])
 
 
 @_plain
@@ -188,100 +168,6 @@ def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
     return tf.switch_case(index, [lambda: images, lambda: resized(False), lambda: resized(True)])
 
 
-def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: str = "stretch") -> np.ndarray:
-    """Read an image file of any size and mode; Pillow converts formats that TensorFlow cannot decode (WebP, TIFF, ...).
-
-    Args:
-        path: The file.
-        height: Height of the result.
-        width: Width of the result.
-        channels: 1 for grey, 3 for RGB.
-        fit: As in `decode`.
-
-    Returns:
-        uint8 (height, width, channels), as `decode` returns it.
-
-    Raises:
-        DataError: There is no such file, it is not an image, it is damaged, or it is too large.
-    """
-    with _as_data_error(path):
-        storage.check_size(Path(path))
-        content = Path(path).read_bytes()
-        if header(content)[0] not in NATIVE:
-            content = _as_png(content)
-        return decode(tf.constant(content), height, width, channels, fit).numpy()
-
-
-def upright_size(path: str | os.PathLike) -> tuple[int, int]:
-    """Return width and height of an image file as displayed, with its EXIF orientation applied.
-
-    Raises:
-        DataError: As in `read`, as far as the header of the file shows.
-    """
-    with _as_data_error(path):
-        storage.check_size(Path(path))
-    with _as_data_error(path), warnings.catch_warnings(action="ignore"), Image.open(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        return _upright(image)
-
-
-def _upright(image: Image.Image) -> tuple[int, int]:
-    """Return width and height of an image as displayed: EXIF orientations 5 to 8 are rotated by a quarter."""
-    return image.size[::-1] if image.getexif().get(0x0112) in (5, 6, 7, 8) else image.size
-
-
-@contextlib.contextmanager
-def _as_data_error(path: str | os.PathLike) -> Iterator[None]:
-    """Turn errors of reading an image into a DataError."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise DataError(f"there is no file {path}", MISSING) from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels; make it smaller first") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is empty or not an image; give a JPEG or PNG file") from error
-    except (OSError, SyntaxError, ValueError, EOFError, tf.errors.OpError) as error:
-        text = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
-        raise DataError(f"{path} cannot be read as an image ({text})") from error
-
-
-def reason(error: Exception) -> str:
-    """Return the line of a decoder's error that describes the problem."""
-    text = str(getattr(error, "message", "") or error).partition(" [Op:")[0].strip()
-    return (text.splitlines() or [type(error).__name__])[0].replace("{{function_node ", "").rpartition("}} ")[2]
-
-
-def header(content: bytes) -> tuple[str, tuple[int, int, int]]:
-    """Return the format in the header of a file, by its name in Pillow, and (height, width, channels).
-
-    Nothing is decoded. The channels are 1 for grey images and 3 for all others.
-
-    Raises:
-        UnidentifiedImageError: It is not an image.
-        Image.DecompressionBombError: It has more than `MAX_PIXELS`.
-    """
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        width, height = _upright(image)
-        return image.format, (height, width, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3)
-
-
-def _as_png(content: bytes) -> bytes:
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
-        image.load()
-        upright_image = ImageOps.exif_transpose(image)
-        if upright_image.mode.startswith("I;16"):  # Pillow's own conversion would clip 16 bits, not scale them
-            upright_image = Image.fromarray((np.asarray(upright_image) // 257).astype(np.uint8))
-        has_alpha = upright_image.mode in ("LA", "PA", "RGBa", "La") or "transparency" in upright_image.info
-        upright_image = upright_image.convert("RGBA" if has_alpha or upright_image.mode == "RGBA" else "RGB")
-        png = io.BytesIO()
-        upright_image.save(png, "PNG", compress_level=1)
-        return png.getvalue()
-
-
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
     """Return the EXIF orientation of an image file.
 
@@ -291,8 +177,10 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 scalar, 1 (upright) to 8; 1 if the value is missing or invalid.
     """
-    head = tf.strings.substr(encoded, 0, _HEAD)
-    match = tf.strings.regex_replace(head, _PATTERN, r"\1\2")  # the byte of the value, or the input without a match
+    head = tf.strings.substr(encoded, 0, EXIF_BYTES)
+    match = tf.strings.regex_replace(
+        head, EXIF_ORIENTATION, r"\1\2"
+    )  # the byte of the value, or the input without a match
     value = tf.cond(
         tf.equal(tf.strings.length(match), 1),
         lambda: tf.cast(tf.io.decode_raw(match, tf.uint8)[0], tf.int32),

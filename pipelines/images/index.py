@@ -17,7 +17,7 @@ import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.errors import DataError
-from pipelines.images import decoding
+from pipelines.images import decoding, reading
 from pipelines.sources.storage import check_name, check_size, log, write_atomic
 
 _CHUNK = 2**14  # files that are checked at once
@@ -134,14 +134,14 @@ def _examine(name: str) -> Result:
 def _read_header(content: bytes) -> tuple[str, tuple[int, int, int] | None]:
     """Return why the header of a file shows that it cannot be used, or "", and its shape."""
     try:
-        form, shape = decoding.header(content)
+        form, shape = reading.header(content)
     except UnidentifiedImageError:
         return "not an image" if content else "empty", None
     except Image.DecompressionBombError:
-        return f"more than {decoding.MAX_PIXELS:,} pixels", None
+        return f"more than {reading.MAX_PIXELS:,} pixels", None
     except (OSError, SyntaxError, ValueError, EOFError):
         return "damaged", None
-    return ("", shape) if form in decoding.NATIVE else (f"a {form} file; convert it to JPEG or PNG", None)
+    return ("", shape) if form in reading.NATIVE else (f"a {form} file; convert it to JPEG or PNG", None)
 
 
 def _decodable(names: Sequence[str], numbers: Sequence[int]) -> set[int]:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipelines.errors import DataError
-from pipelines.images.decoding import IGNORE
+from pipelines.images.pixels import IGNORE
 
 LOSSLESS = ("PNG", "BMP", "GIF")
 

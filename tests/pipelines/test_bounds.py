@@ -14,14 +14,14 @@ from pipelines import __main__ as cli
 from pipelines import tabular
 from pipelines.augment import preview
 from pipelines.errors import DataError
-from pipelines.images import class_folders, decoding
+from pipelines.images import class_folders, reading
 from pipelines.sources import mnist_family, storage
 from pipelines.text import corpus, labelled
 
 ZERO = Path("/dev/zero")
 READERS = {
-    "image": lambda path: decoding.read(path, 8, 8, 3),
-    "size of an image": decoding.upright_size,
+    "image": lambda path: reading.read(path, 8, 8, 3),
+    "size of an image": reading.upright_size,
     "text": corpus.read,
     "table": lambda path: tabular.read_csv(path, ["a"]),
     "texts": lambda path: labelled.read_table(path, ("text", "label")),
