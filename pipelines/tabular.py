@@ -11,15 +11,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import storage
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 OFFICIAL = (60, 20, 20)  # percentages, for tables without official splits
 LARGEST = 1e18  # of a number: its square is finite in float32
@@ -107,6 +109,8 @@ def describe(train: Table, names: Sequence[str]) -> list[dict[str, Any]]:
 
 def dataset(table: Table) -> tf.data.Dataset:
     """Return the rows as feature dicts of scalars: strings and float32."""
+    import tensorflow as tf
+
     columns = {k: tf.constant(v.tolist()) if v.dtype == object else v for k, v in table.items()}  # as UTF-8
     return tf.data.Dataset.from_tensor_slices(columns)
 

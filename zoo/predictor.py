@@ -14,7 +14,7 @@ import numpy as np
 from commandline.names import near
 from zoo.core import registry
 from zoo.core.errors import MissingError, UsageError
-from zoo.core.plan import read_bundle, zoo_metadata
+from zoo.core.plan import read_task, zoo_metadata
 
 if TYPE_CHECKING:
     import keras
@@ -162,11 +162,12 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
 
     path = Path(source)
     check_source(path)
-    environment.prepare()
-    if not path.exists() and str(path) in registry.list_models():
-        return _shipped(str(path), runtime, served)
-    if (path / "manifest.json").is_file() or runtime not in (None, "keras"):
+    shipped = not path.exists() and str(path) in registry.list_models()
+    if not shipped and ((path / "manifest.json").is_file() or runtime not in (None, "keras")):
         return _bundle(find_bundle(path, served), runtime or "saved_model", served)
+    environment.prepare()
+    if shipped:
+        return _shipped(str(path), runtime, served)
     from zoo.core.run_folder import Run
 
     run = Run.open(path)
@@ -249,13 +250,16 @@ def _check_served(served: str | None, available: Iterable[str]) -> None:
 
 def _bundle(path: Path, runtime: str, served: str | None) -> Predictor:
     import export
+    from zoo.core import environment
     from zoo.evaluation.outputs import cast_inputs
 
-    plan, info = read_bundle(path)
+    if runtime != "tflite":
+        environment.prepare()
+    task, info = read_task(path)
     _check_served(served, [zoo_metadata(path).get("served")])
     loaded = export.load(path, runtime)
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return loaded[endpoint](**cast_inputs(loaded.contract[endpoint], inputs))
 
-    return Predictor(plan.task, info, loaded.contract, call)
+    return Predictor(task, info, loaded.contract, call)

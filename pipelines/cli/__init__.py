@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from commandline.console import quiet_stderr
+from commandline.importing import import_tensorflow
 from pipelines import catalogue
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
-
-
-def import_tensorflow() -> None:
-    """Import TensorFlow without its log output, unless --debug is given."""
-    if not os.environ.get("ZOO_DEBUG"):
-        with quiet_stderr():
-            import tensorflow  # noqa: F401
 
 
 def load(name: str, data_dir: str | None, cache_dir: str | None, split: str = "official") -> Dataset:

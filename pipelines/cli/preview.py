@@ -11,8 +11,9 @@ import click
 
 from commandline import Console, common_options
 from commandline.console import SEED
+from commandline.importing import import_tensorflow
 from pipelines import catalogue
-from pipelines.cli import import_tensorflow, load
+from pipelines.cli import load
 from pipelines.errors import MISSING, DataError
 
 if TYPE_CHECKING:

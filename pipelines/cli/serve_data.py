@@ -7,7 +7,7 @@ import threading
 import click
 
 from commandline import Console, common_options
-from pipelines.cli import import_tensorflow
+from commandline.importing import import_tensorflow
 
 
 @click.command("serve-data")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from commandline.importing import import_tensorflow
 from pipelines.errors import MISSING, DataError
 from pipelines.images import pixels
 from pipelines.sources import storage
@@ -49,6 +50,7 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
 
 
 def _by_tensorflow(content: bytes, height: int, width: int, channels: int, fit: str) -> np.ndarray:
+    import_tensorflow()
     import tensorflow as tf
 
     from pipelines.images import decoding

@@ -7,11 +7,14 @@ in the vocabulary become U+FFFD, the replacement character of Unicode, which eve
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines.errors import USAGE, DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 UNKNOWN = "\ufffd"
 
@@ -67,6 +70,8 @@ def encode_tensor(text: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor | tf.
     Returns:
         int32 (number of characters,), or ragged (B, None) for a batch.
     """
+    import tensorflow as tf
+
     code_points = tf.strings.unicode_decode(text, "UTF-8", errors="replace", replace_control_characters=False)
     if isinstance(code_points, tf.RaggedTensor):
         return code_points.with_flat_values(_search(code_points.flat_values, vocabulary))
@@ -75,6 +80,8 @@ def encode_tensor(text: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor | tf.
 
 def decode_tensor(ids: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
     """Turn ids, integer (..., L), into strings (...), in a graph; ids must be inside the vocabulary."""
+    import tensorflow as tf
+
     return tf.strings.unicode_encode(tf.gather(_points(vocabulary), ids), "UTF-8")
 
 
@@ -92,6 +99,8 @@ def windows(ids: np.ndarray, length: int, stride: int | None = None) -> tf.data.
     Raises:
         DataError: The sequence is shorter than one example.
     """
+    import tensorflow as tf
+
     ids = np.asarray(ids, np.int32)
     if len(ids) <= length:
         raise DataError(f"{len(ids)} tokens are too few for windows of {length} and the token after them", USAGE)
@@ -113,6 +122,8 @@ def streams(ids: np.ndarray, length: int, batch_size: int) -> tf.data.Dataset:
     Raises:
         DataError: The sequence is shorter than one batch.
     """
+    import tensorflow as tf
+
     ids = np.asarray(ids, np.int32)
     steps = (len(ids) - 1) // (length * batch_size)
     if steps < 1:
@@ -130,6 +141,8 @@ def _points(vocabulary: Sequence[str]) -> np.ndarray:
 
 
 def _search(code_points: tf.Tensor, vocabulary: Sequence[str]) -> tf.Tensor:
+    import tensorflow as tf
+
     points = tf.constant(_points(vocabulary))
     positions = tf.minimum(tf.searchsorted(points, code_points), len(vocabulary) - 1)
     return tf.where(tf.gather(points, positions) == code_points, positions, vocabulary.index(UNKNOWN))

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines.text import characters, symbols, words
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 LEVELS = ("characters", "words", "symbols")
 SPECIAL = ("", "[UNK]", "[START]", "[END]")
@@ -85,6 +88,8 @@ class Tokenizer:
 
     def encode_tensor(self, texts: tf.Tensor, length: int) -> tf.Tensor:
         """Turn texts (B,) into ids as `encode`, truncated or padded with 0, in a graph: int32 (B, length)."""
+        import tensorflow as tf
+
         if self.lowercase:
             texts = tf.strings.lower(texts)  # ASCII only by default
         if self.level == "characters":
@@ -106,6 +111,8 @@ class Tokenizer:
 
     def decode_tensor(self, ids: tf.Tensor) -> tf.Tensor:
         """Turn ids (B, L) into the strings (B,) that `decode` returns, in a graph."""
+        import tensorflow as tf
+
         before_end = tf.cumsum(tf.cast(tf.equal(ids, END), tf.int32), axis=1) == 0
         visible = tf.logical_and(before_end, tf.logical_or(ids >= len(SPECIAL), tf.equal(ids, UNKNOWN)))
         tokens = tf.where(visible, tf.gather(tf.constant(list(self.vocabulary)), ids), "")
@@ -117,6 +124,8 @@ class Tokenizer:
 
 def with_end_token(ids: tf.Tensor) -> tf.Tensor:
     """Return ids (L,) that are padded with 0, as int32 (L + 1,) with the end token after the last token."""
+    import tensorflow as tf
+
     count = tf.math.count_nonzero(ids, dtype=tf.int32)
     longer = tf.concat([ids, [PADDING]], axis=0)
     return tf.where(tf.range(tf.size(longer)) == count, END, longer)

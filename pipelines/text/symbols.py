@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def split(text: str | bytes) -> list[str]:
@@ -25,6 +27,8 @@ def split(text: str | bytes) -> list[str]:
 
 def split_tensor(texts: tf.Tensor) -> tf.RaggedTensor:
     """Return the symbols of texts (B,) in a graph: string, ragged (B, None)."""
+    import tensorflow as tf
+
     texts = tf.strings.unicode_transcode(
         texts, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
     )

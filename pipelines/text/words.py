@@ -11,9 +11,12 @@ from __future__ import annotations
 import collections
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PADDING, UNKNOWN = "", "[UNK]"
 _MARKS = "([!?\U0001f000-\U0001faff])"
@@ -78,6 +81,8 @@ def encode(text: str | bytes, index: Mapping[str, int], length: int | None = Non
 
 def split_tensor(texts: tf.Tensor) -> tf.RaggedTensor:
     """Return the words of texts (B,) in a graph: string, ragged (B, None)."""
+    import tensorflow as tf
+
     texts = tf.strings.lower(texts)  # ASCII only by default
     texts = tf.strings.unicode_transcode(
         texts, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
@@ -102,6 +107,8 @@ def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTenso
         words: Ragged strings.
         vocabulary: Words by id; the ids 0 and 1 are those of padding and of unknown words.
     """
+    import tensorflow as tf
+
     with tf.init_scope():  # immediately, also while a function is traced
         hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(vocabulary[2:]), tf.string), _HASHES).numpy()
     order = np.argsort(hashes)

@@ -342,6 +342,26 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
         return Plan.from_json(metadata["plan"]), Info.from_json(metadata["info"])
 
 
+def read_task(path: Path) -> tuple[BaseTask, Info]:
+    """Return the task and the dataset info of a bundle, if possible without importing the file of the model.
+
+    That file imports Keras and TensorFlow, which runtimes such as LiteRT do not need.
+
+    Raises:
+        UsageError: As `read_bundle`.
+    """
+    from pipelines.dataset import Info
+
+    metadata = zoo_metadata(path)
+    if metadata:
+        with damaged(path / "manifest.json"):
+            data = current_names(metadata["plan"])
+            if task := registry.restored_task(data["model"], data["task"]):
+                return task, Info.from_json(metadata["info"])
+    plan, info = read_bundle(path)
+    return plan.task, info
+
+
 def zoo_metadata(path: Path) -> dict[str, Any]:
     """Return the zoo's metadata in the manifest of a bundle; empty if another program wrote the bundle."""
     from export.bundle.layout import read_manifest

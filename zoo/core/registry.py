@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from commandline.plugins import UNREADABLE, entry_points, unreadable, warn
 from zoo.core.entries import Entry, dataclass_fields, read, words
 from zoo.core.errors import ZooError, unknown
-from zoo.core.recipe import Recipe, convert
+from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
 
@@ -229,6 +229,18 @@ def task_fields(entry: Entry) -> set[str]:
     """Return the settings `task.FIELD` of a model without importing its task; empty for a task outside the zoo."""
     tasks = importlib.import_module("zoo.tasks")
     return dataclass_fields(tasks.MODULES[entry.task], entry.task) if entry.task in tasks.MODULES else set()
+
+
+def restored_task(name: str, fields: Mapping[str, Any]) -> BaseTask | None:
+    """Return the task of a model from all its fields, without importing the file of the model.
+
+    None for a task outside the zoo, or if a field is missing: one that JSON cannot hold, or of another version.
+    """
+    tasks = importlib.import_module("zoo.tasks")
+    entry = get_entry(name)
+    if entry.task not in tasks.MODULES or task_fields(entry) != set(fields):
+        return None
+    return override(getattr(tasks, entry.task)(), fields, "task")
 
 
 def _load(name: str) -> tuple[Builder, Spec]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from commandline.importing import import_tensorflow
+
 PEAK = 255.0
 SSIM_WINDOW = 11  # side of the Gaussian window of Wang 2004; SSIM is not defined for smaller images
 
@@ -20,6 +22,7 @@ def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> 
         `mse` of pixels scaled to [0, 1]; `psnr_db`, the mean of the images' peak signal-to-noise ratios; `ssim` (Wang,
         Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861), if the images are large enough.
     """
+    import_tensorflow()
     import tensorflow as tf
 
     squares, psnr, ssim = [], [], []

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 from zoo.core.task import Evaluation
 
@@ -41,6 +40,8 @@ def collect(
     Returns:
         Inputs, outputs and truth, or what `reduce` keeps of them, as arrays of the feed's length, in order.
     """
+    import tensorflow as tf
+
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
     call: Callable = tf.function(
         lambda inputs: endpoint.call({k: tf.cast(v, dtypes[k]) for k, v in inputs.items()}), reduce_retracing=True
@@ -92,6 +93,8 @@ def merge_contracts(contracts: Mapping[str, Contract]) -> Contract:
 
 def caller(contract: Contract) -> Callable[[str, Mapping[str, Any]], dict[str, np.ndarray]]:
     """Return the live model as (endpoint name, arrays by input name) -> arrays by output name."""
+    import tensorflow as tf
+
     functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
 
     def call(endpoint: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -1,0 +1,74 @@
+"""The default weights of a model as a proven TFLite file in the cache, whose predictions need no TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from commandline.console import Console
+from pipelines.errors import DataError
+from pipelines.sources import storage
+from zoo.core import registry
+from zoo.weights import FILES
+
+_NONE = "NONE"  # the file that says why a model has none
+
+
+def find(name: str, served: str | None = None) -> Path | None:
+    """Return the bundle of a model that `keep` has written; None if there is none.
+
+    Args:
+        name: Name of a model with default weights.
+        served: As for `zoo.load`.
+    """
+    folder = _folder(name)
+    if folder is None or not storage.is_complete(folder):
+        return None
+    bundles = sorted(path.parent for path in folder.glob("*/manifest.json"))
+    return next((bundle for bundle in bundles if served in (None, bundle.name)), None)
+
+
+def keep(name: str, console: Console) -> None:
+    """Export the default weights of a model to TFLite and prove the file, in the cache, unless that was tried before.
+
+    Where the cache cannot be written, nothing is kept. Where a proof fails, the reason is, and no file.
+
+    Args:
+        name: Name of a model with default weights.
+        console: Receives what is done.
+    """
+    folder = _folder(name)
+    if folder is None or storage.is_complete(folder):
+        return
+    from export import ExportError, export_model
+    from zoo import weights
+
+    with contextlib.suppress(DataError, OSError), storage.locked(folder.parent):
+        if storage.is_complete(folder):
+            return
+        console.print(f"{name}: writing a TFLite file for the next predictions, which then take less than a second")
+        plan, model, info = weights.open_default(name)
+        with storage.staged(folder) as stage:
+            try:
+                for suffix, served in plan.task.served(model).items():
+                    export_model(
+                        served,
+                        stage / (suffix or "bundle"),
+                        contract=plan.task.contract(served, info),
+                        formats=("tflite",),
+                        metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
+                    )
+            except ExportError as error:
+                (stage / _NONE).write_text(f"{error}\n", encoding="utf-8")
+
+
+def _folder(name: str) -> Path | None:
+    """Return the folder for the present weights and builder of a model; None without weights in the package."""
+    file = FILES / f"{name}.weights.h5"
+    if name not in registry.list_models() or not file.is_file():
+        return None
+    source = importlib.util.find_spec(registry.get_entry(name).module).origin
+    digest = hashlib.sha256("".join(map(storage.sha256, (file, Path(source), Path(__file__)))).encode()).hexdigest()
+    return storage.cache_root() / "tflite" / f"{name}-{digest[:16]}"
