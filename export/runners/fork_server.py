@@ -1,11 +1,12 @@
-"""Run other scripts of this folder in processes forked from this one, which has imported only TensorFlow and Keras.
+"""Run other scripts of this folder in processes forked from this one, which has loaded only what they run in.
 
-`python -P fork_server.py FD`, FD being a Unix socket. Each message is JSON, {"script", "job", "log", "cwd", "paths",
+`python -P fork_server.py FD keras|c_api`, FD being a Unix socket: TensorFlow and Keras in Python, or the libraries of
+TensorFlow's C API and NumPy. Each message is JSON, {"script", "job", "log", "cwd", "paths",
 "environment"}, and carries one end of a socket pair. On it the exit code of the process is sent; if its other end is
 closed before that, the process is killed. The server ends when its socket is closed.
 
-A fork takes milliseconds where importing TensorFlow takes seconds. TensorFlow starts its threads at its first
-operation, so a process that has only imported it can be forked.
+A fork takes milliseconds where importing TensorFlow takes seconds, and loading its libraries tenths of a second.
+TensorFlow starts its threads at its first operation, so a process that has only imported it can be forked.
 """
 
 from __future__ import annotations
@@ -26,11 +27,7 @@ from typing import Any
 def main() -> None:
     """Serve until the socket is closed."""
     gc.disable()  # its collections would take a quarter of the time of the imports
-    import keras
-    import tensorflow as tf
-
-    assert keras.Model
-    assert tf.lite  # both are imported when an attribute is first used
+    {"keras": import_keras, "c_api": load_c_api}[sys.argv[2]]()
     gc.freeze()  # a collection in a process would visit, and so copy, the objects of these imports
     gc.enable()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
@@ -45,6 +42,25 @@ def main() -> None:
             supervise(json.loads(message), received[0])
             os._exit(0)
         os.close(received[0])
+
+
+def import_keras() -> None:
+    """Import TensorFlow and Keras."""
+    import keras
+    import tensorflow as tf
+
+    assert keras.Model
+    assert tf.lite  # both are imported when an attribute is first used
+
+
+def load_c_api() -> None:
+    """Load the libraries of the C API, if they are there; where not, the script says so."""
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+    import c_api
+
+    with contextlib.suppress(ImportError, OSError):
+        c_api.library()
+    del sys.path[0]
 
 
 def supervise(request: dict[str, Any], connection: int) -> None:

@@ -1,6 +1,7 @@
-"""The fork servers of this process: processes that have imported TensorFlow, from which runners are forked.
+"""The fork servers of this process: processes that have loaded TensorFlow, from which runners are forked.
 
-There is one for each environment that TensorFlow or Keras read at import, such as that of other kernels.
+There is one with Keras and one with the C API for each environment that they read when they are loaded, such as that of
+other kernels.
 """
 
 from __future__ import annotations
@@ -17,10 +18,24 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parent.parent / "runners" / "fork_server.py"
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
-_READ_AT_IMPORT = ("TF_", "ONEDNN_", "DNNL_", "KERAS_", "CUDA_", "OMP_", "OPENBLAS_", "XLA_", "PYTHON", "LD_", "HOME")
-_LARGEST_COUNT = 2  # servers at a time: the usual environment and that of other kernels
+_READ_AT_IMPORT = (
+    "TF_",
+    "TENSORFLOW_",
+    "ONEDNN_",
+    "DNNL_",
+    "KERAS_",
+    "CUDA_",
+    "OMP_",
+    "OPENBLAS_",
+    "XLA_",
+    "PYTHON",
+    "LD_",
+    "HOME",
+)
+_LARGEST_COUNT = 2  # servers of a kind at a time: the usual environment and that of other kernels
+_Key = tuple[str, frozenset[tuple[str, str]]]  # what it has loaded, "keras" or "c_api", and its environment
 _lock = threading.Lock()
-_servers: dict[frozenset[tuple[str, str]], tuple[socket.socket, subprocess.Popen[bytes]]] = {}
+_servers: dict[_Key, tuple[socket.socket, subprocess.Popen[bytes]]] = {}
 
 
 def is_available() -> bool:
@@ -29,12 +44,12 @@ def is_available() -> bool:
 
 
 def submit(
-    script: Path, job: Path, log: Path, folder: Path, paths: Sequence[str], environment: Mapping[str, str]
+    kind: str, script: Path, job: Path, log: Path, folder: Path, paths: Sequence[str], environment: Mapping[str, str]
 ) -> socket.socket:
-    """Run a script in a forked process.
+    """Run a script in a process forked from one that has loaded "keras" or "c_api".
 
-    The server of an environment is started at the first call, and ends with this process, or when two others have been
-    started since.
+    The server of an environment is started at the first call, and ends with this process, or when two others of its
+    kind have been started since.
 
     Returns:
         A socket that receives the exit code in decimal digits, or is closed where the server cannot run. Closing its
@@ -46,17 +61,17 @@ def submit(
     message = json.dumps(request).encode()
     with theirs, _lock:
         try:
-            socket.send_fds(_control(environment), [message], [theirs.fileno()])
+            socket.send_fds(_control(kind, environment), [message], [theirs.fileno()])
         except ConnectionError:  # the server was killed
-            _stop(_key(environment))
-            socket.send_fds(_control(environment), [message], [theirs.fileno()])
+            _stop(_key(kind, environment))
+            socket.send_fds(_control(kind, environment), [message], [theirs.fileno()])
     return ours
 
 
 def start(environment: Mapping[str, str]) -> None:
-    """Start the server of an environment, so that it imports TensorFlow while the caller does other work."""
+    """Start the Keras server of an environment, so that it imports TensorFlow while the caller does other work."""
     with _lock:
-        _control(environment)
+        _control("keras", environment)
 
 
 @atexit.register
@@ -66,28 +81,29 @@ def stop() -> None:
         _stop(key)
 
 
-def _stop(key: frozenset[tuple[str, str]]) -> None:
+def _stop(key: _Key) -> None:
     control, process = _servers.pop(key)
     control.close()
     process.kill()
     process.wait()
 
 
-def _key(environment: Mapping[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset((name, value) for name, value in environment.items() if name.startswith(_READ_AT_IMPORT))
+def _key(kind: str, environment: Mapping[str, str]) -> _Key:
+    return kind, frozenset((name, value) for name, value in environment.items() if name.startswith(_READ_AT_IMPORT))
 
 
-def _control(environment: Mapping[str, str]) -> socket.socket:
-    key = _key(environment)
+def _control(kind: str, environment: Mapping[str, str]) -> socket.socket:
+    key = _key(kind, environment)
     if key in _servers:
         _servers[key] = _servers.pop(key)  # the last one used is the last one stopped
         return _servers[key][0]
-    while len(_servers) >= _LARGEST_COUNT:
-        _stop(next(iter(_servers)))
+    same = [other for other in _servers if other[0] == kind]
+    if len(same) >= _LARGEST_COUNT:
+        _stop(same[0])
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(SCRIPT), str(theirs.fileno())],
+            [sys.executable, "-P", str(SCRIPT), str(theirs.fileno()), kind],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -22,7 +22,8 @@ from export.errors import ExportError
 from export.runtime import fork_server, onednn
 
 RUNNERS = Path(__file__).parent.parent / "runners"
-IMPORTING_TENSORFLOW = frozenset({"convert_tflite.py", "run_keras.py", "run_layers.py", "run_tensorflow.py"})
+LOADED = dict.fromkeys(("convert_tflite.py", "run_keras.py", "run_layers.py", "run_tensorflow.py"), "keras")
+LOADED |= {"run_c_api.py": "c_api"}  # what a script is forked with
 TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 
 
@@ -102,8 +103,8 @@ def run_script(
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it.
 
-    The process is a new interpreter or, for scripts that import TensorFlow, forked from one that has imported only
-    TensorFlow and Keras.
+    The process is a new interpreter or, for scripts that load TensorFlow, forked from one that has loaded only that:
+    TensorFlow and Keras, or the libraries of the C API.
 
     Args:
         script: File name in the runners folder.
@@ -119,8 +120,8 @@ def run_script(
     started = time.monotonic()
     try:
         code = None
-        if script in IMPORTING_TENSORFLOW and fork_server.is_available():
-            code = _fork(RUNNERS / script, job_file, log_file, folder, paths, environment, timeout)
+        if script in LOADED and fork_server.is_available():
+            code = _fork(LOADED[script], RUNNERS / script, job_file, log_file, folder, paths, environment, timeout)
         if code is None:
             code = _spawn(RUNNERS / script, job_file, log_file, folder, _environment(paths, environment), timeout)
     except TimeoutError:
@@ -140,6 +141,7 @@ def start_fork_server() -> None:
 
 
 def _fork(
+    kind: str,
     script: Path,
     job: Path,
     log: Path,
@@ -148,9 +150,9 @@ def _fork(
     changes: Mapping[str, str] | None,
     timeout: float,
 ) -> int | None:
-    """Run a script in a process forked from one that has imported TensorFlow; return its exit code, or None."""
+    """Run a script in a process forked from one that has loaded `kind`; return its exit code, or None."""
     try:
-        submitted = fork_server.submit(script, job, log, folder, paths, _environment(changes=changes))
+        submitted = fork_server.submit(kind, script, job, log, folder, paths, _environment(changes=changes))
     except OSError:  # such as an environment that is too large for a message
         return None
     with submitted as connection:

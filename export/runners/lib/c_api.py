@@ -102,7 +102,7 @@ def library() -> Any:
         ImportError: If `folder` finds none.
     """
     directory = folder()
-    ctypes.CDLL(str(directory / LIBRARIES[0]), mode=ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(str(directory / LIBRARIES[0]))
     loaded = ctypes.CDLL(str(directory / LIBRARIES[1]))
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(loaded, name)

@@ -132,3 +132,8 @@ def test_signatures_are_those_that_tensorflow_reads(bundles):
     for size in rng.integers(1, len(data), 20):
         with pytest.raises(ValueError, match="truncated or damaged"):
             list(fields(data[: -int(size)]))
+
+
+def test_libraries_of_python_that_are_loaded_later_keep_their_own_openssl():
+    code = "from export.runners.lib import c_api; c_api.library(); import hashlib, ssl; ssl.create_default_context()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -119,6 +119,16 @@ def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypa
     assert state_of(scripts)[3] is False
 
 
+def test_a_process_of_the_c_api_holds_its_library_and_no_tensorflow_in_python(scripts):
+    state = "'tensorflow' in sys.modules, 'libtensorflow_cc' in open('/proc/self/maps').read()"
+    (scripts / "run_c_api.py").write_text(f"import json, sys; json.dump([{state}], open('x', 'w'))")
+    assert process.run_script("run_c_api.py", {}, scripts).problem is None
+    assert json.loads((scripts / "x").read_text()) == [False, True]
+    missing = {"TENSORFLOW_C_API": str(scripts)}  # another server
+    assert process.run_script("run_c_api.py", {}, scripts, environment=missing).problem is None
+    assert json.loads((scripts / "x").read_text()) == [False, False]
+
+
 def test_a_server_that_was_killed_is_replaced(scripts):
     state_of(scripts)
     for _, server in fork_server._servers.values():
