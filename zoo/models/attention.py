@@ -117,16 +117,22 @@ class Translator(keras.Model):
         """
         memory, state = self.encode(source)
         token = ops.full_like(ops.max(source, axis=1), START)
-        ended, tokens, attention = ops.not_equal(token, START), [], []
-        for _ in range(length):
+        tokens = ops.tile(ops.expand_dims(ops.zeros_like(token), 1), (1, length))
+        attention = ops.tile(ops.expand_dims(ops.zeros_like(source, dtype="float32"), 1), (1, length, 1))
+
+        def decode_one(i: Any, token: Any, state: Any, ended: Any, tokens: Any, attention: Any) -> tuple[Any, ...]:
             logits, state, weights = self.step(token, state, memory, source)
             # excludes padding, unknown and start; Keras' argmax needs an operator that TFLite does not have
             best = tf.argmax(logits[:, END:], axis=-1, output_type="int32") + END
             token = ops.where(ended, ops.zeros_like(best), best)
             ended = ops.logical_or(ended, ops.equal(token, END))
-            tokens.append(token)
-            attention.append(weights)
-        return ops.stack(tokens, axis=1), ops.stack(attention, axis=1)
+            now = ops.expand_dims(ops.equal(ops.arange(length), i), 0)  # (1, length)
+            tokens = ops.where(now, ops.expand_dims(token, 1), tokens)
+            attention = ops.where(ops.expand_dims(now, 2), ops.expand_dims(weights, 1), attention)
+            return i + 1, token, state, ended, tokens, attention
+
+        start = (0, token, state, ops.not_equal(token, START), tokens, attention)
+        return tuple(ops.while_loop(lambda i, *_: i < length, decode_one, start)[-2:])
 
     # === Config ===
 
