@@ -166,25 +166,26 @@ def main(
         console = Console(quiet=True)
     is_folder = out is not None and (out.endswith("/") or Path(out).is_dir())
     masks, out = (out, None) if is_folder else (None, out)
-    of_default_weights = runtime is None and not Path(source).exists()
-    if of_default_weights and (bundle := kept.find(source, direction)):
-        source, options["runtime"] = str(bundle), "tflite"
-    rows, problems, images = run(source, inputs, **options, masks=masks, console=console)
-    if masks is not None:
-        console.print(f"written: masks in {masks}")
-    elif out is None and any(row["input"] not in inputs for row in rows):  # a folder was replaced by its files
-        out = "predictions.csv"
+    with kept.preferred(source, runtime, console, direction) as (opened, options["runtime"]):
+        result = run(opened, inputs, **options, masks=masks, console=console)
+        if masks is not None:
+            console.print(f"written: masks in {masks}")
+        elif out is None and any(row["input"] not in inputs for row in result.rows):  # files of a folder
+            out = "predictions.csv"
+        _write(result, out, console)
+
+
+def _write(result: PredictionResult, out: str | None, console: Console) -> None:
+    """Write a table or an image and the JSON; ZooError if an input has no prediction."""
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
-        _write_images(Path(out), images, problems, console)
-    elif out is not None and rows:
-        write_csv(out, rows)
+        _write_images(Path(out), result.images, result.problems, console)
+    elif out is not None and result.rows:
+        write_csv(out, result.rows)
         if out != "-":
-            console.print(f"written: {out}, {len(rows)} rows")
-    console.result({"predictions": rows, "problems": problems})
-    if of_default_weights and rows:
-        kept.keep(source, console)
-    if problems:
-        raise ZooError("; ".join(problems))
+            console.print(f"written: {out}, {len(result.rows)} rows")
+    console.result({"predictions": result.rows, "problems": result.problems})
+    if result.problems:
+        raise ZooError("; ".join(result.problems))
 
 
 def _predict_many(

@@ -12,6 +12,7 @@ from commandline.console import Console
 from zoo.core.errors import MissingError
 from zoo.core.task import Prediction
 from zoo.evaluation import images
+from zoo.prediction import kept
 
 RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 
@@ -76,14 +77,15 @@ def main(
     parameters = {"prompt": prompt, "length": length, "temperature": temperature, "top_p": top_p, "count": count}
     parameters["interpolate"] = interpolate or None
     options = {k: v for k, v in parameters.items() if v is not None}
-    sample = run(source, options=options, seed=seed, runtime=runtime)
-    for line in sample.lines:
-        console.print(line)
-    if sample.image is not None:
-        path = Path(out or "samples.png")
-        images.write(path, sample.image)
-        console.print(f"written: {path}")
-    console.result(list(sample.rows))
+    with kept.preferred(source, runtime, console) as (opened, opened_in):
+        sample = run(opened, options=options, seed=seed, runtime=opened_in)
+        for line in sample.lines:
+            console.print(line)
+        if sample.image is not None:
+            path = Path(out or "samples.png")
+            images.write(path, sample.image)
+            console.print(f"written: {path}")
+        console.result(list(sample.rows))
 
 
 if __name__ == "__main__":

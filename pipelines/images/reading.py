@@ -68,18 +68,23 @@ def _exact(content: bytes, height: int, width: int, fit: str) -> np.ndarray | No
     bits; one transparent colour; GIF and BMP; and damaged files, of which TensorFlow's decoders say what is wrong.
     """
     orientation = pixels.orientation(content)
-    with contextlib.suppress(OSError, SyntaxError, ValueError, EOFError), warnings.catch_warnings(action="ignore"):
-        with Image.open(io.BytesIO(content)) as image:
-            array = _jpeg if image.format in JPEG else _png if image.format == "PNG" else None
-            decoded = array and array(image, content, orientation, height, width, fit)
-        if decoded is not None:
-            return pixels.fitted(pixels.upright(decoded, orientation), height, width, fit)
-    return None
+    decoded = None
+    with (
+        contextlib.suppress(OSError, SyntaxError, ValueError, EOFError),
+        warnings.catch_warnings(action="ignore"),
+        Image.open(io.BytesIO(content)) as image,
+    ):
+        if image.format in JPEG:
+            size = image.size if orientation >= 5 else image.size[::-1]
+            decoded = _reduced_jpeg(image, pixels.jpeg_scale(size, height, width, fit))
+        elif image.format == "PNG":
+            decoded = _png(image, bits=content[24])  # in the header, which is the first part
+    if decoded is None:
+        return None
+    return pixels.fitted(pixels.upright(decoded, orientation), height, width, fit)
 
 
-def _jpeg(image: Image.Image, content: bytes, orientation: int, height: int, width: int, fit: str) -> np.ndarray | None:
-    size = image.size if orientation >= 5 else image.size[::-1]
-    scale = pixels.jpeg_scale(size, height, width, fit)
+def _reduced_jpeg(image: Image.Image, scale: int) -> np.ndarray | None:
     if image.mode not in ("L", "RGB") or scale < 4:  # at a quarter and an eighth there is one transform only
         return None
     scaled = tuple(-(-side // scale) for side in image.size)
@@ -87,11 +92,10 @@ def _jpeg(image: Image.Image, content: bytes, orientation: int, height: int, wid
     return np.asarray(image.convert("RGB")) if image.size == scaled else None
 
 
-def _png(image: Image.Image, content: bytes, *_: object) -> np.ndarray | None:
-    bits = content[24]  # of the header chunk, which is the first
+def _png(image: Image.Image, bits: int) -> np.ndarray | None:
     if bits == 16 or getattr(image, "is_animated", False) or (image.mode != "P" and "transparency" in image.info):
         return None
-    if image.mode == "LA" or image.mode == "RGBA" or "transparency" in image.info:
+    if image.mode in ("LA", "RGBA") or "transparency" in image.info:
         return pixels.on_white(np.asarray(image.convert("RGBA")))
     return np.asarray(image.convert("RGB")) if image.mode in ("1", "L", "P", "RGB") else None
 

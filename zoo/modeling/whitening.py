@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from export.runners.lib.layers import intercepted
 from zoo.core.errors import UsageError
 
 EPSILON = 5e-3  # added to the variances, of inputs in [0, 1]
@@ -24,7 +25,7 @@ def whiten(model: keras.Model, inputs: Any) -> None:
     Reference: Jordan 2024, arXiv:2404.00498, section 3.2, where they are not trained.
 
     Args:
-        model: A functional or sequential model whose first kernel is that of a `Conv2D`.
+        model: A built model whose first kernel is that of a `Conv2D`.
         inputs: Its inputs for some hundred training examples, images (B, H, W, C) or what the model takes.
 
     Raises:
@@ -35,12 +36,9 @@ def whiten(model: keras.Model, inputs: Any) -> None:
         >>> whiten(model, np.random.default_rng(0).integers(0, 256, (100, 28, 28, 1)))
     """
     layer = next((layer for layer in model.layers if hasattr(layer, "kernel")), None)
-    if type(layer) is not layers.Conv2D or getattr(model, "inputs", None) is None:
-        raise UsageError(
-            "recipe.whiten needs a functional or sequential model that begins with a convolution, and this "
-            f"{model.name} does not"
-        )
-    seen = tf.cast(keras.Model(model.inputs[0], layer.input)(inputs, training=False), tf.float32)
+    if type(layer) is not layers.Conv2D:
+        raise UsageError(f"recipe.whiten needs a model that begins with a convolution, and this {model.name} does not")
+    seen = tf.cast(_input_of(layer, model, inputs), tf.float32)
     height, width, channels, filters = layer.kernel.shape
     patches = tf.image.extract_patches(
         seen, [1, height, width, 1], [1, *layer.strides, 1], [1, *layer.dilation_rate, 1], layer.padding.upper()
@@ -52,3 +50,16 @@ def whiten(model: keras.Model, inputs: Any) -> None:
     kernel = layer.kernel.numpy().reshape(-1, filters)
     kernel[:, : both.shape[1]] = both
     layer.kernel.assign(kernel.reshape(layer.kernel.shape))
+
+
+def _input_of(layer: keras.Layer, model: keras.Model, inputs: Any) -> Any:
+    """Return what a layer receives when a model is called, which may be of any API."""
+    received = []
+
+    def observed(layer: keras.Layer) -> Any:
+        call = layer.call
+        return lambda x, *args, **options: received.append(x) or call(x, *args, **options)
+
+    with intercepted([layer], observed):
+        model(inputs, training=False)
+    return received[0]

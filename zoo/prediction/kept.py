@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 from commandline.console import Console
@@ -14,6 +15,29 @@ from zoo.core import registry
 from zoo.weights import FILES
 
 _NONE = "NONE"  # the file that says why a model has none
+
+
+@contextlib.contextmanager
+def preferred(
+    source: str, runtime: str | None, console: Console, served: str | None = None
+) -> Iterator[tuple[str, str | None]]:
+    """Yield what a command opens: source and runtime, or the kept file if the source is the name of a model.
+
+    If it has none, one is written after the block, for the next command.
+
+    Args:
+        source: A run, a bundle or the name of a model.
+        runtime: As for `zoo.load`; another than None is not replaced.
+        console: As for `keep`.
+        served: As for `zoo.load`.
+    """
+    if runtime is not None or Path(source).exists():
+        yield source, runtime
+    elif bundle := find(source, served):
+        yield str(bundle), "tflite"
+    else:
+        yield source, None
+        keep(source, console)
 
 
 def find(name: str, served: str | None = None) -> Path | None:
@@ -48,7 +72,7 @@ def keep(name: str, console: Console) -> None:
     with contextlib.suppress(DataError, OSError), storage.locked(folder.parent):
         if storage.is_complete(folder):
             return
-        console.print(f"{name}: writing a TFLite file for the next predictions, which then take less than a second")
+        console.print(f"{name}: writing a TFLite file, with which the next commands take a fraction of the time")
         plan, model, info = weights.open_default(name)
         with storage.staged(folder) as stage:
             try:

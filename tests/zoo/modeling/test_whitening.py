@@ -19,7 +19,7 @@ def outputs(model, inputs):
     return values.reshape(-1, values.shape[-1]).astype(np.float64)
 
 
-@pytest.mark.parametrize("api", ["functional", "sequential"])
+@pytest.mark.parametrize("api", ["functional", "sequential", "subclassed"])
 def test_filters_are_uncorrelated_and_come_with_their_negatives(api):
     dots = np.random.default_rng(0).integers(0, 2, (50, 31, 31, 1)) * 255
     inputs = (dots[:, 1:, 1:] + dots[:, 1:, :-1] + dots[:, :-1, 1:]) / 3  # neighbours are alike
@@ -43,10 +43,9 @@ def test_further_filters_keep_their_values():
     assert np.all(np.any(after[..., :18] != before[..., :18], axis=(0, 1, 2)))
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("mnist", {}), ("fashion_mnist", {"api": "subclassed"})])
-def test_models_that_do_not_begin_with_a_convolution_are_refused(name, arguments):
-    with pytest.raises(UsageError, match=r"recipe.whiten needs a functional or sequential model"):
-        whiten(zoo.build(name, **arguments), np.zeros((2, 28, 28, 1)))
+def test_models_that_do_not_begin_with_a_convolution_are_refused():
+    with pytest.raises(UsageError, match=r"recipe.whiten needs a model that begins with a convolution, and this mnist"):
+        whiten(zoo.build("mnist"), np.zeros((2, 28, 28, 1)))
 
 
 @pytest.mark.parametrize("name", ["flowers", "sentiment", "dcgan"])

@@ -14,7 +14,7 @@ from pipelines.text import words
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.classifier import ClassifierTask, softmax
-from zoo.tasks.text import tokenizer_snippets
+from zoo.tasks.text import tokenizer_snippets, word_vectors
 
 if TYPE_CHECKING:
     import keras
@@ -33,10 +33,12 @@ class TextClassification(ClassifierTask):
     Attributes:
         length: Number of words; longer texts are truncated.
         tokens: Largest size of the vocabulary.
+        vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
     """
 
     length: int = 48
     tokens: int = 20_000
+    vectors: str = ""
 
     title = "text classification"
     required_features = ("text", "label")
@@ -63,7 +65,9 @@ class TextClassification(ClassifierTask):
         return pipelines.feed(split, decode=decode)
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set the statistics of layers with a method `observe` from the training texts."""
+        """Set the word vectors, and the statistics of layers with a method `observe` from the training texts."""
+        if self.vectors:
+            word_vectors.start_from(model, self.vectors, dataset.info.vocabulary)
         observers = [layer for layer in model.layers if hasattr(layer, "observe")]
         if not observers:
             return

@@ -1,0 +1,68 @@
+"""Trained word vectors as the initial weights of an embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.text import glove
+from zoo.core.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    import keras
+
+NAMES = (glove.NAME, "word2vec")
+LAYER = "embedding"
+DEVIATION = 0.4  # of the values: that of GloVe's, on which recurrent layers train well
+
+
+def start_from(model: keras.Model, name: str, vocabulary: Sequence[str]) -> int:
+    """Set the vectors of the layer `embedding` to trained ones.
+
+    The words without one keep their values.
+
+    Args:
+        model: A model with a layer `embedding` (vocabulary, dimensions).
+        name: "glove" (`pipelines.text.glove`), or "word2vec", the default weights of that model.
+        vocabulary: The words by their ids.
+
+    Returns:
+        The number of words whose vectors were set.
+
+    Raises:
+        UsageError: The name is unknown, the model has no such layer, or the vectors have other dimensions.
+        pipelines.DataError: GloVe is neither in the cache nor can it be downloaded.
+
+    Example:
+        >>> model = zoo.build("sentiment", encoder="gru", vocabulary_size=4)
+        >>> start_from(model, "word2vec", ("", "[UNK]", "king", "xyzzy"))
+        1
+    """
+    if name not in NAMES:
+        raise unknown("task.vectors", name, NAMES)
+    layer = next((layer for layer in model.layers if layer.name == LAYER), None)
+    if layer is None:
+        raise UsageError(f"task.vectors={name} has no effect: this {model.name} has no layer {LAYER}; omit it")
+    words, vectors = glove.load() if name == glove.NAME else _of_word2vec()
+    values = layer.embeddings.numpy()
+    if values.shape[1] != vectors.shape[1]:
+        raise UsageError(
+            f"the vectors of {name} have {vectors.shape[1]} dimensions, and the layer {LAYER} has {values.shape[1]}: "
+            f"set model.embedding_dim={vectors.shape[1]}"
+        )
+    index = {word: i for i, word in enumerate(words)}
+    rows = {i: index.get(word, index.get(word.replace("'", ""))) for i, word in enumerate(vocabulary) if i > 1}
+    known = [i for i, row in rows.items() if row is not None]
+    chosen = np.asarray(vectors[[rows[i] for i in known]], np.float32)
+    values[known] = chosen * (DEVIATION / chosen.std())
+    layer.embeddings.assign(values)
+    return len(known)
+
+
+def _of_word2vec() -> tuple[Sequence[str], np.ndarray]:
+    from zoo import weights
+
+    _, trained, info = weights.open_default("word2vec")
+    return info.vocabulary, np.asarray(trained.words.embeddings)
