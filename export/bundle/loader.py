@@ -125,7 +125,23 @@ def load(
         opened = _open(folder, contract, artifact, manifest, runner)
     except ImportError as error:
         raise MissingError(f"{format} cannot be run here ({error}); install its runtime") from error
-    return Loaded(contract, {name: functions["main"] for name, functions in opened.items()}, artifact["batch"])
+    functions = {name: functions["main"] for name, functions in opened.items()}
+    if runner == "run_litert":
+        functions = {name: _first_call_quiet(function) for name, function in functions.items()}
+    return Loaded(contract, functions, artifact["batch"])
+
+
+def _first_call_quiet(function: protocol.Function) -> protocol.Function:
+    """Return the function with a first call during which standard error is closed: LiteRT logs its delegate then."""
+    called = False
+
+    def call(inputs: protocol.Arrays) -> protocol.Arrays:
+        nonlocal called
+        with contextlib.nullcontext() if called else quiet_stderr():
+            called = True
+            return function(inputs)
+
+    return call
 
 
 def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], name: str) -> Any:
@@ -142,5 +158,5 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
     }
     bounded = bounded_memory(Path(job["path"])) if artifact["format"] == "keras" else contextlib.nullcontext()
-    with bounded, quiet_stderr():  # LiteRT logs its delegates
+    with bounded, quiet_stderr():
         return runner.open_artifact(job, {})

@@ -32,8 +32,6 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     if missing:
         raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
 
-    interpreter.allocate_tensors()  # here, where standard error is quiet, LiteRT logs its delegate
-
     def function(endpoint: dict[str, Any]) -> protocol.Function:
         signature = interpreter.get_signature_runner(endpoint["name"])
         dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
