@@ -6,5 +6,7 @@ import sys
 import time
 
 start = time.perf_counter()
-subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True)
-print(json.dumps({"value": time.perf_counter() - start}))
+code = subprocess.run([sys.executable, *sys.argv[1:]], capture_output=True).returncode
+seconds = time.perf_counter() - start
+assert code in (0, 2), f"{sys.argv[1:]} ended with exit code {code}"  # 2: wrong usage, which is measured, too
+print(json.dumps({"value": seconds}))

@@ -9,7 +9,7 @@ OURS = {
     "zoo.train fashion_mnist --help": ("-m", "zoo.train", "fashion_mnist", "--help"),
 }
 PREDICTIONS = {
-    "zoo.predict fashion_mnist": ("-m", "zoo.predict", "fashion_mnist", "docs/images/predictions.png"),
+    "zoo.predict fashion_mnist": ("-m", "zoo.predict", "fashion_mnist", "docs/images/fashion_mnist_full.png"),
     "zoo.predict sentiment": ("-m", "zoo.predict", "sentiment", "a moving and funny film"),
 }
 PEERS = {"import tensorflow": ("-c", "import tensorflow"), "import keras": ("-c", "import keras")}
