@@ -7,15 +7,27 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from commandline.console import quiet_stderr
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow, without its log output unless ZOO_DEBUG is set (`--debug`)."""
+def import_tensorflow() -> Any:
+    """Import TensorFlow and return it."""
+    with quiet_import():
+        import tensorflow
+    return tensorflow
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hide what TensorFlow logs when it is imported in the block, unless ZOO_DEBUG is set (`--debug`).
+
+    C++ prints a line about missing CUDA before it reads any log level.
+    """
     visible = "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG")
     with contextlib.nullcontext() if visible else quiet_stderr(), without_garbage_collection():
-        import tensorflow  # noqa: F401
+        yield
 
 
 @contextlib.contextmanager

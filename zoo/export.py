@@ -14,6 +14,7 @@ from commandline.console import Console
 from zoo.cli.options import check_quantize, quantize_option
 from zoo.core import registry
 from zoo.core.errors import UsageError
+from zoo.core.plan import bundle_metadata
 from zoo.predictor import check_source
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _export(
             assets=plan.task.bundle_assets(info),
             max_drop=max_drop,
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
-            metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
+            metadata=bundle_metadata(plan, info, suffix),
             progress=console.print,
         )
         certificate = bundle.certificate.to_json()

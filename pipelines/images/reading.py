@@ -50,8 +50,7 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
 
 
 def _by_tensorflow(content: bytes, height: int, width: int, channels: int, fit: str) -> np.ndarray:
-    import_tensorflow()
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     from pipelines.images import decoding
 
@@ -71,8 +70,7 @@ def _exact(content: bytes, height: int, width: int, fit: str) -> np.ndarray | No
     decoded = None
     with (
         contextlib.suppress(OSError, SyntaxError, ValueError, EOFError),
-        warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(content)) as image,
+        _opened(content) as image,
     ):
         if image.format in JPEG:
             size = image.size if orientation >= 5 else image.size[::-1]
@@ -108,10 +106,18 @@ def upright_size(path: str | os.PathLike) -> tuple[int, int]:
     """
     with _as_data_error(path):
         storage.check_size(Path(path))
-    with _as_data_error(path), warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+    with _as_data_error(path), _opened(path) as image:
+        return _upright(image)
+
+
+@contextlib.contextmanager
+def _opened(file: str | os.PathLike | bytes) -> Iterator[Image.Image]:
+    """Open an image file, or the bytes of one, without decoding it; raises as `header`."""
+    file = io.BytesIO(file) if isinstance(file, bytes) else file
+    with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
         if image.width * image.height > MAX_PIXELS:
             raise Image.DecompressionBombError
-        return _upright(image)
+        yield image
 
 
 def _upright(image: Image.Image) -> tuple[int, int]:
@@ -150,9 +156,7 @@ def header(content: bytes) -> tuple[str, tuple[int, int, int]]:
         UnidentifiedImageError: It is not an image.
         Image.DecompressionBombError: It has more than `MAX_PIXELS`.
     """
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
+    with _opened(content) as image:
         width, height = _upright(image)
         return image.format, (height, width, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3)
 

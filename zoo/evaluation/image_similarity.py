@@ -22,8 +22,7 @@ def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> 
         `mse` of pixels scaled to [0, 1]; `psnr_db`, the mean of the images' peak signal-to-noise ratios; `ssim` (Wang,
         Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861), if the images are large enough.
     """
-    import_tensorflow()
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     squares, psnr, ssim = [], [], []
     for start in range(0, len(truth), batch):

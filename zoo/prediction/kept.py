@@ -12,6 +12,7 @@ from commandline.console import Console
 from pipelines.errors import DataError
 from pipelines.sources import storage
 from zoo.core import registry
+from zoo.core.plan import bundle_metadata
 from zoo.weights import FILES
 
 _NONE = "NONE"  # the file that says why a model has none
@@ -82,7 +83,7 @@ def keep(name: str, console: Console) -> None:
                         stage / (suffix or "bundle"),
                         contract=plan.task.contract(served, info),
                         formats=("tflite",),
-                        metadata={"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": suffix}},
+                        metadata=bundle_metadata(plan, info, suffix),
                     )
             except ExportError as error:
                 (stage / _NONE).write_text(f"{error}\n", encoding="utf-8")

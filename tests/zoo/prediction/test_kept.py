@@ -21,7 +21,6 @@ from zoo.prediction import kept
 NAME = "mnist_cnn"
 COMMAND = """
 import sys
-from commandline import console
 from zoo.predict import main
 try:
     main(sys.argv[1:], standalone_mode=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.text import glove
+from pipelines.text import glove, words
 from zoo.core.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -45,14 +45,14 @@ def start_from(model: keras.Model, name: str, vocabulary: Sequence[str]) -> int:
     layer = next((layer for layer in model.layers if layer.name == LAYER), None)
     if layer is None:
         raise UsageError(f"task.vectors={name} has no effect: this {model.name} has no layer {LAYER}; omit it")
-    words, vectors = glove.load() if name == glove.NAME else _of_word2vec()
+    trained, vectors = glove.load() if name == glove.NAME else _of_word2vec()
     values = layer.embeddings.numpy()
     if values.shape[1] != vectors.shape[1]:
         raise UsageError(
             f"the vectors of {name} have {vectors.shape[1]} dimensions, and the layer {LAYER} has {values.shape[1]}: "
             f"set model.embedding_dim={vectors.shape[1]}"
         )
-    index = {word: i for i, word in enumerate(words)}
+    index = words.index(trained)
     rows = {i: index.get(word, index.get(word.replace("'", ""))) for i, word in enumerate(vocabulary) if i > 1}
     known = [i for i, row in rows.items() if row is not None]
     chosen = np.asarray(vectors[[rows[i] for i in known]], np.float32)
