@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,17 +71,29 @@ def _exact(content: bytes, height: int, width: int, fit: str) -> np.ndarray | No
     orientation = pixels.orientation(content)
     decoded = None
     with (
-        contextlib.suppress(OSError, SyntaxError, ValueError, EOFError),
+        contextlib.suppress(OSError, SyntaxError, ValueError, EOFError, struct.error),
         _opened(content) as image,
     ):
         if image.format in JPEG:
             size = image.size if orientation >= 5 else image.size[::-1]
             decoded = _reduced_jpeg(image, pixels.jpeg_scale(size, height, width, fit))
-        elif image.format == "PNG":
+        elif image.format == "PNG" and _has_valid_checksums(content):
             decoded = _png(image, bits=content[24])  # in the header, which is the first part
     if decoded is None:
         return None
     return pixels.fitted(pixels.upright(decoded, orientation), height, width, fit)
+
+
+def _has_valid_checksums(png: bytes) -> bool:
+    """Return whether all chunks of a PNG have their checksum: TensorFlow refuses some that Pillow does not check."""
+    start, kind = 8, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", png, start)
+        end = start + 8 + length
+        if struct.unpack_from(">I", png, end) != (zlib.crc32(png[start + 4 : end]),):
+            return False
+        start = end + 4
+    return True
 
 
 def _reduced_jpeg(image: Image.Image, scale: int) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pipelines import images
+from pipelines.errors import DataError
 from pipelines.images import pixels, reading
 
 MODES = {"PNG": ["1", "L", "LA", "P", "RGB", "RGBA"], "JPEG": ["L", "RGB"]}
@@ -84,6 +85,19 @@ def test_what_only_tensorflow_decodes(picture, kind):
         "damaged": lambda: encoded(small, "PNG")[:-200],
     }[kind]()
     assert reading._exact(content, 20, 20, "stretch") is None
+
+
+def test_a_wrong_checksum_is_refused_as_in_the_graph(picture, tmp_path):
+    """Pillow alone reads such files; every byte of the last two chunks' ends in turn."""
+    content = encoded(picture.resize((40, 30)).convert("RGB"), "PNG")
+    assert reading._exact(content, 20, 20, "stretch") is not None
+    for position in (*range(-16, 0), 41, 43):
+        damaged = bytearray(content)
+        damaged[position] ^= 4
+        assert reading._exact(bytes(damaged), 20, 20, "stretch") is None
+        (tmp_path / "damaged.png").write_bytes(damaged)
+        with pytest.raises(DataError, match="cannot be read as an image"):
+            images.read(tmp_path / "damaged.png", 20, 20, 3)
 
 
 def test_tensorflow_is_not_imported(picture, tmp_path):
