@@ -48,7 +48,7 @@ COURSE: tuple[Row, ...] = (
     ("Autoencoders", ("autoencoder",), "python -m zoo.train autoencoder --kind denoising", "autoencoders"),
     (
         "Style transfer",
-        ("style_transfer",),
+        ("style_transfer", "style_transfer_casa_mila"),
         "python -m zoo.stylize PHOTO.jpg --style PAINTING.jpg",
         "autoencoders",
     ),

@@ -35,15 +35,15 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
-    policy = splits.percentages(split) or stratified_split.DEFAULT
-    options = policy, split, cache_dir
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
-        return _read(f"your own images in {root}", root, _below(root), "your own data", *options)
+        return read(f"your own images in {root}", root, _below(root), "your own data", split, cache_dir)
     installed = "photographs of scikit-image and scikit-learn"
     sources = [
         search.Source(
-            installed, _installed, lambda: _read(installed, Path("/"), _installed(), "CC0 and CC-BY-2.0", *options)
+            installed,
+            _installed,
+            lambda: read(installed, Path("/"), _installed(), "CC0 and CC-BY-2.0", split, cache_dir),
         ),
         search.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
     ]
@@ -76,15 +76,23 @@ def _flowers(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
         raise SourceUnavailable(str(error)) from error
 
 
-def _read(
-    source: str,
-    root: Path,
-    paths: Sequence[Path],
-    licence: str,
-    policy: tuple[int, int, int],
-    split: str,
-    cache_dir: str | os.PathLike | None,
+def read(
+    source: str, root: Path, paths: Sequence[Path], licence: str, split: str, cache_dir: str | os.PathLike | None
 ) -> Dataset:
+    """Return the images of files as a dataset, divided by their contents.
+
+    Args:
+        source: For the info.
+        root: A folder that contains the files.
+        paths: The files; those that are no image are skipped, and named in the info.
+        licence: For the info.
+        split: As for `pipelines.load`.
+        cache_dir: As for `pipelines.load`.
+
+    Raises:
+        DataError: Fewer than three of the files are images.
+    """
+    policy = splits.percentages(split) or stratified_split.DEFAULT
     images = index.read(paths, storage.cache_root(cache_dir))
     skipped = {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
     usable = list({p.sha256: p for p in images.values() if not p.problem}.values())

@@ -50,7 +50,7 @@ def _data(shared):
     DATA["dates"] = shared("dates.tsv", _write_dates)
     DATA["table"] = shared("table.csv", _write_table)
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
-    DATA.update(image_folder=images, oxford_flowers102=images, picture_folder=images)
+    DATA.update(image_folder=images, oxford_flowers102=images, wallpapers=images)
 
 
 def _write_dates(path: Path):

@@ -17,6 +17,7 @@ import tensorflow as tf
 NEIGHBOURS = 3  # k of precision and recall, as in the paper
 SIDE = 8  # side of the averaged pixels that are the features of images without a trained feature extractor
 MIN_CLASS_RATIO = 0.1  # a class counts as dropped below this fraction of its frequency among the real images
+REAL_HALVES = "real halves"  # row of a comparison that is a bound, not a baseline
 MIN_DIVERSITY = 0.5  # below this diversity, the samples count as mode collapse
 
 
@@ -122,27 +123,26 @@ def compare_sets(
     extractor: FeatureExtractor,
     real: np.ndarray,
     fake: np.ndarray,
-    upper_bound: Mapping[str, np.ndarray] | None = None,
+    others: Mapping[str, np.ndarray],
 ) -> dict[str, dict[str, float]]:
-    """Compare generated images (N, H, W, C) with real ones, together with a lower and an upper bound of the distance.
+    """Compare generated images (N, H, W, C) with real ones, beside a lower bound of the distance and others.
 
     Args:
         extractor: The feature extractor.
         real: Real images.
         fake: Generated images.
-        upper_bound: {row: images} of a trivial generator; by default "noise", uniform pixels.
+        others: {row: images} of other generators, such as a trivial one: an upper bound.
 
     Returns:
-        {row: {frechet_distance, precision, recall}} for "this model", "real halves" (the lower bound: one half of the
-        real images against the other) and the upper bound.
+        {row: {frechet_distance, precision, recall}} for "this model", `REAL_HALVES` (the lower bound: one half of the
+        real images against the other) and the others.
     """
-    upper_bound = {"noise": noise_like(real)} if upper_bound is None else upper_bound
     features = collect(extractor.features, real)
     pairs = {
         "this model": (features, collect(extractor.features, fake)),
-        "real halves": (features[::2], features[1::2]),
+        REAL_HALVES: (features[::2], features[1::2]),
     }
-    pairs |= {name: (features, collect(extractor.features, images)) for name, images in upper_bound.items()}
+    pairs |= {name: (features, collect(extractor.features, images)) for name, images in others.items()}
     return {
         name: {"frechet_distance": feature_distance(one, other), **precision_and_recall(one, other)}
         for name, (one, other) in pairs.items()

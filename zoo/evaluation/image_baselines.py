@@ -1,4 +1,4 @@
-"""Baselines for images: PCA, a linear probe, a support vector classifier, a classifier of pixels."""
+"""Baselines for images: PCA, a Gaussian mixture, a linear probe, a support vector classifier, one of pixels."""
 
 from __future__ import annotations
 
@@ -37,6 +37,35 @@ def reconstruct(pca: Any, images: np.ndarray) -> np.ndarray:
     """Return the reconstructions (N, H, W, C) float32 in [0, 255] of images from their codes."""
     pixels = pca.inverse_transform(encode(pca, images)).reshape(images.shape)
     return np.clip(255.0 * pixels, 0.0, 255.0).astype(np.float32)
+
+
+MIXTURE_IMAGES = 10_000  # images to which `sample_mixture` fits at most
+MIXTURE_SIZE = 100  # principal components of it
+MIXTURE_COMPONENTS = 30  # Gaussians, fewer with fewer than 100 images for each
+
+
+def sample_mixture(images: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Return samples of a Gaussian mixture of principal components, the model of images of Richardson, Weiss 2018.
+
+    Theirs (arXiv:1805.12462) has factor analysers in place of one projection.
+
+    Args:
+        images: (N, H, W, C) in [0, 255], at most `MIXTURE_IMAGES` of them.
+        count: Number of samples.
+        seed: Random seed.
+
+    Returns:
+        float32 (count, H, W, C) in [0, 255].
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.mixture import GaussianMixture
+
+    rows = flat(images).astype(np.float64)
+    pca = PCA(min(MIXTURE_SIZE, *rows.shape), svd_solver="randomized", random_state=seed).fit(rows)
+    components = min(MIXTURE_COMPONENTS, 1 + len(rows) // 100)
+    mixture = GaussianMixture(components, reg_covar=1e-4, max_iter=50, random_state=seed).fit(pca.transform(rows))
+    codes = np.random.default_rng(seed).permutation(mixture.sample(count)[0])  # they come sorted by component
+    return np.clip(255.0 * pca.inverse_transform(codes), 0, 255).reshape(-1, *images.shape[1:]).astype(np.float32)
 
 
 def linear_probe(

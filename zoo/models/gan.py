@@ -1,6 +1,7 @@
 """The first generative adversarial network: two stacks of dense layers.
 
-Reference: Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, arXiv:1406.2661.
+Reference: Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio 2014, arXiv:1406.2661. Batch
+normalisation in the generator is of Radford, Metz, Chintala 2016, arXiv:1511.06434.
 Train:     python -m zoo.train gan
 """
 
@@ -27,7 +28,8 @@ def _generator(
 ) -> keras.Model:  # (B, latent) -> (B, H, W, C)
     noise = x = keras.Input((latent_dim,), name="noise")
     for i, u in enumerate(units):
-        x = layers.Dense(u, activation="relu", name=f"up{i}")(x)
+        x = layers.Dense(u, use_bias=False, name=f"up{i}")(x)
+        x = layers.ReLU(name=f"up{i}_relu")(layers.BatchNormalization(momentum=0.9, name=f"up{i}_norm")(x))
     x = layers.Dense(math.prod(shape), activation="sigmoid", dtype="float32", name="intensity")(x)
     x = layers.Reshape(tuple(shape), dtype="float32", name="reshape")(x)
     return keras.Model(noise, layers.Rescaling(255.0, dtype="float32", name="pixels")(x), name="generator")
@@ -72,10 +74,10 @@ class GAN(NoiseToImage):
             optimizer="adam",
             momentum=0.5,
             schedule="constant",
-            minutes=20,
+            ema=0.999,
         )
     },
-    tiny={"latent_dim": 4, "units": (16,), "recipe.minutes": 0},
+    tiny={"latent_dim": 4, "units": (16,), "recipe.ema": 0.0},
     card=Card(
         paper="Goodfellow 2014, arXiv:1406.2661",
         notes="The generated images are noisy; dcgan gives better ones.",
@@ -83,7 +85,7 @@ class GAN(NoiseToImage):
 )
 def gan(
     latent_dim: int = 100,
-    units: Sequence[int] = (256, 512, 1024),
+    units: Sequence[int] = (128, 256, 512),
     dropout: float = 0.3,
     image_shape: Sequence[int] = (28, 28, 1),
 ) -> keras.Model:

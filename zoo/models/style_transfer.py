@@ -1,7 +1,8 @@
 """Fast style transfer: one feed-forward network per style.
 
 Reference: Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155; instance normalisation: Ulyanov 2016, arXiv:1607.08022.
-Train:     python -m zoo.train style_transfer --style painting.jpg --content-dir photos/
+Train:     python -m zoo.train style_transfer
+           python -m zoo.train style_transfer --style painting.jpg --content-dir photos/
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Variant
 from zoo.modeling.blocks import residual_network
 from zoo.modeling.multi_loss import MultiLossModel
 from zoo.tasks.generative import style_transfer as task
@@ -63,25 +64,36 @@ class StyleTransfer(MultiLossModel):
         return {**super().get_config(), **self.arguments}
 
 
+_CARD = Card(
+    paper="Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155",
+    notes="One network per style; text and faces are distorted. For images of 64x64 or larger.",
+)
+
+
 @register(
-    data="picture_folder",
-    task=task.StyleTransfer(),
+    data="wallpapers",
+    task=task.StyleTransfer(style="ocean-waves"),
     recipes={
-        "default": Recipe(epochs=16, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02, minutes=20),
+        "default": Recipe(epochs=8, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02),
     },
     tiny={
         "filters": (4, 8, 8),
         "depth": 1,
+        "task.style": "",
         "task.side": 32,
         "task.crops": 2,
         "task.gatys_steps": 6,
-        "recipe.minutes": 0,
     },
-    card=Card(
-        paper="Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155",
-        notes="One network per style; text and faces are distorted. For images of 64x64 or larger.",
-    ),
+    card=_CARD,
     flags={"style": "task.style", "content_dir": "data_dir"},
+    variants={
+        "style_transfer_casa_mila": Variant(
+            summary="Style transfer of photographs of any size to the style of a photograph of the Casa Milà.",
+            arguments={},
+            task=task.StyleTransfer(style="casa-mila"),
+            card=_CARD,
+        )
+    },
 )
 def style_transfer(filters: Sequence[int] = (24, 48, 96), depth: int = 5) -> keras.Model:
     """Style transfer of photographs of any size to one style, in one forward pass.

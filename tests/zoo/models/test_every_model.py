@@ -15,6 +15,7 @@ from zoo.training.compiling import compile_model
 VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other sizes
 VARIANTS |= {"landmarks"}  # flowers with other data, and tags
 VARIANTS |= {"grapheme_to_phoneme"}  # attention with two vocabularies: tests of its own
+VARIANTS |= {"style_transfer_casa_mila"}  # style_transfer with another style
 MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
 
 

@@ -137,7 +137,8 @@ def test_the_metric_in_batches_equals_the_distance(extractor, real):
 
 
 def test_distances_of_real_halves_and_noise(extractor, real):
-    rows = generative_metrics.compare_sets(extractor, real[:400], real[200:600])
+    noise = generative_metrics.noise_like(real[:400])
+    rows = generative_metrics.compare_sets(extractor, real[:400], real[200:600], {"noise": noise})
     lower, upper = (rows[row]["frechet_distance"] for row in ("real halves", "noise"))
     assert lower < 0.05 * upper
     assert rows["this model"]["frechet_distance"] < 0.05 * upper
@@ -204,7 +205,7 @@ def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
 def test_evaluation_has_bounds_of_the_distance(trained):
     run = trained("dcgan")
     evaluation = json.loads((run / "evaluation.json").read_text())
-    assert list(evaluation["compared"]) == ["this model", "real halves", "noise"]
+    assert list(evaluation["compared"]) == ["this model", "real halves", "Gaussian mixture", "noise"]
     distance, upper = (evaluation["compared"][row]["frechet_distance"] for row in ("this model", "noise"))
     assert evaluation["metrics"]["frechet_distance"] == pytest.approx(distance)
     assert evaluation["metrics"]["frechet_to_noise"] == pytest.approx(distance / upper)

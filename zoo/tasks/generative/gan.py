@@ -93,13 +93,14 @@ class ImageGeneration(ImageTask):
     def evaluate_extra(
         self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> Evaluation:
-        """Add bounds of the distance in one table, precision and recall, and a detection of mode collapse.
+        """Add bounds of the distance and a Gaussian mixture in one table, precision, recall, and mode collapse.
 
         The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
         `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
         """
+        from zoo.evaluation import image_baselines
         from zoo.evaluation import outputs as inference
-        from zoo.evaluation.generative_metrics import compare_sets, mode_coverage
+        from zoo.evaluation.generative_metrics import compare_sets, mode_coverage, noise_like
         from zoo.training.feature_extractor import feature_extractor_for
 
         extractor, real, fake = (
@@ -107,7 +108,10 @@ class ImageGeneration(ImageTask):
             evaluation.truth,
             evaluation.outputs["image"],
         )
-        compared = compare_sets(extractor, real, fake)
+        training = feed("train").take(image_baselines.MIXTURE_IMAGES).batches(1000, augmented=False)
+        images = np.concatenate([image.numpy() for image, *_ in training])
+        mixture = image_baselines.sample_mixture(images, len(real))
+        compared = compare_sets(extractor, real, fake, {"Gaussian mixture": mixture, "noise": noise_like(real)})
         row, noise_distance = compared["this model"], compared["noise"]["frechet_distance"]
         extra = {
             "precision": row["precision"],

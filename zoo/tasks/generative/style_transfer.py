@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class StyleTransfer(BaseTask):
     """Style transfer by a feed-forward network.
 
     Attributes:
-        style: Image file of the style; empty is a photograph of a flower from scikit-learn.
+        style: Image file of the style, or one of `pipelines.datasets.wallpapers.STYLES`; empty is a photograph of a
+            flower from scikit-learn.
         side: Height and width of the training crops, in pixels.
         crops: Crops per photograph and epoch; 0 is as many as give about 1,000 crops per epoch.
         alpha: Weight of the content loss.
@@ -186,8 +188,11 @@ class StyleTransfer(BaseTask):
 def _style(path: str, side: int) -> np.ndarray:
     from sklearn.datasets import load_sample_image
 
+    from pipelines.datasets import wallpapers
     from zoo.evaluation import images
 
+    if path in wallpapers.STYLES and not Path(path).exists():
+        path = str(wallpapers.style(path))
     if path:
         return images.read(path, side)
     flower = load_sample_image("flower.jpg")

@@ -91,7 +91,7 @@ class UnpairedImageTranslation(ImageTranslation):
         `compared`. If the feature extractor has classes, `taken_for_target` is the fraction of images that are
         classified as the most frequent class of the target domain.
         """
-        from zoo.evaluation.generative_metrics import collect, compare_sets, target_class_share
+        from zoo.evaluation.generative_metrics import REAL_HALVES, collect, compare_sets, target_class_share
         from zoo.training.feature_extractor import feature_extractor_for
 
         extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
@@ -102,7 +102,7 @@ class UnpairedImageTranslation(ImageTranslation):
             inputs, outputs, real = evaluation.inputs[source], evaluation.outputs[target], evaluation.inputs[target]
             rows = compare_sets(extractor, real, outputs, {"untranslated": inputs})
             if extractor.classify is not None:
-                for name, images in (("this model", outputs), ("real halves", real), ("untranslated", inputs)):
+                for name, images in (("this model", outputs), (REAL_HALVES, real), ("untranslated", inputs)):
                     rows[name]["taken_for_target"] = target_class_share(extractor, real, images)
             compared |= {f"{direction}: {name}": row for name, row in rows.items()}
             row, upper_bound = rows["this model"], rows["untranslated"]["frechet_distance"]
