@@ -14,7 +14,7 @@ from tests.zoo.test_cli import cli
 from zoo import predictor
 from zoo.core import plan
 from zoo.core.run_folder import Run
-from zoo.evaluation import generative_metrics
+from zoo.evaluation import generative_metrics, image_baselines
 from zoo.tasks.generative import gan
 from zoo.training import checkpoints, feature_extractor
 
@@ -145,6 +145,19 @@ def test_distances_of_real_halves_and_noise(extractor, real):
     assert rows["this model"]["precision"] > 0.8
     assert rows["this model"]["recall"] > 0.8
     assert rows["noise"]["precision"] < 0.05
+
+
+def test_a_gaussian_mixture_is_between_real_images_and_noise(extractor, real):
+    sampled = image_baselines.sample_mixture(real, 300)
+    assert sampled.shape == (300, 28, 28, 1)
+    assert 0 <= sampled.min() < sampled.max() <= 255
+    np.testing.assert_array_equal(sampled, image_baselines.sample_mixture(real, 300))
+    np.testing.assert_allclose(sampled.mean(axis=0), real.mean(axis=0), atol=30)  # 10 standard errors of grey pixels
+    assert 0.6 < sampled.var(axis=0).sum() / real.var(axis=0).sum() < 1.05  # without the other components
+    noise = generative_metrics.noise_like(real[:300])
+    rows = generative_metrics.compare_sets(extractor, real, real[:300], {"mixture": sampled, "noise": noise})
+    distances = [rows[name]["frechet_distance"] for name in ("real halves", "mixture", "noise")]
+    assert distances[0] < 0.5 * distances[1] < 0.25 * distances[2]
 
 
 def test_precision_and_recall():
