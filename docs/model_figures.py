@@ -25,6 +25,7 @@ ASKED = {  # model: inputs whose answers are shown
     "sentiment": ["A moving and beautiful film.", "Two hours that I will not get back."],
     "word2vec": ["king", "film"],
 }
+PICTURED = ("style_transfer", "style_transfer_casa_mila")  # models that are shown with a photograph of scikit-image
 WRITTEN = {"text_rnn": {"prompt": "HAMLET:", "length": 400, "temperature": 0.7}}  # model: options of its sample
 
 
@@ -41,6 +42,7 @@ def write(name: str, folder: Path, console: Console) -> None:
     folder.mkdir(parents=True)
     history = weights.description(name).get("history", [])
     names = evaluate.write_figures(plan, evaluation, history, folder, FIGURES)
+    names = [*_pictures(name, folder), *names]
     with tempfile.TemporaryDirectory() as scratch:
         console.print(f"exporting {name}")
         bundles = export.run(name, out=Path(scratch) / name)
@@ -68,6 +70,23 @@ def _answers(name: str) -> list[dict[str, Any]]:
         flags = " ".join(f'--{key} "{value}"' for key, value in options.items())
         return [{"command": f"python -m zoo.sample {name} {flags} --seed 0", "text": text}]
     return []
+
+
+def _pictures(name: str, folder: Path) -> list[str]:
+    """Write a photograph beside what the model makes of it, and return the name of the figure."""
+    import numpy as np
+    import skimage
+    from PIL import Image
+
+    from zoo import predictor
+    from zoo.evaluation import images
+
+    if name not in PICTURED:
+        return []
+    file = Path(skimage.__file__).parent / "data" / "chelsea.png"
+    (answer,) = predictor.load(name).predict([str(file)])
+    Image.fromarray(np.concatenate([images.read(str(file)), answer.image], axis=1)).save(folder / "photograph.png")
+    return ["photograph"]
 
 
 def _cell(value: Any) -> str:

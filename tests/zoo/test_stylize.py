@@ -58,6 +58,18 @@ def test_the_balance_of_the_losses_does_not_depend_on_the_size(vgg, monkeypatch)
         np.testing.assert_allclose(small[name], large[name], rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(64, 64), (41, 35)])
+def test_the_features_of_one_colour_are_equal_up_to_the_edges(vgg, size):
+    """Zeros around the image would be an edge of it."""
+    layers = ("block1_conv1", "block2_conv1", "block3_conv1", "block5_conv1")
+    image = np.broadcast_to(np.float32([200, 120, 40]), (1, *size, 3))
+    features = perceptual_loss.Features(vgg, layers)(image)
+    for name in layers[:3]:
+        centre = features[name][:, 4:5, 4:5]
+        np.testing.assert_allclose(features[name], np.broadcast_to(centre, features[name].shape), rtol=1e-3, atol=0.05)
+    assert [x.shape[1] for x in features.values()] == [size[0] // 2**i for i in (0, 1, 2, 4)]
+
+
 def test_losses_are_those_of_the_paper():
     one, other = RANDOM.normal(size=(2, 3, 4, 5)).astype("float32"), RANDOM.normal(size=(2, 3, 4, 5)).astype("float32")
     loss = perceptual_loss.content_loss({"a": one, "b": one}, {"b": other})

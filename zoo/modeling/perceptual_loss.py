@@ -18,8 +18,15 @@ STYLE_LAYERS = ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1", 
 MEAN = (103.939, 116.779, 123.68)  # ImageNet mean in the order blue, green, red, with which VGG was trained
 
 
+PADDING = 16  # pixels by which an image is continued at each edge; a position of block 5 is 16 pixels wide
+
+
 class Features:
-    """The outputs of selected layers of a VGG network, for images in [0, 255]."""
+    """The outputs of selected layers of a VGG network, for images in [0, 255].
+
+    An image is continued by its reflection. With the zeros of VGG alone, the features at the edges of a small image are
+    other than those of a large one, and losses of both are lowered by a bright frame.
+    """
 
     def __init__(self, vgg: keras.Model, layers: Sequence[str]) -> None:
         """Select layers by name; layers above the highest of them are not computed."""
@@ -28,10 +35,18 @@ class Features:
         self.network.trainable = False
 
     def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return layer name -> features (B, h, w, C) float32 of RGB images (B, H, W, 3) in [0, 255]."""
-        outputs = self.network(tf.reverse(tf.cast(image, tf.float32), [-1]) - tf.constant(MEAN), training=False)
+        """Return layer name -> features (B, h, w, C) float32 of RGB images (B, H, W, 3) in [0, 255], H and W > 16."""
+        pads = [[0, 0], [PADDING, PADDING], [PADDING, PADDING], [0, 0]]
+        padded = tf.pad(tf.reverse(tf.cast(image, tf.float32), [-1]) - tf.constant(MEAN), pads, "REFLECT")
+        outputs = self.network(padded, training=False)
         outputs = outputs if isinstance(outputs, list) else [outputs]
-        return {name: tf.cast(x, tf.float32) for name, x in zip(self.layers, outputs, strict=True)}
+        return {name: _inside(name, tf.cast(x, tf.float32)) for name, x in zip(self.layers, outputs, strict=True)}
+
+
+def _inside(name: str, features: tf.Tensor) -> tf.Tensor:
+    """Return the features of a layer "blockN_convM" without those of the padding."""
+    edge = PADDING >> (int(name[len("block")]) - 1)
+    return features[:, edge:-edge, edge:-edge]
 
 
 REFERENCE_PIXELS = 512 * 512

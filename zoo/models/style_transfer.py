@@ -74,7 +74,7 @@ _CARD = Card(
     data="wallpapers",
     task=task.StyleTransfer(style="ocean-waves"),
     recipes={
-        "default": Recipe(epochs=8, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02),
+        "default": Recipe(epochs=6, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02),
     },
     tiny={
         "filters": (4, 8, 8),

@@ -54,9 +54,9 @@ class StyleTransfer(BaseTask):
     style: str = ""
     side: int = 128
     crops: int = 0
-    alpha: float = 1.0
+    alpha: float = 5.0
     beta: float = 1.6e4
-    variation: float = 1.0
+    variation: float = 0.2
     features: str = "auto"
     compared: int = 2
     gatys_steps: int = 300
