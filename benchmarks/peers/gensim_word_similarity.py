@@ -1,7 +1,7 @@
 """Spearman correlation with MEN of gensim's word2vec, trained on the text of our `word2vec`.
 
     python -m benchmarks.prepare.words                       # with BENCHMARK_DATA, the folder of the text
-    python -m benchmarks.peers.gensim_word_similarity        # with gensim and scipy, without TensorFlow; prints JSON
+    python -m benchmarks.peers.gensim_word_similarity        # with gensim; 6 minutes on one core, prints JSON
 
 Sizes and epochs are those of `python -m zoo.train word2vec`, skip-gram with negative sampling, all else gensim's
 defaults.

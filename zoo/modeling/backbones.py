@@ -248,5 +248,6 @@ def classifier(
     x = keras.layers.Identity(name=EMBEDDING)(body(image))
     x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
-    logits = keras.layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    return keras.Model(image, logits, name=name)
+    # zeros: with few images the random part of a kernel that training does not change would stay, and cost accuracy
+    head = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="logits")
+    return keras.Model(image, head(x), name=name)

@@ -37,7 +37,7 @@ def flowers(
     num_classes: int = 102,
     backbone: str = "efficientnet_lite0",
     level: Literal["last", "middle"] = "last",
-    dropout: float = 0.2,
+    dropout: float = 0.5,
     image_shape: Sequence[int] = (224, 224, 3),
 ) -> keras.Model:
     """Photographs of your classes, by transfer from a pretrained backbone.

@@ -16,7 +16,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.modeling.gan import NoiseToImage
 from zoo.tasks.generative.gan import ImageGeneration
 
@@ -80,8 +80,15 @@ class GAN(NoiseToImage):
     tiny={"latent_dim": 4, "units": (16,), "recipe.ema": 0.0},
     card=Card(
         paper="Goodfellow 2014, arXiv:1406.2661",
-        notes="The generated images are noisy; dcgan gives better ones.",
+        expect={"frechet_distance": 2.196, "frechet_to_noise": 0.0782, "precision": 0.7566, "recall": 0.0841},
+        command="python -m zoo.train gan --precision float32",
+        measured_on="one core of an AMD EPYC, the other busy: 13 minutes; a Gaussian mixture of principal components "
+        "in the same command 3.665, two halves of the real images 0.040",
+        notes="The generated images are noisy, and alike (recall 0.08); dcgan gives better ones.",
     ),
+    weights={
+        "default": Weights("gan.weights.h5", sha256="c64be571519ace302cda1df66c6a63a0befb72f7617f38024bc2a78e766ce548")
+    },
 )
 def gan(
     latent_dim: int = 100,

@@ -29,7 +29,7 @@ def landmarks(
     num_classes: int = 50,
     backbone: str = "efficientnet_lite0",
     level: Literal["last", "middle"] = "last",
-    dropout: float = 0.2,
+    dropout: float = 0.5,
     image_shape: Sequence[int] = (224, 224, 3),
 ) -> keras.Model:
     """Photographs of landmarks, with tags, by transfer from a pretrained backbone.

@@ -37,7 +37,7 @@ from zoo.tasks.image.classification import Classification
     weights={
         "default": Weights(
             "mnist.weights.h5",
-            sha256="78a4025a6450c5178cdc0c04b9882711942b3be49dcd9567537f63d6f05279d7",
+            sha256="8bbafd93faded2b6e9ad928d1eb400c06a455846c5f3f9b08173c5241d9c01da",
             licence="CC-BY-SA-3.0",
         )
     },

@@ -32,7 +32,7 @@ def skin_lesions(
     num_classes: int = 3,
     backbone: str = "efficientnet_lite0",
     level: Literal["last", "middle"] = "last",
-    dropout: float = 0.2,
+    dropout: float = 0.5,
     image_shape: Sequence[int] = (224, 224, 3),
 ) -> keras.Model:
     """Photographs of skin lesions, with a positive class, by transfer from a pretrained backbone.

@@ -17,7 +17,7 @@ def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
     sizes = {"gan": ((5000, 12), (200, 3)), "dcgan": ((4000, 8), (100, 2))}[model]
     limit, epochs = page.choose(*sizes)
     narrow = {
-        "gan": {"model.units": [128, 256], "recipe.learning_rate": 5e-4},
+        "gan": {"model.units": [128, 256], "recipe.learning_rate": 5e-4, "recipe.ema": 0.0},
         "dcgan": {"model.filters": page.choose(16, 4), "recipe.learning_rate": 5e-4},
     }[model]
     common = {

@@ -253,6 +253,7 @@ def _scripts(page: Page) -> None:
     )
     settings = {"data": page.choose("scripts", "shakespeare"), "model.units": page.choose(128, 16)}
     settings |= {"recipe.epochs": page.choose(3, 1), "recipe.batch_size": page.choose(16, 8)}
+    settings |= {"recipe.learning_rate": 4e-3, "recipe.dropout": 0.0}
     settings |= page.choose({"recipe.split": "15/5/80"}, {})  # a part of the seasons
     run = page.train("text_rnn", settings)
     prompt = page.choose("JOEY: ", "A")

@@ -75,7 +75,7 @@ def test_prediction_with_shipped_weights(tmp_path):
     assert not problems
     assert rows[0]["probability"] > 0.5
     with pytest.raises(UsageError, match="has no shipped weights"):
-        predict.run("gan", ["hello"])
+        predict.run("flowers", ["hello"])
 
 
 def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
@@ -88,8 +88,8 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
     assert "real" in {case["name"] for case in cases}
     (second,) = export.run("admissions")
     assert second["path"].endswith("bundles/admissions-2")
-    with pytest.raises(UsageError, match="gan has no default weights: train it first"):
-        export.run("gan")
+    with pytest.raises(UsageError, match="flowers has no default weights: train it first"):
+        export.run("flowers")
     with pytest.raises(UsageError, match="did you mean the model admissions"):
         export.run("admission")
 
