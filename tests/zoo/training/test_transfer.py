@@ -274,3 +274,10 @@ def test_the_baseline_is_regularised_by_validation():
         train_codes, features["train"]["label"], test_codes, features["test"]["label"]
     )
     assert feature_cache.logistic_regression(features) > default + 0.01
+
+
+def test_an_untrained_head_prefers_no_class():
+    """A random start would stay in the kernel where few images determine it."""
+    model = zoo.build("flowers", num_classes=4, backbone="efficientnet_lite_tiny", image_shape=(64, 64, 3))
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype("float32")
+    np.testing.assert_array_equal(model(images), np.zeros((2, 4)))
