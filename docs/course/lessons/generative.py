@@ -8,7 +8,7 @@ import numpy as np
 
 from docs.course.page import Page, axes_row, band, show, train_command
 
-BAD = {"recipe.learning_rate": 0.01, "recipe.momentum": 0.9, "model.dropout": 0.0}  # of the provoked collapse
+BAD = {"recipe.learning_rate": 0.1, "recipe.momentum": 0.9, "model.dropout": 0.0}  # of the provoked collapse
 SAMPLES = 500
 
 
@@ -86,7 +86,7 @@ def _collapse(page: Page) -> None:
     page.heading("Mode collapse, provoked and noticed")
     page.text(
         f"""If the generator finds a few images that the discriminator takes for real, it may make only those: mode
-        collapse. A learning rate twenty times higher, the usual momentum and no dropout in the discriminator
+        collapse. A learning rate two hundred times higher, the usual momentum and no dropout in the discriminator
         ({", ".join(f"`{k}={v}`" for k, v in BAD.items())}) provoke it. The losses do not show it. The diversity does:
         the spread of the features of generated images, relative to that of real ones."""
     )
