@@ -1,6 +1,6 @@
 """Mean IoU of scikit-image's trainable segmentation on `garment_scenes`: a random forest of local features of pixels.
 
-    python -m benchmarks.peers.trainable_segmentation        # 5 minutes on one core, prints JSON
+    python -m benchmarks.peers.trainable_segmentation        # 9 minutes on one core beside other work, prints JSON
 
 Source: https://scikit-image.org/docs/stable/auto_examples/segmentation/plot_trainable_segmentation.html, with its
 features and 50 trees. Their depth is chosen on validation.
