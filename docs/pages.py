@@ -125,8 +125,8 @@ def models_index() -> str:
         "# Models\n\nThe same table is printed by `python -m zoo --markdown`. *Measured on* names the data on "
         f"whose test split the figure was measured; it is empty where nothing was measured.\n\n{table}\n"
         '## Trained weights\n\n`weights="default"`: the figure of the shipped file on the test split, which `make '
-        "proof` measures again, beside the best of the baselines that the same command fits. Settings were chosen on "
-        "validation.\n\n" + weights_table()
+        "proof` measures again, beside the best of the baselines, which the same command fits, or one that the model's "
+        "page names. Settings were chosen on validation.\n\n" + weights_table()
     )
 
 
