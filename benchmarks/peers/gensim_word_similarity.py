@@ -12,9 +12,6 @@ import os
 import time
 from pathlib import Path
 
-from gensim.models import Word2Vec
-from gensim.models.word2vec import LineSentence
-
 SIZES = {"vector_size": 100, "window": 5, "negative": 5, "min_count": 5, "max_final_vocab": 20_000}
 EPOCHS = 4
 RATINGS = Path("~/.cache/keras-proof-zoo/word_lists/english/men.tsv")  # written by an evaluation of word2vec
@@ -22,6 +19,9 @@ RATINGS = Path("~/.cache/keras-proof-zoo/word_lists/english/men.tsv")  # written
 
 def main() -> None:
     """Train, and print the correlation and the share of pairs that are in the vocabulary."""
+    from gensim.models import Word2Vec
+    from gensim.models.word2vec import LineSentence
+
     start = time.perf_counter()
     texts = list(LineSentence(Path(os.environ["BENCHMARK_DATA"]) / "all_texts.txt"))
     model = Word2Vec(texts, sg=1, epochs=EPOCHS, workers=len(os.sched_getaffinity(0)), seed=0, **SIZES)
