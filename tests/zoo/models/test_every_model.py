@@ -72,7 +72,8 @@ def test_every_trainable_variable_gets_a_finite_gradient(entry):
             return original(gradients, variables)
 
         optimizer.apply = record
-    model.train_on_batch(*entry[2])
+    for _ in range(2):  # in the first step, nothing reaches the layers below a head of zeros
+        model.train_on_batch(*entry[2])
     missing = [v.path for v in model.trainable_variables if seen.get(v.path) is None]
     assert not missing, f"no gradient reaches {missing}"
     for path, gradient in seen.items():

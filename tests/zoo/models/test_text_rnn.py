@@ -44,7 +44,7 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
     import keras
 
     settings = {"task.carry": True, "task.window": 20, "task.warm_up": 0, "recipe.batch_size": 4}
-    settings |= {"recipe.learning_rate": 1e-30}  # constant weights
+    settings |= {"recipe.learning_rate": 1e-30, "recipe.dropout": 0.0}  # constant weights
     planned = plan.make_plan(
         "text_rnn",
         model_arguments={"units": 16, "cell": cell},
