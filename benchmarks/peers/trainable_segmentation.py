@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from skimage.feature import multiscale_basic_features
 from sklearn.ensemble import RandomForestClassifier
 
 from pipelines.dataset import Info
+from pipelines.feeding import Feed
 from zoo.core.plan import make_plan
 from zoo.evaluation import segmentation
 
@@ -25,7 +26,7 @@ PIXELS = 100  # pixels of each
 DEPTHS = (10, 20, None)
 CHOOSING = 200  # validation scenes by which the depth is chosen
 
-Scenes = list[tuple[np.ndarray, np.ndarray]]  # features (H, W, F), class ids (H, W)
+Scenes = Iterable[tuple[np.ndarray, np.ndarray]]  # features (H, W, F), class ids (H, W)
 
 
 def main() -> None:
@@ -47,13 +48,13 @@ def main() -> None:
     print(json.dumps({"depth": best, **scores(forests[best], scenes(feed("test")), dataset.info)}))
 
 
-def scenes(feed) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def scenes(feed: Feed) -> Scenes:
     """Yield features and class ids of the scenes of a feed."""
     for image, ids, *_ in feed.batches(1, augmented=False).unbatch().as_numpy_iterator():
         yield multiscale_basic_features(image, edges=True, texture=True, sigma_max=16, channel_axis=-1), ids
 
 
-def scores(forest: RandomForestClassifier, scenes, info: Info) -> dict[str, float]:
+def scores(forest: RandomForestClassifier, scenes: Scenes, info: Info) -> dict[str, float]:
     """Return mean IoU and pixel accuracy of a forest."""
     total = 0
     for features, ids in scenes:

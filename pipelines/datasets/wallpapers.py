@@ -14,8 +14,10 @@ Licence:   budgie-backgrounds CC0-1.0, those of lomiri-wallpapers-16.04 that are
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.dataset import Dataset
@@ -35,34 +37,39 @@ LOMIRI = packages.Debian(
     sha256="f74676719f9d0128e5310e65ef97d596bcece8b6a43524ab8949ee1be0a4f18c",
 )
 STYLES = ("ocean-waves", "casa-mila")
-PHOTOGRAPHS = {
-    BUDGIE: (
-        "abstract-spiral",
-        "beacon-street-sunset",
-        "blue-periwinkle",
-        "canyon-wren",
-        "extreme-desert-hike",
-        "high-trestle-trail",
-        "lake-sherburne",
-        "oakland-zoo-otters",
-        "perched-osprey",
-        "piazza-gae-aulenti",
-        "roman-colosseum",
-        "saturnian-profile",
-        "singaporean-cityscape",
-        "tea-gardens",
-    ),
-    LOMIRI: (
-        "Picture_0B_by_freespace",
-        "Picture_1A_by_freespace",
-        "Wine_by_Jakkub_Mede",
-        "aitzgorri_by_Aitzol_Berasategi",
-        "friends_by_Aitzol_Berasategi",
-        "life_by_Aitzol_Berasategi",
-        "picosdeeuropa_by_Aitzol_Berasategi",
-        "seeding_by_Clements_Engelhardt",
-        "sunset_by_Aitzol_Berasategi",
-    ),
+PICTURES = {  # package -> the pictures of each kind
+    BUDGIE: {
+        "photographs": (
+            "abstract-spiral",
+            "beacon-street-sunset",
+            "blue-periwinkle",
+            "canyon-wren",
+            "extreme-desert-hike",
+            "high-trestle-trail",
+            "lake-sherburne",
+            "oakland-zoo-otters",
+            "perched-osprey",
+            "piazza-gae-aulenti",
+            "roman-colosseum",
+            "saturnian-profile",
+            "singaporean-cityscape",
+            "tea-gardens",
+        ),
+        "styles": STYLES,
+    },
+    LOMIRI: {
+        "photographs": (
+            "Picture_0B_by_freespace",
+            "Picture_1A_by_freespace",
+            "Wine_by_Jakkub_Mede",
+            "aitzgorri_by_Aitzol_Berasategi",
+            "friends_by_Aitzol_Berasategi",
+            "life_by_Aitzol_Berasategi",
+            "picosdeeuropa_by_Aitzol_Berasategi",
+            "seeding_by_Clements_Engelhardt",
+            "sunset_by_Aitzol_Berasategi",
+        ),
+    },
 }
 HINT = (
     "sudo apt-get install budgie-backgrounds lomiri-wallpapers-16.04, on Debian; elsewhere --data-dir FOLDER with "
@@ -96,17 +103,16 @@ def _prepared(cache_dir: str | os.PathLike | None) -> tuple[str, Path]:
 
 def _prepare(target: Path) -> Path:
     with storage.staged(target) as stage:
-        for package, names in PHOTOGRAPHS.items():
-            wanted = {"photographs": names, "styles": STYLES if package is BUDGIE else ()}
-            search.search(NAME, package.sources(lambda folder, wanted=wanted: _copy(folder, wanted, stage)), HINT)
+        for package, pictures in PICTURES.items():
+            search.search(NAME, package.sources(functools.partial(_copy, pictures, stage)), HINT)
     return target
 
 
-def _copy(folder: Path, wanted: dict[str, tuple[str, ...]], stage: Path) -> None:
-    for part, names in wanted.items():
-        (stage / part).mkdir(exist_ok=True)
+def _copy(pictures: Mapping[str, Sequence[str]], stage: Path, folder: Path) -> None:
+    for kind, names in pictures.items():
+        (stage / kind).mkdir(exist_ok=True)
         for name in names:
             file = folder / f"{name}.jpg"
             if not file.is_file():
                 raise DataError(f"{folder} has no {file.name}: it is of another version of the package")
-            shutil.copyfile(file, stage / part / file.name)
+            shutil.copyfile(file, stage / kind / file.name)

@@ -61,6 +61,7 @@ def sample_mixture(images: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
     from sklearn.mixture import GaussianMixture
 
     rows = flat(images).astype(np.float64)
+    # not `fit_pca`, whose exact solver needs the covariance of all pixels: 1 GB for colour images of 64x64
     pca = PCA(min(MIXTURE_SIZE, *rows.shape), svd_solver="randomized", random_state=seed).fit(rows)
     components = min(MIXTURE_COMPONENTS, 1 + len(rows) // 100)
     mixture = GaussianMixture(components, reg_covar=1e-4, max_iter=50, random_state=seed).fit(pca.transform(rows))

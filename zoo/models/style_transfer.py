@@ -69,7 +69,7 @@ _CARD = Card(
     paper="Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155",
     expect={"total_to_gatys": 1.914},
     command="python -m zoo.train style_transfer --precision bfloat16",
-    measured_on="one core of an AMD EPYC, the other busy: 22 minutes; three test photographs",
+    measured_on="one core of an AMD EPYC, the other busy: 20 to 22 minutes; three test photographs",
     baselines={"300 steps of Gatys": 1.0},
     notes="One network per style; text and faces are distorted. For images of 64x64 or larger.",
 )

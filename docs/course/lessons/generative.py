@@ -24,7 +24,6 @@ def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
         "recipe.limit": limit,
         "recipe.epochs": epochs,
         "recipe.batch_size": page.choose(32, 20),
-        "recipe.minutes": 0,
     }
     common |= page.choose({"recipe.split": "94/1/5"}, {})  # few images for validation, which is dear
     return common | narrow | changes

@@ -19,10 +19,10 @@ def folders(tmp_path, monkeypatch):
         for name in (*names, "unused"):
             next(pictures).resize((64, 48)).save(folder / f"{name}.jpg")
         package = packages.Debian("no-such-package", str(folder), sha256="0")
-        monkeypatch.setattr(wallpapers, attribute, package)
-        used[package] = tuple(name for name in names if name not in wallpapers.STYLES)
+        used[package] = {"photographs": [name for name in names if name not in wallpapers.STYLES]}
+        used[package]["styles"] = [name for name in names if name in wallpapers.STYLES]
         made.append(folder)
-    monkeypatch.setattr(wallpapers, "PHOTOGRAPHS", used)
+    monkeypatch.setattr(wallpapers, "PICTURES", used)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
     return made
 
@@ -53,8 +53,9 @@ def test_without_the_packages_the_error_names_the_way_out(folders, tmp_path, mon
         raise SourceUnavailable("no network")
 
     monkeypatch.setattr(packages, "fetch_debian", missing)
-    for name in wallpapers.PHOTOGRAPHS:
-        monkeypatch.setattr(wallpapers, "PHOTOGRAPHS", {packages.Debian(name.package, str(tmp_path / "none")): ("a",)})
+    for name in wallpapers.PICTURES:
+        broken = {packages.Debian(name.package, str(tmp_path / "none")): {"photographs": ["a"]}}
+        monkeypatch.setattr(wallpapers, "PICTURES", broken)
         with pytest.raises(DataError, match=r"wallpapers is not available; .*no network.*Try: .*--data-dir FOLDER"):
             pipelines.load("wallpapers")
 
