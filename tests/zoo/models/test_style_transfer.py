@@ -41,7 +41,8 @@ def test_layers_equal_numpy():
 @pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
 def test_instance_normalisation_is_the_stock_layer_in_fewer_dimensions(dtype, centered):
-    x = RANDOM.normal(3, 2, size=(2, 5, 6, 3)).astype("float32")
+    # the same in any order of tests; the stock layer itself is 6e-7 off the exact result here, for others up to 1.7e-6
+    x = np.random.default_rng(7).normal(3, 2, size=(2, 5, 6, 3)).astype("float32")
     ours = InstanceNormalization(centered=centered, groups=-1, dtype=dtype)
     stock = keras.layers.GroupNormalization(groups=-1, dtype=dtype)
     for layer in (ours, stock):
