@@ -10,9 +10,9 @@ import click
 
 from benchmarks import report
 from benchmarks.benchmark import HERE, Benchmark, measure
-from commandline import console as shell
-from commandline.console import Console
 from zoo.core.errors import unknown
+from zoobase import console as shell
+from zoobase.console import Console
 
 
 def all_benchmarks() -> dict[str, Benchmark]:

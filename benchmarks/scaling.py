@@ -26,9 +26,9 @@ import click
 import numpy as np
 
 from benchmarks.benchmark import HERE
-from commandline import console as shell
-from commandline.console import Console
 from pipelines.sources.storage import write_atomic
+from zoobase import console as shell
+from zoobase.console import Console
 
 RESULTS = HERE / "scaling.json"
 PAGE = HERE.parent / "docs" / "how-to" / "distribute.md"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
+from zoobase import console as shell
+from zoobase.console import Console
 
 OUT = Path("build/gallery")
 
@@ -24,7 +24,7 @@ def write(out: Path, bundles: tuple[Path, ...] = (), console: Console | None = N
         bundles: Further bundles.
         console: Receives progress; None prints nothing.
     """
-    from export.web.site import check_target, write_site
+    from export.serving.web.site import check_target, write_site
     from zoo import export, weights
 
     console = console or Console(quiet=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
+from zoobase import console as shell
+from zoobase.console import Console
 
 HERE = Path(__file__).parent / "model_figures"
 FACTS = "facts.json"

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from docs.experiments import COMMON, EXPERIMENTS, MODEL, PRECISION, SEEDS, Experiment
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import unknown
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
+from zoobase import console as shell
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

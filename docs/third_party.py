@@ -20,11 +20,11 @@ from typing import Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from docs.third_party_models import APPLICATIONS, CAUSES, HUB, MODELS, ThirdPartyModel
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import unknown
+from zoobase import console as shell
+from zoobase.console import Console
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "third_party" / "results.json"

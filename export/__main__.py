@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from commandline import run
 from export.cli import compare, diff, formats, inspect, model, publishing, serving, transfer, verify, web
+from zoobase import run
 
 
 @click.group("export", context_settings={"help_option_names": ["-h", "--help"]})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from commandline import run
 from pipelines.cli import info, listing, preview, serve_data, shard
+from zoobase import run
 
 
 @click.group("pipelines", context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from commandline import describe_cause, suggestion
-from commandline.plugins import UNREADABLE, entry_points, unreadable, warn
 from pipelines.dataset import Dataset
 from pipelines.errors import DAMAGED, MISSING, USAGE, DataError
+from zoobase import describe_cause, suggestion
+from zoobase.plugins import UNREADABLE, entry_points, unreadable, warn
 
 ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
 HERE = Path(__file__).parent / "datasets"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from commandline.console import quiet_stderr
+from zoobase.console import quiet_stderr
 
 ROOT = str(Path(__file__).parent.parent)
 READ_AT_IMPORT = ("TF_", "KERAS_", "ONEDNN_", "DNNL_", "OMP_", "PYTHONHASHSEED", "LD_", "HOME")

@@ -8,8 +8,8 @@ import sys
 import click
 import pytest
 
-from commandline import Console, common_options, run
-from commandline.console import describe_error
+from zoobase import Console, common_options, run
+from zoobase.console import describe_error
 
 
 def command(function):
@@ -83,12 +83,12 @@ def test_names_that_are_no_utf8_are_printed(capfdbinary):
 @pytest.mark.parametrize(
     "words",
     [
-        "from commandline import *; import click\n"
+        "from zoobase import *; import click\n"
         "@click.command()\ndef verb():\n    for i in range(10**5): click.echo(i)\nrun(verb, [])",
-        "from commandline import *; import click\n"
+        "from zoobase import *; import click\n"
         "@click.command()\n@common_options\ndef verb(console):\n"
         "    for i in range(10**5): console.print(str(i))\nrun(verb, [])",
-        "from commandline import *; import click, sys\n"
+        "from zoobase import *; import click, sys\n"
         "@click.command()\ndef verb():\n    click.echo('x' * 10**4); sys.exit(1)\nrun(verb, [])",
     ],
 )

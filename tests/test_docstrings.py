@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PACKAGES = ("commandline", "export", "pipelines")
+PACKAGES = ("zoobase", "export", "pipelines")
 WITH_BUNDLE = (
     "export.bundle.loader",
     "export.bundle.publisher",
-    "export.rollout.verbs",
-    "export.servecheck",
-    "export.transfer.puller",
-    "export.transfer.pusher",
+    "export.serving.rollout.verbs",
+    "export.serving.servecheck",
+    "export.serving.transfer.puller",
+    "export.serving.transfer.pusher",
     "export.verifier",
 )
 MODULES = (
-    "commandline.console",
-    "commandline.names",
-    "commandline.progress",
+    "zoobase.console",
+    "zoobase.names",
+    "zoobase.progress",
     "export.contract",
     "export.contract.inference",
     "export.proof.evaluation",

@@ -16,8 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commandline import Console, run
-from commandline.console import describe_error
 from export.__main__ import verbs as export_verbs
 from export.artifacts import describe
 from export.bundle import layout
@@ -33,6 +31,8 @@ from zoo.core.plan import Plan, make_plan, read_bundle
 from zoo.core.recipe import Recipe
 from zoo.core.run_folder import Run
 from zoo.predictor import category_names
+from zoobase import Console, run
+from zoobase.console import describe_error
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BUNDLE = FIXTURES / "before_rehousing" / "bundle"

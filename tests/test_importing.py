@@ -4,8 +4,8 @@ import gc
 
 import pytest
 
-from commandline.importing import without_garbage_collection
 from tests import commands
+from zoobase.importing import without_garbage_collection
 
 PROBE = """
 import gc, sys

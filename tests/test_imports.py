@@ -13,16 +13,16 @@ ROOT = Path(__file__).parent.parent
 
 # What each package may import of the others.
 PACKAGES = {
-    "commandline": set(),
-    "pipelines": {"commandline"},
-    "export": {"commandline"},
-    "zoo": {"commandline", "pipelines", "export"},
+    "zoobase": set(),
+    "pipelines": {"zoobase"},
+    "export": {"zoobase"},
+    "zoo": {"zoobase", "pipelines", "export"},
 }
 
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
-    "commandline": ["__init__", "progress", "importing", "console", "plugins", "names"],
+    "zoobase": ["__init__", "progress", "importing", "console", "plugins", "names"],
     "pipelines": [
         "__main__",
         "cli",
@@ -49,13 +49,9 @@ ROOMS = {
         "__main__",
         "__init__",
         "cli",
-        "web",
+        "serving",
         "exporter",
         "verifier",
-        "transfer",
-        "servecheck",
-        "rollout",
-        "servers",
         "bundle",
         "proof",
         "artifacts",

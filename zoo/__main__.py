@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from zoo.core import registry
+from zoobase import console as shell
+from zoobase.console import Console
 
 VERBS = {
     "train": "Train a model, evaluate it, export it and verify every artifact.",

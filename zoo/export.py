@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from zoo.cli.options import check_quantize, quantize_option
 from zoo.core import registry
 from zoo.core.errors import UsageError
 from zoo.core.plan import bundle_metadata
 from zoo.predictor import check_source
+from zoobase import console as shell
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     import keras

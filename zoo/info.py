@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from zoo.core import registry
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask
+from zoobase import console as shell
+from zoobase.console import Console
 
 
 def run(name: str, layers: bool = False) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.prediction import kept
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.tables import write_csv
+from zoobase import console as shell
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     import numpy as np

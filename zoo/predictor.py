@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from commandline.names import near
 from zoo.core import registry
 from zoo.core.errors import MissingError, UsageError
 from zoo.core.plan import read_task, zoo_metadata
+from zoobase.names import near
 
 if TYPE_CHECKING:
     import keras

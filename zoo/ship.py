@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from commandline import console as shell
-from commandline.console import Console
 from pipelines.sources.storage import sha256, write_atomic
 from zoo.core.errors import UsageError, unknown
 from zoo.core.weight_files import OMITTED
+from zoobase import console as shell
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     import h5py

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
-from commandline.progress import StepProgress
 from zoo.core.errors import UsageError
 from zoo.weights.vgg import CHOICES
+from zoobase import console as shell
+from zoobase.console import Console
+from zoobase.progress import StepProgress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from zoo.cli.options import settings
 from zoo.core.errors import MissingError, UsageError
 from zoo.core.plan import PRECISIONS
 from zoo.core.registry import get_entry
 from zoo.distribution import ray_cluster
+from zoobase import console as shell
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from zoo.search.definition import Search

@@ -33,13 +33,13 @@ def once(work: Path) -> float:
 
 def through(work: Path) -> float:
     """Train the same head with the frozen backbone below it in every step."""
-    from commandline.console import Console
     from zoo import evaluate
     from zoo.core import plan
     from zoo.core.run_folder import Run
     from zoo.core.weight_files import save_file
     from zoo.modeling import backbones
     from zoo.training import fit, transfer
+    from zoobase.console import Console
 
     console = Console(quiet=True)
     planned = plan.make_plan("flowers", data_dir=FOLDER)

@@ -16,13 +16,13 @@ from zoo.core import environment
 environment.prepare()
 
 from benchmarks.timing.time_to_accuracy import SECONDS, AccuracyTimer  # noqa: E402 - Keras is configured first
-from commandline.console import Console  # noqa: E402
 from zoo.cli.options import settings  # noqa: E402
 from zoo.core.plan import make_plan  # noqa: E402
 from zoo.modeling.layers import fused  # noqa: E402
 from zoo.training import autotune  # noqa: E402
 from zoo.training.compiling import compile_model  # noqa: E402
 from zoo.training.trainer import initial_model  # noqa: E402
+from zoobase.console import Console  # noqa: E402
 
 FIRST_SEED = 10  # those below were used when the settings were chosen
 

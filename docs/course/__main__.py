@@ -12,12 +12,12 @@ from pathlib import Path
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
 from docs.course import index
 from docs.course.lessons import LESSONS
 from docs.course.page import Page
 from zoo.core.errors import UsageError, unknown
+from zoobase import console as shell
+from zoobase.console import Console
 
 HERE = Path(__file__).parent
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
 from zoo.core.plan import Plan, make_plan
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,7 +21,7 @@ from export.formats.saved_model_versions import choose_version
 EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
 VERSION_SUMS = f"{EXTRA}/{layout.SUMS}"
-ROLLOUT = "rollout"  # folder of `export.rollout`: which versions are stable and canary
+ROLLOUT = "rollout"  # folder of `export.serving.rollout`: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from commandline import Console
+from zoobase import Console
 
 
 def show_certificate(certificate: Any, console: Console) -> None:

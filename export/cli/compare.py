@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.cli.options import trust_option
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("compare")

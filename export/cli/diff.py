@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("diff")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from commandline import suggestion
 from export.bundle.gate import check_contract_data
 from export.contract import Contract
 from export.contract.endpoints import structure_of, tensor_endpoint
 from export.errors import ExportError, check_present
 from export.runners.lib.protocol import check_archive
+from zoobase import suggestion
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:

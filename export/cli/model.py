@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.bundle.layout import IF_EXISTS
 from export.cli import show_certificate
 from export.formats import DEFAULT_FORMATS
 from export.formats.tflite import QUANTIZE
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("model")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from export.rollout.update_check import Requirements
+    from export.serving.rollout.update_check import Requirements
 
 trust_option = click.option(
     "--trust",
@@ -42,7 +42,7 @@ def requirements(
 ) -> Requirements:
     """Return what a new version must hold; None is the default."""
     from export.cli.inputs import read_samples
-    from export.rollout.update_check import Requirements
+    from export.serving.rollout.update_check import Requirements
 
     limits = {"min_agreement": min_agreement, "max_drop": max_drop}
     return Requirements(

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.artifacts.reservations import KINDS
 from export.cli.options import requirements, trust_option, update_options
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("publish")
@@ -58,7 +58,7 @@ def publish_command(
     check_names(allow, (*KINDS, ANY), "reservation")
     comparison = None
     if canary is not None:
-        from export.rollout import publish_canary
+        from export.serving.rollout import publish_canary
 
         wanted = requirements(**options, trust=trust)
         result = publish_canary(bundle, base_path, canary, requirements=wanted, version=version, allow=allow)
@@ -86,7 +86,7 @@ def publish_command(
 @common_options
 def promote_command(base_path: Path, trust: tuple[str, ...], console: Console, **options: Any) -> None:
     """Make the canary under BASE_PATH the stable version, if it still holds the comparison with it."""
-    from export.rollout import promote
+    from export.serving.rollout import promote
 
     result = promote(base_path, requirements=requirements(**options, trust=trust))
     if console.json:
@@ -101,7 +101,7 @@ def promote_command(base_path: Path, trust: tuple[str, ...], console: Console, *
 @common_options
 def rollback_command(base_path: Path, console: Console) -> None:
     """Take back the canary under BASE_PATH; without one, make the previous stable version stable again."""
-    from export.rollout import rollback
+    from export.serving.rollout import rollback
 
     state = rollback(base_path)
     if console.json:
@@ -117,7 +117,7 @@ def rollback_command(base_path: Path, console: Console) -> None:
 @common_options
 def retire_command(base_path: Path, keep: int, console: Console) -> None:
     """Remove the oldest versions under BASE_PATH; never the stable one, the canary, or the previous stable one."""
-    from export.rollout import retire
+    from export.serving.rollout import retire
 
     removed = retire(base_path, keep)
     if console.json:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.cli.options import trust_option
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("serve-check")
@@ -31,7 +31,7 @@ def serve_check_command(
     tensorflow_model_server, if the environment variable TENSORFLOW_MODEL_SERVER is its path. Exit code 0 pass, 1 fail,
     3 a required level could not run here.
     """
-    from export.servecheck import check_serving
+    from export.serving.servecheck import check_serving
 
     report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=console.progress)
     if console.json:
@@ -66,7 +66,7 @@ def serve_command(
     """
     from export.bundle.layout import MANIFEST
     from export.errors import ExportError
-    from export.servers import local
+    from export.serving.servers import local
 
     if page and not (source / MANIFEST).is_file():
         raise ExportError(f"{source} is not a bundle, for which alone there are pages")
@@ -75,7 +75,7 @@ def serve_command(
     with contextlib.ExitStack() as stack:
         pages = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "pages" if page else None
         if pages:
-            from export.web.site import write_served_pages
+            from export.serving.web.site import write_served_pages
 
             write_served_pages(source, pages, model.name, trust)
         served = stack.enter_context(local.serving(model, chosen, port, pages))
@@ -105,7 +105,7 @@ def servers_command(names: tuple[str, ...], console: Console) -> None:
     Each has a Python environment of its own in the cache, because it cannot be installed beside this TensorFlow.
     """
     from export.proof.prove import check_names
-    from export.servers.environments import ENVIRONMENTS
+    from export.serving.servers.environments import ENVIRONMENTS
 
     check_names([name for name in names if name != "all"], tuple(ENVIRONMENTS), "server")
     for name in ENVIRONMENTS if "all" in names else names:

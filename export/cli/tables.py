@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from commandline.console import echo, printable
 from export.bundle.card import unmatched_weights, worst_difference
 from export.proof.certificate import Certificate
 from export.proof.coverage import describe
+from zoobase.console import echo, printable
 
 COLOURS = {"pass": "green", "fail": "bold red", "not_run": "yellow", "unsupported": "dim"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.cli.options import trust_option
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("push")
@@ -18,7 +18,7 @@ from export.cli.options import trust_option
 @common_options
 def push_command(bundle: Path, url: str, console: Console) -> None:
     """Write BUNDLE, if it is whole and its proof passed, to URL: file:///FOLDER or hf://OWNER/NAME[@REVISION]."""
-    from export.transfer.pusher import push
+    from export.serving.transfer.pusher import push
 
     place = push(bundle, url)
     console.result({"bundle": str(bundle), "place": place})
@@ -32,7 +32,7 @@ def push_command(bundle: Path, url: str, console: Console) -> None:
 @common_options
 def pull_command(url: str, out: Path, console: Console) -> None:
     """Copy the bundle at URL (file://, https:// or hf://) to DIR, and check every file; nothing of it is loaded."""
-    from export.transfer.puller import pull
+    from export.serving.transfer.puller import pull
 
     path = pull(url, out)
     console.result({"path": str(path)})
@@ -47,7 +47,7 @@ def pull_command(url: str, out: Path, console: Console) -> None:
 @common_options
 def sagemaker_command(bundle: Path, out: Path, trust: tuple[str, ...], console: Console) -> None:
     """Write the archive of BUNDLE for SageMaker's TensorFlow Serving container, with an inference.py."""
-    from export.transfer.sagemaker import write_archive
+    from export.serving.transfer.sagemaker import write_archive
 
     archive = write_archive(bundle, out, trust=trust)
     console.result({"path": str(archive), "bytes": archive.stat().st_size})

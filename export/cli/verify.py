@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.cli import show_certificate
 from export.cli.options import trust_option
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("verify")

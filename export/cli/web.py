@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import echo
 from export.cli.options import trust_option
+from zoobase import Console, common_options
+from zoobase.console import echo
 
 
 @click.command("web")
@@ -48,8 +48,8 @@ def command(
     if compose:
         _write_project(bundles, out, {"--title": titles, "--check": check}, trust, console)
         return
-    from export.web import browser
-    from export.web.site import write_site
+    from export.serving.web import browser
+    from export.serving.web.site import write_site
 
     site = write_site(bundles, out, titles=titles, size=size, trust=trust)
     checked = browser.check(site) if check else {}
@@ -67,7 +67,7 @@ def command(
 def _write_project(
     bundles: Sequence[Path], out: Path, other: Mapping[str, Any], trust: Collection[str], console: Console
 ) -> None:
-    from export.web.compose import write_project
+    from export.serving.web.compose import write_project
 
     if len(bundles) > 1:
         raise click.UsageError("--compose takes one BUNDLE")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from commandline import suggestion
 from export.artifacts.reservations import reservations_of
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
@@ -36,8 +35,9 @@ from export.proof.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certifica
 from export.runtime import onednn
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import FRAMEWORKS, RUNTIMES, Runtime
+from zoobase import suggestion
 
-OURS = frozenset({"commandline", "export", "zoo", "pipelines"})  # packages that an artifact must never import
+OURS = frozenset({"zoobase", "export", "zoo", "pipelines"})  # packages that an artifact must never import
 
 
 @dataclass

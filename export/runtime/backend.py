@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from commandline.console import quiet_stderr
-from commandline.importing import without_garbage_collection
 from export.errors import ExportError, MissingError
+from zoobase.console import quiet_stderr
+from zoobase.importing import without_garbage_collection
 
 
 @contextlib.contextmanager

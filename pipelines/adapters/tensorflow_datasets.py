@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow_datasets
 
-from commandline import suggestion
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import storage, tfds, tfds_labelled
+from zoobase import suggestion
 
 SHARE = 10  # percent of train, of each split that the dataset does not have
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commandline.importing import import_tensorflow
 from pipelines import catalogue
+from zoobase.importing import import_tensorflow
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

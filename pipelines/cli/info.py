@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from commandline import Console, common_options
 from pipelines import catalogue
 from pipelines.cli import load
 from pipelines.dataset import Info
+from zoobase import Console, common_options
 
 LONGEST = 1000  # characters of a value; --json has all of it
 

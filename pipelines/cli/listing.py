@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from commandline import Console, common_options
 from pipelines import catalogue
+from zoobase import Console, common_options
 
 
 @click.command("list")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from commandline import Console, common_options
-from commandline.console import SEED
-from commandline.importing import import_tensorflow
 from pipelines import catalogue
 from pipelines.cli import load
 from pipelines.errors import MISSING, DataError
+from zoobase import Console, common_options
+from zoobase.console import SEED
+from zoobase.importing import import_tensorflow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def command(
 def _check_exist(sources: tuple[Path, ...]) -> None:
     """Raise DataError for a single name that is neither a path nor a dataset."""
     if len(sources) == 1 and not sources[0].exists() and len(sources[0].parts) == 1 and not sources[0].suffix:
-        from commandline import suggestion
+        from zoobase import suggestion
 
         hint = suggestion(str(sources[0]), catalogue.list_datasets())
         raise DataError(f"there is no file or folder {sources[0]}, and no dataset of this name; {hint}", MISSING)

@@ -6,8 +6,8 @@ import threading
 
 import click
 
-from commandline import Console, common_options
-from commandline.importing import import_tensorflow
+from zoobase import Console, common_options
+from zoobase.importing import import_tensorflow
 
 
 @click.command("serve-data")

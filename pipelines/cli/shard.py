@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from commandline import Console, common_options
 from pipelines import catalogue
 from pipelines.cli import load
+from zoobase import Console, common_options
 
 if TYPE_CHECKING:
     from pipelines.shards.manifest import Shard

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from commandline.importing import import_tensorflow
 from pipelines.errors import MISSING, DataError
 from pipelines.images import pixels
 from pipelines.sources import storage
+from zoobase.importing import import_tensorflow
 
 MAX_PIXELS = 89_478_485  # limit of Pillow's decompression bomb warning: 256 MB of RGB
 JPEG = ("JPEG", "MPO")

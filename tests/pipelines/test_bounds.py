@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 import pipelines
-from commandline.console import describe_error
 from pipelines import __main__ as cli
 from pipelines import tabular
 from pipelines.augment import preview
@@ -17,6 +16,7 @@ from pipelines.errors import DataError
 from pipelines.images import class_folders, reading
 from pipelines.sources import mnist_family, storage
 from pipelines.text import corpus, labelled
+from zoobase.console import describe_error
 
 ZERO = Path("/dev/zero")
 READERS = {

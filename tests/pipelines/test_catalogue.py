@@ -11,8 +11,8 @@ import pytest
 
 import pipelines
 import pipelines.datasets
-from commandline import plugins
 from pipelines import catalogue
+from zoobase import plugins
 
 DATASET = '''"""Ten points. More."""
 import pipelines

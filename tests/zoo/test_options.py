@@ -9,8 +9,6 @@ import click
 import numpy as np
 import pytest
 
-from commandline import Console, suggestion
-from commandline.console import run as run_command
 from zoo.__main__ import main_command as list_models
 from zoo.core import run_folder
 from zoo.core.errors import step
@@ -18,6 +16,8 @@ from zoo.predict import main as predict
 from zoo.prediction.tables import write_csv
 from zoo.train import _show
 from zoo.train import main as train
+from zoobase import Console, suggestion
+from zoobase.console import run as run_command
 
 
 @pytest.fixture(autouse=True)

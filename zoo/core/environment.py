@@ -7,8 +7,8 @@ import ctypes
 import os
 from collections.abc import Iterator
 
-from commandline.importing import quiet_import
 from zoo.core.errors import MissingError, UsageError
+from zoobase.importing import quiet_import
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _ready = False

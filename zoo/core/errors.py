@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from commandline import suggestion
+from zoobase import suggestion
 
 
 class ZooError(Exception):

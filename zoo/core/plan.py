@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipelines
-from commandline import describe_cause
-from commandline.console import MAX_SEED
 from pipelines import splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
@@ -23,6 +21,8 @@ from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
 from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
+from zoobase import describe_cause
+from zoobase.console import MAX_SEED
 
 if TYPE_CHECKING:
     import keras

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commandline.plugins import UNREADABLE, entry_points, unreadable, warn
 from zoo.core.entries import Entry, dataclass_fields, read, words
 from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
+from zoobase.plugins import UNREADABLE, entry_points, unreadable, warn
 
 if TYPE_CHECKING:
     import keras

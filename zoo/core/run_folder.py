@@ -26,7 +26,6 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commandline import finite
 from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import LOCK, open_lock, write_atomic
@@ -34,6 +33,7 @@ from zoo.core.config_file import current_names
 from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
+from zoobase import finite
 
 if TYPE_CHECKING:
     import keras

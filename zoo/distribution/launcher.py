@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from export.servers import launching
+from export.serving.servers import launching
 from zoo.core.errors import ZooError, of_process
 from zoo.core.run_folder import Run
 

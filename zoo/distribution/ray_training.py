@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from commandline.console import Console, describe_error
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError, with_exit_code
 from zoo.core.run_folder import Run
 from zoo.distribution import ray_cluster
 from zoo.distribution.replicas import WorkerLost
+from zoobase.console import Console, describe_error
 
 FAILURES = 10  # of workers, after which the training has to be resumed by hand
 POLL = 0.5  # seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from commandline.importing import import_tensorflow
+from zoobase.importing import import_tensorflow
 
 PEAK = 255.0
 SSIM_WINDOW = 11  # side of the Gaussian window of Wang 2004; SSIM is not defined for smaller images

@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commandline.console import Console
-from commandline.progress import StepProgress
 from zoo import predictor
 from zoo.core import environment
 from zoo.core.errors import UsageError, with_exit_code
@@ -20,6 +18,8 @@ from zoo.distribution import ray_cluster
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import names_of
 from zoo.prediction.tables import Parts
+from zoobase.console import Console
+from zoobase.progress import StepProgress
 
 if TYPE_CHECKING:
     from zoo.predictor import Predictor

@@ -8,12 +8,12 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from commandline.console import Console
 from pipelines.errors import DataError
 from pipelines.sources import storage
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
 from zoo.weights import FILES
+from zoobase.console import Console
 
 _NONE = "NONE"  # the file that says why a model has none
 

@@ -10,9 +10,9 @@ from typing import Protocol
 import optuna
 from optuna.trial import TrialState
 
-from commandline.console import Console
 from zoo.search import report
 from zoo.search import study as studies
+from zoobase.console import Console
 
 POLL = 0.5  # seconds
 GRACE = 20.0  # seconds for the workers to end when there are no more trials

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import ray
 
-from commandline.console import describe_error
 from zoo.core.errors import with_exit_code
 from zoo.distribution import ray_cluster
 from zoo.search.worker import thread_limits, work
+from zoobase.console import describe_error
 
 
 class Task:

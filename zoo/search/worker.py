@@ -9,12 +9,12 @@ import click
 import optuna
 from optuna.trial import TrialState
 
-from commandline import console as shell
 from zoo import train
 from zoo.core import environment
 from zoo.core.errors import MissingError, ZooError
 from zoo.search import study as studies
 from zoo.search.definition import Search
+from zoobase import console as shell
 
 
 def thread_limits(workers: int) -> dict[str, str]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from commandline.console import Console
 from export.runtime import onednn
 from pipelines.sources.storage import cache_root, write_atomic
 from zoo.core.environment import dtype_policy
@@ -21,6 +20,7 @@ from zoo.core.errors import ZooError
 from zoo.core.plan import Plan
 from zoo.modeling.layers import fused
 from zoo.training.compiling import compile_model
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from commandline.console import Console
 from pipelines.sources.storage import write_atomic
 from zoo.core.errors import ZooError
 from zoo.core.run_folder import Run
@@ -21,6 +20,7 @@ from zoo.core.weight_files import save_file
 from zoo.evaluation import images
 from zoo.training import checkpoints
 from zoo.training.optimizers import Schedule, optimizers_of
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

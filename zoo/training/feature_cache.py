@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from commandline.console import Console
     from pipelines.feeding import Feed
+    from zoobase.console import Console
 
 BATCH = 32
 STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # `C` of the logistic regression on features

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from commandline.console import Console
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
@@ -25,6 +24,7 @@ from zoo.training.callbacks import (
 from zoo.training.compiling import compile_model
 from zoo.training.throughput import Throughput
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from commandline.console import Console
 from pipelines.sources.storage import write_with_checksum
 from zoo import weights
 from zoo.core.environment import dtype_policy
@@ -21,6 +20,7 @@ from zoo.modeling import whitening
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

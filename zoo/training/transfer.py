@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from commandline.console import Console
 from pipelines.augment import policies
 from pipelines.sources.storage import cache_root
 from zoo import weights
@@ -25,6 +24,7 @@ from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import feature_cache, fit
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.user_objects import UserObjects
+from zoobase.console import Console
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

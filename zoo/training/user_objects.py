@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from commandline import describe_cause
 from zoo.core.errors import UsageError
+from zoobase import describe_cause
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from commandline import console as shell
-from commandline.console import Console
+from zoobase import console as shell
+from zoobase.console import Console
 
 
 def table() -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def rest_request(bundle: Path) -> dict[str, Any]:
 def write(page: Page) -> None:
     """Measure and write the page."""
     import export
-    from export.rollout import state
+    from export.serving.rollout import state
 
     page.text(
         """The course deploys a sentiment model on Amazon SageMaker. The steps are the same everywhere: build, deploy,
@@ -139,13 +139,13 @@ def write(page: Page) -> None:
         "python -m export rollback served/digits",
     )
     second = exported(page, "second", tuned)
-    requirements = export.rollout.Requirements(min_agreement=0.0)
+    requirements = export.serving.rollout.Requirements(min_agreement=0.0)
     steps = [("publish", state.read_state(served))]
-    export.rollout.publish_canary(second, served, 0.1, requirements=requirements)
+    export.serving.rollout.publish_canary(second, served, 0.1, requirements=requirements)
     steps.append(("publish --canary 0.1", state.read_state(served)))
-    export.rollout.promote(served, requirements=requirements)
+    export.serving.rollout.promote(served, requirements=requirements)
     steps.append(("promote", state.read_state(served)))
-    export.rollout.rollback(served)
+    export.serving.rollout.rollback(served)
     steps.append(("rollback", state.read_state(served)))
     page.table(
         ["after", "stable", "canary"], [(n, s.stable, "" if s.canary is None else str(s.canary)) for n, s in steps]

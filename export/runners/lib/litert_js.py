@@ -1,6 +1,7 @@
 """LiteRT.js, the runtime of TFLite files in browsers: which version, where it is cached, and how it gets there.
 
-`export/web/package-lock.json` pins the npm packages by sha512. Only the standard library, because a runner uses it.
+`export/serving/web/package-lock.json` pins the npm packages by sha512. Only the standard library, because a runner uses
+it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commandline import run
 from export.__main__ import verbs
 from export.artifacts import describe
 from export.bundle import card, diff, layout
@@ -22,6 +21,7 @@ from export.parity.golden import cases_for, check_samples, read_golden
 from export.proof.certificate import Certificate, Row
 from export.proof.evaluation import Quantisation
 from export.runtime.backend import load_tensorflow
+from zoobase import run
 
 BUNDLE = Path(__file__).parents[2] / "fixtures/before_rehousing/bundle"
 CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])

@@ -84,7 +84,7 @@ def test_a_process_that_hangs_is_stopped(scripts, monkeypatch, script):
 PROBE = """
 import json, os, sys
 job = json.loads(open(sys.argv[1]).read())
-ours = sorted({"zoo", "export", "pipelines", "commandline", "tests"} & set(sys.modules))
+ours = sorted({"zoo", "export", "pipelines", "zoobase", "tests"} & set(sys.modules))
 state = [ours, os.getsid(0) == os.getpid(), os.getcwd(), "tensorflow" in sys.modules, sys.flags.safe_path]
 state.append(os.environ.get("TFHUB_CACHE_DIR"))
 json.dump([*state, os.environ["TF_ENABLE_ONEDNN_OPTS"]], open("state.json", "w"))

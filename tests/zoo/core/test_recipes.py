@@ -278,9 +278,9 @@ def test_bfloat16_is_not_tried_where_the_environment_excludes_it(monkeypatch):
 
 
 def test_a_time_budget_lowers_the_epochs(tmp_path):
-    from commandline.console import Console
     from zoo.core import plan
     from zoo.training import autotune
+    from zoobase.console import Console
 
     tiny = {"filters": (8, 16), "depths": (1, 1)}
     settings = {"recipe.minutes": 0.001, "recipe.epochs": 500}

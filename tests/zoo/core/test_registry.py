@@ -9,9 +9,9 @@ import sys
 import pytest
 
 import zoo
-from commandline import plugins
 from zoo.core import plan, registry
 from zoo.core.errors import UsageError, ZooError
+from zoobase import plugins
 
 
 def python(code, **environment):

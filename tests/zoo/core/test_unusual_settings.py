@@ -8,7 +8,6 @@ import keras
 import pytest
 from click.testing import CliRunner
 
-from commandline.console import describe_error
 from tests.zoo.conftest import DATA
 from zoo import predict, train
 from zoo.core import environment
@@ -16,6 +15,7 @@ from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import make_plan, read_bundle
 from zoo.core.run_folder import Run
 from zoo.prediction.tables import write_csv
+from zoobase.console import describe_error
 
 FASHION, SHAKESPEARE = str(DATA["fashion_mnist"]), str(DATA["shakespeare"])
 

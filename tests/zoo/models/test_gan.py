@@ -8,7 +8,6 @@ import tensorflow as tf
 from PIL import Image
 
 import zoo
-from commandline.console import Console
 from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
 from zoo import predictor
@@ -17,6 +16,7 @@ from zoo.core.run_folder import Run
 from zoo.evaluation import generative_metrics, image_baselines
 from zoo.tasks.generative import gan
 from zoo.training import checkpoints, feature_extractor
+from zoobase.console import Console
 
 FASHION = str(DATA["fashion_mnist"])
 RANDOM = np.random.default_rng(0)

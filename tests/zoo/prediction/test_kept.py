@@ -12,11 +12,11 @@ from PIL import Image
 
 import export
 import zoo
-from commandline.console import Console
 from zoo import predict
 from zoo.core import registry
 from zoo.core.plan import make_plan
 from zoo.prediction import kept
+from zoobase.console import Console
 
 NAME = "mnist_cnn"
 COMMAND = """

@@ -9,7 +9,6 @@ from PIL import Image
 
 import pipelines
 import zoo
-from commandline.console import Console
 from tests import photographs
 from tests.zoo.conftest import DATA, data_dir
 from zoo import train
@@ -19,6 +18,7 @@ from zoo.evaluation import image_baselines
 from zoo.modeling import backbones
 from zoo.tasks.image.transfer_learning import TransferLearning
 from zoo.training import feature_cache
+from zoobase.console import Console
 
 TINY = {"backbone": "efficientnet_lite_tiny"}
 SMALL = {"task.height": 64, "task.width": 64}

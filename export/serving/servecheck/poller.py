@@ -1,0 +1,135 @@
+"""Level 4: a reader that polls versions as TF Serving does, while publishers are killed at random.
+
+It runs in a folder beside the base path, on the same file system, with the files of the version that is checked.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from export.bundle.publisher import STAGING, find_version_damage
+from export.formats.saved_model_versions import served_versions
+from export.proof.certificate import FAIL, NOT_RUN, PASS
+from export.serving.servecheck.subject import Level, Subject
+
+PUBLISHER = (sys.executable, "-m", "export.bundle.publisher")
+COMPLETE_EVERY = 5  # one publisher in so many is not killed, so that new versions appear
+
+
+def check(subject: Subject) -> Level:
+    """Kill publishers while a reader polls."""
+    with tempfile.TemporaryDirectory(
+        prefix=f".{subject.base.name}-check-", dir=subject.base.resolve().parent
+    ) as scratch:
+        reader = kill_publishers(subject.folder, Path(scratch) / "base", subject.kills)
+    details = f"{reader.killed} publishers killed, {len(reader.seen)} versions seen, {reader.polls} polls"
+    reason = reader.problems[0] if reader.problems else None
+    if not reader.problems and not reader.killed:
+        return Level("poller", NOT_RUN, "no publisher was killed")
+    return Level("poller", FAIL if reader.problems else PASS, reason, details)
+
+
+@dataclass
+class Reader:
+    """A reader that polls a base path as TF Serving does.
+
+    Attributes:
+        base: The base path.
+        seen: {version: state of its files when it was first seen}.
+        problems: Violations, a message each.
+        polls: Number of polls.
+        killed: Number of publishers killed meanwhile.
+    """
+
+    base: Path
+    seen: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    polls: int = 0
+    killed: int = 0
+
+    def poll(self) -> None:
+        """Poll once: a new version must be complete."""
+        self.polls += 1
+        for version, names in served_versions(self.base).items():
+            if version not in self.seen:
+                folder = self.base / names[0]
+                self.problems += [
+                    f"version {version} was visible before it was complete: {text}"
+                    for text in find_version_damage(folder)[:1]
+                ]
+                self.seen[version] = _file_states(folder)
+
+    def finish(self) -> None:
+        """Poll once more: no version may have changed since it was first seen."""
+        self.poll()
+        for version, states in self.seen.items():
+            if _file_states(self.base / str(version)) != states:
+                self.problems.append(f"version {version} was modified after it was published")
+            self.problems += [
+                f"version {version} is damaged: {text}" for text in find_version_damage(self.base / str(version))[:1]
+            ]
+
+
+def _file_states(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(p.relative_to(folder)): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*")}
+
+
+def kill_publishers(
+    source: Path, base: Path, kills: int, publisher: Sequence[str] = PUBLISHER, seed: int = 0
+) -> Reader:
+    """Publish `source` repeatedly, kill the publisher at random times, and poll meanwhile.
+
+    Args:
+        source: A version folder.
+        base: A base path to create.
+        kills: Number of publishers to kill.
+        publisher: The command; SOURCE and BASE are appended, and it prints a line when it starts.
+        seed: Seed of the times.
+    """
+    rng, reader = random.Random(seed), Reader(base)
+    base.mkdir()
+    duration = _publish(source, base, publisher, reader, None)
+    for attempt in range(1, 10 * kills + 1):  # some finish before they are killed
+        if reader.killed == kills:
+            break
+        killed = reader.killed
+        seconds = _publish(source, base, publisher, reader, rng.uniform(0, 1.2 * duration))
+        if reader.killed == killed:  # it was faster: the first one read the files from disk
+            duration = min(duration, seconds)
+        if attempt % COMPLETE_EVERY == 0:
+            _publish(source, base, publisher, reader, None)
+    _publish(source, base, publisher, reader, None)  # removes the folder of the last killed publisher
+    reader.finish()
+    if remaining := [path.name for path in base.glob(f"{STAGING}*")]:
+        reader.problems.append(f"{remaining[0]} was not removed")
+    return reader
+
+
+def _publish(source: Path, base: Path, publisher: Sequence[str], reader: Reader, kill_after: float | None) -> float:
+    """Run one publisher while polling, and kill it after some seconds of work; return the duration of its work."""
+    root = str(Path(__file__).resolve().parents[3])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    command = [*publisher, str(source), str(base)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        process.stdout.readline()
+        started = time.monotonic()
+        while process.poll() is None:
+            reader.poll()
+            if kill_after is not None and time.monotonic() - started >= kill_after:
+                process.kill()
+                process.wait()
+                reader.killed += 1
+        duration = time.monotonic() - started
+        if process.returncode > 0:
+            lines = process.stderr.read().decode(errors="replace").strip().splitlines()
+            reader.problems.append(f"a publisher failed: {lines[-1] if lines else process.returncode}")
+    reader.poll()
+    return duration

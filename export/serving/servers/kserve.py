@@ -1,0 +1,48 @@
+"""KServe's ModelServer in its own environment: TF Serving's REST URLs, and TF Serving's loader behind them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from export.runners.lib import c_api
+from export.serving.servers import launching, rest_client
+from export.serving.servers.environments import KSERVE
+
+TITLE = "KServe"
+PROGRAM = Path(__file__).parent / "programs" / "kserve_server.py"
+
+
+def obstacle() -> str | None:
+    """Return why it cannot be started here, or None."""
+    return None if KSERVE.installed else KSERVE.hint
+
+
+def program() -> str:
+    """Return what runs, for a report."""
+    return KSERVE.requirements[0]
+
+
+@contextlib.contextmanager
+def serving(base: Path, version: int, name: str, port: int, pages: Path | None = None) -> Iterator[str]:
+    """Serve one version for the duration of the block, and yield the URL of the model.
+
+    Args:
+        base: The folder of the versions.
+        version: The version to serve. Unlike TF Serving, KServe does not look for later ones.
+        name: The name of the model in the URL.
+        port: The port.
+        pages: A folder of files to serve under /pages/, or None.
+
+    Raises:
+        CheckFailed: If the server does not start.
+        ImportError: If TensorFlow's C API is not available.
+    """
+    url = f"http://127.0.0.1:{port}/v1/models/{name}"
+    command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
+    command += [pages.resolve()] if pages else []
+    environment = {c_api.VARIABLE: str(c_api.folder())}
+    with launching.running(command, lambda: json.loads(rest_client.fetch(url))["ready"] in (True, "True"), environment):
+        yield url

@@ -1,0 +1,147 @@
+"""Serve a bundle or a base path on this machine, by the first server that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from export.artifacts import check_trusted, describe
+from export.artifacts.calling import endpoints_of
+from export.bundle.binding import find_artifact, read_proven
+from export.bundle.layout import MANIFEST
+from export.contract import Contract, Endpoint
+from export.errors import ExportError, MissingError
+from export.formats.saved_model_versions import check_base_path, newest_version
+from export.runners.lib import rest
+from export.serving.servers import kserve, launching, tensorflow_serving, triton
+
+SERVERS = {"tensorflow_serving": tensorflow_serving, "kserve": kserve, "triton": triton}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is served.
+
+    Attributes:
+        name: The name in the URL.
+        base: The folder of its versions.
+        version: The version.
+        endpoints: Its signatures.
+        requests: The folder of request bodies of a bundle, or None.
+    """
+
+    name: str
+    base: Path
+    version: int
+    endpoints: tuple[Endpoint, ...]
+    requests: Path | None
+
+    @property
+    def folder(self) -> Path:
+        """The SavedModel."""
+        return self.base / str(self.version)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model that is served.
+
+    Attributes:
+        url: Its URL.
+        example: A command line that asks it.
+        page: The URL of its page, or None.
+    """
+
+    url: str
+    example: str
+    page: str | None = None
+
+
+def model_of(source: Path, trust: Collection[str] = ()) -> Model:
+    """Return what to serve from a proven bundle, or the newest version under a base path.
+
+    Raises:
+        ExportError: If `source` is neither, or the bundle holds no SavedModel.
+        CheckFailed: If the bundle is damaged or its proof did not pass, or the graph is not trusted.
+    """
+    requests = None
+    if (source / MANIFEST).is_file():
+        manifest = read_proven(source, "is served")
+        artifact = find_artifact(manifest, "saved_model")
+        if artifact is None:
+            raise ExportError(f"{source} holds no SavedModel to serve; export it with the format saved_model")
+        folder, requests = source / artifact["path"], source / "golden" / rest.FOLDER
+        contract = Contract.from_json(manifest["contract"])
+        endpoints = tuple(contract[name] for name in artifact["endpoints"])
+        check_trusted(describe(folder), trust)
+    else:
+        check_base_path(source)
+        latest = newest_version(source) if source.is_dir() else None
+        if latest is None:
+            raise ExportError(
+                f"{source} is neither a bundle nor a folder of versions: no {MANIFEST}, no numbered folder"
+            )
+        folder = latest[1]
+        description = describe(folder)
+        check_trusted(description, trust)
+        endpoints = tuple(endpoints_of(description))
+    return Model(source.resolve().name, folder.parent, int(folder.name), endpoints, requests)
+
+
+def choose(name: str | None = None) -> ModuleType:
+    """Return the server of a name, or the first one that is installed.
+
+    Raises:
+        MissingError: If it is not installed, or none is.
+    """
+    if name is not None:
+        if problem := SERVERS[name].obstacle():
+            raise MissingError(problem)
+        return SERVERS[name]
+    for server in SERVERS.values():
+        if server.obstacle() is None:
+            return server
+    raise MissingError("no server is installed; python -m export servers --install kserve")
+
+
+@contextlib.contextmanager
+def serving(model: Model, server: ModuleType, port: int, page: Path | None = None) -> Iterator[Served]:
+    """Serve a model on 127.0.0.1 for the duration of the block.
+
+    Args:
+        model: The model.
+        server: One of `SERVERS`.
+        port: The port.
+        page: A folder of pages to serve beside it, which KServe can; or None.
+
+    Raises:
+        ExportError: If the server cannot serve pages, or a tensor of the model.
+        CheckFailed: If the server does not start.
+    """
+    if page is not None and server is not kserve:
+        raise ExportError(f"{server.TITLE} serves no pages; python -m export serve --server kserve")
+    if server is triton:
+        (grpc,) = launching.free_ports(1)
+        with triton.serving(model.folder, model.endpoints, model.name, port, grpc) as address:
+            url = f"http://{address.http}/v2/models/{model.name}"
+            yield Served(url, f"curl {url}")
+        return
+    arguments = (model.base, model.version, model.name, port)
+    with server.serving(*arguments, **({"pages": page} if page else {})) as url:
+        at = f"http://127.0.0.1:{port}/pages/" if page else None
+        yield Served(url, _example(model, url), at)
+
+
+def _example(model: Model, url: str) -> str:
+    """Return a command line that asks the model: with a text where it takes one, else with a request of the bundle."""
+    for endpoint in model.endpoints:
+        if [(t.meaning, len(t.shape)) for t in endpoint.inputs] == [("text", 1)]:
+            body = json.dumps({"signature_name": endpoint.name, "instances": ["a fine film"]})
+            return f"curl -d {shlex.quote(body)} {url}:predict"
+    file = model.requests / "serving_default.row.json" if model.requests else None
+    return f"curl -d {shlex.quote(f'@{file}')} {url}:predict" if file and file.is_file() else f"curl {url}"

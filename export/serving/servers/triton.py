@@ -1,0 +1,122 @@
+"""NVIDIA Triton in its own environment: HTTP and gRPC, with TF Serving's loader behind its Python backend.
+
+Triton has no signatures: each signature of the SavedModel is a model of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.contract import Endpoint, Tensor
+from export.errors import ExportError
+from export.runners.lib import c_api
+from export.serving.servers import launching, rest_client
+from export.serving.servers.environments import TRITON
+
+TITLE = "Triton"
+PROGRAMS = Path(__file__).parent / "programs"
+DTYPES = {"float16": "FP16", "float32": "FP32", "float64": "FP64", "bool": "BOOL", "string": "STRING"}
+DTYPES |= {f"{kind}{bits}": f"{kind.upper()}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where Triton answers.
+
+    Attributes:
+        http: Host and port of the HTTP interface.
+        grpc: Host and port of the gRPC interface.
+        models: The name of the model of each signature.
+    """
+
+    http: str
+    grpc: str
+    models: Mapping[str, str]
+
+
+def obstacle() -> str | None:
+    """Return why it cannot be started here, or None."""
+    return None if TRITON.installed else TRITON.hint
+
+
+@contextlib.contextmanager
+def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, grpc: int) -> Iterator[Address]:
+    """Serve a SavedModel for the duration of the block.
+
+    Args:
+        folder: The SavedModel.
+        endpoints: Its signatures. "serving_default" becomes the model NAME, another one the model NAME-SIGNATURE.
+        name: The name.
+        http: Port of the HTTP interface.
+        grpc: Port of the gRPC interface.
+
+    Raises:
+        ExportError: If Triton cannot represent a tensor.
+        CheckFailed: If the server does not start.
+        ImportError: If TensorFlow's C API is not available.
+    """
+    models = {e.name: name if e.name == "serving_default" else f"{name}-{e.name}" for e in endpoints}
+    address = Address(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", models)
+    binary, backends = _program()
+    # the backend embeds Python, and finds the packages of the first interpreter in PATH
+    path = os.pathsep.join([str(TRITON.python.parent), os.environ.get("PATH", os.defpath)])
+    environment = {c_api.VARIABLE: str(c_api.folder()), "PATH": path}
+    with tempfile.TemporaryDirectory(prefix="triton-models-") as repository:
+        for endpoint in endpoints:
+            _write_model(Path(repository) / models[endpoint.name], folder.resolve(), endpoint)
+        command = [
+            binary,
+            f"--model-repository={repository}",
+            f"--backend-directory={backends}",
+            "--exit-on-error=true",
+        ]
+        for kind, port in (("http", http), ("grpc", grpc)):
+            command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
+        command += ["--allow-metrics=false", "--disable-auto-complete-config", "--model-control-mode=none"]
+        ready = f"http://{address.http}/v2/health/ready"
+        with launching.running(command, lambda: rest_client.fetch(ready) == "", environment):
+            yield address
+
+
+def _program() -> tuple[Path, Path]:
+    """Return Triton's binary and the folder of its backends, to which the wheel leaves the copy of one file."""
+    package = TRITON.packages / "pytriton" / "tritonserver"
+    stub = package / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}"
+    copy = package / "backends" / "python" / "triton_python_backend_stub"
+    if not copy.exists():
+        shutil.copy(stub / copy.name, copy)
+    return package / "bin" / "tritonserver", package / "backends"
+
+
+def _write_model(folder: Path, saved_model: Path, endpoint: Endpoint) -> None:
+    """Write the model of one signature to a model repository."""
+    (folder / "1").mkdir(parents=True)
+    shutil.copyfile(PROGRAMS / "triton_model.py", folder / "1" / "model.py")
+    parameters = {
+        "saved_model": str(saved_model),
+        "signature": endpoint.name,
+        "library": str(Path(c_api.__file__).parent),
+    }
+    lines = [f"name: {json.dumps(folder.name)}", 'backend: "python"', "instance_group [{ count: 1, kind: KIND_CPU }]"]
+    lines += [f"input [{_tensor(tensor)}]" for tensor in endpoint.inputs]
+    lines += [f"output [{_tensor(tensor)}]" for tensor in endpoint.outputs]
+    lines += [
+        f"parameters {{ key: {json.dumps(key)}, value: {{ string_value: {json.dumps(value)} }} }}"
+        for key, value in parameters.items()
+    ]
+    (folder / "config.pbtxt").write_text("\n".join(lines) + "\n")
+
+
+def _tensor(tensor: Tensor) -> str:
+    if tensor.dtype not in DTYPES or not tensor.shape:
+        raise ExportError(f"Triton has no tensor like {tensor.name}, {tensor.dtype} of shape {tensor.shape}")
+    sizes = ", ".join("-1" if size is None else str(size) for size in tensor.shape)
+    return f"{{ name: {json.dumps(tensor.name)}, data_type: TYPE_{DTYPES[tensor.dtype]}, dims: [{sizes}] }}"

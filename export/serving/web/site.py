@@ -1,0 +1,153 @@
+"""Write the static site of one bundle, or a gallery of several, staged and renamed to its place."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import string
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from export.bundle import layout
+from export.errors import ExportError, MissingError
+from export.runners.lib import litert_js
+from export.serving.web.pages import HEADINGS
+from export.serving.web.served import ServedSubject
+from export.serving.web.subject import HERE, LocalSubject, Subject
+
+MARK = "site.json"  # what makes a folder a site that may be replaced
+WRITER = "python -m export web"
+ASSETS = ("arrays.js", "ui.js", "image_input.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
+FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
+
+
+def write_site(
+    bundles: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    titles: Sequence[str] = (),
+    size: int = 256,
+    trust: Collection[str] = (),
+) -> Path:
+    """Write a static site that runs the TFLite files of proven bundles in the browser.
+
+    Args:
+        bundles: Bundles whose proof passed. With several the site is a gallery, with a folder for each.
+        out: The folder of the site; one that this function wrote is replaced.
+        titles: The title of each bundle; by default that of its card.
+        size: Height and width of images where a model takes any.
+        trust: Operators that may run although they are not on the list of inference operators.
+
+    Returns:
+        The path of the site.
+
+    Raises:
+        ExportError: If `out` exists and is not a site, or a bundle has no TFLite file that a browser runs.
+        CheckFailed: If a bundle is damaged or its proof did not pass.
+        MissingError: If LiteRT.js cannot be downloaded.
+
+    Example:
+        >>> site = write_site(["bundle"], "site")
+        >>> (site / "index.html").is_file()
+        True
+    """
+    target = Path(out).absolute()
+    check_target(target)
+    subjects = [LocalSubject(Path(path), size, trust) for path in bundles]
+    for subject, title in zip(subjects, titles, strict=False):
+        subject.title = title
+    runtime = fetch_runtime()
+    with layout.staging(target.parent, f".{target.name}.staging-") as folder:
+        site = folder / "site"
+        site.mkdir()
+        folders = _folders([s.title for s in subjects]) if len(subjects) > 1 else [""]
+        for subject, name in zip(subjects, folders, strict=True):
+            subject.write(site / name, ".." if name else ".")
+        if len(subjects) > 1:
+            _write_gallery(site, subjects, folders)
+        write_assets(site / "assets", LocalSubject.script)
+        shutil.copytree(runtime, site / "assets" / "litert")
+        record = {"schema": 1, "writer": WRITER, "litert_js": litert_js.versions()}
+        layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in subjects]})
+        check_target(target)
+        return layout.publish_or_replace(site, target)
+
+
+def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
+    """Write the pages of a proven bundle that ask the server that they come from.
+
+    Args:
+        bundle: The bundle.
+        folder: A folder to create.
+        name: The name of the model on the server.
+        trust: Operators that may run although they are not on the list of inference operators.
+
+    Raises:
+        ExportError: If the bundle has no SavedModel, or no endpoint for a page.
+        CheckFailed: If it is damaged or its proof did not pass.
+    """
+    ServedSubject(Path(bundle), name, trust).write(folder, ".")
+    write_assets(folder / "assets", ServedSubject.script)
+
+
+def fetch_runtime() -> Path:
+    """Return the folder of LiteRT.js, which is downloaded once.
+
+    Raises:
+        MissingError: If it cannot be downloaded.
+    """
+    try:
+        return litert_js.fetch()
+    except (OSError, ValueError) as error:
+        raise MissingError(f"LiteRT.js is not available: {error}; it is downloaded once, from npm") from error
+
+
+def check_target(out: Path) -> None:
+    """Raise ExportError for a path that exists and is not a site that `write_site` wrote."""
+    if os.path.lexists(out) and (out.is_symlink() or not _is_site(out)):
+        raise ExportError(f"{out} exists and is not a site of `{WRITER}`, which alone it replaces")
+
+
+def _is_site(folder: Path) -> bool:
+    try:
+        return json.loads((folder / MARK).read_text(encoding="utf-8"))["writer"] == WRITER
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def write_assets(folder: Path, script: str) -> None:
+    """Write scripts and styles; `script` is the file that becomes model.js."""
+    folder.mkdir()
+    shutil.copyfile(HERE / "static" / script, folder / "model.js")
+    for name in ASSETS:
+        shutil.copyfile(HERE / "static" / name, folder / name)
+    for form in HEADINGS:
+        shutil.copyfile(HERE / "forms" / f"{form}.js", folder / f"{form}.js")
+
+
+def _write_gallery(site: Path, subjects: Sequence[Subject], folders: Sequence[str]) -> None:
+    entries = []
+    for subject, name in zip(subjects, folders, strict=True):
+        headings = ", ".join(dict.fromkeys(page.heading for page in subject.pages))
+        link = f'<a href="{html.escape(name)}/index.html">{html.escape(subject.title)}</a>'
+        entries.append(f"<li>{link}: {html.escape(headings)}</li>")
+    template = string.Template((HERE / "static" / "gallery.html").read_text(encoding="utf-8"))
+    (site / "index.html").write_text(template.substitute(entries="\n".join(entries)), encoding="utf-8")
+
+
+def _folders(titles: Sequence[str]) -> list[str]:
+    """Return a folder name for each title: safe in a URL, unique, and not one of the site's own.
+
+    Example:
+        >>> _folders(["net", "a/b", "net", "assets"])
+        ['net', 'a-b', 'net-2', 'assets-2']
+    """
+    names: list[str] = []
+    for title in titles:
+        base = FORBIDDEN.sub("-", title).strip("-.") or "model"
+        candidates = (base if i == 1 else f"{base}-{i}" for i in range(1, len(titles) + 3))
+        names.append(next(name for name in candidates if name.lower() not in {"assets", *(n.lower() for n in names)}))
+    return names

@@ -1,0 +1,167 @@
+"""The pages of one proven bundle, and those whose model is a TFLite file in the browser."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import string
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from export.bundle.binding import read_proven
+from export.bundle.hub_header import without_header
+from export.contract import Contract, Endpoint
+from export.errors import ExportError
+from export.parity.golden import read_golden
+from export.runners import run_litert
+from export.runners.lib import litert_js
+from export.runners.lib.calls import Function
+from export.runtime.backend import quiet_stderr
+from export.serving.web import fixed_size
+from export.serving.web.golden import golden_of
+from export.serving.web.pages import Page, pages_of
+from zoobase import finite
+
+HERE = Path(__file__).parent
+MODEL = "tflite/float32.tflite"
+
+
+class Subject:
+    """A proven bundle whose pages are written; a subclass says where its model runs.
+
+    Attributes:
+        folder: The bundle.
+        title: The title of its pages.
+        pages: Its pages; the first one is index.html.
+        where: Where the model runs, as the pages say it.
+        script: The file in `static` that becomes assets/model.js.
+    """
+
+    where: str
+    script: str
+
+    def __init__(self, folder: Path, trust: Collection[str] = ()) -> None:
+        """Read a bundle.
+
+        Args:
+            folder: The bundle.
+            trust: Operators that may run although they are not on the list of inference operators.
+
+        Raises:
+            ExportError: If it is not a bundle, or has no artifact that the pages need.
+            CheckFailed: If it is damaged, or its proof did not pass.
+        """
+        self.folder, self.trust = folder, trust
+        manifest = read_proven(folder, "gets a page")
+        self.contract = Contract.from_json(manifest["contract"])
+        self.title = _title(folder)
+        served, carried = self._read(manifest)
+        assets = {name: _read_asset(folder / f"{name}.json") for name in ("vocabulary", "tokenizer")}
+        self.pages = pages_of(served, [endpoint.name for endpoint in carried], assets)
+        if not self.pages:
+            obstacles = filter(None, (litert_js.obstacle(endpoint.to_json()) for endpoint in carried))
+            raise ExportError(f"{folder} has no endpoint for a page: {next(obstacles, 'it has no endpoint')}")
+
+    def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
+        """Read what the pages run: return its contract, and the endpoints that it carries."""
+        raise NotImplementedError
+
+    def _model(self) -> dict[str, Any]:
+        """Return what the script `load`s: "url", and what else it needs to know."""
+        raise NotImplementedError
+
+    def _functions(self, site: Path) -> Mapping[str, Function]:
+        """Write the model to the folder of the pages, if it is there; return its endpoints as functions of one row."""
+        raise NotImplementedError
+
+    def write(self, site: Path, root: str) -> None:
+        """Write the pages to a folder.
+
+        Args:
+            site: The folder.
+            root: The way from there to the folder of the assets.
+        """
+        site.mkdir(exist_ok=True)
+        functions, cases = self._functions(site), read_golden(self.folder / "golden", self.contract)
+        with quiet_stderr():  # LiteRT logs its delegates
+            golden = {page.endpoint.name: golden_of(page, cases, functions[page.endpoint.name]) for page in self.pages}
+        (site / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
+        for page in self.pages:
+            form = (HERE / "forms" / f"{page.form}.html").read_text(encoding="utf-8")
+            data = {"heading": page.heading, "endpoint": page.endpoint.to_json(), "options": page.options}
+            (site / page.file).write_text(self._page(root, page.form, form, data), encoding="utf-8")
+        form = (HERE / "static" / "golden.html").read_text(encoding="utf-8")
+        data = {"heading": "Check this browser", "options": {p.endpoint.name: p.options for p in self.pages}}
+        (site / "golden.html").write_text(self._page(root, "golden", form, data), encoding="utf-8")
+
+    def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
+        pages = [_link(page) for page in self.pages]
+        common = {"labels": self.contract.labels, "model": self._model(), "pages": pages}
+        template = string.Template((HERE / "static" / "page.html").read_text(encoding="utf-8"))
+        values = {"title": html.escape(self.title), "root": root, "script": script, "form": form, "where": self.where}
+        return template.substitute(values, data=embedded({**common, **data}))
+
+
+class LocalSubject(Subject):
+    """A bundle whose TFLite file runs in the browser."""
+
+    where = "The model runs in this browser; nothing that you enter leaves this device."
+    script = "model.js"
+
+    def __init__(self, folder: Path, size: int, trust: Collection[str] = ()) -> None:
+        """Read a bundle; images have the height and width `size` where the model takes any."""
+        self._size = size
+        super().__init__(folder, trust)
+
+    def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
+        artifact = next((a for a in manifest["artifacts"] if a["path"] == MODEL and a["state"] is None), None)
+        if artifact is None:
+            raise ExportError(f"{self.folder} holds no {MODEL}, which a browser runs; export it with the format tflite")
+        self._content, carried = (self.folder / MODEL).read_bytes(), [self.contract[n] for n in artifact["endpoints"]]
+        if free := [endpoint for endpoint in carried if fixed_size.is_free(endpoint)]:
+            self._content, fixed = fixed_size.fixed(self.folder, manifest, free, self._size, self.trust)
+            return fixed, fixed.endpoints
+        return self.contract, carried
+
+    def _model(self) -> dict[str, Any]:
+        digest = hashlib.sha256(self._content).hexdigest()
+        return {"url": "model.tflite", "bytes": len(self._content), "sha256": digest}
+
+    def _functions(self, site: Path) -> Mapping[str, Function]:
+        path = site / "model.tflite"
+        path.write_bytes(self._content)
+        endpoints = [page.endpoint.to_json() for page in self.pages]
+        opened = run_litert.open_artifact({"path": path, "endpoints": endpoints}, {})
+        return {name: variants["main"] for name, variants in opened.items()}
+
+
+def _link(page: Page) -> dict[str, str]:
+    return {"file": page.file, "heading": page.heading}
+
+
+def embedded(data: Any) -> str:
+    r"""Return JSON that may stand in a <script> element: no text in it can end the element.
+
+    Example:
+        >>> embedded(["</script>"])
+        '["\\u003c/script>"]'
+    """
+    return json.dumps(finite(data), allow_nan=False).replace("<", "\\u003c")
+
+
+def _title(folder: Path) -> str:
+    """Return the title of the bundle's card, else the name of its folder."""
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    first = without_header(text).partition("\n")[0]
+    return html.unescape(first.removeprefix("# ").strip()) if first.startswith("# ") else folder.resolve().name
+
+
+def _read_asset(path: Path) -> Any:
+    """Return the content of a JSON file of the bundle, or None."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

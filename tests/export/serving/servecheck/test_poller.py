@@ -1,0 +1,79 @@
+"""Polling of versions while their publishers are killed."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from export.serving.servecheck.poller import kill_publishers
+
+NAIVE = """
+import pathlib, shutil, sys
+source, base = map(pathlib.Path, sys.argv[1:])
+print("publishing", flush=True)
+shutil.copytree(source, base / str(1 + max([int(p.name) for p in base.iterdir()], default=0)))
+"""
+MODIFYING = """
+import json, pathlib, sys
+sys.path.insert(0, sys.argv.pop(1))
+from export.bundle.publisher import republish
+source, base = map(pathlib.Path, sys.argv[1:])
+for folder in base.glob("1"):
+    (folder / "saved_model.pb").touch()
+print("publishing", flush=True)
+republish(source, base)
+"""
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    """Return a version folder, large enough that a partial copy is visible."""
+    from export.bundle.publisher import publish_folder
+
+    source = tmp_path_factory.mktemp("version")
+    rng = np.random.default_rng(0)
+    (source / "saved_model.pb").write_bytes(rng.bytes(100_000))
+    for number in range(8):
+        (source / f"variables.data-{number}").write_bytes(rng.bytes(1_000_000))
+    from export.bundle.layout import files_of, sha256
+
+    checksums = {name: sha256(source / name) for name in files_of(source)}
+    return publish_folder(source, tmp_path_factory.mktemp("base"), checksums, {"schema": 1}).path
+
+
+def test_versions_of_killed_publishers_are_complete(version, tmp_path):
+    reader = kill_publishers(version, tmp_path / "base", KILLS)
+    assert reader.problems == []
+    assert reader.killed == KILLS
+    assert len(reader.seen) >= 3
+    record = json.loads((tmp_path / "base" / "1" / "assets.extra" / "published.json").read_text())
+    assert record == {"schema": 1}
+
+
+@pytest.mark.proof
+def test_two_hundred_kills(version, tmp_path):
+    reader = kill_publishers(version, tmp_path / "base", 200)
+    assert (reader.problems, reader.killed) == ([], 200)
+    assert len(reader.seen) >= 40
+
+
+def test_a_publisher_that_is_not_atomic_is_detected(version, tmp_path):
+    reader = kill_publishers(version, tmp_path / "base", KILLS, (sys.executable, "-c", NAIVE))
+    assert "was visible before it was complete" in reader.problems[0]
+
+
+def test_a_publisher_that_modifies_a_version_is_detected(version, tmp_path):
+    from pathlib import Path
+
+    home = str(Path(__file__).parents[4])
+    reader = kill_publishers(version, tmp_path / "base", 1, (sys.executable, "-c", MODIFYING, home))
+    assert "version 1 was modified after it was published" in reader.problems
+
+
+def test_a_publisher_that_fails_is_detected(version, tmp_path):
+    failing = (sys.executable, "-c", "print(1, flush=True); raise SystemExit('no space')")
+    assert "a publisher failed: no space" in kill_publishers(version, tmp_path / "base", 1, failing).problems

@@ -1,0 +1,115 @@
+"""Levels that run servers and older versions of TensorFlow: each passes, and fails where an answer differs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from export import publish
+from export.runners.lib import c_api
+from export.serving.servecheck import kserve_v1, older_c_api, rest_requests, subject, triton
+from export.serving.servers import kserve
+from export.serving.servers import triton as triton_server
+from tests.export.serving.rollout.server import Server
+
+
+@pytest.fixture(scope="module", params=["text", "functional_cnn"])
+def served(request, bundles, tmp_path_factory):
+    """Return a version, with the outputs of TensorFlow: strings in, and files in."""
+    base = tmp_path_factory.mktemp("served") / "net"
+    published = publish(bundles(request.param).path, base)
+    served = subject.subject_of(base, published.version, published.path)
+    subject.run(served)
+    return served
+
+
+@pytest.fixture
+def changed(served):
+    """Return a function that changes one expected value of a version, and restores it at the end."""
+    case = served.cases["serving_default"][0]
+    before = dict(case.outputs)
+
+    def change():
+        name, value = next((n, v) for n, v in case.outputs.items() if v.dtype.kind == "f")
+        case.outputs[name] = value + np.float32(1e-3) * (np.arange(value.size).reshape(value.shape) == 0)
+        return name
+
+    yield change
+    case.outputs.update(before)
+
+
+def test_kserve(served, changed):
+    if problem := kserve.obstacle():
+        pytest.skip(problem)
+    level = kserve_v1.check(served)
+    assert (level.state, level.reason) == ("pass", None)
+    assert "20 of 4 clients at once, 6 bad requests refused" in level.details
+    name = changed()
+    level = kserve_v1.check(served)
+    assert level.state == "fail"
+    assert f"{name} in case" in level.reason
+
+
+def test_triton(served, changed):
+    if problem := triton_server.obstacle():
+        pytest.skip(problem)
+    level = triton.check(served)
+    assert (level.state, level.reason) == ("pass", None)
+    assert f"{2 * 3 * len(served.endpoints)} bad requests refused" in level.details
+    name = changed()
+    level = triton.check(served)
+    assert level.state == "fail"
+    assert f"{name} in case" in level.reason
+
+
+def test_servers_that_answer_otherwise_fail(served):
+    """A server that answers a bad request with 500, and one that has ended."""
+    served = dataclasses.replace(served, endpoints=[e for e in served.endpoints if e.name == "serving_default"])
+    with Server(served.base, configured=False) as server:
+        url = f"http://127.0.0.1:{server.port}/v1/models/net/labels/stable"
+        level = rest_requests.check("server", served, url, "a server of the tests")
+    assert level.state == "fail"
+    assert level.reason == "a body that is not JSON: is answered with status 500 instead of 4xx"
+    level = rest_requests.check("server", served, url, "it has ended")
+    assert level.state == "fail"
+    assert "Connection refused" in level.reason
+
+
+@pytest.fixture
+def older(monkeypatch, tmp_path):
+    """Return a function that lets the level find a version in a folder: that of this TensorFlow, or a copy."""
+
+    def place(folder):
+        environment = SimpleNamespace(installed=True, packages=folder.parent, requirements=("tensorflow-cpu==0",))
+        monkeypatch.setattr(older_c_api, "OLDER", (environment,))
+
+    return place
+
+
+def test_older_versions(served, changed, older, tmp_path):
+    older(c_api.folder())
+    level = older_c_api.check(served)
+    assert (level.state, level.reason) == ("pass", None)
+    name = changed()
+    level = older_c_api.check(served)
+    assert level.state == "fail"
+    assert f"{name} in case" in level.reason
+    (tmp_path / "tensorflow").mkdir()
+    older(tmp_path / "tensorflow")
+    level = older_c_api.check(served)
+    assert level.state == "fail"
+    folder = tmp_path / "tensorflow"
+    assert f"cannot run it: ended with exit code 1: ImportError: {folder} does not contain" in level.reason
+
+
+def test_without_any_the_level_did_not_run(served, monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    for check, name in ((kserve_v1.check, "kserve"), (triton.check, "triton"), (older_c_api.check, "tensorflow-2.20")):
+        level = check(served)
+        assert level.state == "not_run"
+        assert level.reason.endswith(f"python -m export servers --install {name}")
+    assert os.listdir(tmp_path) == []

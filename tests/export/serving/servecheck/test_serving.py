@@ -1,0 +1,270 @@
+"""Files for TF Serving, and the checks of a base path."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from export import check_serving, publish, verify_bundle
+from export.bundle.serving import WARMUP, models_config, write_warmup
+from export.errors import ExportError, MissingError
+from export.formats.saved_model_versions import newest_version
+from export.parity.golden import read_golden
+from export.serving.servecheck import LEVELS, Report
+from export.serving.servecheck.structure import check as check_structure
+from export.serving.servecheck.subject import Level
+from export.serving.servers import tensorflow_serving
+from tests.export.conftest import reseal
+
+
+@pytest.fixture
+def base(bundles, tmp_path):
+    """Return a base path with one version."""
+    publish(bundles("two_by_two").path, tmp_path / "two")
+    return tmp_path / "two"
+
+
+def rewrite_warmup(folder, saved_model, contract, change):
+    """Write warm-up records with other requests or responses."""
+    cases = read_golden(folder / "golden", contract)
+    for endpoint_cases in cases.values():
+        for case in endpoint_cases:
+            change(case)
+    return write_warmup(saved_model, contract.carried_by("saved_model"), cases)
+
+
+def test_records_call_every_endpoint(bundles):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    bundle = bundles("functional_cnn")
+    data = tf.data.TFRecordDataset(str(bundle.path / "saved_model/1" / WARMUP)).as_numpy_iterator()
+    logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in data]
+    assert [log.request.model_spec.signature_name for log in logs] == ["serving_default", "bytes"]
+    assert set(logs[1].response.outputs) == {"logits", "probabilities", "label", "score"}
+
+
+def test_the_configuration_is_valid():
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    config = text_format.Parse(models_config("flowers"), model_server_config_pb2.ModelServerConfig())
+    (entry,) = config.model_config_list.config
+    assert (entry.name, entry.base_path, entry.model_platform) == ("flowers", "/models/flowers", "tensorflow")
+
+
+def test_a_stale_record_fails_the_certificate(damaged, bundles):
+    """A stale request: records of another model."""
+    folder = damaged("functional_cnn")
+    shutil.copy(bundles("two_by_two").path / "saved_model/1" / WARMUP, folder / "saved_model/1" / WARMUP)
+    reseal(folder)
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    assert certificate.verdict == "fail"
+    assert (
+        "warm-up record 0 is stale: it gives left, right to serving_default, which takes image"
+        in (certificate.problems()[0])
+    )
+
+
+def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
+    """A stale response: records of an earlier training of the same model."""
+    folder, contract = damaged("functional_cnn"), bundles("functional_cnn").contract
+    change = lambda case: case.outputs.update({n: v * 2 for n, v in case.outputs.items() if v.dtype.kind == "f"})  # noqa: E731
+    assert rewrite_warmup(folder, folder / "saved_model/1", contract, change) == 2
+    reseal(folder)
+    (problem,) = verify_bundle(folder, runtimes=["tensorflow"]).problems()
+    assert "warm-up record 0 is stale: logits of serving_default differs by" in problem
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda data: data[:-3], "cannot be read: DataLossError"),
+        (lambda data: data[:40] + bytes([data[40] ^ 1]) + data[41:], "cannot be read: DataLossError"),
+        (lambda data: data * 1001, "there are more than 1000 warm-up records"),
+    ],
+)
+def test_damaged_records(bundles, tmp_path, change, text):
+    import tensorflow as tf
+
+    from export.runners.lib.warmup import replay
+
+    folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
+    loaded = tf.saved_model.load(str(folder))
+    assert replay(str(folder), loaded.signatures) == []
+    (folder / WARMUP).write_bytes(change((folder / WARMUP).read_bytes()))
+    assert text in replay(str(folder), loaded.signatures)[-1]
+
+
+def test_every_level(base):
+    report = check_serving(base, kills=3)
+    states = {level.name: level.state for level in report.levels}
+    assert tuple(states) == LEVELS
+    always = ("structure", "warmup", "poller", "wire")
+    assert {states[name] for name in always} == {"pass"}, report.levels
+    assert states["loader"] in ("pass", "not_run")
+    assert states["server"] == "not_run"
+    assert report.verdict == ("pass" if states["loader"] == "pass" else "incomplete")
+    assert "TF Serving: pass" not in report.summary()
+    assert sorted(path.name for path in base.parent.iterdir()) == ["two"]  # the poller cleaned up
+    assert check_structure(base)[0].state == "pass"
+
+
+def test_a_stale_record_is_found_on_the_base_path(base, bundles):
+    folder = newest_version(base)[1]
+    shutil.copy(bundles("functional_cnn").path / "saved_model/1" / WARMUP, folder / WARMUP)
+    (folder / "assets.extra/SHA256SUMS").unlink()  # a third-party version has no checksums
+    report = check_serving(base, kills=1)
+    level = next(level for level in report.levels if level.name == "warmup")
+    assert level.state == "fail"
+    assert "it gives image to serving_default, which takes left, right" in level.reason
+    assert report.exit_code == 1
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda folder: (folder / "saved_model.pb").write_bytes(b"x"), "saved_model.pb was changed"),
+        (lambda folder: folder.rename(folder.with_name("01")), "'01' is read as version 1"),
+        (lambda folder: shutil.copytree(folder, folder.with_name("+1")), "version 1 exists more than once"),
+        (lambda folder: folder.rename(folder.with_name("v1")), "no folder with a number"),
+        (remove("variables/variables.index"), "variables/variables.index is missing"),
+    ],
+)
+def test_invalid_structures(base, change, text):
+    change(base / "1")
+    level, subject = check_structure(base)
+    assert (level.state, subject) == ("fail", None)
+    assert text in level.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (remove("variables/variables.index"), "has no variables.index"),
+        (remove("variables/variables.data-00000-of-00001"), "has 0 of its data files"),
+        (remove("saved_model.pb"), "has no saved_model.pb"),
+        (lambda folder: (folder / "saved_model.pb").write_bytes(b"VarHandle"), "cannot be read as saved_model"),
+    ],
+)
+def test_invalid_structures_of_third_parties(base, change, text):
+    (base / "1/assets.extra/SHA256SUMS").unlink()
+    change(base / "1")
+    assert text in check_structure(base)[0].reason
+
+
+def test_paths_that_are_not_base_paths(base, tmp_path):
+    with pytest.raises(MissingError, match="there is no base path"):
+        check_serving(tmp_path / "nowhere")
+    with pytest.raises(ExportError, match="is a version"):
+        check_serving(base / "1")
+    with pytest.raises(ExportError, match="did you mean poller"):
+        check_serving(base, require=["poler"])
+
+
+def test_only_the_server_level_reports_that_it_serves():
+    levels = [Level(name, "pass") for name in LEVELS]
+    assert Report("m", 3, levels).summary() == "TF Serving: pass (version 3 was served and answered)"
+    levels[-1] = Level("server", "not_run", "set TENSORFLOW_MODEL_SERVER")
+    assert Report("m", 3, levels).summary().endswith("TF Serving itself was not run")
+    levels[1] = Level("loader", "not_run", "not here", required=True)
+    assert (Report("m", 3, levels).verdict, Report("m", 3, levels).exit_code) == ("incomplete", 3)
+    levels[2] = Level("warmup", "fail", "stale")
+    assert Report("m", 3, levels).summary() == "fail: warmup: stale"
+    assert json.loads(json.dumps(Report("m", 3, levels).to_json()))["verdict"] == "fail"
+
+
+FAKE_SERVER = """#!{python}
+# Responds as tensorflow_model_server does, by our own REST rules: it tests our client only.
+import http.server, json, sys
+import numpy as np
+sys.path.insert(0, {home!r})
+from export.runners.lib import rest
+options = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, text):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text.encode())
+    def do_GET(self):
+        self.answer(json.dumps({{"model_version_status": [{{"version": "1", "state": "AVAILABLE"}}]}}))
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        try:
+            x = rest.decode_request(body, {{"left": "float32", "right": "float32"}})
+            assert json.loads(body)["signature_name"] == "serving_default" and x["left"].ndim == 2
+        except Exception as error:
+            self.send_response(400)
+            self.end_headers()
+            self.wfile.write(json.dumps({{"error": repr(error)}}).encode())
+            return
+        y = np.concatenate([x["left"], x["right"]], 1)
+        outputs = {{"mean": y @ np.float32(kernels[0]), "spread": y @ np.float32(kernels[1])}}
+        self.answer(rest.encode_response(outputs))
+    def log_message(self, *arguments):
+        pass
+kernels = json.loads({kernels!r})
+http.server.HTTPServer(("127.0.0.1", int(options["rest_api_port"])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize(("factor", "state"), [(1, "pass"), (1.001, "fail")])
+def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
+    from pathlib import Path
+
+    import h5py
+
+    from export.serving.servecheck import server
+    from export.serving.servecheck.subject import subject_of
+
+    with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
+        kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
+    program = tmp_path / "server"
+    home = str(Path(__file__).parents[4])
+    program.write_text(FAKE_SERVER.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
+    program.chmod(0o755)
+    monkeypatch.setenv(tensorflow_serving.VARIABLE, str(program))
+    subject = subject_of(base, 1, base / "1")
+    subject.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
+    subject.cases = {name: [c for c in group if c.compared] for name, group in subject.cases.items()}
+    level = server.check(subject)
+    assert level.state == state, level.reason
+
+
+def kernel_names(file):
+    """Return the names of the two dense layers in the order of creation."""
+    return [name for name in file["layers"] if "dense" in name or name in ("mean", "spread")]
+
+
+def test_servers_that_do_not_run(base, monkeypatch):
+    from export.serving.servecheck import server
+    from export.serving.servecheck.subject import subject_of
+
+    subject = subject_of(base, 1, base / "1")
+    monkeypatch.delenv(tensorflow_serving.VARIABLE, raising=False)
+    assert "set TENSORFLOW_MODEL_SERVER" in server.check(subject).reason
+    monkeypatch.setenv(tensorflow_serving.VARIABLE, "/nowhere/server")
+    assert server.check(subject).state == "not_run"
+    monkeypatch.setenv(tensorflow_serving.VARIABLE, "/bin/false")
+    assert "the server ended with exit code 1" in server.check(subject).reason
+
+
+def test_arrays_that_json_cannot_represent(base):
+    from export.serving.servecheck import wire
+    from export.serving.servecheck.subject import subject_of
+
+    subject = subject_of(base, 1, base / "1")
+    (cases,) = subject.cases.values()
+    for case in cases:
+        case.outputs = {"photo": np.array([b"\xff"], object)}
+    level = wire.check(subject)
+    assert level.state == "fail"
+    assert "name it photo_bytes" in level.reason

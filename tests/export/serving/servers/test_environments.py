@@ -1,0 +1,66 @@
+"""Environments of servers: what pip cannot install leaves nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from export.errors import MissingError
+from export.serving.servers import local
+from export.serving.servers.environments import ENVIRONMENTS, Environment
+from tests.export.test_cli import run
+
+
+@pytest.fixture
+def empty_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.delenv("TENSORFLOW_MODEL_SERVER", raising=False)
+    return tmp_path
+
+
+def test_what_pip_cannot_install_leaves_nothing(empty_cache):
+    environment = Environment("none", ("./no-such-file.whl",), "")
+    with pytest.raises(MissingError, match=r"^none was not installed: pip failed: .*no-such-file\.whl"):
+        environment.install()
+    assert not environment.installed
+    assert not environment.folder.exists()
+
+
+def test_an_installation_that_was_killed_is_repeated(empty_cache):
+    environment = Environment("none", ("pip",), "")
+    (environment.folder / "lib").mkdir(parents=True)
+    (environment.folder / "lib" / "rest").touch()
+    assert not environment.installed
+    environment.install()
+    assert environment.installed
+    assert environment.python.exists()
+    assert not (environment.folder / "lib" / "rest").exists()
+    environment.install(lambda text: pytest.fail("it is installed twice"))
+
+
+def test_other_requirements_are_another_environment():
+    assert Environment("a", ("x==1",), "").folder != Environment("a", ("x==2",), "").folder
+    assert len({e.folder for e in ENVIRONMENTS.values()}) == len(ENVIRONMENTS)
+
+
+def test_without_a_server_one_sentence_names_the_installation(empty_cache, bundles):
+    with pytest.raises(MissingError, match="--install triton"):
+        local.choose("triton")
+    result = run("serve", bundles("two_by_two").path)
+    assert result.returncode == 3
+    assert result.stderr == "error: no server is installed; python -m export servers --install kserve\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("serve", "missing"), "missing is neither a bundle nor a folder of versions"),
+        (("serve", "missing", "--page"), "missing is not a bundle, for which alone there are pages"),
+        (("servers", "--install", "ksreve"), "unknown server 'ksreve'; did you mean kserve?"),
+    ],
+)
+def test_wrong_input_is_one_sentence(arguments, text, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TENSORFLOW_MODEL_SERVER", "/bin/true")
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {text}"), result.stderr

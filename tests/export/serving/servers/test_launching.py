@@ -1,0 +1,57 @@
+"""Start and end of a server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from export.errors import CheckFailed
+from export.serving.servers import launching
+
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+
+
+def is_running(number):
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_server_that_ends_is_an_error_with_the_last_line_of_its_log():
+    command = [sys.executable, "-c", "raise SystemExit('port is taken')"]
+    with (
+        pytest.raises(CheckFailed, match="ended with exit code 1: port is taken"),
+        launching.running(command, lambda: False),
+    ):
+        pass
+
+
+def test_a_server_that_is_never_ready_is_stopped(monkeypatch):
+    monkeypatch.setattr(launching, "START_TIMEOUT", 1.0)
+    seen = []
+
+    def is_ready():
+        seen.append(subprocess.run(["pgrep", "-f", "time.sleep(600)"], capture_output=True, text=True).stdout.split())
+        raise ConnectionRefusedError
+
+    with pytest.raises(CheckFailed, match="was not ready after 1 s: up"), launching.running(SLEEP, is_ready):
+        pass
+    assert not any(is_running(number) for number in seen[-1])
+
+
+def test_a_server_ends_with_the_process_that_started_it(tmp_path):
+    code = (
+        "import sys, os, signal; from export.serving.servers import launching\n"
+        f"with launching.running({SLEEP!r}, lambda: True) as process:\n"
+        "    print(process.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    number = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
+    end = time.monotonic() + 30
+    while is_running(number):
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,95 @@
+"""Pages that ask a server, in a real Chromium; the project for docker compose."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from export import ExportError, load
+from export.runners.lib import chromium
+from export.serving.web.browser import tab
+from export.serving.web.compose import write_project
+from export.serving.web.site import write_served_pages
+from tests.export.test_cli import run
+
+REVIEW = "a moving and beautiful film"
+
+
+@pytest.fixture(scope="module")
+def page():
+    if chromium.find() is None:
+        pytest.skip("no Chromium is installed; the environment variable CHROMIUM may name one")
+    with tab() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def sentiment(tmp_path_factory):
+    """Return a bundle of the shipped weights of sentiment."""
+    from zoo import export
+
+    (bundle,) = export.run("sentiment", out=tmp_path_factory.mktemp("bundles") / "sentiment")
+    return Path(bundle["path"])
+
+
+@pytest.mark.parametrize("name", ["functional_cnn", "two_by_two", "autoencoder"])
+def test_a_page_gets_the_answers_of_the_saved_model(name, bundles, served, page, tmp_path):
+    source = bundles(name).path
+    write_served_pages(source, tmp_path / "pages", source.name)
+    assert not (tmp_path / "pages" / "model.tflite").exists()
+    with served(source, tmp_path / "pages") as model:
+        page.requests.clear()
+        assert page.open(f"{model.page}golden.html") == "pass", page.text("status")
+        assert page.open(f"{model.page}index.html") == "answered"
+        assert any(url.endswith(f"/v1/models/{source.name}:predict") for url in page.requests)
+        assert not any("litert" in url for url in page.requests)
+
+
+def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
+    write_served_pages(sentiment, tmp_path / "pages", "sentiment")
+    expected = load(sentiment)["text"](text=[REVIEW])
+    with served(sentiment, tmp_path / "pages") as model:
+        assert page.open(f"{model.page}index.html") == "answered"
+        page.evaluate(f"document.getElementById('text').value = {REVIEW!r}")
+        page.evaluate("document.getElementById('text').dispatchEvent(new Event('input'))")
+        share = f"{100 * expected['score'][0]:.1f} %"
+        answer = f"{expected['label'][0].decode()}, {share}"
+        page.wait(f"document.getElementById('answer').textContent === {answer!r}")
+        page.wait("document.getElementById('words').children.length > 0")
+    page.evaluate("document.getElementById('text').dispatchEvent(new Event('input'))")  # the server is gone
+    page.wait("document.getElementById('status').textContent.startsWith('The server does not answer')")
+
+
+def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
+    project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
+    assert (project / "models/net/1/saved_model.pb").is_file()
+    assert (project / "pages/index.html").is_file()
+    assert "proxy_pass http://model:8501;" in (project / "nginx.conf").read_text()
+    assert "./models/net:/models/net:ro" in (project / "compose.yaml").read_text()
+    with pytest.raises(ExportError, match="exists; give a folder that does not"):
+        write_project(bundles("functional_cnn").path, project)
+    with pytest.raises(ExportError, match="cannot be the name of a model in a URL"):
+        write_project(bundles("functional_cnn").path, tmp_path / "other", name="a b; rm")
+    folder = damaged("functional_cnn")
+    (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
+    result = run("web", folder, "-o", tmp_path / "other", "--compose")
+    assert result.returncode == 1
+    assert "is damaged" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir() if path != folder) == ["project"]
+
+
+def test_docker_compose_and_nginx_read_the_project(bundles, tmp_path):
+    import shutil
+
+    project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
+    programs = {name: shutil.which(name) for name in ("docker-compose", "nginx")}
+    if not all(programs.values()):
+        pytest.skip(f"not installed: {', '.join(name for name, path in programs.items() if path is None)}")
+    subprocess.run([programs["docker-compose"], "config", "--quiet"], cwd=project, check=True)
+    # nginx looks up names and files when it reads a configuration
+    text = (project / "nginx.conf").read_text().replace("//model:", "//127.0.0.1:")
+    text = text.replace("mime.types", "/etc/nginx/mime.types").replace("listen 80", "listen 127.0.0.1:8080")
+    (tmp_path / "nginx.conf").write_text(text)
+    subprocess.run([programs["nginx"], "-t", "-q", "-c", str(tmp_path / "nginx.conf")], check=True)

@@ -1,0 +1,66 @@
+"""Sites of the shared bundles, and a page of Chromium."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from export.runners.lib import chromium, litert_js
+from export.serving.web.site import write_site
+from tests.export.conftest import reseal
+
+LABELS = [
+    "<img src=x onerror=document.title='run'>",
+    "</script><script>document.title='run'</script>",
+    "cat & dog",
+    "d",
+]
+TITLE = '<b>net</b> & "co" </title>'
+
+
+@pytest.fixture(scope="session")
+def litert():
+    """Return the folder of LiteRT.js."""
+    try:
+        return litert_js.fetch()
+    except OSError as error:
+        pytest.skip(f"LiteRT.js cannot be downloaded: {error}")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Skip where there is no Chromium."""
+    if chromium.find() is None:
+        pytest.skip("no Chromium is installed; the environment variable CHROMIUM may name one")
+
+
+@pytest.fixture(scope="session")
+def site(bundles, shared, litert):
+    """Return a gallery: an image classifier whose labels are HTML, an autoencoder, and a model of two inputs."""
+
+    def make(path):
+        path.mkdir()
+        hostile = shutil.copytree(bundles("functional_cnn").path, path / "cnn")
+        contract = json.loads((hostile / "manifest.json").read_text())["contract"]
+        (hostile / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+        reseal(hostile, contract=contract | {"labels": LABELS})
+        sources = [hostile, bundles("autoencoder").path, bundles("two_by_two").path]
+        write_site(sources, path / "site", titles=[TITLE, "auto", "two"])
+
+    return shared("web", make) / "site"
+
+
+@pytest.fixture
+def net(site):
+    """Return the folder of the image classifier in the site; its name is the title without what a URL cannot hold."""
+    (folder,) = (p for p in site.iterdir() if p.is_dir() and p.name not in ("assets", "auto", "two"))
+    return folder
+
+
+@pytest.fixture
+def changed_site(site, net, tmp_path):
+    """Return a copy of the site that may be changed, and the image classifier's folder in it."""
+    copy = shutil.copytree(site, tmp_path / "site")
+    return copy, copy / net.name

@@ -1,0 +1,194 @@
+"""Pages in a real Chromium: outputs, keys, files, errors, and what leaves the site."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export import verify_bundle
+from export.runners.lib import chromium
+from export.serving.web.browser import check, tab
+from tests.export.conftest import reseal
+from tests.export.perturb import perturb_bytes
+from tests.export.serving.web.conftest import LABELS, TITLE
+from tests.export.test_cli import run
+from tests.export.test_extras import row_of
+
+pytestmark = pytest.mark.usefixtures("browser", "litert")
+
+
+@pytest.fixture(scope="module")
+def page():
+    with tab() as opened:
+        yield opened
+
+
+def test_golden_rows_equal_those_of_litert_in_python(site):
+    results = check(site)
+    assert len(results) == 3
+    assert {state for state, _ in results.values()} == {"pass"}
+
+
+def test_a_difference_is_found(changed_site, page):
+    site, net = changed_site
+    golden = json.loads((net / "golden.json").read_text())
+    output = golden["serving_default"]["outputs"]["logits"]
+    values = np.frombuffer(base64.b64decode(output["data"]), np.float32).copy()
+    values[5] += 2e-5 * max(1, np.abs(values).max())
+    output["data"] = base64.b64encode(values.tobytes()).decode()
+    (net / "golden.json").write_text(json.dumps(golden))
+    with chromium.serving(site) as url:
+        assert page.open(f"{url}/{net.name}/golden.html") == "fail"
+        assert page.text("status") == "This browser differs from Python in 1 of 1 outputs."
+
+
+def test_labels_are_shown_as_text_and_nothing_leaves_the_site(site, net, page):
+    page.requests.clear()
+    page.messages.clear()
+    with chromium.serving(site) as url:
+        assert page.open(f"{url}/{net.name}/index.html") == "answered"
+        shown = page.evaluate("Array.from(document.querySelectorAll('#scores th'), (cell) => cell.textContent)")
+        assert sorted(shown) == sorted(LABELS)
+        assert page.evaluate("document.querySelectorAll('img, b').length") == 0
+        assert page.evaluate("document.title") == TITLE
+        assert [u for u in page.requests if not u.startswith((url, "about:", "blob:"))] == []
+        assert not [text for text in page.messages if "Content Security Policy" in text]
+        # and the policy holds: another server is not reached
+        reached = "fetch('http://localhost:1/').then(() => 'sent', (error) => 'stopped')"
+        assert page.evaluate(reached) == "stopped"
+        page.wait("true")
+        assert [text for text in page.messages if "Content Security Policy" in text]
+
+
+def test_keys_and_files(site, net, page, tmp_path):
+    Image.fromarray(np.full((40, 30, 3), 200, np.uint8)).save(tmp_path / "grey.png")
+    (tmp_path / "note.txt").write_text("not an image")
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html")
+        page.evaluate("document.querySelector('canvas').focus()")
+        first = page.text("scores")
+        for key in ("Delete", " ", "ArrowLeft", "ArrowLeft", "ArrowUp", "ArrowUp"):
+            page.press(key)
+        page.wait(f"document.getElementById('scores').textContent !== {json.dumps(first)}")
+        drawn = page.text("scores")
+        page.choose_file(tmp_path / "grey.png")
+        page.wait(f"document.getElementById('scores').textContent !== {json.dumps(drawn)}")
+        page.choose_file(tmp_path / "note.txt")
+        page.wait("document.getElementById('status').textContent.startsWith('This file is not an image')")
+
+
+def test_an_image_reaches_the_model_as_pixels(site, net, page, tmp_path):
+    """The page's pixels of a file that has the size of the input are those of the file."""
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html")
+        page.evaluate(
+            "import('../assets/image_input.js').then(({ ImageInput }) => {"
+            "const tensor = JSON.parse(document.getElementById('data').textContent).endpoint.inputs[0];"
+            "document.body.replaceChildren(); window.taken = null;"
+            "new ImageInput(document.body, tensor, (values) => { window.taken = Array.from(values); }); })"
+        )
+        page.choose_file(tmp_path / "noise.png")
+        taken = np.array(page.wait("window.taken"))
+    np.testing.assert_allclose(taken, pixels.ravel(), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [("auto/index.html", None), ("auto/endpoint-decode.html", None), ("two/index.html", "mean: ")]
+)
+def test_other_forms_answer(site, page, name, answer):
+    with chromium.serving(site) as url:
+        assert page.open(f"{url}/{name}") == "answered"
+        if answer:
+            assert page.text("answer").startswith(answer)
+        else:
+            image = "document.querySelector('#results canvas, #result')"
+            before = page.evaluate(f"{image}.toDataURL()")
+            page.evaluate("document.querySelector('#random, #again').click()")
+            page.wait(f"{image}.toDataURL() !== {json.dumps(before)}")
+
+
+def test_a_broken_model_file_is_said_in_one_sentence(changed_site, page):
+    site, net = changed_site
+    model = net / "model.tflite"
+    whole = model.read_bytes()
+    with chromium.serving(site) as url:
+        model.write_bytes(whole[:-1000] + bytes(1000))
+        assert page.open(f"{url}/{net.name}/index.html") == "error"
+        assert page.text("status") == (
+            "The model file is not the one that this page was written for: write the site again."
+        )
+        model.unlink()
+        page.open(f"{url}/{net.name}/index.html?missing")
+        assert page.text("status") == "The model file is missing: model.tflite answers 404."
+        text = (net / "index.html").read_text()
+        text = re.sub(r'"model": \{.*?\}', '"model": {"url": "model.tflite"}', text)
+        (net / "index.html").write_text(text.replace('"url": "model.tflite"', '"url": "golden.json"'))
+        page.open(f"{url}/{net.name}/index.html?other")
+        assert page.text("status").startswith("The model file is not the one")
+
+
+def test_the_command_checks_the_site(bundles, tmp_path):
+    process = run("web", bundles("two_by_two").path, "-o", tmp_path / "site", "--check", "--json")
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["checked"] == {"golden.html": "pass"}
+
+
+def test_the_proof_runs_in_the_browser_only_where_it_is_named(damaged, bundles):
+    bundle = bundles("two_by_two").path
+    row = row_of(verify_bundle(bundle, runtimes=["browser"]), "browser")
+    assert (row.state, row.extra, row.required) == ("pass", True, False)
+    assert set(row.versions) == {"chromium", "@litertjs/core", "@litertjs/wasm-utils"}
+    assert set(row.endpoints) == {"serving_default"}
+    assert [r for r in verify_bundle(bundle, runtimes=["litert"]).artifacts if r.runtime == "browser"] == []
+    import keras
+
+    folder = damaged("two_by_two")
+    head = keras.saving.load_model(folder / "model.keras").get_layer("mean").get_weights()[0]
+    perturb_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
+    reseal(folder)
+    optional = verify_bundle(folder, runtimes=["browser"])
+    assert (row_of(optional, "browser").state, optional.verdict) == ("fail", "pass")
+    assert verify_bundle(folder, runtimes=["browser"], require=["browser"]).verdict == "fail"
+
+
+def test_a_browser_that_is_not_installed_is_named(bundles, monkeypatch):
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
+    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["browser"], require=["browser"])
+    row = row_of(certificate, "browser")
+    assert (row.state, certificate.verdict, certificate.exit_code) == ("not_run", "incomplete", 3)
+    assert "install Chromium" in row.reason
+
+
+def test_sizes_that_are_not_fixed_are_unsupported(bundles):
+    row = row_of(verify_bundle(bundles("masked").path, runtimes=["browser"]), "browser")
+    assert row.state == "unsupported"
+    assert "no fixed size, which LiteRT.js needs" in row.reason
+
+
+@pytest.mark.parametrize("name", ["auto/index.html", "auto/endpoint-decode.html", "two/index.html", "two/golden.html"])
+def test_a_page_fits_a_phone_and_every_control_has_a_name(site, page, name):
+    page.send("Emulation.setDeviceMetricsOverride", width=360, height=640, deviceScaleFactor=2, mobile=True)
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{name}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        nameless = page.evaluate(
+            "Array.from(document.querySelectorAll('input, select, textarea, button, canvas[tabindex]'), (control) => "
+            "(control.labels?.[0] ?? control).textContent || control.ariaLabel || control.outerHTML)"
+            ".filter((name) => name.startsWith('<'))"
+        )
+        assert nameless == []
+    page.send("Emulation.clearDeviceMetricsOverride")
+
+
+def test_a_copy_of_the_site_works_below_any_path(site, net, page, tmp_path):
+    shutil.copytree(site, tmp_path / "some" / "where")
+    with chromium.serving(tmp_path) as url:
+        assert page.open(f"{url}/some/where/{net.name}/index.html") == "answered"
