@@ -10,9 +10,9 @@ import click
 
 from benchmarks import report
 from benchmarks.benchmark import HERE, Benchmark, measure
-from zoo.core.errors import unknown
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import unknown
 
 
 def all_benchmarks() -> dict[str, Benchmark]:

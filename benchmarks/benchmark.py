@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from export.runtime import onednn
-from pipelines.sources.storage import cache_root
-from zoo.core.errors import ZooError
+from zoobase.errors import ZooError
+from zoobase.files import cache_root
 
 HERE = Path(__file__).parent
 PEER_VENV = HERE.parent / ".venv-peers"  # for packages that may conflict with those of this project

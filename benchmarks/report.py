@@ -13,9 +13,9 @@ from typing import Any
 from benchmarks.benchmark import HERE, NEVER, Benchmark, Score, achieved_ratio
 from benchmarks.plots import draw
 from export.runtime import onednn
-from pipelines.sources.storage import write_atomic
 from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
+from zoobase.files import write_atomic
 
 IMAGES = HERE.parent / "docs" / "benchmarks"
 PAGE = HERE.parent / "docs" / "benchmarks.md"

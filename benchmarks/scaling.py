@@ -26,9 +26,9 @@ import click
 import numpy as np
 
 from benchmarks.benchmark import HERE
-from pipelines.sources.storage import write_atomic
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.files import write_atomic
 
 RESULTS = HERE / "scaling.json"
 PAGE = HERE.parent / "docs" / "how-to" / "distribute.md"

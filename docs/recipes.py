@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from docs.experiments import COMMON, EXPERIMENTS, MODEL, PRECISION, SEEDS, Experiment
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import unknown
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import unknown
+from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

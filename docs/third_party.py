@@ -21,10 +21,10 @@ from typing import Any
 import click
 
 from docs.third_party_models import APPLICATIONS, CAUSES, HUB, MODELS, ThirdPartyModel
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import unknown
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import unknown
+from zoobase.files import write_atomic
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "third_party" / "results.json"

@@ -19,7 +19,6 @@ from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.exportable import check_exportable, with_labels
 from export.contract.inference import infer_contract
-from export.errors import ExportError, ExportFailed, Unsupported
 from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
 from export.formats.custom_code import code_dependency, unimportable
 from export.formats.graph_names import check_graph_names
@@ -36,7 +35,10 @@ from export.proof.tensor_errors import name_worst_layers
 from export.proof.weights import write_weights
 from export.runners.lib.calls import one_line
 from export.runtime import process
-from export.runtime.backend import load_tensorflow, quiet_logger, quiet_stderr
+from export.runtime.backend import load_tensorflow, quiet_logger
+from zoobase.console import quiet_stderr
+from zoobase.errors import ExportError, ExportFailed, Unsupported
+from zoobase.files import staging
 
 
 def export_model(
@@ -134,7 +136,7 @@ def _export(
     request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
 ) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
-    with layout.staging(target.parent, f".{target.name}.staging-") as folder:
+    with staging(target.parent, f".{target.name}.staging-") as folder:
         with quiet_logger():
             certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())

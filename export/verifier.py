@@ -12,12 +12,12 @@ from export.bundle.gate import code_refusal, refusal
 from export.bundle.signature import find_forgery
 from export.contract import KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
-from export.errors import ExportError
 from export.parity.evidence import check_evidence
 from export.parity.golden import read_golden
 from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
 from export.proof.prove import Subject, prove
 from export.proof.tensor_errors import name_worst_layers
+from zoobase.errors import ExportError
 
 
 def verify_bundle(
@@ -42,7 +42,7 @@ def verify_bundle(
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
-        MissingError: If the key or the package that checks signatures is missing.
+        Unavailable: If the key or the package that checks signatures is missing.
         ExportError: If `path` is not a bundle, its golden files are malformed, or a runtime is unknown.
 
     Example:

@@ -7,25 +7,16 @@ model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), ep
 
 from __future__ import annotations
 
+from zoobase.lazy import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
+
 import os
-import sys
-
-# `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
-if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
-    if (
-        os.path.realpath(sys.path[0] or ".")
-        == os.path.realpath(".")
-        != os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    ):  # not a folder of PYTHONPATH, which is the first one after another of our packages has removed the current one
-        del sys.path[0]
-
-import importlib
 import platform
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 from pipelines.catalogue import list_datasets, load
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import DataError
+from zoobase.errors import DataError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads both when it is imported, which is later
 if platform.machine().lower() in ("x86_64", "amd64") and "tensorflow" not in sys.modules:
@@ -57,21 +48,15 @@ __all__ = [
     "text",
     "write_shards",
 ]
-_LAZY = {  # names whose modules import NumPy or TensorFlow, or libraries on it
-    "decoded": "pipelines.pairs",
-    "feed": "pipelines.feeding",
-    "Feed": "pipelines.feeding",
-    "from_arrays": "pipelines.adapters.arrays",
-    "from_huggingface": "pipelines.adapters.huggingface",
-    "from_tfds": "pipelines.adapters.tensorflow_datasets",
-    "write_shards": "pipelines.shards.writing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import names that need TensorFlow on first access (PEP 562)."""
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    if name in ("augment", "images", "text"):
-        return importlib.import_module(f"pipelines.{name}")
-    raise AttributeError(f"module 'pipelines' has no attribute {name!r}")
+__getattr__ = lazy_attributes(  # modules that import NumPy or TensorFlow, or libraries on it
+    __name__,
+    {
+        "pipelines": ("augment", "images", "text"),
+        "pipelines.adapters.arrays": ("from_arrays",),
+        "pipelines.adapters.huggingface": ("from_huggingface",),
+        "pipelines.adapters.tensorflow_datasets": ("from_tfds",),
+        "pipelines.feeding": ("Feed", "feed"),
+        "pipelines.pairs": ("decoded",),
+        "pipelines.shards.writing": ("write_shards",),
+    },
+)

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.dataset import Dataset
-from pipelines.errors import DAMAGED, MISSING, USAGE, DataError
 from zoobase import describe_cause, suggestion
+from zoobase.errors import FAILED, MISSING, USAGE, DataError
 from zoobase.plugins import UNREADABLE, entry_points, unreadable, warn
 
 ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
@@ -138,7 +138,7 @@ def load(
     try:
         module = importlib.import_module(entry.module)
     except Exception as error:  # the code of another package can raise anything
-        code = MISSING if isinstance(error, ImportError) else DAMAGED
+        code = MISSING if isinstance(error, ImportError) else FAILED
         raise DataError(
             f"dataset {name!r} cannot be imported from {entry.path}: {describe_cause(error)}", code
         ) from error

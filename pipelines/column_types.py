@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipelines import tabular
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 TYPES = ("number", "category", "date", "ignored")
 CATEGORIES = 100  # a text column with more values, most of them single, is ignored: names, identifiers, free text

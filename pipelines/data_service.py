@@ -15,9 +15,9 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.data.experimental import service
 
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.feeding import Batch, Feed, Store
 from pipelines.shards import reading
+from zoobase.errors import MISSING, USAGE, DataError
 
 _SECONDS = 5.0  # for a connection
 

@@ -21,8 +21,9 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines import stateless_random
-from pipelines.errors import USAGE, DataError
 from pipelines.sources import storage
+from zoobase.errors import USAGE, DataError
+from zoobase.files import cache_root
 
 Batch = Any  # the result of `decode`: a tensor or a (nested) tuple of tensors, with a leading batch dimension
 Augment = Callable[[Batch, tf.Tensor], Batch]
@@ -320,8 +321,8 @@ def _scratch(owner: object) -> Path:
 
     A partial cache is never read: its folder is new, and only this process knows its name.
     """
-    root = storage.cache_root() / "feeds"
-    with storage.locked(root.parent):  # otherwise another process could remove our folder before we lock it
+    root = cache_root() / "feeds"
+    with storage.preparing(root.parent):  # otherwise another process could remove our folder before we lock it
         root.mkdir(exist_ok=True)
         for old in root.iterdir():
             with open(old / ".lock", "w") as handle:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from pipelines import images
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 
 def decoded(split: tf.data.Dataset, image_shape: Sequence[int] | None = None) -> tf.data.Dataset:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -17,8 +17,8 @@ import numpy as np
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import storage
+from zoobase.errors import MISSING, USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf

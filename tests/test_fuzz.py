@@ -21,18 +21,17 @@ from export.artifacts import describe
 from export.bundle import layout
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.errors import ExportError
 from export.parity.golden import read_golden
 from pipelines.__main__ import verbs as pipelines_verbs
 from pipelines.dataset import Info
 from zoo.__main__ import main_command as zoo_verbs
-from zoo.core.errors import ZooError
 from zoo.core.plan import Plan, make_plan, read_bundle
 from zoo.core.recipe import Recipe
 from zoo.core.run_folder import Run
 from zoo.predictor import category_names
 from zoobase import Console, run
 from zoobase.console import describe_error
+from zoobase.errors import ExportError, ZooError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BUNDLE = FIXTURES / "before_rehousing" / "bundle"

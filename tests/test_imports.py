@@ -22,7 +22,7 @@ PACKAGES = {
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
-    "zoobase": ["__init__", "progress", "importing", "console", "plugins", "names"],
+    "zoobase": ["__init__", "progress", "importing", "console", "plugins", "files", "lazy", "errors", "names"],
     "pipelines": [
         "__main__",
         "cli",
@@ -43,7 +43,6 @@ ROOMS = {
         "splits",
         "dataset",
         "stateless_random",
-        "errors",
     ],
     "export": [
         "__main__",
@@ -60,7 +59,6 @@ ROOMS = {
         "runtime",
         "contract",
         "runners",
-        "errors",
     ],
     "zoo": [
         "__main__",

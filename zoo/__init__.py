@@ -11,18 +11,9 @@ Importing `zoo` and listing models do not import TensorFlow.
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
+from zoobase import check_packages  # isort: skip  (first: zoobase removes the current folder from sys.path)
 
-# `python -m` would import a numpy.py of the current folder: that folder goes, unless we ourselves are imported from it
-if sys.argv[:1] == ["-m"] and not sys.flags.safe_path:
-    if (
-        os.path.realpath(sys.path[0] or ".")
-        == os.path.realpath(".")
-        != os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-    ):  # not a folder of PYTHONPATH, which is the first one after another of our packages has removed the current one
-        del sys.path[0]
+check_packages("export", "pipelines")
 
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +21,7 @@ import export as _export  # noqa: F401  (sets variables that TensorFlow reads on
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Variant, Weights
+from zoobase.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -53,16 +45,14 @@ __all__ = [
     "preprocess",
     "register",
 ]
-_VERBS = frozenset(
-    {"compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "tune", "weights"}
+_lazy_attribute = lazy_attributes(
+    __name__,
+    {
+        "zoo": ("compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "tune", "weights"),
+        "zoo.predictor": ("Predictor", "load"),
+        "zoo.modeling.features": ("freeze",),
+    },
 )
-MOVED_MODULES = {  # former module of Keras classes -> present one: older bundles and .keras files name the former
-    "zoo.backbones.hub": "zoo.modeling.backbones",
-    "zoo.layers": "zoo.modeling.layers",
-    "zoo.losses": "zoo.modeling.losses",
-    "zoo.metrics": "zoo.modeling.metrics",
-    "zoo.optimizers": "zoo.training.optimizers",
-}
 
 
 def build(
@@ -142,21 +132,11 @@ def preprocess(name: str, image_shape: Sequence[int] | None = None) -> Callable[
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("Predictor", "load"):
-        from zoo import predictor
-
-        return getattr(predictor, name)
-    if name == "freeze":
-        from zoo.modeling.features import freeze
-
-        return freeze
-    if name in _VERBS:
-        return importlib.import_module(f"zoo.{name}")
     if not name.startswith("_") and name in list_models():
         from zoo.core.registry import get_builder
 
         return get_builder(name)
-    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return _lazy_attribute(name)
 
 
 def __dir__() -> list[str]:

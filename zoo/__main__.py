@@ -52,7 +52,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Raise UsageError with the closest matches for an unknown command."""
         if args and args[0] not in VERBS:
-            from zoo.core.errors import unknown
+            from zoobase.errors import unknown
 
             raise unknown("command", args[0], VERBS)
         return super().resolve_command(ctx, args)

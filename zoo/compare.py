@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from zoo.core.errors import MissingError, UsageError
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import MissingError, UsageError
 
 SETTINGS = ("model", "recipe_name", "recipe", "task", "arguments", "data", "seed", "precision", "versions", "machine")
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import step
 from zoo.core.task import first_metrics
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import step
+from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     import keras

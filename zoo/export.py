@@ -11,11 +11,11 @@ import click
 
 from zoo.cli.options import check_quantize, quantize_option
 from zoo.core import registry
-from zoo.core.errors import UsageError
 from zoo.core.plan import bundle_metadata
 from zoo.predictor import check_source
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -129,7 +129,7 @@ def _of_default_weights(name: str) -> _Source:
 
 def _load_if_available(plan: Plan, console: Console) -> Dataset | None:
     """Return the dataset; None, said in one line, where it is not available here."""
-    from pipelines.errors import DataError
+    from zoobase.errors import DataError
 
     try:
         return plan.load_data()

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.prediction import kept
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.tables import write_csv
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import MissingError, UsageError, ZooError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +112,7 @@ def _check_names(arguments: Sequence[str]) -> None:
 
 def _write_mask(path: Path, mask: np.ndarray | None) -> None:
     from pipelines.images import masks
-    from pipelines.sources.storage import write_atomic
+    from zoobase.files import write_atomic
 
     if mask is None:
         raise MissingError("this model does not predict masks: -o FOLDER is for segmentation")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.core import registry
-from zoo.core.errors import MissingError, UsageError
 from zoo.core.plan import read_task, zoo_metadata
+from zoobase.errors import MissingError, UsageError
 from zoobase.names import near
 
 if TYPE_CHECKING:

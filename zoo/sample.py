@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from zoo.core.errors import MissingError
 from zoo.core.task import Prediction
 from zoo.evaluation import images
 from zoo.prediction import kept
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import MissingError
 
 RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from pipelines.sources.storage import sha256, write_atomic
-from zoo.core.errors import UsageError, unknown
 from zoo.core.weight_files import OMITTED
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import UsageError, unknown
+from zoobase.files import sha256, write_atomic
 
 if TYPE_CHECKING:
     import h5py

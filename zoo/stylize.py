@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.core.errors import UsageError
 from zoo.weights.vgg import CHOICES
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import UsageError
 from zoobase.progress import StepProgress
 
 if TYPE_CHECKING:

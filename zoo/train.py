@@ -15,12 +15,12 @@ import click
 
 from zoo.cli.options import ARGUMENTS, ModelCommand, check_quantize, flags, model_arguments, quantize_option, settings
 from zoo.core import config_file
-from zoo.core.errors import UsageError, step
 from zoo.core.plan import PRECISIONS, check_names
 from zoo.distribution.launcher import launch, new_folder
 from zoo.distribution.replicas import check_batch_size, workers_of_environment
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import UsageError, step
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

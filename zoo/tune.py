@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.cli.options import settings
-from zoo.core.errors import MissingError, UsageError
 from zoo.core.plan import PRECISIONS
 from zoo.core.registry import get_entry
 from zoo.distribution import ray_cluster
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from zoo.search.definition import Search

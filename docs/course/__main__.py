@@ -15,9 +15,9 @@ import click
 from docs.course import index
 from docs.course.lessons import LESSONS
 from docs.course.page import Page
-from zoo.core.errors import UsageError, unknown
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.errors import UsageError, unknown
 
 HERE = Path(__file__).parent
 

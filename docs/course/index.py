@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from docs.course.lessons import LESSONS
-from pipelines.sources.storage import write_atomic
+from zoobase.files import write_atomic
 
 Row = tuple[str, tuple[str, ...], str, str]  # what the course has, models, command, page
 

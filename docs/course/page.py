@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import ZooError
 from zoo.core.plan import Plan, make_plan
 from zoobase.console import Console
+from zoobase.errors import ZooError
+from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from export.artifacts.quantized import Quantization
-from export.errors import CheckFailed, ExportError, MissingError
 from export.formats.saved_model_versions import served_versions
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ def locate(path: Path) -> tuple[Path, str]:
         path: A file, a SavedModel, or a base path, of which the newest version is used.
 
     Raises:
-        MissingError: If the path does not exist.
+        Unavailable: If the path does not exist.
         ExportError: If the format is unknown.
         CheckFailed: If it is a pickle, which executes code when it is read.
     """
     if path.is_dir():
         return _folder(path), "saved_model"
     if not path.is_file():
-        raise MissingError(f"there is no artifact {path}; give the path of a file or a SavedModel")
+        raise Unavailable(f"there is no artifact {path}; give the path of a file or a SavedModel")
     with path.open("rb") as file:
         head = file.read(16)
     if head[4:8] == b"TFL3":
@@ -136,7 +136,7 @@ def describe(path: Path, complete: bool = True) -> Description:
             TensorFlow.
 
     Raises:
-        MissingError: If the path does not exist, or the library that reads it is not installed.
+        Unavailable: If the path does not exist, or the library that reads it is not installed.
         ExportError: If it cannot be read.
         CheckFailed: If it is a pickle.
     """
@@ -148,7 +148,7 @@ def describe(path: Path, complete: bool = True) -> Description:
         read = reader.read if complete or format != "saved_model" else reader.read_graph
         read(description)
     except ImportError as error:
-        raise MissingError(f"{path} cannot be read here ({error}); install the missing package") from error
+        raise Unavailable(f"{path} cannot be read here ({error}); install the missing package") from error
     except ExportError:
         raise
     except Exception as error:  # a damaged file may raise anything

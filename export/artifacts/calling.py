@@ -15,10 +15,10 @@ from export.artifacts import Description, Port, Signature
 from export.artifacts.quantized import Quantization
 from export.contract import KERAS_FORMATS, Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
-from export.errors import ExportError, MissingError
 from export.parity.golden import Case, write_golden
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import RUNTIMES, Runtime
+from zoobase.errors import ExportError, Unavailable
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,14 @@ def runtime_for(format: str) -> Runtime:
     """Return the first installed runtime that runs a format.
 
     Raises:
-        MissingError: If none is installed.
+        Unavailable: If none is installed.
     """
     candidates = [r for r in RUNTIMES.values() if format in r.formats and not r.on_request]
     for runtime in candidates:
         if runtime.version:
             return runtime
     names = " or ".join(r.distribution for r in candidates) or "a runtime"
-    raise MissingError(f"no installed runtime runs {format}; pip install {names}")
+    raise Unavailable(f"no installed runtime runs {format}; pip install {names}")
 
 
 def run_artifact(

@@ -30,7 +30,6 @@ from export.artifacts.matching import Pair, by_value, distance, match
 from export.artifacts.quantized import as_real, as_stored, quantization_of, without_quantization
 from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
-from export.errors import CheckFailed, ExportError
 from export.parity.comparison import check_repeatability
 from export.parity.golden import Case, cases_for, check_samples
 from export.parity.noise_floor import (
@@ -42,6 +41,7 @@ from export.parity.noise_floor import (
 from export.parity.policy import Policy
 from export.runtime import onednn
 from export.runtime.execution import Run
+from zoobase.errors import CheckFailed, ExportError
 
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
 MORE_ROWS = 64  # drawn where the first inputs give no evidence
@@ -68,7 +68,7 @@ def compare(
         trust: Operators that may run although they are not on the list of inference operators; "any" runs any artifact.
 
     Raises:
-        MissingError: If an artifact or its runtime is not available.
+        Unavailable: If an artifact or its runtime is not available.
         CheckFailed: If an artifact can execute code and is not trusted, or if it does not run.
         ExportError: If the two cannot take the same inputs.
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.contract import Tensor
-from export.errors import CheckFailed, ExportError
 from export.parity.distance import is_real, max_row_error
+from zoobase.errors import CheckFailed, ExportError
 
 MAX_ORDERS = 720  # permutations that are tried
 VALUE_FACTOR = 10  # values overrule names only if another pairing is closer by this factor

@@ -16,8 +16,8 @@ import numpy as np
 
 from export.artifacts import Description, Port, Signature
 from export.artifacts.branches import data_branches
-from export.errors import ExportError
 from export.runtime.backend import load_tensorflow
+from zoobase.errors import ExportError
 
 INIT = "__saved_model_init_op"
 RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|StatefulUniform|Rng")

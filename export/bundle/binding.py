@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.errors import CheckFailed, ExportError
 from export.proof.certificate import PASS, RESERVED
+from zoobase.errors import CheckFailed, ExportError
 
 STATES = {"unsupported": "unsupported", "fail": "a failure"}
 

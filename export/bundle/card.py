@@ -13,11 +13,11 @@ from export.bundle.devices import netron_hint, write_devices
 from export.bundle.hub_header import header
 from export.bundle.serving import CONFIG, docker_command
 from export.contract import Contract, Tensor
-from export.errors import ExportError
 from export.proof import image_diff
 from export.proof.certificate import Certificate, Row
 from export.proof.coverage import describe as describe_coverage
 from export.proof.evaluation import describe
+from zoobase.errors import ExportError
 
 FIGURES = "figures"
 

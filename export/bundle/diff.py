@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from export.bundle import layout
-from export.errors import CheckFailed, ExportError
 from export.runners.lib.calls import one_line
 from export.runners.lib.protocol import check_archive, check_inflation
+from zoobase.errors import CheckFailed, ExportError
 
 WEIGHTS = {"weights": "model.weights.h5", "keras": "model.keras", "hdf5": "model.h5"}  # in order of preference
 

@@ -15,8 +15,8 @@ from typing import Any
 from export.artifacts import ANY, check_trusted, describe
 from export.artifacts.reservations import reservations_of, sentence
 from export.contract import Contract
-from export.errors import ExportError
 from export.runtime.process import home_of
+from zoobase.errors import ExportError
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
 PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
@@ -86,7 +86,7 @@ def check_path(folder: Path | str, name: str) -> None:
         >>> check_path(Path("bundle"), "saved_model/1")
         >>> check_path(Path("bundle"), "../elsewhere")
         Traceback (most recent call last):
-        export.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
+        zoobase.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
     """
     path = PurePosixPath(name)
     if (

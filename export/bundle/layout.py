@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
-import fcntl
-import glob
-import hashlib
 import itertools
 import json
 import os
@@ -21,9 +17,10 @@ from typing import Any
 from export.bundle.gate import PARITY_SCHEMA, check_manifest, check_schema
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.errors import ExportError
 from export.formats.saved_model_versions import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
+from zoobase.errors import ExportError
+from zoobase.files import discard, sha256
 
 MANIFEST, SUMS, PARITY = "manifest.json", "SHA256SUMS", "parity.json"
 IF_EXISTS = ("error", "new-version", "replace")
@@ -51,45 +48,6 @@ class PathTaken(ExportError):
     """The target path was created by another process meanwhile."""
 
 
-@contextlib.contextmanager
-def staging(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield a new folder PREFIX... in `parent`, which is removed at the end unless it was renamed.
-
-    It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
-    are removed first.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        with contextlib.suppress(OSError), locked(folder, wait=False):  # also where folders cannot be locked
-            discard(folder)
-    with contextlib.ExitStack() as stack:
-        while True:
-            folder = parent / f"{prefix}{secrets.token_hex(6)}"
-            folder.mkdir()
-            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
-                try:
-                    descriptor = stack.enter_context(locked(folder))
-                except FileNotFoundError:
-                    raise
-                except OSError:
-                    break  # this file system has no locks
-                if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
-                    break
-        stack.callback(discard, folder)
-        yield folder
-
-
-@contextlib.contextmanager
-def locked(folder: Path, wait: bool = True) -> Iterator[int]:
-    """Lock a folder against other processes, and yield its descriptor; OSError if it cannot be locked."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def files_of(folder: Path) -> Iterator[str]:
     """Yield the relative path of every file, sorted.
 
@@ -101,12 +59,6 @@ def files_of(folder: Path) -> Iterator[str]:
             raise ExportError(f"{path} is neither a plain file nor a folder; a bundle holds nothing else")
         if path.is_file():
             yield path.relative_to(folder).as_posix()
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seal(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -260,11 +212,6 @@ def partial_files(folder: Path, format: str) -> list[Path]:
     """Return the files left by a failed writer: Keras leaves empty files."""
     names = {"keras": ("model.keras",), "hdf5": ("model.h5",), "weights": ("model.weights.h5", "model.config.json")}
     return [folder / name for name in names.get(format, ()) if (folder / name).exists()]
-
-
-def discard(folder: Path) -> None:
-    """Remove a staging folder."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def flush(folder: Path, deep: bool = True) -> None:

@@ -14,11 +14,12 @@ from export.bundle.gate import code_refusal, refusal
 from export.bundle.keras_model import keras_model
 from export.bundle.layout import read_manifest
 from export.contract import Contract
-from export.errors import CheckFailed, ExportError, MissingError
 from export.runners.lib import protocol
 from export.runners.lib.calls import in_batches
-from export.runtime.backend import load_tensorflow, quiet_stderr
+from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
+from zoobase.console import quiet_stderr
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 if TYPE_CHECKING:
     import keras
@@ -94,7 +95,7 @@ def load(
     Raises:
         ExportError: If the bundle does not contain that format.
         CheckFailed: If the artifact could execute code that is not trusted.
-        MissingError: If the runtime is not installed.
+        Unavailable: If the runtime is not installed.
 
     Example:
         >>> net = load("bundle")
@@ -124,7 +125,7 @@ def load(
     try:
         opened = _open(folder, contract, artifact, manifest, runner)
     except ImportError as error:
-        raise MissingError(f"{format} cannot be run here ({error}); install its runtime") from error
+        raise Unavailable(f"{format} cannot be run here ({error}); install its runtime") from error
     functions = {name: functions["main"] for name, functions in opened.items()}
     if runner == "run_litert":
         functions = {name: _first_call_quiet(function) for name, function in functions.items()}
@@ -151,7 +152,7 @@ def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifes
         load_tensorflow()
     if artifact["format"] == "keras":
         for module in (manifest["code_dependency"] or {}).get("modules", ()):
-            protocol.import_module(module)
+            importlib.import_module(module)
     runner = importlib.import_module(f"export.runners.{name}")
     job = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),

@@ -15,8 +15,9 @@ from typing import Any
 from export.bundle import layout
 from export.bundle.binding import find_artifact, read_proven
 from export.bundle.gate import refusal, reservation
-from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import choose_version
+from zoobase.errors import CheckFailed, ExportError
+from zoobase.files import sha256, staging
 
 EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
 RECORD = f"{EXTRA}/published.json"
@@ -134,7 +135,7 @@ def publish_folder(
     """
     if (base / "saved_model.pb").exists() or (base.exists() and not base.is_dir()):
         raise ExportError(f"{base} is not a folder of versions; give the folder that holds 1/, 2/, ...")
-    with layout.staging(base, STAGING) as folder:
+    with staging(base, STAGING) as folder:
         content = folder / "content"
         content.mkdir()
         for name, digest in checksums.items():
@@ -181,7 +182,7 @@ def republish(source: Path, base: Path) -> Published:
     if (source / VERSION_SUMS).is_file() and (damage := find_version_damage(source)):
         raise CheckFailed(f"{source} is damaged ({damage[0]}); it cannot be published again")
     names = [name for name in layout.files_of(source) if name not in (RECORD, VERSION_SUMS)]
-    checksums = {name: layout.sha256(source / name) for name in names}
+    checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     return publish_folder(source, base, checksums, record)
 

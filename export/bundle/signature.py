@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from export.errors import ExportError, MissingError, check_present
+from zoobase.errors import ExportError, Unavailable
+from zoobase.files import check_present
 
 
 def signature_of(bundle: Path) -> Path:
@@ -24,7 +25,7 @@ def signature_of(bundle: Path) -> Path:
 
 
 def check_key(key: Path) -> None:
-    """Raise MissingError unless a key file and the package that reads it are there."""
+    """Raise Unavailable unless a key file and the package that reads it are there."""
     check_present(key)
     _modules()
 
@@ -37,7 +38,7 @@ def sign(bundle: Path, key: Path) -> Path:
         key: An elliptic-curve private key as PEM, such as `openssl ecparam -genkey -name prime256v1 -noout` writes.
 
     Raises:
-        MissingError: If the key does not exist, or `model-signing` is not installed.
+        Unavailable: If the key does not exist, or `model-signing` is not installed.
         ExportError: If the key cannot be read.
     """
     check_key(key)
@@ -58,7 +59,7 @@ def find_forgery(bundle: Path, key: Path) -> str | None:
         key: The public key as PEM, such as `openssl ec -pubout` writes.
 
     Raises:
-        MissingError: If the key does not exist, or `model-signing` is not installed.
+        Unavailable: If the key does not exist, or `model-signing` is not installed.
     """
     check_key(key)
     _, verifying = _modules()
@@ -80,7 +81,5 @@ def _modules() -> tuple[Any, Any]:
     try:
         from model_signing import signing, verifying
     except ImportError as error:
-        raise MissingError(
-            f"signatures need model-signing ({error}); pip install 'keras-proof-zoo[signing]'"
-        ) from error
+        raise Unavailable(f"signatures need model-signing ({error}); pip install 'keras-proof-zoo[signing]'") from error
     return signing, verifying

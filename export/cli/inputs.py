@@ -11,16 +11,17 @@ import numpy as np
 from export.bundle.gate import check_contract_data
 from export.contract import Contract
 from export.contract.endpoints import structure_of, tensor_endpoint
-from export.errors import ExportError, check_present
 from export.runners.lib.protocol import check_archive
 from zoobase import suggestion
+from zoobase.errors import ExportError
+from zoobase.files import check_present
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by name.
 
     Raises:
-        MissingError: If the file does not exist.
+        Unavailable: If the file does not exist.
         ExportError: If it contains anything but plain arrays.
     """
     check_present(path)
@@ -36,7 +37,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Return the lines of a text file.
 
     Raises:
-        MissingError: If the file does not exist.
+        Unavailable: If the file does not exist.
         ExportError: If it is not UTF-8 text.
     """
     check_present(path)
@@ -66,7 +67,7 @@ def read_contract(path: Path, model: Any) -> Contract:
         model: A built Keras model.
 
     Raises:
-        MissingError: If the file does not exist.
+        Unavailable: If the file does not exist.
         ExportError: If it is not a contract, has more than one endpoint, or does not fit the inputs of the model.
     """
     check_present(path)

@@ -59,8 +59,8 @@ def command(
 def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
     from export.cli.inputs import read_samples, write_contract
     from export.contract.inference import infer_contract
-    from export.errors import CheckFailed, ExportError
     from export.formats.keras import read_model
+    from zoobase.errors import CheckFailed, ExportError
 
     if description.format not in ("keras", "hdf5"):
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")

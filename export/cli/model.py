@@ -64,11 +64,11 @@ def command(
     from export.bundle.layout import choose_path
     from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
-    from export.errors import ExportFailed
     from export.exporter import export_model
     from export.formats.graph_names import check_graph_names
     from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
+    from zoobase.errors import ExportFailed
 
     progress = console.progress
     choose_path(out.absolute(), if_exists)  # before the model is loaded

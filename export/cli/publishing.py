@@ -51,9 +51,9 @@ def publish_command(
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
     from export.bundle.publisher import publish
-    from export.errors import ExportError
     from export.proof.coverage import describe
     from export.proof.prove import check_names
+    from zoobase.errors import ExportError
 
     check_names(allow, (*KINDS, ANY), "reservation")
     comparison = None

@@ -65,8 +65,8 @@ def serve_command(
     For a look, not for production: only this machine is answered. Exit code 3 if no server is installed.
     """
     from export.bundle.layout import MANIFEST
-    from export.errors import ExportError
     from export.serving.servers import local
+    from zoobase.errors import ExportError
 
     if page and not (source / MANIFEST).is_file():
         raise ExportError(f"{source} is not a bundle, for which alone there are pages")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from export.contract import FORMATS, Endpoint, Tensor
-from export.errors import ExportError
 from export.runners.lib import protocol
+from zoobase.errors import ExportError
 
 MULTI_ENDPOINT = ("saved_model", "tflite", "onnx")  # formats that carry more than the model's own call
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from export.contract import Contract
-from export.errors import ExportError
+from zoobase.errors import ExportError
 
 
 def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:

@@ -22,9 +22,9 @@ from export.contract.ranges import (
     unclaimed_tables,
     vocabulary_values,
 )
-from export.errors import ExportError
 from export.runners.lib.layers import layers_of
 from export.runners.lib.protocol import arrange, identifier
+from zoobase.errors import ExportError
 
 GENERATED_NAMES = re.compile(
     r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"

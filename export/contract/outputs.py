@@ -12,9 +12,9 @@ import numpy as np
 from export.contract import Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.contract.sampling import sample_values
-from export.errors import ExportError
 from export.runners.lib.calls import one_line
 from export.runners.lib.protocol import arrange, flatten, identifier
+from zoobase.errors import ExportError
 
 PROBES = 7  # rows of the call
 SIZES = (32, 64, 128, 224, 256, 512)  # tried in order for unknown dimensions where the usual size is too small

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from export.errors import ExportError
+from zoobase.errors import ExportError
 
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # of tf.Graph.name_scope
 
@@ -21,7 +21,7 @@ def check_graph_names(model: Any) -> None:
         >>> check_graph_names(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="my model"))
         Traceback (most recent call last):
             ...
-        export.errors.ExportError: the model is named 'my model', which TensorFlow accepts in no graph (model.predict \
+        zoobase.errors.ExportError: the model is named 'my model', which TensorFlow accepts in no graph (model.predict \
 raises, too); build it with another name, such as name='my_model'
     """
     for layer in model._flatten_layers():

@@ -7,9 +7,9 @@ from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.errors import Unsupported
 from export.formats.lookup_config import explicit_vocabularies
 from export.runtime.backend import quiet_logger
+from zoobase.errors import Unsupported
 
 # Error messages on loading, and their causes (Keras writes all of these files without an error).
 CAUSES = {

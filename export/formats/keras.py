@@ -8,11 +8,12 @@ from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.errors import ExportError, Unsupported, check_present
 from export.runners.lib.calls import COLOUR
 from export.runners.lib.protocol import check_archive
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
+from zoobase.errors import ExportError, Unsupported
+from zoobase.files import check_present
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -36,7 +37,7 @@ def read_model(path: Path) -> Any:
     """Return the Keras model in a .keras or .h5 file, loaded in safe mode.
 
     Raises:
-        MissingError: If the file does not exist.
+        Unavailable: If the file does not exist.
         ExportError: If Keras cannot load it.
     """
     check_present(path)

@@ -8,9 +8,9 @@ from typing import Any
 
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
-from export.errors import ExportError
 from export.runners.lib import protocol
 from export.runtime.backend import quiet_logger
+from zoobase.errors import ExportError
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:

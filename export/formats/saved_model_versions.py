@@ -7,7 +7,7 @@ import re
 import time
 from pathlib import Path
 
-from export.errors import ExportError
+from zoobase.errors import ExportError
 
 LARGEST = 2**63 - 1
 

@@ -17,9 +17,9 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
-from export.errors import ExportError, MissingError, Unsupported
 from export.formats.saved_model import save
 from export.runtime import process
+from zoobase.errors import ExportError, Unavailable, Unsupported
 
 QUANTIZE = ("float16", "dynamic", "int8")
 CALIBRATION_ROWS = 100  # fewer give unusable ranges (field note 13)
@@ -66,9 +66,9 @@ def write_quantised(
 
 
 def check_selective() -> None:
-    """Raise MissingError unless the package that quantises selectively is installed."""
+    """Raise Unavailable unless the package that quantises selectively is installed."""
     if importlib.util.find_spec("ai_edge_quantizer") is None:
-        raise MissingError(
+        raise Unavailable(
             "keeping operators float (--keep-float) needs ai-edge-quantizer, which is not installed; "
             "pip install 'keras-proof-zoo[quantizer]'"
         )

@@ -8,8 +8,8 @@ from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.errors import Unsupported
 from export.formats.lookup_config import explicit_vocabularies
+from zoobase.errors import Unsupported
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:

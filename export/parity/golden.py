@@ -19,11 +19,11 @@ import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, extreme_values, files_of, fill, sample_values, shape_of, texts_of
-from export.errors import ExportError
 from export.parity import recurrent_steps
 from export.runners.lib import protocol
 from export.runners.lib.calls import one_line
 from zoobase import suggestion
+from zoobase.errors import ExportError
 
 BATCHES = (7, 1, 2, 32)
 REAL_ROWS, TYPICAL_ROWS = 8, 64

@@ -13,7 +13,6 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
-from export.errors import ExportError
 from export.formats.tflite import QUANTIZE, check_calibration, check_selective
 from export.parity.golden import Case, write_golden
 from export.proof.certificate import FAIL, PASS, Certificate, Row
@@ -21,6 +20,7 @@ from export.proof.prove import Subject, check_names
 from export.runners.lib import protocol
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import RUNTIMES
+from zoobase.errors import ExportError
 
 GROUPS = 40  # groups of the jackknife
 STUDENT = 2.02  # 97.5 % quantile of Student's t with 39 degrees of freedom

@@ -15,7 +15,6 @@ from export.artifacts.reservations import reservations_of
 from export.contract import FORMATS, KERAS_FORMATS, Contract
 from export.contract.artifact import Artifact
 from export.contract.sampling import legal_range
-from export.errors import ExportError
 from export.formats import hdf5
 from export.parity import recurrent_steps
 from export.parity.comparison import (
@@ -36,6 +35,7 @@ from export.runtime import onednn
 from export.runtime.execution import Run, run_all
 from export.runtime.runtimes import FRAMEWORKS, RUNTIMES, Runtime
 from zoobase import suggestion
+from zoobase.errors import ExportError
 
 OURS = frozenset({"zoobase", "export", "zoo", "pipelines"})  # packages that an artifact must never import
 

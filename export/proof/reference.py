@@ -14,8 +14,8 @@ from export.parity.noise_floor import find_unstable_rows
 from export.parity.policy import Policy
 from export.runners.lib import protocol
 from export.runners.lib.calls import run_endpoint
-from export.runtime.backend import quiet_stderr
 from export.runtime.execution import Run
+from zoobase.console import quiet_stderr
 
 
 def run_reference(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Run:

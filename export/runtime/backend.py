@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from export.errors import ExportError, MissingError
-from zoobase.console import quiet_stderr
-from zoobase.importing import without_garbage_collection
+from zoobase.errors import ExportError, Unavailable
+from zoobase.importing import quiet_import
 
 
 @contextlib.contextmanager
@@ -29,16 +28,16 @@ def load_tensorflow() -> Any:
     """Import TensorFlow and Keras 3 on it, without their log noise, and return the `tensorflow` module.
 
     Raises:
-        MissingError: If TensorFlow is not installed.
+        Unavailable: If TensorFlow is not installed.
         ExportError: If Keras runs on another backend.
     """
     if "tensorflow" not in sys.modules or "keras" not in sys.modules:
         try:
-            with quiet_stderr(), without_garbage_collection():
+            with quiet_import():
                 import keras
                 import tensorflow  # noqa: F401
         except ImportError as error:
-            raise MissingError(f"TensorFlow or Keras cannot be imported ({error}); pip install tensorflow") from error
+            raise Unavailable(f"TensorFlow or Keras cannot be imported ({error}); pip install tensorflow") from error
     import keras
     import tensorflow as tf
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.errors import ExportError
 from export.runtime import fork_server, onednn
+from zoobase.errors import ExportError
 
 RUNNERS = Path(__file__).parent.parent / "runners"
 LOADED = dict.fromkeys(("convert_tflite.py", "run_keras.py", "run_layers.py", "run_tensorflow.py"), "keras")

@@ -14,7 +14,7 @@ from pipelines.adapters import columns as reading
 from pipelines.adapters.columns import Columns
 from pipelines.column_types import plain_name
 from pipelines.dataset import IN_MEMORY, Dataset, Info
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf

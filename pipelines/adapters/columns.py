@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines import tabular
 from pipelines.column_types import plain_name
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 Columns = dict[str, np.ndarray]  # feature -> (N, ...): uint8 images, object (str or bytes), float32
 NAMED = ("image", "text")  # features that tasks know by name; the columns of a table have any other

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.adapters.arrays import PARTS, from_arrays
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 
 def from_huggingface(
@@ -38,7 +38,7 @@ def from_huggingface(
         >>> from_huggingface(["a text"])
         Traceback (most recent call last):
             ...
-        pipelines.errors.DataError: list is not a dataset of Hugging Face with a split train
+        zoobase.errors.DataError: list is not a dataset of Hugging Face with a split train
     """
     parts = {part: dataset[part] for part in PARTS if part in dataset} if isinstance(dataset, Mapping) else {}
     parts = parts or {"train": dataset}

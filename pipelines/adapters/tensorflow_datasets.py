@@ -10,9 +10,10 @@ import tensorflow_datasets
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.errors import MISSING, USAGE, DataError
-from pipelines.sources import storage, tfds, tfds_labelled
+from pipelines.sources import tfds, tfds_labelled
 from zoobase import suggestion
+from zoobase.errors import MISSING, USAGE, DataError
+from zoobase.files import cache_root
 
 SHARE = 10  # percent of train, of each split that the dataset does not have
 
@@ -44,7 +45,7 @@ def from_tfds(
         >>> from_tfds("rock_paper_scisors")
         Traceback (most recent call last):
             ...
-        pipelines.errors.DataError: unknown TFDS dataset 'rock_paper_scisors'; did you mean rock_paper_scissors?
+        zoobase.errors.DataError: unknown TFDS dataset 'rock_paper_scisors'; did you mean rock_paper_scissors?
     """
     policy = splits.percentages(split)
     source, builder = _builder(name, data_dir, cache_dir)
@@ -77,7 +78,7 @@ def _builder(name: str, data_dir: str | os.PathLike | None, cache_dir: str | os.
     known = tensorflow_datasets.list_builders(with_community_datasets=False)
     if dataset not in known:
         raise DataError(f"unknown TFDS dataset {dataset!r}; {suggestion(dataset, known)}", USAGE)
-    ready = storage.cache_root(cache_dir) / "tfds" / name.replace("/", "_") / "official"
+    ready = cache_root(cache_dir) / "tfds" / name.replace("/", "_") / "official"
     hint = f'from_tfds("{name}", data_dir=FOLDER) with a TFDS folder in which it is prepared'
     urls = [url for url in tfds.raw_files(dataset) if config in url]
     url = urls[0] if urls else tfds.builder_class(dataset)(data_dir=ready).info.homepage

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoobase.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.augment.ops import FILLS, Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
@@ -24,9 +25,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import names that need TensorFlow on first access (PEP 562)."""
-    if name in __all__:
-        module = "policies" if name in ("POLICIES", "mask_policy", "policy") else "ops"
-        return getattr(importlib.import_module(f"pipelines.augment.{module}"), name)
-    raise AttributeError(f"module 'pipelines.augment' has no attribute {name!r}")
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "pipelines.augment.ops": (
+            "FILLS",
+            "Op",
+            "compose",
+            "cutout",
+            "flip_horizontal",
+            "gaussian_noise",
+            "on_images",
+            "shift",
+        ),
+        "pipelines.augment.policies": ("POLICIES", "mask_policy", "policy"),
+    },
+)

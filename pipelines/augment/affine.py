@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import stateless_random
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 FILLS = {
     "constant": cv2.BORDER_CONSTANT,

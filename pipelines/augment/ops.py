@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines import stateless_random
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 Op = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 FILLS = ("constant", "nearest", "reflect", "wrap")

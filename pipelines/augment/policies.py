@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from pipelines.augment import affine, mixup
 from pipelines.augment.ops import Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
-from pipelines.errors import USAGE, DataError
 from pipelines.images import IGNORE
 from zoobase import suggestion
+from zoobase.errors import USAGE, DataError
 
 WARPS = ("rotation", "width_shift", "height_shift", "shear", "zoom", "flip", "fill", "value")
 LIGHTS = ("brightness", "contrast")

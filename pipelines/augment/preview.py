@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.errors import MISSING, USAGE, DataError
+from zoobase.errors import MISSING, USAGE, DataError
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 GAP = 4  # pixels between images

@@ -11,9 +11,9 @@ import click
 
 from pipelines import catalogue
 from pipelines.cli import load
-from pipelines.errors import MISSING, DataError
 from zoobase import Console, common_options
 from zoobase.console import SEED
+from zoobase.errors import MISSING, DataError
 from zoobase.importing import import_tensorflow
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _check_exist(sources: tuple[Path, ...]) -> None:
 def _write_image(out: Path, pixels: np.ndarray, result: dict[str, Any], console: Console) -> None:
     from PIL import Image
 
-    from pipelines.sources.storage import write_atomic
+    from zoobase.files import write_atomic
 
     image, content = Image.fromarray(pixels), io.BytesIO()
     image.save(content, "JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
@@ -104,7 +104,7 @@ def _write_image(out: Path, pixels: np.ndarray, result: dict[str, Any], console:
 
 
 def _write_rows(out: Path | None, name: str, info: Info, table: list[dict[str, str]], console: Console) -> None:
-    from pipelines.sources.storage import write_atomic
+    from zoobase.files import write_atomic
 
     if out is not None:
         content = io.StringIO(newline="")

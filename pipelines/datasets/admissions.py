@@ -17,8 +17,8 @@ import numpy as np
 from pipelines import splits, tabular
 from pipelines.dataset import Dataset
 from pipelines.datasets import breast_cancer
-from pipelines.errors import DataError
 from pipelines.sources import storage
+from zoobase.errors import DataError
 
 NAME = "admissions"
 COLUMNS = ("admit", "gre", "gpa", "rank")

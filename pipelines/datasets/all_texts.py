@@ -28,10 +28,10 @@ from pipelines.datasets import (
     state_of_the_union,
     wordnet,
 )
-from pipelines.errors import MISSING, DataError
 from pipelines.sources import storage
 from pipelines.text import corpus
 from pipelines.text.corpus import Texts
+from zoobase.errors import MISSING, DataError
 
 NAME = "all_texts"
 PARTS = (

@@ -23,8 +23,9 @@ import numpy as np
 
 from pipelines import splits, tabular
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import packages, search, storage
+from zoobase.errors import DataError, SourceUnavailable
+from zoobase.files import cache_root
 
 NAME = "bike_sharing"
 URL = "https://archive.ics.uci.edu/static/public/275/bike+sharing+dataset.zip"
@@ -52,7 +53,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, table = _search(storage.cache_root(cache_dir) / NAME)
+        source, table = _search(cache_root(cache_dir) / NAME)
     else:
         path = Path(data_dir).expanduser()
         path = path / "hour.csv" if path.is_dir() else path

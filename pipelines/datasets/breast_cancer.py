@@ -15,8 +15,8 @@ import numpy as np
 
 from pipelines import splits, tabular
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
 from pipelines.sources import storage
+from zoobase.errors import USAGE, DataError
 
 NAME = "breast_cancer"
 TARGET = "malignant"

@@ -16,7 +16,8 @@ from pathlib import Path
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import picture_folder
-from pipelines.sources import storage, tfds
+from pipelines.sources import tfds
+from zoobase.files import cache_root
 
 NAME = "celeb_a"
 HOST = "https://drive.google.com/"  # host of the TFDS download
@@ -28,7 +29,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         hint = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
-        source, builder = tfds.download(NAME, storage.cache_root(cache_dir) / NAME / "official", hint, HOST)
+        source, builder = tfds.download(NAME, cache_root(cache_dir) / NAME / "official", hint, HOST)
     elif (Path(data_dir).expanduser() / NAME).is_dir():
         source, builder = f"TFDS folder {data_dir}", tfds.builder_class(NAME)(data_dir=Path(data_dir).expanduser())
     else:

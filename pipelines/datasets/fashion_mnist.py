@@ -18,6 +18,7 @@ from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.sources import packages, search, storage
 from pipelines.sources.mnist_family import ONCE, Family
+from zoobase.files import cache_root
 
 PACKAGE = "dataset-fashion-mnist"
 SYSTEM = Path("/usr/share/datasets/fashion-mnist")
@@ -37,7 +38,7 @@ FAMILY = Family(
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     splits.percentages(split)  # raises before anything is prepared
-    cache = storage.cache_root(cache_dir) / FAMILY.name
+    cache = cache_root(cache_dir) / FAMILY.name
     if data_dir is None:
         source, builder = _search(cache)
     else:

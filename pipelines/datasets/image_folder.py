@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 
 from pipelines.dataset import Dataset
-from pipelines.errors import MISSING, DataError
 from pipelines.images import class_folders
+from zoobase.errors import MISSING, DataError
 
 NAME = "image_folder"
 

@@ -17,6 +17,7 @@ from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.sources import search, storage, tfds
 from pipelines.text import labelled
+from zoobase.files import cache_root
 
 NAME = "imdb_reviews"
 CLASSES = ("neg", "pos")
@@ -27,7 +28,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, rows_by_split = _search(storage.cache_root(cache_dir) / NAME)
+        source, rows_by_split = _search(cache_root(cache_dir) / NAME)
         first, second = splits.bounds(policy, len(rows_by_split["train"])) if policy else (22_500, 25_000)
         rows = rows_by_split["train"]
         parts = {

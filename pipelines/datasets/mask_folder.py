@@ -21,12 +21,12 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import USAGE, DataError
 from pipelines.images import IGNORE, index, masks, paired
 from pipelines.images.class_folders import MAX_SKIPPED
 from pipelines.images.index import ImageFile
 from pipelines.images.stratified_split import display_path
 from pipelines.sources import storage
+from zoobase.errors import USAGE, DataError
 
 NAME = "mask_folder"
 LAYOUT = "with the sub-folders images and masks, whose files have the same names"

@@ -15,9 +15,10 @@ from pathlib import Path
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.datasets import digits, mnist_5k
-from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import search, storage
 from pipelines.sources.mnist_family import Family
+from zoobase.errors import DataError, SourceUnavailable
+from zoobase.files import cache_root
 
 FAMILY = Family("mnist", "CC-BY-SA-3.0")
 
@@ -25,7 +26,7 @@ FAMILY = Family("mnist", "CC-BY-SA-3.0")
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     """See `pipelines.load`."""
     splits.percentages(split)  # raises before anything is prepared
-    cache = storage.cache_root(cache_dir) / FAMILY.name
+    cache = cache_root(cache_dir) / FAMILY.name
     if data_dir is not None:
         source, builder = FAMILY.user(Path(data_dir).expanduser().absolute(), cache)
         storage.log.info("%s: %s", FAMILY.name, source)

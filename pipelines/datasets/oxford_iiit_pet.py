@@ -20,7 +20,8 @@ from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import mask_folder
 from pipelines.images import IGNORE, paired, tfds_images
-from pipelines.sources import storage, tfds
+from pipelines.sources import tfds
+from zoobase.files import cache_root
 
 NAME = "oxford_iiit_pet"
 OFFICIAL = {"train": "train[:85%]", "validation": "train[85%:]", "test": "test"}
@@ -32,7 +33,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     policy = splits.percentages(split)
     if data_dir is None:
         hint = f"--data-dir FOLDER {mask_folder.LAYOUT}, or with a TFDS folder of {NAME}"
-        source, builder = tfds.download(NAME, storage.cache_root(cache_dir) / NAME / "official", hint)
+        source, builder = tfds.download(NAME, cache_root(cache_dir) / NAME / "official", hint)
     elif builder := tfds_images.prepared(NAME, Path(data_dir).expanduser()):
         source = f"TFDS folder {data_dir}"
     else:

@@ -18,8 +18,8 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
 from pipelines.images import class_folders, decoding, paired, stratified_split
+from zoobase.errors import USAGE, DataError
 
 NAME = "paired"
 LAYOUT = "with two sub-folders of the same file names, or of images whose halves are a pair"

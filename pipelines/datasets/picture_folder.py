@@ -20,10 +20,11 @@ import tensorflow as tf
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.datasets import oxford_flowers102
-from pipelines.errors import MISSING, USAGE, DataError, SourceUnavailable
 from pipelines.images import class_folders, index, stratified_split
 from pipelines.images.index import ImageFile
 from pipelines.sources import search, storage
+from zoobase.errors import MISSING, USAGE, DataError, SourceUnavailable
+from zoobase.files import cache_root
 
 NAME = "picture_folder"
 HINT = "--data-dir FOLDER with photographs of your own, or pip install scikit-image, which contains some"
@@ -93,7 +94,7 @@ def read(
         DataError: Fewer than three of the files are images.
     """
     policy = splits.percentages(split) or stratified_split.DEFAULT
-    images = index.read(paths, storage.cache_root(cache_dir))
+    images = index.read(paths, cache_root(cache_dir))
     skipped = {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
     usable = list({p.sha256: p for p in images.values() if not p.problem}.values())
     if len(usable) < 3:

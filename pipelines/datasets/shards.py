@@ -12,8 +12,8 @@ import os
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.shards import reading
+from zoobase.errors import MISSING, USAGE, DataError
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:

@@ -15,8 +15,9 @@ import numpy as np
 from pipelines import splits, tabular
 from pipelines.column_types import plain_name
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, DataError
 from pipelines.sources import storage
+from zoobase.errors import MISSING, DataError
+from zoobase.files import sha256
 
 NAME = "table"
 
@@ -42,7 +43,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         features=dict.fromkeys(cells, "string"),
         counts={name: len(rows) for name, rows in parts.items()},
         statistics={"cells": list(cells)},
-        sha256={path.name: storage.sha256(path)},
+        sha256={path.name: sha256(path)},
         split=split,
     )
     return Dataset(**{n: tabular.dataset(tabular.take(cells, np.sort(rows))) for n, rows in parts.items()}, info=info)

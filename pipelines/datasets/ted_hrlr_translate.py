@@ -16,6 +16,7 @@ from pathlib import Path
 from pipelines.dataset import Dataset
 from pipelines.sources import search, storage, tfds
 from pipelines.text import pairs
+from zoobase.files import cache_root
 
 NAME = "ted_hrlr_translate"
 CONFIG, LANGUAGES = "pt_to_en", ("pt", "en")
@@ -28,7 +29,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         NAME,
         data_dir,
         split,
-        lambda: _search(storage.cache_root(cache_dir) / NAME),
+        lambda: _search(cache_root(cache_dir) / NAME),
         licence="CC BY-NC-ND 4.0",
         homepage="https://github.com/neulab/word-embeddings-for-nmt",
     )

@@ -13,8 +13,8 @@ import os
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
 from pipelines.images import paired, stratified_split
+from zoobase.errors import USAGE, DataError
 
 NAME = "unpaired"
 LAYOUT = "with trainA, trainB, testA and testB, or with two sub-folders"

@@ -21,6 +21,7 @@ from pathlib import Path
 from pipelines.dataset import Dataset
 from pipelines.sources import packages, search, storage
 from pipelines.text import labelled, pairs, sword
+from zoobase.files import cache_root
 
 NAME = "verses"
 _MODULES = "/usr/share/sword/modules/texts/ztext"
@@ -49,7 +50,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         NAME,
         data_dir,
         split,
-        lambda: _official(storage.cache_root(cache_dir) / NAME),
+        lambda: _official(cache_root(cache_dir) / NAME),
         licence="public domain",
         homepage="https://ebible.org/web/, https://ebible.org/spaRV1909/",
         sha256_of=lambda source: ENGLISH.sha256_of(source) | SPANISH.sha256_of(source),

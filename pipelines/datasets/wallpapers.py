@@ -22,8 +22,9 @@ from pathlib import Path
 
 from pipelines.dataset import Dataset
 from pipelines.datasets import picture_folder
-from pipelines.errors import DataError
 from pipelines.sources import packages, search, storage
+from zoobase.errors import DataError
+from zoobase.files import cache_root
 
 NAME = "wallpapers"
 BUDGIE = packages.Debian(
@@ -96,7 +97,7 @@ def style(name: str) -> Path:
 
 def _prepared(cache_dir: str | os.PathLike | None) -> tuple[str, Path]:
     """Return the source, and the folder with the sub-folders photographs and styles."""
-    target = storage.cache_root(cache_dir) / NAME / "pictures"
+    target = cache_root(cache_dir) / NAME / "pictures"
     both = search.Source("two packages of wallpapers", lambda: None, lambda: _prepare(target))
     return search.load_prepared(NAME, {target: lambda folder: folder}, lambda: [both], HINT)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipelines.images.pixels import FITS, IGNORE
 from pipelines.images.reading import MAX_PIXELS, NATIVE, header, read, reason, upright_size
+from zoobase.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.images.decoding import decode, decode_image, decode_mask, decode_upright, grey, resize
@@ -29,8 +29,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the functions of graphs, and TensorFlow, on first access (PEP 562)."""
-    if name in __all__:
-        return getattr(importlib.import_module("pipelines.images.decoding"), name)
-    raise AttributeError(f"module 'pipelines.images' has no attribute {name!r}")
+__getattr__ = lazy_attributes(
+    __name__,
+    {"pipelines.images.decoding": ("decode", "decode_image", "decode_mask", "decode_upright", "grey", "resize")},
+)

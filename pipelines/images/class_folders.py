@@ -17,10 +17,11 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.images import index, stratified_split
 from pipelines.images.index import ImageFile
-from pipelines.sources.storage import cache_root, log
+from pipelines.sources.storage import log
+from zoobase.errors import MISSING, USAGE, DataError
+from zoobase.files import cache_root
 
 MAX_SKIPPED = 0.1  # largest fraction of unreadable files
 _IGNORED = ("Thumbs.db", "desktop.ini", "__MACOSX")  # system files; hidden files are ignored too

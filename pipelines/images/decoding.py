@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from pipelines.errors import USAGE, DataError
 from pipelines.images.pixels import EXIF_BYTES, EXIF_ORIENTATION, FITS, IGNORE, JPEG_SCALES
+from zoobase.errors import USAGE, DataError
 
 _plain = tf.autograph.experimental.do_not_convert  # AutoGraph is not needed here, and takes seconds
 

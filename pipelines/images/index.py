@@ -16,9 +16,10 @@ from typing import Any
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.errors import DataError
 from pipelines.images import decoding, reading
-from pipelines.sources.storage import check_name, check_size, log, write_atomic
+from pipelines.sources.storage import check_name, check_size, log
+from zoobase.errors import DataError
+from zoobase.files import write_atomic
 
 _CHUNK = 2**14  # files that are checked at once
 _INTERVAL = 60.0  # seconds of work after which the results are stored, so that a killed process has not worked in vain

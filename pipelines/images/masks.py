@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines.errors import DataError
 from pipelines.images.pixels import IGNORE
+from zoobase.errors import DataError
 
 LOSSLESS = ("PNG", "BMP", "GIF")
 

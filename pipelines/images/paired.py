@@ -14,10 +14,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.images import class_folders, index, stratified_split
 from pipelines.images.index import ImageFile
 from pipelines.sources import storage
+from zoobase.errors import MISSING, USAGE, DataError
+from zoobase.files import cache_root
 
 SHAPE = [128, 128, 3]  # default size of photographs; 256 takes four times as long
 FEATURES = {"a": "image file bytes", "b": "image file bytes"}
@@ -124,7 +125,7 @@ def _files_by_name(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def examine(name: str, paths: Sequence[Path], cache_dir: str | os.PathLike | None) -> dict[Path, ImageFile]:
     """Return the index of files by path, and log how many cannot be read."""
-    images = index.read(paths, storage.cache_root(cache_dir))
+    images = index.read(paths, cache_root(cache_dir))
     skipped = sum(bool(p.problem) for p in images.values())
     if skipped:
         storage.log.info("%s: %d of %d files are skipped", name, skipped, len(images))

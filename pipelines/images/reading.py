@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipelines.errors import MISSING, DataError
 from pipelines.images import pixels
 from pipelines.sources import storage
+from zoobase.errors import MISSING, DataError
 from zoobase.importing import import_tensorflow
 
 MAX_PIXELS = 89_478_485  # limit of Pillow's decompression bomb warning: 256 MB of RGB

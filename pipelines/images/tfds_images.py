@@ -10,7 +10,8 @@ from typing import Any
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.images import class_folders
-from pipelines.sources import storage, tfds, tfds_labelled
+from pipelines.sources import tfds, tfds_labelled
+from zoobase.files import cache_root
 
 
 def load(
@@ -39,7 +40,7 @@ def load(
     """
     policy = splits.percentages(split)
     if data_dir is None:
-        source, builder = _search(name, storage.cache_root(cache_dir) / name)
+        source, builder = _search(name, cache_root(cache_dir) / name)
     else:
         builder = prepared(name, Path(data_dir).expanduser())
         if builder is None:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pipelines.errors import USAGE, DataError
 from pipelines.shards.manifest import Feature
+from zoobase.errors import USAGE, DataError
 
 _LISTS = {"string": "bytes_list", "int64": "int64_list", "float32": "float_list"}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.dataset import Info
-from pipelines.errors import DataError
+from zoobase.errors import DataError
 
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished.json"  # the manifest of the shards that are written, until all are

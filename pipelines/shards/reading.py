@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from pipelines.dataset import Dataset
-from pipelines.errors import MISSING, DataError
 from pipelines.shards import examples
 from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Shard
 from pipelines.sources import storage
+from zoobase.errors import MISSING, DataError
+from zoobase.files import cache_root, sha256, write_atomic
 
 _DIFFERS = "is damaged: its SHA-256 is not that of the manifest; write or copy the shards again"
 _TICK = 10**9  # nanoseconds: a file that is changed twice within a tick of the clock may keep its time
@@ -99,11 +100,11 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
         if "://" in root:
             return None
         key = f"{path}|{status.length}|{status.mtime_nsec}|{shard.sha256}"
-        if key not in known and storage.sha256(path) != shard.sha256:
+        if key not in known and sha256(path) != shard.sha256:
             raise DataError(f"{path} {_DIFFERS}")
         return key if time.time_ns() - status.mtime_nsec > _TICK else None
 
-    file = storage.cache_root(cache_dir) / "shards" / f"{hashlib.sha256(root.encode()).hexdigest()[:20]}.json"
+    file = cache_root(cache_dir) / "shards" / f"{hashlib.sha256(root.encode()).hexdigest()[:20]}.json"
     try:
         known = set(json.loads(file.read_text()))
     except (OSError, ValueError):
@@ -112,7 +113,7 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
         keys = {key for key in pool.map(check, shards) if key is not None}
     if keys - known:
         with contextlib.suppress(OSError):  # a cache that cannot be written
-            storage.write_atomic(file, json.dumps(sorted(keys)))
+            write_atomic(file, json.dumps(sorted(keys)))
 
 
 @contextlib.contextmanager

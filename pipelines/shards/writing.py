@@ -12,10 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines.dataset import Dataset
-from pipelines.errors import USAGE, DataError
 from pipelines.shards import examples
 from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Shard, file_name
 from pipelines.sources import storage
+from zoobase.errors import USAGE, DataError
+from zoobase.files import sha256, write_atomic
 
 Report = Callable[[Shard, bool], Any]
 _PART = ".part"  # ending of a file that is being written
@@ -63,7 +64,7 @@ def write_shards(
         files={split: min(shards, counts[split]) for split in SPLITS},
     )
     root.mkdir(parents=True, exist_ok=True)
-    with storage.locked(root):
+    with storage.preparing(root):
         manifest = _started(root, planned)
         for split in SPLITS:
             finished = _intact(root, manifest.shards[split])
@@ -77,7 +78,7 @@ def write_shards(
                 file = root / file_name(split, number, manifest.files[split])
                 shard = _write(file, rows, end - done, manifest)
                 done, manifest = end, _with(manifest, split, (*manifest.shards[split], shard))
-                storage.write_atomic(root / UNFINISHED, manifest.to_json())
+                write_atomic(root / UNFINISHED, manifest.to_json())
                 (root / MANIFEST).unlink(missing_ok=True)  # of a finished folder with a damaged file
                 report(shard, True)
             if len(finished) < manifest.files[split] and next(rows, None) is not None:
@@ -109,7 +110,7 @@ def _started(root: Path, planned: Manifest) -> Manifest:
             return manifest
     if any(path.name != storage.LOCK and not path.name.endswith(_PART) for path in root.iterdir()):
         raise DataError(f"{root} is not empty and holds no shards: choose another folder with -o", USAGE)
-    storage.write_atomic(root / UNFINISHED, planned.to_json())
+    write_atomic(root / UNFINISHED, planned.to_json())
     return planned
 
 
@@ -117,7 +118,7 @@ def _intact(root: Path, shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
     """Return the first shards as far as their files are those that were written."""
     return tuple(
         itertools.takewhile(
-            lambda shard: (root / shard.file).is_file() and storage.sha256(root / shard.file) == shard.sha256, shards
+            lambda shard: (root / shard.file).is_file() and sha256(root / shard.file) == shard.sha256, shards
         )
     )
 
@@ -138,7 +139,7 @@ def _write(file: Path, rows: Iterator[dict[str, Any]], count: int, manifest: Man
             raise DataError(f"{manifest.info.name} ended {count - written} examples before {file.name} was complete")
         with open(part, "rb") as content:
             os.fsync(content.fileno())
-        shard = Shard(file.name, count, part.stat().st_size, storage.sha256(part))
+        shard = Shard(file.name, count, part.stat().st_size, sha256(part))
         part.replace(file)
     except tf.errors.OpError as error:
         raise OSError(None, f"cannot be written: {error.message}", str(file)) from error

@@ -25,8 +25,9 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import search, storage, tfds
+from zoobase.errors import MISSING, USAGE, DataError
+from zoobase.files import write_atomic
 
 FILES = tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 LARGEST = 2**30  # bytes of an inflated file
@@ -86,7 +87,7 @@ class Family:
         own_name = "own-" + hashlib.sha256("".join(digests.values()).encode()).hexdigest()
         target = cache / ("official" if is_official else own_name)
         if not storage.is_complete(target):
-            with storage.locked(cache):
+            with storage.preparing(cache):
                 if not storage.is_complete(target):
                     self.prepare_official(target, folder) if is_official else self._prepare_own(target, folder)
         if is_official:
@@ -158,7 +159,7 @@ def _statistics(records: Path, cache: Path, first: int, train: tf.data.Dataset) 
         return pixel_statistics(train)  # not cached, because the user's own folder may change
     path = records / f"statistics-{first}.json"
     if not path.exists():
-        storage.write_atomic(path, json.dumps(pixel_statistics(train)))
+        write_atomic(path, json.dumps(pixel_statistics(train)))
     return json.loads(path.read_text())
 
 

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
 
-from pipelines.errors import DataError, SourceUnavailable
-from pipelines.sources import search, storage
+from pipelines.sources import search
+from zoobase.errors import DataError, SourceUnavailable
+from zoobase.files import sha256
 
 T = TypeVar("T")
 
@@ -117,10 +118,10 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
     return wheel
 
 
-def _difference(file: Path, name: str, sha256: str) -> str:
+def _difference(file: Path, name: str, expected: str) -> str:
     """Return the clause about a file whose checksum is not the expected one; empty if it is."""
-    digest = storage.sha256(file)
-    return "" if digest == sha256 else f"{name} has sha256 {digest[:12]}..., expected {sha256[:12]}..."
+    digest = sha256(file)
+    return "" if digest == expected else f"{name} has sha256 {digest[:12]}..., expected {expected[:12]}..."
 
 
 @dataclass(frozen=True)

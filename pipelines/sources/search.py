@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from pipelines.errors import MISSING, DataError, SourceUnavailable
-from pipelines.sources.storage import is_complete, locked, log
+from pipelines.sources.storage import is_complete, log, preparing
+from zoobase.errors import MISSING, DataError, SourceUnavailable
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ def load_prepared(
     ]
     if any(is_complete(folder) for folder in cached):  # without a lock, so that a read-only cache can be used
         return search(dataset, prepared_sources, hint)
-    with locked(next(iter(cached)).parent):
+    with preparing(next(iter(cached)).parent):
         return search(dataset, [*prepared_sources, *make_sources()], hint)
 
 

@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
-from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import search, storage
+from zoobase.errors import DataError, SourceUnavailable
 
 
 def builder_class(name: str) -> type[Any]:

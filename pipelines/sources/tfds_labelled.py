@@ -9,8 +9,8 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import USAGE, DataError
 from pipelines.sources import tfds
+from zoobase.errors import USAGE, DataError
 
 
 def dataset(

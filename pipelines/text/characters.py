@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import storage
 from pipelines.text import characters
+from zoobase.errors import MISSING, USAGE, DataError
 
 Texts = dict[str, list[str]]  # split -> texts
 

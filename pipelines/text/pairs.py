@@ -10,9 +10,9 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
-from pipelines.errors import USAGE, DataError
 from pipelines.sources import storage
 from pipelines.text import labelled
+from zoobase.errors import USAGE, DataError
 
 Rows = list[tuple[str, str]]  # (source, target)
 

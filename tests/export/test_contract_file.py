@@ -10,8 +10,8 @@ import pytest
 from export import ExportError, export_model, infer_contract
 from export.__main__ import verbs
 from export.contract.exportable import with_labels
-from export.errors import CheckFailed, MissingError
 from export.runtime.backend import load_tensorflow
+from zoobase.errors import CheckFailed, Unavailable
 
 
 def run(*arguments):
@@ -84,7 +84,7 @@ def test_inputs_of_a_dict_keep_their_names(tmp_path):
     (tmp_path / "c.json").write_text((tmp_path / "c.json").read_text().replace('"pulse"', '"puls"'))
     with pytest.raises(ExportError, match="takes no input 'puls'; did you mean pulse"):
         read_contract(tmp_path / "c.json", model)
-    with pytest.raises(MissingError):
+    with pytest.raises(Unavailable):
         read_contract(tmp_path / "none.json", model)
 
 

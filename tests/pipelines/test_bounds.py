@@ -12,11 +12,12 @@ import pipelines
 from pipelines import __main__ as cli
 from pipelines import tabular
 from pipelines.augment import preview
-from pipelines.errors import DataError
 from pipelines.images import class_folders, reading
 from pipelines.sources import mnist_family, storage
 from pipelines.text import corpus, labelled
 from zoobase.console import describe_error
+from zoobase.errors import DataError
+from zoobase.files import write_atomic
 
 ZERO = Path("/dev/zero")
 READERS = {
@@ -89,7 +90,7 @@ def test_a_lock_that_is_a_link_leaves_its_target_alone(tmp_path, target):
     cache = tmp_path / "cache"
     cache.mkdir()
     (cache / ".lock").symlink_to(file)
-    with pytest.raises(DataError, match="cannot write to the cache"), storage.locked(cache):
+    with pytest.raises(DataError, match="cannot write to the cache"), storage.preparing(cache):
         pass
     assert not file.exists() or file.read_text() == "content"
 
@@ -100,7 +101,7 @@ def test_a_full_disk_names_the_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(storage.os, "fsync", full)
     with pytest.raises(OSError, match="No space left on device") as error:
-        storage.write_atomic(tmp_path / "file", b"content")
+        write_atomic(tmp_path / "file", b"content")
     assert describe_error(error.value) == (f"{tmp_path / 'file'}: cannot be written: No space left on device", 1)
     assert list(tmp_path.iterdir()) == []
 

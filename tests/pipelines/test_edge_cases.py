@@ -15,9 +15,9 @@ from PIL import Image
 
 import pipelines
 from pipelines import DataError, images, text
-from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages
 from tests.pipelines.conftest import FIXTURES
+from zoobase.errors import SourceUnavailable
 
 FILES = FIXTURES / "fashion_mnist"
 KINDS = [("PNG", "RGB"), ("PNG", "P"), ("JPEG", "RGB"), ("JPEG", "CMYK"), ("GIF", "P"), ("BMP", "RGB"), ("TIFF", "RGB")]

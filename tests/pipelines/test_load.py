@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines.errors import SourceUnavailable
 from pipelines.sources import mnist_family, packages, search, storage
 from tests.pipelines.conftest import FIXTURES
+from zoobase.errors import SourceUnavailable
 
 FILES = FIXTURES / "fashion_mnist"
 DATASETS = FIXTURES.parent.parent / "pipelines" / "datasets"
@@ -169,7 +169,7 @@ def test_two_processes_prepare_the_same_cache(tmp_path):
 
 
 def hang_while_staging(folder, ready):
-    with storage.locked(folder), storage.staged(folder / "prepared") as stage:
+    with storage.preparing(folder), storage.staged(folder / "prepared") as stage:
         (stage / "half").write_text("half")
         ready.set()
         time.sleep(60)
@@ -185,7 +185,7 @@ def test_a_killed_process_leaves_no_prepared_data(tmp_path):
     worker.join()
     assert worker.exitcode == -signal.SIGKILL
     assert not (tmp_path / "prepared").exists()
-    with storage.locked(tmp_path), storage.staged(tmp_path / "prepared") as stage:
+    with storage.preparing(tmp_path), storage.staged(tmp_path / "prepared") as stage:
         assert not list(stage.iterdir())
     assert storage.is_complete(tmp_path / "prepared")
 

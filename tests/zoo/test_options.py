@@ -11,13 +11,13 @@ import pytest
 
 from zoo.__main__ import main_command as list_models
 from zoo.core import run_folder
-from zoo.core.errors import step
 from zoo.predict import main as predict
 from zoo.prediction.tables import write_csv
 from zoo.train import _show
 from zoo.train import main as train
 from zoobase import Console, suggestion
 from zoobase.console import run as run_command
+from zoobase.errors import step
 
 
 @pytest.fixture(autouse=True)

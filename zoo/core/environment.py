@@ -7,7 +7,7 @@ import ctypes
 import os
 from collections.abc import Iterator
 
-from zoo.core.errors import MissingError, UsageError
+from zoobase.errors import MissingError, UsageError
 from zoobase.importing import quiet_import
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h

@@ -17,12 +17,12 @@ from pipelines import splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.config_file import current_names
-from zoo.core.errors import MissingError, UsageError, ZooError, step, unknown
 from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.spec import Spec
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
 from zoobase.console import MAX_SEED
+from zoobase.errors import MissingError, UsageError, ZooError, step, unknown
 
 if TYPE_CHECKING:
     import keras

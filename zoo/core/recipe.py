@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zoo.core.errors import UsageError, short, unknown
+from zoobase.errors import UsageError, short, unknown
 
 
 def _positive(value: float) -> bool:

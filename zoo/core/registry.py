@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.entries import Entry, dataclass_fields, read, words
-from zoo.core.errors import ZooError, unknown
 from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
+from zoobase.errors import ZooError, unknown
 from zoobase.plugins import UNREADABLE, entry_points, unreadable, warn
 
 if TYPE_CHECKING:

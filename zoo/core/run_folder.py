@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import datetime
-import fcntl
 import importlib.metadata
 import json
 import os
@@ -28,12 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 from export.runtime import onednn
 from pipelines.dataset import Info
-from pipelines.sources.storage import LOCK, open_lock, write_atomic
+from pipelines.sources.storage import LOCK
 from zoo.core.config_file import current_names
-from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import Plan, damaged, make_plan
 from zoo.core.weight_files import load_file
 from zoobase import finite
+from zoobase.errors import MissingError, UsageError, ZooError
+from zoobase.files import locked, write_atomic
 
 if TYPE_CHECKING:
     import keras
@@ -105,16 +105,17 @@ class Run:
         Raises:
             UsageError: Another process trains in it; the message has its id.
         """
-        with open_lock(self.path) as lock:
+        lock = self.path / LOCK
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                descriptor = stack.enter_context(locked(lock, wait=False))
             except BlockingIOError:
-                holder = lock.read().strip()
+                holder = lock.read_text().strip()
                 raise UsageError(
                     f"process {holder} is training in {self.path}: wait until it has finished, or choose another --out"
                 ) from None
-            lock.truncate(0)
-            print(os.getpid(), file=lock, flush=True)
+            os.truncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode())
             yield
 
     @property

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask
+from zoobase.errors import unknown
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.sources.storage import checksum_file, is_intact, write_with_checksum
-from zoo.core.errors import ZooError
+from zoobase.errors import ZooError
+from zoobase.files import checksum_file, is_intact, write_with_checksum
 
 if TYPE_CHECKING:
     import keras

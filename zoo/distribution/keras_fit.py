@@ -27,7 +27,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.core.errors import UsageError
+from zoobase.errors import UsageError
 
 
 def adapt(model: keras.Model, batch: Any, several_workers: bool) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 from export.serving.servers import launching
-from zoo.core.errors import ZooError, of_process
 from zoo.core.run_folder import Run
+from zoobase.errors import ZooError, of_process
 
 POLL = 0.2  # seconds
 

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from zoo.core.errors import MissingError, ZooError
 from zoobase.console import quiet_stderr
+from zoobase.errors import MissingError, ZooError
 
 STORE = 200_000_000  # bytes of shared memory; results are files
 TOKEN = Path("~/.ray/auth_token")  # that of the clusters of `ray start --head`, which writes it

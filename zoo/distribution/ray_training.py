@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import ZooError, with_exit_code
 from zoo.core.run_folder import Run
 from zoo.distribution import ray_cluster
 from zoo.distribution.replicas import WorkerLost
 from zoobase.console import Console, describe_error
+from zoobase.errors import ZooError
+from zoobase.files import write_atomic
 
 FAILURES = 10  # of workers, after which the training has to be resumed by hand
 POLL = 0.5  # seconds
@@ -125,7 +125,7 @@ def _work(job: Mapping[str, Any]) -> dict[str, Any]:
 def _raise_final(shared: Path) -> None:
     """Raise the error with which a worker has ended for good, if there is one."""
     if (shared / ERROR).is_file():
-        raise with_exit_code(*json.loads((shared / ERROR).read_text()))
+        raise ZooError(*json.loads((shared / ERROR).read_text()))
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo.core.errors import UsageError, ZooError
+from zoobase.errors import UsageError, ZooError
 
 if TYPE_CHECKING:
     import keras

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoo.core.errors import UsageError
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

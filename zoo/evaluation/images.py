@@ -66,7 +66,7 @@ def check_name(path: Path) -> str:
     """Return the image format of a file suffix; UsageError if Pillow cannot write it."""
     from PIL import Image
 
-    from zoo.core.errors import UsageError
+    from zoobase.errors import UsageError
 
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
@@ -78,7 +78,7 @@ def write(path: Path, image: np.ndarray) -> None:
     """Write uint8 (H, W, 1 or 3) atomically; UsageError if Pillow cannot write the format of the suffix."""
     from PIL import Image
 
-    from pipelines.sources.storage import write_atomic
+    from zoobase.files import write_atomic
 
     kind, content = check_name(path), io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(content, kind, quality=95)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo.core.errors import MissingError
+from zoobase.errors import MissingError
 
 
 def targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[str]]:

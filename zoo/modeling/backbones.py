@@ -17,9 +17,9 @@ from typing import Any
 
 import keras
 
-from pipelines.sources.storage import cache_root
 from zoo.core import registry
-from zoo.core.errors import MissingError, UsageError, ZooError, unknown
+from zoobase.errors import MissingError, UsageError, ZooError, unknown
+from zoobase.files import cache_root
 
 LEVELS = ("last", "middle")
 BACKBONE, EMBEDDING, STANDARDISE = "backbone", "embedding", "standardise"  # layers of a classifier on a backbone
@@ -151,7 +151,7 @@ def _load(handle: str) -> Any:
     import tensorflow as tf
 
     from export.artifacts import check_trusted, describe
-    from export.errors import CheckFailed
+    from zoobase.errors import CheckFailed
 
     try:
         folder = _folder(handle)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import keras
 
-from zoo.core.errors import UsageError, unknown
+from zoobase.errors import UsageError, unknown
 
 HEAD = "logits"  # the layer that every classifier of the zoo ends with
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from export.runners.lib.layers import intercepted
-from zoo.core.errors import UsageError
+from zoobase.errors import UsageError
 
 EPSILON = 5e-3  # added to the variances, of inputs in [0, 1]
 IMAGES = 1000

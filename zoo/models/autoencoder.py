@@ -15,12 +15,12 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.modeling.multi_loss import MultiLossModel
 from zoo.tasks.generative.autoencoding import Autoencoding, latent_size
+from zoobase.errors import UsageError
 
 # === Layers ===
 

@@ -14,13 +14,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.modeling.blocks import instance_norm, patch_discriminator, residual_network
 from zoo.modeling.gan import AdversarialModel, least_squares
 from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
+from zoobase.errors import UsageError
 
 # === Layers ===
 

@@ -14,12 +14,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.modeling.gan import NoiseToImage
 from zoo.tasks.generative.gan import ImageGeneration
+from zoobase.errors import UsageError
 
 # === Networks ===
 

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.tasks.image.classification import Classification
+from zoobase.errors import UsageError
 
 # === Layers ===
 

@@ -16,13 +16,13 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.modeling.blocks import patch_discriminator
 from zoo.modeling.gan import AdversarialModel, cross_entropy
 from zoo.tasks.generative.image_translation import PairedImageTranslation
+from zoobase.errors import UsageError
 
 # === Layers ===
 

@@ -18,12 +18,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.modeling.layers import MaskedAveragePooling1D
 from zoo.tasks.text.classification import TextClassification
+from zoobase.errors import UsageError
 
 NGRAM_SIZES = range(3, 7)  # characters in an n-gram of a word, including the boundary marks
 MAX_NGRAMS = 32  # n-grams per word

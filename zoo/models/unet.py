@@ -14,11 +14,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.tasks.image.segmentation import Segmentation
+from zoobase.errors import UsageError
 
 MOMENTUM = 0.9  # of batch normalisation: Keras' 0.99 needs about 500 steps to forget its initial values
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import predictor
 from zoo.core import environment
-from zoo.core.errors import UsageError, with_exit_code
 from zoo.core.plan import read_bundle
 from zoo.distribution import ray_cluster
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import names_of
 from zoo.prediction.tables import Parts
 from zoobase.console import Console
+from zoobase.errors import UsageError, ZooError
 from zoobase.progress import StepProgress
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _predict(
         with ray_cluster.errors():
             for row in finished.iter_rows():
                 if row["error"]:
-                    raise with_exit_code(row["error"], row["exit_code"])
+                    raise ZooError(row["error"], row["exit_code"])
                 yield row["inputs"]
 
 

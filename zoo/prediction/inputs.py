@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pipelines.errors import MISSING, DataError
 from pipelines.sources.storage import LARGEST_FILE
-from zoo.core.errors import MissingError, UsageError
+from zoobase.errors import MISSING, DataError, MissingError, UsageError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem

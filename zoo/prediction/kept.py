@@ -8,12 +8,13 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.errors import DataError
 from pipelines.sources import storage
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
 from zoo.weights import FILES
 from zoobase.console import Console
+from zoobase.errors import DataError
+from zoobase.files import cache_root, sha256
 
 _NONE = "NONE"  # the file that says why a model has none
 
@@ -70,7 +71,7 @@ def keep(name: str, console: Console) -> None:
     from export import ExportError, export_model
     from zoo import weights
 
-    with contextlib.suppress(DataError, OSError), storage.locked(folder.parent):
+    with contextlib.suppress(DataError, OSError), storage.preparing(folder.parent):
         if storage.is_complete(folder):
             return
         console.print(f"{name}: writing a TFLite file, with which the next commands take a fraction of the time")
@@ -95,5 +96,5 @@ def _folder(name: str) -> Path | None:
     if name not in registry.list_models() or not file.is_file():
         return None
     source = importlib.util.find_spec(registry.get_entry(name).module).origin
-    digest = hashlib.sha256("".join(map(storage.sha256, (file, Path(source), Path(__file__)))).encode()).hexdigest()
-    return storage.cache_root() / "tflite" / f"{name}-{digest[:16]}"
+    digest = hashlib.sha256("".join(map(sha256, (file, Path(source), Path(__file__)))).encode()).hexdigest()
+    return cache_root() / "tflite" / f"{name}-{digest[:16]}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import os
@@ -14,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.sources.storage import open_lock, write_atomic
-from zoo.core.errors import UsageError
+from pipelines.sources.storage import LOCK
+from zoobase.errors import UsageError
+from zoobase.files import locked, write_atomic
 
 if TYPE_CHECKING:
     import pyarrow
@@ -67,9 +67,9 @@ class Parts:
             UsageError: Another process writes the table, or the parts that are there have other settings.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with open_lock(self.folder) as lock:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(locked(self.folder / LOCK, wait=False))
             except BlockingIOError:
                 raise UsageError(f"another process writes {self.out}: wait for it, or name another file") from None
             file = self.folder / "settings.json"

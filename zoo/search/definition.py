@@ -10,13 +10,13 @@ from typing import Any
 
 from optuna.distributions import distribution_to_json, json_to_distribution
 
-from pipelines.sources.storage import write_atomic
 from zoo.core import environment, registry
-from zoo.core.errors import UsageError
 from zoo.core.plan import Plan, check_names, damaged, make_plan
 from zoo.core.recipe import override
 from zoo.search import space as spaces
 from zoo.search.space import Space
+from zoobase.errors import UsageError
+from zoobase.files import write_atomic
 
 FILE = "search.json"
 

@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from zoo.core.errors import of_process
 from zoo.search.worker import thread_limits
+from zoobase.errors import of_process
 
 
 class Process:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import keras
 import optuna
 
-from zoo.core.errors import unknown
 from zoo.core.run_folder import Run
 from zoo.search.definition import Search
+from zoobase.errors import unknown
 
 
 class ReportCurve(keras.callbacks.Callback):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import ray
 
-from zoo.core.errors import with_exit_code
 from zoo.distribution import ray_cluster
 from zoo.search.worker import thread_limits, work
 from zoobase.console import describe_error
+from zoobase.errors import ZooError
 
 
 class Task:
@@ -42,7 +42,7 @@ class Task:
             except ray.exceptions.RayError as lost:
                 return type(lost).__name__
         if error is not None:
-            raise with_exit_code(*error)
+            raise ZooError(*error)
         return ""
 
     def kill(self) -> None:

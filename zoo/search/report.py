@@ -11,10 +11,10 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import ZooError
 from zoo.search import study as studies
 from zoo.search.definition import Search
+from zoobase.errors import ZooError
+from zoobase.files import write_atomic
 
 LISTED = 10  # trials in the table
 

@@ -10,9 +10,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from zoo.core import config_file, registry
-from zoo.core.errors import UsageError, short, unknown
 from zoo.core.plan import Plan
 from zoo.core.recipe import Recipe
+from zoobase.errors import UsageError, short, unknown
 
 KEYS = ("low", "high", "log", "step", "choices")
 EXCLUDED = {

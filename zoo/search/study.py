@@ -51,7 +51,7 @@ def open_study(folder: Path, search: Search) -> optuna.Study:
 
 def ask(folder: Path, study: optuna.Study, search: Search, trials: int, worker: str) -> optuna.Trial | None:
     """Return the next trial for a worker; None if the study has `trials` trials."""
-    with storage.locked(folder):
+    with storage.preparing(folder):
         count = len(asked(study))
         if count >= trials:
             return None
@@ -90,7 +90,7 @@ def ask_again(folder: Path, study: optuna.Study) -> list[FrozenTrial]:
         The failed trials.
     """
     lost = []
-    with storage.locked(folder):
+    with storage.preparing(folder):
         trials = study.get_trials(deepcopy=False)
         original = {trial.number: trial.user_attrs.get(RETRY) for trial in trials}
         for trial in trials:

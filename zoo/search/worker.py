@@ -11,10 +11,10 @@ from optuna.trial import TrialState
 
 from zoo import train
 from zoo.core import environment
-from zoo.core.errors import MissingError, ZooError
 from zoo.search import study as studies
 from zoo.search.definition import Search
 from zoobase import console as shell
+from zoobase.errors import MissingError, ZooError
 
 
 def thread_limits(workers: int) -> dict[str, str]:

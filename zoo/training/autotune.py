@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from export.runtime import onednn
-from pipelines.sources.storage import cache_root, write_atomic
 from zoo.core.environment import dtype_policy
-from zoo.core.errors import ZooError
 from zoo.core.plan import Plan
 from zoo.modeling.layers import fused
 from zoo.training.compiling import compile_model
 from zoobase.console import Console
+from zoobase.errors import ZooError
+from zoobase.files import cache_root, write_atomic
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from pipelines.sources.storage import write_atomic
-from zoo.core.errors import ZooError
 from zoo.core.run_folder import Run
 from zoo.core.weight_files import save_file
 from zoo.evaluation import images
 from zoo.training import checkpoints
 from zoo.training.optimizers import Schedule, optimizers_of
 from zoobase.console import Console
+from zoobase.errors import ZooError
+from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

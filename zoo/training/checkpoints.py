@@ -17,9 +17,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from pipelines.sources.storage import checksum_file, is_intact, write_with_checksum
-from zoo.core.errors import ZooError
 from zoo.training.optimizers import optimizers_of
+from zoobase.errors import ZooError
+from zoobase.files import checksum_file, is_intact, write_with_checksum
 
 _NUMBERED = re.compile(r"seed_generator_\d+")  # the number depends on what else the process has created
 MAX_STATES = 2  # the newest, and the one before in case the newest is damaged

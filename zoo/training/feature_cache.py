@@ -17,7 +17,8 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import stateless_random
-from pipelines.sources.storage import locked, write_atomic
+from pipelines.sources.storage import preparing
+from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,7 +67,7 @@ def compute(
 
 def load_or_compute(path: Path, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file; if it is missing or damaged, compute and write them."""
-    with locked(path.parent):
+    with preparing(path.parent):
         with (
             contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
             np.load(path, allow_pickle=False) as archive,

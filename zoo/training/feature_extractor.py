@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from zoo.core.environment import dtype_policy
-from zoo.core.errors import MissingError
 from zoo.evaluation.generative_metrics import SIDE, FeatureExtractor
+from zoobase.errors import MissingError
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
@@ -54,8 +54,8 @@ def _of_garments() -> FeatureExtractor:
 
 @functools.lru_cache(maxsize=1)
 def _of_photographs() -> FeatureExtractor:
-    from pipelines.errors import DataError
     from zoo.modeling import backbones
+    from zoobase.errors import DataError
 
     backbone = backbones.get("efficientnet_lite0")
     with dtype_policy("float32"):

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.core.errors import ZooError
 from zoo.modeling import perceptual_loss
+from zoobase.errors import ZooError
 
 STRIP = 6  # images of the strip, including the first and the last
 

@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
+from zoobase.errors import UsageError
 
 
 @keras.saving.register_keras_serializable("zoo")

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from pipelines.sources.storage import write_with_checksum
 from zoo import weights
 from zoo.core.environment import dtype_policy
-from zoo.core.errors import UsageError
 from zoo.core.plan import Plan
 from zoo.core.run_folder import Run
 from zoo.core.weight_files import check_file
@@ -21,6 +19,8 @@ from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 from zoo.training.user_objects import NO_OBJECTS, UserObjects
 from zoobase.console import Console
+from zoobase.errors import UsageError
+from zoobase.files import write_with_checksum
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

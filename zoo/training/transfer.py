@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from pipelines.augment import policies
-from pipelines.sources.storage import cache_root
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
@@ -25,6 +24,7 @@ from zoo.training import feature_cache, fit
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.user_objects import UserObjects
 from zoobase.console import Console
+from zoobase.files import cache_root
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

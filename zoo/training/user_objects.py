@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from zoo.core.errors import UsageError
 from zoobase import describe_cause
+from zoobase.errors import UsageError
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.sources.storage import sha256
-from zoo.core.errors import MissingError, UsageError, ZooError, unknown
 from zoo.core.weight_files import load_file
+from zoobase.errors import MissingError, UsageError, ZooError, unknown
+from zoobase.files import sha256
 
 if TYPE_CHECKING:
     import keras

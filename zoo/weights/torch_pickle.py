@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from zoo.core.errors import ZooError
+from zoobase.errors import ZooError
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _MAX_BYTES = 2**31  # of a tensor

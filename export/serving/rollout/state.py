@@ -15,8 +15,9 @@ from typing import Any
 from export.bundle import layout
 from export.bundle.publisher import ROLLOUT, STAGING
 from export.bundle.serving import CONFIG, models_config
-from export.errors import ExportError, MissingError
 from export.formats.saved_model_versions import served_versions
+from zoobase.errors import ExportError, Unavailable
+from zoobase.files import locked, staging
 
 STATE = "rollout.json"
 
@@ -47,18 +48,18 @@ class State:
 
 
 @contextlib.contextmanager
-def locked(base: Path) -> Iterator[None]:
+def changing(base: Path) -> Iterator[None]:
     """Lock a base path against other changes of its rollout.
 
     Raises:
-        MissingError: If it does not exist.
+        Unavailable: If it does not exist.
         ExportError: If its file system has no locks.
     """
     if not base.is_dir():
-        raise MissingError(f"there is no base path {base}; publish a bundle there first")
+        raise Unavailable(f"there is no base path {base}; publish a bundle there first")
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(layout.locked(base))
+            stack.enter_context(locked(base))
         except OSError as error:
             raise ExportError(f"{base} cannot be locked ({error.strerror}); use a local file system") from error
         yield
@@ -91,7 +92,7 @@ def read_state(base: Path) -> State:
 def write_state(base: Path, state: State) -> None:
     """Replace both files of the state atomically."""
     config = _config(base, state)
-    with layout.staging(base, STAGING) as folder:
+    with staging(base, STAGING) as folder:
         content = folder / ROLLOUT
         content.mkdir()
         layout.write_json(content / STATE, {"schema": 1} | asdict(state))

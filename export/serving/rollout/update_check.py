@@ -19,7 +19,6 @@ import numpy as np
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import adjacent_contract, check_samplable, endpoints_of
 from export.contract import Endpoint, Tensor
-from export.errors import CheckFailed, ExportError, MissingError, check_present
 from export.parity.distance import is_real, row_errors
 from export.parity.golden import cases_for
 from export.proof.evaluation import BATCH, default_metrics, paired_drop, read_evaluation
@@ -27,7 +26,10 @@ from export.proof.evaluation import describe as describe_drop
 from export.runners import run_c_api
 from export.runners.lib import rest, warmup
 from export.runners.lib.calls import Arrays, Function, in_batches, one_line
-from export.runtime.backend import load_tensorflow, quiet_stderr
+from export.runtime.backend import load_tensorflow
+from zoobase.console import quiet_stderr
+from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.files import check_present
 
 TOLERANCE = 0.05  # of outputs that are no classes: the largest difference in a row, in units of that row
 CLASSES = ("logits", "probabilities", "class_ids")
@@ -132,7 +134,7 @@ def check_update(old: Path, new: Path, requirements: Requirements) -> UpdateChec
         CheckFailed: If the new version lacks a signature, an input or an output of the old one, does not answer, agrees
             in too few rows, or its metric may drop too much. The message names the first such row.
         ExportError: If a request or the evaluation data is malformed.
-        MissingError: If there is no file of requests, or the C API of TensorFlow is not available.
+        Unavailable: If there is no file of requests, or the C API of TensorFlow is not available.
     """
     with quiet_stderr():
         before, after = (_open(folder, requirements.trust) for folder in (old, new))
@@ -173,7 +175,7 @@ def _open(folder: Path, trust: Collection[str]) -> _Version:
     try:
         opened = run_c_api.open_artifact(job, {})
     except ImportError as error:
-        raise MissingError(f"versions cannot be compared here ({error})") from error
+        raise Unavailable(f"versions cannot be compared here ({error})") from error
     except Exception as error:  # whatever the loader raises
         raise CheckFailed(f"{folder} cannot be loaded ({one_line(error)})") from error
     functions = {name: variants["main"] for name, variants in opened.items()}

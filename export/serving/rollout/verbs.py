@@ -13,10 +13,11 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.bundle.publisher import STAGING, Published, proven_saved_model, publish_folder, republish
-from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import served_versions
-from export.serving.rollout.state import State, locked, read_state, write_state
+from export.serving.rollout.state import State, changing, read_state, write_state
 from export.serving.rollout.update_check import Requirements, UpdateCheck, check_update
+from zoobase.errors import CheckFailed, ExportError
+from zoobase.files import staging
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def publish_canary(
     Raises:
         CheckFailed: If the bundle may not be published, or does not hold the requirements.
         ExportError: If there is a canary already, no stable version, or the share is invalid.
-        MissingError: If there is no such base path.
+        Unavailable: If there is no such base path.
 
     Example:
         >>> publish_canary("bundle", "served", 0.1).state
@@ -65,7 +66,7 @@ def publish_canary(
         raise ExportError(f"the share of the canary is {share:g}; give a number between 0 and 1, such as 0.1")
     base, requirements = Path(base_path).absolute(), requirements or Requirements()
     saved_model = proven_saved_model(Path(source), requirements.trust, allow)
-    with locked(base):
+    with changing(base):
         state = read_state(base)
         if state.canary is not None:
             raise ExportError(
@@ -84,13 +85,13 @@ def promote(base_path: str | os.PathLike[str], *, requirements: Requirements | N
     Raises:
         CheckFailed: If it does not hold the requirements.
         ExportError: If there is no canary.
-        MissingError: If there is no such base path.
+        Unavailable: If there is no such base path.
 
     Example:
         See `publish_canary`.
     """
     base = Path(base_path).absolute()
-    with locked(base):
+    with changing(base):
         state = read_state(base)
         if state.canary is None:
             raise ExportError(f"{base_path} has no canary; publish one with --canary SHARE")
@@ -109,13 +110,13 @@ def rollback(base_path: str | os.PathLike[str]) -> State:
 
     Raises:
         CheckFailed: If there is no previous version, or it is damaged.
-        MissingError: If there is no such base path.
+        Unavailable: If there is no such base path.
 
     Example:
         See `publish_canary`.
     """
     base = Path(base_path).absolute()
-    with locked(base):
+    with changing(base):
         state = read_state(base)
         if state.canary is not None:
             target = replace(state, canary=None, share=None)
@@ -136,7 +137,7 @@ def retire(base_path: str | os.PathLike[str], keep: int) -> list[int]:
 
     Raises:
         ExportError: If `keep` is less than 1.
-        MissingError: If there is no such base path.
+        Unavailable: If there is no such base path.
 
     Example:
         >>> retire("served", keep=100)
@@ -145,12 +146,12 @@ def retire(base_path: str | os.PathLike[str], keep: int) -> list[int]:
     if keep < 1:
         raise ExportError(f"keep is {keep}; give the number of versions to keep, 1 or more")
     base = Path(base_path).absolute()
-    with locked(base):
+    with changing(base):
         state, versions = read_state(base), served_versions(base)
         removed = [v for v in list(versions)[:-keep] if v not in state.loaded]
         if set(removed) & set(state.previous):  # what a server may load is forgotten before it is removed
             write_state(base, replace(state, previous=tuple(v for v in state.previous if v not in removed)))
-        with layout.staging(base, STAGING) as folder:
+        with staging(base, STAGING) as folder:
             for version in removed:
                 for name in versions[version]:
                     os.rename(base / name, folder / name)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from export.artifacts import check_trusted
-from export.errors import MissingError
 from export.formats.saved_model_versions import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
 from export.serving.servecheck.subject import KILLS, Level, run
+from zoobase.errors import Unavailable
 
 LEVELS = (
     "structure",
@@ -86,7 +86,7 @@ def check_serving(
         progress: Called with a short description of each stage.
 
     Raises:
-        MissingError: If `base_path` does not exist.
+        Unavailable: If `base_path` does not exist.
         ExportError: If it is a version instead of the folder of versions, or a level is unknown.
         CheckFailed: If the model can execute code and is not trusted.
 
@@ -113,7 +113,7 @@ def check_serving(
     base, report = Path(base_path), progress or (lambda text: None)
     check_names(require, LEVELS, "level")
     if not base.is_dir():
-        raise MissingError(f"there is no base path {base}; publish a bundle there first")
+        raise Unavailable(f"there is no base path {base}; publish a bundle there first")
     check_base_path(base)
     required = {*REQUIRED, *require}
     report("structure")

@@ -10,7 +10,6 @@ from types import ModuleType
 import numpy as np
 
 from export.contract import Endpoint
-from export.errors import CheckFailed
 from export.parity.comparison import compare_output
 from export.parity.golden import Case
 from export.parity.policy import Policy
@@ -19,6 +18,7 @@ from export.runners.lib import rest
 from export.runners.lib.calls import Arrays, in_batches
 from export.serving.servecheck.subject import Level, Subject
 from export.serving.servers import launching, rest_client
+from zoobase.errors import CheckFailed
 
 CLIENTS, ROUNDS = 4, 5  # concurrent clients, and how often each asks
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from export.artifacts import Description
 from export.bundle.publisher import STAGING, VERSION_SUMS, find_version_damage
-from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import newest_version, served_versions
 from export.proof.certificate import FAIL, PASS
 from export.serving.servecheck.subject import Level, Subject, subject_of
+from zoobase.errors import CheckFailed, ExportError
 
 
 def check(base: Path) -> tuple[Level, Subject | None]:

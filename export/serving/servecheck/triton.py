@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from export.errors import CheckFailed, ExportError
 from export.parity.comparison import compare_output
 from export.parity.policy import Policy
 from export.proof.certificate import FAIL, NOT_RUN, PASS
@@ -18,6 +17,7 @@ from export.runners.lib import protocol
 from export.serving.servecheck.subject import Level, Subject
 from export.serving.servers import launching, triton
 from export.serving.servers.environments import TRITON
+from zoobase.errors import CheckFailed, ExportError
 
 CLIENTS = 2  # of each protocol, at once
 SECONDS = 600  # for all calls

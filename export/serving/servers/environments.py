@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from export.errors import MissingError
-from export.runners.lib import cache
+from zoobase.errors import Unavailable
+from zoobase.files import cache_root
 
 MARK = ".installed"  # written last: a folder without it is of an installation that did not finish
 
@@ -38,7 +38,7 @@ class Environment:
     def folder(self) -> Path:
         """The path of the environment; other requirements or another Python have another one."""
         content = repr((self.requirements, self.dependencies, sys.version_info[:2]))
-        return cache.folder() / "servers" / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+        return cache_root() / "servers" / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property
     def installed(self) -> bool:
@@ -64,7 +64,7 @@ class Environment:
         """Create it and install the requirements from PyPI; nothing is done if it is there.
 
         Raises:
-            MissingError: If pip fails, such as without network.
+            Unavailable: If pip fails, such as without network.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         with self.folder.with_suffix(".lock").open("w") as lock:
@@ -82,7 +82,7 @@ class Environment:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR: ")]
                 reason = errors[-1].removeprefix("ERROR: ") if errors else f"exit code {result.returncode}"
-                raise MissingError(f"{self.name} was not installed: pip failed: {reason}")
+                raise Unavailable(f"{self.name} was not installed: pip failed: {reason}")
             (self.folder / MARK).touch()
 
 

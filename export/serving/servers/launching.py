@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from export.errors import CheckFailed
 from export.runners.lib.jobs import end_with_parent
+from zoobase.errors import CheckFailed
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready
 

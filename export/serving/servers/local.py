@@ -15,10 +15,10 @@ from export.artifacts.calling import endpoints_of
 from export.bundle.binding import find_artifact, read_proven
 from export.bundle.layout import MANIFEST
 from export.contract import Contract, Endpoint
-from export.errors import ExportError, MissingError
 from export.formats.saved_model_versions import check_base_path, newest_version
 from export.runners.lib import rest
 from export.serving.servers import kserve, launching, tensorflow_serving, triton
+from zoobase.errors import ExportError, Unavailable
 
 SERVERS = {"tensorflow_serving": tensorflow_serving, "kserve": kserve, "triton": triton}
 
@@ -97,16 +97,16 @@ def choose(name: str | None = None) -> ModuleType:
     """Return the server of a name, or the first one that is installed.
 
     Raises:
-        MissingError: If it is not installed, or none is.
+        Unavailable: If it is not installed, or none is.
     """
     if name is not None:
         if problem := SERVERS[name].obstacle():
-            raise MissingError(problem)
+            raise Unavailable(problem)
         return SERVERS[name]
     for server in SERVERS.values():
         if server.obstacle() is None:
             return server
-    raise MissingError("no server is installed; python -m export servers --install kserve")
+    raise Unavailable("no server is installed; python -m export servers --install kserve")
 
 
 @contextlib.contextmanager

@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.errors import CheckFailed
 from export.serving.servers import launching, rest_client
+from zoobase.errors import CheckFailed
 
 TITLE = "TF Serving"
 VARIABLE = "TENSORFLOW_MODEL_SERVER"

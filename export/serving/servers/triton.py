@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.contract import Endpoint, Tensor
-from export.errors import ExportError
 from export.runners.lib import c_api
 from export.serving.servers import launching, rest_client
 from export.serving.servers.environments import TRITON
+from zoobase.errors import ExportError
 
 TITLE = "Triton"
 PROGRAMS = Path(__file__).parent / "programs"

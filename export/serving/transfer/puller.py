@@ -12,8 +12,9 @@ from typing import Any
 
 from export.bundle import layout
 from export.bundle.gate import check_manifest
-from export.errors import CheckFailed, ExportError
 from export.serving.transfer.stores import Store, open_store, save
+from zoobase.errors import CheckFailed, ExportError
+from zoobase.files import staging
 
 LARGEST_LIST = 64 * 2**20  # bytes of manifest.json and of SHA256SUMS
 LARGEST = 50 * 2**30  # bytes of all files
@@ -36,7 +37,7 @@ def pull(url: str, out: str | os.PathLike[str]) -> Path:
     Raises:
         ExportError: If `out` exists, there is no bundle, or it is larger than the limits or than the disk.
         CheckFailed: If a file is not the one that the manifest lists.
-        MissingError: If a file cannot be read, or the package `huggingface_hub` is not installed.
+        Unavailable: If a file cannot be read, or the package `huggingface_hub` is not installed.
 
     Example:
         >>> pull(Path("bundle").absolute().as_uri(), "pulled").name
@@ -48,7 +49,7 @@ def pull(url: str, out: str | os.PathLike[str]) -> Path:
     store = open_store(url)
     own = {name: _read(store, url, name) for name in (layout.MANIFEST, layout.SUMS)}
     files = _listed(url, own[layout.MANIFEST])
-    with layout.staging(target.parent, f".{target.name}.pulling-") as folder:
+    with staging(target.parent, f".{target.name}.pulling-") as folder:
         total, free = sum(entry["bytes"] for entry in files.values()), shutil.disk_usage(folder).free
         if total > free:
             raise ExportError(f"{url} has {total:,} bytes, and the disk of {out} {free:,} free ones; make room")

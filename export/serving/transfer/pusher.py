@@ -8,6 +8,7 @@ from pathlib import Path
 from export.bundle import layout
 from export.bundle.binding import read_proven
 from export.serving.transfer.stores import open_store
+from zoobase.files import sha256
 
 
 def push(bundle: str | os.PathLike[str], url: str) -> str:
@@ -24,7 +25,7 @@ def push(bundle: str | os.PathLike[str], url: str) -> str:
     Raises:
         ExportError: If `bundle` is not one, or none can be written to the URL.
         CheckFailed: If it is damaged, its proof did not pass, or the Hub refuses it.
-        MissingError: If the package `huggingface_hub` is not installed.
+        Unavailable: If the package `huggingface_hub` is not installed.
 
     Example:
         >>> push("bundle", (Path.cwd() / "copy").as_uri()).rpartition("/")[2]
@@ -35,7 +36,7 @@ def push(bundle: str | os.PathLike[str], url: str) -> str:
     folder = Path(bundle)
     files = read_proven(folder, "is pushed")["files"]
     own = {
-        name: {"sha256": layout.sha256(folder / name), "bytes": (folder / name).stat().st_size}
+        name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
         for name in (layout.SUMS, layout.MANIFEST)
     }
     return store.write(folder, files | own)

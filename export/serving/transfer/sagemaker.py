@@ -18,7 +18,8 @@ from export.bundle import layout
 from export.bundle.binding import read_proven
 from export.bundle.publisher import find_version_damage, publish
 from export.contract import Contract
-from export.errors import CheckFailed, ExportError
+from zoobase.errors import CheckFailed, ExportError
+from zoobase.files import staging
 
 TEMPLATE = Path(__file__).parent / "templates" / "inference.py.txt"
 MODEL = "model"  # the name of the model in the container
@@ -58,7 +59,7 @@ def write_archive(
     if os.path.lexists(target):
         raise ExportError(f"{target} exists; give a file that does not")
     contract = Contract.from_json(read_proven(source, "is served")["contract"])
-    with layout.staging(target.parent, f".{target.name}.staging-") as folder:
+    with staging(target.parent, f".{target.name}.staging-") as folder:
         content = folder / "content"
         (content / "code").mkdir(parents=True)
         publish(source, content / MODEL, trust=trust, allow=allow)

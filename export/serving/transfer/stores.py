@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from export.bundle import layout
-from export.errors import CheckFailed, ExportError, MissingError
+from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.files import staging
 
 BLOCK = 1 << 20  # bytes
 SECONDS = (10, 60)  # to connect, and between two blocks
@@ -25,7 +26,7 @@ class Store(Protocol):
     """A place of one bundle."""
 
     def read(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a file in blocks; MissingError if it cannot be read."""
+        """Yield the content of a file in blocks; Unavailable if it cannot be read."""
 
     def check_writable(self) -> None:
         """Raise ExportError if no bundle can be written there."""
@@ -39,7 +40,7 @@ def open_store(url: str) -> Store:
 
     Raises:
         ExportError: If the URL is not `file:///FOLDER`, `https://HOST/PATH` or `hf://OWNER/NAME[@REVISION]`.
-        MissingError: If the package that reads it is not installed.
+        Unavailable: If the package that reads it is not installed.
 
     Example:
         >>> open_store("file:///srv/bundles/net").folder.name
@@ -88,7 +89,7 @@ class FolderStore:
         """Yield the content of a file."""
         path = self.folder / name
         if not path.is_file():  # a pipe or a device may have no end
-            raise MissingError(f"there is no file {path}")
+            raise Unavailable(f"there is no file {path}")
         with path.open("rb") as file:
             while block := file.read(BLOCK):
                 yield block
@@ -101,7 +102,7 @@ class FolderStore:
     def write(self, bundle: Path, files: Mapping[str, Mapping[str, Any]]) -> str:
         """Copy the files to a staged folder, and rename it."""
         source = FolderStore(bundle.absolute().as_uri())
-        with layout.staging(self.folder.parent, f".{self.folder.name}.pushing-") as folder:
+        with staging(self.folder.parent, f".{self.folder.name}.pushing-") as folder:
             for name, entry in files.items():
                 save(source.read(name), folder / name, entry, str(bundle / name))
             return str(layout.publish(folder, self.folder))
@@ -131,10 +132,10 @@ class WebStore:
                     if not _is_secure(hop.url):
                         raise CheckFailed(f"{url} leads to {hop.url}, which is not encrypted")
                 if response.status_code != requests.codes.ok:
-                    raise MissingError(f"{url} cannot be read: {response.status_code} {response.reason}")
+                    raise Unavailable(f"{url} cannot be read: {response.status_code} {response.reason}")
                 yield from response.raw.stream(BLOCK, decode_content=False)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise MissingError(f"{url} cannot be read: {_one_line(error)}") from error
+            raise Unavailable(f"{url} cannot be read: {_one_line(error)}") from error
 
     def check_writable(self) -> None:
         """Raise ExportError: there is no common way to write to a web server."""
@@ -159,7 +160,7 @@ class HubStore:
         try:
             import huggingface_hub
         except ImportError as error:
-            raise MissingError(f"hf:// needs huggingface_hub ({error}); pip install 'keras-proof-zoo[hub]'") from error
+            raise Unavailable(f"hf:// needs huggingface_hub ({error}); pip install 'keras-proof-zoo[hub]'") from error
         self._hub = huggingface_hub
 
     @functools.cached_property
@@ -168,7 +169,7 @@ class HubStore:
         try:
             commit = self._hub.HfApi().repo_info(self.repo, revision=self.revision).sha
         except Exception as error:  # the library passes on what its own libraries raise
-            raise MissingError(f"{self.url} cannot be read: {_one_line(error)}") from error
+            raise Unavailable(f"{self.url} cannot be read: {_one_line(error)}") from error
         url = self._hub.hf_hub_url(self.repo, layout.MANIFEST, revision=commit).removesuffix(f"/{layout.MANIFEST}")
         return WebStore(url, self._hub.utils.build_hf_headers())
 

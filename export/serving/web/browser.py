@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from export.errors import CheckFailed, MissingError
 from export.runners.lib import chromium
+from zoobase.errors import CheckFailed, Unavailable
 
 SECONDS = 120.0  # for one page
 STATIC = Path(__file__).parent / "static"
@@ -136,7 +136,7 @@ def tab() -> Iterator[Tab]:
     """Start Chromium and yield a page of it.
 
     Raises:
-        MissingError: If there is no Chromium.
+        Unavailable: If there is no Chromium.
 
     Example:
         >>> with tab() as page:
@@ -145,9 +145,7 @@ def tab() -> Iterator[Tab]:
     """
     program = chromium.find()
     if program is None:
-        raise MissingError(
-            "no Chromium is installed; install it, or give its path in the environment variable CHROMIUM"
-        )
+        raise Unavailable("no Chromium is installed; install it, or give its path in the environment variable CHROMIUM")
     (commands, write), (read, answers) = os.pipe(), os.pipe()
     with contextlib.ExitStack() as stack:
         for descriptor in (write, read):
@@ -166,7 +164,7 @@ def check(site: str | os.PathLike[str]) -> dict[str, tuple[str, str]]:
     """Open the golden page of every model of a site; return {path in the site: (state, what the page says)}.
 
     Raises:
-        MissingError: If there is no Chromium.
+        Unavailable: If there is no Chromium.
     """
     folder = Path(site)
     pages = sorted(page.relative_to(folder).as_posix() for page in folder.rglob("golden.html"))

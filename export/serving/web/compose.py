@@ -10,9 +10,10 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.bundle.publisher import publish
-from export.errors import ExportError
 from export.serving.web.site import write_served_pages
 from export.serving.web.subject import HERE
+from zoobase.errors import ExportError
+from zoobase.files import staging
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 FILES = ("compose.yaml", "nginx.conf")
@@ -54,7 +55,7 @@ def write_project(
         raise ExportError(f"{name!r} cannot be the name of a model in a URL; give one of letters, digits, _, . and -")
     if os.path.lexists(target):
         raise ExportError(f"{target} exists; give a folder that does not")
-    with layout.staging(target.parent, f".{target.name}.staging-") as folder:
+    with staging(target.parent, f".{target.name}.staging-") as folder:
         project = folder / "project"
         project.mkdir()
         write_served_pages(source, project / "pages", name, trust)

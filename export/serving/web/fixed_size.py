@@ -19,11 +19,11 @@ from export.bundle.gate import refusal
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import legal_range
-from export.errors import CheckFailed, ExportError
 from export.parity.policy import Policy
 from export.runtime import process
 from export.runtime.backend import load_tensorflow
 from zoobase.console import quiet_stderr
+from zoobase.errors import CheckFailed, ExportError
 
 
 def is_free(endpoint: Endpoint) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 from export.bundle.binding import find_artifact
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint
-from export.errors import ExportError
 from export.runners.lib.calls import Function
 from export.serving.web import fixed_size
 from export.serving.web.subject import Subject
+from zoobase.errors import ExportError
 
 
 class ServedSubject(Subject):

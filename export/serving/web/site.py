@@ -12,11 +12,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
-from export.errors import ExportError, MissingError
 from export.runners.lib import litert_js
 from export.serving.web.pages import HEADINGS
 from export.serving.web.served import ServedSubject
 from export.serving.web.subject import HERE, LocalSubject, Subject
+from zoobase.errors import ExportError, Unavailable
+from zoobase.files import staging
 
 MARK = "site.json"  # what makes a folder a site that may be replaced
 WRITER = "python -m export web"
@@ -47,7 +48,7 @@ def write_site(
     Raises:
         ExportError: If `out` exists and is not a site, or a bundle has no TFLite file that a browser runs.
         CheckFailed: If a bundle is damaged or its proof did not pass.
-        MissingError: If LiteRT.js cannot be downloaded.
+        Unavailable: If LiteRT.js cannot be downloaded.
 
     Example:
         >>> site = write_site(["bundle"], "site")
@@ -60,7 +61,7 @@ def write_site(
     for subject, title in zip(subjects, titles, strict=False):
         subject.title = title
     runtime = fetch_runtime()
-    with layout.staging(target.parent, f".{target.name}.staging-") as folder:
+    with staging(target.parent, f".{target.name}.staging-") as folder:
         site = folder / "site"
         site.mkdir()
         folders = _folders([s.title for s in subjects]) if len(subjects) > 1 else [""]
@@ -97,12 +98,12 @@ def fetch_runtime() -> Path:
     """Return the folder of LiteRT.js, which is downloaded once.
 
     Raises:
-        MissingError: If it cannot be downloaded.
+        Unavailable: If it cannot be downloaded.
     """
     try:
         return litert_js.fetch()
     except (OSError, ValueError) as error:
-        raise MissingError(f"LiteRT.js is not available: {error}; it is downloaded once, from npm") from error
+        raise Unavailable(f"LiteRT.js is not available: {error}; it is downloaded once, from npm") from error
 
 
 def check_target(out: Path) -> None:

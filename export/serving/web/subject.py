@@ -13,16 +13,16 @@ from typing import Any
 from export.bundle.binding import read_proven
 from export.bundle.hub_header import without_header
 from export.contract import Contract, Endpoint
-from export.errors import ExportError
 from export.parity.golden import read_golden
 from export.runners import run_litert
 from export.runners.lib import litert_js
 from export.runners.lib.calls import Function
-from export.runtime.backend import quiet_stderr
 from export.serving.web import fixed_size
 from export.serving.web.golden import golden_of
 from export.serving.web.pages import Page, pages_of
 from zoobase import finite
+from zoobase.console import quiet_stderr
+from zoobase.errors import ExportError
 
 HERE = Path(__file__).parent
 MODEL = "tflite/float32.tflite"

@@ -11,10 +11,9 @@ import pytest
 
 from export import compare
 from export.artifacts import describe
-from export.errors import CheckFailed, ExportError
 from export.runtime.backend import load_tensorflow
-from pipelines.errors import SourceUnavailable
 from pipelines.sources import packages
+from zoobase.errors import CheckFailed, ExportError, SourceUnavailable
 
 
 def strip_signatures(path, out):

@@ -13,8 +13,8 @@ import pytest
 
 from export import compare
 from export.artifacts import describe, locate
-from export.errors import CheckFailed, ExportError, MissingError
 from export.runtime.backend import load_tensorflow
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 
 def save(folder, function, signature, **attributes):
@@ -173,7 +173,7 @@ def test_files_that_are_not_artifacts(tmp_path, name, content, error):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ExportError, match=error):
         describe(tmp_path / name)
-    with pytest.raises(MissingError, match="there is no artifact"):
+    with pytest.raises(Unavailable, match="there is no artifact"):
         describe(tmp_path / "nowhere")
     with pytest.raises(ExportError, match="is not a SavedModel"):
         describe(tmp_path)

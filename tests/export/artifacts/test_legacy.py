@@ -13,8 +13,8 @@ import h5py
 import pytest
 
 from export.artifacts import describe
-from export.errors import ExportError
 from export.formats.keras import read_model
+from zoobase.errors import ExportError
 
 WRITE = """
 import sys, tf_keras

@@ -7,7 +7,7 @@ import pytest
 
 from export.artifacts.calling import ThirdPartyTensor
 from export.artifacts.matching import Pair, by_value, match, plain
-from export.errors import CheckFailed, ExportError
+from zoobase.errors import CheckFailed, ExportError
 
 RNG = np.random.default_rng(0)
 

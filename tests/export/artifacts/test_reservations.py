@@ -8,9 +8,9 @@ from export import Contract, Endpoint, Tensor, export_model, publish, verify_bun
 from export.__main__ import verbs
 from export.artifacts import describe
 from export.artifacts.reservations import reservations
-from export.errors import CheckFailed, ExportError
 from export.proof.certificate import RESERVED
 from export.runtime.backend import load_tensorflow
+from zoobase.errors import CheckFailed, ExportError
 
 
 def graphs():

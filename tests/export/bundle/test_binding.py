@@ -8,8 +8,8 @@ import pytest
 
 from export import publish, verify_bundle
 from export.bundle.binding import find_contradiction
-from export.errors import CheckFailed
 from tests.export.conftest import reseal
+from zoobase.errors import CheckFailed
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import h5py
 import pytest
 
 from export.bundle.diff import diff
-from export.errors import CheckFailed, ExportError
 from tests.export.conftest import reseal
+from zoobase.errors import CheckFailed, ExportError
 
 
 def run(*arguments):

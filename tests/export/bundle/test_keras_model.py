@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import export
-from export.errors import ExportError
 from export.parity.golden import read_golden
 from tests.export.conftest import create
+from zoobase.errors import ExportError
 
 
 @pytest.mark.parametrize("name", ["functional_cnn", "two_by_two", "category"])

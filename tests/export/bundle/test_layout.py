@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from export.bundle import layout
-from export.errors import ExportError
+from zoobase.errors import ExportError
+from zoobase.files import staging
 
 KILLED = """
 import os, signal, sys
@@ -35,13 +36,13 @@ def test_killed_while_exporting(tmp_path, stage):
 
 def test_failed_bundles_are_numbered(tmp_path):
     for name in ("b.failed", "b.failed-2", "b.failed-3"):
-        with layout.staging(tmp_path, ".b.staging-") as folder:
+        with staging(tmp_path, ".b.staging-") as folder:
             (folder / "x").write_text("x")
             assert layout.publish_marked(folder, tmp_path / "b", "failed") == tmp_path / name
 
 
 def test_two_publishers_with_one_target(tmp_path):
-    with layout.staging(tmp_path, ".b.staging-") as first, layout.staging(tmp_path, ".b.staging-") as second:
+    with staging(tmp_path, ".b.staging-") as first, staging(tmp_path, ".b.staging-") as second:
         (first / "x").write_text("1")
         (second / "x").write_text("2")
         layout.publish(first, tmp_path / "b")
@@ -56,7 +57,7 @@ def test_folders_of_dead_processes_are_removed_by_the_next_export(tmp_path):
     (tmp_path / ".b.staging-dead" / "x").write_text("x")
     for name in (".c.staging-dead", ".b.staging", "b.staging-1"):  # of other bundles
         (tmp_path / name).mkdir()
-    with layout.staging(tmp_path, ".b.staging-") as alive, layout.staging(tmp_path, ".b.staging-") as other:
+    with staging(tmp_path, ".b.staging-") as alive, staging(tmp_path, ".b.staging-") as other:
         names = {path.name for path in tmp_path.iterdir()}
     assert names == {".c.staging-dead", ".b.staging", "b.staging-1", alive.name, other.name}
 

@@ -15,13 +15,13 @@ from export.artifacts import describe
 from export.bundle import card, diff, layout
 from export.cli.inputs import read_samples
 from export.contract import Contract, Endpoint, Tensor
-from export.errors import ExportError
 from export.formats.keras import read_model
 from export.parity.golden import cases_for, check_samples, read_golden
 from export.proof.certificate import Certificate, Row
 from export.proof.evaluation import Quantisation
 from export.runtime.backend import load_tensorflow
 from zoobase import run
+from zoobase.errors import ExportError
 
 BUNDLE = Path(__file__).parents[2] / "fixtures/before_rehousing/bundle"
 CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])

@@ -13,9 +13,9 @@ import pytest
 
 from export import publish
 from export.bundle.publisher import STAGING, find_version_damage
-from export.errors import CheckFailed, ExportError
 from export.formats.saved_model_versions import LARGEST, choose_version, served_version
 from tests.export.conftest import reseal
+from zoobase.errors import CheckFailed, ExportError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from export import verify_bundle
 from export.__main__ import verbs
 from export.bundle.signature import find_forgery, sign, signature_of
-from export.errors import ExportError, MissingError
 from tests.export.conftest import reseal
+from zoobase.errors import ExportError, Unavailable
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_command_line_signs_and_verifies(bundles, keys, tmp_path):
     with pytest.raises(SystemExit) as ended:
         verbs.main(["verify", str(tmp_path / "b"), "--signer", str(public), "--quiet"], standalone_mode=False)
     assert ended.value.code == 0
-    with pytest.raises(MissingError, match="there is no file"):
+    with pytest.raises(Unavailable, match="there is no file"):
         verbs.main(["model", str(model), "-o", str(tmp_path / "c"), "--sign", "/none"], standalone_mode=False)
     assert not (tmp_path / "c").exists()
 
@@ -79,5 +79,5 @@ def test_keys_and_packages_that_are_missing(bundles, keys, monkeypatch):
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingError, match=r"pip install 'keras-proof-zoo\[signing\]'"):
+    with pytest.raises(Unavailable, match=r"pip install 'keras-proof-zoo\[signing\]'"):
         find_forgery(folder, keys[1])

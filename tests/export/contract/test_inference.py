@@ -8,8 +8,8 @@ import pytest
 from export.contract import Tensor
 from export.contract.inference import infer_contract
 from export.contract.sampling import sample_values
-from export.errors import ExportError
 from tests.export.conftest import create
+from zoobase.errors import ExportError
 
 
 def inferred(name, **options):

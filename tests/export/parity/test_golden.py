@@ -9,13 +9,13 @@ import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, TEXTS
-from export.errors import ExportError
 from export.parity import recurrent_steps
 from export.parity.distance import max_row_error
 from export.parity.golden import Case, cases_for, read_golden, write_golden
 from export.parity.policy import Policy
 from export.runners.lib.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
 from export.runners.lib.protocol import pack, unpack
+from zoobase.errors import ExportError
 
 TENSORS = (
     Tensor("image", "uint8", (None, 8, 8, 3), "image", 0, 255),

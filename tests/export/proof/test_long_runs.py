@@ -7,9 +7,9 @@ import pytest
 
 from export import load
 from export.contract.sampling import sample_values
-from export.errors import ExportError
 from export.parity.distance import max_row_error
 from export.parity.policy import Policy
+from zoobase.errors import ExportError
 
 BATCHES = (33, 256)
 CALLS = 1000

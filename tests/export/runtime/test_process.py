@@ -13,7 +13,6 @@ import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
-from export.errors import ExportError
 from export.parity.golden import cases_for, write_golden
 from export.parity.policy import Policy
 from export.proof.certificate import Row
@@ -22,6 +21,7 @@ from export.runners.lib import jobs
 from export.runtime import execution, fork_server, process
 from export.runtime.execution import Run
 from export.runtime.runtimes import Runtime
+from zoobase.errors import ExportError
 
 FORKED = "run_keras.py"  # one of those that are forked from a process that has imported TensorFlow
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pipelines import images
-from pipelines.errors import DataError
 from pipelines.images import pixels, reading
+from zoobase.errors import DataError
 
 MODES = {"PNG": ["1", "L", "LA", "P", "RGB", "RGBA"], "JPEG": ["L", "RGB"]}
 SIZES = [(700, 500), (91, 333), (60, 40), (17, 9)]  # shrunk with and without antialiasing, and enlarged

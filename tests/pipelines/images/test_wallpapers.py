@@ -4,9 +4,9 @@ import pytest
 
 import pipelines
 from pipelines.datasets import wallpapers
-from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import packages
 from tests.photographs import photographs
+from zoobase.errors import DataError, SourceUnavailable
 
 
 @pytest.fixture

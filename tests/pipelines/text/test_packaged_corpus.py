@@ -7,9 +7,9 @@ import pytest
 
 import pipelines
 from pipelines.datasets import all_texts, gcide, wordnet
-from pipelines.errors import MISSING, DataError
 from pipelines.sources import packages, search
 from pipelines.text import corpus as corpora
+from zoobase.errors import MISSING, DataError
 
 CAR = (
     "02958343 06 n 05 car 0 auto 0 automobile 0 machine 6 motor_car 0 001 @ 03791235 n 0000 | a motor vehicle with "

@@ -11,9 +11,10 @@ import pytest
 
 import pipelines
 from pipelines.datasets import verses
-from pipelines.errors import DataError, SourceUnavailable
 from pipelines.sources import packages
 from pipelines.text import sword
+from zoobase.errors import DataError, SourceUnavailable
+from zoobase.files import sha256
 
 FILES = [f"{testament}.{suffix}" for testament in sword.TESTAMENTS for suffix in ("bzs", "bzv", "bzz")]
 
@@ -216,7 +217,7 @@ def test_a_package_is_checked_before_and_after_it_is_unpacked(tmp_path, monkeypa
             shutil.copy(archive, cwd) if command[0] == "apt-get" else run(command, cwd=cwd, seconds=seconds)
 
         monkeypatch.setattr(packages, "run", download)
-        package = packages.Debian("sample", "/usr/share/sample", digest or packages.storage.sha256(archive))
+        package = packages.Debian("sample", "/usr/share/sample", digest or sha256(archive))
         _, fetched = package.sources(sword.chapters)
         monkeypatch.setattr(packages, "has_apt", lambda: None)
         result = fetched.load()

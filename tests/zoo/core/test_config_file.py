@@ -7,8 +7,8 @@ import pytest
 
 from zoo import train
 from zoo.core import config_file
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
+from zoobase.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TOML = """

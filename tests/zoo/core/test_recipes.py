@@ -14,9 +14,9 @@ import zoo
 from tests.zoo.conftest import DATA
 from zoo import train
 from zoo.core import recipe as recipes
-from zoo.core.errors import UsageError
 from zoo.core.plan import Plan, make_plan
 from zoo.core.recipe import Recipe
+from zoobase.errors import UsageError
 
 
 def rates(steps=100, **fields):

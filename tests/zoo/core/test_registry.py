@@ -10,8 +10,8 @@ import pytest
 
 import zoo
 from zoo.core import plan, registry
-from zoo.core.errors import UsageError, ZooError
 from zoobase import plugins
+from zoobase.errors import UsageError, ZooError
 
 
 def python(code, **environment):

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from tests.zoo.conftest import DATA
 from zoo import predict, train
 from zoo.core import environment
-from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.plan import make_plan, read_bundle
 from zoo.core.run_folder import Run
 from zoo.prediction.tables import write_csv
 from zoobase.console import describe_error
+from zoobase.errors import MissingError, UsageError, ZooError
 
 FASHION, SHAKESPEARE = str(DATA["fashion_mnist"]), str(DATA["shakespeare"])
 

@@ -11,7 +11,7 @@ import pipelines
 from pipelines import DataError, data_service
 from tests.zoo.conftest import DATA
 from zoo import train
-from zoo.core.errors import UsageError
+from zoobase.errors import UsageError
 
 
 @pytest.fixture(scope="module")

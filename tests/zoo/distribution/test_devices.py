@@ -7,8 +7,8 @@ import pytest
 from tests import commands
 from tests.zoo.conftest import data_dir
 from zoo import train
-from zoo.core.errors import UsageError
 from zoo.distribution.replicas import Replicas
+from zoobase.errors import UsageError
 
 CODE = """
 import json, sys
@@ -20,7 +20,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from zoo import train
-from zoo.core.errors import UsageError
+from zoobase.errors import UsageError
 from zoo.core.run_folder import Run
 
 data, out = json.loads(sys.argv[1]), sys.argv[2]

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from tests.zoo.distribution.two_workers import assert_equal, finish, start, wait_for_state, words
-from zoo.core.errors import MissingError
 from zoo.distribution import ray_cluster
 from zoo.training import checkpoints
+from zoobase.errors import MissingError
 
 
 def ray_workers(process):

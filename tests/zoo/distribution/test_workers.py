@@ -11,8 +11,8 @@ import pytest
 from tests.zoo.conftest import DATA
 from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, finish, start, wait_for_state, words
 from zoo import train
-from zoo.core.errors import UsageError
 from zoo.training import checkpoints
+from zoobase.errors import UsageError
 
 
 def test_two_workers_equal_one(undisturbed, tmp_path):

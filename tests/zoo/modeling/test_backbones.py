@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import zoo
+import zoobase.errors
 from zoo.modeling import backbones
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)).astype("float32")
@@ -37,7 +38,7 @@ def test_weights_that_cannot_be_downloaded_are_a_one_line_error(monkeypatch):
     real = keras.applications.MobileNetV2
     monkeypatch.setattr(keras.applications, "MobileNetV2", unreachable)
     model = backbones.get("mobilenet_v2").build((96, 96, 3), "last")
-    with pytest.raises(zoo.core.errors.MissingError, match="--backbone efficientnet_lite0"):
+    with pytest.raises(zoobase.errors.MissingError, match="--backbone efficientnet_lite0"):
         backbones.get("mobilenet_v2").pretrain(model)
 
 
@@ -114,15 +115,15 @@ def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, m
 
 
 def test_a_folder_without_a_saved_model_is_a_one_line_error(tmp_path):
-    with pytest.raises(zoo.core.errors.MissingError, match="cannot load"):
+    with pytest.raises(zoobase.errors.MissingError, match="cannot load"):
         zoo.build("flowers", backbone=str(tmp_path))
 
 
 def test_a_saved_model_that_acts_is_no_backbone(tmp_path):
     import tensorflow as tf
 
-    from export.errors import CheckFailed
     from zoo.modeling import backbones
+    from zoobase.errors import CheckFailed
 
     mark = tmp_path / "mark"
 
@@ -142,8 +143,8 @@ def test_a_saved_model_that_acts_is_no_backbone(tmp_path):
 def test_the_cache_of_downloaded_modules_is_our_own(tmp_path, monkeypatch):
     import os
 
-    from zoo.core.errors import ZooError
     from zoo.modeling import backbones
+    from zoobase.errors import ZooError
 
     monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))

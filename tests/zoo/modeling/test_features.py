@@ -7,8 +7,8 @@ from PIL import Image
 
 import zoo
 from pipelines import DataError
-from zoo.core.errors import UsageError
 from zoo.modeling.features import feature_maps
+from zoobase.errors import UsageError
 
 TINY = {"backbone": "efficientnet_lite_tiny", "image_shape": (64, 64, 3)}
 CLASSIFIERS = {

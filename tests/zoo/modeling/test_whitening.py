@@ -6,10 +6,10 @@ import pytest
 import zoo
 from tests.zoo.conftest import data_dir
 from zoo import train
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import Run
 from zoo.modeling.whitening import whiten
+from zoobase.errors import UsageError
 
 
 def outputs(model, inputs):

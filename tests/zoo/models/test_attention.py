@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import zoo
+import zoobase.errors
 from pipelines.text import sequences
 from tests.zoo.conftest import data_dir
 from zoo import evaluate, predict
@@ -220,7 +221,7 @@ def test_the_epoch_of_sentences_is_chosen_by_cross_entropy(words):
 
 
 def test_invalid_settings_are_reported():
-    with pytest.raises(zoo.core.errors.UsageError, match=r"did you mean.*words"):
+    with pytest.raises(zoobase.errors.UsageError, match=r"did you mean.*words"):
         plan.make_plan("attention", settings={"task.level": "word"}, data_dir=data_dir("attention"))
-    with pytest.raises(zoo.core.errors.UsageError, match=r"task\.beam"):
+    with pytest.raises(zoobase.errors.UsageError, match=r"task\.beam"):
         plan.make_plan("attention", settings={"task.beam": 0})

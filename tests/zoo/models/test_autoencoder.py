@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import zoo
+import zoobase.errors
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli, error
 from zoo.core import plan
@@ -187,5 +188,5 @@ def test_a_classifier_writes_no_image(trained, tmp_path):
     ],
 )
 def test_invalid_arguments_are_rejected(arguments, expected):
-    with pytest.raises(zoo.core.errors.UsageError, match=expected):
+    with pytest.raises(zoobase.errors.UsageError, match=expected):
         zoo.build("autoencoder", **arguments)

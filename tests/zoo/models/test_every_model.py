@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
+import zoobase.errors
 from tests.zoo.conftest import data_dir
 from zoo.core import plan, registry
 from zoo.core.run_folder import Run
@@ -134,7 +135,7 @@ def test_a_test_sized_training_gives_a_verified_bundle(trained, name):
 @pytest.mark.parametrize("name", MODELS)
 def test_an_unknown_builder_argument_is_reported_with_the_closest_match(name):
     option = registry.get_entry(name).options[-1].name
-    with pytest.raises(zoo.core.errors.UsageError, match=f"did you mean.*{option}"):
+    with pytest.raises(zoobase.errors.UsageError, match=f"did you mean.*{option}"):
         zoo.build(name, **{f"{option}x": 1})
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import zoo
+import zoobase.errors
 
 APIS = ("functional", "sequential", "subclassed")
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 1)).astype("uint8")
@@ -32,12 +33,12 @@ def test_the_weights_of_a_run_fit_every_api(trained, api):
 
 
 def test_weights_of_another_shape_are_rejected(trained):
-    with pytest.raises(zoo.core.errors.ZooError, match="other shapes"):
+    with pytest.raises(zoobase.errors.ZooError, match="other shapes"):
         zoo.build("fashion_mnist", weights=str(trained("fashion_mnist")), filters=(8, 24), depths=(1, 1))
 
 
 def test_weights_of_another_model_are_rejected(trained):
-    with pytest.raises(zoo.core.errors.UsageError, match="holds weights of autoencoder"):
+    with pytest.raises(zoobase.errors.UsageError, match="holds weights of autoencoder"):
         zoo.build("fashion_mnist", weights=str(trained("autoencoder")))
 
 

@@ -191,8 +191,8 @@ def test_mode_collapse_is_detected(extractor, real):
 def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
     """Digits are not judged as garments, and colour images by more than their averaged pixels."""
     from pipelines.dataset import Info
-    from pipelines.errors import DataError
     from zoo.weights import efficientnet_lite0
+    from zoobase.errors import DataError
 
     digits = Info("mnist", "", "", "", {}, {})
     assert extractor.name == "features of the zoo's fashion_mnist"

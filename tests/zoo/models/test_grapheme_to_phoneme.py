@@ -10,9 +10,9 @@ import pipelines
 from pipelines.text.sequences import END, SPECIAL
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
-from zoo.core.errors import UsageError
 from zoo.evaluation import sequence_metrics
 from zoo.tasks.text.translation import Translation, _without_common_padding
+from zoobase.errors import UsageError
 
 TASK = Translation(level="characters", target_level="symbols", lowercase=True)
 

@@ -15,12 +15,12 @@ from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo import evaluate, predict, predictor
 from zoo.core import plan
-from zoo.core.errors import UsageError
 from zoo.core.run_folder import Run
 from zoo.evaluation import generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
 from zoo.training import feature_extractor
+from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])
 RANDOM = np.random.default_rng(0)

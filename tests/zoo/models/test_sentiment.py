@@ -105,7 +105,7 @@ def test_log_count_ratios():
 @pytest.mark.parametrize("arguments", [{"pairs": 0}, {"parts": 1}, {"pairs": -1}])
 def test_too_few_hash_buckets_are_rejected(arguments):
     import zoo
-    from zoo.core.errors import UsageError
+    from zoobase.errors import UsageError
 
     with pytest.raises(UsageError, match="pairs="):
         zoo.build("sentiment", **arguments)

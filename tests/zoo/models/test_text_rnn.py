@@ -8,6 +8,7 @@ import pytest
 
 import pipelines
 import zoo
+import zoobase.errors
 from pipelines.text import words_and_characters
 from tests.zoo.conftest import FIXTURES
 from zoo import sample
@@ -191,7 +192,7 @@ def test_sampling_respects_top_p_and_excluded_tokens():
 
 
 def test_invalid_settings_are_reported():
-    with pytest.raises(zoo.core.errors.UsageError, match=r"did you mean.*words"):
+    with pytest.raises(zoobase.errors.UsageError, match=r"did you mean.*words"):
         plan.make_plan("text_rnn", settings={"task.level": "word"})
-    with pytest.raises(zoo.core.errors.UsageError, match="warm_up"):
+    with pytest.raises(zoobase.errors.UsageError, match="warm_up"):
         plan.make_plan("text_rnn", settings={"task.warm_up": 500})

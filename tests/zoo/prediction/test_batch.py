@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from tests import commands
 from zoo import predict
-from zoo.core.errors import MissingError, UsageError
 from zoo.prediction import batch
+from zoobase.errors import MissingError, UsageError
 
 FILES = 12 * batch.PART - 3
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from pipelines import DataError
-from zoo.core.errors import MissingError, UsageError
 from zoo.prediction.inputs import expand, local_file
+from zoobase.errors import MissingError, UsageError
 
 
 @pytest.fixture

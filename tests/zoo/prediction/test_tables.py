@@ -6,8 +6,8 @@ import os
 import pytest
 from pyarrow import parquet
 
-from zoo.core.errors import UsageError
 from zoo.prediction.tables import Parts
+from zoobase.errors import UsageError
 
 
 def test_parts_are_merged_in_order_whatever_their_columns(tmp_path):

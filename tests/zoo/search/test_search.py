@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from pipelines import datasets
 from tests import commands
 from zoo import evaluate, train, tune
-from zoo.core.errors import MissingError, UsageError, ZooError
 from zoo.core.run_folder import Run
 from zoo.search.definition import Search
 from zoo.search.study import RETRY, asked, open_study, run_of
+from zoobase.errors import MissingError, UsageError, ZooError
 
 DATASET = '''
 import dataclasses

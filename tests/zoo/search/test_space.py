@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from zoo import tune
-from zoo.core.errors import UsageError
 from zoo.search.definition import Search, define
+from zoobase.errors import UsageError
 
 
 def search(model, text, tmp_path, **options):

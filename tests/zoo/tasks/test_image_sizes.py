@@ -12,8 +12,8 @@ from PIL import Image
 
 from zoo import train
 from zoo.core import registry
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
+from zoobase.errors import UsageError
 
 TINY = {"model.filters": (4, 8), "model.depths": (1, 1), "recipe.epochs": 1, "recipe.batch_size": 16}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pipelines
-import zoo
+import zoobase.errors
 from zoo.core.task import Evaluation
 from zoo.tasks.image import medical
 from zoo.tasks.image.medical import MedicalClassification
@@ -74,9 +74,9 @@ def test_undefined_metrics_are_omitted(predictions):
 def test_the_positive_class_is_set_or_recognised():
     assert MedicalClassification().positive_class(info(("benign", "malignant"))) == 1
     assert MedicalClassification().positive_class(info(("a", "b", "c"))) == 2
-    with pytest.raises(zoo.core.errors.UsageError, match="did you mean melanoma"):
+    with pytest.raises(zoobase.errors.UsageError, match="did you mean melanoma"):
         MedicalClassification(positive="melanom").positive_class(info())
-    with pytest.raises(zoo.core.errors.UsageError, match=r"task\.sensitivity"):
+    with pytest.raises(zoobase.errors.UsageError, match=r"task\.sensitivity"):
         MedicalClassification(sensitivity=0)
 
 
@@ -101,9 +101,9 @@ def test_two_areas_and_their_mean_as_in_the_isic_challenge(predictions):
     other = MedicalClassification(second="nevus").metrics(outputs, truth, info())
     assert other["auc_second"] == pytest.approx(roc_auc_score(truth == 1, probability[:, 1]))
     assert "auc_second" not in MedicalClassification().metrics(outputs, truth % 2, info(("benign", "malignant", "c")))
-    with pytest.raises(zoo.core.errors.UsageError, match="is the positive class"):
+    with pytest.raises(zoobase.errors.UsageError, match="is the positive class"):
         MedicalClassification(second="melanoma").second_class(info())
-    with pytest.raises(zoo.core.errors.UsageError, match="did you mean nevus"):
+    with pytest.raises(zoobase.errors.UsageError, match="did you mean nevus"):
         MedicalClassification(second="nevu").second_class(info())
 
 

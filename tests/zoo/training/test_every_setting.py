@@ -12,12 +12,12 @@ import pytest
 
 import zoo
 from tests.zoo.conftest import data_dir
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
 from zoo.core.recipe import OF_TASKS as RECIPE_OF_TASKS
 from zoo.core.recipe import Recipe
 from zoo.training.callbacks import AveragedWeights
 from zoo.training.compiling import compile_model
+from zoobase.errors import UsageError
 
 MODELS = (
     *("admissions", "attention", "autoencoder", "bike_sharing", "dcgan", "fashion_mnist", "pix2pix", "sentiment"),

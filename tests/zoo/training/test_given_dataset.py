@@ -10,8 +10,8 @@ import pytest
 import pipelines
 from zoo import evaluate, export, train
 from zoo.core import config_file
-from zoo.core.errors import MissingError, UsageError
 from zoo.core.run_folder import Run
+from zoobase.errors import MissingError, UsageError
 
 SETTINGS = {"recipe.epochs": 1}
 

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 
 from tests.zoo.conftest import DATA
 from zoo import train
-from zoo.core.errors import UsageError
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import Run
+from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])
 

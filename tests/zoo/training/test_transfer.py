@@ -9,6 +9,7 @@ from PIL import Image
 
 import pipelines
 import zoo
+import zoobase.errors
 from tests import photographs
 from tests.zoo.conftest import DATA, data_dir
 from zoo import train
@@ -52,11 +53,11 @@ def test_the_four_cases(count, similarity, case, level, phases):
 
 
 def test_unknown_policies_are_reported():
-    with pytest.raises(zoo.core.errors.UsageError, match="did you mean finetune"):
+    with pytest.raises(zoobase.errors.UsageError, match="did you mean finetune"):
         TransferLearning(policy="fintune")
-    with pytest.raises(zoo.core.errors.UsageError, match=r"task\.similarity"):
+    with pytest.raises(zoobase.errors.UsageError, match=r"task\.similarity"):
         TransferLearning(similarity="close")
-    with pytest.raises(zoo.core.errors.UsageError, match="did you mean efficientnet_lite0"):
+    with pytest.raises(zoobase.errors.UsageError, match="did you mean efficientnet_lite0"):
         backbones.get("efficientnet_lit0")
 
 
@@ -234,9 +235,9 @@ def test_category_names_are_used_and_invalid_ones_reported(trained, tmp_path):
     assert {"Eileen Collins", "chelsea"} < {row["label"] for row in rows}
     for content, message in (('{"orchid": "x"}', "names none"), ("[]", "JSON object"), ("{", "is not JSON")):
         (tmp_path / "names.json").write_text(content)
-        with pytest.raises(zoo.core.errors.UsageError, match=message):
+        with pytest.raises(zoobase.errors.UsageError, match=message):
             predict.run(run, [image], category_names=tmp_path / "names.json")
-    with pytest.raises(zoo.core.errors.MissingError, match="cannot read"):
+    with pytest.raises(zoobase.errors.MissingError, match="cannot read"):
         predict.run(run, [image], category_names=tmp_path / "none.json")
 
 

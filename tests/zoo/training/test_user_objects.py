@@ -12,7 +12,7 @@ import pytest
 from tests import commands
 from tests.zoo.conftest import data_dir
 from zoo import train
-from zoo.core.errors import UsageError
+from zoobase.errors import UsageError
 
 ROOT = Path(train.__file__).parents[1]
 DIGITS = {"data": "digits", "recipe.epochs": 2, "recipe.limit": 200}

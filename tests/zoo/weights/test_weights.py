@@ -10,16 +10,17 @@ from PIL import Image
 
 import pipelines
 import zoo
+import zoobase.errors
 from tests.zoo.conftest import DATA
 from zoo import evaluate, export, predict, ship, weights
 from zoo.__main__ import main
 from zoo.core import registry
-from zoo.core.errors import UsageError, ZooError
 from zoo.core.plan import make_plan
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
 from zoo.core.weight_files import load_file
 from zoo.weights.__main__ import table
+from zoobase.errors import UsageError, ZooError
 
 SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]
 
@@ -192,9 +193,9 @@ def test_weights_with_the_former_names_of_discriminators_are_loaded(name, tmp_pa
 
 def test_weights_of_another_architecture_are_refused():
     """Fewer layers of the same names would be filled in part, and answer without an error."""
-    with pytest.raises(zoo.core.errors.ZooError, match="have other shapes than this fashion_mnist"):
+    with pytest.raises(zoobase.errors.ZooError, match="have other shapes than this fashion_mnist"):
         zoo.build("fashion_mnist", weights="default", depths=(1, 1, 1, 1))
-    with pytest.raises(zoo.core.errors.UsageError, match="3 filters and 4 depths: give one of each for every block"):
+    with pytest.raises(zoobase.errors.UsageError, match="3 filters and 4 depths: give one of each for every block"):
         zoo.build("fashion_mnist", filters=(32, 64, 128))
     model = zoo.build("fashion_mnist", weights="default", num_classes=3)  # a new head is no other architecture
     assert model.output.shape == (None, 3)

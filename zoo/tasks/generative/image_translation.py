@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.evaluation.image_similarity import compare_images
 from zoo.tasks.image.base import ImageTask
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import keras

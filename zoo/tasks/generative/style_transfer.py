@@ -14,9 +14,9 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import augment, stateless_random
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import keras

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from zoo.core.errors import UsageError
 from zoo.core.task import BaseTask
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import tensorflow as tf

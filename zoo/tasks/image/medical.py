@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.core.errors import UsageError, unknown
 from zoo.core.task import Evaluation
 from zoo.tasks.classifier import softmax
 from zoo.tasks.image.transfer_learning import TransferLearning
+from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

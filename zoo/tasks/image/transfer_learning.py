@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import Phase, Prediction
 from zoo.tasks.image.classification import PhotoClassification
+from zoobase.errors import unknown
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info

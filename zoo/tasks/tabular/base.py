@@ -10,10 +10,10 @@ import numpy as np
 
 import pipelines
 from pipelines import tabular
-from zoo.core.errors import UsageError
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask
 from zoo.tasks.templates import template
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import keras

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import tabular
-from zoo.core.errors import unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.tabular.base import TabularTask, arrays
+from zoobase.errors import unknown
 
 if TYPE_CHECKING:
     import keras

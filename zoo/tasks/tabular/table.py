@@ -12,12 +12,12 @@ import numpy as np
 from pipelines import column_types, splits, tabular
 from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
-from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import Evaluation, Prediction
 from zoo.tasks.tabular.base import TabularTask
 from zoo.tasks.tabular.classification import TabularClassification
 from zoo.tasks.tabular.regression import Regression
+from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     import keras

@@ -17,10 +17,10 @@ import tensorflow as tf
 import pipelines
 from pipelines import stateless_random
 from pipelines.text import words_and_characters
-from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.tasks.text import decoding, tokenizer_snippets
+from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,11 +13,11 @@ import pipelines
 from export.contract import Contract, Endpoint
 from pipelines.text import sequences
 from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
-from zoo.core.errors import MissingError, UsageError, unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.tasks.text import decoding, tokenizer_snippets
 from zoo.tasks.text.translation_endpoints import endpoints
+from zoobase.errors import MissingError, UsageError, unknown
 
 if TYPE_CHECKING:
     import keras

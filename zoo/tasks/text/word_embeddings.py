@@ -13,11 +13,11 @@ import numpy as np
 
 import pipelines
 from pipelines.text import words
-from zoo.core.errors import UsageError, unknown
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
 from zoo.evaluation import word_similarity
 from zoo.tasks.text import tokenizer_snippets
+from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     import keras

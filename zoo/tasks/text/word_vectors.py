@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.text import glove, words
-from zoo.core.errors import UsageError, unknown
+from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     import keras

@@ -14,10 +14,10 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from export import publish
 from export.bundle.publisher import find_version_damage
-from export.errors import CheckFailed, ExportError, MissingError
 from export.serving.rollout import Requirements, promote, publish_canary, retire, rollback
 from export.serving.rollout.state import State, read_state
 from export.serving.rollout.update_check import check_update
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 
 def config_of(base):
@@ -94,7 +94,7 @@ def test_recorded_requests_decide(update, served, tmp_path):
         file.write_text(bodies[0] + "\n" + line)
         with pytest.raises(ExportError, match=rf"line 2 of .*{text}"):
             promote(served, requirements=Requirements(requests=file))
-    with pytest.raises(MissingError):
+    with pytest.raises(Unavailable):
         promote(served, requirements=Requirements(requests=tmp_path / "no"))
     assert read_state(served).canary == 2
 
@@ -157,7 +157,7 @@ def test_invalid_folders(update, served, tmp_path):
         lambda base: retire(base, 1),
         lambda base: publish_canary(update("better"), base, 0.1),
     ):
-        with pytest.raises(MissingError, match="there is no base path"):
+        with pytest.raises(Unavailable, match="there is no base path"):
             call(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ExportError, match="holds no version"):

@@ -11,7 +11,6 @@ import pytest
 
 from export import check_serving, publish, verify_bundle
 from export.bundle.serving import WARMUP, models_config, write_warmup
-from export.errors import ExportError, MissingError
 from export.formats.saved_model_versions import newest_version
 from export.parity.golden import read_golden
 from export.serving.servecheck import LEVELS, Report
@@ -19,6 +18,7 @@ from export.serving.servecheck.structure import check as check_structure
 from export.serving.servecheck.subject import Level
 from export.serving.servers import tensorflow_serving
 from tests.export.conftest import reseal
+from zoobase.errors import ExportError, Unavailable
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_invalid_structures_of_third_parties(base, change, text):
 
 
 def test_paths_that_are_not_base_paths(base, tmp_path):
-    with pytest.raises(MissingError, match="there is no base path"):
+    with pytest.raises(Unavailable, match="there is no base path"):
         check_serving(tmp_path / "nowhere")
     with pytest.raises(ExportError, match="is a version"):
         check_serving(base / "1")

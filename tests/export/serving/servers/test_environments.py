@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from export.errors import MissingError
 from export.serving.servers import local
 from export.serving.servers.environments import ENVIRONMENTS, Environment
 from tests.export.test_cli import run
+from zoobase.errors import Unavailable
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def empty_cache(monkeypatch, tmp_path):
 
 def test_what_pip_cannot_install_leaves_nothing(empty_cache):
     environment = Environment("none", ("./no-such-file.whl",), "")
-    with pytest.raises(MissingError, match=r"^none was not installed: pip failed: .*no-such-file\.whl"):
+    with pytest.raises(Unavailable, match=r"^none was not installed: pip failed: .*no-such-file\.whl"):
         environment.install()
     assert not environment.installed
     assert not environment.folder.exists()
@@ -43,7 +43,7 @@ def test_other_requirements_are_another_environment():
 
 
 def test_without_a_server_one_sentence_names_the_installation(empty_cache, bundles):
-    with pytest.raises(MissingError, match="--install triton"):
+    with pytest.raises(Unavailable, match="--install triton"):
         local.choose("triton")
     result = run("serve", bundles("two_by_two").path)
     assert result.returncode == 3

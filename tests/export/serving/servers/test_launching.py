@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from export.errors import CheckFailed
 from export.serving.servers import launching
+from zoobase.errors import CheckFailed
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 

@@ -17,11 +17,11 @@ import pytest
 from export import pull, push
 from export.__main__ import verbs
 from export.bundle import layout
-from export.errors import CheckFailed, ExportError, MissingError
 from export.serving.transfer import puller
 from export.serving.transfer.stores import WebStore, open_store
 from tests.export.conftest import reseal
 from zoobase import run
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 
 @pytest.fixture
@@ -90,11 +90,11 @@ def test_there_and_back_by_folders(bundle, tmp_path):
 def test_a_web_server(bundle, tmp_path, serve):
     url = serve(bundle)
     assert contents(pull(f"{url}/", tmp_path / "b")) == contents(bundle)
-    with pytest.raises(MissingError, match="404"):
+    with pytest.raises(Unavailable, match="404"):
         pull(f"{url}/nowhere", tmp_path / "c")
-    with pytest.raises(MissingError, match=r"float32\.tflite cannot be read"):
+    with pytest.raises(Unavailable, match=r"float32\.tflite cannot be read"):
         pull(f"{url}/short", tmp_path / "c")
-    with pytest.raises((CheckFailed, MissingError)):
+    with pytest.raises((CheckFailed, Unavailable)):
         pull(f"{url}/away", tmp_path / "c")
     with pytest.raises(ExportError, match="can be pulled only"):
         push(bundle, url)
@@ -208,7 +208,7 @@ def test_urls_that_are_none(url, tmp_path):
 def test_without_the_extra(bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     for transfer in (lambda: push(bundle, "hf://me/net"), lambda: pull("hf://me/net@v1", tmp_path / "b")):
-        with pytest.raises(MissingError, match=r"pip install 'keras-proof-zoo\[hub\]'"):
+        with pytest.raises(Unavailable, match=r"pip install 'keras-proof-zoo\[hub\]'"):
             transfer()
 
 

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from export import ExportError, load
-from export.errors import CheckFailed
 from export.runners.lib import rest
 from export.serving.transfer.sagemaker import write_archive
 from tests.export.test_cli import run
+from zoobase.errors import CheckFailed
 
 CALL = """
 import io, json, sys, types

@@ -7,11 +7,11 @@ import pytest
 
 from export import Contract, Tensor, export_model
 from export.contract.endpoints import tensor_endpoint
-from export.errors import CheckFailed
 from export.parity.policy import Policy
 from export.serving.web import fixed_size
 from export.serving.web.browser import check
 from export.serving.web.site import write_site
+from zoobase.errors import CheckFailed
 
 IMAGE = Tensor("image", "float32", (None, None, None, 3), "image", 0, 255)
 

@@ -9,12 +9,12 @@ import shutil
 import pytest
 
 from export import ExportError
-from export.errors import CheckFailed
 from export.serving.web.site import write_site
 from export.serving.web.subject import embedded
 from tests.export.conftest import reseal
 from tests.export.serving.web.conftest import LABELS
 from tests.export.test_cli import run
+from zoobase.errors import CheckFailed
 
 
 def snapshot(folder):

@@ -1,0 +1,138 @@
+"""Exceptions of the three packages: a message of one sentence, and the exit code of the command line.
+
+Exit codes: 1 a check failed, 2 wrong usage, 3 a requirement is not available.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from zoobase.names import suggestion
+
+FAILED, USAGE, MISSING = 1, 2, 3
+
+
+class KnownError(Exception):
+    """Base class; the message states what is wrong, where, and what to do.
+
+    Attributes:
+        exit_code: Exit code of the command line.
+    """
+
+    exit_code = FAILED
+
+    def __init__(self, message: str, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        if exit_code is not None:
+            self.exit_code = exit_code
+
+
+class ZooError(KnownError):
+    """An error of `zoo`."""
+
+
+class UsageError(ZooError):
+    """An argument is unknown, or arguments are inconsistent."""
+
+    exit_code = USAGE
+
+
+class MissingError(ZooError):
+    """A required file, library or capability is not available."""
+
+    exit_code = MISSING
+
+
+class DataError(KnownError):
+    """An error of `pipelines`: in data or its use; exit code 1 for damaged data."""
+
+
+class SourceUnavailable(Exception):
+    """A source does not have the data, with the reason; the search continues with the next source."""
+
+
+class ExportError(KnownError):
+    """An error of `export`: an invalid request."""
+
+    exit_code = USAGE
+
+
+class Unavailable(ExportError):
+    """A required file, package or runtime is not available."""
+
+    exit_code = MISSING
+
+
+class CheckFailed(ExportError):
+    """A check of an input failed."""
+
+    exit_code = FAILED
+
+
+class ExportFailed(ExportError):
+    """The bundle was written but not proven, so it was not published.
+
+    Attributes:
+        bundle_path: Where the failed bundle is kept for inspection.
+        certificate: The `export.proof.certificate.Certificate` with the reasons.
+    """
+
+    def __init__(self, message: str, bundle_path: Path, certificate: Any) -> None:
+        super().__init__(message, certificate.exit_code)
+        self.bundle_path = bundle_path
+        self.certificate = certificate
+
+
+class Unsupported(Exception):
+    """A known limitation: the format cannot represent this model; the message states why."""
+
+
+@contextlib.contextmanager
+def step(name: str) -> Iterator[None]:
+    """Add the step that failed to an error of a library: the command line prints it after the cause.
+
+    Example:
+        >>> try:
+        ...     with step("while the model was built"):
+        ...         raise ValueError("wrong shape")
+        ... except ValueError as error:
+        ...     print(error.__notes__)
+        ['while the model was built']
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, KnownError) and not hasattr(error, "__notes__"):
+            error.add_note(name)
+        raise
+
+
+def of_process(code: int, output: str) -> ZooError:
+    r"""Return the error of a command of ours that has ended, from its exit code and the last line of its output.
+
+    Example:
+        >>> error = of_process(2, "warning: ...\nerror: unknown model 'mnits'\n")
+        >>> str(error), error.exit_code
+        ("unknown model 'mnits'", 2)
+    """
+    lines = output.strip().splitlines() or ["a process failed without a message"]
+    return ZooError(lines[-1].removeprefix("error: "), code)
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
+    """Return the error for an unknown name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
+    return UsageError(f"unknown {kind} {short(name)}; {suggestion(str(name)[:100], names)}")
+
+
+def short(value: object) -> str:
+    """Return the `repr` of a value, cut to 100 characters.
+
+    Example:
+        >>> short("a" * 1000)[-6:]
+        'aaa...'
+    """
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

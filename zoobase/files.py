@@ -1,0 +1,127 @@
+"""Files and folders that are whole or absent: atomic writes, locks, staging folders, checksums, the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from zoobase.errors import Unavailable
+
+
+def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
+    """Return the folder of downloads: `cache_dir`, else $ZOO_CACHE, else keras-proof-zoo in the user's cache."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "keras-proof-zoo"
+    return Path(cache_dir or os.environ.get("ZOO_CACHE") or base).expanduser().absolute()
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_present(path: Path) -> None:
+    """Raise Unavailable unless a file exists."""
+    if not path.is_file():
+        raise Unavailable(f"there is no file {path}; give the path of one")
+
+
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[int]:
+    """Lock a folder, or a file that is created if necessary, against other processes, and yield its descriptor.
+
+    The kernel releases the lock when the process ends, also when it is killed.
+
+    Raises:
+        BlockingIOError: Another process has the lock, and `wait` is False.
+        OSError: The path cannot be opened or locked, or is a symbolic link.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def staging(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yield a new folder PREFIX... in `parent`, which is removed at the end unless it was renamed.
+
+    It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
+    are removed first.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for folder in parent.glob(f"{glob.escape(prefix)}*"):
+        with contextlib.suppress(OSError), locked(folder, wait=False):  # also where folders cannot be locked
+            discard(folder)
+    with contextlib.ExitStack() as stack:
+        while True:
+            folder = parent / f"{prefix}{secrets.token_hex(6)}"
+            folder.mkdir()
+            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
+                try:
+                    descriptor = stack.enter_context(locked(folder))
+                except FileNotFoundError:
+                    raise
+                except OSError:
+                    break  # this file system has no locks
+                if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                    break
+        stack.callback(discard, folder)
+        yield folder
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder of temporary files."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file atomically: readers see the old or the new content, also if this process is killed.
+
+    Raises:
+        OSError: The file cannot be written, for example because the disk is full; the old content is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_with_checksum(path: Path, content: bytes) -> None:
+    """Write a file atomically, with its SHA-256 beside it in `NAME.sha256`, in the format of coreutils.
+
+    The checksum is written first, and that of the old content remains on a second line: if this process is killed
+    between the two files, the old content still has its checksum.
+    """
+    digests = [hashlib.sha256(content).hexdigest(), *([sha256(path)] if path.is_file() else [])]
+    write_atomic(checksum_file(path), "".join(f"{digest}  {path.name}\n" for digest in digests))
+    write_atomic(path, content)
+
+
+def is_intact(path: Path) -> bool:
+    """Return whether a file has the content that `write_with_checksum` wrote; True if it has no checksum."""
+    sums = checksum_file(path)
+    return not sums.is_file() or (path.is_file() and sha256(path) in sums.read_text(errors="replace").split())
+
+
+def checksum_file(path: Path) -> Path:
+    """Return the file with the checksum of a file."""
+    return path.with_name(f"{path.name}.sha256")
