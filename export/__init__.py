@@ -39,7 +39,7 @@ __getattr__ = lazy_attributes(
         "export.bundle.publisher": ("publish",),
         "export.serving.transfer.pusher": ("push",),
         "export.serving.transfer.puller": ("pull",),
-        "export.artifacts.comparison": ("compare",),
+        "export.artifacts.equivalence": ("compare",),
         "export.serving.servecheck": ("check_serving",),
         "export.bundle.loader": ("load",),
         "export.contract.inference": ("infer_contract",),

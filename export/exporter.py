@@ -6,36 +6,38 @@ import datetime
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.bundle import layout, serving
+from export.bundle.binding import find_saved_model
 from export.bundle.card import FIGURES, write_card
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
-from export.contract import FORMATS, KERAS_FORMATS, Contract
+from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.contract.exportable import check_exportable, with_labels
 from export.contract.inference import infer_contract
-from export.formats import DEFAULT_FORMATS, onnx, tflite, writer
+from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
 from export.formats.custom_code import code_dependency, unimportable
 from export.formats.graph_names import check_graph_names
-from export.parity.golden import cases_for, check_samples, write_golden
+from export.parity.cases import write_golden
+from export.parity.golden import cases_for, check_samples
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
 from export.proof.coverage import Coverage
-from export.proof.evaluation import Evaluation, Quantisation
+from export.proof.evaluation import Evaluation, QuantizationSettings
 from export.proof.layer_diff import write_layers
-from export.proof.prove import Subject, check_names, prove
+from export.proof.prove import ProofRequest, check_names, prove
 from export.proof.reference import run_reference
-from export.proof.tensor_errors import name_worst_layers
-from export.proof.weights import write_weights
-from export.runners.lib.calls import one_line
+from export.proof.tensor_errors import with_worst_layers
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
+from export.wire import weight_sums
+from export.wire.calls import one_line
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError, ExportFailed, Unsupported
 from zoobase.files import staging
@@ -99,19 +101,19 @@ def export_model(
         See examples/export_any_keras_model.py.
     """
     load_tensorflow()
-    formats = FORMATS if formats == "all" else tuple(formats)
-    check_names(formats, FORMATS, "format")
+    formats = tuple(FORMATS) if formats == "all" else tuple(formats)
+    check_names(formats, tuple(FORMATS), "format")
     out = Path(out).absolute()
     number = choose_saved_model_version(out, version)
     target = choose_path(out, if_exists)
     check_graph_names(model)
-    contract = with_labels(contract or infer_contract(model, samples), labels)
+    contract = with_formats(with_labels(contract or infer_contract(model, samples), labels))
     check_exportable(contract)
     check_samples(samples or {}, contract.endpoints)
-    quantisation = Quantisation(tuple(quantize), calibration, evaluation, max_drop, keep_float)
-    quantisation.check(contract)
+    quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float)
+    quantization.check(contract)
     extras = (card or {}, assets or {}, metadata or {})
-    request = ExportRequest(model, contract, samples, formats, *extras, tuple(require), quantisation, bisect)
+    request = ExportRequest(model, contract, samples, formats, *extras, tuple(require), quantization, bisect)
     progress = progress or (lambda text: None)
     return _export(request, target, number, lambda folder: publish_bundle(folder, out, if_exists), progress)
 
@@ -128,7 +130,7 @@ class ExportRequest:
     assets: Mapping[str, Any]
     metadata: Mapping[str, Any]
     require: tuple[str, ...]
-    quantisation: Quantisation
+    quantization: QuantizationSettings
     bisect: bool
 
 
@@ -140,7 +142,7 @@ def _export(
         with quiet_logger():
             certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
-        if (folder / "saved_model").is_dir():
+        if find_saved_model(manifest):
             (folder / serving.CONFIG).write_text(serving.models_config(target.name))
         write_card(folder, request.contract, certificate, manifest, request.card, target.name)
         manifest = layout.seal(folder, manifest)
@@ -159,7 +161,7 @@ def _write_and_prove(
     contract = request.contract
     process.start_fork_server()
     progress("running the live model on golden inputs")
-    typical = request.quantisation.typical(request.samples)
+    typical = request.quantization.typical(request.samples)
     cases = {endpoint.name: cases_for(endpoint, request.samples, typical) for endpoint in contract.endpoints}
     coverage = Coverage(request.model)
     with coverage.observer.observing(contract) as observed, quiet_stderr():
@@ -169,37 +171,41 @@ def _write_and_prove(
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)
-    write_weights(folder / "golden", request.model)
+    weights = ((weight.path, np.asarray(weight.value)) for weight in request.model.weights)
+    weight_sums.write(folder / "golden", weights)
     dependency, obstacle = code_dependency(request.model), unimportable(request.model)
     artifacts = []
     for format in request.formats:
         progress(f"writing {format}")
-        artifacts.append(_write(request, folder, format, version, obstacle if format in KERAS_FORMATS else None))
+        of_code = obstacle if FORMATS[format].needs_code else None
+        artifacts.append(_write(request, folder, format, version, of_code))
     for artifact in artifacts:
-        if artifact.format == "saved_model" and artifact.state is None:
-            serving.write_warmup(folder / artifact.path, contract.carried_by("saved_model"), cases)
-    for quantize in request.quantisation.kinds:
+        if artifact.format == saved_model.FORMAT.name and artifact.state is None:
+            serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
+    for quantize in request.quantization.kinds:
         progress(f"writing tflite {quantize}")
-        artifacts.append(_write_quantised(request, folder, quantize))
+        artifacts.append(_write_quantized(request, folder, quantize))
     write_assets(folder, contract, request.assets)
-    demanded = frozenset() if request.formats in (DEFAULT_FORMATS, FORMATS) else frozenset(request.formats)
+    demanded = frozenset() if request.formats in (DEFAULT_FORMATS, tuple(FORMATS)) else frozenset(request.formats)
     progress("proving every artifact in fresh processes")
-    subject = Subject(
+    subject = ProofRequest(
         *(folder, contract, artifacts, cases, dependency, live),
         probing=True,
         demanded=demanded,
         images=folder / FIGURES,
     )
     certificate = prove(subject, require=request.require)
-    certificate.coverage = coverage.summary()
-    quantisation = request.quantisation
-    certificate.request = {"formats": list(request.formats), "quantize": list(quantisation.kinds)}
-    quantisation.evaluate(subject, certificate)
-    name_worst_layers(subject, certificate)
+    rows = request.quantization.evaluate(subject, certificate.rows)
+    rows = with_worst_layers(subject, rows)
     if request.bisect:
-        explain_by_bisection(
-            *(request.model, contract, cases), artifacts, certificate.artifacts, quantisation.calibration
-        )
+        calibration = request.quantization.calibration
+        rows = explain_by_bisection(request.model, contract, cases, artifacts, rows, calibration)
+    certificate = replace(
+        certificate,
+        rows=tuple(rows),
+        coverage=coverage.summary(),
+        request={"formats": list(request.formats), "quantize": list(request.quantization.kinds)},
+    )
     tflite.clean(folder)
     shutil.rmtree(folder / onnx.SCRATCH, ignore_errors=True)
     withhold(folder, artifacts, certificate)
@@ -219,34 +225,38 @@ def _write_and_prove(
 
 def _write(request: ExportRequest, folder: Path, format: str, version: int, obstacle: str | None) -> Artifact:
     """Write one format; return an artifact with the reason if it cannot be written."""
-    try:
+
+    def write() -> Artifact:
         if not request.contract.carried_by(format):
             raise Unsupported(f"no endpoint of the contract is carried by {format}")
         if obstacle:
             raise Unsupported(obstacle)
-        return writer(format)(request.model, request.contract, folder, version)
+        return FORMATS[format].write(request.model, request.contract, folder, version)
+
+    artifact = _written(write, Artifact(format, format, ()))
+    for path in layout.partial_files(folder, format) if artifact.state == UNSUPPORTED else ():
+        path.unlink()
+    return artifact
+
+
+def _write_quantized(request: ExportRequest, folder: Path, quantize: str) -> Artifact:
+    """Write one quantised TFLite file; return an artifact with the reason if it cannot be written."""
+    settings = request.quantization
+    return _written(
+        lambda: tflite.write_quantized(
+            request.model, request.contract, folder, quantize, settings.calibration, settings.keep_float
+        ),
+        Artifact(tflite.FORMAT.name, f"tflite/{quantize}.tflite", (), quantize=quantize),
+    )
+
+
+def _written(write: Callable[[], Artifact], absent: Artifact) -> Artifact:
+    """Return the artifact that a writer returns, or `absent` with the reason."""
+    try:
+        return write()
     except Unsupported as error:
-        for path in layout.partial_files(folder, format):
-            path.unlink()
-        return Artifact(format, format, (), state=UNSUPPORTED, reason=str(error))
+        return replace(absent, state=UNSUPPORTED, reason=str(error))
     except ExportError:
         raise
     except Exception as error:  # any error of a writer becomes a failed row
-        return Artifact(format, format, (), state=FAIL, reason=f"cannot be written: {one_line(error)}")
-
-
-def _write_quantised(request: ExportRequest, folder: Path, quantize: str) -> Artifact:
-    """Write one quantised TFLite file; return an artifact with the reason if it cannot be written."""
-    path = f"tflite/{quantize}.tflite"
-    try:
-        quantisation = request.quantisation
-        return tflite.write_quantised(
-            *(request.model, request.contract, folder, quantize, quantisation.calibration, quantisation.keep_float)
-        )
-    except Unsupported as error:
-        return Artifact("tflite", path, (), state=UNSUPPORTED, reason=str(error), quantize=quantize)
-    except ExportError:
-        raise
-    except Exception as error:
-        reason = f"cannot be written: {one_line(error)}"
-        return Artifact("tflite", path, (), state=FAIL, reason=reason, quantize=quantize)
+        return replace(absent, state=FAIL, reason=f"cannot be written: {one_line(error)}")

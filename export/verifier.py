@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from export.bundle import layout
 from export.bundle.binding import find_contradiction
 from export.bundle.gate import code_refusal, refusal
 from export.bundle.signature import find_forgery
-from export.contract import KERAS_FORMATS, Contract
+from export.contract import Contract
 from export.contract.artifact import Artifact
+from export.formats import FORMATS
+from export.parity.cases import read_golden
 from export.parity.evidence import check_evidence
-from export.parity.golden import read_golden
-from export.proof.certificate import FAIL, NOT_RUN, PASS, Certificate, Row
-from export.proof.prove import Subject, prove
-from export.proof.tensor_errors import name_worst_layers
+from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, Row
+from export.proof.prove import ProofRequest, prove
+from export.proof.tensor_errors import with_worst_layers
 from zoobase.errors import ExportError
 
 
@@ -53,27 +55,24 @@ def verify_bundle(
     folder = Path(path)
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
-    damage = layout.find_damage(folder)
-    row = Row("files", "bundle", None, FAIL if damage else PASS, "; ".join(damage[:5]) or None)
-    if damage:
-        return Certificate([row])
-    signature = Row("signature", "bundle", None, PASS)
+    files = Row("files", "bundle", None)
+    if damage := layout.find_damage(folder):
+        return Certificate((files.with_findings(Finding("; ".join(damage[:5]))),))
+    signature = Row("signature", "bundle", None)
     if signer is not None and (problem := find_forgery(folder, Path(signer))):
-        signature.state, signature.reason = FAIL, problem
-        return Certificate([row, signature])
+        return Certificate((files, signature.with_findings(Finding(problem))))
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
     contradiction = find_contradiction(manifest, layout.read_certificate(folder))
-    if problem := contradiction or _label_difference(folder, contract):
-        row.state, row.reason = FAIL, problem
+    problem = contradiction or _label_difference(folder, contract)
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)
     for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
-        if artifact.state is None and code and artifact.format in KERAS_FORMATS:
+        if artifact.state is None and code and FORMATS[artifact.format].needs_code:
             artifact.state, artifact.reason = NOT_RUN, code
         elif artifact.state is None and (reason := refusal(folder, data, trust)):
             artifact.state, artifact.reason = FAIL, reason
-    subject = Subject(
+    request = ProofRequest(
         folder,
         contract,
         artifacts,
@@ -81,15 +80,13 @@ def verify_bundle(
         manifest["code_dependency"],
         demanded=frozenset(manifest["demanded"]),
     )
-    failures, notes = check_evidence(contract, subject.cases)
-    row.note = "; ".join(notes) or None
-    if failures and row.state == PASS:
-        row.state, row.reason = FAIL, failures[0]
-    certificate = prove(subject, runtimes, require)
-    name_worst_layers(subject, certificate)
-    certificate.artifacts[:0] = [row, signature] if signer is not None else [row]
-    certificate.coverage = layout.read_coverage(folder)
-    return certificate
+    failures, notes = check_evidence(contract, request.cases)
+    found = [Finding(text) for text in ([problem] if problem else failures[:1])]
+    files = files.with_findings(*found, *(Finding(text, NOTE) for text in notes))
+    certificate = prove(request, runtimes, require)
+    rows = with_worst_layers(request, certificate.rows)
+    ours = [files, signature] if signer is not None else [files]
+    return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 
 
 def _label_difference(folder: Path, contract: Contract) -> str | None:

@@ -59,6 +59,7 @@ ROOMS = {
         "runtime",
         "contract",
         "runners",
+        "wire",
     ],
     "zoo": [
         "__main__",

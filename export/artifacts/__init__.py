@@ -1,74 +1,25 @@
-"""Read the contents of an artifact, also of a third party, without running it: one file per format."""
+"""Read the contents of an artifact, also of a third party, without running it, and what speaks against running it."""
 
 from __future__ import annotations
 
-import importlib
-import zipfile
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-from export.artifacts.quantized import Quantization
+from export.formats import FORMATS
+from export.formats.format import Description
 from export.formats.saved_model_versions import served_versions
+from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
-
-@dataclass(frozen=True)
-class Port:
-    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown.
-
-    `quantization` has the scale and zero point of a quantised tensor of a TFLite file.
-    """
-
-    name: str
-    dtype: str | None
-    shape: tuple[int | None, ...] | None
-    quantization: Quantization | None = None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """A function of an artifact. A file without signatures has one, called ""."""
-
-    name: str
-    inputs: tuple[Port, ...]
-    outputs: tuple[Port, ...]
-
-
-@dataclass
-class Description:
-    """The contents of an artifact.
-
-    Attributes:
-        path: Its path.
-        format: keras, hdf5, weights, saved_model, tflite or onnx.
-        size: Bytes on disk, all files.
-        producer: {library: version} of the program that wrote it, as far as recorded.
-        signatures: Its functions.
-        parameters: Number of learnt parameters, or None.
-        operations: {operator or layer class: count} reachable from the signatures.
-        flagged: {"flex", "custom", "random", "stateful": names}: operators that limit portability or repeatability;
-            of a SavedModel also "clock", "external" (files, the console, Python), "branches" (chosen by input numbers).
-        risks: Contents that can execute code or access files or the network, a message each ("acts" in JSON).
-        unlisted: Operators that are not on the list of inference operators; `risks` names them too.
-    """
-
-    path: Path
-    format: str
-    size: int
-    producer: dict[str, str] = field(default_factory=dict)
-    signatures: tuple[Signature, ...] = ()
-    parameters: int | None = None
-    operations: dict[str, int] = field(default_factory=dict)
-    flagged: dict[str, list[str]] = field(default_factory=dict)
-    risks: list[str] = field(default_factory=list)
-    unlisted: list[str] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the form that --json prints."""
-        data = asdict(self)
-        return data | {"path": str(self.path), "acts": data.pop("risks")}
+ANY = "any"  # in `trust`: whatever an artifact holds
+KINDS = {  # of what a graph may do otherwise in calls that no proof has made: a pass is then stated with reservations
+    "random": "draws random numbers",
+    "stateful": "changes a state from call to call",
+    "clock": "reads the clock",
+    "external": "reaches files, the console or Python",
+    "branches": "chooses by input numbers what it computes, and the proof saw only what its inputs chose",
+}
+HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
 def locate(path: Path) -> tuple[Path, str]:
@@ -82,49 +33,34 @@ def locate(path: Path) -> tuple[Path, str]:
         ExportError: If the format is unknown.
         CheckFailed: If it is a pickle, which executes code when it is read.
     """
-    if path.is_dir():
-        return _folder(path), "saved_model"
-    if not path.is_file():
+    if not path.is_dir() and not path.is_file():
         raise Unavailable(f"there is no artifact {path}; give the path of a file or a SavedModel")
-    with path.open("rb") as file:
-        head = file.read(16)
-    if head[4:8] == b"TFL3":
-        return path, "tflite"
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
-        return path, "weights" if path.name.endswith(".weights.h5") else "hdf5"
-    if zipfile.is_zipfile(path):
-        return path, _zip(path)
+    artifact, head = _version_in(path), b""
+    if artifact.is_file():
+        with artifact.open("rb") as file:
+            head = file.read(16)
+    for format in FORMATS.values():
+        if artifact.is_dir() == (not format.extension) and format.matches(artifact, head):
+            return artifact, format.name
+    if artifact.is_dir():
+        raise ExportError(f"{path} is not a SavedModel: it has no saved_model.pb, and no version that has one")
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         raise CheckFailed(f"{path} is a pickle, which executes the code in it when it is read; it is never opened")
-    if path.suffix == ".onnx":
-        return path, "onnx"
-    raise ExportError(f"{path} is not a .keras, .h5, .tflite or .onnx file, nor a SavedModel folder")
+    extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in FORMATS.values() if f.extension))
+    raise ExportError(f"{path} is not a {', '.join(extensions[:-1])} or {extensions[-1]} file, nor a SavedModel folder")
 
 
-def _folder(path: Path) -> Path:
-    if (path / "saved_model.pb").is_file():
+def _version_in(path: Path) -> Path:
+    """Return the newest version in a base path that is a SavedModel; any other path as it is."""
+    if not path.is_dir() or (path / "saved_model.pb").is_file():
         return path
     if (path / "manifest.json").is_file():
-        artifact_paths = sorted(p.relative_to(path).as_posix() for p in path.glob("saved_model/*"))
+        artifacts = sorted(p.relative_to(path).as_posix() for p in path.glob("saved_model/*"))
         raise ExportError(
-            f"{path} is a bundle; give one of its artifacts, such as {path / (artifact_paths or ['model.keras'])[0]}"
+            f"{path} is a bundle; give one of its artifacts, such as {path / (artifacts or ['model.keras'])[0]}"
         )
     names = [name for folders in served_versions(path).values() for name in folders]
-    if names and (path / names[-1] / "saved_model.pb").is_file():
-        return path / names[-1]
-    raise ExportError(f"{path} is not a SavedModel: it has no saved_model.pb, and no version that has one")
-
-
-def _zip(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    if any(name.endswith((".pkl", ".pickle")) for name in names):
-        raise CheckFailed(
-            f"{path} contains a pickle, which executes the code in it when it is read; it is never opened"
-        )
-    if "config.json" in names:
-        return "keras"
-    raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
+    return path / names[-1] if names else path
 
 
 def describe(path: Path, complete: bool = True) -> Description:
@@ -140,24 +76,18 @@ def describe(path: Path, complete: bool = True) -> Description:
         ExportError: If it cannot be read.
         CheckFailed: If it is a pickle.
     """
-    artifact, format = locate(path)
-    files = [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
-    description = Description(artifact, format, sum(p.stat().st_size for p in files))
+    artifact, name = locate(path)
+    format, files = FORMATS[name], [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
+    description = Description(artifact, name, sum(p.stat().st_size for p in files))
     try:
-        reader = importlib.import_module(f"export.artifacts.{'hdf5' if format == 'weights' else format}")
-        read = reader.read if complete or format != "saved_model" else reader.read_graph
-        read(description)
+        (format.describe if complete or not format.describe_graph else format.describe_graph)(description)
     except ImportError as error:
         raise Unavailable(f"{path} cannot be read here ({error}); install the missing package") from error
     except ExportError:
         raise
     except Exception as error:  # a damaged file may raise anything
-        text = " ".join(str(error).split())[:200]
-        raise ExportError(f"{path} cannot be read as {format} ({type(error).__name__}: {text})") from error
+        raise ExportError(f"{path} cannot be read as {name} ({one_line(error)[:230]})") from error
     return description
-
-
-ANY = "any"  # in `trust`: whatever an artifact holds
 
 
 def check_trusted(description: Description, trust: Collection[str]) -> None:
@@ -179,3 +109,37 @@ def is_trusted(description: Description, trust: Collection[str]) -> bool:
     """Return whether all risks of an artifact are trusted by name; see `check_trusted`."""
     only_unlisted = len(description.risks) == 1 and bool(description.unlisted)
     return ANY in trust or not description.risks or (only_unlisted and set(description.unlisted) <= set(trust))
+
+
+def reservations(description: Description) -> dict[str, list[str]]:
+    """Return {kind: operators} of what an artifact may do differently in calls that no proof has made.
+
+    Args:
+        description: An artifact with a graph.
+
+    Returns:
+        Of `KINDS`, those that it holds. Random numbers from a fixed seed ("Stateless...") are the same in each call;
+        what changes the seed is stateful.
+    """
+    found = {kind: [op for op in description.flagged.get(kind, ()) if op not in HARMLESS] for kind in KINDS}
+    found["random"] = [op for op in found["random"] if not op.startswith("Stateless")]
+    return {kind: operators for kind, operators in found.items() if operators}
+
+
+def reservations_of(path: Path, format: str) -> dict[str, list[str]]:
+    """Return the reservations about the artifact at a path; none for a format without a graph.
+
+    Raises:
+        ExportError: If it cannot be read.
+    """
+    return reservations(describe(path, complete=False)) if FORMATS[format].holds_graph else {}
+
+
+def sentence(kind: str, operators: list[str]) -> str:
+    """Return a reservation as a sentence.
+
+    Example:
+        >>> sentence("clock", ["Timestamp"])
+        'it reads the clock (Timestamp)'
+    """
+    return f"it {KINDS.get(kind, kind)} ({', '.join(operators)})"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from export.artifacts import Description, Port, Signature
-from export.artifacts.quantized import Quantization
-from export.contract import KERAS_FORMATS, Contract, Endpoint, Tensor
+from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
-from export.parity.golden import Case, write_golden
-from export.runtime.execution import Run, run_all
-from export.runtime.runtimes import RUNTIMES, Runtime
+from export.formats import FORMATS
+from export.formats.format import Description, Port, Signature, TensorQuantization
+from export.parity.cases import GoldenCase, write_golden
+from export.runners import runtimes_of
+from export.runtime.execution import ArtifactRun, run_all
+from export.wire.protocol import Runtime
 from zoobase.errors import ExportError, Unavailable
 
 
@@ -25,7 +26,7 @@ from zoobase.errors import ExportError, Unavailable
 class ThirdPartyTensor(Tensor):
     """A tensor of a third-party artifact, which may be quantised."""
 
-    quantization: Quantization | None = None
+    quantization: TensorQuantization | None = None
 
     def __post_init__(self) -> None:
         """Accept any name."""
@@ -37,10 +38,11 @@ def endpoints_of(description: Description) -> tuple[Endpoint, ...]:
     Raises:
         ExportError: If it cannot be called: weights only, or a Keras file that does not load.
     """
-    if description.format == "weights":
+    format = FORMATS[description.format]
+    if format.needs_code and not description.signatures:
         raise ExportError(f"{description.path} holds weights only, which cannot run; give a whole model")
     contract = adjacent_contract(description.path)
-    if description.format in KERAS_FORMATS:
+    if format.needs_code:
         if contract and contract.carried_by(description.format):
             return contract.carried_by(description.format)
         from export.contract.inference import infer_contract
@@ -81,21 +83,54 @@ def adjacent_contract(path: Path) -> Contract | None:
 
 def _with_ranges(endpoint: Endpoint, contract: Contract | None) -> Endpoint:
     """Return the endpoint with the meanings and ranges that a contract declares for tensors of the same names."""
-    contract_endpoint = next((e for e in contract.endpoints if e.name == endpoint.name), None) if contract else None
-    if contract_endpoint is None:
-        return endpoint
-    named = {t.name: t for t in (*contract_endpoint.inputs, *contract_endpoint.outputs)}
+    declared = next((e for e in contract.endpoints if e.name == endpoint.name), None) if contract else None
+    named = {t.name: t for t in (*declared.inputs, *declared.outputs)} if declared else {}
 
     def with_range(tensor: Tensor) -> Tensor:
-        declared = named.get(tensor.name)
-        if declared is None or declared.dtype != tensor.dtype:
-            return tensor
-        facts = {key: getattr(declared, key) for key in ("meaning", "low", "high", "vocabulary")}
-        return dataclasses.replace(tensor, **facts)
+        other = named.get(tensor.name)
+        return with_facts(tensor, other) if other is not None and other.dtype == tensor.dtype else tensor
 
+    return with_tensors(endpoint, with_range)
+
+
+def with_facts(tensor: Tensor, other: Tensor) -> Tensor:
+    """Return a tensor with the meaning and the legal values that another one declares."""
+    return dataclasses.replace(tensor, **{key: getattr(other, key) for key in ("meaning", "low", "high", "vocabulary")})
+
+
+def with_tensors(endpoint: Endpoint, change: Callable[[Tensor], Tensor]) -> Endpoint:
+    """Return the endpoint with changed inputs and outputs."""
     return dataclasses.replace(
-        endpoint, inputs=tuple(map(with_range, endpoint.inputs)), outputs=tuple(map(with_range, endpoint.outputs))
+        endpoint, inputs=tuple(map(change, endpoint.inputs)), outputs=tuple(map(change, endpoint.outputs))
     )
+
+
+def quantization_of(tensor: Tensor) -> TensorQuantization | None:
+    """Return the quantisation parameters of a tensor of a third-party file, or None."""
+    return getattr(tensor, "quantization", None)
+
+
+def as_real(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with quantised tensors as float32, with the range that they can hold."""
+
+    def real(tensor: Tensor) -> Tensor:
+        if (quantization := quantization_of(tensor)) is None:
+            return tensor
+        limits = np.iinfo(quantization.dtype)
+        low, high = quantization.dequantize(np.array([limits.min, limits.max])).tolist()
+        return dataclasses.replace(tensor, dtype="float32", low=low, high=high)
+
+    return with_tensors(endpoint, real)
+
+
+def as_stored(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with the dtypes of the file."""
+    return with_tensors(endpoint, lambda t: dataclasses.replace(t, dtype=q.dtype) if (q := quantization_of(t)) else t)
+
+
+def without_quantization(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with quantised tensors as plain integers."""
+    return with_tensors(endpoint, lambda t: dataclasses.replace(t, quantization=None) if quantization_of(t) else t)
 
 
 def with_samples(endpoint: Endpoint, samples: Mapping[str, np.ndarray]) -> Endpoint:
@@ -129,7 +164,7 @@ def runtime_for(format: str) -> Runtime:
     Raises:
         Unavailable: If none is installed.
     """
-    candidates = [r for r in RUNTIMES.values() if format in r.formats and not r.on_request]
+    candidates = [runtime for runtime in runtimes_of(format) if not runtime.on_request]
     for runtime in candidates:
         if runtime.version:
             return runtime
@@ -141,13 +176,22 @@ def run_artifact(
     path: Path,
     format: str,
     endpoints: Sequence[Endpoint],
-    cases: Mapping[str, Sequence[Case]],
+    cases: Mapping[str, Sequence[GoldenCase]],
     runtimes: Sequence[Runtime],
     again_with: Mapping[str, Mapping[str, str]] | None = None,
-) -> dict[str, Run]:
-    """Run an artifact on cases, in a fresh process for each runtime: {runtime name: run}.
+) -> dict[str, ArtifactRun]:
+    """Run an artifact on cases, in a fresh process for each runtime.
 
-    `again_with` is as of `run_all`.
+    Args:
+        path: The artifact.
+        format: The name of its format.
+        endpoints: Its functions.
+        cases: Inputs by endpoint.
+        runtimes: Where it runs.
+        again_with: As of `run_all`.
+
+    Returns:
+        {runtime name: run}.
     """
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         write_golden(Path(scratch) / "golden", {name: list(group) for name, group in cases.items()})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
+from export.formats import saved_model, tflite
 from export.proof.certificate import PASS, RESERVED
 from zoobase.errors import CheckFailed, ExportError
 
@@ -41,9 +42,10 @@ def read_proven(folder: Path, use: str) -> dict[str, Any]:
     return manifest
 
 
-def find_artifact(manifest: Mapping[str, Any], format: str) -> dict[str, Any] | None:
-    """Return the entry of the first written artifact of a format, or None."""
-    return next((a for a in manifest["artifacts"] if a["format"] == format and a["state"] is None), None)
+def find_saved_model(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the entry of the SavedModel in a manifest, or None where none was written."""
+    name = saved_model.FORMAT.name
+    return next((a for a in manifest["artifacts"] if a["format"] == name and a["state"] is None), None)
 
 
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
@@ -69,7 +71,7 @@ def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, An
     request = certificate.get("request") or {}
     written = {(a["format"], a.get("quantize")) for a in manifest["artifacts"]}
     asked = [(format, None) for format in request.get("formats", ())]
-    asked += [("tflite", kind) for kind in request.get("quantize", ())]
+    asked += [(tflite.FORMAT.name, kind) for kind in request.get("quantize", ())]
     for format, kind in asked:
         if (format, kind) not in written:
             return f"{' '.join(filter(None, (format, kind)))} was asked for, and manifest.json lists no such artifact"

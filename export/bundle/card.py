@@ -13,10 +13,9 @@ from export.bundle.devices import netron_hint, write_devices
 from export.bundle.hub_header import header
 from export.bundle.serving import CONFIG, docker_command
 from export.contract import Contract, Tensor
+from export.formats import saved_model, tflite
 from export.proof import image_diff
-from export.proof.certificate import Certificate, Row
-from export.proof.coverage import describe as describe_coverage
-from export.proof.evaluation import describe
+from export.proof.certificate import Certificate, Row, describe_coverage, unmatched_weights, worst_difference
 from zoobase.errors import ExportError
 
 FIGURES = "figures"
@@ -50,7 +49,7 @@ def write_card(
     parts += _facts(card)
     parts += _copied_images(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
-    parts += [_proof(certificate.artifacts), _image_table(certificate.artifacts)]
+    parts += [_proof(certificate.rows), _image_table(certificate.rows)]
     parts += [_plain(_sentence(text)) for text in describe_coverage(certificate.coverage)]
     parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
@@ -65,10 +64,10 @@ def write_card(
         netron_hint(manifest["artifacts"]),
         write_devices(folder, contract, manifest["artifacts"]),
     ]
-    if "saved_model" in formats:
+    if saved_model.FORMAT.name in formats:
         parts += _serving(contract, name)
-    if "tflite" in formats:
-        parts += _litert(contract, formats["tflite"]["endpoints"])
+    if file := formats.get(tflite.FORMAT.name):
+        parts += _litert(contract, file["endpoints"])
     parts += [f"## {_one_line(title)}\n\n{_code_block(code)}" for title, code in card.get("code", {}).items()]
     parts += [f"## Notes\n\n{_plain(card['notes'])}"] if card.get("notes") else []
     parts.append(
@@ -143,16 +142,6 @@ def _proof(rows: Iterable[Row]) -> str:
     return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
 
 
-def unmatched_weights(weights: Mapping[str, Any]) -> str:
-    """Return how many weights were compared by value, and which were not."""
-    names, rest = weights["unmatched"][:3], weights["of"] - weights["matched"] - 3
-    more = f" and {rest} more" if rest > 0 else ""
-    return (
-        f"{weights['matched']} of {weights['of']} weights compared by value; folded into others or quantised: "
-        f"{', '.join(names)}{more}"
-    )
-
-
 def _image_table(rows: Iterable[Row]) -> str:
     """Return a table of the PSNR of images by artifact and size; empty if there are no images."""
     lines = [
@@ -177,36 +166,12 @@ def _decibels(psnr: float | None) -> str:
     return "equal" if psnr is None else f"{psnr:.0f} dB"
 
 
-def worst_difference(row: Row) -> str:
-    """Return the largest difference of a row and its tolerance, in units of the row, as text.
-
-    For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
-    """
-    if any("quantised" in endpoint for endpoint in row.endpoints.values()):
-        return _quantisation_loss(row)
-    figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]
-    if not figures:
-        return ""
-    largest = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
-    return f"{largest['max_error']:.1e} ({largest['tolerance']:.0e})"
-
-
-def _quantisation_loss(row: Row) -> str:
-    outputs = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
-    ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in outputs if f["sqnr_db"] is not None]
-    parts = ["SQNR {:.0f} dB (at least {:.0f})".format(*min(ratios))] if ratios else []
-    counts = [f["top1"] for f, _ in outputs if "top1" in f]
-    parts += ["top-1 {}/{}".format(*min(counts, key=lambda c: c[0] / max(c[1], 1)))] if counts else []
-    parts += [describe(e["evaluation"]) for e in row.endpoints.values() if "evaluation" in e]
-    return "; ".join(parts)
-
-
 def _endpoints(contract: Contract, formats: Mapping[str, Any]) -> str:
     def describe(tensors: Iterable[Tensor]) -> str:
         return "; ".join(f"`{t.name}` {t.dtype} {_shape(t)} {t.meaning}" for t in tensors)
 
     rows = [
-        (f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(f for f in e.formats if f in formats))
+        (f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(f for f in formats if e.is_carried_by(f)))
         for e in contract.endpoints
     ]
     return _table(("endpoint", "takes", "returns", "in"), rows)
@@ -218,7 +183,7 @@ def _shape(tensor: Tensor) -> str:
 
 def _serving(contract: Contract, name: str) -> list[str]:
     """Return how to serve the SavedModel, by REST and by gRPC."""
-    endpoint = contract.carried_by("saved_model")[0]
+    endpoint = contract.carried_by(saved_model.FORMAT.name)[0]
     instance = ", ".join(f'"{t.name}": {_json(t)}' for t in endpoint.inputs)
     inputs = "\n".join(
         f'request.inputs["{t.name}"].CopyFrom(tf.make_tensor_proto({_array(t)}))' for t in endpoint.inputs

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
+from export.formats import FORMATS, onnx, tflite
 
 FILE = "DEVICES.md"
 FREE = 16  # stands in the code for a size that is known only at run time
@@ -50,11 +51,11 @@ def write_devices(folder: Path, contract: Contract, artifacts: Sequence[Mapping[
     """
     held = [artifact for artifact in artifacts if artifact["state"] is None]
     parts, topics = ["# On devices"], []
-    if files := [artifact for artifact in held if artifact["format"] == "tflite"]:
+    if files := [artifact for artifact in held if artifact["format"] == tflite.FORMAT.name]:
         parts += _litert(contract, files)
         topics += ["Android", "iOS", "C++"]
-    if onnx := next((artifact for artifact in held if artifact["format"] == "onnx"), None):
-        parts += _onnx(contract[onnx["endpoints"][0]], onnx)
+    if file := next((artifact for artifact in held if artifact["format"] == onnx.FORMAT.name), None):
+        parts += _onnx(contract[file["endpoints"][0]], file)
         topics.append("ONNX")
     if not topics:
         return None
@@ -65,7 +66,8 @@ def write_devices(folder: Path, contract: Contract, artifacts: Sequence[Mapping[
 def netron_hint(artifacts: Sequence[Mapping[str, Any]]) -> str | None:
     """Return how to look at the graph of the first file that Netron draws, or None."""
     held = {artifact["format"]: artifact["path"] for artifact in reversed(artifacts) if artifact["state"] is None}
-    path = next((held[format] for format in ("tflite", "onnx", "keras", "hdf5") if format in held), None)
+    drawn = sorted((f for f in FORMATS.values() if f.is_drawn and f.name in held), key=lambda f: f.needs_code)
+    path = held[drawn[0].name] if drawn else None
     return path and f"Look at its graph: `pip install netron`, then `netron {path}`, or open the file on netron.app."
 
 

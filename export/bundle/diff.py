@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from export.bundle import layout
-from export.runners.lib.calls import one_line
-from export.runners.lib.protocol import check_archive, check_inflation
+from export.formats import hdf5, keras, weights
+from export.wire.arrays import check_archive, check_inflation
+from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError
 
-WEIGHTS = {"weights": "model.weights.h5", "keras": "model.keras", "hdf5": "model.h5"}  # in order of preference
+WEIGHTS = tuple(format.FORMAT.files[0] for format in (weights, keras, hdf5))  # in order of preference
 
 
 def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, list[str]]:
@@ -101,7 +102,7 @@ def _labels(one: list[str] | None, other: list[str] | None) -> Iterator[str]:
 
 
 def _weights(one: Path, other: Path) -> Iterator[str]:
-    for name in WEIGHTS.values():
+    for name in WEIGHTS:
         if (one / name).exists() and (other / name).exists():
             try:
                 yield from _arrays(_read(one / name), _read(other / name))
@@ -115,7 +116,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     import h5py
 
     source: Any = path
-    if path.suffix == ".keras":
+    if path.suffix == keras.FORMAT.extension:
         check_archive(path)
         with zipfile.ZipFile(path) as archive:
             source = io.BytesIO(archive.read("model.weights.h5"))

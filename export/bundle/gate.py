@@ -12,16 +12,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from export.artifacts import ANY, check_trusted, describe
-from export.artifacts.reservations import reservations_of, sentence
+from export.artifacts import ANY, check_trusted, describe, reservations_of, sentence
 from export.contract import Contract
+from export.formats import FORMATS
 from export.runtime.process import home_of
 from zoobase.errors import ExportError
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
 PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
 TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may need
-EXECUTABLE = ("saved_model", "keras", "hdf5")  # formats that can hold code or operators that act on the machine
 
 
 def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
@@ -51,32 +50,36 @@ def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
 
 def check_schema(folder: Path | str, name: str, data: Any, schema: Path) -> None:
     """Raise ExportError for the content of a JSON file of a bundle that is not valid against a schema."""
-    from jsonschema.exceptions import best_match
-
-    problem = best_match(_validator(schema).iter_errors(data))
-    if problem is not None:
-        where = ".".join(map(str, problem.absolute_path)) or name
-        raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where}: {problem.message[:200]}")
+    if problem := _problem(schema, data):
+        where, text = problem
+        raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where or name}: {text}")
 
 
 def check_contract_data(path: Path, data: Any) -> None:
     """Raise ExportError for the content of a JSON file that is not a contract as in a manifest."""
-    from jsonschema import Draft202012Validator
+    if problem := _problem(SCHEMA, data, "contract"):
+        where, text = problem
+        raise ExportError(f"{path} is not a contract: malformed at {where or 'the top level'}: {text}")
+
+
+def _problem(schema: Path, data: Any, definition: str | None = None) -> tuple[str, str] | None:
+    """Return where data is not valid against a schema, or one of its definitions, and what is wrong; or None."""
     from jsonschema.exceptions import best_match
 
-    definitions = json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"]
-    validator = Draft202012Validator({"$ref": "#/$defs/contract", "$defs": definitions})
-    problem = best_match(validator.iter_errors(data))
-    if problem is not None:
-        where = ".".join(map(str, problem.absolute_path)) or "the top level"
-        raise ExportError(f"{path} is not a contract: malformed at {where}: {problem.message[:200]}")
+    problem = best_match(_validator(schema, definition).iter_errors(data))
+    return None if problem is None else (".".join(map(str, problem.absolute_path)), problem.message[:200])
 
 
 @functools.cache
-def _validator(schema: Path) -> Any:
+def _validator(schema: Path, definition: str | None) -> Any:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(json.loads(schema.read_text(encoding="utf-8")))
+    content = json.loads(schema.read_text(encoding="utf-8"))
+    if schema == SCHEMA:
+        content["$defs"]["format"] = {"enum": list(FORMATS)}
+    if definition:
+        content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
+    return Draft202012Validator(content)
 
 
 def check_path(folder: Path | str, name: str) -> None:
@@ -108,7 +111,7 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
         artifact: As in the manifest.
         trust: Operators of a SavedModel that may be run all the same.
     """
-    if artifact["format"] not in EXECUTABLE:
+    if not FORMATS[artifact["format"]].holds_code:
         return None
     try:
         check_trusted(describe(folder / artifact["path"], complete=False), trust)

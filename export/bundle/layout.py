@@ -17,6 +17,7 @@ from typing import Any
 from export.bundle.gate import PARITY_SCHEMA, check_manifest, check_schema
 from export.contract import Contract
 from export.contract.artifact import Artifact
+from export.formats import FORMATS
 from export.formats.saved_model_versions import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
 from zoobase.errors import ExportError
@@ -133,11 +134,7 @@ def read_coverage(folder: Path) -> dict[str, Any]:
     Raises:
         ExportError: If the file is malformed.
     """
-    if not (folder / PARITY).is_file():
-        return {}
-    certificate = _parse(folder, PARITY)
-    check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
-    return certificate.get("coverage", {})
+    return read_certificate(folder)["coverage"] if (folder / PARITY).is_file() else {}
 
 
 def read_verdict(folder: Path) -> str:
@@ -210,8 +207,7 @@ def publish_marked(folder: Path, target: Path, suffix: str) -> Path:
 
 def partial_files(folder: Path, format: str) -> list[Path]:
     """Return the files left by a failed writer: Keras leaves empty files."""
-    names = {"keras": ("model.keras",), "hdf5": ("model.h5",), "weights": ("model.weights.h5", "model.config.json")}
-    return [folder / name for name in names.get(format, ()) if (folder / name).exists()]
+    return [folder / name for name in FORMATS[format].files if (folder / name).exists()]
 
 
 def flush(folder: Path, deep: bool = True) -> None:
@@ -325,7 +321,7 @@ def write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) ->
 
 def withhold(folder: Path, artifacts: Sequence[Artifact], certificate: Certificate) -> None:
     """Remove artifacts that cannot be loaded, and record the reason."""
-    for row in (row for row in certificate.artifacts if not row.extra):
+    for row in (row for row in certificate.rows if not row.extra):
         for artifact in artifacts:
             if row.state == UNSUPPORTED and row.artifact == artifact.path and artifact.state is None:
                 artifact.state, artifact.reason = row.state, row.reason

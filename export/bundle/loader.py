@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,23 +15,22 @@ from export.bundle.gate import code_refusal, refusal
 from export.bundle.keras_model import keras_model
 from export.bundle.layout import read_manifest
 from export.contract import Contract
-from export.runners.lib import protocol
-from export.runners.lib.calls import in_batches
+from export.formats import saved_model
+from export.runners import RUNTIMES
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
+from export.wire.arrays import Arrays
+from export.wire.calls import Function, in_batches
+from export.wire.protocol import Runtime
 from zoobase.console import quiet_stderr
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 if TYPE_CHECKING:
     import keras
 
-RUNNERS = {  # name: (format, runner)
-    "saved_model": ("saved_model", "run_tensorflow"),
-    "c_api": ("saved_model", "run_c_api"),
-    "tflite": ("tflite", "run_litert"),
-    "keras": ("keras", "run_keras"),
-    "onnx": ("onnx", "run_onnx"),
-}
+LOADERS: dict[str, Runtime] = {}  # by format, the first runtime that runs it; a further one by its own name
+for _runtime in (runtime for runtime in RUNTIMES.values() if not runtime.extra):
+    LOADERS[_runtime.name if _runtime.formats[0] in LOADERS else _runtime.formats[0]] = _runtime
 
 
 class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
@@ -40,7 +40,7 @@ class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
         contract: The contract of the bundle.
     """
 
-    def __init__(self, contract: Contract, functions: Mapping[str, protocol.Function], batch: int | None) -> None:
+    def __init__(self, contract: Contract, functions: Mapping[str, Function], batch: int | None) -> None:
         self.contract = contract
         self._functions = functions
         self._batch = batch
@@ -106,37 +106,37 @@ def load(
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    if format not in RUNNERS:
-        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(RUNNERS)}")
-    artifact_format, runner = RUNNERS[format]
+    if format not in LOADERS:
+        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(LOADERS)}")
+    runtime, artifact_format = LOADERS[format], LOADERS[format].formats[0]
     present = [a for a in manifest["artifacts"] if a["state"] is None]
     matching = [a for a in present if a["format"] == artifact_format and a.get("quantize") == quantize]
     if not matching:
         missing = " ".join(filter(None, (artifact_format, quantize)))
         raise ExportError(f"{folder} holds no {missing}; it has {', '.join(a['path'] for a in present)}")
     contract, artifact = Contract.from_json(manifest["contract"]), matching[0]
-    code = code_refusal(folder, manifest["code_dependency"], trust) if artifact["format"] == "keras" else None
+    code = code_refusal(folder, manifest["code_dependency"], trust) if runtime.imports_code else None
     if reason := code or refusal(folder, artifact, trust):
         raise CheckFailed(f"{artifact['path']} of {folder} is not loaded: {reason}")
     if as_keras:
-        if artifact_format != "saved_model":
+        if artifact_format != saved_model.FORMAT.name:
             raise ExportError(f"as_keras is for format 'saved_model', not {format!r}")
         return keras_model(folder / artifact["path"], contract["serving_default" if as_keras is True else as_keras])
     try:
-        opened = _open(folder, contract, artifact, manifest, runner)
+        opened = _open(folder, contract, artifact, manifest, runtime)
     except ImportError as error:
         raise Unavailable(f"{format} cannot be run here ({error}); install its runtime") from error
     functions = {name: functions["main"] for name, functions in opened.items()}
-    if runner == "run_litert":
+    if runtime.name == "litert":
         functions = {name: _first_call_quiet(function) for name, function in functions.items()}
     return Loaded(contract, functions, artifact["batch"])
 
 
-def _first_call_quiet(function: protocol.Function) -> protocol.Function:
+def _first_call_quiet(function: Function) -> Function:
     """Return the function with a first call during which standard error is closed: LiteRT logs its delegate then."""
     called = False
 
-    def call(inputs: protocol.Arrays) -> protocol.Arrays:
+    def call(inputs: Arrays) -> Arrays:
         nonlocal called
         with contextlib.nullcontext() if called else quiet_stderr():
             called = True
@@ -145,19 +145,17 @@ def _first_call_quiet(function: protocol.Function) -> protocol.Function:
     return call
 
 
-def _open(folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], name: str) -> Any:
-    import importlib
-
-    if name in ("run_tensorflow", "run_keras"):
+def _open(
+    folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], runtime: Runtime
+) -> Any:
+    if "tensorflow" in runtime.imports:
         load_tensorflow()
-    if artifact["format"] == "keras":
-        for module in (manifest["code_dependency"] or {}).get("modules", ()):
-            importlib.import_module(module)
-    runner = importlib.import_module(f"export.runners.{name}")
+    for module in (manifest["code_dependency"] or {}).get("modules", ()) if runtime.imports_code else ():
+        importlib.import_module(module)
     job = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
     }
-    bounded = bounded_memory(Path(job["path"])) if artifact["format"] == "keras" else contextlib.nullcontext()
+    bounded = bounded_memory(Path(job["path"])) if runtime.imports_code else contextlib.nullcontext()
     with bounded, quiet_stderr():
-        return runner.open_artifact(job, {})
+        return runtime.open(job, {})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.binding import find_artifact, read_proven
+from export.bundle.binding import find_saved_model, read_proven
 from export.bundle.gate import refusal, reservation
 from export.formats.saved_model_versions import choose_version
 from zoobase.errors import CheckFailed, ExportError
@@ -97,7 +97,7 @@ class ProvenSavedModel:
 def proven_saved_model(folder: Path, trust: Collection[str] = (), allow: Collection[str] = ()) -> ProvenSavedModel:
     """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
     manifest = read_proven(folder, "is published")
-    artifact = find_artifact(manifest, "saved_model")
+    artifact = find_saved_model(manifest)
     if artifact is None:
         raise ExportError(f"{folder} holds no SavedModel; export it with --formats saved_model")
     if reason := refusal(folder, artifact, trust):

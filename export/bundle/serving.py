@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from export.contract import Endpoint
-from export.parity.golden import LARGEST_CASE, Case
+from export.parity.cases import LARGEST_CASE, GoldenCase
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 CONFIG = "models.config"
 
 
-def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[Case]]) -> int:
+def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[GoldenCase]]) -> int:
     """Write the calls that TF Serving makes before it serves a version; return how many.
 
     Each record is a `PredictionLog` with the response of the reference, so that a record of another model can be
@@ -35,7 +35,7 @@ def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mappin
     return len(records)
 
 
-def _records(endpoint: Endpoint, cases: Sequence[Case]) -> Iterator[Any]:
+def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[Any]:
     """Yield the smallest ordinary case of an endpoint, and its real samples if it has any."""
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2

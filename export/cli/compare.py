@@ -32,7 +32,7 @@ def command(
 
     Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
     """
-    from export.artifacts.comparison import compare
+    from export.artifacts.equivalence import compare
     from export.cli.inputs import read_samples
 
     pairs = dict(_pair(text) for text in match)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from export.runtime.runtimes import RUNTIMES
+from export.runners import RUNTIMES
 from zoobase import Console, common_options
 
 

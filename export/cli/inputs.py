@@ -11,7 +11,7 @@ import numpy as np
 from export.bundle.gate import check_contract_data
 from export.contract import Contract
 from export.contract.endpoints import structure_of, tensor_endpoint
-from export.runners.lib.protocol import check_archive
+from export.wire.arrays import check_archive
 from zoobase import suggestion
 from zoobase.errors import ExportError
 from zoobase.files import check_present

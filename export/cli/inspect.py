@@ -33,7 +33,7 @@ def command(
     """
     from export.artifacts import describe, is_trusted
     from export.bundle.layout import MANIFEST, read_coverage
-    from export.proof.coverage import describe as describe_coverage
+    from export.proof.certificate import describe_coverage
 
     description = describe(artifact)
     bundle = next((folder for folder in artifact.resolve().parents if (folder / MANIFEST).is_file()), None)
@@ -59,14 +59,16 @@ def command(
 def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
     from export.cli.inputs import read_samples, write_contract
     from export.contract.inference import infer_contract
+    from export.formats import FORMATS, with_formats
     from export.formats.keras import read_model
     from zoobase.errors import CheckFailed, ExportError
 
-    if description.format not in ("keras", "hdf5"):
+    if not (FORMATS[description.format].needs_code and description.signatures):
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
     if not trusted:
         raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
-    write_contract(path, infer_contract(read_model(artifact), read_samples(samples) if samples else None))
+    contract = infer_contract(read_model(artifact), read_samples(samples) if samples else None)
+    write_contract(path, with_formats(contract))
 
 
 def _show(description: Any) -> None:

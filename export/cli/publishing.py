@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.artifacts.reservations import KINDS
-from export.cli.options import requirements, trust_option, update_options
+from export.artifacts import KINDS
+from export.cli.options import trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
+
+if TYPE_CHECKING:
+    from export.serving.rollout.update_check import Requirements
+
+
+def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a comparison with the stable version; `requirements` makes one of their values."""
+    for option in (
+        click.option("--max-drop", type=float, help="Largest allowed metric drop, with its interval.  [default: 0.01]"),
+        click.option(
+            "--eval", "evaluation", type=click.Path(path_type=Path), help="Labelled rows, as of export model."
+        ),
+        click.option("--min-agreement", type=float, help="Least share of rows that agree.  [default: 0.99]"),
+        click.option("--requests", type=click.Path(path_type=Path), help="Recorded REST bodies, one a line (.jsonl)."),
+    ):
+        command = option(command)
+    return command
+
+
+def requirements(
+    requests: Path | None,
+    evaluation: Path | None,
+    min_agreement: float | None,
+    max_drop: float | None,
+    trust: Collection[str],
+) -> Requirements:
+    """Return what a new version must hold; None is the default."""
+    from export.cli.inputs import read_samples
+    from export.serving.rollout.update_check import Requirements
+
+    limits = {"min_agreement": min_agreement, "max_drop": max_drop}
+    return Requirements(
+        requests,
+        read_samples(evaluation) if evaluation else None,
+        trust=trust,
+        **{name: value for name, value in limits.items() if value is not None},
+    )
 
 
 @click.command("publish")
@@ -51,7 +89,7 @@ def publish_command(
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
     from export.bundle.publisher import publish
-    from export.proof.coverage import describe
+    from export.proof.certificate import describe_coverage
     from export.proof.prove import check_names
     from zoobase.errors import ExportError
 
@@ -67,7 +105,7 @@ def publish_command(
         raise ExportError(f"{', '.join(sorted(given))} compare a canary with the stable version; add --canary SHARE")
     else:
         published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
-    for text in describe(read_coverage(bundle)) if not console.json and not console.quiet else ():
+    for text in describe_coverage(read_coverage(bundle)) if not console.json and not console.quiet else ():
         echo(f"proof: {text}")
     if console.json:
         more = {"canary": canary, "check": comparison.to_json()} if comparison else {}

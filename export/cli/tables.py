@@ -8,9 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from export.bundle.card import unmatched_weights, worst_difference
-from export.proof.certificate import Certificate
-from export.proof.coverage import describe
+from export.proof.certificate import Certificate, describe_coverage, unmatched_weights, worst_difference
 from zoobase.console import echo, printable
 
 COLOURS = {"pass": "green", "fail": "bold red", "not_run": "yellow", "unsupported": "dim"}
@@ -31,14 +29,14 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def print_certificate(certificate: Certificate) -> None:
     """Print one line for each artifact in each runtime, and one for each problem."""
-    rows = [(row.artifact, row.runtime or "", row.state, worst_difference(row)) for row in certificate.artifacts]
+    rows = [(row.artifact, row.runtime or "", row.state, worst_difference(row)) for row in certificate.rows]
     print_table(("artifact", "runtime", "state", "largest difference (tolerance)"), rows)
-    for row in certificate.artifacts:
+    for row in certificate.rows:
         if text := row.reason or row.note:
             echo(f"{row.artifact}: {text}")
         if row.weights and row.weights["unmatched"]:
             echo(f"{row.artifact}: {unmatched_weights(row.weights)}")
     for text in certificate.reservations():
         echo(f"reservation: {text}")
-    for text in describe(certificate.coverage):
+    for text in describe_coverage(certificate.coverage):
         echo(f"proof: {text}")

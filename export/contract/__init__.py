@@ -10,9 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-FORMATS = ("keras", "hdf5", "weights", "saved_model", "tflite", "onnx")
-KERAS_FORMATS = ("keras", "hdf5", "weights")  # these contain the model itself, of which only its own call can be run
-
 MEANINGS = (
     "image",  # pixels, in [low, high]
     "encoded_image",  # the bytes of a JPEG or PNG file
@@ -120,7 +117,8 @@ class Endpoint:
         outputs: In order.
         call: TensorFlow function `{input name: tensor} -> {output name: tensor}`, deterministic, inference mode. None
             in a contract that was read back from disk.
-        formats: The formats that carry it. A Keras format may be named only where `call` is the model's own call.
+        formats: The names of the formats that carry it; None for every format that can represent it. A format that
+            holds the model's classes may be named only where `call` is the model's own call.
         batch: The only legal batch size, or None if any is.
         structure: How the model's own call takes its inputs: "tensor", "dict" (by input name) or "list".
 
@@ -135,19 +133,20 @@ class Endpoint:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     call: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] | None = None
     batch: int | None = None
     structure: str = "tensor"
 
     def __post_init__(self) -> None:
-        """Raise ValueError for names that collide and formats that do not exist."""
+        """Raise ValueError for names that collide."""
         for kind, tensors in (("input", self.inputs), ("output", self.outputs)):
             names = [t.name for t in tensors]
             if len(set(names)) != len(names):
                 raise ValueError(f"endpoint {self.name}: two {kind}s share a name: {names}")
-        unknown = set(self.formats) - set(FORMATS)
-        if unknown:
-            raise ValueError(f"endpoint {self.name}: unknown formats {sorted(unknown)}; known: {', '.join(FORMATS)}")
+
+    def is_carried_by(self, format: str) -> bool:
+        """Return whether a format carries it."""
+        return self.formats is None or format in self.formats
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests, without `call`."""
@@ -155,7 +154,7 @@ class Endpoint:
             "name": self.name,
             "inputs": [t.to_json() for t in self.inputs],
             "outputs": [t.to_json() for t in self.outputs],
-            "formats": list(self.formats),
+            "formats": None if self.formats is None else list(self.formats),
             "batch": self.batch,
             "structure": self.structure,
         }
@@ -167,7 +166,7 @@ class Endpoint:
             name=data["name"],
             inputs=tuple(Tensor.from_json(t) for t in data["inputs"]),
             outputs=tuple(Tensor.from_json(t) for t in data["outputs"]),
-            formats=tuple(data["formats"]),
+            formats=None if data["formats"] is None else tuple(data["formats"]),
             batch=data["batch"],
             structure=data["structure"],
         )
@@ -202,7 +201,7 @@ class Contract:
 
     def carried_by(self, format: str) -> tuple[Endpoint, ...]:
         """Return the endpoints that `format` carries."""
-        return tuple(e for e in self.endpoints if format in e.formats)
+        return tuple(e for e in self.endpoints if e.is_carried_by(format))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""

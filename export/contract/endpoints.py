@@ -6,11 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from export.contract import FORMATS, Endpoint, Tensor
-from export.runners.lib import protocol
+from export.contract import Endpoint, Tensor
+from export.wire import protocol
 from zoobase.errors import ExportError
-
-MULTI_ENDPOINT = ("saved_model", "tflite", "onnx")  # formats that carry more than the model's own call
 
 
 def tensor_endpoint(
@@ -19,7 +17,7 @@ def tensor_endpoint(
     outputs: Sequence[Tensor],
     name: str = "serving_default",
     batch: int | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] | None = None,
     structure: str | None = None,
 ) -> Endpoint:
     """Return the endpoint that is the model's own call, in inference mode.
@@ -30,11 +28,12 @@ def tensor_endpoint(
         outputs: Output tensors in the order of the model's outputs; the keys of a model that returns a dict.
         name: The signature name.
         batch: The one legal batch size, or None for any.
-        formats: The formats that carry it.
+        formats: The formats that carry it; None for all that can.
         structure: "tensor", "dict" or "list"; None infers it from the model.
     """
     call_structure = structure or structure_of(model, [t.name for t in inputs])
-    endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, tuple(formats), batch, call_structure)
+    carriers = None if formats is None else tuple(formats)
+    endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, carriers, batch, call_structure)
     description = endpoint.to_json()
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,16 +77,15 @@ def bytes_endpoint(
         return _labelled(dict(base.call({image.name: images})), scores, labels)
 
     inputs = (Tensor("image_bytes", "string", (base.batch,), "encoded_image"),)
-    return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+    return Endpoint(name, inputs, base.outputs + _extra(labels), call, batch=base.batch)
 
 
-def segment_endpoint(base: Endpoint, name: str = "segment", formats: Sequence[str] = MULTI_ENDPOINT) -> Endpoint:
+def segment_endpoint(base: Endpoint, name: str = "segment") -> Endpoint:
     """Return an endpoint with the class of every pixel, for a base endpoint that returns the logits of every pixel.
 
     Args:
         base: The endpoint whose only output are logits (B, H, W, classes).
         name: The signature name.
-        formats: The formats that carry it.
 
     Returns:
         The inputs of `base` -> `mask` (B, H, W) int32, the class ids, and `probabilities` (B, H, W, classes) float32.
@@ -102,7 +100,7 @@ def segment_endpoint(base: Endpoint, name: str = "segment", formats: Sequence[st
         scores = base.call(values)[logits.name]
         return {"mask": tf.argmax(scores, -1, tf.int32), "probabilities": tf.nn.softmax(scores)}
 
-    return Endpoint(name, base.inputs, (mask, probabilities), call, tuple(formats), base.batch)
+    return Endpoint(name, base.inputs, (mask, probabilities), call, batch=base.batch)
 
 
 def text_endpoint(
@@ -134,7 +132,7 @@ def text_endpoint(
         return _labelled(dict(base.call({tokens.name: ids})), scores, labels)
 
     inputs = (Tensor("text", "string", (base.batch,), "text"),)
-    return Endpoint(name, inputs, base.outputs + _extra(labels), call, ("saved_model",), base.batch)
+    return Endpoint(name, inputs, base.outputs + _extra(labels), call, batch=base.batch)
 
 
 def _single(base: Endpoint, labels: Sequence[str] | None) -> tuple[Tensor, Tensor]:
@@ -172,7 +170,6 @@ def step_endpoint(
     states: Sequence[Tensor],
     output: Tensor,
     name: str = "step",
-    formats: Sequence[str] = ("saved_model", "tflite"),
 ) -> Endpoint:
     """Return the endpoint that advances a recurrent model by one token, its state an explicit input and output.
 
@@ -185,7 +182,6 @@ def step_endpoint(
         states: Such as [Tensor("state", "float32", (1, units), "state")].
         output: Such as Tensor("logits", "float32", (1, size), "logits").
         name: The signature name.
-        formats: The formats that carry it.
     """
     following = tuple(dataclasses.replace(state, name=f"next_{state.name}") for state in states)
     outputs = (output, *following)
@@ -194,7 +190,7 @@ def step_endpoint(
         results = step(values[token.name], *(values[state.name] for state in states))
         return {tensor.name: result for tensor, result in zip(outputs, results, strict=True)}
 
-    return Endpoint(name, (token, *states), outputs, call, tuple(formats), batch=1)
+    return Endpoint(name, (token, *states), outputs, call, batch=1)
 
 
 def structure_of(model: Any, names: Sequence[str]) -> str:

@@ -1,18 +1,34 @@
-"""One file per format. Each has `write(model, contract, folder, version) -> Artifact`, and raises Unsupported."""
+"""One file per format, each with its record, `FORMAT`; they are collected here, and nothing else lists them."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.formats import hdf5, keras, onnx, saved_model, tflite, weights
+from export.formats.format import Format
+from zoobase import suggestion
+from zoobase.errors import ExportError
 
-DEFAULT_FORMATS = ("keras", "hdf5", "weights", "saved_model", "tflite")
+_FILES = (keras, hdf5, weights, saved_model, tflite, onnx)
+FORMATS: dict[str, Format] = {file.FORMAT.name: file.FORMAT for file in _FILES}
+DEFAULT_FORMATS = tuple(format.name for format in FORMATS.values() if format.is_default)
 
 
-def writer(format: str) -> Callable[[Any, Contract, Path, int], Artifact]:
-    """Return the `write` function of a format."""
-    return importlib.import_module(f"export.formats.{format}").write
+def with_formats(contract: Contract) -> Contract:
+    """Return a contract in which every endpoint names the formats that carry it.
+
+    An endpoint that names none is carried by every format that can represent it: one that holds the model's classes has
+    the model's own call only, which is the first endpoint, and one without strings has the endpoints without strings.
+
+    Raises:
+        ExportError: If an endpoint names an unknown format.
+    """
+    carried, endpoints = {format.name: format.carries(contract) for format in FORMATS.values()}, []
+    for endpoint in contract.endpoints:
+        able = tuple(name for name, of_format in carried.items() if endpoint in of_format)
+        endpoints.append(replace(endpoint, formats=able) if endpoint.formats is None else endpoint)
+        for name in endpoints[-1].formats:
+            if name not in FORMATS:
+                raise ExportError(f"endpoint {endpoint.name}: unknown format {name!r}; {suggestion(name, FORMATS)}")
+    return replace(contract, endpoints=tuple(endpoints))

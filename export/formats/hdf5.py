@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.formats.lookup_config import explicit_vocabularies
+from export.formats.format import Description, Format
+from export.formats.keras_config import count_parameters, explicit_vocabularies, read_config
 from export.runtime.backend import quiet_logger
 from zoobase.errors import Unsupported
 
+MAGIC = b"\x89HDF\r\n\x1a\n"
 # Error messages on loading, and their causes (Keras writes all of these files without an error).
 CAUSES = {
     "Unknown layer: 'NotEqual'": "mask_zero=True puts an operation into the graph that HDF5 cannot represent",
@@ -40,9 +43,9 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
             model.save(path, include_optimizer=False)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise Unsupported(f"Keras cannot write it: {' '.join(str(error).split())[:200]}") from error
-    endpoints = tuple(e.name for e in contract.carried_by("hdf5"))
+    endpoints = tuple(e.name for e in contract.carried_by(FORMAT.name))
     producer = {"keras": keras.__version__, "h5py": h5py.__version__}
-    return Artifact("hdf5", path.name, endpoints, producer=producer)
+    return Artifact(FORMAT.name, path.name, endpoints, producer=producer)
 
 
 def explain(error: str) -> str:
@@ -51,3 +54,38 @@ def explain(error: str) -> str:
         if text in error:
             return f"Keras cannot read it back: {cause} ({error[:160]})"
     return f"Keras cannot read it back: {error}"
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Return whether a file is an HDF5 file of a whole model."""
+    return head.startswith(MAGIC) and not path.name.endswith(".weights.h5")
+
+
+def describe(description: Description) -> None:
+    """Fill in the description; signatures, layers and flags only if the file holds a whole model."""
+    import h5py
+
+    with h5py.File(description.path, "r") as file:
+        description.producer = {"keras": _text(file.attrs.get("keras_version", "unknown"))}
+        if "model_config" in file.attrs:
+            read_config(description, json.loads(_text(file.attrs["model_config"])))
+        else:
+            description.format = "weights"
+    description.parameters = count_parameters(description.path)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+FORMAT = Format(
+    "hdf5",
+    ".h5",
+    write,
+    matches,
+    describe,
+    files=("model.h5",),
+    needs_code=True,
+    holds_code=True,
+    unreadable=explain,
+)

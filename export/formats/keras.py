@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.runners.lib.calls import COLOUR
-from export.runners.lib.protocol import check_archive
+from export.formats.format import NATIVE, Description, Format
+from export.formats.keras_config import count_parameters, read_config
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
-from zoobase.errors import ExportError, Unsupported
+from export.wire.arrays import check_archive
+from export.wire.calls import COLOUR
+from zoobase.errors import CheckFailed, ExportError, Unsupported
 from zoobase.files import check_present
+
+EXPECTED = ("config.json", "metadata.json", "model.weights.h5", "model.weights.json", "assets/")
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -29,8 +35,8 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
         model.save(path)
     except NotImplementedError as error:  # Keras leaves an empty file
         raise Unsupported(f"{type(model).__name__} cannot be saved: {' '.join(str(error).split())[:200]}") from error
-    endpoints = tuple(e.name for e in contract.carried_by("keras"))
-    return Artifact("keras", path.name, endpoints, producer={"keras": keras.__version__})
+    endpoints = tuple(e.name for e in contract.carried_by(FORMAT.name))
+    return Artifact(FORMAT.name, path.name, endpoints, producer={"keras": keras.__version__})
 
 
 def read_model(path: Path) -> Any:
@@ -71,3 +77,40 @@ def _legacy_way(path: Path) -> str:
         f"; it was written by Keras {version}, which `pip install tf_keras` still reads: "
         f'TF_USE_LEGACY_KERAS=1 python -c "{call}" writes a SavedModel, for python -m export inspect and compare'
     )
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Return whether a file is a .keras file.
+
+    Raises:
+        CheckFailed: If it is a zip file with a pickle in it.
+        ExportError: If it is another zip file.
+    """
+    if not head.startswith(b"PK") or not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.endswith((".pkl", ".pickle")) for name in names):
+        raise CheckFailed(
+            f"{path} contains a pickle, which executes the code in it when it is read; it is never opened"
+        )
+    if "config.json" not in names:
+        raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
+    return True
+
+
+def describe(description: Description) -> None:
+    """Fill in signatures, layers, flags, parameters and producer."""
+    check_archive(description.path)
+    with zipfile.ZipFile(description.path) as archive:
+        metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+        description.producer = {"keras": metadata.get("keras_version", "unknown")}
+        read_config(description, json.loads(archive.read("config.json")))
+        if "model.weights.h5" in archive.namelist():
+            description.parameters = count_parameters(io.BytesIO(archive.read("model.weights.h5")))
+        unexpected = sorted(name for name in archive.namelist() if not name.startswith(EXPECTED))
+    if unexpected:
+        description.risks.append(f"it contains {', '.join(unexpected[:3])}, which is not part of a .keras file")
+
+
+FORMAT = Format(NATIVE, ".keras", write, matches, describe, files=("model.keras",), needs_code=True, holds_code=True)

@@ -5,22 +5,30 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from export.contract import Contract
 from export.contract.artifact import Artifact
+from export.formats.format import Description, Format, Port, Signature
 from export.formats.saved_model import save
 from export.runtime import process
 
 OPSET = 18  # the largest that tf2onnx 1.17 writes
 SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
+RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Prepare `onnx/model.onnx`; the conversion runs in a process of its own when the artifact is finished."""
-    endpoint = contract.carried_by("onnx")[0]
-    artifact = Artifact("onnx", "onnx/model.onnx", (endpoint.name,), batch=endpoint.batch)
+    endpoint = contract.carried_by(FORMAT.name)[0]
+    artifact = Artifact(FORMAT.name, "onnx/model.onnx", (endpoint.name,), batch=endpoint.batch)
     missing = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
         artifact.state, artifact.reason = "not_run", f"{' and '.join(missing)} not installed; pip install tf2onnx onnx"
@@ -53,3 +61,58 @@ def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
         artifact.state, artifact.reason = "fail", f"the converter {problem}"
     if artifact.state:
         shutil.rmtree(out.parent, ignore_errors=True)
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Return whether a file is an ONNX file, which has no mark of its own."""
+    return path.suffix == FORMAT.extension
+
+
+def describe(description: Description) -> None:
+    """Fill in signatures, operators, flags, parameters and producer.
+
+    Raises:
+        ImportError: If the onnx package is not installed.
+    """
+    import onnx
+
+    model = onnx.load(description.path, load_external_data=False)
+    description.producer = {model.producer_name or "unknown": model.producer_version}
+    nodes = list(_nodes(model.graph))
+    description.operations = dict(sorted(Counter(node.op_type for node in nodes).items()))
+    description.flagged = {
+        "flex": [],
+        "custom": sorted({f"{n.domain}.{n.op_type}" for n in nodes if n.domain not in ("", "ai.onnx", "ai.onnx.ml")}),
+        "random": [op for op in description.operations if op in RANDOM],
+        "stateful": [],
+    }
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    description.signatures = (Signature("", _ports(inputs), _ports(model.graph.output)),)
+    description.parameters = sum(int(np.prod(tensor.dims)) for tensor in weights.values())
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in weights.values()):
+        description.risks.append("its weights are in external files at paths of its choice")
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _ports(values: Any) -> tuple[Port, ...]:
+    import onnx
+
+    def port(value: Any) -> Port:
+        kind = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
+        dims = kind.shape.dim if kind.HasField("shape") else None
+        shape = None if dims is None else tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+        return Port(value.name, "string" if np.dtype(dtype).kind == "O" else np.dtype(dtype).name, shape)
+
+    return tuple(map(port, values))
+
+
+FORMAT = Format("onnx", ".onnx", write, matches, describe, is_default=False, has_strings=False)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
-from export.runners.lib import protocol
+from export.formats import graph_reader
+from export.formats.format import NATIVE, Format
 from export.runtime.backend import quiet_logger
+from export.wire import protocol
 from zoobase.errors import ExportError
 
 
@@ -17,15 +19,15 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     """Write `saved_model/<version>/`."""
     import tensorflow as tf
 
-    endpoints = contract.carried_by("saved_model")
+    endpoints = contract.carried_by(FORMAT.name)
     path = folder / "saved_model" / str(version)
     save(model, endpoints, path, reusable=True)
     producer = {"tensorflow": tf.__version__}
-    return Artifact("saved_model", f"saved_model/{version}", tuple(e.name for e in endpoints), producer=producer)
+    return Artifact(FORMAT.name, f"saved_model/{version}", tuple(e.name for e in endpoints), producer=producer)
 
 
 def save(
-    model: Any, endpoints: Iterable[Endpoint], path: Path, batch: int | None = None, reusable: bool = False
+    model: Any, endpoints: Sequence[Endpoint], path: Path, batch: int | None = None, reusable: bool = False
 ) -> None:
     """Write a SavedModel.
 
@@ -46,15 +48,13 @@ def save(
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    holder = (
-        tf.Module()
-    )  # tracking the model itself stores every weight twice; a module that holds it tracks its tables too
+    holder = tf.Module()  # the model itself would store every weight twice; its holder tracks its tables too
     holder.model = model
     archive.track(holder)
     for endpoint in endpoints:
         signature = _signature(endpoint, batch)
         archive.add_endpoint(endpoint.name, _positional(endpoint, signature), input_signature=signature)
-        if reusable and "keras" in endpoint.formats:
+        if reusable and endpoint.is_carried_by(NATIVE):
             _make_reusable(archive, model, endpoint)
     try:
         with quiet_logger():  # "Assets written to"
@@ -114,3 +114,21 @@ def _positional(endpoint: Endpoint, signature: Sequence[Any]) -> Any:
         return {name: result[name] for name in outputs}
 
     return function
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Return whether a folder is a SavedModel."""
+    return (path / "saved_model.pb").is_file()
+
+
+FORMAT = Format(
+    "saved_model",
+    "",
+    write,
+    matches,
+    graph_reader.describe,
+    graph_reader.describe_graph,
+    holds_code=True,
+    holds_graph=True,
+    is_drawn=False,
+)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +19,24 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
+from export.formats.format import Description, Format, Port, Signature, TensorQuantization
 from export.formats.saved_model import save
 from export.runtime import process
 from zoobase.errors import ExportError, Unavailable, Unsupported
 
 QUANTIZE = ("float16", "dynamic", "int8")
-CALIBRATION_ROWS = 100  # fewer give unusable ranges (field note 13)
+CALIBRATION_ROWS = 100  # 8 give unusable ranges (SQNR 9 dB), 50 or more are enough
 SCRATCH = ".tflite-work"  # in the staging folder; `clean` removes it
+RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
+STATEFUL = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Prepare `tflite/float32.tflite`; the conversion runs in a process of its own when the artifact is finished."""
-    return _prepare(model, contract.carried_by("tflite"), folder, contract, None, {})
+    return _prepare(model, contract.carried_by(FORMAT.name), folder, contract, None, {})
 
 
-def write_quantised(
+def write_quantized(
     model: Any,
     contract: Contract,
     folder: Path,
@@ -52,7 +57,7 @@ def write_quantised(
     Raises:
         Unsupported: If no endpoint can be carried.
     """
-    endpoints = contract.carried_by("tflite")
+    endpoints = contract.carried_by(FORMAT.name)
     calibration_arrays = {
         e.name: {t.name: calibration[t.name] for t in e.inputs} for e in endpoints if _has_calibration(e, calibration)
     }
@@ -76,7 +81,7 @@ def check_selective() -> None:
 
 def check_calibration(contract: Contract, calibration: Mapping[str, np.ndarray] | None) -> None:
     """Raise ExportError unless every input has enough calibration rows for int8."""
-    endpoints = contract.carried_by("tflite")
+    endpoints = contract.carried_by(FORMAT.name)
     if not endpoints:
         return
     names = {t.name for t in endpoints[0].inputs}
@@ -115,7 +120,7 @@ def _prepare(
 ) -> Artifact:
     shared = folder / SCRATCH / "saved_model"  # all precisions are converted from one
     if not shared.exists():
-        save(model, contract.carried_by("tflite"), shared, batch=1)
+        save(model, contract.carried_by(FORMAT.name), shared, batch=1)
     name = quantize or "float32"
     scratch = folder / SCRATCH / name
     scratch.mkdir()
@@ -125,7 +130,7 @@ def _prepare(
         dtypes = {t.name: t.dtype for t in contract[endpoint].inputs}
         np.savez(file, allow_pickle=False, **{k: np.asarray(v).astype(dtypes[k]) for k, v in arrays.items()})
     path = f"tflite/{name}.tflite"
-    artifact = Artifact("tflite", path, tuple(e.name for e in endpoints), batch=1, quantize=quantize)
+    artifact = Artifact(FORMAT.name, path, tuple(e.name for e in endpoints), batch=1, quantize=quantize)
     job = {
         "saved_model": str(shared),
         "out": str(folder / path),
@@ -134,31 +139,31 @@ def _prepare(
         "quantize": quantize,
         "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
     }
-    quantised = sorted({mode for layer in model._flatten_layers() if (mode := _quantisation(layer))})
+    quantized = sorted({mode for layer in model._flatten_layers() if (mode := _quantization_mode(layer))})
     if keep_float:
-        artifact.finish = lambda: _quantise_selectively(artifact, job, scratch, quantised, keep_float)
+        artifact.finish = lambda: _quantize_selectively(artifact, job, scratch, quantized, keep_float)
     else:
-        artifact.finish = lambda: _convert(artifact, job, scratch, quantised)
+        artifact.finish = lambda: _convert(artifact, job, scratch, quantized)
     return artifact
 
 
-def _quantisation(layer: Any) -> str | None:
+def _quantization_mode(layer: Any) -> str | None:
     """Return the mode that `model.quantize` gave a layer, or None."""
     return getattr(layer, "quantization_mode", None) or getattr(layer.dtype_policy, "quantization_mode", None)
 
 
-def _quantise_selectively(
-    artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantised: Sequence[str], keep_float: int
+def _quantize_selectively(
+    artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str], keep_float: int
 ) -> None:
     """Convert to float, and quantise all operators but those that lose most."""
     exact, result_file = scratch / "float.tflite", Path(job["result"])
-    _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": str(exact)}, scratch, quantised)
+    _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": str(exact)}, scratch, quantized)
     if artifact.state:
         return
     result_file.unlink()
-    quantiser_job = {key: job[key] for key in ("out", "result", "calibration")}
-    quantiser_job |= {"float": str(exact), "keep_float": keep_float}
-    result = process.run_script("quantise_tflite.py", quantiser_job, scratch)
+    quantizer_job = {key: job[key] for key in ("out", "result", "calibration")}
+    quantizer_job |= {"float": str(exact), "keep_float": keep_float}
+    result = process.run_script("quantize_tflite.py", quantizer_job, scratch)
     if result.problem or not result_file.exists():
         artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {result.problem}"
         Path(job["out"]).unlink(missing_ok=True)
@@ -167,8 +172,8 @@ def _quantise_selectively(
     artifact.producer, artifact.note = {**artifact.producer, **report["versions"]}, report["note"]
 
 
-def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantised: Sequence[str] = ()) -> None:
-    result = process.run_script("convert_tflite.py", dict(job), scratch)
+def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str] = ()) -> None:
+    result = process.run_script("convert_tflite.py", dict(job), scratch, forked_from="keras")
     result_file = Path(job["result"])
     if result.problem or not result_file.exists():
         artifact.state, artifact.reason = "fail", f"the converter {result.problem}"
@@ -178,13 +183,108 @@ def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantise
         if report["flex"]:
             artifact.state = "unsupported"
             artifact.reason = f"no builtin TFLite operator for {', '.join(report['flex'])}, and no interpreter has Flex"
-        elif report["error"] and quantised:
+        elif report["error"] and quantized:
             artifact.state = "unsupported"
             artifact.reason = (
-                f"the converter has no operator for layers of model.quantize({quantised[0]!r}); quantise the float "
+                f"the converter has no operator for layers of model.quantize({quantized[0]!r}); quantise the float "
                 f"model with quantize= instead ({report['error'][:120]})"
             )
         elif report["error"]:
             artifact.state, artifact.reason = "fail", f"the converter failed: {report['error']}"
     if artifact.state:
         Path(job["out"]).unlink(missing_ok=True)
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Return whether a file is a TFLite file."""
+    return head[4:8] == b"TFL3"
+
+
+def describe(description: Description) -> None:
+    """Fill in signatures, operators, flags, parameters and producer.
+
+    Raises:
+        ImportError: If ai-edge-litert, which contains the schema, is not installed.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(description.path.read_bytes(), 0))
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    types = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+    description.producer = {"description": _text(model.description)} if model.description else {}
+    description.producer |= dict(_metadata(model))
+    description.signatures = tuple(_signatures(model, types))
+    codes = [_code(code, names) for code in model.operatorCodes or []]
+    used = Counter(codes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators or [])
+    description.operations = dict(sorted(used.items()))
+    custom = {code for code, entry in zip(codes, model.operatorCodes or [], strict=True) if entry.customCode}
+    description.flagged = {
+        "flex": [op for op in used if op in custom and op.startswith("Flex")],
+        "custom": [op for op in used if op in custom and not op.startswith("Flex")],
+        "random": [op for op in used if op in RANDOM or "Random" in op],
+        "stateful": [op for op in used if op in STATEFUL]
+        + [_text(t.name) for g in model.subgraphs for t in g.tensors if t.isVariable],
+    }
+    description.parameters = _parameters(model)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _code(code: Any, names: dict[int, str]) -> str:
+    if code.customCode:
+        return _text(code.customCode)
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)  # files from before 2020 have only the second
+    return names.get(number, f"builtin {number}")
+
+
+def _signatures(model: Any, types: dict[int, str]) -> Iterator[Signature]:
+    def port(graph: Any, name: Any, index: int) -> Port:
+        tensor = graph.tensors[index]
+        sizes = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
+        shape = None if sizes is None else tuple(None if s < 0 else int(s) for s in sizes)
+        dtype = types[tensor.type]
+        return Port(
+            _text(tensor.name if name is None else name), dtype, shape, _quantization(dtype, tensor.quantization)
+        )
+
+    for signature in model.signatureDefs or []:
+        graph = model.subgraphs[signature.subgraphIndex]
+        ports = [
+            tuple(port(graph, entry.name, entry.tensorIndex) for entry in entries or [])
+            for entries in (signature.inputs, signature.outputs)
+        ]
+        yield Signature(_text(signature.signatureKey), *ports)
+    if not model.signatureDefs:
+        graph = model.subgraphs[0]
+        yield Signature(
+            "", *(tuple(port(graph, None, i) for i in entries) for entries in (graph.inputs, graph.outputs))
+        )
+
+
+def _quantization(dtype: str, parameters: Any) -> TensorQuantization | None:
+    """Return the parameters of a tensor of integers that has one scale, else None."""
+    if parameters is None or "int" not in dtype or parameters.scale is None or len(parameters.scale) != 1:
+        return None
+    return TensorQuantization(dtype, float(parameters.scale[0]), int(parameters.zeroPoint[0]))
+
+
+def _metadata(model: Any) -> Iterator[tuple[str, str]]:
+    for entry in model.metadata or []:
+        data = model.buffers[entry.buffer].data
+        if _text(entry.name) == "min_runtime_version" and data is not None:
+            yield "min_runtime_version", re.sub(r"[^\x20-\x7e]", "", bytes(data).decode("latin-1"))
+
+
+def _parameters(model: Any) -> int:
+    """Return the number of elements of all constant tensors that are not scalars."""
+    constants = {}
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            if model.buffers[tensor.buffer].data is not None and tensor.shape is not None and len(tensor.shape):
+                constants[tensor.buffer] = int(np.prod(tensor.shape))
+    return sum(constants.values())
+
+
+FORMAT = Format("tflite", ".tflite", write, matches, describe, has_strings=False, holds_graph=True)

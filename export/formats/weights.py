@@ -8,7 +8,9 @@ from typing import Any
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.formats.lookup_config import explicit_vocabularies
+from export.formats import hdf5
+from export.formats.format import Format
+from export.formats.keras_config import explicit_vocabularies
 from zoobase.errors import Unsupported
 
 
@@ -30,5 +32,23 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     (folder / "model.config.json").write_text(json.dumps(config, indent=1) + "\n")
     path = folder / "model.weights.h5"
     model.save_weights(path)
-    endpoints = tuple(e.name for e in contract.carried_by("weights"))
-    return Artifact("weights", path.name, endpoints, producer={"keras": keras.__version__, "h5py": h5py.__version__})
+    producer = {"keras": keras.__version__, "h5py": h5py.__version__}
+    endpoints = tuple(e.name for e in contract.carried_by(FORMAT.name))
+    return Artifact(FORMAT.name, path.name, endpoints, producer=producer)
+
+
+def matches(path: Path, head: bytes) -> bool:
+    """Return whether a file is an HDF5 file of weights."""
+    return head.startswith(hdf5.MAGIC) and path.name.endswith(FORMAT.extension)
+
+
+FORMAT = Format(
+    "weights",
+    ".weights.h5",
+    write,
+    matches,
+    hdf5.describe,
+    files=("model.weights.h5", "model.config.json"),
+    needs_code=True,
+    is_drawn=False,
+)

@@ -1,15 +1,16 @@
-"""Compare the outputs of a runtime with the reference, the contract and the other runs. NumPy only, no clocks."""
+"""Compare what an artifact returned with the reference, the contract and the other runs. NumPy only, no clocks."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from export.contract import Tensor
+from export.parity.cases import GoldenCase, output_names
 from export.parity.distance import (
     difference_figures,
     is_leading,
@@ -18,12 +19,9 @@ from export.parity.distance import (
     root_mean_squares,
     row_errors,
 )
-from export.parity.golden import Case
-from export.parity.noise_floor import check_noise_floor, measure_noise_floor, stable_rows
-from export.parity.policy import GoldenCase, Policy
-
-if TYPE_CHECKING:
-    from export.runtime.execution import Run
+from export.parity.noise_floor import check_noise_floor, measure_noise_floor
+from export.parity.policy import Policy
+from export.wire.arrays import Outputs
 
 ROUNDING = 1e-3  # of probabilities, in float16
 CONSTANT = 1e-6  # real rows that differ by less, in units of the row, are one answer
@@ -33,6 +31,13 @@ def compare_output(case: GoldenCase, output: str, value: np.ndarray, floor: floa
     """Return the differences of one output of one case as messages; empty if it is within tolerance.
 
     Class ids may differ where the scores of the two classes are tied within the tolerance of the scores.
+
+    Args:
+        case: A golden case with the outputs of the reference.
+        output: The name of the output.
+        value: What an artifact returned, (rows, ...).
+        floor: The noise floor of the output, or of its scores.
+        policy: Tolerances.
     """
     reference, where = case.outputs[output], f"{output} in case {case.name}"
     if value.shape != reference.shape:
@@ -45,17 +50,17 @@ def compare_output(case: GoldenCase, output: str, value: np.ndarray, floor: floa
         if scores is not None and wrong.any():
             noise = case.row_noise.get(case.scores[output])
             wrong &= ~is_leading(scores, value, policy.tolerances(floor, noise, scores.dtype, len(scores)))
-        wrong = stable_rows(case, wrong)
+        wrong = case.stable(wrong)
         return [f"{where} differs in {int(wrong.sum())} of {wrong.size} values"] if wrong.any() else []
-    tolerances = policy.tolerances(floor, case.row_noise.get(output), reference.dtype, len(reference))
-    reference, value = stable_rows(case, reference), stable_rows(case, value)
+    rows = len(reference)
+    tolerances = case.stable(policy.tolerances(floor, case.row_noise.get(output), reference.dtype, rows))
+    reference, value = case.stable(reference), case.stable(value)
     if not np.array_equal(np.isfinite(reference), np.isfinite(value)):
         return [f"{where} is not finite at other positions than the reference"]
-    errors, tolerances = row_errors(reference, value), stable_rows(case, tolerances)
+    errors = row_errors(reference, value)
     if np.any(errors > tolerances):
         worst = int(np.argmax(errors / tolerances))
-        row = int(stable_rows(case, np.arange(len(case.outputs[output])))[worst])
-        name = f"row {row}" + (f" ({case.rows[row]})" if case.rows else "")
+        name = case.row_name(worst, rows)
         return [f"{where} differs by {errors[worst]:.2g} in {name} (tolerance {tolerances[worst]:.2g})"]
     return []
 
@@ -69,9 +74,49 @@ def compare_rms(pairs: Sequence[tuple[np.ndarray, np.ndarray]], floor: float, po
     return None
 
 
+def stable_pairs(
+    output: str, values: Sequence[tuple[GoldenCase, np.ndarray]]
+) -> list[tuple[GoldenCase, np.ndarray, np.ndarray]]:
+    """Return (case, reference, value) of the compared rows of a real output, where the shapes are equal."""
+    return [
+        (case, case.stable(case.outputs[output]), case.stable(value))
+        for case, value in values
+        if value.shape == case.outputs[output].shape and is_real(value) and is_real(case.outputs[output])
+    ]
+
+
+def compare_values(
+    output: str,
+    values: Sequence[tuple[GoldenCase, np.ndarray]],
+    floor: float,
+    policy: Policy,
+    classes: bool = False,
+    peak: float | None = None,
+) -> tuple[list[str], dict[str, Any]]:
+    """Return the differences of one output over all cases as messages, and its figures.
+
+    Args:
+        output: The name of the output.
+        values: What was returned in each case, which has the outputs of the reference.
+        floor: The noise floor of the output.
+        policy: Tolerances.
+        classes: Whether the last axis holds classes.
+        peak: The width of the range of pixels, if the output is an image.
+    """
+    messages = [text for case, value in values for text in compare_output(case, output, value, floor, policy)]
+    real = stable_pairs(output, values)
+    ordinary = [(reference, value) for case, reference, value in real if not case.rows]
+    if ordinary and not messages and (problem := compare_rms(ordinary, floor, policy)):
+        messages = [f"{output} {problem}"]
+    if not real:
+        return messages, {}
+    pairs = [(reference, value) for _, reference, value in real]
+    return messages, difference_figures(pairs, policy.tolerance(floor, pairs[0][0].dtype), classes, peak)
+
+
 @dataclass(frozen=True)
-class Verdict:
-    """The result for one endpoint of one artifact in one runtime: figures, and messages if it failed."""
+class EndpointComparison:
+    """The comparison of one endpoint of one artifact in one runtime: figures, and messages if it failed."""
 
     figures: dict[str, Any]
     findings: list[str]
@@ -79,88 +124,74 @@ class Verdict:
 
 def compare_endpoint(
     cases: Sequence[GoldenCase],
-    arrays: Mapping[str, np.ndarray],
-    errors: Mapping[str, str],
+    outputs: Outputs,
     floor: Mapping[str, float],
     classes: frozenset[str] = frozenset(),
     policy: Policy | None = None,
     peaks: Mapping[str, float] | None = None,
-) -> Verdict:
+) -> EndpointComparison:
     """Compare one endpoint with the reference.
 
     Args:
         cases: Golden cases with the outputs of the reference.
-        arrays: Outputs by "<case>/<variant>/<output>".
-        errors: Error messages by "<case>/<variant>".
+        outputs: What the artifact returned.
         floor: Noise floor by output.
         classes: Outputs whose last axis holds classes.
         policy: Tolerances.
         peaks: The width of the range of pixels, by output that is an image.
     """
     policy, peaks = policy or Policy(), peaks or {}
-    figures: dict[str, Any] = {
-        "outputs": {},
-        "noise": measure_noise_floor(cases, arrays),
-        "reported": _reported(cases, arrays, errors),
-    }
+    noise = measure_noise_floor(cases, outputs)
+    figures: dict[str, Any] = {"outputs": {}, "noise": noise, "reported": _reported(cases, outputs)}
     # instability comes first, because it explains differences from the reference
-    findings = (
-        check_errors(cases, errors) + check_repeatability(cases, arrays) + check_noise_floor(figures["noise"], policy)
-    )
-    for output in dict.fromkeys(name for case in cases for name in case.outputs):
-        pairs, ordinary, messages = [], [], []
-        for case in cases:
-            value = arrays.get(f"{case.name}/main/{output}")
-            if not case.compared or not case.outputs or (value is None and f"{case.name}/main" in errors):
-                continue
-            if value is None:
-                messages.append(f"{output} in case {case.name} is missing")
-                continue
-            messages += compare_output(case, output, value, floor.get(case.scores.get(output, output), 0.0), policy)
-            if value.shape == case.outputs[output].shape and is_real(value):
-                pairs.append((stable_rows(case, case.outputs[output]), stable_rows(case, value)))
-                ordinary += [] if case.rows else pairs[-1:]
-        if ordinary and not messages:
-            problem = compare_rms(ordinary, floor.get(output, 0.0), policy)
-            messages += [f"{output} {problem}"] if problem else []
-        if pairs:
-            tolerance = policy.tolerance(floor.get(output, 0.0), pairs[0][0].dtype)
-            figures["outputs"][output] = difference_figures(pairs, tolerance, output in classes, peaks.get(output))
-        swapped = _swapped_output(cases, arrays, output, policy) if messages else None
+    findings = check_errors(cases, outputs) + check_repeatability(cases, outputs) + check_noise_floor(noise, policy)
+    compared = [case for case in cases if case.compared and case.outputs]
+    for output in output_names(cases):
+        of_cases = [(case, outputs.get(case.name, output)) for case in compared]
+        absent = [case for case, value in of_cases if value is None and outputs.error(case.name) is None]
+        messages, figure = compare_values(
+            output,
+            [(case, value) for case, value in of_cases if value is not None],
+            max((floor.get(case.scores.get(output, output), 0.0) for case in compared), default=0.0),
+            policy,
+            output in classes,
+            peaks.get(output),
+        )
+        messages = [f"{output} in case {case.name} is missing" for case in absent] + messages
+        figures["outputs"] |= {output: figure} if figure else {}
+        swapped = _swapped_output(compared, outputs, output, policy) if messages else None
         findings += [f"{output} is what {swapped} should be: outputs are swapped"] if swapped else messages
-    return Verdict(figures, findings + _check_names(cases, arrays))
+    return EndpointComparison(figures, findings + _check_names(cases, outputs))
 
 
-def _swapped_output(
-    cases: Sequence[GoldenCase], arrays: Mapping[str, np.ndarray], output: str, policy: Policy
-) -> str | None:
-    """Return the output whose reference this output matches in every compared case, if there is one."""
-    names = dict.fromkeys(name for case in cases for name in case.outputs if name != output)
-    for name in names:
-        pairs = [(c.outputs[name], arrays.get(f"{c.name}/main/{output}")) for c in cases if c.compared and c.outputs]
-        if pairs and all(value is not None and max_row_error(a, value) <= policy.ceiling for a, value in pairs):
+def _swapped_output(cases: Sequence[GoldenCase], outputs: Outputs, output: str, policy: Policy) -> str | None:
+    """Return the output whose reference this output matches in every case, if there is one."""
+    for name in output_names(cases):
+        pairs = [(case.outputs[name], outputs.get(case.name, output)) for case in cases]
+        if name != output and all(b is not None and max_row_error(a, b) <= policy.ceiling for a, b in pairs):
             return name
     return None
 
 
-def check_errors(cases: Iterable[GoldenCase], errors: Mapping[str, str]) -> list[str]:
+def check_errors(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
     """Report compared cases that raised, and cases that did not raise where the reference does."""
     messages = []
     for case in (case for case in cases if case.compared):
-        errors_of_case = {key: text for key, text in errors.items() if key.partition("/")[0] == case.name}
         if not (case.may_raise and not case.outputs):
-            messages += [f"case {key}: {text}" for key, text in errors_of_case.items()]
-        elif f"{case.name}/main" not in errors_of_case:
+            messages += [
+                f"case {c}/{variant}: {text}" for (c, variant), text in outputs.errors.items() if c == case.name
+            ]
+        elif outputs.error(case.name) is None:
             messages.append(f"case {case.name} returned outputs where the reference raises")
     return messages
 
 
-def check_repeatability(cases: Iterable[GoldenCase], arrays: Mapping[str, np.ndarray]) -> list[str]:
+def check_repeatability(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
     """Report outputs that differ between two identical calls, by as little as one bit."""
     messages = []
     for case in cases:
         for output in case.outputs:
-            main, again = (arrays.get(f"{case.name}/{variant}/{output}") for variant in ("main", "again"))
+            main, again = (outputs.get(case.name, output, variant) for variant in ("main", "again"))
             if main is None or again is None:
                 continue
             if not np.array_equal(main, again, equal_nan=is_real(main)):
@@ -170,58 +201,49 @@ def check_repeatability(cases: Iterable[GoldenCase], arrays: Mapping[str, np.nda
     return messages
 
 
-def _check_names(cases: Iterable[GoldenCase], arrays: Mapping[str, np.ndarray]) -> list[str]:
+def _check_names(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
     """Report outputs that are not in the contract."""
-    names = {name for case in cases for name in case.outputs}
-    extra = {key.split("/", 2)[2] for key in arrays} - names
-    return [f"returned {', '.join(sorted(extra))}, which the contract does not declare"] if extra else []
+    extra = sorted(set(outputs.names) - set(output_names(cases)))
+    return [f"returned {', '.join(extra)}, which the contract does not declare"] if extra else []
 
 
-def _reported(
-    cases: Iterable[GoldenCase], arrays: Mapping[str, np.ndarray], errors: Mapping[str, str]
-) -> dict[str, str]:
+def _reported(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, str]:
     """Return the outcome of the cases that runtimes do not define: "as reference", "other", or the error."""
     outcomes = {}
-    for case in cases:
-        if case.compared:
-            continue
-        if f"{case.name}/main" in errors:
-            outcomes[case.name] = errors[f"{case.name}/main"]
+    for case in (case for case in cases if not case.compared):
+        if error := outputs.error(case.name):
+            outcomes[case.name] = error
         elif not case.outputs:
             outcomes[case.name] = "the reference raises"
         else:
-            pairs = [(value, arrays.get(f"{case.name}/main/{name}")) for name, value in case.outputs.items()]
+            pairs = [(value, outputs.get(case.name, name)) for name, value in case.outputs.items()]
             is_equal = all(value is not None and max_row_error(a, value) <= Policy.ceiling for a, value in pairs)
             outcomes[case.name] = "as reference" if is_equal else "other"
     return outcomes
 
 
 def pairwise_differences(
-    runs: Mapping[tuple[str, str], Run], live: Run | None, cases: Mapping[str, Iterable[Case]]
+    runs: Mapping[str, Mapping[str, Outputs]], cases: Mapping[str, Iterable[GoldenCase]]
 ) -> dict[str, dict[str, Any]]:
     """Return the largest difference between any two runs in units of the row, with the names of the two, by endpoint.
 
     Args:
-        runs: Runs by (artifact path, runtime name), without quantised artifacts.
-        live: The run of the live model, or None.
+        runs: What each run returned, by its name and by endpoint; without quantised artifacts.
         cases: Golden cases by endpoint.
     """
-    named_runs = {f"{path} in {runtime}": run for (path, runtime), run in runs.items()}
-    named_runs |= {"live model": live} if live else {}
     differences = {}
     for endpoint, golden in cases.items():
-        outputs = {name: run.arrays[endpoint] for name, run in named_runs.items() if run.arrays.get(endpoint)}
-        worst = {"runs": len(outputs), "max_error": 0.0, "of": []}
+        of_runs = {name: run[endpoint] for name, run in runs.items() if endpoint in run and run[endpoint].arrays}
+        worst = {"runs": len(of_runs), "max_error": 0.0, "of": []}
         for case in (case for case in golden if case.compared):
             for output, reference in case.outputs.items():
-                values = {name: arrays.get(f"{case.name}/main/{output}") for name, arrays in outputs.items()}
-                values = {k: v for k, v in values.items() if v is not None and v.shape == reference.shape}
+                values = {name: outputs.get(case.name, output) for name, outputs in of_runs.items()}
+                values = {k: case.stable(v) for k, v in values.items() if v is not None and v.shape == reference.shape}
                 if is_real(reference) and len(values) > 1:
-                    values = {k: stable_rows(case, v) for k, v in values.items()}
-                    error, names = _largest_difference(stable_rows(case, reference), values)
+                    error, names = _largest_difference(case.stable(reference), values)
                     if error > worst["max_error"]:
                         worst |= {"max_error": error, "of": names}
-        if len(outputs) > 1:
+        if len(of_runs) > 1:
             differences[endpoint] = worst
     return differences
 
@@ -235,14 +257,51 @@ def _largest_difference(reference: np.ndarray, values: Mapping[str, np.ndarray])
     difference = stack.max(axis=0) - stack.min(axis=0)
     position = np.unravel_index(int(np.argmax(difference)), difference.shape)
     error = float(np.max(row_errors(reference, reference + difference), initial=0.0))
-    names = list(values)
-    return error, [
-        names[int(np.argmin(stack[(slice(None), *position)]))],
-        names[int(np.argmax(stack[(slice(None), *position)]))],
-    ]
+    at = stack[(slice(None), *position)]
+    return error, [list(values)[int(np.argmin(at))], list(values)[int(np.argmax(at))]]
 
 
-def contract_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor]) -> list[str]:
+def agreeing_rows(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int, tolerance: float) -> np.ndarray:
+    """Return in which rows two models agree: the same class at every position, or values within a tolerance.
+
+    Args:
+        tensor: The output.
+        expected: What one model returned, (rows, ...).
+        value: What the other one returned.
+        rows: The number of rows of the call; an output without a batch dimension counts for each.
+        tolerance: Of outputs that are no classes, in units of the row.
+
+    Returns:
+        bool (rows,).
+    """
+    if expected.shape != value.shape:
+        return np.zeros(rows, bool)
+    if expected.shape[:1] != (rows,):
+        expected, value = (np.broadcast_to(array, (rows, *array.shape)) for array in (expected, value))
+    if tensor.meaning in ("logits", "probabilities"):
+        if expected.shape[-1] == 1:
+            threshold = 0.0 if tensor.meaning == "logits" else 0.5
+            expected, value = expected > threshold, value > threshold
+        else:
+            expected, value = expected.argmax(-1), value.argmax(-1)
+    elif is_real(expected):
+        return row_errors(expected, value) <= tolerance
+    return (expected == value).reshape(rows, -1).all(axis=1)
+
+
+def exact_differences(expected: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], what: str) -> Iterator[str]:
+    """Yield a message for every array that was not decoded from `what` exactly as it was."""
+    if set(expected) != set(values):
+        yield f"a {what} with {', '.join(sorted(expected))} is decoded with {', '.join(sorted(values))}"
+        return
+    for name, array in expected.items():
+        if array.shape != values[name].shape:
+            yield f"{name} of shape {array.shape} is decoded from a {what} as {values[name].shape}"
+        elif not np.array_equal(array, values[name], equal_nan=array.dtype.kind == "f"):
+            yield f"{name} is decoded from a {what} with other values"
+
+
+def contract_violations(cases: Sequence[GoldenCase], declared_tensors: Sequence[Tensor]) -> list[str]:
     """Report where the outputs of the live model differ from the contract."""
     messages = []
     for case in (c for c in cases if c.compared and c.outputs):
@@ -258,7 +317,7 @@ def contract_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor
     return list(dict.fromkeys(messages)) or _range_violations(cases, declared_tensors)
 
 
-def _range_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor]) -> list[str]:
+def _range_violations(cases: Sequence[GoldenCase], declared_tensors: Sequence[Tensor]) -> list[str]:
     """Report logits that are probabilities, to which clients would apply softmax again, and probabilities that are not.
 
     One row of logits may look like probabilities, but not every row, those of extreme inputs included.
@@ -279,7 +338,7 @@ def _range_violations(cases: Sequence[Case], declared_tensors: Sequence[Tensor])
     return messages
 
 
-def count_other_answers(cases: Sequence[Case]) -> dict[str, tuple[int, int]]:
+def count_other_answers(cases: Sequence[GoldenCase]) -> dict[str, tuple[int, int]]:
     """Return {output: (rows that are not the most frequent answer, all rows)} over the compared cases.
 
     The fewer rows differ from the most frequent answer, the less it means that two models agree. Rows of different
@@ -307,6 +366,6 @@ def _count_others(rows: Sequence[np.ndarray]) -> int:
     return int(np.sum(row_errors(np.stack([rows[frequent]] * len(rows)), np.stack(rows)) >= CONSTANT))
 
 
-def constant_outputs(cases: Sequence[Case]) -> list[str]:
+def constant_outputs(cases: Sequence[GoldenCase]) -> list[str]:
     """Return the outputs that are constant over all inputs: comparing them is weak evidence."""
     return [name for name, (others, _) in count_other_answers(cases).items() if not others]

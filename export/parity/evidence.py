@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from export.contract import Contract
+from export.parity.cases import GoldenCase, output_names
 from export.parity.comparison import CONSTANT, constant_outputs
 from export.parity.distance import is_real
-from export.parity.golden import Case
-from export.parity.noise_floor import stable_rows
 
 WEAK = "the same for every input"
 
 
-def check_evidence(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> tuple[list[str], list[str]]:
+def check_evidence(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> tuple[list[str], list[str]]:
     """Return (messages of failures, notes) about the outputs of the reference.
 
     The contract promises numbers for floating-point outputs, so they fail where they are NaN on legal inputs, infinite
@@ -30,14 +29,15 @@ def check_evidence(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> t
     for endpoint in contract.endpoints:
         golden = [case for case in cases[endpoint.name] if case.compared and case.outputs]
         where, constants = f"of {endpoint.name}", constant_outputs(golden)
-        for name in dict.fromkeys(name for case in golden for name in case.outputs):
+        for name in output_names(golden):
             values = [(case, case.outputs[name]) for case in golden]
             if not is_real(values[0][1]):
                 notes += [f"{name} {where} is {WEAK}"] if name in constants else []
                 continue
-            not_numbers, infinities = _not_finite(values)
+            not_numbers, infinities = _where(values, np.isnan), _where(values, np.isinf)
             failures += [f"{name} {where} is NaN on legal inputs: {not_numbers}"] if not_numbers else []
-            (failures if _is_ordinary(values, np.isinf) else notes).extend(
+            in_ordinary = any(np.isinf(value).any() for case, value in values if not case.rows)
+            (failures if in_ordinary else notes).extend(
                 [f"{name} {where} is infinite on legal inputs: {infinities}"] if infinities else []
             )
             if name in constants:
@@ -49,14 +49,9 @@ def check_evidence(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> t
     return failures, notes
 
 
-def _not_finite(values: Sequence[tuple[Case, np.ndarray]]) -> tuple[str, str]:
-    """Return where values are NaN, and where they are infinite, as text."""
-    return _where(values, np.isnan), _where(values, np.isinf)
-
-
-def _where(values: Sequence[tuple[Case, np.ndarray]], test: np.ufunc) -> str:
+def _where(values: Sequence[tuple[GoldenCase, np.ndarray]], test: np.ufunc) -> str:
     """Return in which columns or rows a test holds, as text; empty if nowhere."""
-    stable = [(case, stable_rows(case, test(value))) for case, value in values]
+    stable = [(case, case.stable(test(value))) for case, value in values]
     flat = [mask.reshape(len(mask), -1) for _, mask in stable if mask.ndim and mask.size]
     if not any(mask.any() for mask in flat):
         return ""
@@ -67,13 +62,8 @@ def _where(values: Sequence[tuple[Case, np.ndarray]], test: np.ufunc) -> str:
     for case, mask in stable:
         if mask.ndim and mask.any():
             row = int(np.flatnonzero(mask.reshape(len(mask), -1).any(axis=1))[0])
-            row = int(stable_rows(case, np.arange(len(mask) + len(case.unstable_rows)))[row])
-            return f"row {row}" + (f" ({case.rows[row]})" if case.rows else "") + f" of case {case.name}"
+            return f"{case.row_name(row, len(mask) + len(case.unstable_rows))} of case {case.name}"
     return ""
-
-
-def _is_ordinary(values: Sequence[tuple[Case, np.ndarray]], test: np.ufunc) -> bool:
-    return any(test(value).any() for case, value in values if not case.rows)
 
 
 def _constant_columns(values: Sequence[np.ndarray]) -> str:

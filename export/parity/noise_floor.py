@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from export.parity.cases import GoldenCase
 from export.parity.distance import is_leading, is_real, max_row_error, row_errors
 from export.parity.policy import Policy
-
-if TYPE_CHECKING:
-    from export.parity.policy import GoldenCase
+from export.wire.arrays import Outputs
 
 VARIANTS = {
     "batch_1": "batch 1 against batch N",
@@ -24,25 +22,25 @@ VARIANTS = {
 TOLERATED_VARIANTS = ("perturbed", "perturbed_own_scale", "kernels")  # named rows: see `measure_row_noise`
 
 
-def measure_noise_floor(cases: Iterable[GoldenCase], arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+def measure_noise_floor(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, dict[str, float]]:
     """Return the differences of one artifact between its variants: {variant: {output: largest row error}}.
 
     A named row counts only where it differs by more than a multiple of its own noise, see `measure_row_noise`.
 
     Args:
         cases: The golden cases of one endpoint.
-        arrays: Outputs by "<case>/<variant>/<output>".
+        outputs: What the artifact returned for them.
     """
     differences: dict[str, dict[str, float]] = {}
     for case in cases:
         for output in case.outputs:
-            main = arrays.get(f"{case.name}/main/{output}")
+            main = outputs.get(case.name, output)
             for variant in VARIANTS:
-                other = arrays.get(f"{case.name}/{variant}/{output}")
+                other = outputs.get(case.name, output, variant)
                 if main is None or other is None or not case.compared or (variant in TOLERATED_VARIANTS and case.rows):
                     continue
-                outputs = differences.setdefault(variant, {})
-                outputs[output] = max(outputs.get(output, 0.0), _difference(case, output, main, other))
+                largest = differences.setdefault(variant, {})
+                largest[output] = max(largest.get(output, 0.0), _difference(case, output, main, other))
     return differences
 
 
@@ -50,16 +48,16 @@ def _difference(case: GoldenCase, output: str, main: np.ndarray, other: np.ndarr
     noise, scores = case.row_noise.get(output), case.outputs.get(case.scores.get(output, ""))
     if scores is not None and main.shape == other.shape == scores.shape[:-1]:  # class ids
         tied = is_leading(scores, main, Policy.ceiling) & is_leading(scores, other, Policy.ceiling)
-        return float("inf") if stable_rows(case, (main != other) & ~tied).any() else 0.0
+        return float("inf") if case.stable((main != other) & ~tied).any() else 0.0
     if noise is None or main.shape != other.shape or len(noise) != len(main) or not is_real(main):
-        return max_row_error(stable_rows(case, main), stable_rows(case, other))
+        return max_row_error(case.stable(main), case.stable(other))
     errors = row_errors(main, other)
-    excess = stable_rows(case, np.where(errors <= Policy.multiple * noise, 0.0, errors))
+    excess = case.stable(np.where(errors <= Policy.multiple * noise, 0.0, errors))
     return float(excess.max(initial=0.0))
 
 
 def find_unstable_rows(
-    case: GoldenCase, arrays: Mapping[str, np.ndarray], policy: Policy, variants: Iterable[str] = VARIANTS
+    case: GoldenCase, outputs: Outputs, policy: Policy, variants: Iterable[str] = VARIANTS
 ) -> tuple[int, ...]:
     """Return the named rows at which an output is discontinuous.
 
@@ -71,46 +69,39 @@ def find_unstable_rows(
 
     Args:
         case: A golden case.
-        arrays: Outputs by "<case>/<variant>/<output>".
+        outputs: What the reference or an artifact returned for it.
         policy: Its `jump` is the smallest change that counts as a discontinuity.
         variants: Keys of `VARIANTS`: all for the reference. An artifact that depends on its batch is wrong, so only
             `TOLERATED_VARIANTS` for an artifact.
     """
     rows: set[int] = set()
-    for _, errors in _named_row_errors(case, arrays, variants):
+    for _, errors in _named_row_errors(case, outputs, variants):
         rows |= set(np.flatnonzero(errors > policy.jump).tolist())
     return tuple(sorted(rows))
 
 
-def measure_row_noise(case: GoldenCase, arrays: Mapping[str, np.ndarray], policy: Policy) -> dict[str, np.ndarray]:
+def measure_row_noise(case: GoldenCase, outputs: Outputs, policy: Policy) -> dict[str, np.ndarray]:
     """Return the noise of each named row of a case: {output: (rows,)}.
 
     The gradient at an extreme row may be larger than at ordinary rows, and must not widen their tolerance.
     Discontinuities count as zero noise.
     """
     noise: dict[str, np.ndarray] = {}
-    for output, errors in _named_row_errors(case, arrays, TOLERATED_VARIANTS):
+    for output, errors in _named_row_errors(case, outputs, TOLERATED_VARIANTS):
         noise[output] = np.maximum(noise.get(output, 0.0), np.where(errors <= policy.jump, errors, 0.0))
     return noise
 
 
-def _named_row_errors(
-    case: GoldenCase, arrays: Mapping[str, np.ndarray], variants: Iterable[str]
-) -> Iterator[tuple[str, np.ndarray]]:
+def _named_row_errors(case: GoldenCase, outputs: Outputs, variants: Iterable[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (output, difference of each named row (rows,)) for every variant that ran."""
     for output in case.outputs if case.rows and case.compared else ():
-        main = arrays.get(f"{case.name}/main/{output}")
+        main = outputs.get(case.name, output)
         for variant in variants:
-            other = arrays.get(f"{case.name}/{variant}/{output}")
+            other = outputs.get(case.name, output, variant)
             if main is None or other is None or main.shape != other.shape or len(main) != len(case.rows):
                 continue
             if is_real(main):
                 yield output, row_errors(main, other)
-
-
-def stable_rows(case: GoldenCase, array: np.ndarray) -> np.ndarray:
-    """Return the rows of an output that are compared."""
-    return np.delete(array, [i for i in case.unstable_rows if i < len(array)], axis=0) if case.unstable_rows else array
 
 
 def check_noise_floor(noise: Mapping[str, Mapping[str, float]], policy: Policy) -> list[str]:

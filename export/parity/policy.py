@@ -1,10 +1,8 @@
-"""Tolerances, and the part of a golden case that is compared. NumPy only."""
+"""The tolerances of a comparison. NumPy only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -54,16 +52,3 @@ class Policy:
     def to_json(self) -> dict[str, float]:
         """Return the JSON form used in certificates."""
         return asdict(self)
-
-
-class GoldenCase(Protocol):
-    """The part of a golden case that a comparison needs; see `parity.golden.Case`."""
-
-    name: str
-    compared: bool
-    rows: tuple[str, ...]
-    may_raise: bool
-    outputs: Mapping[str, np.ndarray]
-    unstable_rows: tuple[int, ...]
-    row_noise: Mapping[str, np.ndarray]
-    scores: Mapping[str, str]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from export.parity.comparison import Verdict, check_errors, check_repeatability
+from export.parity.cases import TYPICAL, GoldenCase, output_names
+from export.parity.comparison import EndpointComparison, check_errors, check_repeatability
 from export.parity.distance import is_real, root_mean_squares, top1
-from export.parity.golden import TYPICAL
-from export.parity.policy import GoldenCase, Policy
+from export.parity.policy import Policy
+from export.wire.arrays import Outputs
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,14 @@ class Budget:
 BUDGETS = {"float16": Budget(40.0, 0.99), "dynamic": Budget(20.0, 0.95), "int8": Budget(15.0, 0.95)}
 
 
-def compare_quantised(
-    cases: Sequence[GoldenCase],
-    arrays: Mapping[str, np.ndarray],
-    errors: Mapping[str, str],
-    classes: frozenset[str],
-    quantize: str,
-) -> Verdict:
+def compare_quantized(
+    cases: Sequence[GoldenCase], outputs: Outputs, classes: frozenset[str], quantize: str
+) -> EndpointComparison:
     """Compare one endpoint of a quantised artifact with the reference.
 
     Args:
         cases: Golden cases with the outputs of the reference.
-        arrays: Outputs by "<case>/<variant>/<output>".
-        errors: Error messages by "<case>/<variant>".
+        outputs: What the artifact returned.
         classes: Outputs whose last axis holds classes.
         quantize: A key of `BUDGETS`.
 
@@ -51,24 +47,24 @@ def compare_quantised(
     """
     budget = BUDGETS[quantize]
     compared = [case for case in cases if case.compared and case.outputs]
-    findings = check_errors(cases, errors) + check_repeatability(cases, arrays)
+    findings = check_errors(cases, outputs) + check_repeatability(cases, outputs)
     figures: dict[str, Any] = {"quantised": {}, "budget": asdict(budget)}
-    for output in dict.fromkeys(name for case in compared for name in case.outputs):
-        violations = [text for case in compared if (text := _violation(case, output, arrays, errors))]
+    for output in output_names(compared):
+        violations = [text for case in compared if (text := _violation(case, output, outputs))]
         findings += violations
-        pairs = [] if violations else _pairs(compared, output, arrays)
+        pairs = [] if violations else _pairs(compared, output, outputs)
         if not pairs:
             continue
         figures["quantised"][output], messages = check_budget(output, pairs, output in classes, budget)
         findings += messages
-    return Verdict(figures, findings)
+    return EndpointComparison(figures, findings)
 
 
 def check_budget(
     output: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool, budget: Budget
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the quantisation error of an output over (reference, value) pairs, and messages where it is too large."""
-    figures, messages = _quantisation_figures(pairs, classes), []
+    figures, messages = _quantization_figures(pairs, classes), []
     sqnr, (agree, untied) = figures["sqnr_db"], figures.get("top1", (1, 1))
     if sqnr is not None and not sqnr >= budget.sqnr_db:
         messages.append(f"{output} has {sqnr:.1f} dB SQNR on typical inputs (budget {budget.sqnr_db:g} dB)")
@@ -79,14 +75,12 @@ def check_budget(
     return figures, messages
 
 
-def _violation(
-    case: GoldenCase, output: str, arrays: Mapping[str, np.ndarray], errors: Mapping[str, str]
-) -> str | None:
+def _violation(case: GoldenCase, output: str, outputs: Outputs) -> str | None:
     """Report errors that no precision explains: a missing output, another shape or dtype, non-finite values."""
-    value, reference = arrays.get(f"{case.name}/main/{output}"), case.outputs[output]
+    value, reference = outputs.get(case.name, output), case.outputs[output]
     where = f"{output} in case {case.name}"
     if value is None:
-        return None if f"{case.name}/main" in errors else f"{where} is missing"
+        return None if outputs.error(case.name) else f"{where} is missing"
     if (value.shape, value.dtype) != (reference.shape, reference.dtype):
         return f"{where} is {value.dtype} {value.shape} instead of {reference.dtype} {reference.shape}"
     if is_real(reference) and not np.all(np.isfinite(value[np.isfinite(reference)])):
@@ -94,15 +88,13 @@ def _violation(
     return None
 
 
-def _pairs(
-    compared: Sequence[GoldenCase], output: str, arrays: Mapping[str, np.ndarray]
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _pairs(compared: Sequence[GoldenCase], output: str, outputs: Outputs) -> list[tuple[np.ndarray, np.ndarray]]:
     typical = [case for case in compared if case.name == TYPICAL] or [c for c in compared if not c.rows]
-    pairs = [(case.outputs[output], arrays.get(f"{case.name}/main/{output}")) for case in typical]
+    pairs = [(case.outputs[output], outputs.get(case.name, output)) for case in typical]
     return [(a, b) for a, b in pairs if b is not None and is_real(a)]
 
 
-def _quantisation_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
+def _quantization_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
     signal, error = root_mean_squares(pairs)
     figures: dict[str, Any] = {
         "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.distance import max_row_error
 from export.parity.policy import Policy
+from export.wire.arrays import Outputs
 
 STEPS = 64
 NAME = f"steps_{STEPS}"  # of the golden case, in the step endpoint and in the forward one
@@ -48,12 +48,12 @@ def _token(endpoint: Endpoint) -> Tensor | None:
     return tokens[0] if len(tokens) == 1 else None
 
 
-def compare_steps(contract: Contract, arrays: Mapping[str, Mapping[str, Any]], policy: Policy) -> list[str]:
+def compare_steps(contract: Contract, outputs: Mapping[str, Outputs], policy: Policy) -> list[str]:
     """Report where the steps of an artifact and its forward call over the same tokens differ.
 
     Args:
         contract: The contract of the bundle.
-        arrays: Outputs by endpoint and then "<case>/<variant>/<output>".
+        outputs: What the artifact returned, by endpoint.
         policy: Its ceiling is the largest allowed difference, because the two are different graphs.
     """
     messages = []
@@ -61,8 +61,7 @@ def compare_steps(contract: Contract, arrays: Mapping[str, Mapping[str, Any]], p
     for step in step_endpoints:
         for forward in (e for e in contract.endpoints if e not in step_endpoints and _same_tokens(step, e)):
             for name in {t.name for t in step.outputs} & {t.name for t in forward.outputs}:
-                a = arrays.get(step.name, {}).get(f"{NAME}/main/{name}")
-                b = arrays.get(forward.name, {}).get(f"{NAME}/main/{name}")
+                a, b = (outputs.get(e.name, Outputs()).get(NAME, name) for e in (step, forward))
                 if a is None or b is None or b.shape[2:] != a.shape[1:] or b.ndim < 2 or b.shape[1] < STEPS:
                     continue
                 if not (difference := max_row_error(b[0, :STEPS], a)) <= policy.ceiling:

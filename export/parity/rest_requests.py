@@ -1,7 +1,7 @@
 """REST requests among the golden inputs: request bodies for TF Serving, and the comparison of the responses.
 
 `golden/rest/ENDPOINT.row.json` and `.column.json` are two of an endpoint's golden rows in TF Serving's two formats. The
-runtimes of a SavedModel answer them by the REST rules (`runners/lib/rest.py`), and the responses are compared with the
+runtimes of a SavedModel answer them by the REST rules (`wire/rest.py`), and the responses are compared with the
 reference.
 """
 
@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from export.contract import Contract, Endpoint
+from export.formats import saved_model
+from export.parity.cases import LARGEST_CASE, GoldenCase
 from export.parity.comparison import compare_output
-from export.parity.golden import LARGEST_CASE, Case
 from export.parity.policy import Policy
-from export.runners.lib import rest
+from export.wire import rest
 
 ROWS = 2  # enough to distinguish rows from columns
 
 
-def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> None:
+def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
     """Write the bodies for every endpoint that a SavedModel carries; one above 2 MB is left out.
 
     Args:
@@ -30,7 +31,7 @@ def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequenc
     """
     folder = golden / rest.FOLDER
     folder.mkdir()
-    for endpoint in contract.carried_by("saved_model"):
+    for endpoint in contract.carried_by(saved_model.FORMAT.name):
         if (case := _case(endpoint, cases[endpoint.name])) is None:
             continue
         for form in rest.FORMS:
@@ -44,7 +45,7 @@ def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequenc
 
 def compare_replies(
     endpoint: Endpoint,
-    cases: Sequence[Case],
+    cases: Sequence[GoldenCase],
     replies: Mapping[str, Mapping[str, str]],
     floor: Mapping[str, float],
     policy: Policy,
@@ -70,7 +71,7 @@ def compare_replies(
     return outcomes, findings
 
 
-def _compare(case: Case, body: str, floor: Mapping[str, float], policy: Policy) -> list[str]:
+def _compare(case: GoldenCase, body: str, floor: Mapping[str, float], policy: Policy) -> list[str]:
     try:
         outputs = rest.decode_response(body, {name: value.dtype for name, value in case.outputs.items()})
     except rest.NotJson as error:
@@ -82,7 +83,7 @@ def _compare(case: Case, body: str, floor: Mapping[str, float], policy: Policy) 
     ]
 
 
-def _case(endpoint: Endpoint, cases: Sequence[Case]) -> Case | None:
+def _case(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> GoldenCase | None:
     """Return a few rows of real examples, or else of generated ones; None where the reference has no outputs."""
     usable = {case.name: case for case in cases if case.outputs and case.name in ("real", "batch_2")}
     if not usable:

@@ -14,36 +14,49 @@ from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
 from export.contract.endpoints import tensor_endpoint
 from export.formats import tflite
+from export.parity.cases import GoldenCase, write_golden
 from export.parity.distance import is_real, max_row_error
-from export.parity.golden import Case, write_golden
-from export.proof.certificate import FAIL, UNSUPPORTED, Row
+from export.proof.certificate import CAUSE, FAIL, UNSUPPORTED, Finding, Row
 from export.proof.layer_diff import TOLERANCE, first_case, rows_of
 from export.proof.reference import run_reference
+from export.runners import RUNTIMES
 from export.runtime.execution import run_all
-from export.runtime.runtimes import RUNTIMES
 
 
 def explain(
     model: Any,
     contract: Contract,
-    cases: Mapping[str, Sequence[Case]],
+    cases: Mapping[str, Sequence[GoldenCase]],
     artifacts: Sequence[Artifact],
     rows: Sequence[Row],
     calibration: Mapping[str, np.ndarray] | None,
-) -> None:
-    """Add to the reason of each failed TFLite row the first layer that differs or cannot be converted."""
+) -> list[Row]:
+    """Return the rows, those of failed TFLite files with the first layer that differs or cannot be converted.
+
+    Args:
+        model: A built Keras model.
+        contract: Its contract.
+        cases: Golden cases by endpoint, with the outputs of the reference.
+        artifacts: The artifacts that were proven.
+        rows: Their rows.
+        calibration: Calibration data for int8.
+    """
     case = first_case(cases[contract.endpoints[0].name])
-    by_path = {artifact.path: artifact for artifact in artifacts}
-    for row in rows:
-        if row.format == "tflite" and row.state in (FAIL, UNSUPPORTED) and case is not None:
-            clause = first_layer(model, contract.endpoints[0], case, by_path[row.artifact].quantize, calibration)
-            row.reason = f"{row.reason}; {clause}" if clause else row.reason
+    precisions = {artifact.path: artifact.quantize for artifact in artifacts if artifact.format == tflite.FORMAT.name}
+
+    def explained(row: Row) -> Row:
+        if row.artifact not in precisions or row.state not in (FAIL, UNSUPPORTED) or case is None:
+            return row
+        clause = first_layer(model, contract.endpoints[0], case, precisions[row.artifact], calibration)
+        return row.with_findings(Finding(clause, CAUSE)) if clause else row
+
+    return [explained(row) for row in rows]
 
 
 def first_layer(
     model: Any,
     endpoint: Endpoint,
-    case: Case,
+    case: GoldenCase,
     quantize: str | None = None,
     calibration: Mapping[str, np.ndarray] | None = None,
 ) -> str | None:
@@ -83,22 +96,25 @@ def _truncate(model: Any, layer: Any, endpoint: Endpoint) -> tuple[Any, Endpoint
     call = tensor_endpoint(
         truncated, endpoint.inputs, tensors, structure="list" if len(endpoint.inputs) > 1 else "tensor"
     )
-    return truncated, dataclasses.replace(call, formats=("tflite",))
+    return truncated, dataclasses.replace(call, formats=(tflite.FORMAT.name,))
 
 
 def _problem(
-    truncated: tuple[Any, Endpoint], case: Case, quantize: str | None, calibration: Mapping[str, np.ndarray] | None
+    truncated: tuple[Any, Endpoint],
+    case: GoldenCase,
+    quantize: str | None,
+    calibration: Mapping[str, np.ndarray] | None,
 ) -> str | None:
     """Convert and run a truncated model; return a clause about its first difference, or None."""
     part, endpoint = truncated
     contract = Contract((endpoint,))
     with tempfile.TemporaryDirectory(prefix="bisect-") as scratch:
         folder = Path(scratch)
-        cases = {endpoint.name: [Case("x", rows_of(case, endpoint.batch))]}
+        cases = {endpoint.name: [GoldenCase("x", rows_of(case, endpoint.batch))]}
         run_reference(contract, cases)
         write_golden(folder / "golden", cases)
         if quantize:
-            artifact = tflite.write_quantised(part, contract, folder, quantize, calibration)
+            artifact = tflite.write_quantized(part, contract, folder, quantize, calibration)
         else:
             artifact = tflite.write(part, contract, folder, 1)
         runtime = RUNTIMES["litert"]
@@ -106,11 +122,11 @@ def _problem(
         if artifact.state:
             return artifact.reason
         run = runs[runtime.name, artifact.path]
-        arrays = run.arrays.get(endpoint.name, {})
+        outputs = run.of(endpoint.name)
         for name, reference in cases[endpoint.name][0].outputs.items():
-            value = arrays.get(f"x/main/{name}")
+            value = outputs.get("x", name)
             if value is None:
-                return run.problem or run.report.get("error") or next(iter(run.errors.get(endpoint.name, {}).values()))
+                return run.failure or outputs.first_error()
             difference = max_row_error(reference, value)
             if not difference <= TOLERANCE:
                 return f"differs by {difference:.2g}" if is_real(reference) else "differs"

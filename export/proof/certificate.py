@@ -1,22 +1,37 @@
-"""The certificate: one row for every artifact in every runtime, and a verdict; as JSON and as JUnit XML."""
+"""The certificate: one row for every artifact in every runtime, and a verdict; as JSON, as JUnit XML, and in words."""
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from export.artifacts.reservations import sentence
+from export.artifacts import sentence
 
 RESERVED = "pass, with stated reservations"
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
 INCOMPLETE = "incomplete"
+NOTE, CAUSE = "note", "cause"  # of findings that decide no state
 EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: 1, INCOMPLETE: 3}
 JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
 
 
-@dataclass
+@dataclass(frozen=True)
+class Finding:
+    """What one check of an artifact found.
+
+    Attributes:
+        text: A sentence or clause.
+        kind: `FAIL`, `NOT_RUN` or `UNSUPPORTED`, which decide the state of a row; `NOTE`, a remark; or `CAUSE`, a
+            clause that explains a state.
+    """
+
+    text: str
+    kind: str = FAIL
+
+
+@dataclass(frozen=True)
 class Row:
     """One artifact in one runtime.
 
@@ -24,9 +39,7 @@ class Row:
         artifact: Its path in the bundle, "live model" for the reference itself, "files" for the checksums.
         format: A format, or "reference" or "bundle".
         runtime: The runtime, or None where nothing runs.
-        state: pass, fail, not_run or unsupported.
-        reason: One sentence, or None if it passed.
-        note: A remark on a row that passed, or None.
+        findings: What the checks found; its state, reason and note are concluded from them.
         required: Whether the bundle is incomplete when this is not_run.
         demanded: Whether the format was requested by name, so that `unsupported` is a failure.
         extra: Whether the runtime is optional and does not decide the verdict.
@@ -42,26 +55,89 @@ class Row:
     artifact: str
     format: str
     runtime: str | None
-    state: str
-    reason: str | None = None
-    note: str | None = None
+    findings: tuple[Finding, ...] = ()
     required: bool = False
     demanded: bool = False
     extra: bool = False
-    versions: dict[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
     code_dependency: str | None = None
     seconds: float | None = None
-    endpoints: dict[str, Any] = field(default_factory=dict)
-    reservations: dict[str, list[str]] = field(default_factory=dict)
-    weights: dict[str, Any] | None = None
+    endpoints: Mapping[str, Any] = field(default_factory=dict)
+    reservations: Mapping[str, list[str]] = field(default_factory=dict)
+    weights: Mapping[str, Any] | None = None
+
+    @property
+    def state(self) -> str:
+        """The state: pass, fail, not_run or unsupported."""
+        return conclude(self.findings)[0]
+
+    @property
+    def reason(self) -> str | None:
+        """One sentence, or None if it passed."""
+        return conclude(self.findings)[1]
+
+    @property
+    def note(self) -> str | None:
+        """A remark, or None."""
+        return conclude(self.findings)[2]
+
+    @property
+    def decides(self) -> bool:
+        """Whether it prevents the verdict pass."""
+        decisive = {FAIL: not self.extra, UNSUPPORTED: self.demanded, NOT_RUN: self.required}
+        return decisive.get(self.state, False)
+
+    @property
+    def place(self) -> str:
+        """The artifact, and the runtime if there is one."""
+        return f"{self.artifact} in {self.runtime}" if self.runtime else self.artifact
+
+    def with_findings(self, *findings: Finding, **changes: Any) -> Row:
+        """Return the row with further findings, and other changes."""
+        return replace(self, findings=(*self.findings, *findings), **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form of parity.json."""
+        names = [item.name for item in fields(self)]
+        names[names.index("findings") : names.index("findings") + 1] = ["state", "reason", "note"]
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Row:
+        """Rebuild from `to_json`."""
+        state, reason, note = (data[key] for key in ("state", "reason", "note"))
+        findings = ([] if state == PASS else [Finding(reason, state)]) + ([Finding(note, NOTE)] if note else [])
+        others = {key: value for key, value in data.items() if key not in ("state", "reason", "note")}
+        return cls(**others, findings=tuple(findings))
 
 
-@dataclass
+def conclude(findings: Iterable[Finding]) -> tuple[str, str | None, str | None]:
+    """Return state, reason and note of a row: the only place where a state is decided.
+
+    Example:
+        >>> conclude([Finding("logits differ"), Finding("not repeatable"), Finding("conv is the first", CAUSE)])
+        ('fail', 'logits differ (and 1 more); conv is the first', None)
+        >>> conclude([Finding("did not run step", NOTE)])
+        ('pass', None, 'did not run step')
+    """
+    texts: dict[str, list[str]] = {}
+    for finding in findings:
+        texts.setdefault(finding.kind, []).append(finding.text)
+    note = "; ".join(texts.get(NOTE, ())) or None
+    state = next((kind for kind in (FAIL, NOT_RUN, UNSUPPORTED) if kind in texts), PASS)
+    if state == PASS:
+        return PASS, None, note
+    first, *others = texts[state]
+    more = f" (and {len(others)} more)" if others else ""
+    return state, "; ".join([first + more, *texts.get(CAUSE, ())]), note
+
+
+@dataclass(frozen=True)
 class Certificate:
     """The rows of a proof, with the tolerances and the environment.
 
     Attributes:
-        artifacts: The rows.
+        rows: The rows; "artifacts" in parity.json.
         policy: The tolerances.
         noise_floor: {endpoint: {output: largest difference of an artifact from itself}}, as measured in this proof.
         environment: Where the proof ran.
@@ -71,7 +147,7 @@ class Certificate:
         coverage: What the golden inputs reached in the live model, measured at export; empty if it was not measured.
     """
 
-    artifacts: list[Row]
+    rows: tuple[Row, ...]
     policy: dict[str, float] = field(default_factory=dict)
     noise_floor: dict[str, dict[str, float]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -90,9 +166,10 @@ class Certificate:
         """Return fail if anything failed, incomplete if something required did not run, else pass, with or without
         reservations.
         """
-        if any(self._decisive_rows(FAIL, UNSUPPORTED)):
+        states = {row.state for row in self.rows if row.decides}
+        if states & {FAIL, UNSUPPORTED}:
             return FAIL
-        if any(self._decisive_rows(NOT_RUN)):
+        if states:
             return INCOMPLETE
         return RESERVED if self.reservations() else PASS
 
@@ -100,7 +177,7 @@ class Certificate:
         """Return a message for every reservation about an artifact that passed."""
         messages = [
             f"{row.artifact}: {sentence(kind, operators)}"
-            for row in self.artifacts
+            for row in self.rows
             if row.state == PASS and not row.extra
             for kind, operators in row.reservations.items()
         ]
@@ -113,22 +190,15 @@ class Certificate:
 
     def problems(self) -> list[str]:
         """Return a message for every row that prevents the verdict pass, failures first."""
-        return [*map(_sentence, self._decisive_rows(FAIL, UNSUPPORTED)), *map(_sentence, self._decisive_rows(NOT_RUN))]
-
-    def _decisive_rows(self, *states: str) -> Iterable[Row]:
-        decides = {
-            FAIL: lambda row: not row.extra,
-            UNSUPPORTED: lambda row: row.demanded,
-            NOT_RUN: lambda row: row.required,
-        }
-        return (row for row in self.artifacts if row.state in states and decides[row.state](row))
+        rows = sorted((row for row in self.rows if row.decides), key=lambda row: row.state == NOT_RUN)
+        return [f"{row.place}: {row.reason}" for row in rows]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form of parity.json."""
         return {
             "schema": 1,
             "verdict": self.verdict,
-            "artifacts": [asdict(row) for row in self.artifacts],
+            "artifacts": [row.to_json() for row in self.rows],
             "policy": self.policy,
             "noise_floor": self.noise_floor,
             "environment": self.environment,
@@ -141,14 +211,8 @@ class Certificate:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Certificate:
         """Rebuild from `to_json`."""
-        rows = [Row(**row) for row in data["artifacts"]]
-        sections = (data["policy"], data["noise_floor"], data["environment"], data.get("between", {}))
-        return cls(rows, *sections, *(data.get(key, {}) for key in ("jumps", "request", "coverage")))
-
-
-def _sentence(row: Row) -> str:
-    where = f"{row.artifact} in {row.runtime}" if row.runtime else row.artifact
-    return f"{where}: {row.reason}"
+        sections = {key: value for key, value in data.items() if key not in ("schema", "verdict", "artifacts")}
+        return cls(tuple(map(Row.from_json, data["artifacts"])), **sections)
 
 
 def to_junit(certificate: Certificate, name: str) -> str:
@@ -162,32 +226,80 @@ def to_junit(certificate: Certificate, name: str) -> str:
     """
     suite = ET.Element("testsuite", name=name)
     counts = {"failure": 0, "error": 0, "skipped": 0}
-    for row in certificate.artifacts:
-        case = ET.SubElement(suite, "testcase", classname=f"{name}.{row.format}", name=_name(row))
+    for row in certificate.rows:
+        case = ET.SubElement(suite, "testcase", classname=f"{name}.{row.format}", name=row.place)
         case.set("time", f"{row.seconds or 0:.3f}")
         if row.state != PASS:
-            kind = JUNIT_KINDS[row.state] if _decides(row) else "skipped"
+            kind = JUNIT_KINDS[row.state] if row.decides else "skipped"
             counts[kind] += 1
             ET.SubElement(case, kind, message=_printable(f"{row.state}: {row.reason}"))
-    suite.set("tests", str(len(certificate.artifacts)))
+    suite.set("tests", str(len(certificate.rows)))
     suite.set("failures", str(counts["failure"]))
     suite.set("errors", str(counts["error"]))
     suite.set("skipped", str(counts["skipped"]))
-    suite.set("time", f"{sum(row.seconds or 0 for row in certificate.artifacts):.3f}")
+    suite.set("time", f"{sum(row.seconds or 0 for row in certificate.rows):.3f}")
     suites = ET.Element("testsuites")
     suites.append(suite)
     ET.indent(suites)
     return ET.tostring(suites, "unicode", xml_declaration=True) + "\n"
 
 
-def _name(row: Row) -> str:
-    return f"{row.artifact} in {row.runtime}" if row.runtime else row.artifact
-
-
-def _decides(row: Row) -> bool:
-    return row.state == FAIL or (row.state == NOT_RUN and row.required) or (row.state == UNSUPPORTED and row.demanded)
-
-
 def _printable(text: str) -> str:
     """Return the text without the control characters that XML cannot hold."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def worst_difference(row: Row) -> str:
+    """Return the largest difference of a row and its tolerance, in units of the row, as text.
+
+    For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
+    """
+    if any("quantised" in endpoint for endpoint in row.endpoints.values()):
+        return _quantization_loss(row)
+    figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]
+    if not figures:
+        return ""
+    largest = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
+    return f"{largest['max_error']:.1e} ({largest['tolerance']:.0e})"
+
+
+def _quantization_loss(row: Row) -> str:
+    outputs = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
+    ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in outputs if f["sqnr_db"] is not None]
+    parts = ["SQNR {:.0f} dB (at least {:.0f})".format(*min(ratios))] if ratios else []
+    counts = [f["top1"] for f, _ in outputs if "top1" in f]
+    parts += ["top-1 {}/{}".format(*min(counts, key=lambda c: c[0] / max(c[1], 1)))] if counts else []
+    parts += [describe_drop(e["evaluation"]) for e in row.endpoints.values() if "evaluation" in e]
+    return "; ".join(parts)
+
+
+def unmatched_weights(weights: Mapping[str, Any]) -> str:
+    """Return how many weights were compared by value, and which were not."""
+    names, rest = weights["unmatched"][:3], weights["of"] - weights["matched"] - 3
+    more = f" and {rest} more" if rest > 0 else ""
+    return (
+        f"{weights['matched']} of {weights['of']} weights compared by value; folded into others or quantised: "
+        f"{', '.join(names)}{more}"
+    )
+
+
+def describe_drop(drop: Mapping[str, Any]) -> str:
+    """Return a metric drop as text."""
+    return (
+        f"{drop['metric']} {drop['reference']:.4f} -> {drop['value']:.4f}, drop {drop['drop']:+.4f} "
+        f"[{drop['low']:+.4f}, {drop['high']:+.4f}] on {drop['examples']} examples"
+    )
+
+
+def describe_coverage(coverage: Mapping[str, Any]) -> list[str]:
+    """Return sentences about what a proof reached, for people; empty if it was not measured."""
+    if not coverage:
+        return []
+    parts = [f"{f['read']:,} of {f['rows']:,} rows of {name}" for name, f in coverage["tables"].items()]
+    parts += [f"{f['read']:,} of {f['values']:,} values of {name}" for name, f in coverage["vocabulary"].items()]
+    if coverage["units"]["all"]:
+        parts.append("{active:,} of {all:,} units".format(**coverage["units"]))
+    sentences = [f"reached {', '.join(parts)}"] if parts else []
+    if coverage["shallow"]:
+        sentences.append(f"shallow: {'; '.join(coverage['unreached'])}. Give real inputs (--samples) that reach it")
+    return sentences

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract
-from export.parity.golden import Case
+from export.parity.cases import GoldenCase
 from export.parity.policy import Policy
 from export.proof.observer import Observer
 from export.proof.table_search import TableSearch
@@ -24,7 +24,7 @@ class Coverage:
         self.observer = Observer(model)
         self.tables = TableSearch(model, self.observer, self.policy)
 
-    def search(self, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> dict[str, list[Case]]:
+    def search(self, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> dict[str, list[GoldenCase]]:
         """Return additional cases by endpoint that read what the given ones did not; see `TableSearch`."""
         return self.tables.cases_for(contract, cases)
 
@@ -78,20 +78,6 @@ class Coverage:
         traced = self.observer.traced - self.observer.opaque
         not_taken = sorted(self.observer.name(key) for key in traced - self.observer.called)
         return {"layers": len(traced | self.observer.called), "not_taken": not_taken}
-
-
-def describe(coverage: Mapping[str, Any]) -> list[str]:
-    """Return sentences about what a proof reached, for people; empty if it was not measured."""
-    if not coverage:
-        return []
-    parts = [f"{f['read']:,} of {f['rows']:,} rows of {name}" for name, f in coverage["tables"].items()]
-    parts += [f"{f['read']:,} of {f['values']:,} values of {name}" for name, f in coverage["vocabulary"].items()]
-    if coverage["units"]["all"]:
-        parts.append("{active:,} of {all:,} units".format(**coverage["units"]))
-    sentences = [f"reached {', '.join(parts)}"] if parts else []
-    if coverage["shallow"]:
-        sentences.append(f"shallow: {'; '.join(coverage['unreached'])}. Give real inputs (--samples) that reach it")
-    return sentences
 
 
 def _unread(figures: Mapping[str, Mapping[str, int]], kind: str, share: float) -> list[str]:

@@ -14,12 +14,12 @@ import numpy as np
 from export.contract import Contract, Endpoint
 from export.contract.artifact import Artifact
 from export.formats.tflite import QUANTIZE, check_calibration, check_selective
-from export.parity.golden import Case, write_golden
-from export.proof.certificate import FAIL, PASS, Certificate, Row
-from export.proof.prove import Subject, check_names
-from export.runners.lib import protocol
-from export.runtime.execution import Run, run_all
-from export.runtime.runtimes import RUNTIMES
+from export.parity.cases import GoldenCase, write_golden
+from export.proof.certificate import PASS, Finding, Row, describe_drop
+from export.proof.prove import ProofRequest, check_names
+from export.runners import RUNTIMES
+from export.runtime.execution import ArtifactRun, run_all
+from export.wire.arrays import Arrays
 from zoobase.errors import ExportError
 
 GROUPS = 40  # groups of the jackknife
@@ -29,9 +29,8 @@ BATCH = 256
 
 LARGEST = 2**26  # bytes of the outputs of a batch, and of those that a process returns if they are reduced
 
-Outputs = Mapping[str, np.ndarray]
-Metrics = Callable[[Outputs, np.ndarray], Mapping[str, Any]]
-Reduce = Callable[[Outputs, np.ndarray], tuple[Outputs, np.ndarray]]
+Metrics = Callable[[Arrays, np.ndarray], Mapping[str, Any]]
+Reduce = Callable[[Arrays, np.ndarray], tuple[Arrays, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -64,49 +63,50 @@ class Evaluation:
         return replace(self, inputs={k: v[examples] for k, v in self.inputs.items()}, truth=self.truth[examples])
 
 
-def evaluate_drop(
-    folder: Path,
-    contract: Contract,
-    artifacts: Sequence[Artifact],
-    rows: Sequence[Row],
-    evaluation: Evaluation,
-    max_drop: float,
-) -> None:
-    """Run the evaluation data through the quantised artifacts that passed so far; add the metric drop to their rows.
+def with_metric_drop(
+    request: ProofRequest, rows: Sequence[Row], evaluation: Evaluation, max_drop: float
+) -> Sequence[Row]:
+    """Run the evaluation data through the quantised artifacts that passed so far; return the rows with the metric drop.
 
     A row fails unless the whole confidence interval of the drop lies within the budget.
+
+    Args:
+        request: The artifacts.
+        rows: Their rows.
+        evaluation: Real data with labels.
+        max_drop: Largest allowed drop of the metric.
     """
     runtime, name = RUNTIMES["litert"], evaluation.endpoint
-    states = {row.artifact: row for row in rows if row.runtime == runtime.name and row.state == PASS}
-    quantised = [a for a in artifacts if a.quantize and name in a.endpoints and a.path in states]
-    if not quantised:
-        return
-    endpoint = contract[name]
+    passed = {row.artifact for row in rows if row.runtime == runtime.name and row.state == PASS}
+    quantized = [a for a in request.artifacts if a.quantize and name in a.endpoints and a.path in passed]
+    if not quantized:
+        return rows
+    endpoint = request.contract[name]
     metrics, reduce = evaluation.metrics or default_metrics(endpoint), evaluation.reduce or (lambda *both: both)
-    kept: dict[str, list[tuple[Outputs, np.ndarray]]] = {}  # by artifact path, "" for the reference
+    kept: dict[str, list[tuple[Arrays, np.ndarray]]] = {}  # by artifact path, "" for the reference
     problems: dict[str, str] = {}
     for part in _parts(evaluation, endpoint):
         reference = run_live(endpoint, part.inputs)
         kept.setdefault("", []).append(reduce(reference, part.truth))
-        remaining = [a for a in quantised if a.path not in problems]
-        for path, run in _run_quantised(folder, contract, remaining, part).items() if remaining else ():
-            outputs = {key.rpartition("/")[2]: value for key, value in run.arrays.get(name, {}).items()}
+        remaining = [a for a in quantized if a.path not in problems]
+        for path, run in _run_quantized(request, remaining, part).items() if remaining else ():
+            outputs = run.of(name).of(name)
             if set(outputs) == set(reference):
                 kept.setdefault(path, []).append(reduce(outputs, part.truth))
             else:
-                problems[path] = (
-                    run.problem or run.report.get("error") or next(iter(run.errors.get(name, {}).values()), "no result")
-                )
+                problems[path] = run.failure or run.of(name).first_error() or "no result"
     reference, truth = _concatenate(kept[""])
-    for artifact in quantised:
-        row = states[artifact.path]
-        if artifact.path in problems:
-            row.state, row.reason = FAIL, f"evaluation: {problems[artifact.path]}"
-            continue
-        drop = paired_drop(metrics, reference, _concatenate(kept[artifact.path])[0], truth)
-        row.endpoints[name]["evaluation"] = drop | {"max_drop": max_drop}
-        if not drop["high"] <= max_drop:
-            row.state, row.reason = FAIL, f"{describe(drop)}, which may be more than the budget of {max_drop:g}"
+
+    def evaluated(row: Row) -> Row:
+        if row.artifact in problems:
+            return row.with_findings(Finding(f"evaluation: {problems[row.artifact]}"))
+        drop = paired_drop(metrics, reference, _concatenate(kept[row.artifact])[0], truth)
+        figures = {**row.endpoints, name: {**row.endpoints[name], "evaluation": drop | {"max_drop": max_drop}}}
+        text = f"{describe_drop(drop)}, which may be more than the budget of {max_drop:g}"
+        return row.with_findings(*([] if drop["high"] <= max_drop else [Finding(text)]), endpoints=figures)
+
+    paths = {artifact.path for artifact in quantized}
+    return [evaluated(row) if row.artifact in paths and row.runtime == runtime.name else row for row in rows]
 
 
 def _parts(evaluation: Evaluation, endpoint: Endpoint) -> Iterator[Evaluation]:
@@ -123,9 +123,9 @@ def _rows_within(size: int, endpoint: Endpoint) -> int:
     return max(1, size // max(1, example))
 
 
-def _run_quantised(
-    folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
-) -> dict[str, Run]:
+def _run_quantized(
+    request: ProofRequest, artifacts: Sequence[Artifact], evaluation: Evaluation
+) -> dict[str, ArtifactRun]:
     """Return the runs of quantised artifacts over the inputs of an evaluation, by path."""
     runtime, name = RUNTIMES["litert"], evaluation.endpoint
     with tempfile.TemporaryDirectory(prefix="evaluation-") as scratch:
@@ -133,13 +133,13 @@ def _run_quantised(
         write_golden(
             golden,
             {e: [] for a in artifacts for e in a.endpoints}
-            | {name: [Case(name, dict(evaluation.inputs), compared=False)]},
+            | {name: [GoldenCase(name, dict(evaluation.inputs), compared=False)]},
         )
-        runs = run_all(folder, contract, {runtime.name: (runtime, artifacts)}, (), golden)
+        runs = run_all(request.folder, request.contract, {runtime.name: (runtime, artifacts)}, (), golden)
     return {path: run for (_, path), run in runs.items()}
 
 
-def _concatenate(parts: Sequence[tuple[Outputs, np.ndarray]]) -> tuple[Outputs, np.ndarray]:
+def _concatenate(parts: Sequence[tuple[Arrays, np.ndarray]]) -> tuple[Arrays, np.ndarray]:
     outputs = {name: np.concatenate([outputs[name] for outputs, _ in parts]) for name in parts[0][0]}
     return outputs, np.concatenate([truth for _, truth in parts])
 
@@ -181,14 +181,6 @@ def paired_drop(
     }
 
 
-def describe(drop: Mapping[str, Any]) -> str:
-    """Return a metric drop as text."""
-    return (
-        f"{drop['metric']} {drop['reference']:.4f} -> {drop['value']:.4f}, drop {drop['drop']:+.4f} "
-        f"[{drop['low']:+.4f}, {drop['high']:+.4f}] on {drop['examples']} examples"
-    )
-
-
 def _first(metrics: Mapping[str, Any]) -> tuple[str, float]:
     for name, value in metrics.items():
         if isinstance(value, (int, float, np.number)):
@@ -226,7 +218,7 @@ def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
     graph = tf.function(endpoint.call, reduce_retracing=True, autograph=False)
 
-    def call(values: protocol.Arrays) -> protocol.Arrays:
+    def call(values: Arrays) -> Arrays:
         outputs = graph({k: tf.constant(v, dtypes[k]) for k, v in values.items()})
         return {k: tf.convert_to_tensor(v).numpy() for k, v in outputs.items()}
 
@@ -254,7 +246,7 @@ def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Eva
 
 
 @dataclass(frozen=True)
-class Quantisation:
+class QuantizationSettings:
     """Which precisions to write, and the data to calibrate and evaluate them with.
 
     Attributes:
@@ -293,10 +285,8 @@ class Quantisation:
             return None
         return self.evaluation.inputs if self.evaluation else samples or self.calibration
 
-    def evaluate(self, subject: Subject, certificate: Certificate) -> None:
-        """Measure the metric drop of the files that passed so far, and add it to their rows."""
-        if self.evaluation and self.kinds:
-            evaluate_drop(
-                *(subject.folder, subject.contract, subject.artifacts, certificate.artifacts),
-                *(self.evaluation, self.max_drop),
-            )
+    def evaluate(self, request: ProofRequest, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows, those of the files that passed so far with their metric drop."""
+        if not self.evaluation or not self.kinds:
+            return rows
+        return with_metric_drop(request, rows, self.evaluation, self.max_drop)

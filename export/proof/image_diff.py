@@ -10,15 +10,18 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.contract.sampling import legal_range
-from export.parity.golden import Case
-from export.runtime.execution import Run
+from export.parity.cases import GoldenCase
+from export.wire.arrays import Outputs
 
 PREFIX = "parity_"
 CASES = ("real", "batch_1", "odd_sides")  # the first row of each is shown
 
 
 def write_image_diffs(
-    folder: Path, contract: Contract, cases: Mapping[str, Iterable[Case]], runs: Mapping[tuple[str, str], Run]
+    folder: Path,
+    contract: Contract,
+    cases: Mapping[str, Iterable[GoldenCase]],
+    runs: Mapping[str, Mapping[str, Outputs]],
 ) -> None:
     """Write `parity_ENDPOINT.png` into a folder for each endpoint that returns an image (N, H, W, 1 or 3).
 
@@ -29,7 +32,7 @@ def write_image_diffs(
         folder: Created if there is an image to write.
         contract: Which outputs are images.
         cases: Golden cases by endpoint, with the outputs of the reference.
-        runs: By (artifact path, runtime name).
+        runs: What each run returned, by its name and by endpoint.
     """
     for endpoint in contract.endpoints:
         comparisons = list(_comparisons(endpoint, cases[endpoint.name], runs))
@@ -39,17 +42,17 @@ def write_image_diffs(
 
 
 def _comparisons(
-    endpoint: Endpoint, cases: Iterable[Case], runs: Mapping[tuple[str, str], Run]
+    endpoint: Endpoint, cases: Iterable[GoldenCase], runs: Mapping[str, Mapping[str, Outputs]]
 ) -> Iterable[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield (names of artifacts, reference, image), both (H, W, 1 or 3) in [0, 1]."""
+    """Yield (names of runs, reference, image), both (H, W, 1 or 3) in [0, 1]."""
     for tensor in (t for t in endpoint.outputs if t.meaning == "image" and t.shape[-1] in (1, 3)):
         low, high = legal_range(tensor)
         for case in (c for c in cases if c.name in CASES and tensor.name in c.outputs):
             names: dict[bytes, list[str]] = {}
-            for (path, runtime), run in runs.items():
-                value = run.arrays.get(endpoint.name, {}).get(f"{case.name}/main/{tensor.name}")
+            for name, run in runs.items():
+                value = run.get(endpoint.name, Outputs()).get(case.name, tensor.name)
                 if value is not None and value.shape == case.outputs[tensor.name].shape and len(value):
-                    names.setdefault(value[0].tobytes(), []).append(f"{path} in {runtime}")
+                    names.setdefault(value[0].tobytes(), []).append(name)
             reference = case.outputs[tensor.name]
             for image, paths in names.items():
                 value = np.frombuffer(image, reference.dtype).reshape(reference.shape[1:])

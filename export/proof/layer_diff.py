@@ -11,9 +11,10 @@ import numpy as np
 
 from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.parity.golden import Case
-from export.runners.lib import layers, protocol
+from export.parity.cases import GoldenCase
 from export.runtime import process
+from export.wire import layers
+from export.wire.arrays import Key, read_arrays, save_arrays
 
 FILE = "layers.npz"  # in the golden folder
 RUNTIMES = ("keras", "tensorflow")  # runtimes whose layers can be compared
@@ -22,7 +23,7 @@ HEAD = 3  # numbers before the values of a fingerprint
 MIN_VALUES = 16  # for a linear fit
 
 
-def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> None:
+def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
     """Write the outputs of every layer of the live model in the first golden case to the golden folder."""
     endpoint = contract.endpoints[0]
     case = first_case(cases[endpoint.name])
@@ -36,11 +37,15 @@ def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[st
         outputs = layers.record_outputs(model, lambda: endpoint.call(inputs))
     except Exception:  # without recorded layers only the diagnosis is missing
         return
-    protocol.save_arrays(folder / FILE, {f"{i:04d}/{name}": value for i, (name, value) in enumerate(outputs)})
+    save_arrays(folder / FILE, {(f"{i:04d}", name): value for i, (name, value) in enumerate(outputs)})
 
 
 def first_difference(
-    folder: Path, contract: Contract, cases: Mapping[str, Sequence[Case]], artifact: Artifact, modules: Sequence[str]
+    folder: Path,
+    contract: Contract,
+    cases: Mapping[str, Sequence[GoldenCase]],
+    artifact: Artifact,
+    modules: Sequence[str],
 ) -> str | None:
     """Return a clause about the first layer of a failed artifact that differs; None where it cannot be determined.
 
@@ -55,10 +60,10 @@ def first_difference(
     case = first_case(cases[endpoint.name])
     if case is None or not (folder / "golden" / FILE).is_file() or endpoint.name not in artifact.endpoints:
         return None
-    reference = protocol.read_arrays(folder / "golden" / FILE)
+    reference = read_arrays(folder / "golden" / FILE)
     with tempfile.TemporaryDirectory(prefix="layer-diff-") as scratch:
         inputs, out = Path(scratch) / "inputs.npz", Path(scratch) / "out.npz"
-        protocol.save_arrays(inputs, rows_of(case, endpoint.batch))
+        save_arrays(inputs, rows_of(case, endpoint.batch))
         job = {
             "artifact": {
                 "format": artifact.format,
@@ -66,21 +71,22 @@ def first_difference(
                 "endpoints": [contract[name].to_json() for name in artifact.endpoints],
             },
             "endpoint": endpoint.name,
-            "names": [key.partition("/")[2] for key in reference],
+            "names": [name for _, name in reference],
             "inputs": str(inputs),
             "out": str(out),
             "modules": list(modules),
         }
-        process.run_script("run_layers.py", job, Path(scratch), sorted({name.partition(".")[0] for name in modules}))
-        fingerprints = protocol.read_arrays(out) if out.is_file() else {}
+        packages = sorted({name.partition(".")[0] for name in modules})
+        process.run_script("run_layers.py", job, Path(scratch), packages, forked_from="keras")
+        fingerprints = read_arrays(out) if out.is_file() else {}
     return compare(reference, fingerprints)
 
 
-def compare(reference: Mapping[str, np.ndarray], candidate: Mapping[str, np.ndarray]) -> str | None:
+def compare(reference: Mapping[Key, np.ndarray], candidate: Mapping[Key, np.ndarray]) -> str | None:
     """Return a clause about the first fingerprint that differs, or that all agree; None if none can be compared."""
     compared = 0
     for key, expected in reference.items():
-        actual, name = candidate.get(key), key.partition("/")[2]
+        actual, name = candidate.get(key), key[1]
         if actual is None or actual.shape != expected.shape or actual[2] != expected[2]:
             continue
         compared += 1
@@ -104,11 +110,11 @@ def _scaled(expected: np.ndarray, actual: np.ndarray) -> str:
     return f": its values are {factor:.3g} times the reference's{plus}, which suggests another normalisation"
 
 
-def first_case(cases: Sequence[Case]) -> Case | None:
+def first_case(cases: Sequence[GoldenCase]) -> GoldenCase | None:
     """Return the first case for a comparison of layers: a compared case with outputs, of a single call."""
     return next((case for case in cases if case.compared and case.outputs and not case.chain), None)
 
 
-def rows_of(case: Case, batch: int | None) -> dict[str, np.ndarray]:
+def rows_of(case: GoldenCase, batch: int | None) -> dict[str, np.ndarray]:
     """Return the inputs of one call."""
     return {name: value[:batch] if batch else value for name, value in case.inputs.items()}

@@ -6,42 +6,46 @@ import functools
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from export.artifacts.reservations import reservations_of
-from export.contract import FORMATS, KERAS_FORMATS, Contract
+from export.artifacts import reservations_of
+from export.contract import Contract
 from export.contract.artifact import Artifact
 from export.contract.sampling import legal_range
-from export.formats import hdf5
+from export.formats import FORMATS
 from export.parity import recurrent_steps
+from export.parity.cases import GoldenCase
 from export.parity.comparison import (
-    Verdict,
+    EndpointComparison,
     compare_endpoint,
     contract_violations,
     pairwise_differences,
 )
 from export.parity.evidence import check_evidence
-from export.parity.golden import Case
 from export.parity.noise_floor import TOLERATED_VARIANTS, find_unstable_rows, measure_noise_floor, measure_row_noise
 from export.parity.policy import Policy
-from export.parity.quantization import compare_quantised
+from export.parity.quantization import compare_quantized
 from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff
-from export.proof.certificate import FAIL, NOT_RUN, PASS, UNSUPPORTED, Certificate, Row
+from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, Row
+from export.runners import FRAMEWORKS, RUNTIMES, runtimes_of
 from export.runtime import onednn
-from export.runtime.execution import Run, run_all
-from export.runtime.runtimes import FRAMEWORKS, RUNTIMES, Runtime
+from export.runtime.execution import ArtifactRun, run_all
+from export.wire.protocol import Runtime
 from zoobase import suggestion
 from zoobase.errors import ExportError
 
 OURS = frozenset({"zoobase", "export", "zoo", "pipelines"})  # packages that an artifact must never import
 
 
-@dataclass
-class Subject:
+Floor = Mapping[str, Mapping[str, float]]  # the noise floor by endpoint and output
+
+
+@dataclass(frozen=True)
+class ProofRequest:
     """The artifacts to prove, and the data to prove them with.
 
     Attributes:
@@ -59,12 +63,17 @@ class Subject:
     folder: Path
     contract: Contract
     artifacts: Sequence[Artifact]
-    cases: Mapping[str, Sequence[Case]]
+    cases: Mapping[str, Sequence[GoldenCase]]
     dependency: Mapping[str, object] | None = None
-    live: Run | None = None
+    live: ArtifactRun | None = None
     probing: bool = False
     demanded: frozenset[str] = field(default_factory=frozenset)
     images: Path | None = None
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """The modules that define classes of the model."""
+        return (self.dependency or {}).get("modules", ())
 
 
 def check_names(names: Sequence[str], choices: Sequence[str], kind: str) -> None:
@@ -75,12 +84,15 @@ def check_names(names: Sequence[str], choices: Sequence[str], kind: str) -> None
 
 
 def prove(
-    subject: Subject, runtimes: Sequence[str] | None = None, require: Sequence[str] = (), policy: Policy | None = None
+    request: ProofRequest,
+    runtimes: Sequence[str] | None = None,
+    require: Sequence[str] = (),
+    policy: Policy | None = None,
 ) -> Certificate:
     """Run every artifact in every runtime and return the certificate.
 
     Args:
-        subject: The artifacts.
+        request: The artifacts.
         runtimes: Run only these; None for all.
         require: Runtimes and formats without which the certificate is incomplete.
         policy: Tolerances.
@@ -93,48 +105,44 @@ def prove(
     policy = policy or Policy()
     wanted = {name for name, r in RUNTIMES.items() if _is_wanted(r, runtimes, require)}
     available = {name: r for name, r in RUNTIMES.items() if name in wanted and r.version}
-    plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(subject, r))}
-    modules = (subject.dependency or {}).get("modules", ())
-    runs = run_all(subject.folder, subject.contract, plan, modules, again_with=_again_with(plan))
-    measured = [*runs.values(), *([subject.live] if subject.live else [])]
-    discontinuities = _find_discontinuities(subject, measured, policy)
-    floor = _floor(measured, subject.cases, policy)
-    rows = [_check_live(subject, floor, policy)] if subject.live else []
-    examine = functools.cache(lambda path, format: _reservations(subject.folder / path, format))
-    for artifact in subject.artifacts:
-        for runtime in (r for r in RUNTIMES.values() if artifact.format in r.formats):
+    plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(request, r))}
+    runs = run_all(request.folder, request.contract, plan, request.modules, again_with=_again_with(plan))
+    measured = [*runs.values(), *([request.live] if request.live else [])]
+    discontinuities = _find_discontinuities(request, measured, policy)
+    floor = _floor(measured, request.cases, policy)
+    rows = [_check_live(request, floor, policy)] if request.live else []
+    examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
+    for artifact in request.artifacts:
+        for runtime in runtimes_of(artifact.format):
             if runtime.on_request and runtime.name not in {*wanted, *require}:
                 continue
-            row = row_for(artifact, runtime, subject.demanded, runtimes, require)
+            row = row_for(artifact, runtime, request.demanded, runtimes, require)
             if artifact.state:
-                row.state, row.reason, row.runtime = artifact.state, artifact.reason, None
+                row = row.with_findings(Finding(artifact.reason, artifact.state), runtime=None)
             elif runtime.name not in available:
-                row.state, row.reason = NOT_RUN, absent(runtime, runtimes)
+                row = row.with_findings(Finding(absent(runtime, runtimes), NOT_RUN))
             else:
-                run = runs[runtime.name, artifact.path]
-                _check_run(subject, artifact, row, run, floor, policy)
-                row.reservations, problem = examine(artifact.path, artifact.format)
-                row.note = problem or row.note
-                if row.state == FAIL and run.arrays and not _names_weight(row, run):
-                    _explain_by_layer(subject, artifact, row)
+                reservations, notes = examine(artifact.path, artifact.format)
+                row = row.with_findings(*notes, reservations=reservations)
+                row = check_run(request, artifact, row, runs[runtime.name, artifact.path], floor, policy)
             rows.append(row)
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
     full_precision = {
-        (a.path, r): run
-        for (r, path), run in runs.items()
-        for a in subject.artifacts
-        if a.path == path and not a.quantize
+        f"{path} in {runtime}": run.outputs
+        for (runtime, path), run in runs.items()
+        if not next(a for a in request.artifacts if a.path == path).quantize
     }
-    if subject.images:
-        image_diff.write_image_diffs(subject.images, subject.contract, subject.cases, full_precision)
+    if request.images:
+        image_diff.write_image_diffs(request.images, request.contract, request.cases, full_precision)
+    compared = full_precision | ({"live model": request.live.outputs} if request.live else {})
     return Certificate(
-        rows,
+        tuple(rows),
         policy.to_json(),
         floor,
         environment,
-        pairwise_differences(full_precision, subject.live, subject.cases),
+        pairwise_differences(compared, request.cases),
         discontinuities,
     )
 
@@ -146,175 +154,165 @@ def _again_with(plan: Mapping[str, object]) -> dict[str, Mapping[str, str]]:
     return {name: environment} if name and environment else {}
 
 
-def _find_discontinuities(subject: Subject, runs: Sequence[Run], policy: Policy) -> dict[str, dict[str, list[str]]]:
+def _find_discontinuities(
+    request: ProofRequest, runs: Sequence[ArtifactRun], policy: Policy
+) -> dict[str, dict[str, list[str]]]:
     """Measure the noise of each named row and mark discontinuous rows; return all marked rows, also recorded ones."""
     discontinuities: dict[str, dict[str, list[str]]] = {}
-    for endpoint, cases in subject.cases.items():
+    for endpoint, cases in request.cases.items():
         for case in cases:
             rows = set(case.unstable_rows)
-            for arrays in (run.arrays.get(endpoint, {}) for run in runs):
-                rows |= set(find_unstable_rows(case, arrays, policy, TOLERATED_VARIANTS))
-                for output, noise in measure_row_noise(case, arrays, policy).items():
+            for outputs in (run.of(endpoint) for run in runs):
+                rows |= set(find_unstable_rows(case, outputs, policy, TOLERATED_VARIANTS))
+                for output, noise in measure_row_noise(case, outputs, policy).items():
                     case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), noise)
             case.unstable_rows = tuple(sorted(rows))
             if rows:
-                discontinuities.setdefault(endpoint, {})[case.name] = [case.rows[i] for i in case.unstable_rows]
+                discontinuities.setdefault(endpoint, {})[case.name] = case.unstable_names()
     return discontinuities
 
 
-def _artifacts_of(subject: Subject, runtime: Runtime) -> list[Artifact]:
-    return [a for a in subject.artifacts if a.format in runtime.formats and a.state is None]
+def _artifacts_of(request: ProofRequest, runtime: Runtime) -> list[Artifact]:
+    return [a for a in request.artifacts if a.format in runtime.formats and a.state is None]
 
 
-def _floor(runs: Sequence[Run], cases: Mapping[str, Sequence[Case]], policy: Policy) -> dict[str, dict[str, float]]:
+def _floor(
+    runs: Sequence[ArtifactRun], cases: Mapping[str, Sequence[GoldenCase]], policy: Policy
+) -> dict[str, dict[str, float]]:
     """Return the noise floor by endpoint and output. Differences above the ceiling are errors and do not count."""
     floor: dict[str, dict[str, float]] = {}
     for run in runs:
-        for endpoint, arrays in run.arrays.items():
-            outputs = floor.setdefault(endpoint, {})
-            for differences in measure_noise_floor(cases[endpoint], arrays).values():
+        for endpoint, outputs in run.outputs.items():
+            of_endpoint = floor.setdefault(endpoint, {})
+            for differences in measure_noise_floor(cases[endpoint], outputs).values():
                 for output, value in differences.items():
                     if value <= policy.ceiling:
-                        outputs[output] = max(outputs.get(output, 0.0), value)
+                        of_endpoint[output] = max(of_endpoint.get(output, 0.0), value)
     return floor
 
 
 def _compare(
-    subject: Subject,
-    endpoint: str,
-    run: Run,
-    floor: Mapping[str, Mapping[str, float]],
-    policy: Policy,
-    quantize: str | None = None,
-) -> Verdict:
-    outputs = subject.contract[endpoint].outputs
-    classes = frozenset(t.name for t in outputs if t.meaning in ("logits", "probabilities"))
-    arrays, errors = run.arrays.get(endpoint, {}), run.errors.get(endpoint, {})
+    request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, quantize: str | None = None
+) -> EndpointComparison:
+    tensors, cases = request.contract[endpoint].outputs, request.cases[endpoint]
+    classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
     if quantize:
-        return compare_quantised(subject.cases[endpoint], arrays, errors, classes, quantize)
-    peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in outputs if t.meaning == "image"}
-    return compare_endpoint(subject.cases[endpoint], arrays, errors, floor.get(endpoint, {}), classes, policy, peaks)
+        return compare_quantized(cases, run.of(endpoint), classes, quantize)
+    peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in tensors if t.meaning == "image"}
+    return compare_endpoint(cases, run.of(endpoint), floor.get(endpoint, {}), classes, policy, peaks)
 
 
-def _check_live(subject: Subject, floor: Mapping[str, Mapping[str, float]], policy: Policy) -> Row:
+def _check_live(request: ProofRequest, floor: Floor, policy: Policy) -> Row:
     """Compare the reference with itself and with the contract."""
-    row = Row("live model", "reference", "keras", PASS, versions=subject.live.report["versions"])
-    findings = []
-    for endpoint in subject.contract.endpoints:
-        verdict = _compare(subject, endpoint.name, subject.live, floor, policy)
-        row.endpoints[endpoint.name] = {"noise": verdict.figures["noise"]}
-        if raising := [case.name for case in subject.cases[endpoint.name] if case.may_raise and not case.outputs]:
-            row.note = f"{endpoint.name} raises for {', '.join(raising)}; so must every artifact"
-        if unstable := [case.rows[i] for case in subject.cases[endpoint.name] for i in case.unstable_rows]:
-            row.note = f"{endpoint.name} is discontinuous at {', '.join(unstable)}, which are not compared"
-        messages = verdict.findings + contract_violations(subject.cases[endpoint.name], endpoint.outputs)
-        findings += [f"endpoint {endpoint.name}: {text}" for text in messages]
-    failures, notes = check_evidence(subject.contract, subject.cases)
-    row.note = "; ".join([*notes, *([row.note] if row.note else [])]) or None
-    findings += failures
-    findings += recurrent_steps.compare_steps(subject.contract, subject.live.arrays, policy)
-    return _conclude(row, findings)
+    failures, notes = check_evidence(request.contract, request.cases)
+    findings, figures = [Finding(text, NOTE) for text in notes], {}
+    for endpoint in request.contract.endpoints:
+        name, cases = endpoint.name, request.cases[endpoint.name]
+        comparison = _compare(request, name, request.live, floor, policy)
+        figures[name] = {"noise": comparison.figures["noise"]}
+        if raising := [case.name for case in cases if case.may_raise and not case.outputs]:
+            findings.append(Finding(f"{name} raises for {', '.join(raising)}; so must every artifact", NOTE))
+        if unstable := [row for case in cases for row in case.unstable_names()]:
+            findings.append(Finding(f"{name} is discontinuous at {', '.join(unstable)}, which are not compared", NOTE))
+        messages = comparison.findings + contract_violations(cases, endpoint.outputs)
+        findings += [Finding(f"endpoint {name}: {text}") for text in messages]
+    steps = recurrent_steps.compare_steps(request.contract, request.live.outputs, policy)
+    findings += [Finding(text) for text in failures + steps]
+    versions = request.live.report["versions"]
+    return Row("live model", "reference", "keras", tuple(findings), versions=versions, endpoints=figures)
 
 
-def _check_run(
-    subject: Subject,
-    artifact: Artifact,
-    row: Row,
-    run: Run,
-    floor: Mapping[str, Mapping[str, float]],
-    policy: Policy,
-) -> None:
-    """Fill in the row of an artifact that ran."""
+def check_run(
+    request: ProofRequest, artifact: Artifact, row: Row, run: ArtifactRun, floor: Floor, policy: Policy
+) -> Row:
+    """Return the row of an artifact that ran, with what all checks of its run found.
+
+    Args:
+        request: The artifacts and the data of the proof.
+        artifact: The artifact.
+        row: Its row before it ran.
+        run: Its run.
+        floor: The noise floor by endpoint and output.
+        policy: Tolerances.
+    """
     report = run.report
-    row.versions, row.seconds = report.get("versions", {}), report.get("seconds")
-    if subject.dependency and artifact.format in KERAS_FORMATS:
-        row.code_dependency = str(subject.dependency["package"])
+    row = replace(row, versions=report.get("versions", {}), seconds=report.get("seconds"))
+    if request.dependency and FORMATS[artifact.format].needs_code:
+        row = replace(row, code_dependency=str(request.dependency["package"]))
+    if obstacle := _obstacle(request, artifact, row, run):
+        return row.with_findings(obstacle)
+    findings = _unexpected_code(request, row, {*report["modules"]}, {*report["local"]})
+    if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
+        findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
+    skipped, figures = report["skipped"] if row.extra else (), {}
+    notes = [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []
+    for endpoint in (name for name in artifact.endpoints if name not in skipped):
+        comparison = _compare(request, endpoint, run, floor, policy, artifact.quantize)
+        figures[endpoint], messages = comparison.figures, list(comparison.findings)
+        if (replies := report["replies"].get(endpoint)) is not None:
+            figures[endpoint]["rest"], differences = compare_replies(
+                request.contract[endpoint], request.cases[endpoint], replies, floor.get(endpoint, {}), policy
+            )
+            messages += differences
+        findings += [f"endpoint {endpoint}: {text}" for text in messages]
+    weights = report["weights"] or {"findings": []}
+    findings += report["findings"] + weights["findings"]
+    findings += [] if artifact.quantize else recurrent_steps.compare_steps(request.contract, run.outputs, policy)
+    compared = {key: weights[key] for key in ("matched", "of", "unmatched")} if report["weights"] else None
+    # no layer's output can explain a weight that no golden input reads
+    is_explicable = findings and findings[0] not in weights["findings"] and any(o.arrays for o in run.outputs.values())
+    causes = _first_layer(request, artifact, row.runtime) if is_explicable else []
+    return row.with_findings(*notes, *map(Finding, findings), *causes, endpoints=figures, weights=compared)
+
+
+def _obstacle(request: ProofRequest, artifact: Artifact, row: Row, run: ArtifactRun) -> Finding | None:
+    """Return why the outputs of an artifact cannot be compared, or None."""
+    report = run.report
     if run.problem:
-        row.state, row.reason = (NOT_RUN if run.timed_out else FAIL), f"the process {run.problem}"
-    elif report["missing"]:
-        row.state, row.reason = NOT_RUN, f"needs the code of the model: {report['missing']}; install it"
-    elif report["memory_error"]:
-        row.state, row.reason = NOT_RUN, "ran out of the memory that one process may take"
-    elif row.extra and len(report["skipped"]) == len(artifact.endpoints):
-        row.state, row.reason = UNSUPPORTED, f"{row.runtime} can run no endpoint of it"
-    elif error := (report["error"] or _raised_everywhere(subject, artifact, run)):
-        is_withheld = artifact.format == "hdf5" and subject.probing
-        row.state, row.reason = (UNSUPPORTED, hdf5.explain(error)) if is_withheld else (FAIL, error)
-        row.state = UNSUPPORTED if row.extra else row.state
-    else:
-        findings = _unexpected_code(subject, row, {*report["modules"]}, {*report["local"]})
-        if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
-            findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
-        skipped = report["skipped"] if row.extra else ()
-        row.note = f"did not run {', '.join(skipped)}" if skipped else row.note
-        for endpoint in (name for name in artifact.endpoints if name not in skipped):
-            verdict = _compare(subject, endpoint, run, floor, policy, artifact.quantize)
-            row.endpoints[endpoint] = verdict.figures
-            messages = list(verdict.findings)
-            if (replies := report["replies"].get(endpoint)) is not None:
-                contract_endpoint, endpoint_floor = subject.contract[endpoint], floor.get(endpoint, {})
-                verdict.figures["rest"], differences = compare_replies(
-                    contract_endpoint, subject.cases[endpoint], replies, endpoint_floor, policy
-                )
-                messages += differences
-            findings += [f"endpoint {endpoint}: {text}" for text in messages]
-        findings += report["findings"] + _weight_findings(row, report["weights"])
-        findings += [] if artifact.quantize else recurrent_steps.compare_steps(subject.contract, run.arrays, policy)
-        _conclude(row, findings)
+        return Finding(f"the process {run.problem}", NOT_RUN if run.timed_out else FAIL)
+    if report["missing"]:
+        return Finding(f"needs the code of the model: {report['missing']}; install it", NOT_RUN)
+    if report["memory_error"]:
+        return Finding("ran out of the memory that one process may take", NOT_RUN)
+    if row.extra and len(report["skipped"]) == len(artifact.endpoints):
+        return Finding(f"{row.runtime} can run no endpoint of it", UNSUPPORTED)
+    if error := (report["error"] or _raised_everywhere(request, artifact, run)):
+        unreadable = FORMATS[artifact.format].unreadable
+        if unreadable and request.probing:
+            return Finding(unreadable(error), UNSUPPORTED)
+        return Finding(error, UNSUPPORTED if row.extra else FAIL)
+    return None
 
 
-def _weight_findings(row: Row, weights: Mapping[str, object] | None) -> list[str]:
-    """Return the weights that differ, and put the numbers of the others into the row."""
-    if weights is None:
-        return []
-    row.weights = {key: weights[key] for key in ("matched", "of", "unmatched")}
-    return list(weights["findings"])
-
-
-def _names_weight(row: Row, run: Run) -> bool:
-    """Return whether the reason is a weight that no golden input reads, which no layer's output can explain."""
-    findings = (run.report.get("weights") or {}).get("findings", ())
-    return any(str(row.reason).startswith(text) for text in findings)
-
-
-def _reservations(path: Path, format: str) -> tuple[dict[str, list[str]], str | None]:
+def _reservations(path: Path, format: str) -> tuple[dict[str, list[str]], list[Finding]]:
     """Return the reservations about an artifact, or why there are none."""
     try:
-        return reservations_of(path, format), None
+        return reservations_of(path, format), []
     except ExportError as error:
-        return {}, f"its graph was not examined: {error}"
+        return {}, [Finding(f"its graph was not examined: {error}", NOTE)]
 
 
-def _explain_by_layer(subject: Subject, artifact: Artifact, row: Row) -> None:
-    """Add to the reason the first layer that differs, if it can be determined."""
-    if row.runtime not in layer_diff.RUNTIMES:
-        return
-    modules = (subject.dependency or {}).get("modules", ()) if artifact.format in KERAS_FORMATS else ()
-    clause = layer_diff.first_difference(subject.folder, subject.contract, subject.cases, artifact, modules)
-    row.reason = f"{row.reason}; {clause}" if clause else row.reason
+def _first_layer(request: ProofRequest, artifact: Artifact, runtime: str) -> list[Finding]:
+    """Return the first layer that differs, if it can be determined."""
+    if runtime not in layer_diff.RUNTIMES:
+        return []
+    modules = request.modules if FORMATS[artifact.format].needs_code else ()
+    clause = layer_diff.first_difference(request.folder, request.contract, request.cases, artifact, modules)
+    return [Finding(clause, CAUSE)] if clause else []
 
 
-def _raised_everywhere(subject: Subject, artifact: Artifact, run: Run) -> str | None:
+def _raised_everywhere(request: ProofRequest, artifact: Artifact, run: ArtifactRun) -> str | None:
     """Return the first error if no compared case of any endpoint ran."""
-    errors = [
-        run.errors.get(e, {}).get(f"{c.name}/main") for e in artifact.endpoints for c in subject.cases[e] if c.compared
-    ]
+    errors = [run.of(e).error(c.name) for e in artifact.endpoints for c in request.cases[e] if c.compared]
     return errors[0] if errors and all(errors) else None
 
 
-def _unexpected_code(subject: Subject, row: Row, modules: set[str], local: set[str]) -> list[str]:
+def _unexpected_code(request: ProofRequest, row: Row, modules: set[str], local: set[str]) -> list[str]:
     if row.code_dependency:
         return []
-    package = {name.strip() for name in str((subject.dependency or {}).get("package", "")).split(",")} - {""}
+    package = {name.strip() for name in str((request.dependency or {}).get("package", "")).split(",")} - {""}
     loaded = sorted(((OURS | package) & modules) | local)
     return [f"loaded the code of {', '.join(loaded)}, which it must not need"] if loaded else []
-
-
-def _conclude(row: Row, findings: Sequence[str]) -> Row:
-    if findings:
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        row.state, row.reason = FAIL, findings[0] + more
-    return row
 
 
 def row_for(
@@ -324,7 +322,7 @@ def row_for(
     runtimes: Sequence[str] | None,
     require: Sequence[str],
 ) -> Row:
-    """Return the initial row of an artifact in a runtime.
+    """Return the row of an artifact in a runtime, before anything has run.
 
     Args:
         artifact: The artifact.
@@ -337,8 +335,7 @@ def row_for(
     is_needed = (runtime.required or is_named) and not (runtime.library and runtime.version is None)
     required = runtime.name in require or (is_needed and (runtimes is None or runtime.name in runtimes))
     return Row(
-        *(artifact.path, artifact.format, runtime.name, PASS),
-        note=artifact.note,
+        *(artifact.path, artifact.format, runtime.name, (Finding(artifact.note, NOTE),) if artifact.note else ()),
         required=required,
         extra=runtime.extra and not required,
         demanded=is_named or bool(artifact.quantize and not runtime.extra),
@@ -364,8 +361,6 @@ def absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
 def required_but_absent(rows: Sequence[Row], require: Sequence[str]) -> list[Row]:
     """Return a row for every required name that has no row."""
     names_with_rows = {row.runtime for row in rows} | {row.format for row in rows}
-    return [
-        Row(name, name, None, NOT_RUN, f"required, but nothing in this bundle is or runs on {name}", required=True)
-        for name in require
-        if name not in names_with_rows
-    ]
+    missing = [name for name in require if name not in names_with_rows]
+    text = "required, but nothing in this bundle is or runs on"
+    return [Row(name, name, None, (Finding(f"{text} {name}", NOT_RUN),), required=True) for name in missing]

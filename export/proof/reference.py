@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint
-from export.parity.golden import Case
+from export.parity.cases import GoldenCase, case_json
 from export.parity.noise_floor import find_unstable_rows
 from export.parity.policy import Policy
-from export.runners.lib import protocol
-from export.runners.lib.calls import run_endpoint
-from export.runtime.execution import Run
+from export.runtime.execution import ArtifactRun
+from export.wire.arrays import Arrays
+from export.wire.calls import Function, run_endpoint
 from zoobase.console import quiet_stderr
 
 
-def run_reference(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Run:
+def run_reference(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> ArtifactRun:
     """Run every endpoint through its own `call`, and put the outputs into the cases.
 
     Args:
@@ -34,33 +34,29 @@ def run_reference(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Ru
     return run
 
 
-def _run(contract: Contract, cases: Mapping[str, Sequence[Case]]) -> Run:
+def _run(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> ArtifactRun:
     import keras
     import tensorflow as tf
 
-    run = Run(report={"versions": {"keras": keras.__version__, "tensorflow": tf.__version__}})
+    run = ArtifactRun(report={"versions": {"keras": keras.__version__, "tensorflow": tf.__version__}})
     for endpoint in contract.endpoints:
-        name = endpoint.name
-        keys = ("name", "inputs", "chain", "rows")
-        plain = [{key: getattr(case, key) for key in keys} | {"judged": case.compared} for case in cases[name]]
-        run.arrays[name], run.errors[name] = run_endpoint(
-            _functions(endpoint), plain, endpoint.batch, measure_noise=True
-        )
-        for case in cases[name]:
-            prefix = f"{case.name}/main/"
-            case.outputs = {k[len(prefix) :]: v for k, v in run.arrays[name].items() if k.startswith(prefix)}
-            case.unstable_rows = find_unstable_rows(case, run.arrays[name], Policy())
+        plain = [case_json(case) | {"inputs": case.inputs} for case in cases[endpoint.name]]
+        outputs = run_endpoint(_functions(endpoint), plain, endpoint.batch, measure_noise=True)
+        run.outputs[endpoint.name] = outputs
+        for case in cases[endpoint.name]:
+            case.outputs = outputs.of(case.name)
+            case.unstable_rows = find_unstable_rows(case, outputs, Policy())
     return run
 
 
-def _functions(endpoint: Endpoint) -> dict[str, protocol.Function]:
+def _functions(endpoint: Endpoint) -> dict[str, Function]:
     import tensorflow as tf
 
     specs = {t.name: tf.TensorSpec((endpoint.batch, *t.shape[1:]), t.dtype, name=t.name) for t in endpoint.inputs}
     graph = tf.function(lambda values: dict(endpoint.call(values)), input_signature=[specs], autograph=False)
 
-    def runner(function: Any) -> protocol.Function:
-        def call(inputs: protocol.Arrays) -> dict[str, np.ndarray]:
+    def runner(function: Any) -> Function:
+        def call(inputs: Arrays) -> dict[str, np.ndarray]:
             outputs = function({k: tf.constant(v, specs[k].dtype) for k, v in inputs.items()})
             return {k: tf.convert_to_tensor(v).numpy() for k, v in outputs.items()}
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import sample_values
-from export.parity.golden import Case
+from export.parity.cases import GoldenCase
 from export.parity.packing import capacity_of, choices_of, drawn_choices, packed_values
 from export.parity.policy import Policy
 from export.proof.observer import Observer
@@ -67,7 +67,7 @@ class TableSearch:
         tables = sum(int(np.prod(w.shape)) for key in observer.rows for w in observer.layers[key].weights)
         self.weights = max(1, model.count_params() - tables)
 
-    def cases_for(self, contract: Contract, cases: Mapping[str, Sequence[Case]]) -> dict[str, list[Case]]:
+    def cases_for(self, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> dict[str, list[GoldenCase]]:
         """Return additional cases by endpoint: each value that no case had with an effect, many in one row.
 
         Args:
@@ -85,7 +85,7 @@ class TableSearch:
         positions = max(capacity_of(t) for t in endpoint.inputs if choices_of(t) is not None)
         return int(min(self.policy.extra_rows, self.policy.extra_work // (self.weights * positions)))
 
-    def _search(self, endpoint: Endpoint, cases: Sequence[Case]) -> Iterator[Case]:
+    def _search(self, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[GoldenCase]:
         ordinary = [case for case in cases if case.compared and not case.chain and not case.may_raise]
         for case in ordinary:
             self._run(endpoint, case.inputs)
@@ -109,17 +109,17 @@ class TableSearch:
                     self._note(values, part)
                 if self._run(endpoint, inputs):
                     number += 1
-                    yield Case(f"{NAME}_{number}", inputs)
+                    yield GoldenCase(f"{NAME}_{number}", inputs)
         if (longest := self._longest(endpoint, rng)) is not None and self._run(endpoint, longest.inputs):
             yield longest
 
-    def _values(self, endpoint: Endpoint, tensor: Tensor, cases: Sequence[Case]) -> _Values:
+    def _values(self, endpoint: Endpoint, tensor: Tensor, cases: Sequence[GoldenCase]) -> _Values:
         drawn = [drawn_choices(tensor, case.inputs[tensor.name]) for case in cases]
         tables = self._tables_of(endpoint, tensor, cases)
         self.fed |= set(tables)
         return _Values(tensor, choices_of(tensor), tables, np.unique(np.concatenate([*drawn, np.zeros(0, np.int64)])))
 
-    def _tables_of(self, endpoint: Endpoint, tensor: Tensor, cases: Sequence[Case]) -> list[int]:
+    def _tables_of(self, endpoint: Endpoint, tensor: Tensor, cases: Sequence[GoldenCase]) -> list[int]:
         """Return the tables that receive other ids when only this input changes."""
         case = next((case for case in cases if len(case.inputs[tensor.name]) > 1), None)
         if case is None:
@@ -159,7 +159,7 @@ class TableSearch:
             for key in values.tables:
                 self.alone[key][part[part < self.observer.rows[key]]] = True
 
-    def _longest(self, endpoint: Endpoint, rng: np.random.Generator) -> Case | None:
+    def _longest(self, endpoint: Endpoint, rng: np.random.Generator) -> GoldenCase | None:
         """Return a case long enough to reach every row of the tables of positions, or None if it is not needed."""
         unread = [
             n for key, n in self.observer.rows.items() if key not in self.fed and not self.observer.read[key].all()
@@ -169,7 +169,7 @@ class TableSearch:
         if not open_ended or not 0 < length <= MAX_LENGTH or self.weights * length > self.policy.extra_work:
             return None
         fixed = [dataclasses.replace(t, shape=(None, *(d or length for d in t.shape[1:]))) for t in endpoint.inputs]
-        return Case(LONGEST, {t.name: sample_values(t, endpoint.batch or 1, rng) for t in fixed})
+        return GoldenCase(LONGEST, {t.name: sample_values(t, endpoint.batch or 1, rng) for t in fixed})
 
     def _run(self, endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> bool:
         """Run the live model, and note which rows of its tables have an effect; return whether it did not raise."""

@@ -4,50 +4,52 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from export.contract.artifact import Artifact
-from export.parity.golden import TYPICAL
-from export.proof.certificate import FAIL, Certificate
+from export.parity.cases import TYPICAL
+from export.proof.certificate import CAUSE, FAIL, Finding, Row
 from export.proof.layer_diff import first_case
-from export.proof.prove import Subject
-from export.runners.lib import protocol
+from export.proof.prove import ProofRequest
 from export.runtime import process
+from export.wire.arrays import save_arrays
 
 FLOAT = "tflite/float32.tflite"
 NAMED = 3
 ROWS = 32
 
 
-def name_worst_layers(subject: Subject, certificate: Certificate) -> None:
-    """Add to the reason of each failed quantised file the layers that add most noise, against the float file.
+def with_worst_layers(request: ProofRequest, rows: Sequence[Row]) -> list[Row]:
+    """Return the rows, those of failed quantised files with the layers that add most noise, against the float file.
 
     Nothing is added where there is no float file, or the quantised file does not run.
     """
-    artifacts = {artifact.path: artifact for artifact in subject.artifacts}
-    if FLOAT not in artifacts or artifacts[FLOAT].state is not None:
-        return
-    for row in certificate.artifacts:
-        artifact = artifacts.get(row.artifact)
-        is_quantised = artifact is not None and artifact.quantize and artifact.state is None
-        if is_quantised and row.state == FAIL and row.endpoints and (clause := _worst(subject, artifact)):
-            row.reason = f"{row.reason}; {clause}"
+    present = {artifact.path: artifact for artifact in request.artifacts if artifact.state is None}
+
+    def explained(row: Row) -> Row:
+        artifact = present.get(row.artifact)
+        is_failed = artifact is not None and artifact.quantize and row.state == FAIL and row.endpoints
+        clause = _worst(request, artifact) if is_failed else None
+        return row.with_findings(Finding(clause, CAUSE)) if clause else row
+
+    return [explained(row) for row in rows] if FLOAT in present else list(rows)
 
 
-def _worst(subject: Subject, artifact: Artifact) -> str | None:
+def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
     """Return a clause about the layers of an artifact that add most noise, or None."""
     name = artifact.endpoints[0]
-    cases = subject.cases[name]
+    cases = request.cases[name]
     case = next((case for case in cases if case.name == TYPICAL), None) or first_case(cases)
     if case is None or any(value.dtype.kind in "OSU" for value in case.inputs.values()):
         return None
-    dtypes = {tensor.name: tensor.dtype for tensor in subject.contract[name].inputs}
+    dtypes = {tensor.name: tensor.dtype for tensor in request.contract[name].inputs}
     with tempfile.TemporaryDirectory(prefix="tensor-errors-") as scratch:
         inputs, result = Path(scratch) / "inputs.npz", Path(scratch) / "result.json"
-        protocol.save_arrays(inputs, {k: v[:ROWS].astype(dtypes[k]) for k, v in case.inputs.items()})
+        save_arrays(inputs, {k: v[:ROWS].astype(dtypes[k]) for k, v in case.inputs.items()})
         job = {
-            "float": str((subject.folder / FLOAT).resolve()),
-            "quantised": str((subject.folder / artifact.path).resolve()),
+            "float": str((request.folder / FLOAT).resolve()),
+            "quantized": str((request.folder / artifact.path).resolve()),
             "signature": name,
             "inputs": str(inputs),
             "result": str(result),

@@ -1,4 +1,19 @@
 """Self-contained scripts that run one artifact in one runtime, each in a fresh process.
 
-`python -P run_NAME.py JOB.json`: nothing here imports the rest of `export`, so that only the artifact is tested.
+`python -P run_NAME.py JOB.json`: nothing here imports the rest of `export` but `export.wire`, so that only the artifact
+is tested. A runtime is one file: its script with its record, `RUNTIME`, which is collected here.
 """
+
+from __future__ import annotations
+
+from export.runners import run_browser, run_c_api, run_keras, run_litert, run_onnx, run_openvino, run_tensorflow
+from export.wire.protocol import Runtime
+
+_SCRIPTS = (run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx, run_litert, run_browser)
+RUNTIMES: dict[str, Runtime] = {script.RUNTIME.name: script.RUNTIME for script in _SCRIPTS}
+FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.imports for runtime in RUNTIMES.values())))
+
+
+def runtimes_of(format: str) -> list[Runtime]:
+    """Return the runtimes that run a format, those that a bundle requires first."""
+    return [runtime for runtime in RUNTIMES.values() if format in runtime.formats]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,8 +43,7 @@ def unknown(file: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    from jobs import read_job
+    from machine import read_job
 
     job = read_job()
     Path(job["result"]).write_text(json.dumps(convert(job)))

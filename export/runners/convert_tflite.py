@@ -8,9 +8,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
     for operators in choices:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"], signature_keys=job["signatures"])
-            _quantise(converter, job)
+            _quantize(converter, job)
             converter.target_spec.supported_ops = operators
             data = converter.convert()
         except Exception as error:
@@ -43,7 +41,7 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
     return report
 
 
-def _quantise(converter: Any, job: dict[str, Any]) -> None:
+def _quantize(converter: Any, job: dict[str, Any]) -> None:
     """Set the converter to the precision of the job; inputs and outputs stay float, as the contract declares them."""
     import tensorflow as tf
 
@@ -68,8 +66,7 @@ def _rows(calibration: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    from jobs import read_job
+    from machine import read_job
 
     job = read_job()
     Path(job["result"]).write_text(json.dumps(convert(job)))

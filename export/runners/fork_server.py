@@ -55,12 +55,10 @@ def import_keras() -> None:
 
 def load_c_api() -> None:
     """Load the libraries of the C API, if they are there; where not, the script says so."""
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
     import c_api
 
     with contextlib.suppress(ImportError, OSError):
         c_api.library()
-    del sys.path[0]
 
 
 def supervise(request: dict[str, Any], connection: int) -> None:

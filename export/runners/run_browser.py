@@ -11,21 +11,21 @@ import contextlib
 import json
 import os
 import queue
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+if __package__:
+    from export.wire import chromium, litert_js, protocol
+    from export.wire.arrays import Arrays
+else:
     import chromium
     import litert_js
     import protocol
-else:
-    from export.runners.lib import chromium, litert_js, protocol
+    from arrays import Arrays
 
-STATIC = Path(__file__).parent.parent / "web" / "static"
+STATIC = Path(__file__).parent.parent / "serving" / "web" / "static"
 SECONDS = 120  # without an answer of the browser
 
 
@@ -44,7 +44,7 @@ class Browser:
             self.process = stack.enter_context(chromium.running(program, f"{url}/runner.html"))
             atexit.register(stack.pop_all().close)
 
-    def call(self, model: Path, endpoint: str | None, inputs: protocol.Arrays) -> dict[str, Any]:
+    def call(self, model: Path, endpoint: str | None, inputs: Arrays) -> dict[str, Any]:
         """Return the answer of the page to one call.
 
         Raises:
@@ -100,7 +100,7 @@ def _handler(browser: Browser) -> type[chromium.Handler]:
 _browser: list[Browser] = []
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load a TFLite file in the browser and return its signatures.
 
     Endpoints with strings or with sizes that are known only at run time are left out.
@@ -123,7 +123,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
         takes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
         shapes = {t["name"]: [1 if n is None else n for n in t["shape"]] for t in endpoint["outputs"]}
 
-        def call(inputs: protocol.Arrays) -> protocol.Arrays:
+        def call(inputs: Arrays) -> Arrays:
             arrays = {name: np.ascontiguousarray(value, takes[name]) for name, value in inputs.items()}
             outputs = browser.call(path, endpoint["name"], arrays)["outputs"]
             return {
@@ -142,5 +142,25 @@ def versions() -> dict[str, str]:
     return {"chromium": chromium.version(program) if program else "none", **litert_js.versions()}
 
 
+def installed_version() -> str | None:
+    """Return the version of Chromium where it and LiteRT.js are there."""
+    program = chromium.find()
+    return chromium.version(program) if program and litert_js.is_present() else None
+
+
+RUNTIME = protocol.Runtime(
+    "browser",
+    __file__,
+    distribution=litert_js.PACKAGE,
+    module="",
+    formats=("tflite",),
+    open=open_artifact,
+    versions=versions,
+    extra=True,
+    on_request=True,
+    probe=installed_version,
+    install="install Chromium, and run `python -m export web` once, which downloads LiteRT.js",
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(RUNTIME)

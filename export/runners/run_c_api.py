@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
+if __package__:
+    from export.wire import c_api, protocol
+else:
     import c_api
     import protocol
-else:
-    from export.runners.lib import c_api, protocol
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load a SavedModel and return its signatures.
 
     Raises:
@@ -42,5 +39,19 @@ def versions() -> dict[str, str]:
     return {"tensorflow C API": c_api.version()}
 
 
+RUNTIME = protocol.Runtime(
+    "c_api",
+    __file__,
+    distribution="tensorflow",
+    module="tensorflow",
+    formats=("saved_model",),
+    open=open_artifact,
+    versions=versions,
+    required=True,
+    library=c_api.LIBRARIES[1],
+    forked_from="c_api",
+    serves=True,
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, serves=True)
+    protocol.main(RUNTIME)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    import protocol
+if __package__:
+    from export.wire import protocol
+    from export.wire.arrays import Arrays
 else:
-    from export.runners.lib import protocol
+    import protocol
+    from arrays import Arrays
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load a model file and return, for each endpoint, its own call: "main" eager, "graph" compiled."""
     model = load_model(artifact, examples)
     return {endpoint["name"]: functions_of(model, endpoint) for endpoint in artifact["endpoints"]}
@@ -89,11 +88,11 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Fun
         call, input_signature=[{k: tf.TensorSpec(shapes[k], dtypes[k], name=k) for k in dtypes}], autograph=False
     )
 
-    def eager(inputs: protocol.Arrays) -> protocol.Arrays:
+    def eager(inputs: Arrays) -> Arrays:
         values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
         return {k: tf.convert_to_tensor(v).numpy() for k, v in call(values).items()}
 
-    def traced(inputs: protocol.Arrays) -> protocol.Arrays:
+    def traced(inputs: Arrays) -> Arrays:
         values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
         return {k: v.numpy() for k, v in graph(values).items()}
 
@@ -101,7 +100,7 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Fun
     return {"main": eager, "graph": traced}
 
 
-def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
     """Return (path, array) of the weights of the loaded model."""
     model = next(iter(opened.values()))["main"].model
     return ((weight.path, np.asarray(weight.value)) for weight in model.weights)
@@ -115,5 +114,21 @@ def versions() -> dict[str, str]:
     return {"keras": keras.__version__, "tensorflow": tf.__version__}
 
 
+RUNTIME = protocol.Runtime(
+    "keras",
+    __file__,
+    distribution="keras",
+    module="keras",
+    formats=("keras", "hdf5", "weights"),
+    open=open_artifact,
+    versions=versions,
+    required=True,
+    measures_noise=("keras",),
+    imports=("keras", "tensorflow"),
+    imports_code=True,
+    forked_from="keras",
+    constants=constants,
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, constants=constants)
+    protocol.main(RUNTIME)

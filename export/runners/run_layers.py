@@ -3,26 +3,23 @@
 `python -P run_layers.py JOB.json`, the job being
     {"artifact": as for a runner, "endpoint": name, "names": [layer names], "inputs": .npz, "out": .npz to write,
      "modules": [names that may be imported], "memory": bytes or null}
-The file holds "<number>/<layer>": fingerprint for every layer that exists, numbered as in the reference.
+The file holds fingerprints by (number, layer) for every layer that exists, numbered as in the reference.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(sys.path[0], "lib"))
-import jobs
 import layers
 import protocol
 import run_keras
+from arrays import Arrays, read_arrays, save_arrays
+from machine import read_job
 
 
-def of_keras(job: dict[str, Any], endpoint: dict[str, Any], inputs: protocol.Arrays) -> list[Any]:
+def of_keras(job: dict[str, Any], endpoint: dict[str, Any], inputs: Arrays) -> list[Any]:
     """Return (layer name, fingerprint) of a Keras file, in order."""
     model = run_keras.load_model(job["artifact"], {endpoint["name"]: inputs})
     call = run_keras.functions_of(model, endpoint)["main"]
@@ -30,7 +27,7 @@ def of_keras(job: dict[str, Any], endpoint: dict[str, Any], inputs: protocol.Arr
     return outputs if [name for name, _ in outputs] == job["names"] else []
 
 
-def of_saved_model(job: dict[str, Any], endpoint: dict[str, Any], inputs: protocol.Arrays) -> list[Any]:
+def of_saved_model(job: dict[str, Any], endpoint: dict[str, Any], inputs: Arrays) -> list[Any]:
     """Return (layer name, fingerprint or None) of a SavedModel: the graph keeps the names of the layers as scopes."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -65,15 +62,15 @@ def _last_of(layer: str, operations: list[Any], names: set[str]) -> Any:
 
 def main() -> None:
     """Run the job given on the command line."""
-    job = jobs.read_job()
+    job = read_job()
     protocol.import_modules(job["modules"])
     (endpoint,) = (e for e in job["artifact"]["endpoints"] if e["name"] == job["endpoint"])
-    inputs = protocol.read_arrays(Path(job["inputs"]))
+    inputs = read_arrays(Path(job["inputs"]))
     read_layers = of_saved_model if job["artifact"]["format"] == "saved_model" else of_keras
     fingerprints = read_layers(job, endpoint, inputs)
-    protocol.save_arrays(
+    save_arrays(
         Path(job["out"]),
-        {f"{i:04d}/{name}": value for i, (name, value) in enumerate(fingerprints) if value is not None},
+        {(f"{i:04d}", name): value for i, (name, value) in enumerate(fingerprints) if value is not None},
     )
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import sys
 from typing import Any
 
 import numpy as np
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    import protocol
+if __package__:
+    from export.wire import protocol
+    from export.wire.arrays import Arrays
 else:
-    from export.runners.lib import protocol
+    import protocol
+    from arrays import Arrays
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load a TFLite file and return its signatures.
 
     Raises:
@@ -45,7 +44,7 @@ def _without_signature(interpreter: Any) -> protocol.Function:
     takes = {detail["name"]: detail for detail in interpreter.get_input_details()}
     returns = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
 
-    def function(inputs: protocol.Arrays) -> protocol.Arrays:
+    def function(inputs: Arrays) -> Arrays:
         for name, value in inputs.items():
             interpreter.resize_tensor_input(takes[name]["index"], value.shape)
         interpreter.allocate_tensors()
@@ -57,7 +56,7 @@ def _without_signature(interpreter: Any) -> protocol.Function:
     return function
 
 
-def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
     """Yield (name, array) of the constants of all subgraphs."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -77,5 +76,19 @@ def versions() -> dict[str, str]:
     return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
 
 
+RUNTIME = protocol.Runtime(
+    "litert",
+    __file__,
+    distribution="ai-edge-litert",
+    module="ai_edge_litert",
+    formats=("tflite",),
+    open=open_artifact,
+    versions=versions,
+    required=True,
+    imports=("ai_edge_litert",),
+    constants=constants,
+    exact=False,
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, constants=constants, exact=False)
+    protocol.main(RUNTIME)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import sys
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    import protocol
+if __package__:
+    from export.wire import protocol
 else:
-    from export.runners.lib import protocol
+    import protocol
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load an ONNX file and return its graph under the name of its endpoint.
 
     Raises:
@@ -31,7 +28,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     return {endpoint["name"]: {"main": lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))}}
 
 
-def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
     """Return (name, array) of the initializers, or None where `onnx`, which reads them, is not installed."""
     try:
         import onnx
@@ -46,5 +43,18 @@ def versions() -> dict[str, str]:
     return {"onnxruntime": importlib.metadata.version("onnxruntime")}
 
 
+RUNTIME = protocol.Runtime(
+    "onnxruntime",
+    __file__,
+    distribution="onnxruntime",
+    module="onnxruntime",
+    formats=("onnx",),
+    open=open_artifact,
+    versions=versions,
+    imports=("onnxruntime",),
+    constants=constants,
+    exact=False,
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, constants=constants, exact=False)
+    protocol.main(RUNTIME)

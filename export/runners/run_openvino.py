@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import sys
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    import protocol
+if __package__:
+    from export.wire import protocol
+    from export.wire.arrays import Arrays
 else:
-    from export.runners.lib import protocol
+    import protocol
+    from arrays import Arrays
 
 SIGNATURE = "serving_default"  # the only signature that its front end reads
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else AMX machines compute in bfloat16
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load a SavedModel and return its default signature; OpenVINO runs no other signatures and no strings."""
     endpoints = [e for e in artifact["endpoints"] if e["name"] == SIGNATURE and not _strings(e)]
     if not endpoints:
@@ -28,7 +27,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     names = [tensor["name"] for tensor in endpoints[0]["outputs"]]
     outputs = {name: model.output(name) for name in names}
 
-    def call(inputs: protocol.Arrays) -> protocol.Arrays:
+    def call(inputs: Arrays) -> Arrays:
         results = model(inputs)
         return {name: results[output].copy() for name, output in outputs.items()}
 
@@ -44,5 +43,17 @@ def versions() -> dict[str, str]:
     return {"openvino": importlib.metadata.version("openvino")}
 
 
+RUNTIME = protocol.Runtime(
+    "openvino",
+    __file__,
+    distribution="openvino",
+    module="openvino",
+    formats=("saved_model",),
+    open=open_artifact,
+    versions=versions,
+    imports=("openvino",),
+    extra=True,
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions)
+    protocol.main(RUNTIME)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    import protocol
-    import warmup
+if __package__:
+    from export.wire import protocol, warmup_records
+    from export.wire.arrays import Arrays
 else:
-    from export.runners.lib import protocol, warmup
+    import protocol
+    import warmup_records
+    from arrays import Arrays
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[str, dict[str, protocol.Function]]:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
     """Load a SavedModel and return its signatures.
 
     Raises:
@@ -28,7 +28,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
         signature = loaded.signatures[endpoint["name"]]
         dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
 
-        def call(inputs: protocol.Arrays) -> protocol.Arrays:
+        def call(inputs: Arrays) -> Arrays:
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
             return {k: protocol.widened(v).numpy() for k, v in outputs.items()}
 
@@ -41,13 +41,13 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> dict[st
     return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
 
 
-def check(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> list[str]:
+def check(artifact: dict[str, Any], opened: protocol.Opened) -> list[str]:
     """Replay the warm-up records."""
     loaded = next(iter(opened.values()))["main"].keep_alive
-    return warmup.replay(artifact["path"], loaded.signatures)
+    return warmup_records.replay(artifact["path"], loaded.signatures)
 
 
-def constants(artifact: dict[str, Any], opened: dict[str, dict[str, protocol.Function]]) -> Any:
+def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
     """Yield (name, array) of the variables."""
     import tensorflow as tf
 
@@ -64,5 +64,22 @@ def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__}
 
 
+RUNTIME = protocol.Runtime(
+    "tensorflow",
+    __file__,
+    distribution="tensorflow",
+    module="tensorflow",
+    formats=("saved_model",),
+    open=open_artifact,
+    versions=versions,
+    required=True,
+    measures_noise=("saved_model",),
+    imports=("keras", "tensorflow"),
+    forked_from="keras",
+    check=check,
+    serves=True,
+    constants=constants,
+)
+
 if __name__ == "__main__":
-    protocol.main(open_artifact, versions, check, serves=True, constants=constants)
+    protocol.main(RUNTIME)

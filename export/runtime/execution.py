@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -10,32 +9,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from export.contract import KERAS_FORMATS, Contract
+from export.contract import Contract
 from export.contract.artifact import Artifact
-from export.runners.lib import protocol
 from export.runtime import process
-from export.runtime.runtimes import Runtime
+from export.wire.arrays import MAIN, Outputs
+from export.wire.protocol import Runtime, read_result
 
 
 @dataclass
-class Run:
+class ArtifactRun:
     """The result of one artifact in one runtime.
 
     Attributes:
         problem: How its process failed, or None.
         timed_out: Whether it exceeded the time limit.
         report: The report of the runner; empty if the process crashed.
-        arrays: Outputs by endpoint and then "<case>/<variant>/<output>".
-        errors: Error messages by endpoint and then "<case>/<variant>".
+        outputs: What it returned and raised, by endpoint.
     """
 
     problem: str | None = None
     timed_out: bool = False
     report: dict[str, Any] = field(default_factory=dict)
-    arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
-    errors: dict[str, dict[str, str]] = field(default_factory=dict)
+    outputs: dict[str, Outputs] = field(default_factory=dict)
+
+    def of(self, endpoint: str) -> Outputs:
+        """Return what an endpoint returned and raised; empty if it did not run."""
+        return self.outputs.get(endpoint, Outputs())
+
+    @property
+    def failure(self) -> str | None:
+        """Why nothing of it ran, or None."""
+        return self.problem or self.report.get("error")
 
 
 def run_all(
@@ -45,7 +49,7 @@ def run_all(
     modules: Sequence[str],
     golden: Path | None = None,
     again_with: Mapping[str, Mapping[str, str]] | None = None,
-) -> dict[tuple[str, str], Run]:
+) -> dict[tuple[str, str], ArtifactRun]:
     """Run every artifact in its runtimes, in as many parallel processes as there are cores.
 
     Args:
@@ -60,15 +64,15 @@ def run_all(
     Returns:
         {(runtime name, artifact path): run}.
     """
-    runs: dict[tuple[str, str], Run] = {}
-    other_runs: dict[tuple[str, str], Run] = {}
+    runs: dict[tuple[str, str], ArtifactRun] = {}
+    other_runs: dict[tuple[str, str], ArtifactRun] = {}
     golden, again_with = golden or folder / "golden", again_with or {}
 
     def work(name: str, unfinished: Sequence[Future[None]], environment: Mapping[str, str] | None = None) -> None:
         wait(unfinished)
         runtime, artifacts = plan[name]
         runnable = [artifact for artifact in artifacts if artifact.state is None]
-        needed = modules if set(runtime.formats) & set(KERAS_FORMATS) else ()
+        needed = modules if runtime.imports_code else ()
         for path, run in _run_runtime(folder, contract, runtime, runnable, needed, golden, environment).items():
             (runs if environment is None else other_runs)[name, path] = run
 
@@ -89,17 +93,10 @@ def run_all(
     for future in [*finishing.values(), *working]:
         future.result()
     for key, run in other_runs.items():
-        _add_kernels(runs[key], run)
+        for endpoint, outputs in run.outputs.items():
+            kernels = {(c, "kernels", name): v for (c, variant, name), v in outputs.arrays.items() if variant == MAIN}
+            runs[key].outputs.setdefault(endpoint, Outputs()).arrays |= kernels
     return runs
-
-
-def _add_kernels(run: Run, other: Run) -> None:
-    """Add the outputs of other kernels to a run."""
-    for endpoint, arrays in other.arrays.items():
-        for key, value in arrays.items():
-            case, variant, output = key.split("/", 2)
-            if variant == "main":
-                run.arrays.setdefault(endpoint, {})[f"{case}/kernels/{output}"] = value
 
 
 def _run_runtime(
@@ -110,8 +107,8 @@ def _run_runtime(
     modules: Iterable[str],
     golden: Path,
     environment: Mapping[str, str] | None,
-) -> dict[str, Run]:
-    runs: dict[str, Run] = {}
+) -> dict[str, ArtifactRun]:
+    runs: dict[str, ArtifactRun] = {}
     while remaining := [artifact for artifact in artifacts if artifact.path not in runs]:
         with tempfile.TemporaryDirectory(prefix=f"{runtime.name}-") as scratch:
             results = Path(scratch) / "results"
@@ -124,13 +121,13 @@ def _run_runtime(
             }
             packages = sorted({name.partition(".")[0] for name in modules})
             variables = {**runtime.environment, **(environment or {})}
-            result = process.run_script(runtime.script, job, Path(scratch), packages, variables)
+            result = process.run_script(runtime.script, job, Path(scratch), packages, variables, runtime.forked_from)
             for artifact in remaining:
-                if (run := _collect(results, artifact)) is not None:
-                    runs[artifact.path] = run
+                if (found := read_result(results, _id(artifact))) is not None:
+                    runs[artifact.path] = ArtifactRun(report=found[0], outputs=found[1])
         crashed = next((artifact for artifact in remaining if artifact.path not in runs), None)
         if crashed is not None:
-            runs[crashed.path] = Run(result.problem or "ended without a result", result.timed_out)
+            runs[crashed.path] = ArtifactRun(result.problem or "ended without a result", result.timed_out)
     return runs
 
 
@@ -147,17 +144,3 @@ def _job_entry(folder: Path, contract: Contract, runtime: Runtime, artifact: Art
         "measure_noise": artifact.format in runtime.measures_noise,
         "endpoints": [contract[name].to_json() for name in artifact.endpoints],
     }
-
-
-def _collect(results: Path, artifact: Artifact) -> Run | None:
-    report_file = results / f"{_id(artifact)}.json"
-    if not report_file.exists():
-        return None
-    report = json.loads(report_file.read_text())
-    run = Run(report=report)
-    arrays = protocol.read_arrays(results / f"{_id(artifact)}.npz")
-    for values, target in ((arrays, run.arrays), (report["errors"], run.errors)):
-        for key, value in values.items():
-            endpoint, _, rest = key.partition("/")
-            target.setdefault(endpoint, {})[rest] = value
-    return run

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.runtime import fork_server, onednn
+from export.runtime import forking, onednn
 from zoobase.errors import ExportError
 
 RUNNERS = Path(__file__).parent.parent / "runners"
-LOADED = dict.fromkeys(("convert_tflite.py", "run_keras.py", "run_layers.py", "run_tensorflow.py"), "keras")
-LOADED |= {"run_c_api.py": "c_api"}  # what a script is forked with
+WIRE = Path(__file__).parent.parent / "wire"
 TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 
 
@@ -100,11 +99,11 @@ def run_script(
     folder: Path,
     packages: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
+    forked_from: str | None = None,
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it.
 
-    The process is a new interpreter or, for scripts that load TensorFlow, forked from one that has loaded only that:
-    TensorFlow and Keras, or the libraries of the C API.
+    It finds the folders of the runners and of the wire files on its path, and the packages that are named.
 
     Args:
         script: File name in the runners folder.
@@ -112,16 +111,17 @@ def run_script(
         folder: An empty or shared scratch folder; the log stays there.
         packages: Top-level packages that the process may import from the locations where this process finds them.
         environment: Environment variables added to, or replacing, those of this process.
+        forked_from: "keras" or "c_api" to fork the process from one that has loaded that; None starts an interpreter.
     """
     job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
     job_file.write_text(json.dumps(job | {"memory": memory_limit()}))
     timeout = time_limit()
-    paths = [path for path in map(home_of, packages) if path]
+    paths = [str(WIRE), str(RUNNERS), *filter(None, map(home_of, packages))]
     started = time.monotonic()
     try:
         code = None
-        if script in LOADED and fork_server.is_available():
-            code = _fork(LOADED[script], RUNNERS / script, job_file, log_file, folder, paths, environment, timeout)
+        if forked_from and forking.is_available():
+            code = _fork(forked_from, RUNNERS / script, job_file, log_file, folder, paths, environment, timeout)
         if code is None:
             code = _spawn(RUNNERS / script, job_file, log_file, folder, _environment(paths, environment), timeout)
     except TimeoutError:
@@ -136,8 +136,8 @@ def run_script(
 
 def start_fork_server() -> None:
     """Let the fork server import TensorFlow while this process does other work."""
-    if fork_server.is_available():
-        fork_server.start(_environment())
+    if forking.is_available():
+        forking.start(_environment([str(WIRE)]))
 
 
 def _fork(
@@ -152,7 +152,7 @@ def _fork(
 ) -> int | None:
     """Run a script in a process forked from one that has loaded `kind`; return its exit code, or None."""
     try:
-        submitted = fork_server.submit(kind, script, job, log, folder, paths, _environment(changes=changes))
+        submitted = forking.submit(kind, script, job, log, folder, paths, _environment([str(WIRE)], changes))
     except OSError:  # such as an environment that is too large for a message
         return None
     with submitted as connection:
@@ -197,6 +197,11 @@ def _environment(paths: Sequence[str] = (), changes: Mapping[str, str] | None = 
         inherited = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([*paths, *([inherited] if inherited else [])])
     return environment | dict(changes or {})
+
+
+def wire_path() -> dict[str, str]:
+    """Return the environment in which another interpreter finds the wire files by their plain names."""
+    return {"PYTHONPATH": str(WIRE)}
 
 
 def home_of(package: str) -> str | None:

@@ -30,9 +30,7 @@ HDF5 = {  # state of the whole .h5 file
 
 
 def rows_of(certificate):
-    return {
-        row.runtime if row.runtime == "c_api" else row.format: row for row in certificate.artifacts if not row.extra
-    }
+    return {row.runtime if row.runtime == "c_api" else row.format: row for row in certificate.rows if not row.extra}
 
 
 @pytest.mark.parametrize("name", HDF5)

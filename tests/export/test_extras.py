@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
-from export.proof.certificate import FAIL, NOT_RUN, Certificate, Row
-from export.runtime.runtimes import RUNTIMES, Runtime
+from export.proof.certificate import FAIL, NOT_RUN, Certificate, Finding, Row
+from export.runners import RUNTIMES
 from tests.export.conftest import create
 from tests.export.test_faults import replace_saved_model
 
 
 def row_of(certificate, runtime):
-    return next(row for row in certificate.artifacts if row.runtime == runtime)
+    return next(row for row in certificate.rows if row.runtime == runtime)
 
 
 @pytest.mark.parametrize("name", ["functional_cnn", "two_by_two"])
@@ -89,7 +90,7 @@ def test_requested_onnx_without_tf2onnx_is_incomplete(tmp_path, monkeypatch):
 
 
 def test_extras_that_are_not_installed_are_not_run(bundles, monkeypatch):
-    absent = Runtime("openvino", "run_openvino.py", "openvino", "no_such_module", ("saved_model",), False, extra=True)
+    absent = replace(RUNTIMES["openvino"], module="no_such_module")
     monkeypatch.setitem(RUNTIMES, "openvino", absent)
     certificate = verify_bundle(bundles("two_by_two").path, runtimes=["openvino"])
     row = row_of(certificate, "openvino")
@@ -101,6 +102,6 @@ def test_extras_that_are_not_installed_are_not_run(bundles, monkeypatch):
 
 
 def test_the_verdict_ignores_extras():
-    rows = [Row("x", "saved_model", "openvino", state, "why", extra=True) for state in (FAIL, NOT_RUN)]
+    rows = tuple(Row("x", "saved_model", "openvino", (Finding("why", state),), extra=True) for state in (FAIL, NOT_RUN))
     assert Certificate(rows).verdict == "pass"
     assert Certificate(rows).problems() == []

@@ -19,7 +19,7 @@ from tests.export.perturb import perturb_bytes, perturb_h5, perturb_keras
 
 
 def reason_of(certificate, format):
-    return next(row.reason for row in certificate.artifacts if row.format == format)
+    return next(row.reason for row in certificate.rows if row.format == format)
 
 
 def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
@@ -34,7 +34,7 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
     perturb_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
     reseal(folder)
     certificate = verify_bundle(folder)
-    states = {row.format: row.state for row in certificate.artifacts if not row.extra}
+    states = {row.format: row.state for row in certificate.rows if not row.extra}
     # TensorFlow stores checksums of its variables and reports the damage before the comparison
     assert states == {"bundle": "pass"} | dict.fromkeys(("keras", "hdf5", "weights", "saved_model", "tflite"), "fail")
     assert certificate.verdict == "fail"
@@ -118,7 +118,7 @@ def test_truncated_files(damaged, file, runtime):
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=[runtime])
     assert certificate.verdict == "fail"
-    assert file.startswith(next(row.artifact for row in certificate.artifacts[1:] if row.state == "fail"))
+    assert file.startswith(next(row.artifact for row in certificate.rows[1:] if row.state == "fail"))
 
 
 def replace_saved_model(folder, model, contract, **calls):
@@ -260,9 +260,7 @@ def test_constant_numbers_fail_and_constant_integers_are_noted(tmp_path):
     model.set_weights([weight * 0 for weight in model.get_weights()])
     with pytest.raises(ExportFailed, match="mean of serving_default is the same for every input") as failure:
         export_model(model, tmp_path / "b", formats=("tflite",))
-    assert (
-        verify_bundle(failure.value.bundle_path).artifacts[0].reason.startswith("mean of serving_default is the same")
-    )
+    assert verify_bundle(failure.value.bundle_path).rows[0].reason.startswith("mean of serving_default is the same")
 
     import tensorflow as tf
 
@@ -273,8 +271,8 @@ def test_constant_numbers_fail_and_constant_integers_are_noted(tmp_path):
     versioned = Endpoint("serving_default", plain.inputs, outputs, call, ("saved_model",))
     bundle = export_model(model, tmp_path / "c", contract=Contract((versioned,)), formats=("saved_model",))
     note = "version of serving_default is the same for every input"
-    assert note in bundle.certificate.artifacts[0].note
-    assert note in verify_bundle(bundle.path, runtimes=["tensorflow"]).artifacts[0].note
+    assert note in bundle.certificate.rows[0].note
+    assert note in verify_bundle(bundle.path, runtimes=["tensorflow"]).rows[0].note
     assert note in (bundle.path / "README.md").read_text()
 
 

@@ -8,8 +8,8 @@ import pytest
 from export import ExportError, export_model, infer_contract
 from export.formats.custom_code import code_dependency, unimportable
 from export.formats.graph_names import check_graph_names
-from export.runners.lib.protocol import flatten, name_outputs
 from export.runtime.backend import load_tensorflow
+from export.wire.protocol import flatten, name_outputs
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,7 @@ def tensorflow():
 
 
 def rows_of(bundle):
-    return {row.format: row for row in bundle.certificate.artifacts if not row.extra}
+    return {row.format: row for row in bundle.certificate.rows if not row.extra}
 
 
 def nested():

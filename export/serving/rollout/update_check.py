@@ -19,14 +19,15 @@ import numpy as np
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import adjacent_contract, check_samplable, endpoints_of
 from export.contract import Endpoint, Tensor
-from export.parity.distance import is_real, row_errors
+from export.parity.comparison import agreeing_rows
 from export.parity.golden import cases_for
+from export.proof.certificate import describe_drop
 from export.proof.evaluation import BATCH, default_metrics, paired_drop, read_evaluation
-from export.proof.evaluation import describe as describe_drop
-from export.runners import run_c_api
-from export.runners.lib import rest, warmup
-from export.runners.lib.calls import Arrays, Function, in_batches, one_line
+from export.runners import RUNTIMES
 from export.runtime.backend import load_tensorflow
+from export.wire import rest, warmup_records
+from export.wire.arrays import Arrays
+from export.wire.calls import Function, in_batches, one_line
 from zoobase.console import quiet_stderr
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.files import check_present
@@ -173,7 +174,7 @@ def _open(folder: Path, trust: Collection[str]) -> _Version:
     endpoints, contract = endpoints_of(description), adjacent_contract(folder)
     job = {"path": str(folder.resolve()), "endpoints": [endpoint.to_json() for endpoint in endpoints]}
     try:
-        opened = run_c_api.open_artifact(job, {})
+        opened = RUNTIMES["c_api"].open(job, {})
     except ImportError as error:
         raise Unavailable(f"versions cannot be compared here ({error})") from error
     except Exception as error:  # whatever the loader raises
@@ -214,7 +215,7 @@ def _golden(before: _Version, old: Path, new: Path) -> Iterator[tuple[str, str, 
     """Yield (description, endpoint, inputs): the warm-up records of both, which hold real rows, and generated ones."""
     load_tensorflow()
     for folder in (old, new):
-        for number, (name, inputs) in enumerate(warmup.read_requests(folder)):
+        for number, (name, inputs) in enumerate(warmup_records.read_requests(folder)):
             if name in before.endpoints and set(inputs) == {t.name for t in before.endpoints[name].inputs}:
                 yield f"warm-up record {number} of {folder} ({name})", name, inputs
     for endpoint in before.endpoints.values():
@@ -268,7 +269,7 @@ def _compare(
     times[1].append(time.perf_counter() - between)
     tensors = _decisive(before, name)
     rows = min(len(np.atleast_1d(value)) for value in expected.values())
-    agrees = [_agrees(tensor, expected[tensor.name], outputs[tensor.name], rows) for tensor in tensors]
+    agrees = [agreeing_rows(t, expected[t.name], outputs[t.name], rows, TOLERANCE) for t in tensors]
     if rows and agrees:
         agreement.add(np.logical_and.reduce(agrees), where)
 
@@ -280,23 +281,6 @@ def _decisive(version: _Version, name: str) -> list[Tensor]:
     """
     classes = {e.name: [t for t in e.outputs if t.meaning in CLASSES] for e in version.endpoints.values()}
     return classes[name] if any(classes.values()) else list(version.endpoints[name].outputs)
-
-
-def _agrees(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int) -> np.ndarray:
-    """Return in which rows two outputs agree: the same class at every position, or values within the tolerance."""
-    if expected.shape != value.shape:
-        return np.zeros(rows, bool)
-    if expected.shape[:1] != (rows,):  # not by rows
-        expected, value = (np.broadcast_to(array, (rows, *array.shape)) for array in (expected, value))
-    if tensor.meaning in ("logits", "probabilities"):
-        if expected.shape[-1] == 1:
-            threshold = 0.0 if tensor.meaning == "logits" else 0.5
-            expected, value = expected > threshold, value > threshold
-        else:
-            expected, value = expected.argmax(-1), value.argmax(-1)
-    elif is_real(expected):
-        return row_errors(expected, value) <= TOLERANCE
-    return (expected == value).reshape(rows, -1).all(axis=1)
 
 
 def _evaluate(before: _Version, after: _Version, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Check whether TF Serving can serve a base path. One file per level, each pass, fail or not_run."""
+"""Check whether TF Serving can serve a base path, level by level, each pass, fail or not_run."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,34 @@ from export.artifacts import check_trusted
 from export.formats.saved_model_versions import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
-from export.serving.servecheck.subject import KILLS, Level, run
+from export.serving.servecheck import poller, rest_servers, runs, serialization, structure, triton
+from export.serving.servecheck.version import KILLS, Level, ServedVersion, run
+from export.serving.servers import kserve, tensorflow_serving
 from zoobase.errors import Unavailable
 
-LEVELS = (
-    "structure",
-    "loader",
-    "warmup",
-    "poller",
-    "wire",
-    "independent",
-    "kserve_v1",
-    "triton",
-    "older_c_api",
-    "server",
-)
 REQUIRED = ("structure", "loader", "poller", "wire")
+CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose structure is valid
+    "loader": functools.partial(  # the C++ loader of TF Serving, without Python TensorFlow in the process
+        runs.compare_with_tensorflow,
+        level="loader",
+        runtime="c_api",
+        absent="the C API of TensorFlow is not available here",
+    ),
+    "warmup": runs.check_warmup,
+    "poller": poller.check,
+    "wire": serialization.check,
+    "independent": functools.partial(  # a runtime that shares no code with TensorFlow
+        runs.compare_with_tensorflow,
+        level="independent",
+        runtime="openvino",
+        absent="openvino is not installed; pip install openvino",
+    ),
+    "kserve_v1": functools.partial(rest_servers.serve_and_check, level="kserve_v1", server=kserve),
+    "triton": triton.check,
+    "older_c_api": runs.check_older_loaders,
+    "server": functools.partial(rest_servers.serve_and_check, level="server", server=tensorflow_serving),
+}
+LEVELS = ("structure", *CHECKS)
 
 
 @dataclass
@@ -97,19 +110,6 @@ def check_serving(
         >>> report.verdict
         'pass'
     """
-    from export.serving.servecheck import (
-        independent,
-        kserve_v1,
-        loader,
-        older_c_api,
-        poller,
-        server,
-        structure,
-        triton,
-        warmup,
-        wire,
-    )
-
     base, report = Path(base_path), progress or (lambda text: None)
     check_names(require, LEVELS, "level")
     if not base.is_dir():
@@ -117,18 +117,17 @@ def check_serving(
     check_base_path(base)
     required = {*REQUIRED, *require}
     report("structure")
-    first, subject = structure.check(base)
+    first, version = structure.check(base)
     levels = [first]
-    if subject is not None:
-        check_trusted(subject.description, trust)
-        subject.kills = kills
+    if version is not None:
+        check_trusted(version.description, trust)
+        version.kills = kills
         report("running it in every runtime")
-        run(subject)
-        for level in (loader, warmup, poller, wire, independent, kserve_v1, triton, older_c_api, server):
-            report(level.__name__.rpartition(".")[2])
-            levels.append(level.check(subject))
+        run(version)
+        for name, check in CHECKS.items():
+            report(name)
+            levels.append(check(version))
     else:
-        levels += [Level(name, NOT_RUN, "the structure is invalid") for name in LEVELS[1:]]
-    for level in levels:
-        level.required = level.name in required
-    return Report(str(base), subject.version if subject else None, levels)
+        levels += [Level(name, NOT_RUN, "the structure is invalid") for name in CHECKS]
+    levels = [replace(level, required=level.name in required) for level in levels]
+    return Report(str(base), version.version if version else None, levels)

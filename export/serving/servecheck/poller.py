@@ -1,4 +1,4 @@
-"""Level 4: a reader that polls versions as TF Serving does, while publishers are killed at random.
+"""The level poller: a reader that polls versions as TF Serving does, while publishers are killed at random.
 
 It runs in a folder beside the base path, on the same file system, with the files of the version that is checked.
 """
@@ -17,24 +17,23 @@ from pathlib import Path
 
 from export.bundle.publisher import STAGING, find_version_damage
 from export.formats.saved_model_versions import served_versions
-from export.proof.certificate import FAIL, NOT_RUN, PASS
-from export.serving.servecheck.subject import Level, Subject
+from export.proof.certificate import NOT_RUN
+from export.serving.servecheck.version import Level, ServedVersion
 
 PUBLISHER = (sys.executable, "-m", "export.bundle.publisher")
 COMPLETE_EVERY = 5  # one publisher in so many is not killed, so that new versions appear
 
 
-def check(subject: Subject) -> Level:
+def check(version: ServedVersion) -> Level:
     """Kill publishers while a reader polls."""
     with tempfile.TemporaryDirectory(
-        prefix=f".{subject.base.name}-check-", dir=subject.base.resolve().parent
+        prefix=f".{version.base.name}-check-", dir=version.base.resolve().parent
     ) as scratch:
-        reader = kill_publishers(subject.folder, Path(scratch) / "base", subject.kills)
+        reader = kill_publishers(version.folder, Path(scratch) / "base", version.kills)
     details = f"{reader.killed} publishers killed, {len(reader.seen)} versions seen, {reader.polls} polls"
-    reason = reader.problems[0] if reader.problems else None
     if not reader.problems and not reader.killed:
         return Level("poller", NOT_RUN, "no publisher was killed")
-    return Level("poller", FAIL if reader.problems else PASS, reason, details)
+    return Level.concluded("poller", reader.problems, details)
 
 
 @dataclass

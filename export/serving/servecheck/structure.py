@@ -1,4 +1,4 @@
-"""Level 1: folders, files and signatures, as TF Serving requires them."""
+"""The level structure: folders, files and signatures, as TF Serving requires them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.artifacts import Description
 from export.bundle.publisher import STAGING, VERSION_SUMS, find_version_damage
+from export.formats.format import Description
 from export.formats.saved_model_versions import newest_version, served_versions
 from export.proof.certificate import FAIL, PASS
-from export.serving.servecheck.subject import Level, Subject, subject_of
+from export.serving.servecheck.version import Level, ServedVersion, read_version
 from zoobase.errors import CheckFailed, ExportError
 
 
-def check(base: Path) -> tuple[Level, Subject | None]:
-    """Return the level, and the subject of the other levels if the structure is valid."""
+def check(base: Path) -> tuple[Level, ServedVersion | None]:
+    """Return the level, and the version for the other levels if the structure is valid."""
     messages = [*_names(base), *_damage(base)]
     if (latest := newest_version(base)) is None:
         return Level("structure", FAIL, f"{base} holds no version that TF Serving reads: no folder with a number"), None
-    version, folder = latest
+    number, folder = latest
     messages += _files(folder)
-    subject = None
+    version = None
     if not messages:
         try:
-            subject = subject_of(base, version, folder)
-            messages += _signatures(subject.description)
+            version = read_version(base, number, folder)
+            messages += _signatures(version.description)
         except CheckFailed:
             raise
         except ExportError as error:
@@ -33,8 +33,8 @@ def check(base: Path) -> tuple[Level, Subject | None]:
     if messages:
         return Level("structure", FAIL, "; ".join(messages[:3])), None
     count = len(served_versions(base))
-    details = f"version {version} of {count}, {len(subject.endpoints)} signatures"
-    return Level("structure", PASS, details=details), subject
+    details = f"version {number} of {count}, {len(version.endpoints)} signatures"
+    return Level("structure", PASS, details=details), version
 
 
 def _names(base: Path) -> Iterator[str]:

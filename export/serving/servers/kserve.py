@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.runners.lib import c_api
+from export.runtime import process
 from export.serving.servers import launching, rest_client
 from export.serving.servers.environments import KSERVE
+from export.wire import c_api
 
 TITLE = "KServe"
 PROGRAM = Path(__file__).parent / "programs" / "kserve_server.py"
@@ -43,6 +44,6 @@ def serving(base: Path, version: int, name: str, port: int, pages: Path | None =
     url = f"http://127.0.0.1:{port}/v1/models/{name}"
     command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
     command += [pages.resolve()] if pages else []
-    environment = {c_api.VARIABLE: str(c_api.folder())}
+    environment = {c_api.VARIABLE: str(c_api.folder())} | process.wire_path()
     with launching.running(command, lambda: json.loads(rest_client.fetch(url))["ready"] in (True, "True"), environment):
         yield url

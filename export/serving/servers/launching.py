@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from export.runners.lib.jobs import end_with_parent
+from export.wire.machine import end_with_parent
 from zoobase.errors import CheckFailed
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready

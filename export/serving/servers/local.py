@@ -12,12 +12,12 @@ from types import ModuleType
 
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import endpoints_of
-from export.bundle.binding import find_artifact, read_proven
+from export.bundle.binding import find_saved_model, read_proven
 from export.bundle.layout import MANIFEST
 from export.contract import Contract, Endpoint
 from export.formats.saved_model_versions import check_base_path, newest_version
-from export.runners.lib import rest
 from export.serving.servers import kserve, launching, tensorflow_serving, triton
+from export.wire import rest
 from zoobase.errors import ExportError, Unavailable
 
 SERVERS = {"tensorflow_serving": tensorflow_serving, "kserve": kserve, "triton": triton}
@@ -72,7 +72,7 @@ def model_of(source: Path, trust: Collection[str] = ()) -> Model:
     requests = None
     if (source / MANIFEST).is_file():
         manifest = read_proven(source, "is served")
-        artifact = find_artifact(manifest, "saved_model")
+        artifact = find_saved_model(manifest)
         if artifact is None:
             raise ExportError(f"{source} holds no SavedModel to serve; export it with the format saved_model")
         folder, requests = source / artifact["path"], source / "golden" / rest.FOLDER

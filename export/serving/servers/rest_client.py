@@ -5,7 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 
-from export.runners.lib import rest
+from export.wire import rest
 
 SECONDS = 60.0  # for one answer
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy

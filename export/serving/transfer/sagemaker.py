@@ -18,6 +18,7 @@ from export.bundle import layout
 from export.bundle.binding import read_proven
 from export.bundle.publisher import find_version_damage, publish
 from export.contract import Contract
+from export.formats import saved_model
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import staging
 
@@ -73,7 +74,7 @@ def write_archive(
 
 def _inference(name: str, contract: Contract) -> str:
     signatures = {}
-    for endpoint in contract.carried_by("saved_model"):
+    for endpoint in contract.carried_by(saved_model.FORMAT.name):
         tensor, *others = endpoint.inputs
         if not others and tensor.meaning in TYPES and all(size == 1 for size in tensor.shape[1:]):
             signatures[TYPES[tensor.meaning]] = (endpoint.name, len(tensor.shape) - 1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from export.runners.lib import chromium
+from export.wire import chromium
 from zoobase.errors import CheckFailed, Unavailable
 
 SECONDS = 120.0  # for one page

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.bundle.publisher import publish
+from export.serving.web.bundle_pages import HERE
 from export.serving.web.site import write_served_pages
-from export.serving.web.subject import HERE
 from zoobase.errors import ExportError
 from zoobase.files import staging
 

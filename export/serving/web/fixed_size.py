@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle.binding import find_artifact
+from export.bundle.binding import find_saved_model
 from export.bundle.gate import refusal
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import legal_range
+from export.formats import tflite
+from export.parity.distance import max_row_error
 from export.parity.policy import Policy
 from export.runtime import process
 from export.runtime.backend import load_tensorflow
@@ -53,12 +55,12 @@ def fixed(
         ExportError: If the bundle has no SavedModel, or it cannot be converted.
         CheckFailed: If the SavedModel is not trusted, or the outputs differ from those of the bundle's file.
     """
-    saved_model = find_artifact(manifest, "saved_model")
+    saved_model = find_saved_model(manifest)
     if saved_model is None:
         raise ExportError(f"{folder} takes images of any size and holds no SavedModel from which one size is converted")
     if reason := refusal(folder, saved_model, trust):
         raise CheckFailed(f"{saved_model['path']} of {folder} is not loaded: {reason}")
-    own = load(folder, "tflite", trust=trust)
+    own = load(folder, tflite.FORMAT.name, trust=trust)
     inputs = {e.name: {t.name: _example(t, size) for t in e.inputs} for e in endpoints}
     outputs = {e.name: own[e.name](**inputs[e.name]) for e in endpoints}
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,7 +92,8 @@ def _convert(saved_model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]], 
         tf.saved_model.save(module, str(scratch / "saved_model"), signatures=signatures)
     out, result_file = scratch / "tflite" / "fixed.tflite", scratch / "result.json"
     job = {"saved_model": str(scratch / "saved_model"), "out": str(out), "result": str(result_file)}
-    result = process.run_script("convert_tflite.py", job | {"signatures": list(inputs), "quantize": None}, scratch)
+    job |= {"signatures": list(inputs), "quantize": None}
+    result = process.run_script("convert_tflite.py", job, scratch, forked_from="keras")
     problem = result.problem or json.loads(result_file.read_text())["error"]
     if problem:
         raise ExportError(f"{saved_model} cannot be converted for images of one size: {problem}")
@@ -106,7 +109,7 @@ def _compare(content: bytes, inputs: Mapping[str, Any], outputs: Mapping[str, An
         results = {name: interpreter.get_signature_runner(name)(**arrays) for name, arrays in inputs.items()}
     for name, expected in outputs.items():
         for output, values in expected.items():
-            difference = np.max(np.abs(results[name][output] - values)) / max(1.0, np.max(np.abs(values)))
+            difference = max_row_error(values, results[name][output])
             if not difference <= Policy().relative:
                 raise CheckFailed(
                     f"converted for one size, {output} of {name} differs by {difference:.1e} from {folder}: "

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from export.contract import Endpoint, Tensor
-from export.parity.golden import Case
-from export.runners.lib.calls import Function, in_batches
+from export.parity.cases import GoldenCase
 from export.serving.web.pages import Page
+from export.wire.calls import Function, in_batches
 
 ROWS = 8
 BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
@@ -19,7 +19,7 @@ TEXTS = 12
 REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
 
-def rows_of(endpoint: Endpoint, cases: Sequence[Case]) -> dict[str, np.ndarray]:
+def rows_of(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> dict[str, np.ndarray]:
     """Return up to `ROWS` compared rows of an endpoint by input name, real ones first."""
     size = sum(np.dtype(t.dtype).itemsize * int(np.prod(t.shape[1:])) for t in (*endpoint.inputs, *endpoint.outputs))
     limit = max(1, min(ROWS, BYTES // max(size, 1)))
@@ -38,7 +38,7 @@ def _fitted(tensor: Tensor, array: np.ndarray) -> np.ndarray:
     return array[:, rows][:, :, columns]
 
 
-def golden_of(page: Page, cases: Mapping[str, Sequence[Case]], call: Function) -> dict[str, Any]:
+def golden_of(page: Page, cases: Mapping[str, Sequence[GoldenCase]], call: Function) -> dict[str, Any]:
     """Return the golden rows of a page as JSON: arrays as base64 of their bytes.
 
     Args:
@@ -64,7 +64,7 @@ def _encoded(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _texts(page: Page, cases: Mapping[str, Sequence[Case]]) -> list[dict[str, Any]]:
+def _texts(page: Page, cases: Mapping[str, Sequence[GoldenCase]]) -> list[dict[str, Any]]:
     """Return texts with the scores that the reference model gives them, against which the tokenizer is checked."""
     raw, scores = page.options.get("raw"), page.options.get("scores")
     pairs = [

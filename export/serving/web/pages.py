@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from export.contract import Contract, Endpoint, Tensor
-from export.runners.lib import litert_js, protocol
+from export.wire import litert_js
+from export.wire.protocol import identifier
 
 CHANNELS = (1, 3, 4)
 MAX_FIELDS = 64  # numbers of one row that are asked for one by one
@@ -62,7 +63,7 @@ def pages_of(contract: Contract, carried: Collection[str], assets: Mapping[str, 
                    for other, of, _ in chosen):  # fmt: skip
             chosen.append((form, endpoint, options))
     chosen.sort(key=lambda choice: choice[0] == "generic")  # stable: forms of their own come first
-    names = ["index.html", *(f"endpoint-{protocol.identifier(endpoint.name)}.html" for _, endpoint, _ in chosen[1:])]
+    names = ["index.html", *(f"endpoint-{identifier(endpoint.name)}.html" for _, endpoint, _ in chosen[1:])]
     return [Page(endpoint, form, name, options) for (form, endpoint, options), name in zip(chosen, names, strict=False)]
 
 

@@ -6,16 +6,16 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle.binding import find_artifact
+from export.bundle.binding import find_saved_model
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint
-from export.runners.lib.calls import Function
 from export.serving.web import fixed_size
-from export.serving.web.subject import Subject
+from export.serving.web.bundle_pages import BundlePages
+from export.wire.calls import Function
 from zoobase.errors import ExportError
 
 
-class ServedSubject(Subject):
+class ServedPages(BundlePages):
     """A bundle whose pages ask the server that they come from."""
 
     where = "A server runs the model; what you enter is sent to it."
@@ -27,7 +27,7 @@ class ServedSubject(Subject):
         super().__init__(folder, trust)
 
     def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
-        artifact = find_artifact(manifest, "saved_model")
+        artifact = find_saved_model(manifest)
         if artifact is None:
             raise ExportError(f"{self.folder} holds no SavedModel to serve; export it with the format saved_model")
         carried = [self.contract[n] for n in artifact["endpoints"] if not fixed_size.is_free(self.contract[n])]

@@ -12,10 +12,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
-from export.runners.lib import litert_js
+from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages
 from export.serving.web.pages import HEADINGS
-from export.serving.web.served import ServedSubject
-from export.serving.web.subject import HERE, LocalSubject, Subject
+from export.serving.web.served import ServedPages
+from export.wire import litert_js
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import staging
 
@@ -57,22 +57,22 @@ def write_site(
     """
     target = Path(out).absolute()
     check_target(target)
-    subjects = [LocalSubject(Path(path), size, trust) for path in bundles]
-    for subject, title in zip(subjects, titles, strict=False):
-        subject.title = title
+    bundle_pages = [LocalPages(Path(path), size, trust) for path in bundles]
+    for pages, title in zip(bundle_pages, titles, strict=False):
+        pages.title = title
     runtime = fetch_runtime()
     with staging(target.parent, f".{target.name}.staging-") as folder:
         site = folder / "site"
         site.mkdir()
-        folders = _folders([s.title for s in subjects]) if len(subjects) > 1 else [""]
-        for subject, name in zip(subjects, folders, strict=True):
-            subject.write(site / name, ".." if name else ".")
-        if len(subjects) > 1:
-            _write_gallery(site, subjects, folders)
-        write_assets(site / "assets", LocalSubject.script)
+        folders = _folders([s.title for s in bundle_pages]) if len(bundle_pages) > 1 else [""]
+        for pages, name in zip(bundle_pages, folders, strict=True):
+            pages.write(site / name, ".." if name else ".")
+        if len(bundle_pages) > 1:
+            _write_gallery(site, bundle_pages, folders)
+        write_assets(site / "assets", LocalPages.script)
         shutil.copytree(runtime, site / "assets" / "litert")
         record = {"schema": 1, "writer": WRITER, "litert_js": litert_js.versions()}
-        layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in subjects]})
+        layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in bundle_pages]})
         check_target(target)
         return layout.publish_or_replace(site, target)
 
@@ -90,8 +90,8 @@ def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, 
         ExportError: If the bundle has no SavedModel, or no endpoint for a page.
         CheckFailed: If it is damaged or its proof did not pass.
     """
-    ServedSubject(Path(bundle), name, trust).write(folder, ".")
-    write_assets(folder / "assets", ServedSubject.script)
+    ServedPages(Path(bundle), name, trust).write(folder, ".")
+    write_assets(folder / "assets", ServedPages.script)
 
 
 def fetch_runtime() -> Path:
@@ -129,11 +129,11 @@ def write_assets(folder: Path, script: str) -> None:
         shutil.copyfile(HERE / "forms" / f"{form}.js", folder / f"{form}.js")
 
 
-def _write_gallery(site: Path, subjects: Sequence[Subject], folders: Sequence[str]) -> None:
+def _write_gallery(site: Path, bundle_pages: Sequence[BundlePages], folders: Sequence[str]) -> None:
     entries = []
-    for subject, name in zip(subjects, folders, strict=True):
-        headings = ", ".join(dict.fromkeys(page.heading for page in subject.pages))
-        link = f'<a href="{html.escape(name)}/index.html">{html.escape(subject.title)}</a>'
+    for pages, name in zip(bundle_pages, folders, strict=True):
+        headings = ", ".join(dict.fromkeys(page.heading for page in pages.pages))
+        link = f'<a href="{html.escape(name)}/index.html">{html.escape(pages.title)}</a>'
         entries.append(f"<li>{link}: {html.escape(headings)}</li>")
     template = string.Template((HERE / "static" / "gallery.html").read_text(encoding="utf-8"))
     (site / "index.html").write_text(template.substitute(entries="\n".join(entries)), encoding="utf-8")

@@ -6,8 +6,7 @@ import pytest
 
 from export import Contract, Endpoint, Tensor, export_model, publish, verify_bundle
 from export.__main__ import verbs
-from export.artifacts import describe
-from export.artifacts.reservations import reservations
+from export.artifacts import describe, reservations
 from export.proof.certificate import RESERVED
 from export.runtime.backend import load_tensorflow
 from zoobase.errors import CheckFailed, ExportError

@@ -14,8 +14,8 @@ import pytest
 
 import export
 from export.artifacts import ANY, describe, is_trusted
-from export.artifacts.saved_model import allowed_operators
 from export.bundle import gate
+from export.formats.graph_reader import allowed_operators
 from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError
@@ -102,7 +102,7 @@ def test_load_imports_nothing_untrusted(damaged):
 
 @pytest.mark.parametrize("words", [("zoo",), ("export", "formats"), ("pipelines", "datasets"), ("zoo.train", "--help")])
 def test_a_module_of_the_current_folder_does_not_shadow_ours(words, tmp_path):
-    for name in ("numpy", "click", "rich"):
+    for name in ("numpy", "click", "rich", "zoobase"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('code of the current folder')\n")
     assert run(*words, cwd=tmp_path).returncode == 0
 
@@ -125,7 +125,7 @@ def test_a_saved_model_that_acts_is_run_by_no_verb(damaged, tmp_path, attack, op
     shutil.copytree(evil, folder / "saved_model" / "1")
     reseal(folder)
     certificate = export.verify_bundle(folder)
-    (reason,) = {row.reason for row in certificate.artifacts if row.format == "saved_model"}
+    (reason,) = {row.reason for row in certificate.rows if row.format == "saved_model"}
     assert certificate.verdict == "fail"
     assert f"--trust {description.unlisted[0]}" in reason
     with pytest.raises(CheckFailed, match=operator):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import export
-from export.parity.golden import read_golden
+from export.parity.cases import read_golden
 from tests.export.conftest import create
 from zoobase.errors import ExportError
 

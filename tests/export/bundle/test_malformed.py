@@ -16,9 +16,10 @@ from export.bundle import card, diff, layout
 from export.cli.inputs import read_samples
 from export.contract import Contract, Endpoint, Tensor
 from export.formats.keras import read_model
-from export.parity.golden import cases_for, check_samples, read_golden
-from export.proof.certificate import Certificate, Row
-from export.proof.evaluation import Quantisation
+from export.parity.cases import read_golden
+from export.parity.golden import cases_for, check_samples
+from export.proof.certificate import Certificate, Finding, Row
+from export.proof.evaluation import QuantizationSettings
 from export.runtime.backend import load_tensorflow
 from zoobase import run
 from zoobase.errors import ExportError
@@ -201,7 +202,7 @@ def test_samples_of_unknown_inputs_and_other_types_are_refused():
 @pytest.mark.parametrize("drop", [np.nan, -0.1, np.inf])
 def test_a_largest_drop_that_is_none_is_refused(drop):
     with pytest.raises(ExportError, match="give a number, zero or more"):
-        Quantisation(max_drop=drop).check(CONTRACT)
+        QuantizationSettings(max_drop=drop).check(CONTRACT)
 
 
 # === The card ===
@@ -213,7 +214,7 @@ def test_texts_in_a_card_are_neutral(tmp_path):
     manifest = {"artifacts": [], "code_dependency": None}
     facts = dict.fromkeys(("title", "description", "licence", "data", "notes"), HOSTILE)
     facts |= {"metrics": {HOSTILE: 0.5}, "command": f"train\n{HOSTILE}", "code": {HOSTILE: "print()\n```\n# out\n"}}
-    certificate = Certificate([Row(HOSTILE, "keras", HOSTILE, "fail", HOSTILE)])
+    certificate = Certificate((Row(HOSTILE, "keras", HOSTILE, (Finding(HOSTILE),)),))
     card.write_card(tmp_path, CONTRACT, certificate, manifest, facts, "bundle")
     text = (tmp_path / "README.md").read_text()
     code = "    " + f"train\n{HOSTILE}".replace("\n", "\n    ")

@@ -38,7 +38,7 @@ def test_whoever_changes_the_sums_too_is_found(damaged, keys):
     assert "there is no signature" in find_forgery(folder, public)
     assert sign(folder, private) == signature_of(folder)
     certificate = verify_bundle(folder, runtimes=["c_api"], signer=public)
-    assert [(row.artifact, row.state) for row in certificate.artifacts[:2]] == [
+    assert [(row.artifact, row.state) for row in certificate.rows[:2]] == [
         ("files", "pass"),
         ("signature", "pass"),
     ]
@@ -50,7 +50,7 @@ def test_whoever_changes_the_sums_too_is_found(damaged, keys):
     certificate = verify_bundle(folder, runtimes=["c_api"], signer=public)
     assert certificate.verdict == "fail"
     assert certificate.problems()[0].startswith("signature: the signature")
-    assert len(certificate.artifacts) == 2, "nothing is loaded"
+    assert len(certificate.rows) == 2, "nothing is loaded"
 
 
 def test_the_command_line_signs_and_verifies(bundles, keys, tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from export.contract import Contract, Endpoint, Tensor
+from export.parity.cases import GoldenCase
 from export.parity.evidence import check_evidence
-from export.parity.golden import Case
 
 X = np.arange(4, dtype="float32").reshape(4, 1)
 
@@ -16,7 +16,7 @@ def check(value, dtype="float32", rows=(), unstable=(), compared=True):
     value = np.asarray(value, None if dtype == "string" else dtype)
     tensor = Tensor("y", dtype, (None, *value.shape[1:]))
     contract = Contract((Endpoint("e", (Tensor("x", "float32", (None, 1)),), (tensor,)),))
-    case = Case("c", {"x": X}, rows=rows, outputs={"y": value}, unstable_rows=unstable, compared=compared)
+    case = GoldenCase("c", {"x": X}, rows=rows, outputs={"y": value}, unstable_rows=unstable, compared=compared)
     return check_evidence(contract, {"e": [case]})
 
 

@@ -10,11 +10,12 @@ import pytest
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, TEXTS
 from export.parity import recurrent_steps
+from export.parity.cases import GoldenCase, read_golden, write_golden
 from export.parity.distance import max_row_error
-from export.parity.golden import Case, cases_for, read_golden, write_golden
+from export.parity.golden import cases_for
 from export.parity.policy import Policy
-from export.runners.lib.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
-from export.runners.lib.protocol import pack, unpack
+from export.wire.arrays import Outputs, pack, unpack
+from export.wire.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
 from zoobase.errors import ExportError
 
 TENSORS = (
@@ -105,12 +106,12 @@ def test_steps_are_compared_with_a_forward_call_of_a_fixed_length(length, wrong)
         one = next(c for c in cases_for(step) if c.chain).inputs["token"]
         assert case.inputs["tokens"][0, :64].tolist() == one.tolist()
         sums = np.cumsum(case.inputs["tokens"][0]).astype(np.float32)[None, :, None]
-        arrays = {
-            "step": {f"{recurrent_steps.NAME}/main/y": sums[0, :64].copy()},
-            "whole": {f"{recurrent_steps.NAME}/main/y": sums},
+        outputs = {
+            "step": Outputs({(recurrent_steps.NAME, "main", "y"): sums[0, :64].copy()}),
+            "whole": Outputs({(recurrent_steps.NAME, "main", "y"): sums}),
         }
-        arrays["step"][f"{recurrent_steps.NAME}/main/y"][40] += wrong
-        assert bool(recurrent_steps.compare_steps(Contract((whole, step)), arrays, Policy())) == bool(wrong)
+        outputs["step"].get(recurrent_steps.NAME, "y")[40] += wrong
+        assert bool(recurrent_steps.compare_steps(Contract((whole, step)), outputs, Policy())) == bool(wrong)
 
 
 def test_steps_start_from_zero_state():
@@ -184,9 +185,9 @@ def test_in_batches_concatenates_the_parts():
 def test_real_inputs_are_perturbed_by_two_steps_at_the_scale_of_their_feature():
     x = np.array([[1.0, 1000.0], [0.0, 0.0]], np.float32)
     cases = [
-        {"judged": True, "rows": [], "inputs": {"x": x, "ids": np.array([3, 4])}},
-        {"judged": True, "rows": ["high"], "inputs": {"x": x * 1e6}},
-        {"judged": False, "rows": [], "inputs": {"x": x * np.nan}},
+        {"compared": True, "rows": [], "inputs": {"x": x, "ids": np.array([3, 4])}},
+        {"compared": True, "rows": ["high"], "inputs": {"x": x * 1e6}},
+        {"compared": False, "rows": [], "inputs": {"x": x * np.nan}},
     ]
     scales = feature_scales(cases)
     assert {name: scale.tolist() for name, scale in scales.items()} == {"x": [1, 1000]}
@@ -198,7 +199,7 @@ def test_real_inputs_are_perturbed_by_two_steps_at_the_scale_of_their_feature():
 
 
 def test_inputs_of_several_sizes_share_one_scale():
-    cases = [{"judged": True, "inputs": {"x": np.full((2, size), size, np.float32)}} for size in (3, 5)]
+    cases = [{"compared": True, "inputs": {"x": np.full((2, size), size, np.float32)}} for size in (3, 5)]
     assert feature_scales(cases)["x"].tolist() == [5]
     assert perturb({"x": np.zeros((1, 4), np.float32)}, feature_scales(cases))["x"].shape == (1, 4)
 
@@ -208,15 +209,15 @@ def test_noise_of_a_cancelling_sum_covers_other_orders_of_summation():
     rng = np.random.default_rng(0)
     x, w = rng.uniform(0, 255, (7, 192)).astype(np.float32), rng.normal(0, 0.1, 192).astype(np.float32)
     w -= w.mean()  # large terms, small sums
-    cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
+    cases = [{"name": "a", "compared": True, "rows": [], "inputs": {"x": x}}]
     functions = {"main": lambda inputs: {"y": (inputs["x"] @ w)[:, None]}}
-    arrays, errors = run_endpoint(functions, cases, None, measure_noise=True)
-    assert errors == {}
+    outputs = run_endpoint(functions, cases, None, measure_noise=True)
+    assert outputs.errors == {}
     other = np.cumsum(x * w, axis=1, dtype=np.float32)[:, -1:]
-    difference = max_row_error(arrays["a/main/y"], other)
-    floor = max_row_error(arrays["a/main/y"], arrays["a/perturbed/y"])
+    difference = max_row_error(outputs.get("a", "y"), other)
+    floor = max_row_error(outputs.get("a", "y"), outputs.get("a", "y", "perturbed"))
     assert 0 < difference < Policy().multiple * floor < 1e-4
-    assert not any("perturbed" in key for key in run_endpoint(functions, cases, None, measure_noise=False)[0])
+    assert not any("perturbed" in key for key in run_endpoint(functions, cases, None, measure_noise=False).arrays)
 
 
 def test_rows_are_run_in_other_batches_and_perturbed_at_two_scales():
@@ -228,11 +229,17 @@ def test_rows_are_run_in_other_batches_and_perturbed_at_two_scales():
         return {"y": inputs["x"] + len(inputs["x"])}
 
     x = np.array([[1.0, 1000.0]], np.float32)
-    cases = [{"name": "a", "judged": True, "rows": [], "inputs": {"x": x}}]
-    arrays, _ = run_endpoint({"main": function}, cases, None, measure_noise=True)
-    assert {key.split("/")[1] for key in arrays} == {"main", "again", "batch_2n", "perturbed", "perturbed_own_scale"}
-    assert arrays["a/batch_2n/y"].shape == x.shape
-    assert max_row_error(arrays["a/main/y"], arrays["a/batch_2n/y"]) > 9e-4
+    cases = [{"name": "a", "compared": True, "rows": [], "inputs": {"x": x}}]
+    outputs = run_endpoint({"main": function}, cases, None, measure_noise=True)
+    assert {variant for _, variant, _ in outputs.arrays} == {
+        "main",
+        "again",
+        "batch_2n",
+        "perturbed",
+        "perturbed_own_scale",
+    }
+    assert outputs.get("a", "y", "batch_2n").shape == x.shape
+    assert max_row_error(outputs.get("a", "y"), outputs.get("a", "y", "batch_2n")) > 9e-4
     np.testing.assert_array_equal(next(c for c in calls if len(c) == 2), np.concatenate([x, x]))
     own = perturb({"x": np.array([[1e-3, 0.0]], np.float32)}, {}, seed=1)["x"]
     assert 0 < abs(own[0, 0] - np.float32(1e-3)) < 1e-9
@@ -244,11 +251,11 @@ def test_a_chain_and_an_undefined_shape_are_read_again(tmp_path):
     outputs = (Tensor("logits", "float32", (1, 4), "logits"), Tensor("next_state", "float32", (1, 2), "state"))
     step = Endpoint("step", (token, state), outputs, batch=1)
     inputs = {"token": np.zeros(6, np.int32), "state": np.zeros((1, 2), np.float32)}
-    steps = Case("steps_6", inputs, chain={"state": "next_state"})
+    steps = GoldenCase("steps_6", inputs, chain={"state": "next_state"})
     steps.outputs = {"logits": np.zeros((6, 4), np.float32), "next_state": np.zeros((6, 2), np.float32)}
     image = Tensor("image", "float32", (None, 4, 4, 1), "image", 0, 1)
     same = Endpoint("same", (image,), (image,))
-    empty = Case("empty", {"image": np.zeros((0, 4, 4, 1), np.float32)}, compared=False)
+    empty = GoldenCase("empty", {"image": np.zeros((0, 4, 4, 1), np.float32)}, compared=False)
     empty.outputs = {"image": np.zeros((0, 4, 4, 8), np.float32)}  # what oneDNN returns for no rows
     write_golden(tmp_path / "golden", {"step": [steps], "same": [empty]})
     cases = read_golden(tmp_path / "golden", Contract((step, same)))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import pytest
 
 from export.contract import Tensor
+from export.parity.cases import GoldenCase
 from export.parity.comparison import compare_endpoint, compare_rms, contract_violations
 from export.parity.distance import difference_figures, image_figures, max_row_error, root_mean_squares, row_errors, top1
 from export.parity.noise_floor import (
@@ -17,23 +16,15 @@ from export.parity.noise_floor import (
     find_unstable_rows,
     measure_noise_floor,
     measure_row_noise,
-    stable_rows,
 )
 from export.parity.policy import Policy
+from export.wire.arrays import Outputs
 
 POLICY = Policy()
 
 
-@dataclass
-class Case:
-    name: str = "a"
-    compared: bool = True
-    rows: tuple = ()
-    may_raise: bool = False
-    outputs: dict = field(default_factory=dict)
-    unstable_rows: tuple = ()
-    scores: dict = field(default_factory=dict)
-    row_noise: dict = field(default_factory=dict)
+def Case(name="a", **options):
+    return GoldenCase(name, **options)
 
 
 def real(*values):
@@ -42,8 +33,8 @@ def real(*values):
 
 def compare(reference, value, floor=0.0, errors=None, classes=frozenset(), **options):
     cases = [Case(outputs={"y": reference}, **options)]
-    arrays = {} if value is None else {"a/main/y": value}
-    return compare_endpoint(cases, arrays, errors or {}, {"y": floor}, classes)
+    arrays = {} if value is None else {("a", "main", "y"): value}
+    return compare_endpoint(cases, Outputs(arrays, errors or {}), {"y": floor}, classes)
 
 
 def test_row_errors_are_in_units_of_the_row():
@@ -112,7 +103,9 @@ def test_shape_dtype_and_presence():
         "y in case a has dtype float64 instead of float32"
     ]
     assert compare(real([1, 2]), None).findings == ["y in case a is missing"]
-    assert compare(real([1, 2]), None, errors={"a/main": "ValueError: no"}).findings == ["case a/main: ValueError: no"]
+    assert compare(real([1, 2]), None, errors={("a", "main"): "ValueError: no"}).findings == [
+        "case a/main: ValueError: no"
+    ]
 
 
 def test_integers_and_strings_are_compared_exactly():
@@ -129,31 +122,43 @@ def test_finite_in_the_same_places():
 
 def test_two_identical_calls():
     case = Case(outputs={"y": real([1, 2])})
-    arrays = {"a/main/y": real([1, 2]), "a/again/y": real([1, np.nextafter(np.float32(2), np.float32(3))])}
-    (finding,) = compare_endpoint([case], arrays, {}, {}).findings
+    arrays = {
+        ("a", "main", "y"): real([1, 2]),
+        ("a", "again", "y"): real([1, np.nextafter(np.float32(2), np.float32(3))]),
+    }
+    (finding,) = compare_endpoint([case], Outputs(arrays), {}).findings
     assert finding.startswith("two identical calls differ: y in case a by 1.2e-07")
-    arrays = {"a/main/y": real([1, np.nan]), "a/again/y": real([1, np.nan])}
-    assert compare_endpoint([Case(outputs={"y": real([1, np.nan])})], arrays, {}, {}).findings == []
+    arrays = {("a", "main", "y"): real([1, np.nan]), ("a", "again", "y"): real([1, np.nan])}
+    assert compare_endpoint([Case(outputs={"y": real([1, np.nan])})], Outputs(arrays), {}).findings == []
 
 
 def test_noise_above_the_ceiling_is_a_bug():
     case = Case(outputs={"y": real([1, 2])})
-    arrays = {"a/main/y": real([1, 2]), "a/batch_1/y": real([1, 2.1]), "a/graph/y": real([1.5, 2])}
-    measured = measure_noise_floor([case], arrays)
+    arrays = {
+        ("a", "main", "y"): real([1, 2]),
+        ("a", "batch_1", "y"): real([1, 2.1]),
+        ("a", "graph", "y"): real([1.5, 2]),
+    }
+    measured = measure_noise_floor([case], Outputs(arrays))
     assert measured["batch_1"]["y"] == pytest.approx(0.05, rel=1e-5)
     first, second = check_noise_floor(measured, POLICY)
     assert first == "outputs depend on the batch: y differs by 0.05, batch 1 against batch N (ceiling 0.0001)"
     assert second == "eager and graph mode differ: y differs by 0.25, eager against graph (ceiling 0.0001)"
     assert check_noise_floor({"batch_1": {"y": 1e-4}}, POLICY) == []
     assert check_noise_floor({"batch_1": {"y": float("nan")}}, POLICY) != []
-    assert first in compare_endpoint([case], arrays, {}, {}).findings
-    assert measure_noise_floor([Case(compared=False, outputs=case.outputs)], arrays) == {}
+    assert first in compare_endpoint([case], Outputs(arrays), {}).findings
+    assert measure_noise_floor([Case(compared=False, outputs=case.outputs)], Outputs(arrays)) == {}
 
 
 def test_noise_is_the_largest_over_cases():
     cases = [Case("a", outputs={"y": real([0])}), Case("b", outputs={"y": real([0])})]
-    arrays = {"a/main/y": real([0]), "a/batch_1/y": real([0.5]), "b/main/y": real([0]), "b/batch_1/y": real([0.25])}
-    assert measure_noise_floor(cases, arrays) == {"batch_1": {"y": 0.5}}
+    arrays = {
+        ("a", "main", "y"): real([0]),
+        ("a", "batch_1", "y"): real([0.5]),
+        ("b", "main", "y"): real([0]),
+        ("b", "batch_1", "y"): real([0.25]),
+    }
+    assert measure_noise_floor(cases, Outputs(arrays)) == {"batch_1": {"y": 0.5}}
 
 
 def test_undefined_cases_are_reported_and_not_compared():
@@ -164,8 +169,8 @@ def test_undefined_cases_are_reported_and_not_compared():
         Case("infinity", compared=False),
         Case("other", compared=False, outputs={"y": real([1])}),
     ]
-    arrays = {"a/main/y": real([1]), "nan/main/y": real([np.nan]), "other/main/y": real([7])}
-    verdict = compare_endpoint(cases, arrays, {"empty/main": "ValueError: no rows"}, {})
+    arrays = {("a", "main", "y"): real([1]), ("nan", "main", "y"): real([np.nan]), ("other", "main", "y"): real([7])}
+    verdict = compare_endpoint(cases, Outputs(arrays, {("empty", "main"): "ValueError: no rows"}), {})
     assert verdict.findings == []
     assert verdict.figures["reported"] == {
         "nan": "as reference",
@@ -177,13 +182,13 @@ def test_undefined_cases_are_reported_and_not_compared():
 
 def test_swapped_and_unknown_outputs():
     case = Case(outputs={"y": real([1]), "z": real([2])})
-    verdict = compare_endpoint([case], {"a/main/y": real([2]), "a/main/z": real([1])}, {}, {})
+    verdict = compare_endpoint([case], Outputs({("a", "main", "y"): real([2]), ("a", "main", "z"): real([1])}), {})
     assert verdict.findings == [
         "y is what z should be: outputs are swapped",
         "z is what y should be: outputs are swapped",
     ]
-    arrays = {"a/main/y": real([1]), "a/main/z": real([2]), "a/main/output_0": real([2])}
-    assert compare_endpoint([case], arrays, {}, {}).findings == [
+    arrays = {("a", "main", "y"): real([1]), ("a", "main", "z"): real([2]), ("a", "main", "output_0"): real([2])}
+    assert compare_endpoint([case], Outputs(arrays), {}).findings == [
         "returned output_0, which the contract does not declare"
     ]
 
@@ -214,12 +219,12 @@ def test_figures():
 
 def test_no_floor_means_policy():
     case = Case(outputs={"y": real([0, 1])})
-    verdict = compare_endpoint([case], {"a/main/y": real([0, 1.00002])}, {}, {}, frozenset({"y"}))
+    verdict = compare_endpoint([case], Outputs({("a", "main", "y"): real([0, 1.00002])}), {}, frozenset({"y"}))
     assert len(verdict.findings) == 1
     assert verdict.figures["outputs"]["y"]["tolerance"] == 1e-5
     assert verdict.figures["outputs"]["y"]["top1"] == "1/1"
     assert "top1" not in compare(real([0, 1]), real([0, 1])).figures["outputs"]["y"]
-    small = compare_endpoint([Case(outputs={"y": real([2e-5])})], {"a/main/y": real([2.2e-5])}, {}, {})
+    small = compare_endpoint([Case(outputs={"y": real([2e-5])})], Outputs({("a", "main", "y"): real([2.2e-5])}), {})
     assert len(small.findings) == 1
 
 
@@ -239,13 +244,15 @@ def test_outputs_are_swapped_only_if_they_match_in_every_case():
         Case("b", outputs={"y": real([3]), "z": real([4])}),
         Case("nan", compared=False, outputs={"y": real([5]), "z": real([6])}),
     ]
-    right = {"a/main/z": real([2]), "b/main/z": real([4])}
-    swapped = compare_endpoint(cases, right | {"a/main/y": real([2]), "b/main/y": real([4])}, {}, {})
+    right = {("a", "main", "z"): real([2]), ("b", "main", "z"): real([4])}
+    swapped = compare_endpoint(
+        cases, Outputs(right | {("a", "main", "y"): real([2]), ("b", "main", "y"): real([4])}), {}
+    )
     assert swapped.findings == ["y is what z should be: outputs are swapped"]
-    wrong = compare_endpoint(cases, right | {"a/main/y": real([2]), "b/main/y": real([9])}, {}, {})
+    wrong = compare_endpoint(cases, Outputs(right | {("a", "main", "y"): real([2]), ("b", "main", "y"): real([9])}), {})
     assert len(wrong.findings) == 2
     assert "swapped" not in " ".join(wrong.findings)
-    absent = compare_endpoint(cases, right | {"a/main/y": real([2])}, {}, {})
+    absent = compare_endpoint(cases, Outputs(right | {("a", "main", "y"): real([2])}), {})
     assert "swapped" not in " ".join(absent.findings)
 
 
@@ -259,23 +266,30 @@ def test_ties_and_decibels_in_detail():
 
 def test_runtimes_must_raise_where_the_reference_raises():
     cases = [Case("good", outputs={"y": real([1, 2])}), Case("bad", may_raise=True)]
-    good = {"good/main/y": real([1, 2])}
-    refused = compare_endpoint(cases, good, {"bad/main": "ValueError: no image"}, {})
+    good = {("good", "main", "y"): real([1, 2])}
+    refused = compare_endpoint(cases, Outputs(good, {("bad", "main"): "ValueError: no image"}), {})
     assert refused.findings == []
-    answered = compare_endpoint(cases, good | {"bad/main/y": real([0, 0])}, {}, {})
+    answered = compare_endpoint(cases, Outputs(good | {("bad", "main", "y"): real([0, 0])}), {})
     assert answered.findings == ["case bad returned outputs where the reference raises"]
     taken = [cases[0], Case("bad", may_raise=True, outputs={"y": real([3, 4])})]
-    refused = compare_endpoint(taken, good, {"bad/main": "ValueError: no image"}, {})
+    refused = compare_endpoint(taken, Outputs(good, {("bad", "main"): "ValueError: no image"}), {})
     assert refused.findings == ["case bad/main: ValueError: no image"]
     # what may not be refused is a failure, also where the reference raised itself
-    assert compare_endpoint([Case("bad")], {}, {"bad/main": "ValueError"}, {}).findings == ["case bad/main: ValueError"]
+    assert compare_endpoint([Case("bad")], Outputs({}, {("bad", "main"): "ValueError"}), {}).findings == [
+        "case bad/main: ValueError"
+    ]
 
 
 def test_noise_of_perturbed_inputs_is_measured_on_ordinary_rows_and_is_not_a_failure():
     y, z = real([1.0], [2.0]), real([1.0], [2.5])
-    arrays = {"a/main/y": y, "a/perturbed/y": z, "a/batch_1/y": y}
-    assert measure_noise_floor([Case(outputs={"y": y})], arrays) == {"batch_1": {"y": 0.0}, "perturbed": {"y": 0.25}}
-    assert measure_noise_floor([Case(outputs={"y": y}, rows=("low", "high"))], arrays) == {"batch_1": {"y": 0.0}}
+    arrays = {("a", "main", "y"): y, ("a", "perturbed", "y"): z, ("a", "batch_1", "y"): y}
+    assert measure_noise_floor([Case(outputs={"y": y})], Outputs(arrays)) == {
+        "batch_1": {"y": 0.0},
+        "perturbed": {"y": 0.25},
+    }
+    assert measure_noise_floor([Case(outputs={"y": y}, rows=("low", "high"))], Outputs(arrays)) == {
+        "batch_1": {"y": 0.0}
+    }
     assert check_noise_floor({"perturbed": {"y": 0.2}}, POLICY) == []
 
 
@@ -284,16 +298,22 @@ def test_discontinuous_rows_are_found_by_every_variant_and_are_not_noise():
     y, changed = real([1.0], [2.0], [3.0]), real([1.0], [3.0], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
     for variant in VARIANTS:
-        assert find_unstable_rows(case, {"a/main/y": y, f"a/{variant}/y": changed}, POLICY) == (1,), variant
-    arrays = {"a/main/y": y, "a/batch_1/y": changed, "a/batch_2n/y": y + real([0.0], [0.0], [1e-3])}
-    assert check_noise_floor(measure_noise_floor([case], arrays), POLICY) == [
+        assert find_unstable_rows(case, Outputs({("a", "main", "y"): y, ("a", variant, "y"): changed}), POLICY) == (
+            1,
+        ), variant
+    arrays = {
+        ("a", "main", "y"): y,
+        ("a", "batch_1", "y"): changed,
+        ("a", "batch_2n", "y"): y + real([0.0], [0.0], [1e-3]),
+    }
+    assert check_noise_floor(measure_noise_floor([case], Outputs(arrays)), POLICY) == [
         "outputs depend on the batch: y differs by 0.5, batch 1 against batch N (ceiling 0.0001)",
         "outputs depend on the batch: y differs by 0.00033, batch N against batch 2 N (ceiling 0.0001)",
     ]
     case.unstable_rows = (1,)
-    assert measure_noise_floor([case], arrays)["batch_1"] == {"y": 0.0}
+    assert measure_noise_floor([case], Outputs(arrays))["batch_1"] == {"y": 0.0}
     (finding,) = check_noise_floor(
-        measure_noise_floor([case], arrays), POLICY
+        measure_noise_floor([case], Outputs(arrays)), POLICY
     )  # the other named rows are still compared
     assert finding.startswith("outputs depend on the batch: y differs by 0.00033")
 
@@ -302,35 +322,48 @@ def test_batch_dependence_of_an_artifact_does_not_make_rows_unstable():
     y, changed = real([1.0], [2.0]), real([1.0], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones"))
     for variant in ("batch_1", "batch_2n", "graph"):
-        assert find_unstable_rows(case, {"a/main/y": y, f"a/{variant}/y": changed}, POLICY, TOLERATED_VARIANTS) == ()
+        assert (
+            find_unstable_rows(
+                case, Outputs({("a", "main", "y"): y, ("a", variant, "y"): changed}), POLICY, TOLERATED_VARIANTS
+            )
+            == ()
+        )
     for variant in TOLERATED_VARIANTS:
-        assert find_unstable_rows(case, {"a/main/y": y, f"a/{variant}/y": changed}, POLICY, TOLERATED_VARIANTS) == (1,)
+        assert find_unstable_rows(
+            case, Outputs({("a", "main", "y"): y, ("a", variant, "y"): changed}), POLICY, TOLERATED_VARIANTS
+        ) == (1,)
 
 
 def test_the_tolerance_of_a_named_row_follows_its_own_noise():
     y = real([1.0], [2.0], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
-    arrays = {"a/main/y": y, "a/perturbed/y": y + real([0], [2e-3], [0]), "a/kernels/y": y + real([0], [0], [0.3])}
-    case.row_noise = measure_row_noise(case, arrays, POLICY)
+    arrays = {
+        ("a", "main", "y"): y,
+        ("a", "perturbed", "y"): y + real([0], [2e-3], [0]),
+        ("a", "kernels", "y"): y + real([0], [0], [0.3]),
+    }
+    case.row_noise = measure_row_noise(case, Outputs(arrays), POLICY)
     np.testing.assert_allclose(
         case.row_noise["y"], [0, 1e-3, 0], rtol=1e-3
     )  # a discontinuity does not widen the tolerance
-    assert measure_noise_floor([case], arrays) == {}
-    assert compare_endpoint([case], {"a/main/y": y + real([0], [7e-3], [0])}, {}, {}).findings == []
-    (finding,) = compare_endpoint([case], {"a/main/y": y + real([0], [9e-3], [0])}, {}, {}).findings
+    assert measure_noise_floor([case], Outputs(arrays)) == {}
+    assert compare_endpoint([case], Outputs({("a", "main", "y"): y + real([0], [7e-3], [0])}), {}).findings == []
+    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): y + real([0], [9e-3], [0])}), {}).findings
     assert "in row 1 (ones) (tolerance 0.004)" in finding
-    (finding,) = compare_endpoint([case], {"a/main/y": y + real([5e-5], [7e-3], [0])}, {}, {}).findings
+    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): y + real([5e-5], [7e-3], [0])}), {}).findings
     assert "in row 0 (zeros) (tolerance 1e-05)" in finding
     case.unstable_rows = (2,)
-    (finding,) = compare_endpoint([case], {"a/main/y": y + real([0], [9e-3], [9])}, {}, {}).findings
+    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): y + real([0], [9e-3], [9])}), {}).findings
     assert "in row 1 (ones)" in finding
-    assert measure_row_noise(Case(outputs={"y": y}), arrays, POLICY) == {}  # ordinary rows use the common noise floor
+    assert (
+        measure_row_noise(Case(outputs={"y": y}), Outputs(arrays), POLICY) == {}
+    )  # ordinary rows use the common noise floor
 
 
 def test_other_kernels_raise_the_noise_floor_and_are_not_a_failure():
     y = real([1.0], [2.0])
-    arrays = {"a/main/y": y, "a/kernels/y": y + np.float32(5e-5)}
-    measured = measure_noise_floor([Case(outputs={"y": y})], arrays)
+    arrays = {("a", "main", "y"): y, ("a", "kernels", "y"): y + np.float32(5e-5)}
+    measured = measure_noise_floor([Case(outputs={"y": y})], Outputs(arrays))
     assert measured["kernels"]["y"] == pytest.approx(5e-5, rel=0.01)
     assert check_noise_floor({"kernels": {"y": 0.5}}, POLICY) == []
 
@@ -338,31 +371,34 @@ def test_other_kernels_raise_the_noise_floor_and_are_not_a_failure():
 def test_rows_at_which_the_reference_is_discontinuous_are_not_compared():
     y, z = real([1.0], [2.0], [3.0]), real([1.0], [2.5], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
-    arrays = {"a/main/y": y, "a/perturbed/y": z}
-    assert find_unstable_rows(case, arrays, POLICY) == (1,)
-    assert find_unstable_rows(Case(outputs={"y": y}), arrays, POLICY) == ()  # ordinary rows are always compared
-    assert find_unstable_rows(case, {"a/main/y": y}, POLICY) == ()
+    arrays = {("a", "main", "y"): y, ("a", "perturbed", "y"): z}
+    assert find_unstable_rows(case, Outputs(arrays), POLICY) == (1,)
     assert (
-        find_unstable_rows(case, {"a/main/y": y, "a/perturbed/y": y + real(9e-3)}, POLICY) == ()
+        find_unstable_rows(Case(outputs={"y": y}), Outputs(arrays), POLICY) == ()
+    )  # ordinary rows are always compared
+    assert find_unstable_rows(case, Outputs({("a", "main", "y"): y}), POLICY) == ()
+    assert (
+        find_unstable_rows(case, Outputs({("a", "main", "y"): y, ("a", "perturbed", "y"): y + real(9e-3)}), POLICY)
+        == ()
     )  # a steep slope is not a discontinuity
     undefined = Case(outputs={"y": y}, rows=case.rows, compared=False)
-    assert find_unstable_rows(undefined, arrays, POLICY) == ()
+    assert find_unstable_rows(undefined, Outputs(arrays), POLICY) == ()
     case.unstable_rows = (1,)
-    verdict = compare_endpoint([case], {"a/main/y": z}, {}, {})
+    verdict = compare_endpoint([case], Outputs({("a", "main", "y"): z}), {})
     assert (verdict.findings, verdict.figures["outputs"]["y"]["max_abs"]) == ([], 0)
-    (finding,) = compare_endpoint([case], {"a/main/y": real([1.0], [2.0], [3.5])}, {}, {}).findings
+    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): real([1.0], [2.0], [3.5])}), {}).findings
     assert "in row 2 (low)" in finding
     whole = Case(outputs={"y": np.array([1, 2])}, rows=("zeros", "ones"), unstable_rows=(0,))
-    assert compare_endpoint([whole], {"a/main/y": np.array([9, 2])}, {}, {}).findings == []
-    assert compare_endpoint([whole], {"a/main/y": np.array([1, 9])}, {}, {}).findings == [
+    assert compare_endpoint([whole], Outputs({("a", "main", "y"): np.array([9, 2])}), {}).findings == []
+    assert compare_endpoint([whole], Outputs({("a", "main", "y"): np.array([1, 9])}), {}).findings == [
         "y in case a differs in 1 of 1 values"
     ]
 
 
 def test_instability_is_reported_first():
     y = real([1.0], [2.0])
-    arrays = {"a/main/y": y + real(1), "a/again/y": y + real(2)}
-    findings = compare_endpoint([Case(outputs={"y": y})], arrays, {}, {}).findings
+    arrays = {("a", "main", "y"): y + real(1), ("a", "again", "y"): y + real(2)}
+    findings = compare_endpoint([Case(outputs={"y": y})], Outputs(arrays), {}).findings
     assert [text.split(":")[0][:27] for text in findings] == [
         "two identical calls differ",
         "y in case a differs by 1 in",
@@ -372,27 +408,27 @@ def test_instability_is_reported_first():
 def test_discontinuities_are_collected_over_outputs_and_whole_rows_are_left_out():
     y, z = real([1, 1], [2, 2]), real([1, 1, 1], [2, 2, 2])
     case = Case(outputs={"count": np.array([1, 2]), "absent": y, "y": y, "z": z}, rows=("zeros", "ones"))
-    arrays = {"a/main/count": np.array([1, 2]), "a/perturbed/count": np.array([3, 4])}
+    arrays = {("a", "main", "count"): np.array([1, 2]), ("a", "perturbed", "count"): np.array([3, 4])}
     arrays |= {
-        "a/main/y": y,
-        "a/perturbed/y": y + real([1, 0], [0, 0]),
-        "a/main/z": z,
-        "a/perturbed/z": z + real([0], [1]),
+        ("a", "main", "y"): y,
+        ("a", "perturbed", "y"): y + real([1, 0], [0, 0]),
+        ("a", "main", "z"): z,
+        ("a", "perturbed", "z"): z + real([0], [1]),
     }
-    assert find_unstable_rows(case, arrays, POLICY) == (0, 1)
-    other_shape = {"a/main/y": y, "a/perturbed/y": z}
-    assert find_unstable_rows(Case(outputs={"y": y}, rows=case.rows), other_shape, POLICY) == ()
-    np.testing.assert_array_equal(stable_rows(Case(unstable_rows=(0,)), y), [[2, 2]])
+    assert find_unstable_rows(case, Outputs(arrays), POLICY) == (0, 1)
+    other_shape = {("a", "main", "y"): y, ("a", "perturbed", "y"): z}
+    assert find_unstable_rows(Case(outputs={"y": y}, rows=case.rows), Outputs(other_shape), POLICY) == ()
+    np.testing.assert_array_equal(Case(unstable_rows=(0,)).stable(y), [[2, 2]])
 
 
 def test_every_compared_case_counts_whatever_precedes_it():
     y = real([1.0], [2.0])
     cases = [Case("n", compared=False, outputs={"y": y}), Case("r", outputs={"y": y}), Case("a", outputs={"y": y})]
-    arrays = {"n/main/y": y, "a/main/y": y + real(1)}
-    findings = compare_endpoint(cases, arrays, {"r/main": "raised"}, {}).findings
+    arrays = {("n", "main", "y"): y, ("a", "main", "y"): y + real(1)}
+    findings = compare_endpoint(cases, Outputs(arrays, {("r", "main"): "raised"}), {}).findings
     assert findings[0] == "case r/main: raised"
     assert findings[1].startswith("y in case a differs by")
-    missing = compare_endpoint(cases, {"n/main/y": y, "a/main/y": y + real(1)}, {}, {}).findings
+    missing = compare_endpoint(cases, Outputs({("n", "main", "y"): y, ("a", "main", "y"): y + real(1)}), {}).findings
     assert [text[:12] for text in missing] == ["y in case r ", "y in case a "]
 
 
@@ -400,7 +436,9 @@ def test_root_mean_square_is_compared_over_all_ordinary_cases():
     """Small outputs that are wrong in the first case only."""
     small = real([1e-6], [2e-6])
     cases = [Case("a", outputs={"y": small}), Case("b", outputs={"y": small})]
-    (finding,) = compare_endpoint(cases, {"a/main/y": small * 3, "b/main/y": small}, {}, {}).findings
+    (finding,) = compare_endpoint(
+        cases, Outputs({("a", "main", "y"): small * 3, ("b", "main", "y"): small}), {}
+    ).findings
     assert finding.startswith("y ")
 
 
@@ -454,20 +492,18 @@ def test_one_row_of_logits_may_look_like_probabilities():
 
 def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise():
     """On another instruction set the sum of a batch of one has another order, and a steep row shows it."""
-    from types import SimpleNamespace
-
     from export.parity.noise_floor import measure_noise_floor
 
     outputs = np.ones((2, 3), "float32")
     alone = outputs + np.array([[1e-3], [0.0]], "float32")
-    arrays = {"extremes/main/y": outputs, "extremes/batch_1/y": alone}
+    arrays = {("extremes", "main", "y"): outputs, ("extremes", "batch_1", "y"): alone}
 
     def floor(noise):
-        case = SimpleNamespace(
+        case = GoldenCase(
             name="extremes", compared=True, rows=("zeros", "ones"), outputs={"y": outputs}, unstable_rows=(),
             row_noise={"y": np.array(noise)}, scores={},
         )  # fmt: skip
-        return measure_noise_floor([case], arrays)["batch_1"]["y"]
+        return measure_noise_floor([case], Outputs(arrays))["batch_1"]["y"]
 
     assert floor([4e-4, 0.0]) == 0
     assert floor([1e-4, 0.0]) == pytest.approx(1e-3, rel=0.01)
@@ -481,9 +517,9 @@ def test_class_ids_may_differ_where_scores_are_tied():
 
     def findings(value, variant=None, **options):
         case = Case(outputs={"ids": ids, "scores": scores}, scores={"ids": "scores"}, **options)
-        arrays = {"a/main/ids": np.array(value, np.int32), "a/main/scores": scores}
-        arrays |= {} if variant is None else {"a/batch_1/ids": np.array(variant, np.int32)}
-        return compare_endpoint([case], arrays, {}, {}).findings
+        arrays = {("a", "main", "ids"): np.array(value, np.int32), ("a", "main", "scores"): scores}
+        arrays |= {} if variant is None else {("a", "batch_1", "ids"): np.array(variant, np.int32)}
+        return compare_endpoint([case], Outputs(arrays), {}).findings
 
     assert findings(ids) == []
     assert findings([[1, 1], [0, 1]]) == []
@@ -497,7 +533,8 @@ def test_class_ids_may_differ_where_scores_are_tied():
 
 def test_cases_know_the_scores_of_class_ids(tmp_path):
     from export.contract import Contract, Endpoint, Tensor
-    from export.parity.golden import cases_for, read_golden, write_golden
+    from export.parity.cases import read_golden, write_golden
+    from export.parity.golden import cases_for
 
     x, logits = Tensor("x", "float32", (None, 4, 4, 1), "image"), Tensor("y", "float32", (None, 4, 4, 3), "logits")
     other = Tensor("z", "float32", (None, 3), "probabilities")

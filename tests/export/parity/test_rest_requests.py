@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export import verify_bundle
-from export.runners.lib import rest
+from export.wire import rest
 from tests.export.conftest import reseal
 
 # pixels and image files; tokens of a fixed batch; two inputs and outputs; strings
@@ -18,7 +18,7 @@ MODELS = ("functional_cnn", "characters", "two_by_two", "text", "category")
 @pytest.mark.parametrize("name", MODELS)
 def test_every_endpoint_of_a_saved_model_answers_rows_and_columns(bundles, name):
     bundle = bundles(name)
-    rows = [row for row in bundle.certificate.artifacts if row.format == "saved_model" and row.state == "pass"]
+    rows = [row for row in bundle.certificate.rows if row.format == "saved_model" and row.state == "pass"]
     assert {row.runtime for row in rows} >= {"tensorflow", "c_api"}
     for row in (row for row in rows if not row.extra):
         outcomes = {name: figures["rest"] for name, figures in row.endpoints.items()}
@@ -56,7 +56,7 @@ def test_a_wrong_request_fails_the_verdict_and_is_named(damaged):
     column.write_text(json.dumps(body))
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    row = next(row for row in certificate.artifacts if row.runtime == "tensorflow")
+    row = next(row for row in certificate.rows if row.runtime == "tensorflow")
     assert certificate.verdict == "fail"
     assert "endpoint serving_default: REST request by row: " in row.reason
     assert "differs by" in row.reason

@@ -1,23 +1,22 @@
 """Comparison images of the card: reference, artifact and their amplified difference."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from export.contract import Contract, Endpoint, Tensor
-from export.parity.golden import Case
+from export.parity.cases import GoldenCase
 from export.proof import image_diff
+from export.wire.arrays import Outputs
 
 
 def write(folder, value):
     image = Tensor("image", "float32", (None, 8, 8, 3), "image", low=0.0, high=255.0)
     contract = Contract((Endpoint("paint", (image,), (image,)),))
     reference = np.full((2, 8, 8, 3), 100, np.float32)
-    cases = {"paint": [Case("real", {}, outputs={"image": reference}), Case("batch_7", {}, outputs={})]}
+    cases = {"paint": [GoldenCase("real", {}, outputs={"image": reference}), GoldenCase("batch_7", {}, outputs={})]}
     runs = {
-        (path, "here"): SimpleNamespace(arrays={"paint": {"real/main/image": array}})
+        f"{path} in here": {"paint": Outputs({("real", "main", "image"): array})}
         for path, array in (("right", reference), ("as right", reference.copy()), ("other", value))
     }
     image_diff.write_image_diffs(folder, contract, cases, runs)

@@ -71,12 +71,15 @@ def test_swapped_outputs_have_no_differing_layer(damaged, bundles):
 
 
 def test_compare_names_the_first_difference_and_skips_missing_layers():
-    values = {f"{i:04d}/{name}": np.array([0.0, 0.0, 2.0, 1.0, float(i)]) for i, name in enumerate("abc")}
-    wrong = values | {"0001/b": values["0001/b"] + [0, 0, 0, 0, 0.5], "0002/c": values["0002/c"] * 0}
+    values = {(f"{i:04d}", name): np.array([0.0, 0.0, 2.0, 1.0, float(i)]) for i, name in enumerate("abc")}
+    wrong = values | {
+        ("0001", "b"): values[("0001", "b")] + [0, 0, 0, 0, 0.5],
+        ("0002", "c"): values[("0002", "c")] * 0,
+    }
     assert compare(values, wrong).startswith("the first layer that differs is b, by 0.5")
-    assert compare(values, {"0000/a": values["0000/a"]}).startswith("every layer agrees")
+    assert compare(values, {("0000", "a"): values[("0000", "a")]}).startswith("every layer agrees")
     assert compare(values, {}) is None
-    other_size = {"0000/a": np.array([0.0, 0.0, 3.0, 1.0, 0.0])}
+    other_size = {("0000", "a"): np.array([0.0, 0.0, 3.0, 1.0, 0.0])}
     assert compare(values, other_size) is None
 
 

@@ -48,9 +48,7 @@ def contract_of(model):
 
 
 def rows_of(certificate):
-    return {
-        row.artifact.partition("/")[2].partition(".")[0]: row for row in certificate.artifacts if "/" in row.artifact
-    }
+    return {row.artifact.partition("/")[2].partition(".")[0]: row for row in certificate.rows if "/" in row.artifact}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +105,7 @@ def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp
 
 
 def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
-    from export.runners.lib.tensor_errors import rank_operators
+    from export.wire.tensor_errors import rank_operators
 
     files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
     ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from export import ExportFailed, export_model, verify_bundle
 from export.__main__ import verbs
 from export.parity import packing
-from export.proof.coverage import describe
+from export.proof.certificate import describe_coverage
 from tests.export.conftest import reseal
 
 LARGE, WORDS = 20_000, 200
@@ -154,7 +154,7 @@ def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
     assert table.endswith("of 30,000 rows of table were not read")
     assert silent == "no unit of dead was ever active (not zero, not saturated)"
     assert branch == "the branch of rare was never taken"
-    (_, shallow) = describe(bundle.certificate.coverage)
+    (_, shallow) = describe_coverage(bundle.certificate.coverage)
     assert shallow.startswith("shallow: ")
     assert "--samples" in shallow
     assert "Shallow: " in (bundle.path / "README.md").read_text()

@@ -9,9 +9,9 @@ import pytest
 
 from export import Contract, Tensor, export_model, verify_bundle
 from export.contract.endpoints import tensor_endpoint
-from export.formats import writer
-from export.runners.lib import weights
+from export.formats import FORMATS
 from export.runtime.backend import load_tensorflow
+from export.wire import weight_sums
 from tests.export.conftest import reseal
 
 ROW = 137  # of the table, beyond the ids of the contract
@@ -36,7 +36,7 @@ def table(tmp_path_factory):
 
 
 def row_of(certificate, format):
-    return next(row for row in certificate.artifacts if row.format == format)
+    return next(row for row in certificate.rows if row.format == format)
 
 
 def test_every_weight_is_compared(table):
@@ -67,7 +67,7 @@ def test_a_changed_row_that_no_input_reads_is_named(table, tmp_path):
     embedding.set_weights([changed])
     try:
         for format in ("keras", "hdf5", "weights", "saved_model"):
-            writer(format)(model, bundle.contract, tmp_path / "changed", 1)
+            FORMATS[format].write(model, bundle.contract, tmp_path / "changed", 1)
     finally:
         embedding.set_weights([original])
     shutil.copytree(tmp_path / "changed", folder, dirs_exist_ok=True)
@@ -86,7 +86,7 @@ def test_layouts_that_are_no_evidence():
     zeros[0] = 1
     entries = []
     for array in (zeros, np.arange(24, dtype="float32").reshape(4, 6)):
-        first, last, total = weights.slice_sums(array)
+        first, last, total = weight_sums.slice_sums(array)
         entries.append(
             {
                 "name": "w",
@@ -97,15 +97,15 @@ def test_layouts_that_are_no_evidence():
                 "last": last,
             }
         )
-    assert weights.compare(entries[:1], [("c", zeros * 2)], exact=False)["findings"] == []
+    assert weight_sums.compare(entries[:1], [("c", zeros * 2)], exact=False)["findings"] == []
     scaled = np.arange(24, dtype="float32").reshape(4, 6) * np.float32(1.1)
-    assert weights.compare(entries[1:], [("c", scaled)], exact=False)["findings"] == []
+    assert weight_sums.compare(entries[1:], [("c", scaled)], exact=False)["findings"] == []
 
 
 def test_exchanged_equal_arrays_are_counted(tmp_path):
     arrays = [("a", np.zeros(3, "float32")), ("b", np.zeros(3, "float32")), ("step", np.array(7, "int64"))]
-    weights.write(tmp_path, arrays)
-    expected = weights.read(tmp_path)
-    assert weights.compare(expected, arrays, exact=True)["matched"] == 3
-    result = weights.compare(expected, [("a", arrays[0][1]), ("b", np.ones(3, "float32")), arrays[2]], exact=True)
+    weight_sums.write(tmp_path, arrays)
+    expected = weight_sums.read(tmp_path)
+    assert weight_sums.compare(expected, arrays, exact=True)["matched"] == 3
+    result = weight_sums.compare(expected, [("a", arrays[0][1]), ("b", np.ones(3, "float32")), arrays[2]], exact=True)
     assert (result["unmatched"], result["findings"]) == (["b"], ["weight b has other values or is not there"])

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from export import verify_bundle
-from export.runners.lib.signatures import fields, read_signatures
+from export.runners import RUNTIMES
 from export.runtime.process import RUNNERS
-from export.runtime.runtimes import RUNTIMES, Runtime
+from export.wire.c_api import fields, read_signatures
+from export.wire.protocol import Runtime
 from tests.export.conftest import reseal
 
 PROBE = """
@@ -47,7 +48,7 @@ for checked in (signature, dataclasses.replace(signature, shapes={})):
 
 
 def c_api_row(certificate):
-    return next(row for row in certificate.artifacts if row.runtime == "c_api")
+    return next(row for row in certificate.rows if row.runtime == "c_api")
 
 
 @pytest.mark.parametrize("name", ["functional_cnn", "text", "category", "autoencoder", "characters"])
@@ -135,5 +136,5 @@ def test_signatures_are_those_that_tensorflow_reads(bundles):
 
 
 def test_libraries_of_python_that_are_loaded_later_keep_their_own_openssl():
-    code = "from export.runners.lib import c_api; c_api.library(); import hashlib, ssl; ssl.create_default_context()"
+    code = "from export.wire import c_api; c_api.library(); import hashlib, ssl; ssl.create_default_context()"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

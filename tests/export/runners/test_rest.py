@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from export.runners.lib import rest
+from export.wire import rest
 
 # From https://www.tensorflow.org/tfx/serving/api_rest; checked by hand.
 REQUESTS = [

@@ -13,21 +13,21 @@ import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.artifact import Artifact
-from export.parity.golden import cases_for, write_golden
+from export.parity.cases import write_golden
+from export.parity.golden import cases_for
 from export.parity.policy import Policy
 from export.proof.certificate import Row
-from export.proof.prove import Subject, _check_run
-from export.runners.lib import jobs
-from export.runtime import execution, fork_server, process
-from export.runtime.execution import Run
-from export.runtime.runtimes import Runtime
+from export.proof.prove import ProofRequest, check_run
+from export.runtime import execution, forking, process
+from export.runtime.execution import ArtifactRun
+from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
 
-FORKED = "run_keras.py"  # one of those that are forked from a process that has imported TensorFlow
+FORKED = "run_keras.py"
+KINDS = {FORKED: "keras"}  # it is forked from a process that has imported TensorFlow
 
 RUNNER = """
 import os, signal, sys
-sys.path.insert(0, {folder!r})
 import protocol
 
 def open_artifact(artifact, examples):
@@ -40,14 +40,14 @@ def open_artifact(artifact, examples):
         import our_secret_model
     return {{"e": {{"main": lambda inputs: {{"y": inputs["x"]}}}}}}
 
-protocol.main(open_artifact, dict)
+protocol.main(protocol.Runtime("test", __file__, "", "", (), open_artifact, dict))
 """
 
 
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
     """Replace the folder of runners by one with our own scripts."""
-    (tmp_path / "run.py").write_text(RUNNER.format(folder=str(process.RUNNERS / "lib"), local=str(tmp_path / "ours")))
+    (tmp_path / "run.py").write_text(RUNNER.format(local=str(tmp_path / "ours")))
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "our_secret_model.py").write_text("")
     monkeypatch.setattr(process, "RUNNERS", tmp_path)
@@ -66,7 +66,7 @@ def scripts(tmp_path, monkeypatch):
 @pytest.mark.parametrize("script", ["script.py", FORKED])
 def test_the_result_of_a_process(scripts, script, code, problem):
     (scripts / script).write_text(code)
-    result = process.run_script(script, {}, scripts)
+    result = process.run_script(script, {}, scripts, forked_from=KINDS.get(script))
     assert (result.problem, result.timed_out) == (problem, False)
 
 
@@ -75,7 +75,7 @@ def test_a_process_that_hangs_is_stopped(scripts, monkeypatch, script):
     monkeypatch.setenv("EXPORT_TIMEOUT", "0.5")
     process.start_fork_server()
     (scripts / script).write_text("import time; time.sleep(60)")
-    result = process.run_script(script, {}, scripts)
+    result = process.run_script(script, {}, scripts, forked_from=KINDS.get(script))
     assert result.timed_out
     assert result.problem == "stopped after 0.5 s"
     assert result.seconds < 10
@@ -95,7 +95,7 @@ if job.get("wait"):
 
 def state_of(folder, environment=None):
     (folder / FORKED).write_text(PROBE)
-    assert process.run_script(FORKED, {}, folder, environment=environment).problem is None
+    assert process.run_script(FORKED, {}, folder, environment=environment, forked_from="keras").problem is None
     return json.loads((folder / "state.json").read_text())
 
 
@@ -111,18 +111,18 @@ def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypa
     changed = {"TF_ENABLE_ONEDNN_OPTS": "1" if onednn == "0" else "0"}  # read at import: another server
     *_, has_tensorflow, _, _, other = state_of(scripts, changed)
     assert (has_tensorflow, other) == (True, changed["TF_ENABLE_ONEDNN_OPTS"])
-    servers = list(fork_server._servers.values())
+    servers = list(forking._servers.values())
     assert state_of(scripts)[-1] == onednn
     assert state_of(scripts, changed)[-1] == other
-    assert list(fork_server._servers.values()) == servers  # neither is started again
-    monkeypatch.setenv(fork_server.VARIABLE, "0")
+    assert list(forking._servers.values()) == servers  # neither is started again
+    monkeypatch.setenv(forking.VARIABLE, "0")
     assert state_of(scripts)[3] is False
 
 
 def test_a_process_of_the_c_api_holds_its_library_and_no_tensorflow_in_python(scripts):
     state = "'tensorflow' in sys.modules, 'libtensorflow_cc' in open('/proc/self/maps').read()"
     (scripts / "run_c_api.py").write_text(f"import json, sys; json.dump([{state}], open('x', 'w'))")
-    assert process.run_script("run_c_api.py", {}, scripts).problem is None
+    assert process.run_script("run_c_api.py", {}, scripts, forked_from="c_api").problem is None
     assert json.loads((scripts / "x").read_text()) == [False, True]
     missing = {"TENSORFLOW_C_API": str(scripts)}  # another server
     assert process.run_script("run_c_api.py", {}, scripts, environment=missing).problem is None
@@ -131,7 +131,7 @@ def test_a_process_of_the_c_api_holds_its_library_and_no_tensorflow_in_python(sc
 
 def test_a_server_that_was_killed_is_replaced(scripts):
     state_of(scripts)
-    for _, server in fork_server._servers.values():
+    for _, server in forking._servers.values():
         server.kill()
         server.wait()
     assert state_of(scripts)[3]
@@ -141,7 +141,7 @@ def test_a_forked_process_ends_with_its_parent(scripts, tmp_path):
     (scripts / FORKED).write_text(PROBE)
     script = (
         f"import pathlib; from export.runtime import process; process.RUNNERS = pathlib.Path({str(scripts)!r});"
-        f"process.run_script({FORKED!r}, {{'wait': True}}, process.RUNNERS)"
+        f"process.run_script({FORKED!r}, {{'wait': True}}, process.RUNNERS, forked_from='keras')"
     )
     parent = subprocess.Popen([sys.executable, "-c", script])
     deadline = time.monotonic() + 60
@@ -159,7 +159,7 @@ def test_the_others_run_again_after_a_crash(scripts):
     contract = Contract((Endpoint("e", (Tensor("x", "float32", (None, 2)),), (Tensor("y", "float32", (None, 2)),)),))
     write_golden(scripts / "golden", {"e": cases_for(contract["e"])})
     artifacts = [Artifact("tflite", name, ("e",)) for name in ("good", "crashing", "large", "fine", "importing")]
-    runtime = Runtime("test", "run.py", "numpy", "numpy", ("tflite",), True)
+    runtime = Runtime("test", "run.py", "numpy", "numpy", ("tflite",), None, None)
     runs = execution.run_all(scripts, contract, {"test": (runtime, artifacts)}, ())
     assert runs["test", "crashing"].problem == "crashed with SIGSEGV"
     assert runs["test", "large"].report["memory_error"]
@@ -167,14 +167,14 @@ def test_the_others_run_again_after_a_crash(scripts):
     assert runs["test", "importing"].report["local"] == ["our_secret_model"]
     for name in ("good", "fine"):
         assert runs["test", name].problem is None
-        assert runs["test", name].arrays["e"]["batch_7/main/y"].shape == (7, 2)
+        assert runs["test", name].of("e").get("batch_7", "y").shape == (7, 2)
 
 
 def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
     def check(format, dependency, modules, local=()):
-        row = Row("x", format, "keras", "pass")
-        subject = Subject(None, Contract(()), (), {}, dependency)
-        run = Run(
+        row = Row("x", format, "keras")
+        request = ProofRequest(None, Contract(()), (), {}, dependency)
+        run = ArtifactRun(
             report={
                 "missing": None,
                 "memory_error": False,
@@ -186,8 +186,7 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
                 "weights": None,
             }
         )
-        _check_run(subject, Artifact(format, "x", ()), row, run, {}, Policy())
-        return row
+        return check_run(request, Artifact(format, "x", ()), row, run, {}, Policy())
 
     dependency = {"package": "zoo, mine", "modules": ["zoo.models", "mine"]}
     assert check("keras", None, ["numpy"]).state == "pass"
@@ -199,9 +198,8 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is of Linux")
 def test_a_runner_ends_with_its_parent(scripts):
-    lib = str(Path(jobs.__file__).parent)
     (scripts / "run.py").write_text(
-        f"import os, sys, time\nsys.path.insert(0, {lib!r})\nimport jobs\njobs.read_job()\n"
+        "import os, time\nimport machine\nmachine.read_job()\n"
         f"print(os.getpid(), file=open({str(scripts / 'pid')!r}, 'w'), flush=True)\ntime.sleep(60)\n"
     )
     code = (

@@ -80,7 +80,7 @@ def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
         evaluation=Evaluation({"image": images}, truth, metrics),
         max_drop=0.01,
     )
-    (row,) = (row for row in bundle.certificate.artifacts if row.artifact == "tflite/int8.tflite")
+    (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/int8.tflite")
     print(row.endpoints["serving_default"]["evaluation"])
 
 

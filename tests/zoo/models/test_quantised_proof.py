@@ -31,7 +31,7 @@ def test_float_operators_raise_the_ratio_of_int8(tmp_path):
             evaluation=Evaluation({"image": images}, labels),
             keep_float=keep,
         )
-        (row,) = (row for row in bundle.certificate.artifacts if row.artifact == "tflite/int8.tflite")
+        (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/int8.tflite")
         figures = row.endpoints["serving_default"]
         (quantised,) = figures["quantised"].values()
         ratios.append(quantised["sqnr_db"])

@@ -149,15 +149,15 @@ def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypat
     options = _quantization(planned, dataset, contract, ("float16",))
     assert options["evaluation"].inputs["image"].dtype == np.uint8
     runs = []
-    run_part = evaluation._run_quantised
+    run_part = evaluation._run_quantized
     monkeypatch.setattr(
-        evaluation, "_run_quantised", lambda *arguments: runs.append(len(arguments[-1].truth)) or run_part(*arguments)
+        evaluation, "_run_quantized", lambda *arguments: runs.append(len(arguments[-1].truth)) or run_part(*arguments)
     )
     monkeypatch.setattr(evaluation, "LARGEST", 8 * 4 * 24 * 28 * 11)
     options |= {"contract": contract, "formats": (), "max_drop": 1.0}
     bundle = export.export_model(model, tmp_path / "b", **options)
     assert runs == [8, 8, 4]
-    (row,) = (row for row in bundle.certificate.artifacts if row.artifact == "tflite/float16.tflite")
+    (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/float16.tflite")
     drop = row.endpoints["serving_default"]["evaluation"]
     feed = planned.feed(dataset, "test")
     live = inference.collect(contract["serving_default"], feed, dataset.info, planned.task.reduce)

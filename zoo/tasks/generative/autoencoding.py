@@ -96,7 +96,6 @@ class Autoencoding(ImageTask):
         latent = Tensor("latent", "float32", (None, size), "latent")
         noise = [Tensor("noise", "float32", (None, size), "noise")] if served.code_sizes == 2 else []
         codes = ("mean", "log_variance") if noise else ("latent",)
-        multi_endpoint = ("saved_model", "tflite", "onnx")  # a Keras file has the model's `call` only
 
         def encode(inputs: Mapping[str, Any]) -> dict[str, Any]:
             code = served.encode(inputs["image"])
@@ -106,20 +105,18 @@ class Autoencoding(ImageTask):
         return Contract(
             (
                 own,
-                dataclasses.replace(own, name="reconstruct", formats=multi_endpoint),
+                dataclasses.replace(own, name="reconstruct"),
                 Endpoint(
                     "encode",
                     (image,),
                     tuple(Tensor(n, "float32", (None, size), "latent") for n in codes),
                     call=encode,
-                    formats=multi_endpoint,
                 ),
                 Endpoint(
                     "decode",
                     (latent,),
                     (reconstruction,),
                     call=lambda x: {"reconstruction": served.decode(x["latent"])},
-                    formats=multi_endpoint,
                 ),
             )
         )

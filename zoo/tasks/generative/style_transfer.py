@@ -122,7 +122,6 @@ class StyleTransfer(BaseTask):
             (Tensor("image_bytes", "string", (None,), "encoded_image"),),
             (Tensor("stylised_bytes", "string", (None,)),),
             call=lambda inputs: {"stylised_bytes": _jpegs(pixels, inputs["image_bytes"])},
-            formats=("saved_model",),
         )
         return Contract((pixels, files))
 

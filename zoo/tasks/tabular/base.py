@@ -53,7 +53,7 @@ class TabularTask(BaseTask):
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (columns) and, if some are strings, `encoded` (ids), which TFLite supports."""
-        from export.contract import FORMATS, Contract, Endpoint, Tensor
+        from export.contract import Contract, Endpoint, Tensor
         from export.contract.endpoints import tensor_endpoint
 
         columns = info.statistics["columns"]
@@ -63,7 +63,6 @@ class TabularTask(BaseTask):
             served,
             [_tensor(column, encoded=False) for column in columns],
             output,
-            formats=("keras", "hdf5", "weights", "saved_model") if strings else FORMATS,
             structure="dict",
         )
         if not strings:
@@ -74,7 +73,6 @@ class TabularTask(BaseTask):
             tuple(_tensor(column, encoded=True) for column in columns),
             tuple(output),
             call=lambda row: {self.output: core({k.removesuffix("_id"): v for k, v in row.items()}, training=False)},
-            formats=("saved_model", "tflite", "onnx"),
         )
         return Contract((whole, encoded))
 

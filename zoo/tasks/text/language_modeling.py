@@ -145,7 +145,6 @@ class LanguageModeling(BaseTask):
             Tensor("token", "int32", (1,), "token", low=0, high=size - 1),
             [Tensor(name, "float32", (1, width), "state") for name, width in widths.items()],
             Tensor("logits", "float32", (1, size), "logits"),
-            formats=("saved_model", "tflite", "onnx"),
         )
         if self.level != "characters":  # the word tokenizer has no graph implementation
             return Contract((whole, one))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from export.contract import Contract, Endpoint, Tensor
-from export.contract.endpoints import MULTI_ENDPOINT, tensor_endpoint, text_endpoint
+from export.contract.endpoints import tensor_endpoint, text_endpoint
 from pipelines.text.sequences import Tokenizer
 
 if TYPE_CHECKING:
@@ -48,16 +48,10 @@ def endpoints(
     )
     tokens = (Tensor("tokens", "int32", (None, target_length)), attention)
     greedy = Endpoint(
-        "greedy",
-        (source,),
-        tokens,
-        lambda x: _by_name(tokens, served.greedy(x["source"], target_length)),
-        MULTI_ENDPOINT,
+        "greedy", (source,), tokens, lambda x: _by_name(tokens, served.greedy(x["source"], target_length))
     )
     encoded = (memory, state)
-    encode = Endpoint(
-        "encode", (source,), encoded, lambda x: _by_name(encoded, served.encode(x["source"])), MULTI_ENDPOINT
-    )
+    encode = Endpoint("encode", (source,), encoded, lambda x: _by_name(encoded, served.encode(x["source"])))
     text = text_endpoint(greedy, lambda t: reader.encode_tensor(t, source_length))
     return Contract(
         (
@@ -65,7 +59,7 @@ def endpoints(
             greedy,
             _with_text_output(text, writer),
             encode,
-            Endpoint("step", step_inputs, step_outputs, step, MULTI_ENDPOINT),
+            Endpoint("step", step_inputs, step_outputs, step),
         )
     )
 

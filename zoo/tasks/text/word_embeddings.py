@@ -132,7 +132,6 @@ class WordEmbeddings(BaseTask):
             (dataclasses.replace(vector, low=-1.0, high=1.0),),
             (Tensor("similarity", "float32", (None, size)),),
             call=lambda x: {"similarity": served.similarity(x["vector"])},
-            formats=("saved_model", "tflite", "onnx"),
         )
         return Contract(
             (base, text_endpoint(base, lambda t: words.encode_tensor(t, info.vocabulary, 1)[:, 0]), similarity)

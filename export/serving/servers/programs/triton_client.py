@@ -3,24 +3,22 @@
 Runs in an environment with tritonclient. A job is JSON:
     {"cases": .npz, "results": .npz, "report": .json, "clients": number, "http": address, "grpc": address,
      "models": {endpoint: {"model": name, "batch": size or null, "inputs": {name: datatype}, "outputs": [name]}}}
-The cases are arrays "ENDPOINT/CASE/INPUT", the results "PROTOCOL/CLIENT/ENDPOINT/CASE/OUTPUT". The report is
+The cases are arrays by (endpoint, case, input), the results by (protocol, client, endpoint, case, output). The report:
     {"errors": [message], "accepted": [bad request that was answered], "refused": number of those that were not}
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "runners", "lib"))
+import arrays
 import calls
 import numpy as np
-import protocol
 import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
@@ -39,9 +37,9 @@ class Client:
         """Return the outputs of one call; a fixed batch size is sent in parts."""
         entry = self.models[endpoint]
 
-        def infer(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        def infer(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             tensors = []
-            for name, value in arrays.items():
+            for name, value in values.items():
                 tensors.append(self.module.InferInput(name, value.shape, entry["inputs"].get(name, "FP32")))
                 tensors[-1].set_data_from_numpy(value)
             result = self.client.infer(model or entry["model"], tensors)
@@ -62,11 +60,10 @@ def main(path: str) -> None:
     """Run a job."""
     job = json.loads(Path(path).read_text())
     cases: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for key, array in protocol.read_arrays(Path(job["cases"])).items():
-        endpoint, case, name = key.split("/", 2)
+    for (endpoint, case, name), array in arrays.read_arrays(Path(job["cases"])).items():
         cases.setdefault(endpoint, {}).setdefault(case, {})[name] = array
     report: dict[str, Any] = {"errors": [], "accepted": [], "refused": 0}
-    results: dict[str, np.ndarray] = {}
+    results: dict[tuple[str, ...], np.ndarray] = {}
 
     def ask_all(kind: str, number: int) -> None:
         client = Client(job, kind)
@@ -77,7 +74,7 @@ def main(path: str) -> None:
                 except InferenceServerException as error:
                     report["errors"].append(f"{kind}: {endpoint}, case {case}: {error.message()}")
                     continue
-                results.update({f"{kind}/{number}/{endpoint}/{case}/{name}": v for name, v in outputs.items()})
+                results.update({(kind, str(number), endpoint, case, name): v for name, v in outputs.items()})
 
     def send_bad(kind: str) -> None:
         client = Client(job, kind)
@@ -95,7 +92,7 @@ def main(path: str) -> None:
         asked = [pool.submit(ask_all, kind, number) for kind in PROTOCOLS for number in range(job["clients"])]
     for future in asked:
         future.result()
-    np.savez(job["results"], **protocol.pack(results))  # NumPy 1.26 would store allow_pickle=False as an array
+    np.savez(job["results"], **arrays.pack(results))  # NumPy 1.26 would store allow_pickle=False as an array
     Path(job["report"]).write_text(json.dumps(report))
 
 

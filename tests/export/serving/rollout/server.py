@@ -17,7 +17,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from export.bundle.publisher import ROLLOUT, find_version_damage
 from export.formats.saved_model_versions import served_versions
-from export.runners.lib import c_api, rest
+from export.wire import c_api, rest
 
 SIGNATURE, POLL = "serving_default", 0.02
 

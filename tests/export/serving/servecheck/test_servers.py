@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from export import publish
-from export.runners.lib import c_api
 from export.serving.servecheck import kserve_v1, older_c_api, rest_requests, subject, triton
 from export.serving.servers import kserve
 from export.serving.servers import triton as triton_server
+from export.wire import c_api
 from tests.export.serving.rollout.server import Server
 
 
@@ -22,7 +22,7 @@ def served(request, bundles, tmp_path_factory):
     """Return a version, with the outputs of TensorFlow: strings in, and files in."""
     base = tmp_path_factory.mktemp("served") / "net"
     published = publish(bundles(request.param).path, base)
-    served = subject.subject_of(base, published.version, published.path)
+    served = subject.read_version(base, published.version, published.path)
     subject.run(served)
     return served
 

@@ -12,10 +12,10 @@ import pytest
 from export import check_serving, publish, verify_bundle
 from export.bundle.serving import WARMUP, models_config, write_warmup
 from export.formats.saved_model_versions import newest_version
-from export.parity.golden import read_golden
+from export.parity.cases import read_golden
 from export.serving.servecheck import LEVELS, Report
 from export.serving.servecheck.structure import check as check_structure
-from export.serving.servecheck.subject import Level
+from export.serving.servecheck.version import Level
 from export.serving.servers import tensorflow_serving
 from tests.export.conftest import reseal
 from zoobase.errors import ExportError, Unavailable
@@ -91,7 +91,7 @@ def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
 def test_damaged_records(bundles, tmp_path, change, text):
     import tensorflow as tf
 
-    from export.runners.lib.warmup import replay
+    from export.wire.warmup_records import replay
 
     folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
     loaded = tf.saved_model.load(str(folder))
@@ -187,7 +187,7 @@ FAKE_SERVER = """#!{python}
 import http.server, json, sys
 import numpy as np
 sys.path.insert(0, {home!r})
-from export.runners.lib import rest
+from export.wire import rest
 options = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
 class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, text):
@@ -223,7 +223,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     import h5py
 
     from export.serving.servecheck import server
-    from export.serving.servecheck.subject import subject_of
+    from export.serving.servecheck.version import read_version
 
     with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
@@ -232,7 +232,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     program.write_text(FAKE_SERVER.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
     program.chmod(0o755)
     monkeypatch.setenv(tensorflow_serving.VARIABLE, str(program))
-    subject = subject_of(base, 1, base / "1")
+    subject = read_version(base, 1, base / "1")
     subject.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
     subject.cases = {name: [c for c in group if c.compared] for name, group in subject.cases.items()}
     level = server.check(subject)
@@ -246,9 +246,9 @@ def kernel_names(file):
 
 def test_servers_that_do_not_run(base, monkeypatch):
     from export.serving.servecheck import server
-    from export.serving.servecheck.subject import subject_of
+    from export.serving.servecheck.version import read_version
 
-    subject = subject_of(base, 1, base / "1")
+    subject = read_version(base, 1, base / "1")
     monkeypatch.delenv(tensorflow_serving.VARIABLE, raising=False)
     assert "set TENSORFLOW_MODEL_SERVER" in server.check(subject).reason
     monkeypatch.setenv(tensorflow_serving.VARIABLE, "/nowhere/server")
@@ -259,9 +259,9 @@ def test_servers_that_do_not_run(base, monkeypatch):
 
 def test_arrays_that_json_cannot_represent(base):
     from export.serving.servecheck import wire
-    from export.serving.servecheck.subject import subject_of
+    from export.serving.servecheck.version import read_version
 
-    subject = subject_of(base, 1, base / "1")
+    subject = read_version(base, 1, base / "1")
     (cases,) = subject.cases.values()
     for case in cases:
         case.outputs = {"photo": np.array([b"\xff"], object)}

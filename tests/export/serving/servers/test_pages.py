@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from export import ExportError, load
-from export.runners.lib import chromium
 from export.serving.web.browser import tab
 from export.serving.web.compose import write_project
 from export.serving.web.site import write_served_pages
+from export.wire import chromium
 from tests.export.test_cli import run
 
 REVIEW = "a moving and beautiful film"

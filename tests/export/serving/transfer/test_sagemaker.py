@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from export import ExportError, load
-from export.runners.lib import rest
 from export.serving.transfer.sagemaker import write_archive
+from export.wire import rest
 from tests.export.test_cli import run
 from zoobase.errors import CheckFailed
 

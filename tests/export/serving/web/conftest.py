@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from export.runners.lib import chromium, litert_js
 from export.serving.web.site import write_site
+from export.wire import chromium, litert_js
 from tests.export.conftest import reseal
 
 LABELS = [

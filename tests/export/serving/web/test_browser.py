@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from export import verify_bundle
-from export.runners.lib import chromium
 from export.serving.web.browser import check, tab
+from export.wire import chromium
 from tests.export.conftest import reseal
 from tests.export.perturb import perturb_bytes
 from tests.export.serving.web.conftest import LABELS, TITLE
@@ -147,7 +147,7 @@ def test_the_proof_runs_in_the_browser_only_where_it_is_named(damaged, bundles):
     assert (row.state, row.extra, row.required) == ("pass", True, False)
     assert set(row.versions) == {"chromium", "@litertjs/core", "@litertjs/wasm-utils"}
     assert set(row.endpoints) == {"serving_default"}
-    assert [r for r in verify_bundle(bundle, runtimes=["litert"]).artifacts if r.runtime == "browser"] == []
+    assert [r for r in verify_bundle(bundle, runtimes=["litert"]).rows if r.runtime == "browser"] == []
     import keras
 
     folder = damaged("two_by_two")

@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from export import ExportError
+from export.serving.web.bundle_pages import embedded
 from export.serving.web.site import write_site
-from export.serving.web.subject import embedded
 from tests.export.conftest import reseal
 from tests.export.serving.web.conftest import LABELS
 from tests.export.test_cli import run

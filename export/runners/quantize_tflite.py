@@ -1,6 +1,6 @@
 """Quantise a float TFLite file to int8, except the operators that lose most; by ai-edge-quantizer.
 
-`python -P quantise_tflite.py JOB.json`, the job being
+`python -P quantize_tflite.py JOB.json`, the job being
     {"float": file, "out": file, "result": file, "calibration": {signature: .npz of inputs by name},
      "keep_float": number of operators}
 """
@@ -11,22 +11,20 @@ import importlib.metadata
 import json
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
-    from tensor_errors import layers_of
+if __package__:
+    from export.wire.tensor_errors import layers_of
 else:
-    from export.runners.lib.tensor_errors import layers_of
+    from tensor_errors import layers_of
 
 ROWS = 16  # of the calibration data, by which the choices are compared
 
 
-def quantise(job: dict[str, Any]) -> dict[str, Any]:
+def quantize(job: dict[str, Any]) -> dict[str, Any]:
     """Write the file; return {"versions", "note": the operators that stay float}.
 
     They are consecutive, because a float operator between two of int8 gets and gives quantised tensors. Every run of
@@ -47,8 +45,8 @@ def quantise(job: dict[str, Any]) -> dict[str, Any]:
     reference = _outputs(exact, main, data[main][:ROWS])
 
     def ratio(first: int) -> float:
-        quantised = _write(exact, ranges, names[first : first + keep])
-        return _signal_to_noise(reference, _outputs(quantised, main, data[main][:ROWS]))
+        quantized = _write(exact, ranges, names[first : first + keep])
+        return _signal_to_noise(reference, _outputs(quantized, main, data[main][:ROWS]))
 
     first = max(range(len(names) - keep + 1), key=ratio)
     Path(job["out"]).parent.mkdir(exist_ok=True)
@@ -109,7 +107,7 @@ def _ranges(exact: bytes, data: dict[str, list[dict[str, Any]]]) -> Any:
 
 
 if __name__ == "__main__":
-    from jobs import read_job
+    from machine import read_job
 
     job = read_job()
-    Path(job["result"]).write_text(json.dumps(quantise(job)))
+    Path(job["result"]).write_text(json.dumps(quantize(job)))

@@ -10,69 +10,69 @@ from types import ModuleType
 import numpy as np
 
 from export.contract import Endpoint
+from export.parity.cases import GoldenCase
 from export.parity.comparison import compare_output
-from export.parity.golden import Case
 from export.parity.policy import Policy
-from export.proof.certificate import FAIL, NOT_RUN, PASS
-from export.runners.lib import rest
-from export.runners.lib.calls import Arrays, in_batches
-from export.serving.servecheck.subject import Level, Subject
+from export.proof.certificate import FAIL, NOT_RUN
+from export.serving.servecheck.version import Level, ServedVersion
 from export.serving.servers import launching, rest_client
+from export.wire import rest
+from export.wire.calls import Arrays, in_batches
 from zoobase.errors import CheckFailed
 
 CLIENTS, ROUNDS = 4, 5  # concurrent clients, and how often each asks
 
 
-def serve_and_check(level: str, subject: Subject, server: ModuleType) -> Level:
+def serve_and_check(version: ServedVersion, level: str, server: ModuleType) -> Level:
     """Start a server with TF Serving's REST URLs on the version, and return its level.
 
     Args:
+        version: The version.
         level: The name of the level.
-        subject: The version.
         server: A module of `export.serving.servers` with `obstacle`, `serving` and `program`.
     """
     if problem := server.obstacle():
         return Level(level, NOT_RUN, problem)
     (port,) = launching.free_ports(1)
     try:
-        with server.serving(subject.base, subject.version, "model", port) as url:
-            return check(level, subject, url, server.program())
+        with server.serving(version.base, version.version, "model", port) as url:
+            return check(level, version, url, server.program())
     except CheckFailed as error:
         return Level(level, FAIL, str(error))
     except ImportError as error:
         return Level(level, NOT_RUN, str(error))
 
 
-def check(level: str, subject: Subject, url: str, server: str) -> Level:
+def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
     """Return the level of a server that answers at a URL."""
-    calls = subject.calls
+    calls = version.calls
     sent = [(e, case) for e, case in calls if _is_finite(case)]
     messages = [text for endpoint, case in sent for text in _predict(url, endpoint, case)]
     refused = 0
-    for description, body in _bad_requests(subject.endpoints[0]):
+    for description, body in _bad_requests(version.endpoints[0]):
         problem = _refusal(url, body)
         messages += [f"{description}: {problem}"] if problem else []
         refused += problem is None
-    small = [min((s for s in sent if s[0] is e), key=lambda s: _bytes(s[1])) for e in subject.endpoints]
+    small = [min((s for s in sent if s[0] is e), key=lambda s: _bytes(s[1])) for e in version.endpoints]
     with ThreadPoolExecutor(CLIENTS) as pool:
         asked = pool.map(lambda i: _predict(url, *small[i % len(small)]), range(CLIENTS * ROUNDS))
         messages += [f"{CLIENTS} clients at once: {text}" for texts in asked for text in texts]
     details = f"{len(sent)} calls, {CLIENTS * ROUNDS} of {CLIENTS} clients at once, {refused} bad requests refused"
     details += f"; {len(calls) - len(sent)} with NaN or infinity were not sent" if len(sent) < len(calls) else ""
-    return Level(level, FAIL if messages else PASS, messages[0] if messages else None, f"{details}; {server}")
+    return Level.concluded(level, messages, f"{details}; {server}")
 
 
-def _is_finite(case: Case) -> bool:
+def _is_finite(case: GoldenCase) -> bool:
     """Return whether strict JSON can hold a case; not every server takes NaN."""
     arrays = [a for a in (*case.inputs.values(), *case.outputs.values()) if a.dtype.kind == "f"]
     return all(np.isfinite(array).all() for array in arrays)
 
 
-def _bytes(case: Case) -> int:
+def _bytes(case: GoldenCase) -> int:
     return sum(value.nbytes for value in case.inputs.values())
 
 
-def _predict(url: str, endpoint: Endpoint, case: Case) -> list[str]:
+def _predict(url: str, endpoint: Endpoint, case: GoldenCase) -> list[str]:
     """Send one call and compare the response. A fixed batch size is sent in parts."""
     dtypes = {name: value.dtype for name, value in case.outputs.items()}
 

@@ -1,4 +1,4 @@
-"""The subject of the levels, and the result of a level."""
+"""The version that is checked, and the result of a level."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.artifacts import Description, describe
+from export.artifacts import describe
 from export.artifacts.calling import check_samplable, endpoints_of, run_artifact
 from export.contract import Endpoint
-from export.parity.golden import Case, cases_for
-from export.runtime.execution import Run
-from export.runtime.runtimes import RUNTIMES
+from export.formats import saved_model
+from export.formats.format import Description
+from export.parity.cases import GoldenCase
+from export.parity.golden import cases_for
+from export.proof.certificate import FAIL, PASS
+from export.runners import runtimes_of
+from export.runtime.execution import ArtifactRun
 
 KILLS = 10
 
 
-@dataclass
+@dataclass(frozen=True)
 class Level:
     """The result of one level.
 
@@ -34,9 +38,14 @@ class Level:
     details: str = ""
     required: bool = False
 
+    @classmethod
+    def concluded(cls, name: str, messages: Sequence[str], details: str) -> Level:
+        """Return a level that ran: it fails with the first message if there is one."""
+        return cls(name, FAIL if messages else PASS, messages[0] if messages else None, details)
+
 
 @dataclass
-class Subject:
+class ServedVersion:
     """The version that TF Serving would serve, and its outputs.
 
     Attributes:
@@ -55,18 +64,18 @@ class Subject:
     folder: Path
     description: Description
     endpoints: Sequence[Endpoint]
-    cases: dict[str, list[Case]]
-    runs: dict[str, Run] = field(default_factory=dict)
+    cases: dict[str, list[GoldenCase]]
+    runs: dict[str, ArtifactRun] = field(default_factory=dict)
     kills: int = KILLS
 
     @property
-    def calls(self) -> list[tuple[Endpoint, Case]]:
+    def calls(self) -> list[tuple[Endpoint, GoldenCase]]:
         """The calls that TensorFlow has answered, with their endpoints."""
         return [(e, case) for e in self.endpoints for case in self.cases[e.name] if case.outputs]
 
 
-def subject_of(base: Path, version: int, folder: Path) -> Subject:
-    """Return the subject before anything has run.
+def read_version(base: Path, version: int, folder: Path) -> ServedVersion:
+    """Return a version before anything has run.
 
     Raises:
         ExportError: If the graph cannot be read, or its inputs cannot be generated.
@@ -76,21 +85,15 @@ def subject_of(base: Path, version: int, folder: Path) -> Subject:
     for endpoint in endpoints:
         check_samplable(endpoint, folder)
     cases = {e.name: [case for case in cases_for(e) if case.compared] for e in endpoints}
-    return Subject(base, version, folder, description, endpoints, cases)
+    return ServedVersion(base, version, folder, description, endpoints, cases)
 
 
-def run(subject: Subject) -> None:
+def run(version: ServedVersion) -> None:
     """Run the version in every installed runtime, and add the outputs of TensorFlow to the cases."""
-    runtimes = [r for r in RUNTIMES.values() if "saved_model" in r.formats and r.version]
-    subject.runs = run_artifact(subject.folder, "saved_model", subject.endpoints, subject.cases, runtimes)
-    arrays = subject.runs["tensorflow"].arrays
-    for name, cases in subject.cases.items():
+    name = saved_model.FORMAT.name
+    runtimes = [runtime for runtime in runtimes_of(name) if runtime.version]
+    version.runs = run_artifact(version.folder, name, version.endpoints, version.cases, runtimes)
+    for endpoint, cases in version.cases.items():
+        outputs = version.runs["tensorflow"].of(endpoint)
         for case in cases:
-            prefix = f"{case.name}/main/"
-            outputs = arrays.get(name, {})
-            case.outputs = {key[len(prefix) :]: value for key, value in outputs.items() if key.startswith(prefix)}
-
-
-def problem_of(run: Run) -> str | None:
-    """Return why a run has no outputs, or None."""
-    return run.problem or run.report.get("error")
+            case.outputs = outputs.of(case.name)

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+if __package__:
+    from export.wire.arrays import MAIN, Arrays, Outputs
+else:
+    from arrays import MAIN, Arrays, Outputs
+
 MAX_VARIANT_ROWS = 8  # larger cases have no variants: they would cost more time and add no information
 PERTURBATION_STEPS = 2  # steps of the dtype, because a program rounds more than once
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
-Arrays = dict[str, np.ndarray]
 Function = Callable[[Arrays], Arrays]
 
 
@@ -46,7 +50,7 @@ def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Ar
 
 def run_endpoint(
     functions: Mapping[str, Function], cases: list[dict[str, Any]], batch: int | None, measure_noise: bool
-) -> tuple[Arrays, dict[str, str]]:
+) -> Outputs:
     """Run every case of an endpoint.
 
     The variants of a case are "main", which is compared with the reference, and "again", an identical second call of
@@ -54,22 +58,24 @@ def run_endpoint(
     rows in batches of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two steps of
     its dtype, at the scale of its feature and at its own scale), and the other keys of `functions` (such as "graph").
 
-    Returns:
-        Arrays by "<case>/<variant>/<output>", and errors by "<case>/<variant>".
+    Args:
+        functions: The endpoint by variant: "main", and other ways to run it, such as "graph".
+        cases: As `protocol.read_cases` returns them.
+        batch: The one batch size that it takes, or None.
+        measure_noise: Whether the variants of the noise floor run.
     """
-    arrays: Arrays = {}
-    errors: dict[str, str] = {}
-    first = next((case["name"] for case in cases if case["judged"]), None)
+    results = Outputs()
+    first = next((case["name"] for case in cases if case["compared"]), None)
     scales = feature_scales(cases)
     for case in cases:
-        plan = {"main": ("main", batch)}
+        plan = {MAIN: (MAIN, batch)}
         if case["name"] == first:
-            plan["again"] = ("main", batch)
-        if measure_noise and case["judged"]:
-            plan |= {name: (name, batch) for name in functions if name != "main"}
+            plan["again"] = (MAIN, batch)
+        if measure_noise and case["compared"]:
+            plan |= {name: (name, batch) for name in functions if name != MAIN}
             rows = len(next(iter(case["inputs"].values())))
             if batch is None and not case.get("chain") and 0 < rows <= MAX_VARIANT_ROWS:
-                compiled = "graph" if "graph" in functions else "main"
+                compiled = "graph" if "graph" in functions else MAIN
                 plan |= {"batch_1": (compiled, 1)} if rows > 1 else {}
                 plan["batch_2n"] = (compiled, None)
             if (
@@ -77,7 +83,7 @@ def run_endpoint(
                 and not case.get("chain")
                 and any(v.dtype.kind == "f" for v in case["inputs"].values())
             ):
-                plan |= {"perturbed": ("main", batch), "perturbed_own_scale": ("main", batch)}
+                plan |= {"perturbed": (MAIN, batch), "perturbed_own_scale": (MAIN, batch)}
         for variant, (name, size) in plan.items():
             inputs = _inputs_of(variant, case["inputs"], scales)
             try:
@@ -88,10 +94,10 @@ def run_endpoint(
                 if variant == "batch_2n":
                     outputs = {key: value[:rows] for key, value in outputs.items()}
             except Exception as error:  # whatever a runtime raises is a result, not a crash
-                errors[f"{case['name']}/{variant}"] = one_line(error)
+                results.errors[case["name"], variant] = one_line(error)
                 continue
-            arrays |= {f"{case['name']}/{variant}/{key}": np.asarray(value) for key, value in outputs.items()}
-    return arrays, errors
+            results.arrays |= {(case["name"], variant, key): np.asarray(value) for key, value in outputs.items()}
+    return results
 
 
 def _inputs_of(variant: str, inputs: Arrays, scales: Mapping[str, np.ndarray]) -> Arrays:
@@ -108,7 +114,7 @@ def feature_scales(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     Features of one input may have different scales; where the last axis has no fixed size there is one common scale.
     """
     scales: dict[str, np.ndarray] = {}
-    for case in (c for c in cases if c["judged"] and not c.get("rows")):
+    for case in (c for c in cases if c["compared"] and not c.get("rows")):
         for name, value in case["inputs"].items():
             if value.dtype.kind == "f" and value.size:
                 largest = np.max(np.abs(value.reshape(-1, value.shape[-1] if value.ndim > 1 else 1)), axis=0)

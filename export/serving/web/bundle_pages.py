@@ -13,13 +13,13 @@ from typing import Any
 from export.bundle.binding import read_proven
 from export.bundle.hub_header import without_header
 from export.contract import Contract, Endpoint
-from export.parity.golden import read_golden
-from export.runners import run_litert
-from export.runners.lib import litert_js
-from export.runners.lib.calls import Function
+from export.parity.cases import read_golden
+from export.runners import RUNTIMES
 from export.serving.web import fixed_size
 from export.serving.web.golden import golden_of
 from export.serving.web.pages import Page, pages_of
+from export.wire import litert_js
+from export.wire.calls import Function
 from zoobase import finite
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError
@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 MODEL = "tflite/float32.tflite"
 
 
-class Subject:
+class BundlePages:
     """A proven bundle whose pages are written; a subclass says where its model runs.
 
     Attributes:
@@ -104,7 +104,7 @@ class Subject:
         return template.substitute(values, data=embedded({**common, **data}))
 
 
-class LocalSubject(Subject):
+class LocalPages(BundlePages):
     """A bundle whose TFLite file runs in the browser."""
 
     where = "The model runs in this browser; nothing that you enter leaves this device."
@@ -133,7 +133,7 @@ class LocalSubject(Subject):
         path = site / "model.tflite"
         path.write_bytes(self._content)
         endpoints = [page.endpoint.to_json() for page in self.pages]
-        opened = run_litert.open_artifact({"path": path, "endpoints": endpoints}, {})
+        opened = RUNTIMES["litert"].open({"path": path, "endpoints": endpoints}, {})
         return {name: variants["main"] for name, variants in opened.items()}
 
 

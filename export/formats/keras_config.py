@@ -1,15 +1,19 @@
-"""Read the JSON configuration of a Keras model without Keras."""
+"""The JSON configuration of a Keras model: read without Keras, and with adapted vocabularies when it is written."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from export.artifacts import Description, Port, Signature
+import numpy as np
+
+from export.formats.format import Description, Port, Signature
 
 HOLD_LAYERS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
 STOCK = ("keras", "tensorflow", "tf_keras", "builtins")
+NON_PARAMETERS = ("optimizer", "seed_generator")
 
 
 def read_config(description: Description, config: Mapping[str, Any]) -> None:
@@ -96,3 +100,52 @@ def _node_names(nodes: Any) -> list[str]:
     if isinstance(nodes, list) and nodes:
         return [nodes[0]] if isinstance(nodes[0], str) else [name for value in nodes for name in _node_names(value)]
     return []
+
+
+def count_parameters(file: Any) -> int:
+    """Return the number of parameters in an HDF5 file, without those of an optimizer."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def visit(name: str, item: Any) -> None:
+        is_parameter = isinstance(item, h5py.Dataset) and not any(word in name for word in NON_PARAMETERS)
+        if is_parameter and item.dtype.kind in "fiu":
+            sizes.append(int(np.prod(item.shape)))
+
+    with h5py.File(file, "r") as opened:
+        opened.visititems(visit)
+    return sum(sizes)
+
+
+@contextlib.contextmanager
+def explicit_vocabularies(model: Any) -> Iterator[None]:
+    """Include the vocabulary of every adapted lookup layer in its configuration, as if given to the constructor.
+
+    Otherwise Keras writes a file that it cannot load ("Table not initialized"). Only lookup layers of Keras that the
+    configuration of the model contains are supported.
+
+    Args:
+        model: A built Keras model; restored on exit.
+    """
+    adapted = {layer: vocabulary for layer in model._flatten_layers() if (vocabulary := _adapted_vocabulary(layer))}
+    try:
+        for layer, vocabulary in adapted.items():
+            layer.input_vocabulary = vocabulary
+            if layer.output_mode == "tf_idf":
+                layer.input_idf_weights = layer.idf_weights.numpy()[: len(vocabulary)].tolist()
+        yield
+    finally:
+        for layer in adapted:
+            layer.input_vocabulary = layer.input_idf_weights = None
+
+
+def _adapted_vocabulary(layer: Any) -> list[Any]:
+    """Return the vocabulary of an adapted lookup layer, special tokens included; else an empty list."""
+    if (
+        getattr(layer, "input_vocabulary", ()) is not None
+    ):  # not a lookup, or the vocabulary was given to the constructor
+        return []
+    if not layer.get_vocabulary(include_special_tokens=False):
+        return []
+    return [getattr(word, "item", lambda word=word: word)() for word in layer.get_vocabulary()]

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 
 if __package__:
-    from export.runners.lib.jobs import end_with_parent
+    from export.wire.machine import end_with_parent
 else:
-    from jobs import end_with_parent
+    from machine import end_with_parent
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
 OPTIONS = (

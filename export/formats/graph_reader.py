@@ -1,6 +1,12 @@
 """Read the contents of a SavedModel of any TensorFlow version since 1.x.
 
 The graph is read with the protocol buffers of TensorBoard, which need no TensorFlow.
+
+Its branches are found that are chosen by the numbers that it is given: a proof by examples sees only those branches
+that its examples take. Branches that depend on shapes, counters or constants, such as the loop of an RNN over its time
+steps, are no such branches; nor are those that depend on strings, such as the decoding of a PNG or a JPEG file, because
+every kind of file and text has a golden case. The graph is followed forwards: a value depends on the inputs if any
+argument of its operator does; shapes do not.
 """
 
 from __future__ import annotations
@@ -8,14 +14,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.artifacts import Description, Port, Signature
-from export.artifacts.branches import data_branches
+from export.formats.format import Description, Port, Signature
 from export.runtime.backend import load_tensorflow
 from zoobase.errors import ExportError
 
@@ -33,16 +38,24 @@ DTYPES = {
     "DOUBLE": "float64",
     "HALF": "float16",
 }  # names of types.proto that NumPy spells otherwise
+OF_SHAPES = frozenset(
+    {
+        *("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "BroadcastGradientArgs"),
+        *("TensorListLength", "TensorListElementShape", "TensorArraySizeV3"),
+    }
+)
+CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall", "RemoteCall", "SymbolicGradient"))
+ASSERTION = frozenset(("Assert", "NoOp", "Identity", "Const", "Placeholder"))  # what the branches of an assertion hold
 ALLOWED = Path(__file__).with_name("inference_operators.txt")
 
 
-def read(description: Description) -> None:
+def describe(description: Description) -> None:
     """Fill in signatures, operators, flags, parameters and producer.
 
     Raises:
         ExportError: If it has no graph for serving.
     """
-    read_graph(description)
+    describe_graph(description)
     load_tensorflow()
     description.flagged["custom"] = sorted(_unknown(description.operations))
     description.parameters = _parameters(description)
@@ -65,7 +78,7 @@ def _message() -> Any:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("export.SavedModel"))
 
 
-def read_graph(description: Description) -> None:
+def describe_graph(description: Description) -> None:
     """Fill in what needs no TensorFlow: all but the number of parameters and the custom operators.
 
     Raises:
@@ -268,3 +281,97 @@ def _parameters(description: Description) -> int | None:
     except Exception:  # damaged variables: the count is unknown
         return None
     return int(sum(np.prod(shape) for name, shape in shapes.items() if not name.startswith("_CHECKPOINTABLE")))
+
+
+def data_branches(nodes: Iterable[Any], functions: Mapping[str, Any]) -> dict[str, int]:
+    """Return {operator: number of branches that are chosen by input numbers}.
+
+    Args:
+        nodes: The nodes of the graph that signatures reach, as NodeDef messages.
+        functions: The functions of the graph by name, as FunctionDef messages.
+    """
+    flow = _Flow(functions)
+    flow.run(list(nodes), {})
+    counts: dict[str, int] = {}
+    for operator in flow.branches.values():
+        counts[operator] = counts.get(operator, 0) + 1
+    return dict(sorted(counts.items()))
+
+
+class _Flow:
+    """Which values depend on inputs, by function and by which of its arguments do."""
+
+    def __init__(self, functions: Mapping[str, Any]) -> None:
+        self.functions = functions
+        self.branches: dict[tuple[str, str], str] = {}  # (function, node): operator
+        self.results: dict[tuple[str, tuple[bool, ...]], list[bool]] = {}
+
+    def call(self, name: str, arguments: Sequence[bool]) -> list[bool]:
+        """Return which outputs of a function depend on inputs."""
+        key = name, tuple(arguments)
+        if key not in self.results:
+            function = self.functions[name]
+            names = [argument.name for argument in function.signature.input_arg]
+            values = self.run(function.node_def, dict(zip(names, arguments, strict=False)), name)
+            outputs = [function.ret[output.name] for output in function.signature.output_arg]
+            self.results[key] = [_depends(values, output) for output in outputs]
+        return self.results[key]
+
+    def run(self, nodes: Sequence[Any], arguments: Mapping[str, bool], scope: str = "") -> dict[str, list[bool]]:
+        """Return which outputs of each node depend on inputs; repeated until nothing changes, because of loops."""
+        values = {name: [depends] for name, depends in arguments.items()}
+        changed = True
+        while changed:
+            changed = False
+            for node in nodes:
+                inputs = [_depends(values, tensor) for tensor in node.input if not tensor.startswith("^")]
+                result = self._outputs(node, inputs, scope)
+                if result != values.get(node.name, [False]):
+                    values[node.name], changed = result, True
+        return values
+
+    def _outputs(self, node: Any, inputs: list[bool], scope: str) -> list[bool]:
+        op = node.op
+        if op.startswith("Placeholder") and not scope:
+            return [node.attr["dtype"].type != STRING]
+        if op in OF_SHAPES:
+            return [False]
+        if op in self.functions:
+            return self.call(op, inputs)
+        if op in CALLS and node.attr["f"].func.name in self.functions:
+            return self.call(node.attr["f"].func.name, inputs)
+        if op in ("While", "StatelessWhile"):
+            return self._loop(node, inputs, scope)
+        if op in ("If", "StatelessIf", "Case", "StatelessCase"):
+            return self._choice(node, inputs, scope)
+        if op in ("Switch", "RefSwitch") and len(inputs) > 1 and inputs[1]:
+            self.branches[scope, node.name] = op
+        return [any(inputs)]
+
+    def _loop(self, node: Any, inputs: list[bool], scope: str) -> list[bool]:
+        values = list(inputs)
+        while True:
+            after = [a or b for a, b in zip(values, self.call(node.attr["body"].func.name, values), strict=True)]
+            if after == values:
+                break
+            values = after
+        if any(self.call(node.attr["cond"].func.name, values)):
+            self.branches[scope, node.name] = node.op
+        return values
+
+    def _choice(self, node: Any, inputs: list[bool], scope: str) -> list[bool]:
+        functions = [node.attr[key].func.name for key in ("then_branch", "else_branch") if node.attr[key].func.name]
+        functions += [function.name for function in node.attr["branches"].list.func]
+        outputs = [self.call(name, inputs[1:]) for name in functions]
+        operators = {inner.op for name in functions for inner in self.functions[name].node_def}
+        if inputs[0] and not operators <= ASSERTION:
+            self.branches[scope, node.name] = node.op
+        return [inputs[0] or any(column) for column in zip(*outputs, strict=False)] or [inputs[0]]
+
+
+def _depends(values: Mapping[str, list[bool]], tensor: str) -> bool:
+    """Return whether a tensor, "node", "node:2" or "node:output:2", depends on inputs."""
+    name, *rest = tensor.split(":")
+    outputs = values.get(name, [False])
+    index = int(rest[-1]) if rest and rest[-1].isdigit() else 0
+    return outputs[index] if index < len(outputs) else outputs[-1]

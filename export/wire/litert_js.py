@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 if __package__:
-    from export.runners.lib import cache
+    from export.wire.machine import cache_folder
 else:
-    import cache
+    from machine import cache_folder
 
-LOCK = Path(__file__).parents[2] / "web" / "package-lock.json"
+LOCK = Path(__file__).parents[1] / "serving" / "web" / "package-lock.json"
 REGISTRY = "https://registry.npmjs.org"
 PACKAGE = "@litertjs/core"
 SECONDS = 300  # for one download
@@ -63,7 +63,7 @@ def folder() -> Path:
     """Return where LiteRT.js is cached."""
     content = json.dumps([_pinned(), FILES, CHANGES], sort_keys=True)  # another version or change is another folder
     name = f"litertjs-{versions()[PACKAGE]}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
-    return cache.folder() / name
+    return cache_folder() / name
 
 
 def obstacle(endpoint: Mapping[str, Any]) -> str | None:

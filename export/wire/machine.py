@@ -1,9 +1,10 @@
-"""The job of a runner, and the bounds of its process."""
+"""This process: its job, its bounds, and where this project caches what it downloads."""
 
 from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -27,3 +28,10 @@ def read_job() -> dict[str, Any]:
 
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     return job
+
+
+def cache_folder() -> Path:
+    """Return the path of the cache: $ZOO_CACHE, else keras-proof-zoo in the user's cache."""
+    cache = os.environ.get("ZOO_CACHE")
+    base = Path(cache) if cache else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "keras-proof-zoo"
+    return base.expanduser().absolute()

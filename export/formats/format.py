@@ -1,0 +1,133 @@
+"""What a format is, and what is known of one of its files before it is run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contract, Endpoint
+from export.contract.artifact import Artifact
+
+NATIVE = "keras"  # the format that carries the model's own call and nothing else
+
+
+@dataclass(frozen=True)
+class TensorQuantization:
+    """The parameters of a quantised TFLite tensor: real = scale * (stored - zero_point)."""
+
+    dtype: str
+    scale: float
+    zero_point: int
+
+    def quantize(self, real: np.ndarray) -> np.ndarray:
+        """Return the stored integers of real numbers, which saturate at the ends of the range."""
+        limits = np.iinfo(self.dtype)
+        return np.clip(np.round(real / self.scale) + self.zero_point, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, stored: np.ndarray) -> np.ndarray:
+        """Return the real numbers of stored integers, float32."""
+        return (self.scale * (stored.astype(np.float64) - self.zero_point)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown.
+
+    `quantization` has the scale and zero point of a quantised tensor of a TFLite file.
+    """
+
+    name: str
+    dtype: str | None
+    shape: tuple[int | None, ...] | None
+    quantization: TensorQuantization | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A function of an artifact. A file without signatures has one, called ""."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@dataclass
+class Description:
+    """The contents of an artifact.
+
+    Attributes:
+        path: Its path.
+        format: The name of its format.
+        size: Bytes on disk, all files.
+        producer: {library: version} of the program that wrote it, as far as recorded.
+        signatures: Its functions.
+        parameters: Number of learnt parameters, or None.
+        operations: {operator or layer class: count} reachable from the signatures.
+        flagged: {"flex", "custom", "random", "stateful": names}: operators that limit portability or repeatability;
+            of a SavedModel also "clock", "external" (files, the console, Python), "branches" (chosen by input numbers).
+        risks: Contents that can execute code or access files or the network, a message each.
+        unlisted: Operators that are not on the list of inference operators; `risks` names them too.
+    """
+
+    path: Path
+    format: str
+    size: int
+    producer: dict[str, str] = field(default_factory=dict)
+    signatures: tuple[Signature, ...] = ()
+    parameters: int | None = None
+    operations: dict[str, int] = field(default_factory=dict)
+    flagged: dict[str, list[str]] = field(default_factory=dict)
+    risks: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that --json prints."""
+        return asdict(self) | {"path": str(self.path)}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of artifacts, as its file declares it.
+
+    Attributes:
+        name: Its name in the command line, the manifest and the certificate.
+        extension: The end of its files' names; empty for a folder.
+        write: `(model, contract, folder, version) -> Artifact`, which raises Unsupported.
+        matches: `(path, head) -> whether it is of this format`; `head` are its first bytes, none of a folder.
+        describe: Fills in a `Description`.
+        describe_graph: The same without what needs TensorFlow, or None if `describe` does not need it.
+        files: What a failed writer may leave behind.
+        is_default: Whether it is written unless other formats are asked for.
+        needs_code: Whether it names the classes of the model. It then has the model's own call only.
+        has_strings: Whether its endpoints may take or return strings; else it carries those that do not, if any do.
+        holds_code: Whether it can hold code, or operators that act on the machine.
+        holds_graph: Whether it holds a graph and nothing of training, so that reservations can be stated.
+        is_drawn: Whether Netron draws its files.
+        unreadable: Returns why a file that was just written cannot be read back, from the error; such a file is
+            withheld. None where that is a failure.
+    """
+
+    name: str
+    extension: str
+    write: Callable[[Any, Contract, Path, int], Artifact]
+    matches: Callable[[Path, bytes], bool]
+    describe: Callable[[Description], None]
+    describe_graph: Callable[[Description], None] | None = None
+    files: tuple[str, ...] = ()
+    is_default: bool = True
+    needs_code: bool = False
+    has_strings: bool = True
+    holds_code: bool = False
+    holds_graph: bool = False
+    is_drawn: bool = True
+    unreadable: Callable[[str], str] | None = None
+
+    def carries(self, contract: Contract) -> Sequence[Endpoint]:
+        """Return the endpoints that it carries unless they say otherwise; it is tried if it might have none of them."""
+        able = contract.endpoints[:1] if self.needs_code else contract.endpoints
+        plain = [e for e in able if not any(t.dtype == "string" for t in (*e.inputs, *e.outputs))]
+        return able if self.has_strings else plain or able

@@ -1,0 +1,275 @@
+"""The protocol of the runners: read golden files, run the cases, write the outputs.
+
+Only NumPy and the standard library, because a runner must not load more than its own runtime.
+
+A job is a JSON file:
+    {"golden": folder, "results": folder, "memory": bytes or null, "modules": [names that may be imported],
+     "artifacts": [{"id", "format", "path", "batch", "measure_noise", "endpoints": [endpoint as in the contract]}]}
+For every artifact a runner writes `results/<id>.npz` with the outputs by (endpoint, case, variant, output), then
+`results/<id>.json`. No JSON file means that the process died in that artifact.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+if __package__:
+    from export.wire import rest, weight_sums
+    from export.wire.arrays import Outputs, read_arrays, save_arrays
+    from export.wire.calls import Function, one_line, run_endpoint
+    from export.wire.machine import read_job
+else:
+    import rest
+    import weight_sums
+    from arrays import Outputs, read_arrays, save_arrays
+    from calls import Function, one_line, run_endpoint
+    from machine import read_job
+
+Opened = dict[str, dict[str, Function]]  # {endpoint name: {"main": function, other variant: function}}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime, as its runner declares it.
+
+    Attributes:
+        name: Name in the rows of a certificate and in --runtime.
+        file: The runner.
+        distribution: The distribution that contains it, for versions and installation hints.
+        module: The module whose presence shows that it is installed.
+        formats: The formats it runs.
+        open: `(artifact, examples) -> Opened`, where `examples` holds inputs of each endpoint, for models that must be
+            called before they have weights. An extra may leave out endpoints that it cannot run.
+        versions: `() -> {library: version}`.
+        required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
+            was requested by name.
+        measures_noise: The formats on which it measures the noise floor.
+        library: A file in the module's folder that it needs and that not every build contains, or None. Without it the
+            runtime is not required.
+        imports: The frameworks that its process may import.
+        imports_code: Whether its formats name classes of the model, whose modules it imports.
+        forked_from: "keras" or "c_api" where its process is forked from one that has loaded that, or None.
+        extra: Whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required.
+        on_request: Whether it runs only if it is named, because it takes seconds.
+        probe: Returns the version, or None, of a runtime that is not a Python package.
+        install: How such a runtime is installed.
+        environment: Environment variables of its process, in addition to those of this one.
+        check: `(artifact, opened) -> messages`: further checks of an artifact after its cases have run.
+        serves: Whether REST requests are answered too.
+        constants: `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where
+            they cannot be read.
+        exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
+    """
+
+    name: str
+    file: str
+    distribution: str
+    module: str
+    formats: tuple[str, ...]
+    open: Callable[..., Opened]
+    versions: Callable[[], dict[str, str]]
+    required: bool = False
+    measures_noise: tuple[str, ...] = ()
+    library: str | None = None
+    imports: tuple[str, ...] = ()
+    imports_code: bool = False
+    forked_from: str | None = None
+    extra: bool = False
+    on_request: bool = False
+    probe: Callable[[], str | None] | None = None
+    install: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[..., list[str]] | None = None
+    serves: bool = False
+    constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
+    exact: bool = True
+
+    @property
+    def script(self) -> str:
+        """The file name of the runner."""
+        return os.path.basename(self.file)
+
+    @property
+    def version(self) -> str | None:
+        """The installed version, or None."""
+        if self.probe is not None:
+            return self.probe()
+        spec = importlib.util.find_spec(self.module)
+        if spec is None:
+            return None
+        if self.library and not any((Path(p) / self.library).is_file() for p in spec.submodule_search_locations or ()):
+            return None
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:
+            return "unknown"
+
+
+def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
+    """Return the cases of an endpoint, as `cases.json` has them, with "inputs": {name: array}."""
+    cases = json.loads((golden / "cases.json").read_text())[endpoint]
+    arrays = read_arrays(golden / f"{endpoint}.inputs.npz")
+    for case in cases:
+        case["inputs"] = {name: value for (of, name), value in arrays.items() if of == case["name"]}
+    return cases
+
+
+def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
+    """Return named inputs in the structure that the model's own call takes."""
+    values = {t["name"]: inputs[t["name"]] for t in endpoint["inputs"]}
+    if endpoint["structure"] == "dict":
+        return values
+    if endpoint["structure"] == "list":
+        return list(values.values())
+    (value,) = values.values()
+    return value
+
+
+def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
+    """Return the result of a model's call (tensor, list, dict, or nested) under the names of the contract.
+
+    Numbers of a dtype that NumPy lacks, bfloat16, are returned as float32, which holds each of them exactly.
+
+    Raises:
+        ValueError: If the result does not match the outputs of the contract.
+    """
+    names = [t["name"] for t in endpoint["outputs"]]
+    values = flatten(result)
+    if isinstance(values, Mapping):
+        if set(values) != set(names):
+            raise ValueError(
+                f"endpoint {endpoint['name']} returned {sorted(values)}, the contract declares {sorted(names)}"
+            )
+        return {name: widened(values[name]) for name in names}
+    if len(values) != len(names):
+        raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract declares {names}")
+    return dict(zip(names, map(widened, values), strict=True))
+
+
+def widened(value: Any) -> Any:
+    """Return a bfloat16 tensor of TensorFlow as float32; any other value as it is."""
+    if "bfloat16" not in str(getattr(value, "dtype", "")):
+        return value
+    import tensorflow as tf  # it is loaded, since this is a tensor of it
+
+    return tf.cast(value, tf.float32)
+
+
+def flatten(result: Any) -> dict[str, Any] | list[Any]:
+    """Return the tensors of a model's result: by name if it has names or is nested, else in order.
+
+    The name of a nested output is its path, such as `head_boxes` for {"head": {"boxes": ...}}.
+    """
+    containers = (Mapping, list, tuple)
+    if isinstance(result, (list, tuple)) and not any(isinstance(value, containers) for value in result):
+        return list(result)
+    return dict(_paths(result, "")) if isinstance(result, containers) else [result]
+
+
+def _paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        items = [(identifier(str(key)), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        items = [(f"{'' if path else 'output_'}{i + 1}", item) for i, item in enumerate(value)]
+    else:
+        yield path, value
+        return
+    for name, item in items:
+        yield from _paths(item, f"{path}_{name}" if path else name)
+
+
+def identifier(name: str) -> str:
+    """Return a name with everything but ASCII letters, digits and underscores replaced by an underscore."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)
+
+
+def local_modules(before: set[str]) -> list[str]:
+    """Return the top-level modules loaded since `before` that are not from Python, site-packages or the runner."""
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    wire = os.path.dirname(os.path.realpath(__file__))
+    folders += [wire, os.path.join(os.path.dirname(wire), "runners")]
+    folders = [os.path.realpath(path) + os.sep for path in folders]
+    names = set()
+    for name in set(sys.modules) - before:
+        file = getattr(sys.modules[name], "__file__", None)
+        if name.startswith("__autograph_generated_file"):  # TensorFlow's form of a function whose module counts itself
+            continue
+        if file and not os.path.realpath(file).startswith(tuple(folders)):
+            names.add(name.partition(".")[0])
+    return sorted(names)
+
+
+def import_modules(names: list[str]) -> str | None:
+    """Import the modules that define a model's classes; return why one cannot be imported, or None."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            return f"{name} cannot be imported ({one_line(error)})"
+    return None
+
+
+def main(runtime: Runtime) -> None:
+    """Run the job given on the command line with this runtime."""
+    before = set(sys.modules)
+    job = read_job()
+    golden, results = Path(job["golden"]), Path(job["results"])
+    for artifact in job["artifacts"]:
+        report = {"versions": runtime.versions(), "memory_error": False, "missing": None, "error": None}
+        report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
+        endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
+        arrays: dict[tuple[str, ...], np.ndarray] = {}
+        started = time.perf_counter()
+        try:
+            report["missing"] = import_modules(job["modules"])
+            cases = {name: read_cases(golden, name) for name in endpoints}
+            opened = runtime.open(artifact, {name: c[0]["inputs"] for name, c in cases.items() if c})
+            report["skipped"] = [name for name in cases if name not in opened]
+            for name, functions in opened.items():
+                batch = endpoints[name]["batch"] or artifact["batch"]
+                outputs = run_endpoint(functions, cases[name], batch, artifact["measure_noise"])
+                arrays |= {(name, *key): value for key, value in outputs.arrays.items()}
+                report["errors"] += [[name, *key, text] for key, text in outputs.errors.items()]
+                if runtime.serves:
+                    report["replies"][name] = rest.replies(golden, endpoints[name], functions["main"])
+            report["findings"] = runtime.check(artifact, opened) if runtime.check else []
+            values = runtime.constants(artifact, opened) if runtime.constants else None
+            if values is not None and (expected := weight_sums.read(golden)) is not None:
+                report["weights"] = weight_sums.compare(expected, values, runtime.exact)
+        except Exception as error:
+            report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
+        report["seconds"] = round(time.perf_counter() - started, 3)
+        report["modules"] = sorted({name.partition(".")[0] for name in sys.modules})
+        report["local"] = local_modules(before)
+        save_arrays(results / f"{artifact['id']}.npz", arrays)
+        partial = results / f"{artifact['id']}.json.partial"
+        partial.write_text(json.dumps(report))
+        os.replace(partial, results / f"{artifact['id']}.json")
+
+
+def read_result(results: Path, name: str) -> tuple[dict[str, Any], dict[str, Outputs]] | None:
+    """Return the report of a runner about an artifact, and its outputs by endpoint; None if its process died in it."""
+    if not (results / f"{name}.json").exists():
+        return None
+    report = json.loads((results / f"{name}.json").read_text())
+    outputs: dict[str, Outputs] = {}
+    for (endpoint, *key), value in read_arrays(results / f"{name}.npz").items():
+        outputs.setdefault(endpoint, Outputs()).arrays[tuple(key)] = value
+    for endpoint, *key, text in report["errors"]:
+        outputs.setdefault(endpoint, Outputs()).errors[tuple(key)] = text
+    return report, outputs
