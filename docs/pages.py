@@ -133,6 +133,7 @@ def models_index() -> str:
 def weights_table() -> str:
     """Return the table of shipped weights, from the records of the runs that made them."""
     from zoo import weights
+    from zoo.core import weight_files
     from zoo.evaluation.generative_metrics import REAL_HALVES
 
     lines = [
@@ -154,7 +155,7 @@ def weights_table() -> str:
             spec.card.published,
             f"{record['train_seconds'] / 60:.1f}" if "train_seconds" in record else "",
         ]
-        size = (weights.FILES / spec.weights["default"].source).stat().st_size
+        size = (weight_files.SHIPPED / spec.weights["default"].source).stat().st_size
         lines.append(f"| {' | '.join([*cells, f'{size / 1e6:.2f}'])} |")
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from pipelines.dataset import Dataset
 from zoobase import describe_cause, suggestion
 from zoobase.errors import FAILED, MISSING, USAGE, DataError
-from zoobase.plugins import UNREADABLE, entry_points, unreadable, warn
+from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, unreadable, warn
 
 ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
 HERE = Path(__file__).parent / "datasets"
@@ -55,11 +54,9 @@ def entries() -> dict[str, Entry]:
 
 
 def _sources() -> Iterator[Entry]:
-    package = importlib.import_module("pipelines.datasets")
-    for folder in package.__path__:
-        for path in sorted(Path(folder).glob("[!_]*.py")):
-            if path.parent == HERE or _loads(path):  # our own need no look
-                yield Entry(path.stem, f"{package.__name__}.{path.stem}", path)
+    for module, path in catalogue("pipelines.datasets"):
+        if path.parent == HERE or _loads(path):  # our own need no look
+            yield Entry(path.stem, module, path)
     for name, module, path in entry_points(ENTRY_POINTS):
         if _loads(path, required=True):
             yield Entry(name, module, path)
@@ -136,7 +133,7 @@ def load(
     """
     entry = get_entry(name)
     try:
-        module = importlib.import_module(entry.module)
+        module = load_module(entry.module)
     except Exception as error:  # the code of another package can raise anything
         code = MISSING if isinstance(error, ImportError) else FAILED
         raise DataError(

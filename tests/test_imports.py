@@ -63,6 +63,7 @@ ROOMS = {
     ],
     "zoo": [
         "__main__",
+        "__init__",
         "tune",
         "search",
         "train",
@@ -75,7 +76,6 @@ ROOMS = {
         "compare",
         "info",
         "prediction",
-        "__init__",
         "predictor",
         "models",
         "tasks",
@@ -89,6 +89,14 @@ ROOMS = {
     ],
 }
 
+# What imports a module by its name, and the only files that may compute that name.
+COMPUTING = {"import_module", "__import__", "resolve_name", "spec_from_file_location", "exec_module"}
+LOADERS = {
+    "zoobase/plugins.py": "models, datasets, commands and code of the user",
+    "zoobase/lazy.py": "tables of constants, which `imported` reads",
+    "export/runners/lib/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
+}
+
 CATALOGUES = {"zoo/models", "pipelines/datasets"}  # one file a model, a dataset
 MOST = 14  # files of a room
 
@@ -99,7 +107,11 @@ def module_of(path: Path) -> str:
 
 
 def imported(path: Path, modules: set[str]) -> set[str]:
-    """Return the modules of ours that a file names, whether it means a module or a name in it."""
+    """Return the modules of ours that a file names, whether it means a module or a name in it.
+
+    An import is an import however it is spelled: statements, `import_module("constant")`, the tables of
+    `lazy_attributes`.
+    """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -107,6 +119,8 @@ def imported(path: Path, modules: set[str]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import"
             names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call):
+            names = loaded(node)
         else:
             continue
         for name in names:
@@ -114,6 +128,28 @@ def imported(path: Path, modules: set[str]) -> set[str]:
                 name = name.rpartition(".")[0]
             found |= {name} if name else set()
     return found - {module_of(path)}
+
+
+def loaded(call: ast.Call) -> list[str]:
+    """Return the modules that a call imports by constants: `import_module("a.b")`, `lazy_attributes(...)`."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    if function == "lazy_attributes":
+        return [f"{module}.{name}" for module, names in ast.literal_eval(call.args[1]).items() for name in names]
+    if function in COMPUTING and call.args and isinstance(call.args[0], ast.Constant):
+        return [str(call.args[0].value)]
+    return []
+
+
+def hidden(text: str) -> list[str]:
+    """Return the lines that import a module of a computed name, or reach one through `sys.modules`."""
+    lines = []
+    for node in ast.walk(ast.parse(text)):
+        is_call = isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in COMPUTING
+        computed = is_call and not (node.args and isinstance(node.args[0], ast.Constant))
+        table = isinstance(node, ast.Subscript | ast.Attribute) and ast.unparse(node.value) == "sys.modules"
+        if computed or table:
+            lines.append(f"line {node.lineno}: {ast.unparse(node)}")
+    return lines
 
 
 def read_graph() -> dict[str, set[str]]:
@@ -170,6 +206,40 @@ GRAPH = read_graph()
 
 def test_no_circle():
     assert circles(GRAPH) == []
+
+
+def test_no_import_is_hidden():
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    names = {str(path.relative_to(ROOT)): hidden(path.read_text(encoding="utf-8")) for path in files}
+    assert {name: lines for name, lines in names.items() if lines and name not in LOADERS} == {}
+    assert LOADERS.keys() <= names.keys()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import_module(f'zoo.{name}')",
+        "importlib.import_module(MODULES[name])",
+        "__import__(name)",
+        "pkgutil.resolve_name(name)",
+        "family = sys.modules[builder.__module__]",
+        "sys.modules.get(name)",
+    ],
+)
+def test_a_back_door_is_seen(line):
+    assert hidden(line)
+    assert not hidden("import_module('zoo.tasks'); 'ray' in sys.modules; set(sys.modules)")
+
+
+def test_the_imports_of_a_table_and_of_a_constant_count(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.test_imports.ROOT", tmp_path)
+    table = '__getattr__ = lazy_attributes(__name__, {"zoo.predictor": ("load",), "zoo": ("train",)})'
+    (tmp_path / "file.py").write_text(f'{table}\nimportlib.import_module("zoo.tasks")\n')
+    assert imported(tmp_path / "file.py", {"zoo.predictor", "zoo.train", "zoo.tasks"}) == {
+        "zoo.predictor",
+        "zoo.train",
+        "zoo.tasks",
+    }
 
 
 def test_packages_import_one_way():

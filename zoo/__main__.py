@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import click
 from zoo.core import registry
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.plugins import load_module
 
 VERBS = {
     "train": "Train a model, evaluate it, export it and verify every artifact.",
@@ -37,8 +37,7 @@ class Verbs(click.Group):
         """Import a command."""
         if name not in VERBS:
             return None
-        module = importlib.import_module(f"zoo.{name}")
-        return module.main if hasattr(module, "main") else importlib.import_module(f"zoo.{name}.__main__").main
+        return load_module("zoo.weights.__main__" if name == "weights" else f"zoo.{name}").main
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Treat a positional name with wildcards as the value of `--match`."""

@@ -9,7 +9,6 @@ multiples of a power of two, most of their bits are zero, which compresses well.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from zoo.core import weight_files
 from zoo.core.weight_files import OMITTED
 from zoobase import console as shell
 from zoobase.console import Console
@@ -68,7 +68,6 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo import weights
     from zoo.core.run_folder import Run
 
     folder = Run.open(path)
@@ -94,7 +93,7 @@ def run(
     if len(content) > LIMIT:
         raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
     config = folder.read("config.json")
-    target = weights.FILES / f"{config['model']}.weights.h5"
+    target = weight_files.SHIPPED / f"{config['model']}.weights.h5"
     target.parent.mkdir(exist_ok=True)
     write_atomic(target, content)
     metadata = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
@@ -105,7 +104,7 @@ def run(
         metadata |= {"bits": bits, "metrics": metrics, "metrics_of_the_run": summary["metrics"]}
     metadata["history"] = folder.history()
     metadata["seeds"] = {str(config["seed"]): summary["metrics"]} | dict(_repetition(config, r) for r in repeats)
-    write_atomic(target.with_name(f"{config['model']}.json"), json.dumps(metadata, indent=1) + "\n")
+    weight_files.write_description(target, metadata)
     entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
     entry |= {"arguments": config["arguments"], "metrics": metrics, "omitted": omitted}
     console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")

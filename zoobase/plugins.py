@@ -1,8 +1,9 @@
-"""Models and datasets of other packages: their entry points, found without importing the packages."""
+"""Files of models, datasets and plugins: found without being imported, and imported by a computed name only here."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -11,8 +12,21 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 
 log = logging.getLogger("zoobase")
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module whose name is computed: a model, a dataset, a command, or code of the user."""
+    return importlib.import_module(name)
+
+
+def catalogue(package: str) -> Iterator[tuple[str, Path]]:
+    """Yield (module, file) of every file of a package whose `__path__` may have folders of the user."""
+    for folder in load_module(package).__path__:
+        for path in sorted(Path(folder).glob("[!_]*.py")):
+            yield f"{package}.{path.stem}", path
 
 
 def entry_points(group: str) -> Iterator[tuple[str, str, Path]]:
@@ -22,7 +36,7 @@ def entry_points(group: str) -> Iterator[tuple[str, str, Path]]:
     a warning.
     """
     for point in _entry_points(group, tuple((folder, _modified(folder)) for folder in sys.path)):
-        path = _file(point.module)
+        path = source_file(point.module)
         if path is None:
             warn(f"entry point {point.name!r} is left out: module {point.module!r} is not found")
         else:
@@ -47,7 +61,7 @@ def _modified(folder: str) -> int:
         return 0
 
 
-def _file(module: str) -> Path | None:
+def source_file(module: str) -> Path | None:
     """Return the file of a module; unlike `importlib.util.find_spec`, this does not import its packages."""
     top, *inner = module.split(".")
     try:

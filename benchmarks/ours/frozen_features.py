@@ -59,10 +59,10 @@ def through(work: Path) -> float:
 
 with tempfile.TemporaryDirectory() as work:
     from zoo.core import environment
-    from zoo.weights import efficientnet_lite0
+    from zoo.modeling import efficientnet_lite_checkpoint
 
     environment.prepare()
-    weights = efficientnet_lite0.fetch().parent  # converted once per machine, not part of a training
+    weights = efficientnet_lite_checkpoint.fetch().parent  # converted once per machine, not part of a training
     os.environ["ZOO_CACHE"] = str(Path(work) / "cache")
     (Path(work) / "cache" / "weights").mkdir(parents=True)
     (Path(work) / "cache" / "weights" / weights.name).symlink_to(weights)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
-import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from zoobase.plugins import source_file
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Entry:
     summary: str
     data: str
     task: str
+    task_module: str
     options: tuple[Option, ...]
     flags: Mapping[str, str]
     expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -73,7 +75,7 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:
         OSError, ValueError: It cannot be read, or is not UTF-8.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    entries = []
+    origins, entries = _origins(tree), []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
             continue
@@ -87,6 +89,7 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:
                     summary=doc.strip().split("\n")[0],
                     data=_literal(arguments.get("data"), "?"),
                     task=_class_name(arguments.get("task")),
+                    task_module=_module_of(arguments.get("task"), origins, module),
                     options=tuple(_options(node.args)),
                     flags=_literal(arguments.get("flags"), {}),
                     **_of_card(arguments.get("card")),
@@ -160,14 +163,34 @@ def _class_name(node: ast.AST | None) -> str:
     return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else "?"
 
 
+def _module_of(node: ast.AST | None, origins: Mapping[str, str], module: str) -> str:
+    """Return the module of the class that a call makes: `Name(...)`, or `module.Name(...)`."""
+    function = node.func if isinstance(node, ast.Call) else None
+    if isinstance(function, ast.Attribute):
+        return origins.get(f"{ast.unparse(function.value)}.", "")
+    return origins.get(function.id, module) if isinstance(function, ast.Name) else ""
+
+
+def _origins(tree: ast.Module) -> dict[str, str]:
+    """Return {name: module} of `from module import name`, and {"name.": module.name}, if it is a module itself."""
+    origins = {}
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.ImportFrom) and node.module else ():
+            name = alias.asname or alias.name
+            origins |= {name: node.module, f"{name}.": f"{node.module}.{alias.name}"}
+    return origins
+
+
 def dataclass_fields(module: str, name: str) -> set[str]:
-    """Return the fields of a dataclass and of its bases, read from the source."""
-    tree = ast.parse(Path(importlib.util.find_spec(module).origin).read_text(encoding="utf-8"))
-    imports = {
-        alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    """Return the fields of a dataclass and of its bases, read from the source; empty if it is not found."""
+    path = source_file(module)
+    if path is None:
+        return set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    origins = _origins(tree)
     node = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if node is None:
-        return dataclass_fields(imports[name], name)
+        return dataclass_fields(origins[name], name) if name in origins else set()
     fields = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)} if node.decorator_list else set()
-    return fields.union(*(dataclass_fields(module, base.id) for base in node.bases))
+    bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    return fields.union(*(dataclass_fields(module, base) for base in bases))

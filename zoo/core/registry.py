@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import importlib
-import importlib.util
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +18,7 @@ from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
 from zoobase.errors import ZooError, unknown
-from zoobase.plugins import UNREADABLE, entry_points, unreadable, warn
+from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, unreadable, warn
 
 if TYPE_CHECKING:
     import keras
@@ -226,21 +224,19 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def task_fields(entry: Entry) -> set[str]:
-    """Return the settings `task.FIELD` of a model without importing its task; empty for a task outside the zoo."""
-    tasks = importlib.import_module("zoo.tasks")
-    return dataclass_fields(tasks.MODULES[entry.task], entry.task) if entry.task in tasks.MODULES else set()
+    """Return the settings `task.FIELD` of a model without importing its task; empty if they are not found."""
+    return dataclass_fields(entry.task_module, entry.task)
 
 
 def restored_task(name: str, fields: Mapping[str, Any]) -> BaseTask | None:
     """Return the task of a model from all its fields, without importing the file of the model.
 
-    None for a task outside the zoo, or if a field is missing: one that JSON cannot hold, or of another version.
+    None for a task of that file, or if a field is missing: one that JSON cannot hold, or of another version.
     """
-    tasks = importlib.import_module("zoo.tasks")
     entry = get_entry(name)
-    if entry.task not in tasks.MODULES or task_fields(entry) != set(fields):
+    if entry.task_module in ("", entry.module) or task_fields(entry) != set(fields):
         return None
-    return override(getattr(tasks, entry.task)(), fields, "task")
+    return override(getattr(load_module(entry.task_module), entry.task)(), fields, "task")
 
 
 def _load(name: str) -> tuple[Builder, Spec]:
@@ -249,16 +245,11 @@ def _load(name: str) -> tuple[Builder, Spec]:
         from zoo.core import environment
 
         environment.prepare()
-        importlib.import_module(entry.module)
+        load_module(entry.module)
     return _registered[name]
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    models = importlib.import_module("zoo.models")  # `from zoo import models` would call `zoo.__getattr__`: a recursion
-
-    for folder in models.__path__:
-        for path in sorted(Path(folder).glob("*.py")):
-            if path.stem != "__init__":
-                yield f"{models.__name__}.{path.stem}", path
+    yield from catalogue("zoo.models")
     for _, module, path in entry_points(ENTRY_POINTS):
         yield module, path

@@ -1,20 +1,23 @@
-"""Reading and writing of `.weights.h5` files, older ones included."""
+"""Reading and writing of `.weights.h5` files, and of the metadata of those that are shipped."""
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoobase.errors import ZooError
-from zoobase.files import checksum_file, is_intact, write_with_checksum
+from zoobase.files import checksum_file, is_intact, write_atomic, write_with_checksum
 
 if TYPE_CHECKING:
     import keras
 
 
+SHIPPED = Path(__file__).parent.parent / "weights" / "files"
 OMITTED = "omitted"  # attribute of a file: the groups of the parts of the model that it leaves out
 
 
@@ -47,7 +50,7 @@ def check_file(file: Path) -> None:
 
 
 def load_file(model: keras.Model, file: Path) -> None:
-    """Load a `.weights.h5` file; the discriminators of GANs may have their former names in it.
+    """Load a `.weights.h5` file.
 
     Parts of the model that are omitted from a shipped file, such as discriminators, keep their weights.
 
@@ -58,19 +61,29 @@ def load_file(model: keras.Model, file: Path) -> None:
 
     check_file(file)
     with h5py.File(file) as content:
-        former = {name: name.replace("critic", "discriminator") for name in content if name.startswith("critic")}
-        former = {} if any(hasattr(model, name) for name in former) else former
         omitted = list(content.attrs.get(OMITTED, ()))
-    if not former and not omitted:
+    if not omitted:
         model.load_weights(file)
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = shutil.copy(file, Path(folder) / "model.weights.h5")
-        with h5py.File(copy, "r+") as content:
-            for old, new in former.items():
-                content.move(old, new)
-            if omitted:
-                with h5py.File(io.BytesIO(content_of(model))) as own:
-                    for name in omitted:
-                        own.copy(name, content, name=name)
+        with h5py.File(copy, "r+") as content, h5py.File(io.BytesIO(content_of(model))) as own:
+            for name in omitted:
+                own.copy(name, content, name=name)
         model.load_weights(copy)
+
+
+def read_description(file: Path) -> dict[str, Any]:
+    """Return the metadata of a shipped weights file: builder arguments, dataset info, command, versions."""
+    return json.loads(description_file(file).read_text(encoding="utf-8"))
+
+
+def description_file(file: Path) -> Path:
+    """Return the file with the metadata of a shipped weights file."""
+    return file.with_name(file.name.replace(".weights.h5", ".json"))
+
+
+def write_description(file: Path, record: Mapping[str, Any]) -> None:
+    """Write the metadata of a shipped weights file as JSON, one line for each field: vocabularies are long."""
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in record.items())
+    write_atomic(description_file(file), f"{{\n{lines}\n}}\n")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 
 import keras
 
-from zoo.core import registry
+from zoo.modeling import efficientnet_lite, efficientnet_lite_checkpoint
 from zoobase.errors import MissingError, UsageError, ZooError, unknown
 from zoobase.files import cache_root
 
@@ -36,8 +35,6 @@ _NETWORKS: dict[str, tuple[str, Any, str]] = {  # name -> class, scale and offse
     "efficientnet_v2_b0": ("EfficientNetV2B0", None, "block5e_add"),
 }
 APPLICATIONS = tuple(_NETWORKS)
-TINY = "efficientnet_lite_tiny"  # for fast tests; has no pretrained weights
-LITE = (*(f"efficientnet_lite{i}" for i in range(5)), TINY)
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,13 @@ class Backbone:
 
 def get(name: str) -> Backbone:
     """Return a backbone by name; UsageError with the closest matches for an unknown name."""
-    if name in LITE:
+    if name in efficientnet_lite.SCALES:
         return _lite(name)
     if name in APPLICATIONS:
         return _application(name)
     if name.startswith("https://") or Path(name).is_dir():
         return _saved_model(name)
-    raise unknown("backbone", name, (*LITE, *APPLICATIONS))
+    raise unknown("backbone", name, (*efficientnet_lite.SCALES, *APPLICATIONS))
 
 
 def _application(name: str) -> Backbone:
@@ -221,16 +218,13 @@ def _lite(name: str) -> Backbone:
 
 
 def _build_lite(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
-    family = sys.modules[registry.get_builder("efficientnet_lite0").__module__]
-    scales = {"width": 0.25, "depth": 0.3} if name == TINY else registry.get_entry(name).defaults
-    return family.features("backbone", image_shape, scales["width"], scales["depth"], level)
+    width, depth = efficientnet_lite.SCALES[name]
+    return efficientnet_lite.features("backbone", image_shape, width, depth, level)
 
 
 def _pretrain_lite(model: keras.Model) -> None:
-    from zoo.weights import efficientnet_lite0
-
-    whole = registry.get_builder("efficientnet_lite0")()
-    whole.load_weights(efficientnet_lite0.fetch())
+    whole = efficientnet_lite.classifier("efficientnet_lite0")
+    whole.load_weights(efficientnet_lite_checkpoint.fetch())
     weights = {v.path: v for v in whole.weights}
     for variable in model.weights:
         variable.assign(weights[variable.path])

@@ -18,7 +18,7 @@ from keras import layers, ops
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
-from zoo.modeling.multi_loss import MultiLossModel
+from zoo.modeling.losses import MultiLossModel
 from zoo.tasks.generative.autoencoding import Autoencoding, latent_size
 from zoobase.errors import UsageError
 

@@ -166,10 +166,6 @@ _RECIPE = Recipe(
         "default": Weights(
             "fashion_mnist.weights.h5", sha256="5dd07816670a1e357eec71efdc414be241d1c52d15de314ba3727ecf4d7364a9"
         ),
-        "judge": Weights(  # feature extractor of the Frechet distance: fixed, so that distances stay comparable
-            "fashion_mnist_judge.weights.h5",
-            sha256="0b658cfc6b38ff45648652c55ef3c759573ed39853c8f88d3dfa6006aeef68a6",
-        ),
     },
 )
 def fashion_mnist(

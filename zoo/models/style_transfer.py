@@ -18,7 +18,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Variant, Weights
 from zoo.modeling.blocks import residual_network
-from zoo.modeling.multi_loss import MultiLossModel
+from zoo.modeling.losses import MultiLossModel
 from zoo.tasks.generative import style_transfer as task
 
 # === Subclassed Model ===

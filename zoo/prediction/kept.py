@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.sources import storage
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
-from zoo.weights import FILES
+from zoo.core.weight_files import SHIPPED
 from zoobase.console import Console
 from zoobase.errors import DataError
 from zoobase.files import cache_root, sha256
@@ -92,7 +92,7 @@ def keep(name: str, console: Console) -> None:
 
 def _folder(name: str) -> Path | None:
     """Return the folder for the present weights and builder of a model; None without weights in the package."""
-    file = FILES / f"{name}.weights.h5"
+    file = SHIPPED / f"{name}.weights.h5"
     if name not in registry.list_models() or not file.is_file():
         return None
     source = importlib.util.find_spec(registry.get_entry(name).module).origin

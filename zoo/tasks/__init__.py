@@ -5,8 +5,9 @@ The task classes, for models of your own: `from zoo.tasks import Classification`
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoobase.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from zoo.tasks.generative.autoencoding import Autoencoding
@@ -26,28 +27,6 @@ if TYPE_CHECKING:
     from zoo.tasks.text.language_modeling import LanguageModeling
     from zoo.tasks.text.translation import Translation
     from zoo.tasks.text.word_embeddings import WordEmbeddings
-
-MODULES = {
-    "ImageGeneration": "zoo.tasks.generative.gan",
-    "Autoencoding": "zoo.tasks.generative.autoencoding",
-    "BinaryClassification": "zoo.tasks.tabular.binary_classification",
-    "Classification": "zoo.tasks.image.classification",
-    "LandmarkClassification": "zoo.tasks.image.transfer_learning",
-    "LanguageModeling": "zoo.tasks.text.language_modeling",
-    "MedicalClassification": "zoo.tasks.image.medical",
-    "PairedImageTranslation": "zoo.tasks.generative.image_translation",
-    "PhotoClassification": "zoo.tasks.image.classification",
-    "Regression": "zoo.tasks.tabular.regression",
-    "Segmentation": "zoo.tasks.image.segmentation",
-    "StyleTransfer": "zoo.tasks.generative.style_transfer",
-    "Table": "zoo.tasks.tabular.table",
-    "TabularClassification": "zoo.tasks.tabular.classification",
-    "TextClassification": "zoo.tasks.text.classification",
-    "TransferLearning": "zoo.tasks.image.transfer_learning",
-    "Translation": "zoo.tasks.text.translation",
-    "UnpairedImageTranslation": "zoo.tasks.generative.unpaired_image_translation",
-    "WordEmbeddings": "zoo.tasks.text.word_embeddings",
-}
 
 __all__ = [
     "Autoencoding",
@@ -71,9 +50,31 @@ __all__ = [
     "WordEmbeddings",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a task on first access, because some import TensorFlow (PEP 562)."""
-    if name in MODULES:
-        return getattr(importlib.import_module(MODULES[name]), name)
-    raise AttributeError(f"module 'zoo.tasks' has no attribute {name!r}")
+__getattr__ = lazy_attributes(  # some import TensorFlow
+    __name__,
+    {
+        "zoo.tasks.generative.autoencoding": ("Autoencoding",),
+        "zoo.tasks.generative.gan": ("ImageGeneration",),
+        "zoo.tasks.generative.image_translation": ("PairedImageTranslation",),
+        "zoo.tasks.generative.style_transfer": ("StyleTransfer",),
+        "zoo.tasks.generative.unpaired_image_translation": ("UnpairedImageTranslation",),
+        "zoo.tasks.image.classification": (
+            "Classification",
+            "PhotoClassification",
+        ),
+        "zoo.tasks.image.medical": ("MedicalClassification",),
+        "zoo.tasks.image.segmentation": ("Segmentation",),
+        "zoo.tasks.image.transfer_learning": (
+            "LandmarkClassification",
+            "TransferLearning",
+        ),
+        "zoo.tasks.tabular.binary_classification": ("BinaryClassification",),
+        "zoo.tasks.tabular.classification": ("TabularClassification",),
+        "zoo.tasks.tabular.regression": ("Regression",),
+        "zoo.tasks.tabular.table": ("Table",),
+        "zoo.tasks.text.classification": ("TextClassification",),
+        "zoo.tasks.text.language_modeling": ("LanguageModeling",),
+        "zoo.tasks.text.translation": ("Translation",),
+        "zoo.tasks.text.word_embeddings": ("WordEmbeddings",),
+    },
+)

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.core.weight_files import load_file
+from zoo.core import weight_files
+from zoo.core.weight_files import load_file, read_description
 from zoobase.errors import MissingError, UsageError, ZooError, unknown
 from zoobase.files import sha256
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Info
     from zoo.core.plan import Plan
-
-FILES = Path(__file__).parent / "files"
 
 
 def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) -> keras.Model:
@@ -43,8 +41,7 @@ def description(name: str, weights: str = "default") -> dict[str, Any]:
     """Return the metadata of shipped weights: builder arguments, dataset info, command, versions."""
     from zoo.core import registry
 
-    file = FILES / registry.get_spec(name).weights[weights].source
-    return json.loads(file.with_name(file.name.replace(".weights.h5", ".json")).read_text(encoding="utf-8"))
+    return read_description(weight_files.SHIPPED / registry.get_spec(name).weights[weights].source)
 
 
 def load_into(model: keras.Model, name: str, weights: str) -> None:
@@ -87,7 +84,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         entry = spec.weights[weights]
         if not entry.shipped:
             return entry.fetch(), dict(entry.model)
-        file = FILES / entry.source
+        file = weight_files.SHIPPED / entry.source
         if not file.is_file():
             raise MissingError(f"the weights {weights!r} of {name} are not installed: {file} is missing")
         if sha256(file) != entry.sha256:

@@ -15,14 +15,13 @@ def table() -> list[dict[str, Any]]:
 
     The state is "shipped" (in the package), "downloaded" (when it is first used) or "" (no weights).
     """
-    from zoo import weights
-    from zoo.core import registry
+    from zoo.core import registry, weight_files
 
     rows = []
     for name in registry.list_models():
         spec = registry.get_spec(name)
         for key, entry in spec.weights.items():
-            file = weights.FILES / entry.source
+            file = weight_files.SHIPPED / entry.source
             state = "shipped" if entry.shipped else "downloaded"
             size = file.stat().st_size if entry.shipped and file.is_file() else None
             facts = {"state": state, "bytes": size, "licence": entry.licence, "source": entry.source}

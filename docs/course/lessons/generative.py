@@ -38,8 +38,8 @@ def generated(run: Any, count: int = SAMPLES) -> np.ndarray:
 
 def coverage(page: Page, run: Any) -> dict[str, Any]:
     """Return the measures of mode collapse: diversity of the features of a classifier, and shares of the classes."""
+    from zoo.evaluation.feature_extractor import feature_extractor_for
     from zoo.evaluation.generative_metrics import mode_coverage
-    from zoo.training.feature_extractor import feature_extractor_for
 
     dataset = page.dataset(run.plan())
     extractor = feature_extractor_for(dataset.info, (28, 28, 1))

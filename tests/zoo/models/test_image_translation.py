@@ -16,10 +16,9 @@ from tests.zoo.test_cli import cli
 from zoo import evaluate, predict, predictor
 from zoo.core import plan
 from zoo.core.run_folder import Run
-from zoo.evaluation import generative_metrics, outputs
+from zoo.evaluation import feature_extractor, generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
-from zoo.training import feature_extractor
 from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])

@@ -14,7 +14,7 @@ import zoobase.errors
 from tests.zoo.conftest import DATA
 from zoo import evaluate, export, predict, ship, weights
 from zoo.__main__ import main
-from zoo.core import registry
+from zoo.core import registry, weight_files
 from zoo.core.plan import make_plan
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
@@ -27,7 +27,7 @@ SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name)
 
 def test_shipped_weights_are_small():
     assert "fashion_mnist" in SHIPPED
-    sizes = {p.name: p.stat().st_size for p in weights.FILES.iterdir()}
+    sizes = {p.name: p.stat().st_size for p in weight_files.SHIPPED.iterdir()}
     assert max(sizes.values()) < ship.LIMIT
     assert sum(sizes.values()) < 25e6
     files = {w.source for name in SHIPPED for w in zoo.get_spec(name).weights.values() if w.fetch is None}
@@ -59,10 +59,10 @@ def test_every_model_with_shipped_weights_is_built(name):
 
 def test_damaged_weights_are_rejected(monkeypatch, tmp_path):
     spec = zoo.get_spec("fashion_mnist").weights["default"]
-    content = bytearray((weights.FILES / spec.source).read_bytes())
+    content = bytearray((weight_files.SHIPPED / spec.source).read_bytes())
     content[len(content) // 2] ^= 1
     (tmp_path / spec.source).write_bytes(content)
-    monkeypatch.setattr(weights, "FILES", tmp_path)
+    monkeypatch.setattr(weight_files, "SHIPPED", tmp_path)
     with pytest.raises(ZooError, match=r"is damaged: its sha256"):
         zoo.build("fashion_mnist", weights="default")
 
@@ -96,7 +96,7 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
 
 
 def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "FILES", tmp_path / "files")
+    monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     run = trained("fashion_mnist")
     entry = ship.run(run)
     assert weights.description("fashion_mnist")["info"]["name"] == "fashion_mnist"
@@ -144,7 +144,7 @@ def test_rounded_weights_are_multiples_of_a_power_of_two():
 
 
 def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_path):
-    monkeypatch.setattr(weights, "FILES", tmp_path / "files")
+    monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     exact, rounded = ship.run(trained("fashion_mnist")), ship.run(trained("fashion_mnist"), bits=4)
     assert rounded["bytes"] < exact["bytes"]
     description = json.loads((tmp_path / "files" / "fashion_mnist.json").read_text())
@@ -172,23 +172,6 @@ def test_weights_are_listed(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["weights", "--json"])
     assert json.loads(capsys.readouterr().out) == list(rows.values())
-
-
-@pytest.mark.parametrize("name", ["dcgan", "pix2pix", "cyclegan"])
-def test_weights_with_the_former_names_of_discriminators_are_loaded(name, tmp_path):
-    import h5py
-
-    tiny = {key: value for key, value in zoo.get_spec(name).tiny.items() if "." not in key}
-    model, restored = zoo.build(name, **tiny), zoo.build(name, **tiny)
-    model.save_weights(tmp_path / "former.weights.h5")
-    with h5py.File(tmp_path / "former.weights.h5", "r+") as file:
-        names = [group for group in file if group.startswith("discriminator")]
-        for group in names:
-            file.move(group, group.replace("discriminator", "critic"))
-    assert names
-    load_file(restored, tmp_path / "former.weights.h5")
-    for one, other in zip(model.get_weights(), restored.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_weights_of_another_architecture_are_refused():

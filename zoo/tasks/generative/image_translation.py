@@ -147,8 +147,8 @@ class PairedImageTranslation(ImageTranslation):
         The table also has the Frechet distance, which blurred images do not lower; the metrics get `psnr_gain_db` over
         the better baseline.
         """
+        from zoo.evaluation.feature_extractor import feature_extractor_for
         from zoo.evaluation.generative_metrics import collect, feature_distance
-        from zoo.training.feature_extractor import feature_extractor_for
 
         truth, extractor = evaluation.truth, feature_extractor_for(dataset.info, self.shape(dataset.info))
         mean = _mean(feed("train"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.text import glove, words
+from zoo.core import weight_files
 from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def start_from(model: keras.Model, name: str, vocabulary: Sequence[str]) -> int:
 
 
 def _of_word2vec() -> tuple[Sequence[str], np.ndarray]:
-    from zoo import weights
+    """Return the words and vectors of the default weights of the model word2vec, without building it."""
+    import h5py
 
-    _, trained, info = weights.open_default("word2vec")
-    return info.vocabulary, np.asarray(trained.words.embeddings)
+    file = weight_files.SHIPPED / "word2vec.weights.h5"
+    with h5py.File(file) as content:
+        vectors = np.asarray(content["layers/embedding/vars/0"], np.float32)
+    return weight_files.read_description(file)["info"]["vocabulary"], vectors

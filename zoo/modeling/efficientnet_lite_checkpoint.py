@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.sources import packages, search, storage
+from zoo.modeling.efficientnet_lite import classifier
 from zoo.weights import torch_pickle
 from zoobase.errors import SourceUnavailable, ZooError
 from zoobase.files import cache_root, sha256
@@ -69,11 +70,9 @@ def _from_wheel(folder: Path) -> None:
 
 
 def _convert(checkpoint: Path, folder: Path) -> None:
-    from zoo.core import registry
-
     if sha256(checkpoint) != SHA256:
         raise ZooError(f"{checkpoint} is not the expected checkpoint: its sha256 differs; reinstall the package")
-    model = registry.get_builder("efficientnet_lite0")()
+    model = classifier("efficientnet_lite0")
     assign(model, torch_pickle.read(checkpoint))
     with storage.staged(folder) as stage:
         model.save_weights(stage / "model.weights.h5")
