@@ -31,7 +31,7 @@ from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "recipes"
@@ -49,16 +49,16 @@ HEADER = (
 )
 
 
-def train(experiment: Experiment, label: str, seed: int, folder: Path) -> Run:
+def train(experiment: Experiment, label: str, seed: int, folder: Path) -> RunFolder:
     """Train a variant with a seed, or return the run of an earlier experiment with the same settings."""
     from zoo import train as training
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
     out = folder / hashlib.sha256(experiment.command(label, seed).encode()).hexdigest()[:12]
     if not out.exists():
         arguments = {"settings": experiment.settings(label), "seed": seed, "precision": PRECISION, "export": False}
         training.run(MODEL, **arguments, out=str(out), dataset=_data())
-    return Run(out)
+    return RunFolder(out)
 
 
 @functools.cache
@@ -67,13 +67,13 @@ def _data() -> Dataset:
     return make_plan(MODEL, settings=COMMON).load_data()
 
 
-def lines(label: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
+def lines(label: str, runs: Sequence[RunFolder]) -> dict[str, list[RunFolder]]:
     """Return the trainings by the label of their line: the runs of all seeds, or the restarts of one run."""
     restarts = [type(runs[0])(path) for path in sorted(runs[0].path.glob("restarts/*"))]
     return {f"seed {seed}": [inner] for seed, inner in enumerate(restarts)} or {label: list(runs)}
 
 
-def table_row(runs: Sequence[Run], tested: bool = True) -> dict[str, list[float]]:
+def table_row(runs: Sequence[RunFolder], tested: bool = True) -> dict[str, list[float]]:
     """Return a row of the table: [mean, standard deviation] of the best epochs of runs and of their test metrics."""
     rows = []
     for run in runs:
@@ -144,7 +144,7 @@ def draw(
     return figure
 
 
-def _histogram(run: Run) -> Any:
+def _histogram(run: RunFolder) -> Any:
     """Return the number of weights of all kernels in each of `BINS`."""
     import numpy as np
 

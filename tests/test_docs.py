@@ -18,7 +18,7 @@ import zoo.models
 from docs import architecture, pages, recipes
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
-from zoo.cli.options import settings
+from zoo.cli.options import parse_settings
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
 
@@ -39,7 +39,7 @@ def test_each_command_trains_what_its_row_shows(experiment):
         assert f"    {experiment.command(label)}\n" in PAGE
         words = shlex.split(command)
         pairs = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
-        plan = make_plan(MODEL, settings=settings(tuple(pairs)), precision=PRECISION)
+        plan = make_plan(MODEL, settings=parse_settings(pairs), precision=PRECISION)
         assert words[3] == MODEL
         assert {"test_loss", "val_loss"} <= RESULTS[experiment.name]["rows"][label].keys()
         assert f"{plan.command()} --precision {PRECISION} --no-export" == command
@@ -161,8 +161,8 @@ def test_commands_parse(path, monkeypatch, capsys):
 def check_settings(line, params):
     """`--recipe` and `--set` name what the model has."""
     spec = zoo.get_spec(params["name"])
-    recipe = spec.recipe(params["recipe"])
-    for pair in params["pairs"]:
+    recipe = spec.recipe(params["recipe"] or "default")
+    for pair in params["settings"]:
         kind, _, field = pair.partition("=")[0].partition(".")
         if kind == "data":
             assert pair.partition("=")[2] in (*pipelines.list_datasets(), "NAME"), line

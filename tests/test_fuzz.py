@@ -27,7 +27,7 @@ from pipelines.dataset import Info
 from zoo.__main__ import main_command as zoo_verbs
 from zoo.core.plan import Plan, make_plan, read_bundle
 from zoo.core.recipe import Recipe
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.predictor import category_names
 from zoobase import Console, run
 from zoobase.console import describe_error
@@ -127,7 +127,7 @@ def config():
 @given(data=st.data())
 def test_any_config_of_a_run_is_read_or_refused(tmp_path, config, data):
     write(tmp_path / "config.json", data.draw(changed(config)))
-    run_folder = Run.open(tmp_path)
+    run_folder = RunFolder.open(tmp_path)
     read_or_refuse(run_folder.info)
     if plan := read_or_refuse(run_folder.plan):
         read_or_refuse(lambda: run_folder.differences(plan))
@@ -137,7 +137,7 @@ def test_any_config_of_a_run_is_read_or_refused(tmp_path, config, data):
 @given(evaluation=changed({"metrics": {"accuracy": 0.5, "loss": 1}, "split": "test"}))
 def test_any_evaluation_of_a_run_is_read_or_refused(tmp_path, evaluation):
     write(tmp_path / "evaluation.json", evaluation)
-    metrics = read_or_refuse(Run(tmp_path).metrics) or {}
+    metrics = read_or_refuse(RunFolder(tmp_path).metrics) or {}
     assert all(isinstance(value, int | float) for value in metrics.values())
 
 

@@ -35,11 +35,11 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
         >>> comparison["settings"]["recipe.optimizer"]
         ['adam', 'sgd']
     """
-    from zoo.core.run_folder import Run, flatten
+    from zoo.core.run_folder import RunFolder, flatten
 
     if len(paths) < 2:
         raise UsageError("name at least two runs to compare")
-    runs = [Run.open(p) for p in paths]
+    runs = [RunFolder.open(p) for p in paths]
     configs = [flatten({k: r.read("config.json").get(k) for k in SETTINGS}) for r in runs]
     keys = sorted(set().union(*configs))
     settings = {k: [c.get(k) for c in configs] for k in keys if len({str(c.get(k)) for c in configs}) > 1}

@@ -55,9 +55,9 @@ def run(
     from zoo.core import environment
 
     console = console or Console(quiet=True)
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    folder = Run.open(path)
+    folder = RunFolder.open(path)
     environment.prepare()
     plan = folder.plan()
     model = folder.model()

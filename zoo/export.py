@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import check_quantize, quantize_option
+from zoo.cli.options import settings_options
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
+from zoo.core.settings import check_quantize
 from zoo.predictor import check_source
 from zoobase import console as shell
 from zoobase.console import Console
@@ -105,9 +106,9 @@ def run(
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    folder = Run.open(path)
+    folder = RunFolder.open(path)
     plan, dataset = folder.plan(), folder.dataset(dataset)
     figures = sorted((folder.path / "figures").glob("*.png"))
     facts = (folder.path / "bundle", folder.metrics(), plan.command(), figures)
@@ -264,15 +265,15 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 @click.command("export")
 @click.argument("source", metavar="RUN|MODEL", type=click.Path())
 @click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle or bundles/MODEL]")
-@quantize_option
+@settings_options("quantize")
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest metric drop of a quantised file.")
 @shell.common_options
-def main(source: str, out: str | None, quantize: tuple[str, ...], max_drop: float, console: Console) -> None:
+def main(source: str, out: str | None, max_drop: float, given: dict[str, Any], console: Console) -> None:
     """Export the best weights of RUN, or the default weights of MODEL, in every format, and verify every artifact.
 
     `python -m zoo weights` lists the models with default weights.
     """
-    bundles = run(source, out=out, quantize=quantize, max_drop=max_drop, console=console)
+    bundles = run(source, out=out, max_drop=max_drop, console=console, **given)
     for bundle in bundles:
         show(console, bundle)
         console.print(f"next: python -m export verify {bundle['path']}")

@@ -168,9 +168,9 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     environment.prepare()
     if shipped:
         return _shipped(str(path), runtime, served)
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    run = Run.open(path)
+    run = RunFolder.open(path)
     return _live(run.plan().task, run.model(), run.info(), served)
 
 
@@ -210,7 +210,7 @@ def check_source(path: Path) -> None:
     Raises:
         UsageError: It is neither a run, a bundle nor the name of a model; the message names the closest models.
     """
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
     if not path.exists():
         if str(path) not in registry.list_models():
@@ -218,7 +218,7 @@ def check_source(path: Path) -> None:
             hint = f"; did you mean the model {' or '.join(matches)}?" if matches else ", a bundle or a model"
             raise UsageError(f"{path} is not a run folder{hint}")
     elif not (path / "manifest.json").is_file():
-        Run.open(path)
+        RunFolder.open(path)
 
 
 def _shipped(name: str, runtime: str | None, served: str | None) -> Predictor:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from zoo.cli.options import settings_options
 from zoo.core.task import Prediction
 from zoo.evaluation import images
 from zoo.prediction import kept
@@ -56,7 +57,7 @@ def run(
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus sampling: total probability.")
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of images.")
 @click.option("--interpolate", is_flag=True, default=None, help="Rows of latent interpolation.")
-@click.option("--seed", default=0, show_default=True, type=shell.SEED, help="Random seed.")
+@settings_options("seed")
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Runtime of the model.")
 @click.option("-o", "--out", type=click.Path(), help="Image file to write (PNG).")
 @shell.common_options
@@ -68,9 +69,9 @@ def main(
     top_p: float | None,
     count: int | None,
     interpolate: bool | None,
-    seed: int,
     runtime: str | None,
     out: str | None,
+    given: dict[str, Any],
     console: Console,
 ) -> None:
     """Generate with the model of a run or a bundle: text, or images with -o."""
@@ -78,7 +79,7 @@ def main(
     parameters["interpolate"] = interpolate or None
     options = {k: v for k, v in parameters.items() if v is not None}
     with kept.preferred(source, runtime, console) as (opened, opened_in):
-        sample = run(opened, options=options, seed=seed, runtime=opened_in)
+        sample = run(opened, options=options, runtime=opened_in, **given)
         for line in sample.lines:
             console.print(line)
         if sample.image is not None:

@@ -68,9 +68,9 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    folder = Run.open(path)
+    folder = RunFolder.open(path)
     if not folder.finished:
         raise UsageError(f"{path} is not finished: python -m zoo.train --resume {path}")
     summary = folder.read("summary.json")
@@ -145,9 +145,9 @@ def _differences(before: Mapping[str, float], after: Mapping[str, float]) -> str
 
 def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[str, Any]]:
     """Return the seed and the metrics of a run of the same settings."""
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    folder = Run.open(path)
+    folder = RunFolder.open(path)
     other = folder.read("config.json")
     if different := [key for key in ("model", "arguments", "recipe") if other[key] != config[key]]:
         raise UsageError(f"{path} is not a repetition: its {different[0]} differs")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.options import settings_options
 from zoo.weights.vgg import CHOICES
 from zoobase import console as shell
 from zoobase.console import Console
@@ -175,13 +176,22 @@ def _write(out: Path, strip: Path, result: StyleResult, content: np.ndarray, ori
     callback=_read_style_weights,
     help="Weights of the five style layers, from fine to coarse.",
 )
-@click.option("--seed", default=0, show_default=True, type=shell.SEED, help="Random seed.")
+@settings_options("seed")
 @shell.common_options
-def main(content: str, style: str, out: str, alpha: float, beta: float, console: Console, **options: Any) -> None:
+def main(
+    content: str,
+    style: str,
+    out: str,
+    alpha: float,
+    beta: float,
+    given: dict[str, Any],
+    console: Console,
+    **options: Any,
+) -> None:
     """Transfer the style of an image to the photograph CONTENT, by optimising its pixels (Gatys et al. 2016)."""
     if alpha == beta == 0:
         raise UsageError("--alpha and --beta are both zero: there is nothing to optimise")
-    result = run(content, style, out, alpha=alpha, beta=beta, console=console, **options)
+    result = run(content, style, out, alpha=alpha, beta=beta, console=console, **options, **given)
     console.print(f"{result['features']}; total loss {result['first']['total']:.4g} -> {result['best']['total']:.4g}")
     console.result(result)
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import settings
-from zoo.core.plan import PRECISIONS
+from zoo.cli.options import settings_options
 from zoo.core.registry import get_entry
 from zoo.distribution import ray_cluster
 from zoobase import console as shell
@@ -111,7 +110,7 @@ def _worker_type(ray: str | None, workers: int) -> Iterator[Callable[[Path, int,
 
 def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
     """Return the search to resume, or a new one in a new folder, with the settings of the recipe as its first trial."""
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
     from zoo.search import definition, space
     from zoo.search import study as studies
 
@@ -128,7 +127,7 @@ def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> S
         return search
     if (folder / definition.FILE).exists():
         raise UsageError(f"{folder} already holds a search: continue it with --resume, or choose another --out")
-    Run.check_empty(folder)
+    RunFolder.check_empty(folder)
     search = definition.define(*arguments)
     folder.mkdir(parents=True, exist_ok=True)
     search.save(folder)
@@ -159,43 +158,11 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
 @click.option("--out", type=click.Path(), help="Folder of the search.  [default: runs/NAME/search]")
 @click.option("--minimize", metavar="METRIC", help="Metric to minimise.  [default: that of the task, such as val_loss]")
 @click.option("--maximize", metavar="METRIC", help="Metric to maximise, such as val_accuracy.")
-@click.option("--recipe", help="Recipe of the model.  [default: default]")
-@click.option("--data-dir", type=click.Path(), help="Path of your own data.")
-@click.option("--cache-dir", type=click.Path(), help="Folder of prepared data.")
-@click.option("--seed", type=shell.SEED, help="Random seed of the search and of every training.  [default: 0]")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="Precision of the trainings.  [default: float32]")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="A setting of every trial, as of zoo.train.")
+@settings_options("recipe", "data_dir", "cache_dir", "seed", "init", "settings", precision="float32")
 @shell.common_options
-def main(
-    name: str,
-    trials: int,
-    space: str | None,
-    workers: int,
-    ray: str | None,
-    resume: bool,
-    out: str | None,
-    minimize: str | None,
-    maximize: str | None,
-    pairs: tuple[str, ...],
-    console: Console,
-    **options: Any,
-) -> None:
+def main(name: str, given: dict[str, Any], console: Console, **search: Any) -> None:
     """Search for better settings of model NAME: trains, compares on the validation split, writes a report."""
-    options = {key: value for key, value in options.items() if value is not None}
-    options |= {"settings": settings(pairs)} if pairs else {}
-    summary = run(
-        name,
-        trials=trials,
-        space=space,
-        workers=workers,
-        ray=ray,
-        out=out,
-        resume=resume,
-        minimize=minimize,
-        maximize=maximize,
-        options=options,
-        console=console,
-    )
+    summary = run(name, options=given, console=console, **search)
     console.result(summary)
 
 

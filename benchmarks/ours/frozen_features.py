@@ -35,15 +35,16 @@ def through(work: Path) -> float:
     """Train the same head with the frozen backbone below it in every step."""
     from zoo import evaluate
     from zoo.core import plan
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
     from zoo.core.weight_files import save_file
     from zoo.modeling import backbones
     from zoo.training import fit, transfer
+    from zoo.training.session import Session
     from zoobase.console import Console
 
     console = Console(quiet=True)
     planned = plan.make_plan("flowers", data_dir=FOLDER)
-    dataset, run = planned.load_data(), Run.create("flowers", work / "run")
+    dataset, run = planned.load_data(), RunFolder.create("flowers", work / "run")
     (phase,) = planned.task.phases(planned.recipe, dataset.info)
     run.save_config(planned, dataset.info, {"requested": planned.to_json()})
     model = planned.build(dataset.info)
@@ -51,7 +52,7 @@ def through(work: Path) -> float:
     model.get_layer(backbones.BACKBONE).trainable = False
     fitted = dataclasses.replace(planned, recipe=phase.recipe)
     feeds = [fitted.feed(dataset, split, training=split == "train") for split in ("train", "validation")]
-    fit.fit(model, fitted, dataset.info, *feeds, run, console)
+    fit.fit(model, Session(fitted, run, dataset), *feeds)
     model.load_weights(run.weights)
     save_file(model, run.weights)
     return evaluate.run(run.path, dataset=dataset)["metrics"]["accuracy"]

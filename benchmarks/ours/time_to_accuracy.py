@@ -16,7 +16,7 @@ from zoo.core import environment
 environment.prepare()
 
 from benchmarks.timing.time_to_accuracy import SECONDS, AccuracyTimer  # noqa: E402 - Keras is configured first
-from zoo.cli.options import settings  # noqa: E402
+from zoo.cli.options import parse_settings  # noqa: E402
 from zoo.core.plan import make_plan  # noqa: E402
 from zoo.modeling.layers import fused  # noqa: E402
 from zoo.training import autotune  # noqa: E402
@@ -47,7 +47,7 @@ class TestAccuracy(keras.callbacks.Callback):
 def main(targets: str, *fields: str) -> dict:
     """Train; return the times."""
     seed = FIRST_SEED + int(os.environ["BENCHMARK_TURN"])
-    plan = make_plan("fashion_mnist", settings=settings(fields), seed=seed)
+    plan = make_plan("fashion_mnist", settings=parse_settings(fields), seed=seed)
     dataset, recipe = plan.load_data(), plan.recipe
     plan = autotune.choose_precision(plan, dataset, Console(quiet=True))
     training = plan.feed(dataset, "train", training=True)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.core.plan import Plan, make_plan
-from zoobase.console import Console
 from zoobase.errors import ZooError
 from zoobase.files import write_atomic
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pipelines.dataset import Dataset
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
 COLOURS = (192, 96, 48)  # of a figure's palette, the largest that fits
 BYTES = 140_000  # of a figure
@@ -153,7 +152,7 @@ class Page:
         seed: int = 0,
         dataset: Dataset | None = None,
         callbacks: Sequence[Any] = (),
-    ) -> Run:
+    ) -> RunFolder:
         """Train a model as `zoo.train` does, without evaluation and export; the same training is done once.
 
         Args:
@@ -163,9 +162,10 @@ class Page:
             dataset: The data, if it is not that of the settings.
             callbacks: Keras callbacks.
         """
-        from zoo.core.run_folder import Run
+        from zoo.core.run_folder import RunFolder
         from zoo.training import trainer
-        from zoo.training.user_objects import UserObjects
+        from zoo.training.compiling import UserObjects
+        from zoo.training.session import Session
 
         plan = self.plan(model, settings, seed)
         if dataset is None:
@@ -175,11 +175,11 @@ class Page:
             dataset = plan.prepare(dataset)
         key = hashlib.sha256(json.dumps(plan.to_json(), default=str).encode()).hexdigest()[:12]
         out = self.scratch / f"{model}-{key}"
-        if not Run.exists(out):
-            run = Run.create(model, out)
+        if not RunFolder.exists(out):
+            run = RunFolder.create(model, out)
             run.save_config(plan, dataset.info, {})
-            trainer.train_best(plan, dataset, run, Console(quiet=True), UserObjects(tuple(callbacks)))
-        return Run(out)
+            trainer.train_best(Session(plan, run, dataset, objects=UserObjects(tuple(callbacks))))
+        return RunFolder(out)
 
 
 def write_png(pixels: np.ndarray, path: Path) -> None:

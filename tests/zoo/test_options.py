@@ -189,7 +189,7 @@ def test_images_of_a_folder_are_written_but_an_empty_name_is_no_folder(folder, c
 
 
 def test_files_of_a_run_have_no_nan(tmp_path):
-    run_folder.Run(tmp_path).write("evaluation.json", {"metrics": {"mae": np.inf, "r2": float("nan")}})
+    run_folder.RunFolder(tmp_path).write("evaluation.json", {"metrics": {"mae": np.inf, "r2": float("nan")}})
     assert json.loads((tmp_path / "evaluation.json").read_text(), parse_constant=pytest.fail) == {
         "metrics": {"mae": None, "r2": None}
     }

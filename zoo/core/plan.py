@@ -16,9 +16,8 @@ import pipelines
 from pipelines import splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
-from zoo.core.config_file import current_names
 from zoo.core.recipe import OF_TASKS, Recipe, override
-from zoo.core.spec import Spec
+from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
 from zoobase.console import MAX_SEED
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
-
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -198,7 +195,6 @@ class Plan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """Rebuild a plan; UsageError if the zoo no longer has its model or a field of its recipe."""
-        data = current_names(data)
         spec = registry.get_spec(data["model"])
         return cls(
             model=data["model"],
@@ -210,58 +206,53 @@ class Plan:
             seed=data["seed"],
             precision=data["precision"],
             init=data["init"],
-            candidate=data.get("candidate", 0),
+            candidate=data["candidate"],
         )
 
 
-def make_plan(
-    model: str,
-    *,
-    recipe: str = "default",
-    model_arguments: Mapping[str, Any] | None = None,
-    settings: Mapping[str, Any] | None = None,
-    data_dir: str | None = None,
-    cache_dir: str | None = None,
-    seed: int = 0,
-    precision: str = "auto",
-    init: str | None = None,
-) -> Plan:
-    """Resolve names and settings into a plan.
+def make_plan(name: str, **given: Any) -> Plan:
+    """Return the plan of a model with some settings.
 
     Args:
-        model: Name of the model.
-        recipe: Name of one of its recipes.
-        model_arguments: Arguments of the model's builder.
-        settings: The settings of `--set` by name: `recipe.X`, `model.X`, `task.X`, and `data`.
-        data_dir: Path of the user's own data.
-        cache_dir: Folder of prepared data.
-        seed: Random seed.
-        precision: "auto", "float32" or "bfloat16".
-        init: Initial weights.
+        name: Name of the model.
+        **given: Fields of `TrainSettings`.
+
+    Raises:
+        UsageError: As `resolve`.
+
+    Example:
+        >>> make_plan("mnist", settings={"recipe.epochs": "3"}, seed=1).command()
+        'python -m zoo.train mnist --seed 1 --set recipe.epochs=3'
+    """
+    return resolve(TrainSettings.of({"name": name, **given}))
+
+
+def resolve(settings: TrainSettings) -> Plan:
+    """Return the plan of settings: what the user did not set is that of the recipe.
 
     Raises:
         UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
             effect.
     """
-    check_names(model, recipe, model_arguments or {}, settings or {}, precision)
-    spec: Spec = registry.get_spec(model)
-    dataset, groups = _group(settings or {})
-    chosen = override(spec.recipe(recipe), groups["recipe"], "recipe")
-    task = override(spec.task, {**chosen.task, **groups["task"]}, "task")
-    _check_effects(chosen, task, groups["recipe"])
-    groups["model"] = {**chosen.arguments(), **(model_arguments or {}), **groups["model"]}
-    if not 0 <= seed <= MAX_SEED - (chosen.restarts - 1):
-        raise UsageError(f"seed {seed} is not valid: it must be in [0, {MAX_SEED - (chosen.restarts - 1)}]")
+    check(settings)
+    spec, name = registry.get_spec(settings.name), settings.name
+    recipe = override(spec.recipe(settings.recipe), settings.group("recipe"), "recipe")
+    task = override(spec.task, {**recipe.task, **settings.group("task")}, "task")
+    _check_effects(recipe, task, settings.group("recipe"))
+    largest = MAX_SEED - (recipe.restarts - 1)
+    if settings.seed > largest:
+        raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
+    data = settings.settings.get("data") or recipe.data or spec.data
     return Plan(
-        model=model,
+        model=name,
         task=task,
-        recipe=chosen,
-        recipe_name=recipe,
-        model_arguments=registry.check_arguments(model, groups["model"]),
-        data={"name": dataset or chosen.data or spec.data, "data_dir": data_dir, "cache_dir": cache_dir},
-        seed=seed,
-        precision=precision,
-        init=init,
+        recipe=recipe,
+        recipe_name=settings.recipe,
+        model_arguments=registry.check_arguments(name, {**recipe.arguments(), **settings.group("model")}),
+        data={"name": data, "data_dir": settings.data_dir, "cache_dir": settings.cache_dir},
+        seed=settings.seed,
+        precision=settings.precision,
+        init=settings.init,
     )
 
 
@@ -277,54 +268,29 @@ def _size(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def check_names(
-    model: str,
-    recipe: str,
-    model_arguments: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    precision: str = "auto",
-) -> None:
-    """Check names, types and ranges of the arguments of `make_plan`, as far as they need no import of TensorFlow.
+def check(settings: TrainSettings) -> None:
+    """Check names, types and ranges, as far as they need no import of TensorFlow.
 
     Raises:
         UsageError: An unknown name, with the closest matches, or a value of the wrong type or out of range.
     """
-    entry = registry.get_entry(model)
-    if recipe not in (entry.recipes or (recipe,)):
-        raise unknown(f"recipe of {model}", recipe, entry.recipes)
-    dataset, groups = _group(settings)
-    chosen = override(Recipe(), groups["recipe"], "recipe")
-    arguments = {**chosen.arguments(), **model_arguments, **groups["model"]}
-    for builder_arguments in (*chosen.candidates, arguments):
-        registry.check_arguments(model, builder_arguments)
+    entry = registry.get_entry(settings.name)
+    if settings.recipe not in (entry.recipes or (settings.recipe,)):
+        raise unknown(f"recipe of {entry.name}", settings.recipe, entry.recipes)
+    recipe = override(Recipe(), settings.group("recipe"), "recipe")
+    arguments = {**recipe.arguments(), **settings.group("model")}
+    for builder_arguments in (*recipe.candidates, arguments):
+        registry.check_arguments(entry.name, builder_arguments)
     if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
     datasets = pipelines.list_datasets()
-    for kind, value, names in (
-        ("dataset", dataset, datasets),
-        ("dataset", chosen.data or None, datasets),
-        ("precision", precision, PRECISIONS),
-    ):
-        if value is not None and value not in names:
-            raise unknown(kind, value, names)
+    for dataset in (settings.settings.get("data"), recipe.data or None):
+        if dataset is not None and dataset not in datasets:
+            raise unknown("dataset", dataset, datasets)
     if fields := registry.task_fields(entry):
-        for name in groups["task"]:
+        for name in settings.group("task"):
             if name not in fields:
                 raise unknown("task field", name, fields)
-
-
-def _group(settings: Mapping[str, Any]) -> tuple[str | None, dict[str, dict[str, Any]]]:
-    """Return the name of the dataset, if it is set, and the settings of each group by field."""
-    dataset, groups = None, {"recipe": {}, "model": {}, "task": {}}
-    for key, value in settings.items():
-        group, _, name = key.partition(".")
-        if group == "data" and not name:
-            dataset = value
-        elif group in groups and name:
-            groups[group][name] = value
-        else:
-            raise unknown("setting", key, ["data", "recipe.FIELD", "model.FIELD", "task.FIELD"])
-    return dataset, groups
 
 
 def read_bundle(path: Path) -> tuple[Plan, Info]:
@@ -355,7 +321,7 @@ def read_task(path: Path) -> tuple[BaseTask, Info]:
     metadata = zoo_metadata(path)
     if metadata:
         with damaged(path / "manifest.json"):
-            data = current_names(metadata["plan"])
+            data = metadata["plan"]
             if task := registry.restored_task(data["model"], data["task"]):
                 return task, Info.from_json(metadata["info"])
     plan, info = read_bundle(path)

@@ -1,129 +1,174 @@
-"""Training settings as data: the fields of a recipe, validated when it is created."""
+"""Training settings as data: the fields of a recipe, each with its default, help and check."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from zoobase.errors import UsageError, short, unknown
 
-
-def _positive(value: float) -> bool:
-    return value > 0
-
-
-def _fraction(value: float) -> bool:
-    return 0 <= value < 1
-
-
-def _not_negative(value: float) -> bool:
-    return value >= 0
-
-
-_CHOICES = {
-    "optimizer": (
-        *("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
-        *("adadelta", "adafactor", "adamax", "ftrl", "lamb", "lion", "nadam"),
-    ),
-    "schedule": ("constant", "step", "exponential", "linear", "cosine", "one_cycle"),
-}
 OF_TASKS = frozenset({"augment", "label_smoothing", "whiten"})  # fields that not every task uses
+OPTIMIZERS = (
+    *("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
+    *("adadelta", "adafactor", "adamax", "ftrl", "lamb", "lion", "nadam"),
+)
+SCHEDULES = ("constant", "step", "exponential", "linear", "cosine", "one_cycle")
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
-_RANGES = {
-    "epochs": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
-    "batch_size": (lambda v: 0 < v < 2**31, "a positive whole number below 2**31"),
-    "learning_rate": (_positive, "a positive number"),
-    "momentum": (_fraction, "in [0, 1)"),
-    "warmup": (_fraction, "a fraction of the steps, in [0, 1)"),
-    "decay": (lambda v: 0 < v <= 1, "in (0, 1]"),
-    "decay_epochs": (_positive, "a positive number of epochs"),
-    "weight_decay": (_not_negative, "zero or more"),
-    "dropout": (
-        lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1),
-        "in [0, 1), or null for the builder's default",
-    ),
-    "l1": (_not_negative, "zero or more"),
-    "l2": (_not_negative, "zero or more"),
-    "clip_norm": (_not_negative, "zero (off) or more"),
-    "label_smoothing": (_fraction, "in [0, 1)"),
-    "ema": (_fraction, "zero (off) or a momentum in (0, 1)"),
-    "patience": (_not_negative, "zero (off) or a number of epochs"),
-    "limit": (_not_negative, "zero (all) or a number of examples"),
-    "restarts": (lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
-    "minutes": (_not_negative, "zero (off) or a number of minutes"),
-}
+
+Check = tuple[Callable[[Any], bool], str]  # whether a value is valid, and what it must be
+
+COUNT: Check = (lambda v: 0 < v < 2**31, "a positive whole number below 2**31")
+FRACTION: Check = (lambda v: 0 <= v < 1, "in [0, 1)")
+NOT_NEGATIVE: Check = (lambda v: v >= 0, "zero or more")
+
+
+def setting(
+    default: Any, help: str, *, check: Check | None = None, choices: tuple[str, ...] = (), **metadata: Any
+) -> Any:
+    """Declare a setting: a field of a dataclass from which options, files, checks and documentation are made.
+
+    Args:
+        default: Its default, whose type is that of the setting.
+        help: What it is, in one sentence.
+        check: Which values are valid.
+        choices: The valid values, if they have names.
+        **metadata: What `zoo.cli.options` and `zoo.core.settings` say about it.
+    """
+    metadata |= {"help": help, "check": check, "choices": choices}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=dict, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def default_of(declared: dataclasses.Field) -> Any:
+    """Return the default of a setting."""
+    return {} if declared.default is dataclasses.MISSING else declared.default
+
+
+def check_value(declared: dataclasses.Field, value: Any, name: str) -> None:
+    """Raise UsageError if a value of a setting is not valid; `name` is that of the message."""
+    if declared.metadata["choices"] and value not in declared.metadata["choices"]:
+        raise unknown(name, str(value), declared.metadata["choices"])
+    if declared.metadata["check"] is not None:
+        is_valid, requirement = declared.metadata["check"]
+        if not is_valid(value) or (isinstance(value, float) and not math.isfinite(value)):
+            raise UsageError(f"{name}={short(value)} is not valid: it must be {requirement}")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training settings. Every field can be set by `--set recipe.FIELD=VALUE`.
+    """Training settings. Every field can be set by `--set recipe.FIELD=VALUE`; the page of settings describes them.
 
-    Attributes:
-        epochs: Passes over the training split.
-        batch_size: Examples per step.
-        learning_rate: Peak of the schedule.
-        optimizer: The name of one in `keras.optimizers`, in lower case; muon (Jordan 2024) also updates convolutions.
-        momentum: Momentum of sgd (Nesterov) and rmsprop; beta1 of adam and its variants, and of what muon updates by
-            adam.
-        schedule: constant, step, exponential, linear (constant for the first half, then to zero; Isola 2017), cosine or
-            one_cycle (Smith 2018, arXiv:1803.09820).
-        warmup: Fraction of all steps over which the learning rate rises linearly from zero.
-        decay: Factor of the step and exponential schedules.
-        decay_epochs: Epochs between two applications of `decay`.
-        weight_decay: Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101) of kernels and embeddings.
-        dropout: The builder argument `dropout`, for builders that have it; None is the builder's default.
-        l1: L1 penalty on kernels, added to the loss.
-        l2: L2 penalty on kernels, added to the loss.
-        clip_norm: Maximum global norm of the gradient; 0 is off.
-        label_smoothing: Label smoothing (Szegedy 2016, arXiv:1512.00567).
-        ema: Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an
-            adversarial model, that of the generators.
-        whiten: Whether the first convolution starts from principal components of patches of training images (Jordan
-            2024, arXiv:2404.00498).
-        patience: Early stopping: epochs without a better validation loss; 0 is off.
-        augment: A policy of `pipelines.augment`, or "none".
-        split: "official", or percentages of the training set such as "60/20/20".
-        limit: Largest number of examples a split, a fixed random choice with every class; 0 is all.
-        restarts: Number of trainings with different seeds; the best by validation loss is kept.
-        candidates: Builder arguments of several architectures to train; the best by validation loss is kept.
-        minutes: Time budget of one training, validation included: `epochs` is lowered according to the measured speed,
-            the last epoch ends with the budget, and the schedule with it; 0 is off.
-        model: Builder arguments of the recipe; those of the user take precedence.
-        data: Name of the dataset, if it is another than the model's default; `--set data=NAME` takes precedence.
-        task: Settings of the task; those of the user take precedence.
+    Example:
+        >>> Recipe(epochs=3, optimizer="sgd", momentum=0.8).epochs
+        3
     """
 
-    epochs: int = 10
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    optimizer: str = "adamw"
-    momentum: float = 0.9
-    schedule: str = "cosine"
-    warmup: float = 0.0
-    decay: float = 0.5
-    decay_epochs: float = 1.0
-    weight_decay: float = 0.0
-    dropout: float | None = None
-    l1: float = 0.0
-    l2: float = 0.0
-    clip_norm: float = 0.0
-    label_smoothing: float = 0.0
-    ema: float = 0.0
-    whiten: bool = False
-    patience: int = 0
-    augment: str = "none"
-    split: str = "official"
-    limit: int = 0
-    restarts: int = 1
-    candidates: tuple[Mapping[str, Any], ...] = ()
-    minutes: float = 0.0
-    model: Mapping[str, Any] = field(default_factory=dict)
-    data: str = ""
-    task: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = setting(10, "Passes over the training split.", check=COUNT, option=True)
+    batch_size: int = setting(128, "Examples per step.", check=COUNT, option=True)
+    learning_rate: float = setting(
+        1e-3, "Peak of the schedule.", check=(lambda v: v > 0, "a positive number"), option=True
+    )
+    optimizer: str = setting(
+        "adamw",
+        "The name of one in `keras.optimizers`, in lower case; muon (Jordan 2024) also updates convolutions.",
+        choices=OPTIMIZERS,
+    )
+    momentum: float = setting(
+        0.9,
+        "Momentum of sgd (Nesterov) and rmsprop; beta1 of adam and its variants, and of what muon updates by adam.",
+        check=FRACTION,
+    )
+    schedule: str = setting(
+        "cosine",
+        "constant, step, exponential, linear (constant for the first half, then to zero; Isola 2017), cosine or "
+        "one_cycle (Smith 2018, arXiv:1803.09820).",
+        choices=SCHEDULES,
+    )
+    warmup: float = setting(
+        0.0,
+        "Fraction of all steps over which the learning rate rises linearly from zero.",
+        check=(FRACTION[0], "a fraction of the steps, in [0, 1)"),
+    )
+    decay: float = setting(
+        0.5, "Factor of the step and exponential schedules.", check=(lambda v: 0 < v <= 1, "in (0, 1]")
+    )
+    decay_epochs: float = setting(
+        1.0,
+        "Epochs between two applications of `decay`.",
+        check=(lambda v: v > 0, "a positive number of epochs"),
+    )
+    weight_decay: float = setting(
+        0.0,
+        "Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101) of kernels and embeddings.",
+        check=NOT_NEGATIVE,
+    )
+    dropout: float | None = setting(
+        None,
+        "The builder argument `dropout`, for builders that have it; None is the builder's default.",
+        check=(
+            lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1),
+            "in [0, 1), or null for the builder's default",
+        ),
+    )
+    l1: float = setting(0.0, "L1 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
+    l2: float = setting(0.0, "L2 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
+    clip_norm: float = setting(
+        0.0, "Maximum global norm of the gradient; 0 is off.", check=(NOT_NEGATIVE[0], "zero (off) or more")
+    )
+    label_smoothing: float = setting(0.0, "Label smoothing (Szegedy 2016, arXiv:1512.00567).", check=FRACTION)
+    ema: float = setting(
+        0.0,
+        "Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an "
+        "adversarial model, that of the generators.",
+        check=(FRACTION[0], "zero (off) or a momentum in (0, 1)"),
+    )
+    whiten: bool = setting(
+        False,
+        "Whether the first convolution starts from principal components of patches of training images (Jordan 2024, "
+        "arXiv:2404.00498).",
+    )
+    patience: int = setting(
+        0,
+        "Early stopping: epochs without a better validation loss; 0 is off.",
+        check=(NOT_NEGATIVE[0], "zero (off) or a number of epochs"),
+    )
+    augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')
+    split: str = setting("official", '"official", or percentages of the training set such as "60/20/20".')
+    limit: int = setting(
+        0,
+        "Largest number of examples a split, a fixed random choice with every class; 0 is all.",
+        check=(NOT_NEGATIVE[0], "zero (all) or a number of examples"),
+        option=True,
+    )
+    restarts: int = setting(
+        1,
+        "Number of trainings with different seeds; the best by validation loss is kept.",
+        check=(lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
+    )
+    candidates: tuple[Mapping[str, Any], ...] = setting(
+        (),
+        "Builder arguments of several architectures to train; the best by validation loss is kept.",
+        check=(
+            lambda v: all(isinstance(candidate, Mapping) for candidate in v),
+            'a list of builder arguments, such as [{"dropout": 0.1}, {}]',
+        ),
+    )
+    minutes: float = setting(
+        0.0,
+        "Time budget of one training, validation included: `epochs` is lowered according to the measured speed, the "
+        "last epoch ends with the budget, and the schedule with it; 0 is off.",
+        check=(NOT_NEGATIVE[0], "zero (off) or a number of minutes"),
+    )
+    model: Mapping[str, Any] = setting({}, "Builder arguments of the recipe; those of the user take precedence.")
+    data: str = setting(
+        "", "Name of the dataset, if it is another than the model's default; `--set data=NAME` takes precedence."
+    )
+    task: Mapping[str, Any] = setting({}, "Settings of the task; those of the user take precedence.")
 
     def arguments(self) -> dict[str, Any]:
         """Return the builder arguments of the recipe for every architecture."""
@@ -140,15 +185,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Raise UsageError for an invalid value."""
-        for name, (is_valid, requirement) in _RANGES.items():
-            value = getattr(self, name)
-            if not is_valid(value) or (value is not None and not math.isfinite(value)):
-                raise UsageError(f"recipe.{name}={short(value)} is not valid: it must be {requirement}")
-        if not all(isinstance(candidate, Mapping) for candidate in self.candidates):
-            raise UsageError('recipe.candidates is a list of builder arguments, such as [{"dropout": 0.1}, {}]')
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise unknown(f"recipe.{name}", str(getattr(self, name)), choices)
+        for declared in dataclasses.fields(self):
+            check_value(declared, getattr(self, declared.name), f"recipe.{declared.name}")
         for name in ("candidates", "model", "task"):  # the same value from code, a command line or a config.json
             object.__setattr__(self, name, lists_to_tuples(getattr(self, name)))
 

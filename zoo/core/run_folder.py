@@ -21,15 +21,15 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import LOCK
-from zoo.core.config_file import current_names
-from zoo.core.plan import Plan, damaged, make_plan
+from zoo.core.plan import Plan, damaged
+from zoo.core.settings import from_config
 from zoo.core.weight_files import load_file
 from zoobase import finite
 from zoobase.errors import MissingError, UsageError, ZooError
@@ -44,7 +44,7 @@ ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same e
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
 
-class Run:
+class RunFolder:
     """One run folder."""
 
     def __init__(self, path: str | Path) -> None:
@@ -52,7 +52,7 @@ class Run:
         self.path = Path(path)
 
     @classmethod
-    def create(cls, model: str, out: str | Path | None = None) -> Run:
+    def create(cls, model: str, out: str | Path | None = None) -> RunFolder:
         """Create a new folder: `out`, or runs/MODEL/TIME.
 
         Raises:
@@ -81,7 +81,7 @@ class Run:
             raise UsageError(f"{path} {what}: choose another --out, or remove it first")
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
+    def open(cls, path: str | Path) -> RunFolder:
         """Return the run in a folder.
 
         Raises:
@@ -127,24 +127,19 @@ class Run:
         """Write summary.json: a run with this file is never changed."""
         self.write("summary.json", summary)
 
-    def differences(self, plan: Plan, explicit: Collection[str] | None = None) -> list[str]:
-        """Return the settings in which a plan differs from this run: `recipe.epochs: 3 in the run, 5 requested`.
-
-        Args:
-            plan: The plan.
-            explicit: Names of settings that the user gave, as in `config.json`: other settings of the plan that have
-                their default values are ignored. None compares all.
-        """
+    def requested(self) -> dict[str, Any]:
+        """Return the settings that the run was asked for, as fields of `TrainSettings`."""
         with damaged(self.path / "config.json"):
-            saved = flatten(current_names(self.read("config.json")["requested"]))
-        requested = _flat_json(plan)
-        compared = (saved | requested).keys()
-        if explicit is not None:
-            defaults = _flat_json(make_plan(plan.model))
-            compared = {key for key in compared if key in explicit or requested.get(key) != defaults.get(key)}
+            return from_config(self.read("config.json")["requested"])
+
+    def differences(self, plan: Plan) -> list[str]:
+        """Return the settings in which a plan differs from this run: `recipe.epochs: 3 in the run, 5 requested`."""
+        with damaged(self.path / "config.json"):
+            saved = flatten(self.read("config.json")["requested"])
+        requested = flatten(json.loads(json.dumps(plan.to_json())))  # JSON has no tuples
         return [
             f"{key}: {saved.get(key)!r} in the run, {requested.get(key)!r} requested"
-            for key in sorted(compared)
+            for key in sorted(saved | requested)
             if saved.get(key) != requested.get(key)
         ]
 
@@ -280,11 +275,6 @@ class Run:
         names = list(dict.fromkeys(name for row in rows for name in row))
         lines = [",".join(names), *(",".join(f"{row[n]:.9g}" if n in row else "" for n in names) for row in rows)]
         write_atomic(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
-
-
-def _flat_json(plan: Plan) -> dict[str, Any]:
-    """Return the flattened settings of a plan with the types of JSON, which has no tuples."""
-    return flatten(json.loads(json.dumps(plan.to_json())))
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

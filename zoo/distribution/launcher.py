@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,8 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from export.serving.servers import launching
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoobase.errors import ZooError, of_process
 
 POLL = 0.2  # seconds
@@ -60,7 +60,7 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
 @contextlib.contextmanager
 def new_folder(model: str) -> Iterator[str]:
     """Yield a new run folder for workers to share, which is removed if it stays empty."""
-    folder = str(Run.create(model).path)
+    folder = str(RunFolder.create(model).path)
     try:
         yield folder
     finally:
@@ -70,7 +70,9 @@ def new_folder(model: str) -> Iterator[str]:
 
 def free_addresses(count: int) -> list[str]:
     """Return addresses of this machine whose ports are free."""
-    return [f"127.0.0.1:{port}" for port in launching.free_ports(count)]
+    with contextlib.ExitStack() as stack:  # all are open at the same time, so that no two are equal
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
 
 
 def _start(arguments: Sequence[str], addresses: Sequence[str], index: int, log: IO[str]) -> subprocess.Popen:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.distribution import ray_cluster
 from zoo.distribution.replicas import WorkerLost
 from zoobase.console import Console, describe_error
@@ -53,12 +53,12 @@ def launch(
         ZooError: An error that starting again does not change, or too many failures.
     """
     ray_cluster.check(address)
-    folder = Path(options["out"] or options["resume"]).absolute()
+    folder = Path(options.get("out") or options["resume"]).absolute()
     shared = folder.parent / f".{folder.name}.ray"
     shared.mkdir(parents=True, exist_ok=True)
     job = {"shared": str(shared), "folder": os.getcwd(), "quiet": console.quiet, "train": train}
-    job["options"] = {**options, **{key: str(folder) for key in ("out", "resume") if options[key]}}
-    with Run(shared).locked():  # by one command at a time
+    job["options"] = {**options, **{key: str(folder) for key in ("out", "resume") if key in options}}
+    with RunFolder(shared).locked():  # by one command at a time
         _clear(shared)  # it may be that of a command that was killed
         try:
             with ray_cluster.connected(address, workers), ray_cluster.errors(), _printed(shared / OUTPUT, console):

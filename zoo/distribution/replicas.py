@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from pipelines.dataset import Dataset
     from pipelines.feeding import Feed
+    from zoo.core.plan import Plan
     from zoo.core.recipe import Recipe
 
 REFUSED = {  # recipe field -> why
@@ -84,6 +86,37 @@ class Replicas:
         from zoo.distribution import keras_fit
 
         keras_fit.adapt(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1)
+
+    def check_data(self, plan: Plan) -> None:
+        """Check whether a data service can read the data, before it is loaded.
+
+        Raises:
+            UsageError: The data is not read from shards as a whole.
+            pipelines.DataError: There is no service at the address.
+        """
+        if self.data_service is None:
+            return
+        name = plan.data["name"]
+        if name != "shards" or plan.recipe.limit:
+            raise UsageError(
+                "--data-service is for data=shards without recipe.limit: write the data by python -m pipelines shard "
+                f"{name if name != 'shards' else 'NAME'} -o FOLDER, then --set data=shards --data-dir FOLDER"
+            )
+        from pipelines import data_service
+
+        data_service.check(self.data_service)
+
+    def served(self, training: Feed, plan: Plan, dataset: Dataset) -> Feed:
+        """Return the training feed, with the examples from the data service if there is one.
+
+        Raises:
+            pipelines.DataError: The model does not take the examples one by one.
+        """
+        if self.data_service is None:
+            return training
+        from pipelines import data_service
+
+        return data_service.served(training, dataset.train, plan.data["data_dir"], self.data_service)
 
     def share(self, feed: Feed) -> Feed:
         """Return the feed of the part of each batch that this process computes."""

@@ -11,8 +11,9 @@ from typing import Any
 from optuna.distributions import distribution_to_json, json_to_distribution
 
 from zoo.core import environment, registry
-from zoo.core.plan import Plan, check_names, damaged, make_plan
+from zoo.core.plan import Plan, check, damaged, resolve
 from zoo.core.recipe import override
+from zoo.core.settings import TrainSettings, check_recipe, layered
 from zoo.search import space as spaces
 from zoo.search.space import Space
 from zoobase.errors import UsageError
@@ -44,7 +45,7 @@ class Search:
     def plan(self, parameters: Mapping[str, Any] | None = None) -> Plan:
         """Return the plan of a trial; without parameters, that of the settings that all trials share."""
         settings = self.settings(parameters) if parameters else self.options["settings"]
-        return make_plan(self.model, **{**self.options, "settings": settings})
+        return resolve(TrainSettings.of({**self.options, "name": self.model, "settings": settings}))
 
     def settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a trial, without parameters that have no effect beside the others.
@@ -102,7 +103,7 @@ def define(
 
     Args:
         model: Name of the model.
-        options: Arguments of `zoo.train.run` that are not None; they take precedence over those of the file.
+        options: Fields of `TrainSettings`; they take precedence over those of the file.
         space_file: A TOML file with ranges; the space of the model's recipe if None.
         minimize: Metric of which the lowest value is the best; by default that of the model's task, often `val_loss`.
         maximize: Metric of which the highest value is the best.
@@ -112,19 +113,20 @@ def define(
     """
     if minimize and maximize:
         raise UsageError("--minimize and --maximize exclude each other")
-    common = {"recipe": "default", "settings": {}, "seed": 0, "precision": "float32"}
-    values, space = ({}, None) if space_file is None else spaces.read(space_file, model)
-    settings = {**values.get("settings", {}), **options.get("settings", {})}
+    file, space = ({}, {}) if space_file is None else spaces.read(space_file, model)
+    check_recipe(options, file, space_file)
+    common = {"name": model, "recipe": "default", "seed": 0, "precision": "float32", "settings": {}}
+    chosen = layered(common, file, options)
+    settings = chosen.setdefault("settings", {})
     if "baseline" in registry.task_fields(registry.get_entry(model)):
         settings["task.baseline"] = False  # it is evaluated on the test split
-    chosen = {**common, **values, **options, "settings": settings}
-    chosen.pop("name", None)
-    space = {k: v for k, v in (space or {}).items() if k not in settings}
-    check_names(model, chosen["recipe"], {}, settings, chosen["precision"])  # before TensorFlow is imported
+    space = {k: v for k, v in space.items() if k not in settings}
+    shared = TrainSettings.of(chosen)
+    check(shared)  # before TensorFlow is imported
     for key, value in spaces.corners(space):
-        check_names(model, chosen["recipe"], {}, settings | {key: value})
+        check(TrainSettings.of(chosen, {"settings": {key: value}}))
     environment.prepare()
-    plan = make_plan(model, **chosen)
+    plan = resolve(shared)
     if len(plan.trainings()) > 1:
         raise UsageError(
             f"the recipe {plan.recipe_name} of {model} trains several models and keeps the best; choose another "
@@ -133,7 +135,7 @@ def define(
     if space_file is None:
         space = {k: v for k, v in spaces.default(plan).items() if k not in settings}
     search = Search(
-        model,
+        chosen.pop("name"),
         chosen,
         space,
         metric=maximize or minimize or plan.task.monitor,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import optuna
 
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.search.definition import Search
 from zoobase.errors import unknown
 
@@ -18,7 +18,7 @@ class ReportCurve(keras.callbacks.Callback):
     The curve is read from the history of the run, which holds the epochs of an earlier, killed attempt as well.
     """
 
-    def __init__(self, trial: optuna.Trial, search: Search, run: Run) -> None:
+    def __init__(self, trial: optuna.Trial, search: Search, run: RunFolder) -> None:
         """Report the curve of `run` to `trial`."""
         super().__init__()
         self.trial, self.search, self.folder = trial, search, run
@@ -34,14 +34,14 @@ class ReportCurve(keras.callbacks.Callback):
             raise optuna.TrialPruned
 
 
-def curve(run: Run, search: Search) -> list[float]:
+def curve(run: RunFolder, search: Search) -> list[float]:
     """Return, for each finished epoch, the metric of the weights that the run would keep if it ended there.
 
     Raises:
         UsageError: The metric is not in the history.
     """
     phases = sorted(run.path.glob("phases/*"))  # in the order of training: head, tune
-    rows = [row for folder in (phases or [run.path]) for row in Run(folder).history()]
+    rows = [row for folder in (phases or [run.path]) for row in RunFolder(folder).history()]
     return [_value(rows[: i + 1], search) for i in range(len(rows))]
 
 

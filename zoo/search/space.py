@@ -9,9 +9,10 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from zoo.core import config_file, registry
+from zoo.core import registry
 from zoo.core.plan import Plan
 from zoo.core.recipe import Recipe
+from zoo.core.settings import read_config
 from zoobase.errors import UsageError, short, unknown
 
 KEYS = ("low", "high", "log", "step", "choices")
@@ -36,7 +37,7 @@ def read(path: str | Path, model: str) -> tuple[dict[str, Any], Space]:
     Raises:
         UsageError: The file cannot be read, or is for another model; or a range is not valid.
     """
-    values = config_file.read(path, model)
+    values = read_config(path, model)
     if values["name"] != model:
         raise UsageError(f"{path} is for the model {values['name']}, not for {model}")
     tables = {k: v for k, v in values["settings"].items() if isinstance(v, Mapping) and k != "recipe.model"}

@@ -23,7 +23,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from pipelines.sources import storage
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.search.definition import Search
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -78,9 +78,9 @@ def is_over(study: optuna.Study, trials: int) -> bool:
     return not left and len(asked(study)) >= trials
 
 
-def run_of(folder: Path, attributes: dict[str, str]) -> Run:
+def run_of(folder: Path, attributes: dict[str, str]) -> RunFolder:
     """Return the run folder of a trial by its attributes."""
-    return Run(folder / "trials" / attributes[RUN])
+    return RunFolder(folder / "trials" / attributes[RUN])
 
 
 def ask_again(folder: Path, study: optuna.Study) -> list[FrozenTrial]:

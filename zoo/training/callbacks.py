@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import save_file
 from zoo.evaluation import images
 from zoo.training import checkpoints
 from zoo.training.optimizers import Schedule, optimizers_of
-from zoobase.console import Console
+from zoo.training.session import Session
 from zoobase.errors import ZooError
 from zoobase.files import write_atomic
 
@@ -32,10 +33,10 @@ LAST_FRAME_MS = 2000
 class StopOnNaN(keras.callbacks.Callback):
     """Raises an error if a loss is NaN or infinite; the message names the step and the last valid checkpoint."""
 
-    def __init__(self, run: Run) -> None:
-        """Monitor the training of a run."""
+    def __init__(self, folder: RunFolder) -> None:
+        """Monitor the training in a run folder."""
         super().__init__()
-        self.run = run
+        self.folder = folder
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -46,7 +47,7 @@ class StopOnNaN(keras.callbacks.Callback):
         """Raise ZooError when any loss is NaN or infinite."""
         for name, value in (logs or {}).items():
             if not np.all(np.isfinite(value)):
-                states = checkpoints.states(self.run.path / "checkpoints")
+                states = checkpoints.states(self.folder.path / "checkpoints")
                 checkpoint = (
                     f"the last valid checkpoint is {states[0]}"
                     if states
@@ -121,26 +122,16 @@ class CheckpointCallback(keras.callbacks.Callback):
     weights that are not written yet.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        averaged: AveragedWeights,
-        patience: int,
-        monitor: str = "val_loss",
-        writes: bool = True,
-    ) -> None:
-        """Save to a run folder.
+    def __init__(self, session: Session, averaged: AveragedWeights) -> None:
+        """Save to the run folder of a session, if this process is the one that writes.
 
         Args:
-            run: The run folder.
+            session: The training, whose recipe says when it stops early and whose task what is compared.
             averaged: The average of the weights, which is validated and saved.
-            patience: Epochs without improvement before training stops; 0 is off.
-            monitor: The logged quantity that is lowest at the best epoch.
-            writes: Whether this process saves; of several workers, one does.
         """
         super().__init__()
-        self.run, self.averaged, self.patience = run, averaged, patience
-        self.monitor, self.writes = monitor, writes
+        self.folder, self.averaged, self.patience = session.folder, averaged, session.plan.recipe.patience
+        self.monitor, self.writes = session.plan.task.monitor, session.replicas.is_chief
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
         self.stop_reason = ""
@@ -172,12 +163,12 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.best, self.best_epoch = row[self.monitor], epoch + 1
             if self.writes:
                 with self.averaged.swapped():
-                    save_file(self.model, self.run.weights)
+                    save_file(self.model, self.folder.weights)
         if self.patience and epoch + 1 - self.best_epoch >= self.patience:
             self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
         if self.writes:
-            self.run.write_history(self.rows)
-            checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model, self.state())
+            self.folder.write_history(self.rows)
+            checkpoints.save(self.folder.path / "checkpoints", epoch + 1, self.model, self.state())
         if self.stop_reason:
             self.model.stop_training = True
 
@@ -231,10 +222,12 @@ class ShowProgress(keras.callbacks.Callback):
 
     EVERY = 50  # batches between two updates of the learning rate, because computing it takes time
 
-    def __init__(self, console: Console, epochs: int, steps: int, batch_size: int, start: int = 0) -> None:
-        """Show the progress of `epochs` epochs of `steps` steps."""
+    def __init__(self, session: Session, steps: int, start: int = 0) -> None:
+        """Show the progress of a training with `steps` steps an epoch, of which `start` epochs are finished."""
         super().__init__()
-        self.console, self.epochs, self.steps, self.batch_size, self.start = console, epochs, steps, batch_size, start
+        recipe = session.plan.recipe
+        self.console, self.epochs, self.batch_size = session.console, recipe.epochs, recipe.batch_size
+        self.steps, self.start = steps, start
         self.bar: Any = None
         self.task: TaskID | None = None
         self.step, self.epoch, self.epoch_start, self.rate = 0, start, 0.0, ""
@@ -320,3 +313,65 @@ def animation(frames: list[Path]) -> bytes:
     durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
     first.save(content, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return content.getvalue()
+
+
+class Throughput(keras.callbacks.Callback):
+    """Writes the throughput of this process, and the share of its time in which it waited for a batch, per epoch.
+
+    Validation is not counted, nor the first step, in which TensorFlow traces the model. The moment at which a batch
+    arrives is taken in the graph of the training step, because `fit` reads the batch there.
+    """
+
+    def __init__(self, folder: Path, examples: float) -> None:
+        """Write to a folder of TensorBoard.
+
+        Args:
+            folder: The folder of this process.
+            examples: Examples per step of this process.
+        """
+        super().__init__()
+        self.folder, self.examples = folder, examples
+        with tf.device("CPU:0"):  # reading it does not wait for a GPU
+            self.arrival = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.writer: Any = None
+        self.traced = False
+        self.begin = self.seconds = self.waiting = 0.0
+        self.steps = 0
+
+    def watch(self, model: keras.Model) -> None:
+        """Take the time in the training step of a compiled model, which has not been traced yet."""
+        step = model.train_step
+
+        def train_step(data: Any) -> dict[str, tf.Tensor]:
+            with tf.control_dependencies(tf.nest.flatten(data)):
+                self.arrival.assign(tf.timestamp())
+            return step(data)
+
+        model.train_step = train_step
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Start from zero."""
+        self.seconds, self.waiting, self.steps = 0.0, 0.0, 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        """Start the timer of a step."""
+        self.begin = time.time()
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Add the time of a step."""
+        if self.traced:
+            self.steps += 1
+            self.seconds += time.time() - self.begin
+            self.waiting += max(0.0, float(self.arrival.numpy()) - self.begin)
+        self.traced = True
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Write both numbers."""
+        if not self.steps:
+            return
+        if self.writer is None:
+            self.writer = tf.summary.create_file_writer(str(self.folder))
+        with self.writer.as_default(step=epoch):
+            tf.summary.scalar("worker/examples per second", self.steps * self.examples / self.seconds)
+            tf.summary.scalar("worker/share of time waiting for input", self.waiting / self.seconds)
+        self.writer.flush()

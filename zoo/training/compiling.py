@@ -2,20 +2,72 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import pkgutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from zoo.core.plan import Plan
 from zoo.training.optimizers import make_adversarial_optimizers, make_optimizer, regularize
-from zoo.training.user_objects import NO_OBJECTS, UserObjects
+from zoobase import describe_cause
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
 
 
+@dataclass(frozen=True)
+class UserObjects:
+    """What the user gives to `zoo.train.run`.
+
+    Attributes:
+        callbacks: Keras callbacks, called after those of the zoo.
+        optimizer: A Keras optimizer or its name, instead of that of the recipe; every training gets a copy of it.
+        loss: A Keras loss or its name, instead of that of the task.
+        metrics: Keras metrics or their names, in addition to those of the task.
+    """
+
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    optimizer: keras.optimizers.Optimizer | str | None = None
+    loss: Any = None
+    metrics: Sequence[Any] = ()
+
+    def replace(self, arguments: dict[str, Any], model: str) -> dict[str, Any]:
+        """Return the arguments of a model's `compile` with the objects of the user.
+
+        Raises:
+            UsageError: The model does not take the object: it has several optimizers, or computes its losses itself.
+        """
+        arguments = dict(arguments)
+        if self.optimizer is not None:
+            if "optimizer" not in arguments:
+                raise UsageError(f"{model} has several optimizers, which cannot be replaced by one")
+            arguments["optimizer"] = _copy(self.optimizer)
+        if (self.loss is not None or self.metrics) and "loss" not in arguments:
+            raise UsageError(f"{model} computes its losses itself: it takes no other loss and no metrics")
+        if self.loss is not None:
+            arguments["loss"] = self.loss
+        if self.metrics:
+            arguments["metrics"] = [*arguments.get("metrics", ()), *self.metrics]
+        return arguments
+
+
+NO_OBJECTS = UserObjects()
+
+
 def compile_model(model: keras.Model, plan: Plan, info: Info, steps: int, objects: UserObjects = NO_OBJECTS) -> None:
-    """Compile a model for a total of `steps` optimizer steps.
+    """Compile a model for a training.
+
+    Args:
+        model: The model.
+        plan: Its settings: the optimizer is that of the recipe, loss and metrics are those of the task.
+        info: Info of the dataset.
+        steps: Optimizer steps in all, which the schedule spans.
+        objects: What the user gives instead.
 
     Raises:
         UsageError: The model does not use what the user gave, or has no kernels that can be regularised.
@@ -29,3 +81,36 @@ def compile_model(model: keras.Model, plan: Plan, info: Info, steps: int, object
     arguments = objects.replace(optimizers | task.compile_arguments(model, recipe, info), model.name)
     model.compile(**arguments, jit_compile=False)  # XLA is 4 to 12 times slower for small CNNs on CPU
     task.finish_compile(model, recipe, steps)
+
+
+def _copy(optimizer: keras.optimizers.Optimizer | str) -> keras.optimizers.Optimizer:
+    """Return a new optimizer, because one that has trained a model cannot train another."""
+    try:
+        optimizer = keras.optimizers.get(optimizer)
+    except ValueError as error:
+        raise UsageError(describe_cause(error)) from None
+    return type(optimizer).from_config(optimizer.get_config())
+
+
+def get_callbacks(callbacks: Iterable[keras.callbacks.Callback | str]) -> list[keras.callbacks.Callback]:
+    """Return callbacks, with that of each "module:name": the class or function is called without arguments.
+
+    Raises:
+        UsageError: There is no such name, or it does not give a callback.
+    """
+    return [_import_callback(value) if isinstance(value, str) else value for value in callbacks]
+
+
+def _import_callback(name: str) -> keras.callbacks.Callback:
+    if name.count(":") != 1:
+        raise UsageError(f"a callback is given as module:Class, such as my_module:MyCallback, not {name!r}")
+    sys.path.append(os.getcwd())  # last, so that it hides no installed module; the commands run without this folder
+    try:
+        callback = pkgutil.resolve_name(name)()
+    except Exception as error:  # code of the user
+        raise UsageError(f"callback {name} cannot be created: {describe_cause(error)}") from error
+    finally:
+        sys.path.pop()
+    if not isinstance(callback, keras.callbacks.Callback):
+        raise UsageError(f"{name}() returns {type(callback).__name__}, which is not a keras.callbacks.Callback")
+    return callback

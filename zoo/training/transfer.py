@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -16,48 +17,76 @@ from pipelines.augment import policies
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
-from zoo.core.run_folder import Run
 from zoo.core.weight_files import save_file
 from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import feature_cache, fit
 from zoo.training.callbacks import CheckpointCallback
-from zoo.training.user_objects import UserObjects
+from zoo.training.session import Session
 from zoobase.console import Console
 from zoobase.files import cache_root
 
 if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from zoo.core.task import BaseTask, Phase
+    from pipelines.dataset import Info
+    from zoo.core.recipe import Recipe
+    from zoo.core.task import Phase
 
 FIT_SPLITS = ("train", "validation")
 
 
-def train(plan: Plan, dataset: Dataset, run: Run, console: Console, objects: UserObjects) -> CheckpointCallback:
-    """Train the phases of a task; arguments and result are those of `trainer.train`, the weights those of the best."""
-    task, info = plan.task, dataset.info
+class PhasedTask(Protocol):
+    """A task whose models are a head on a backbone: what a training in phases needs of it, beside `BaseTask`.
+
+    Attributes:
+        baseline: Whether a logistic regression on the frozen features is evaluated.
+        views: Number of views of each training image, if they are augmented.
+        pretrained: Whether the backbone starts from its pretrained weights.
+        fit: How images get the size of the model.
+        balance: Whether classes have weights.
+    """
+
+    baseline: bool
+    views: int
+    pretrained: bool
+    fit: str
+    balance: bool
+
+    def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
+        """Return the phases in order."""
+
+    def shape(self, info: Info) -> tuple[int, ...]:
+        """Return (height, width, channels) of the model's images."""
+
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
+        """Return one sentence about the use of the backbone for this data."""
+
+
+def train(session: Session) -> CheckpointCallback:
+    """Train the phases of a task; the result is that of `trainer.train`, the weights those of the best phase."""
+    plan, console, folder, info = session.plan, session.console, session.folder, session.info
+    task: PhasedTask = plan.task
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision):
         model = plan.build(info)
     arguments = plan.arguments(info)
     load_initial_weights(model, plan, arguments["backbone"], console)
     console.print(task.describe_case(info, arguments))
-    features = _features(model, plan, dataset, console)
+    features = _features(model, session)
     if task.baseline:
-        _evaluate_baseline(features, run, console)
+        _evaluate_baseline(features, session)
     rows, best = [], None
     for phase in task.phases(plan.recipe, info):
-        result = _train_phase(phase, model, plan, dataset, features, run, console, objects)
+        result = _train_phase(phase, model, session, features)
         rows += [{**row, "epoch": len(rows) + i} for i, row in enumerate(result.rows, start=1)]
         if best is None or result.best < best.best:
             result.best_epoch += len(rows) - len(result.rows)
             best = result
-            save_file(model, run.weights)
+            save_file(model, folder.weights)
         else:
             console.print(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
-            model.load_weights(run.weights)
+            model.load_weights(folder.weights)
     best.rows = rows
-    run.write_history(rows)
+    folder.write_history(rows)
     return best
 
 
@@ -72,23 +101,24 @@ def load_initial_weights(model: keras.Model, plan: Plan, name: str, console: Con
         backbone.pretrain(model.get_layer(BACKBONE))
 
 
-def _features(model: keras.Model, plan: Plan, dataset: Dataset, console: Console) -> dict[str, dict[str, np.ndarray]]:
+def _features(model: keras.Model, session: Session) -> dict[str, dict[str, np.ndarray]]:
     """Return the frozen features of each split, from the cache if they were computed before."""
-    task: BaseTask = plan.task
+    plan, info = session.plan, session.info
+    task: PhasedTask = plan.task
     body = keras.Model(model.input, model.get_layer(EMBEDDING).output)
     policy = policies.without_mixup(plan.recipe.augment)
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=policy))
     views = task.views if policy != "none" else 1
-    pixels = [*task.shape(dataset.info), task.fit, task.balance]
-    settings = [dataset.info.to_json(), pixels, policy, views, plan.seed, _digest(body)]
+    pixels = [*task.shape(info), task.fit, task.balance]
+    settings = [info.to_json(), pixels, policy, views, plan.seed, _digest(body)]
     folder = feature_cache.cache_folder(cache_root(plan.data["cache_dir"]) / "features", feature_cache.key(settings))
 
     def compute(split: str) -> dict[str, np.ndarray]:
         training = split == "train"
-        feed = plain.feed(dataset, split, training=training)
-        return feature_cache.compute(body, feed, views if training else 1, plan.seed, console, split)
+        feed = plain.feed(session.dataset, split, training=training)
+        return feature_cache.compute(body, feed, views if training else 1, plan.seed, session.console, split)
 
-    splits = ("train", "validation", "test") if task.baseline else ("train", "validation")
+    splits = ("train", "validation", "test") if task.baseline else FIT_SPLITS
     return {s: feature_cache.load_or_compute(folder / f"{s}.npz", lambda s=s: compute(s)) for s in splits}
 
 
@@ -99,37 +129,29 @@ def _digest(body: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _evaluate_baseline(features: dict[str, dict[str, np.ndarray]], run: Run, console: Console) -> None:
-    if not (run.path / "baseline.json").is_file():
+def _evaluate_baseline(features: dict[str, dict[str, np.ndarray]], session: Session) -> None:
+    folder = session.folder
+    if not (folder.path / "baseline.json").is_file():
         accuracy = feature_cache.logistic_regression(features)
-        run.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
-    accuracy = run.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
-    console.print(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")
+        folder.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
+    accuracy = folder.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
+    session.console.print(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")
 
 
 def _train_phase(
-    phase: Phase,
-    model: keras.Model,
-    plan: Plan,
-    dataset: Dataset,
-    features: dict[str, dict[str, np.ndarray]],
-    run: Run,
-    console: Console,
-    objects: UserObjects,
+    phase: Phase, model: keras.Model, session: Session, features: dict[str, dict[str, np.ndarray]]
 ) -> CheckpointCallback:
     """Train one phase; the model then has the best weights of the phase."""
-    inner = Run(run.path / "phases" / phase.name)
-    inner.path.mkdir(parents=True, exist_ok=True)
-    planned = dataclasses.replace(plan, recipe=phase.recipe)
-    console.print(f"phase {phase.name}: {phase.recipe.epochs} epochs")
+    inner = session.inner(f"phases/{phase.name}", dataclasses.replace(session.plan, recipe=phase.recipe))
+    session.console.print(f"phase {phase.name}: {phase.recipe.epochs} epochs")
     if phase.frozen:
         trained = _head(model, features["train"]["embedding"])
         feeds = [feature_cache.as_feed(features[s]) for s in FIT_SPLITS]
     else:
         _unfreeze(model, phase.statistics)
-        trained, feeds = model, [planned.feed(dataset, s, training=s == "train") for s in FIT_SPLITS]
-    result = fit.fit(trained, planned, dataset.info, *feeds, inner, console, objects)
-    trained.load_weights(inner.weights)
+        trained, feeds = model, [inner.plan.feed(session.dataset, s, training=s == "train") for s in FIT_SPLITS]
+    result = fit.fit(trained, inner, *feeds)
+    trained.load_weights(inner.folder.weights)
     return result
 
 

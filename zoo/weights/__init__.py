@@ -93,9 +93,9 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
     path = Path(weights)
     if (path / "config.json").is_file():
         from zoo.core.plan import damaged
-        from zoo.core.run_folder import Run
+        from zoo.core.run_folder import RunFolder
 
-        run = Run.open(path)
+        run = RunFolder.open(path)
         with damaged(path / "config.json"):
             return run.weights, _trained_arguments(name, path, run.read("config.json"))
     if (path / "manifest.json").is_file():

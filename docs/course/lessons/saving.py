@@ -43,17 +43,17 @@ def interrupt() -> keras.callbacks.Callback:
 def interrupted_and_resumed(page: Page) -> tuple[Any, Any]:
     """Return the run that was never interrupted, and the one that was, and was then resumed by the same command."""
     from zoo import train
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
     arguments = {"settings": settings(page), "precision": "float32", "export": False}
     whole, parts = page.scratch / "whole", page.scratch / "parts"
     train.run("mnist", **arguments, out=str(whole))
     with contextlib.suppress(KeyboardInterrupt):
         train.run("mnist", **arguments, out=str(parts), callbacks=[interrupt()])
-    finished = len(Run(parts).history())
+    finished = len(RunFolder(parts).history())
     train.run("mnist", **arguments, out=str(parts))
     page.claim(finished == 2, "The interrupted run had two finished epochs in its folder.")
-    return Run(whole), Run(parts)
+    return RunFolder(whole), RunFolder(parts)
 
 
 def size(path: Path) -> int:

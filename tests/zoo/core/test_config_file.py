@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from zoo import train
-from zoo.core import config_file
 from zoo.core.plan import make_plan
+from zoo.core.settings import read_config
 from zoobase.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -45,7 +45,7 @@ def test_a_printed_config_gives_the_same_plan(tmp_path, capsys):
     path = tmp_path / "config.json"
     path.write_text(json.dumps(printed_first))
     assert printed(capsys, "--config", path) == printed_first
-    arguments = config_file.read(path)
+    arguments = read_config(path)
     assert json.loads(json.dumps(make_plan(arguments.pop("name"), **arguments).to_json())) == printed_first
 
 
@@ -56,11 +56,6 @@ def test_options_take_precedence(tmp_path, capsys):
     )
     assert (got["recipe"]["epochs"], got["seed"], got["precision"]) == (7, 5, "float32")
     assert got["model_arguments"] == {"units": [8]}
-
-
-def test_a_config_of_before_is_read(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({"model": "mnist", "asked": {"units": [8]}}))
-    assert config_file.read(tmp_path / "config.json")["settings"] == {"model.units": [8]}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +70,7 @@ def test_a_config_of_before_is_read(tmp_path):
 def test_errors(text, sentence, tmp_path):
     (tmp_path / "a.toml").write_text(text)
     with pytest.raises(UsageError, match=sentence):
-        config_file.read(tmp_path / "a.toml")
+        read_config(tmp_path / "a.toml")
 
 
 def test_errors_of_the_command(tmp_path):

@@ -211,10 +211,12 @@ def candidates_run(tmp_path_factory):
 
 
 def test_the_best_candidate_is_the_run(candidates_run):
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    run = Run(candidates_run)
-    best = [min(r["val_cross_entropy"] for r in Run(candidates_run / "restarts" / str(i)).history()) for i in (0, 1)]
+    run = RunFolder(candidates_run)
+    best = [
+        min(r["val_cross_entropy"] for r in RunFolder(candidates_run / "restarts" / str(i)).history()) for i in (0, 1)
+    ]
     assert best[1] < best[0]
     assert run.read("config.json")["arguments"]["filters"] == [8, 12]
     assert run.model().get_layer("block1_0_conv").filters == 12
@@ -239,9 +241,11 @@ def restarts_run(tmp_path_factory):
 
 
 def test_restarts_keep_the_best_by_validation(restarts_run):
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
-    best = [min(r["val_cross_entropy"] for r in Run(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)]
+    best = [
+        min(r["val_cross_entropy"] for r in RunFolder(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)
+    ]
     assert best[0] != best[1]
     winner = restarts_run / "restarts" / str(int(np.argmin(best))) / "checkpoints" / "best.weights.h5"
     assert (restarts_run / "checkpoints" / "best.weights.h5").read_bytes() == winner.read_bytes()
@@ -259,12 +263,12 @@ def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
 
 @pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="TensorFlow aborts where it excludes bfloat16")
 def test_bfloat16_trains_and_saves_float32(tmp_path):
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
     out, tiny = tmp_path / "run", {"filters": (8, 16), "depths": (1, 1)}
     arguments = {"model_arguments": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
     train.run("fashion_mnist", **arguments, precision="bfloat16", out=str(out), export=False)
-    model = Run(out).model()
+    model = RunFolder(out).model()
     assert {v.dtype for v in model.weights} == {"float32"}
     assert model.compute_dtype == "float32"
 
@@ -293,12 +297,12 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
 
 def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
     """The training stops in its first epoch, validates, and the learning rate has fallen to zero."""
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
     out, arguments = tmp_path / "run", {"data_dir": str(DATA["fashion_mnist"]), "export": False}
     settings = {"model.filters": (8, 16), "model.depths": (1, 1), "recipe.batch_size": 4, "recipe.minutes": 0.001}
     train.run("fashion_mnist", settings=settings, precision="float32", out=str(out), **arguments)
-    (row,) = Run(out).history()
+    (row,) = RunFolder(out).history()
     assert np.isfinite(row["val_loss"])
     assert row["learning_rate"] == 0
 
@@ -339,7 +343,7 @@ def test_a_plan_with_lists_equals_the_one_restored_from_json(model, recipe, sett
 
 def test_a_run_with_candidates_is_resumed(candidates_run, tmp_path):
     """A run interrupted after the first candidate trains the second on resume and selects the same one."""
-    from zoo.core.run_folder import Run
+    from zoo.core.run_folder import RunFolder
 
     run = tmp_path / "run"
     shutil.copytree(candidates_run, run)
@@ -350,7 +354,7 @@ def test_a_run_with_candidates_is_resumed(candidates_run, tmp_path):
     settings = {"recipe.candidates": candidates, "recipe.epochs": 2}
     train.run("fashion_mnist", settings=settings, data_dir=str(DATA["fashion_mnist"]), resume=str(run), export=False)
     assert (run / "checkpoints" / "best.weights.h5").read_bytes() == weights
-    assert Run(run).read("config.json")["candidate"] == 1
+    assert RunFolder(run).read("config.json")["candidate"] == 1
 
 
 def test_a_recipe_names_data_and_settings_of_the_task():

@@ -21,7 +21,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from zoo import train
 from zoobase.errors import UsageError
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 
 data, out = json.loads(sys.argv[1]), sys.argv[2]
 
@@ -29,7 +29,7 @@ def fit(model, settings, devices, name=None, **options):
     name = name or f"{model}-{devices}"
     train.run(model, settings=settings, data_dir=data[model], precision="float32", export=False, out=f"{out}/{name}",
               devices=devices, evaluate=False, **options)
-    return Run(f"{out}/{name}").model().get_weights()
+    return RunFolder(f"{out}/{name}").model().get_weights()
 
 tables = {"recipe.epochs": 2, "recipe.batch_size": 32, "recipe.limit": 300, "recipe.optimizer": "sgd",
           "recipe.learning_rate": 1e-6, "recipe.l2": 1e-3, "model.dropout": 0.0, "model.units": [8]}

@@ -7,7 +7,7 @@ import zoo
 from tests.zoo.conftest import data_dir
 from zoo import train
 from zoo.core.plan import make_plan
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.modeling.whitening import whiten
 from zoobase.errors import UsageError
 
@@ -62,7 +62,7 @@ def test_a_training_starts_from_it(tmp_path):
     options = {"data_dir": data_dir("fashion_mnist"), "precision": "float32", "evaluate": False}
     train.run("fashion_mnist", settings=settings, out=str(folder), **options)
     model = zoo.build("fashion_mnist", filters=(18, 8), depths=(1, 1))
-    model.load_weights(Run(folder).weights)
+    model.load_weights(RunFolder(folder).weights)
     kernel = model.get_layer("block0_0_conv").kernel.numpy().reshape(9, 18)
     np.testing.assert_allclose(kernel[:, :9], -kernel[:, 9:], atol=1e-5)
     assert np.abs(kernel).max() > 0.5

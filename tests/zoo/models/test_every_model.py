@@ -9,7 +9,7 @@ import zoo
 import zoobase.errors
 from tests.zoo.conftest import data_dir
 from zoo.core import plan, registry
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.evaluation import outputs as inference
 from zoo.training.compiling import compile_model
 
@@ -119,7 +119,7 @@ def test_served_models_have_no_random_and_no_lambda_layers(entry):
 def test_a_test_sized_training_gives_a_verified_bundle(trained, name):
     run = trained(name)
     certificates = [json.loads(path.read_text()) for path in run.glob("bundle*/parity.json")]
-    assert len(certificates) == len(zoo.get_spec(name).task.served(Run(run).model()))
+    assert len(certificates) == len(zoo.get_spec(name).task.served(RunFolder(run).model()))
     for certificate in certificates:
         assert certificate["verdict"] == "pass"
         ran = {(row["format"], row["runtime"]) for row in certificate["artifacts"] if row["state"] == "pass"}

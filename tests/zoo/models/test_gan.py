@@ -12,11 +12,10 @@ from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
 from zoo import predictor
 from zoo.core import plan
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, image_baselines
 from zoo.tasks.generative import gan
 from zoo.training import checkpoints
-from zoobase.console import Console
 from zoobase.errors import ZooError
 
 FASHION = str(DATA["fashion_mnist"])
@@ -61,6 +60,7 @@ class Killed(Exception):
 @pytest.mark.parametrize("name", ["dcgan", "cyclegan"])  # with one generator, and with two and a pool of images
 def test_an_interrupted_run_is_resumed_with_the_same_result(name, tmp_path, monkeypatch):
     from zoo.training import trainer
+    from zoo.training.session import Session
 
     settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 3, "recipe.batch_size": 50}
     planned = plan.make_plan(name, settings=settings, data_dir=data_dir(name), precision="float32")
@@ -75,11 +75,11 @@ def test_an_interrupted_run_is_resumed_with_the_same_result(name, tmp_path, monk
     monkeypatch.setattr(checkpoints, "save", killing)
     for folder in ("whole", "killed"):
         (tmp_path / folder).mkdir()
-        run = Run(tmp_path / folder)
+        run = RunFolder(tmp_path / folder)
         if folder == "killed":
             with pytest.raises(Killed):
-                trainer.train(planned, dataset, run, Console(quiet=True))
-        trainer.train(planned, dataset, run, Console(quiet=True))
+                trainer.train(Session(planned, run, dataset))
+        trainer.train(Session(planned, run, dataset))
     (_, whole), (_, killed) = (next(checkpoints.read(tmp_path / f / "checkpoints")) for f in ("whole", "killed"))
     assert {k.split("/")[0] for k in whole} == {"model", "g_optimizer", "d_optimizer", "state.json"}
     for key in whole.keys() - {"state.json"}:
@@ -233,7 +233,7 @@ def test_evaluation_has_bounds_of_the_distance(trained):
     assert evaluation["metrics"]["frechet_distance"] == pytest.approx(distance)
     assert evaluation["metrics"]["frechet_to_noise"] == pytest.approx(distance / upper)
     assert evaluation["remarks"] == json.loads((run / "summary.json").read_text())["remarks"]
-    history = Run(run).history()
+    history = RunFolder(run).history()
     best = min(history, key=lambda row: row["val_frechet_distance"])["epoch"]
     assert json.loads((run / "summary.json").read_text())["best_epoch"] == best
     assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "samples", "interpolations"}

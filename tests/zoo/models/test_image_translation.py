@@ -15,7 +15,7 @@ from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo import evaluate, predict, predictor
 from zoo.core import plan
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
@@ -199,13 +199,13 @@ def test_identity_generators_have_the_upper_bound_and_no_cycle_error():
 
 
 def test_validation_logs_the_mean_of_both_directions(trained):
-    for row in Run(trained("cyclegan")).history():
+    for row in RunFolder(trained("cyclegan")).history():
         directions = [row[f"val_frechet_{direction}"] for direction in ("a2b", "b2a")]
         assert row["val_frechet_distance"] == pytest.approx(np.mean(directions), rel=1e-5)
 
 
 def test_cycle_error_is_that_of_both_generators(trained):
-    run = Run(trained("cyclegan"))
+    run = RunFolder(trained("cyclegan"))
     planned, model = run.plan(), run.model()
     data = planned.load_data()
     evaluation = evaluate.evaluate_split(planned, model, data, "test")
@@ -224,7 +224,7 @@ def test_cycle_error_is_that_of_both_generators(trained):
 
 def test_predict_in_both_directions_from_the_run_and_its_bundles(trained, garment, tmp_path):
     run = trained("cyclegan")
-    model, pixels = Run(run).model(), pipelines.images.read(garment, 28, 28, 1)[None].astype("float32")
+    model, pixels = RunFolder(run).model(), pipelines.images.read(garment, 28, 28, 1)[None].astype("float32")
     for direction in ("a2b", "b2a"):
         expected = np.asarray(getattr(model, direction)(pixels, training=False))[0, ..., 0]
         for source in (run, run / f"bundle-{direction}"):
@@ -262,4 +262,4 @@ def test_prediction_of_a_paired_model_is_the_image(trained, garment):
     predictions = predict.run(run, [str(garment)])
     (image,) = predictions.images.values()
     assert [(row["height"], row["width"]) for row in predictions.rows] == [(28, 28)]
-    np.testing.assert_allclose(image, Run(run).model()(pixels, training=False)[0], atol=0.51)
+    np.testing.assert_allclose(image, RunFolder(run).model()(pixels, training=False)[0], atol=0.51)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from pipelines import datasets
 from tests import commands
 from zoo import evaluate, train, tune
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.search.definition import Search
 from zoo.search.study import RETRY, asked, open_study, run_of
 from zoobase.errors import MissingError, UsageError, ZooError
@@ -83,11 +83,11 @@ def searched(tmp_path_factory):
     wait(lambda: list(folder.glob("trials/0000/checkpoints/state-*2.npz")), process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    history = len(Run(folder / "trials" / "0000").history())
+    history = len(RunFolder(folder / "trials" / "0000").history())
     assert 2 <= history < 25
 
     process = start(folder, "--resume", "--trials", "3", "--workers", "2")
-    wait(lambda: len(Run(folder / "trials" / "0000").history()) > history, process)
+    wait(lambda: len(RunFolder(folder / "trials" / "0000").history()) > history, process)
     retried = next(trial for trial in trials_of(folder)[1] if trial.user_attrs.get(RETRY) == 0)
     os.kill(int(retried.user_attrs["worker"].split("-")[0]), signal.SIGKILL)
     printed = process.communicate(timeout=400)[0]
@@ -142,7 +142,7 @@ def test_the_report_has_the_best_trial_and_its_command(searched):
     words = shlex.split(command)[3:]
     for pair in (word.partition("=")[::2] for word in words if word.startswith("recipe.learning_rate")):
         assert float(pair[1]) == study.best_trial.params["recipe.learning_rate"]
-    config = Run(run_of(folder, study.best_trial.user_attrs).path).plan()
+    config = RunFolder(run_of(folder, study.best_trial.user_attrs).path).plan()
     assert Search.load(folder).plan(study.best_trial.params).recipe == config.recipe
 
 
@@ -218,7 +218,7 @@ def test_the_workers_are_tasks_of_a_ray_cluster(tmp_path):
     attempts = [trial.state.name for trial in trials if trial.user_attrs["run"] == "0000"]
     assert attempts[0] == "FAIL"
     assert attempts[1] in ("COMPLETE", "PRUNED")
-    epochs = [row["epoch"] for row in Run(folder / "trials" / "0000").history()]
+    epochs = [row["epoch"] for row in RunFolder(folder / "trials" / "0000").history()]
     assert epochs == list(range(1, len(epochs) + 1))
 
 

@@ -14,7 +14,7 @@ from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo import predictor
 from zoo.core import plan
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.core.task import Evaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
@@ -31,7 +31,7 @@ def run(trained):
 @pytest.fixture(scope="module")
 def opened(run):
     """Plan, dataset, model and contract of the trained run."""
-    folder = Run(run)
+    folder = RunFolder(run)
     planned, dataset, model = folder.plan(), folder.dataset(), folder.model()
     return planned, dataset, model, planned.task.contract(model, dataset.info)
 

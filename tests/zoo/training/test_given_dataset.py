@@ -9,8 +9,8 @@ import pytest
 
 import pipelines
 from zoo import evaluate, export, train
-from zoo.core import config_file
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
+from zoo.core.settings import read_config
 from zoobase.errors import MissingError, UsageError
 
 SETTINGS = {"recipe.epochs": 1}
@@ -36,7 +36,7 @@ def folder(tmp_path_factory):
 def test_the_run_says_that_its_data_was_given(folder):
     config = json.loads((folder / "config.json").read_text())
     assert config["data"] == {"name": "arrays", "data_dir": None, "cache_dir": None, "given": True}
-    assert Run(folder).plan().command() == (
+    assert RunFolder(folder).plan().command() == (
         "zoo.train.run('admissions', seed=0, settings={'recipe.epochs': 1}, dataset=...)"
     )
 
@@ -57,7 +57,7 @@ def test_without_the_data_there_is_one_sentence(folder, verb):
 
 def test_its_config_is_no_settings_of_the_command_line(folder):
     with pytest.raises(UsageError, match=r"the data of .*config.json, arrays, was given as dataset="):
-        config_file.read(folder / "config.json")
+        read_config(folder / "config.json")
 
 
 def test_other_data_is_refused(folder):
@@ -90,7 +90,7 @@ def test_texts_get_the_vocabulary_of_their_task(tmp_path):
     out = str(tmp_path / "run")
     train.run("sentiment", dataset=data, settings=SETTINGS, precision="float32", out=out, export=False)
     assert data.info.vocabulary is None
-    assert "good" in Run(out).info().vocabulary
+    assert "good" in RunFolder(out).info().vocabulary
     assert evaluate.run(out, dataset=data, split="validation")["examples"] == 6
 
 

@@ -12,10 +12,12 @@ import pytest
 
 from tests import commands
 from tests.zoo.conftest import DATA
+from zoo import train
 from zoo.core import registry
 from zoo.core.plan import make_plan
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoo.training import checkpoints
+from zoobase.errors import UsageError
 
 EPOCHS = 5
 WORDS = [
@@ -72,7 +74,7 @@ def assert_same(one, other):
     for name, value in arrays.items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
     assert state == expected_state
-    with Run(one).weights.open("rb") as a, Run(other).weights.open("rb") as b:
+    with RunFolder(one).weights.open("rb") as a, RunFolder(other).weights.open("rb") as b:
         assert a.read() == b.read()
 
 
@@ -143,11 +145,12 @@ def test_conflicting_settings_are_named(tmp_path):
 
 def test_a_run_is_compared_with_what_was_asked_for_explicitly(tmp_path):
     recipe = make_plan("fashion_mnist", recipe="quick")  # has builder arguments of its own
-    run = Run.create("fashion_mnist", str(tmp_path / "run"))
+    run = RunFolder.create("fashion_mnist", str(tmp_path / "run"))
     (run.path / "config.json").write_text(json.dumps(recipe.to_json() | {"requested": recipe.to_json()}))
-    other = make_plan("fashion_mnist", settings={"model.dropout": 0.4})
     assert run.differences(recipe) == []
     assert any("model_arguments.filters" in text for text in run.differences(make_plan("fashion_mnist")))
-    assert run.differences(make_plan("fashion_mnist"), explicit=["model"]) == []
-    (text,) = run.differences(other, explicit=["model", "model_arguments.dropout"])
-    assert text == "model_arguments.dropout: None in the run, 0.4 requested"
+    plan, opened = train.open_or_plan({"name": "fashion_mnist", "resume": str(run.path)})
+    assert (plan, opened.path) == (recipe, run.path)
+    asked = {"resume": str(run.path), "settings": {"model.dropout": 0.4}}
+    with pytest.raises(UsageError, match=r"other settings \(model_arguments.dropout: None in the run, 0.4 requested\)"):
+        train.open_or_plan(asked)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from tests.zoo.conftest import DATA
 from zoo import train
 from zoo.core.plan import make_plan
-from zoo.core.run_folder import Run
+from zoo.core.run_folder import RunFolder
 from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])
@@ -20,7 +20,7 @@ FASHION = str(DATA["fashion_mnist"])
 def run(tmp_path):
     """Return a run in which no epoch is finished."""
     plan = make_plan("fashion_mnist", settings={"recipe.epochs": 3}, data_dir=FASHION, seed=2)
-    run = Run.create("fashion_mnist", tmp_path / "run")
+    run = RunFolder.create("fashion_mnist", tmp_path / "run")
     run.save_config(plan, plan.load_data().info, {"requested": plan.to_json()})
     return run
 
@@ -53,9 +53,8 @@ def test_what_contradicts_the_run_is_refused(run, words, sentence):
 
 
 def test_what_agrees_with_the_run_is_accepted(run):
-    options = {"recipe": "default", "model_arguments": None, "data_dir": None, "cache_dir": None}
-    options |= {"precision": "auto", "init": None, "settings": {"recipe.epochs": "3"}, "seed": 2}
-    plan, opened = train._open_or_plan(None, options, None, str(run.path))
+    given = {"recipe": "default", "precision": "auto", "settings": {"recipe.epochs": "3"}, "seed": 2}
+    plan, opened = train.open_or_plan(given | {"resume": str(run.path)})
     assert (plan.seed, plan.recipe.epochs, opened.path) == (2, 3, run.path)
 
 
@@ -63,8 +62,8 @@ def test_the_second_process_in_a_run_folder_is_told_who_holds_it(run):
     holder = subprocess.Popen(
         [
             *(sys.executable, "-c"),
-            "import sys; from zoo.core.run_folder import Run\n"
-            f"with Run({str(run.path)!r}).locked():\n    print(flush=True); sys.stdin.read()",
+            "import sys; from zoo.core.run_folder import RunFolder\n"
+            f"with RunFolder({str(run.path)!r}).locked():\n    print(flush=True); sys.stdin.read()",
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -89,6 +88,6 @@ def test_a_lock_is_no_link_and_is_not_emptied(run, tmp_path):
 
 
 def test_a_folder_that_was_locked_but_never_written_is_still_empty(tmp_path):
-    with Run.create("fashion_mnist", tmp_path / "run").locked():
+    with RunFolder.create("fashion_mnist", tmp_path / "run").locked():
         pass
-    assert Run.create("fashion_mnist", tmp_path / "run").path == tmp_path / "run"
+    assert RunFolder.create("fashion_mnist", tmp_path / "run").path == tmp_path / "run"

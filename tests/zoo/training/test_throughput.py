@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from zoo import train
-from zoo.training.throughput import Throughput
+from zoo.training.callbacks import Throughput
 
 RATE, WAITING = "worker/examples per second", "worker/share of time waiting for input"
 

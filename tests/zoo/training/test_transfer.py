@@ -155,10 +155,10 @@ def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
 
     real = fit.fit
 
-    def killed(model, planned, info, training, validation, run, *rest):
-        if run.path.name == "tune":
+    def killed(model, session, training, validation):
+        if session.folder.path.name == "tune":
             raise KeyboardInterrupt
-        return real(model, planned, info, training, validation, run, *rest)
+        return real(model, session, training, validation)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit, "fit", killed)

@@ -1,0 +1,45 @@
+"""What the rooms of a training hand on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from pipelines.dataset import Dataset, Info
+from zoo.core.plan import Plan
+from zoo.core.run_folder import RunFolder
+from zoo.distribution.replicas import SINGLE, Replicas
+from zoo.training.compiling import NO_OBJECTS, UserObjects
+from zoobase.console import Console
+
+
+@dataclass(frozen=True)
+class Session:
+    """One training.
+
+    Attributes:
+        plan: Its settings.
+        folder: The run folder, which holds its complete state and from which it resumes.
+        dataset: The splits.
+        console: Receives progress.
+        replicas: The copies of the model that share each batch.
+        objects: Callbacks, and what replaces optimizer, loss and metrics.
+    """
+
+    plan: Plan
+    folder: RunFolder
+    dataset: Dataset
+    console: Console = field(default_factory=lambda: Console(quiet=True))
+    replicas: Replicas = SINGLE
+    objects: UserObjects = NO_OBJECTS
+
+    @property
+    def info(self) -> Info:
+        """The info of the dataset."""
+        return self.dataset.info
+
+    def inner(self, name: str, plan: Plan) -> Session:
+        """Return the session of one of several trainings of a run, in a folder of its own."""
+        folder = RunFolder(self.folder.path / name)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        return dataclasses.replace(self, plan=plan, folder=folder)
