@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from zoo.core import registry
 from zoobase import console as shell
@@ -74,14 +75,20 @@ def main_command(
 ) -> None:
     """Models that are verified after export. Without a command, the models are listed."""
     if ctx.invoked_subcommand is not None:
+        for option in ctx.command.params:
+            if ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE and option.name != "debug":
+                raise click.UsageError(f"{option.opts[0]} belongs to the list of models; options of a verb follow it")
         return
+    if markdown and console.json:
+        raise click.UsageError("--markdown and --json exclude each other")
     every = registry.entries()
-    entries = [every[name] for name in registry.list_models(match, task=task, pretrained=pretrained or None)]
+    names = registry.list_models(match, task=task, pretrained=pretrained or None)
     if markdown:
         from zoo.info import markdown_table
 
-        click.echo(markdown_table(), nl=False)
+        click.echo(markdown_table(names), nl=False)
         return
+    entries = [every[name] for name in names]
     keys = ("name", "task", "data", "summary", "expect")
     rows = [
         {key: getattr(e, key) for key in keys} | {"test_data": e.headline_data, "weights": list(e.weights)}

@@ -266,14 +266,18 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 @click.argument("source", metavar="RUN|MODEL", type=click.Path())
 @click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle or bundles/MODEL]")
 @settings_options("quantize")
-@click.option("--max-drop", default=0.01, show_default=True, help="Largest metric drop of a quantised file.")
+@click.option("--max-drop", type=float, help="Largest metric drop of a quantised file.  [default: 0.01]")
 @shell.common_options
-def main(source: str, out: str | None, max_drop: float, given: dict[str, Any], console: Console) -> None:
+def main(source: str, out: str | None, max_drop: float | None, given: dict[str, Any], console: Console) -> None:
     """Export the best weights of RUN, or the default weights of MODEL, in every format, and verify every artifact.
 
     `python -m zoo weights` lists the models with default weights.
     """
-    bundles = run(source, out=out, max_drop=max_drop, console=console, **given)
+    if max_drop is not None:
+        if not given:
+            raise UsageError("--max-drop is about quantised files: give --quantize as well")
+        given["max_drop"] = max_drop
+    bundles = run(source, out=out, console=console, **given)
     for bundle in bundles:
         show(console, bundle)
         console.print(f"next: python -m export verify {bundle['path']}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -128,10 +128,10 @@ def shipped_weights(name: str) -> str:
     return ", ".join(shipped + downloaded) or "no"
 
 
-def markdown_table() -> str:
-    """Return the table of models of the README; a test compares the two."""
+def markdown_table(names: Iterable[str] | None = None) -> str:
+    """Return the table of models of the README, of some models or of all; a test compares the two."""
     lines = ["| model | task | headline metric | measured on | weights |", "|---|---|---|---|---|"]
-    for name in registry.list_models():
+    for name in registry.list_models() if names is None else names:
         spec = registry.get_spec(name)
         headline = next((f"{key} {value:g}" for key, value in spec.card.expect.items()), "")
         cells = (f"`{name}`", spec.task.title, headline, test_data(name), shipped_weights(name))

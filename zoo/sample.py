@@ -13,7 +13,7 @@ from zoo.evaluation import images
 from zoo.prediction import kept
 from zoobase import console as shell
 from zoobase.console import Console
-from zoobase.errors import MissingError
+from zoobase.errors import MissingError, UsageError, unknown
 
 RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 
@@ -34,6 +34,7 @@ def run(
         The generated text (as lines and rows) or image.
 
     Raises:
+        UsageError: The task has no such option.
         MissingError: The task does not generate, or the runtime needs a bundle and there is none.
 
     Example:
@@ -46,6 +47,9 @@ def run(
     opened = predictor.load(source, runtime)
     if not opened.task.generates:
         raise MissingError(f"models for {opened.task.title} do not generate; try python -m zoo.predict")
+    for name in options or {}:
+        if name not in opened.task.generates:
+            raise unknown(f"option of models for {opened.task.title}", name, opened.task.generates)
     return opened.task.sample(opened.call, opened.contract, options or {}, seed, opened.info)
 
 
@@ -62,26 +66,16 @@ def run(
 @click.option("-o", "--out", type=click.Path(), help="Image file to write (PNG).")
 @shell.common_options
 def main(
-    source: str,
-    prompt: str | None,
-    length: int | None,
-    temperature: float | None,
-    top_p: float | None,
-    count: int | None,
-    interpolate: bool | None,
-    runtime: str | None,
-    out: str | None,
-    given: dict[str, Any],
-    console: Console,
+    source: str, runtime: str | None, out: str | None, given: dict[str, Any], console: Console, **options: Any
 ) -> None:
     """Generate with the model of a run or a bundle: text, or images with -o."""
-    parameters = {"prompt": prompt, "length": length, "temperature": temperature, "top_p": top_p, "count": count}
-    parameters["interpolate"] = interpolate or None
-    options = {k: v for k, v in parameters.items() if v is not None}
+    options = {name: value for name, value in options.items() if value is not None}
     with kept.preferred(source, runtime, console) as (opened, opened_in):
         sample = run(opened, options=options, runtime=opened_in, **given)
         for line in sample.lines:
             console.print(line)
+        if sample.image is None and out is not None:
+            raise UsageError("this model generates text: -o is for images")
         if sample.image is not None:
             path = Path(out or "samples.png")
             images.write(path, sample.image)

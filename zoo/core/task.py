@@ -88,7 +88,7 @@ class BaseTask:
         title: Name of the problem, such as "image classification".
         accepts: Inputs of `predict`: "images" (files, or folders of them) or "texts"; empty if models do not predict on
             single inputs. A task that sets it implements `parse` and `show`.
-        generates: Whether models generate, by `sample`.
+        generates: The options that `sample` takes; empty if models do not generate.
         adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
@@ -99,7 +99,7 @@ class BaseTask:
 
     title: str
     accepts = ""
-    generates = False
+    generates: tuple[str, ...] = ()
     adversarial = False
     output = ""
     monitor = "val_loss"

@@ -51,7 +51,7 @@ class Autoencoding(ImageTask):
     sigma: float = 0.3
 
     title = "autoencoding"
-    generates = True
+    generates = ("count",)
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool

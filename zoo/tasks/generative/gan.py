@@ -36,7 +36,7 @@ class ImageGeneration(ImageTask):
     title = "image generation"
     adversarial = True
     accepts = ""  # no prediction on single inputs
-    generates = True
+    generates = ("count", "interpolate")
     monitor = "val_frechet_distance"
 
     def examples(

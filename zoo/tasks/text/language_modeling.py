@@ -59,7 +59,7 @@ class LanguageModeling(BaseTask):
 
     title = "language modelling"
     required_features = ("text",)
-    generates = True
+    generates = ("prompt", "length", "temperature", "top_p")
 
     def __post_init__(self) -> None:
         """Raise UsageError for invalid settings."""
