@@ -18,7 +18,7 @@ environment.prepare()
 from tensorflow.tsl.profiler.protobuf import xplane_pb2  # noqa: E402 - TensorFlow has no public reader of its traces
 
 from benchmarks.timing import fitting  # noqa: E402 - Keras is configured first
-from zoo.modeling.layers import fused  # noqa: E402
+from zoo.modeling.instance_methods import fused  # noqa: E402
 
 WARM_UP, STEPS, SHOWN = 30, 10, 16
 

@@ -187,7 +187,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         SystemExit: 2
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in arguments
+    debug, as_json = "--debug" in arguments, "--json" in arguments
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
     stdout = sys.stdout
@@ -201,14 +201,14 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except (click.exceptions.Abort, KeyboardInterrupt):
-        _fail("stopped", 130)
+        _fail("stopped", 130, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader closed the pipe, as `| head` does
         sys.exit(0)
     except Exception as e:
         if debug:
             traceback.print_exc()
-        _fail(*describe_error(e))
+        _fail(*describe_error(e), as_json)
 
 
 def describe_error(error: Exception) -> tuple[str, int]:
@@ -259,10 +259,10 @@ def describe_cause(error: Exception) -> str:
     return " ".join((text.splitlines()[-1] if "Graph execution error" in text else text).split())
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int, as_json: bool) -> None:
     message = printable(message)
     click.echo(f"error: {message}", err=True)
-    if "--json" in sys.argv and not Console.printed_json:
+    if as_json and not Console.printed_json:
         click.echo(json.dumps({"error": message, "code": code}, ensure_ascii=False))
     sys.exit(code)
 

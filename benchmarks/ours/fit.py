@@ -12,7 +12,7 @@ environment.prepare()
 
 from benchmarks.timing import fitting  # noqa: E402 - Keras is configured first
 from benchmarks.timing.step_clock import StepClock  # noqa: E402
-from zoo.modeling.layers import fused  # noqa: E402
+from zoo.modeling.instance_methods import fused  # noqa: E402
 
 WARM_UP, STEPS = 20, 80
 

@@ -21,7 +21,7 @@ environment.prepare()
 import pipelines  # noqa: E402
 from benchmarks.timing import fitting  # noqa: E402
 from zoo.distribution.replicas import choose  # noqa: E402
-from zoo.modeling.layers import fused  # noqa: E402
+from zoo.modeling.instance_methods import fused  # noqa: E402
 
 NETWORK, PRECISION, POLICY = "resnet20", "float32", "flip_shift"
 BATCH = 128

@@ -18,7 +18,7 @@ environment.prepare()
 from benchmarks.timing.time_to_accuracy import SECONDS, AccuracyTimer  # noqa: E402 - Keras is configured first
 from zoo.cli.options import parse_settings  # noqa: E402
 from zoo.core.plan import make_plan  # noqa: E402
-from zoo.modeling.layers import fused  # noqa: E402
+from zoo.modeling.instance_methods import fused  # noqa: E402
 from zoo.training import autotune  # noqa: E402
 from zoo.training.compiling import compile_model  # noqa: E402
 from zoo.training.trainer import initial_model  # noqa: E402

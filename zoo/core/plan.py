@@ -178,12 +178,11 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `config.json`, from which `from_json` restores an equal plan."""
-        task = {f.name: getattr(self.task, f.name) for f in dataclasses.fields(self.task)}
         return {
             "model": self.model,
             "recipe_name": self.recipe_name,
             "recipe": dataclasses.asdict(self.recipe),
-            "task": {k: v for k, v in task.items() if not callable(v)},
+            "task": dataclasses.asdict(self.task),
             "model_arguments": dict(self.model_arguments),
             "data": dict(self.data),
             "seed": self.seed,

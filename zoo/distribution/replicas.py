@@ -83,9 +83,9 @@ class Replicas:
         """
         if self.count == 1:
             return
-        from zoo.distribution import keras_fit
+        from zoo.modeling.instance_methods import adapt_to_replicas
 
-        keras_fit.adapt(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1)
+        adapt_to_replicas(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1)
 
     def check_data(self, plan: Plan) -> None:
         """Check whether a data service can read the data, before it is loaded.

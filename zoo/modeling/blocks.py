@@ -14,7 +14,7 @@ from zoo.modeling.layers import CropLike, InstanceNormalization, NearestUpsampli
 
 def instance_norm(name: str) -> layers.Layer:
     """Return instance normalisation: one group per channel."""
-    return InstanceNormalization(centered=True, groups=-1, epsilon=1e-5, name=f"{name}_norm")
+    return InstanceNormalization(groups=-1, epsilon=1e-5, name=f"{name}_norm")
 
 
 def _conv(x: Any, filters: int, size: int, name: str, strides: int = 1, bias: bool = False) -> Any:  # (B, H', W', f)

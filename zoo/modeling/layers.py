@@ -1,80 +1,12 @@
-"""Custom layers, and a faster batch normalisation for training."""
+"""Custom layers."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras import layers, ops
-
-
-class FusedBatchNormalization(layers.BatchNormalization):
-    """Keras' batch normalisation, with the same variables, config and results, by TensorFlow's fused kernel.
-
-    Never saved: `fused` replaces Keras' layers by it during training only. The fused kernel returns the variance with
-    Bessel's correction n/(n-1), which is removed because Keras' moving variance does not have it.
-    """
-
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise (B, H, W, C) over all axes but the last."""
-        train = bool(training) and self.trainable
-        # The kernel accepts bfloat16 images, but requires scale, offset and statistics in float32.
-        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs,
-            scale=tf.cast(self.gamma, tf.float32),
-            offset=tf.cast(self.beta, tf.float32),
-            mean=None if train else tf.cast(self.moving_mean, tf.float32),
-            variance=None if train else tf.cast(self.moving_variance, tf.float32),
-            epsilon=self.epsilon,
-            is_training=train,
-        )
-        if train:
-            count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
-            variance = variance * (count - 1.0) / count
-            self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
-            self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
-        return y
-
-
-FusedBatchNormalization.__name__ = (
-    layers.BatchNormalization.__name__
-)  # the names of groups in weight files depend on it
-
-
-def _can_be_fused(layer: keras.Layer) -> bool:
-    return (
-        type(layer) is layers.BatchNormalization
-        and layer.built
-        and layer.input_spec.ndim == 4
-        and layer.axis in (-1, 3)
-        and layer.center
-        and layer.scale
-        and layer.trainable
-        and not layer.synchronized
-    )
-
-
-@contextlib.contextmanager
-def fused(model: keras.Model) -> Iterator[int]:
-    """Run the model's 4-D batch normalisation layers by the fused kernel inside the block.
-
-    Inside the block, save weights only, not whole models.
-
-    Yields:
-        The number of fused layers. Frozen, masked and other layers are not replaced.
-    """
-    selected = [layer for layer in model._flatten_layers() if _can_be_fused(layer)]
-    for layer in selected:
-        layer.__class__ = FusedBatchNormalization
-    try:
-        yield len(selected)
-    finally:
-        for layer in selected:
-            layer.__class__ = layers.BatchNormalization
-        model.train_function = model.test_function = model.predict_function = None  # traced with the fused kernel
 
 
 def adapt_momentum(model: keras.Model, steps: int) -> None:
@@ -95,32 +27,17 @@ class InstanceNormalization(layers.GroupNormalization):
     Keras' layer computes means of five-dimensional tensors, which XNNPACK does not support: the replacement kernel is
     six times as slow. arXiv:1607.08022.
 
-    Args:
-        centered: Whether the rounding error of the mean is subtracted, too: in a flat channel it is as large as the
-            deviations, and differs between runtimes. False for files that do not say it.
-        kwargs: Arguments of `keras.layers.GroupNormalization`.
+    The rounding error of the mean is subtracted, too: in a flat channel it is as large as the deviations, and differs
+    between runtimes.
     """
-
-    def __init__(self, *, centered: bool = False, **kwargs: Any) -> None:
-        """See the class."""
-        super().__init__(**kwargs)
-        self.centered = centered
 
     def call(self, inputs: Any) -> Any:
         """Normalise each channel of each image (B, H, W, C), in float32 as Keras' layer does."""
         x = ops.cast(inputs, "float32")
-        if self.centered:  # what follows subtracts the mean of the deviations: the rounding error of this one
-            x = x - ops.mean(x, axis=(1, 2), keepdims=True)
+        x = x - ops.mean(x, axis=(1, 2), keepdims=True)  # what follows subtracts the mean of the deviations
         mean, variance = ops.moments(x, axes=(1, 2), keepdims=True)
         scale = self.gamma * ops.rsqrt(variance + self.epsilon)
         return ops.cast(x * scale + (self.beta - mean * scale), self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), "centered": self.centered}
-
-
-InstanceNormalization.__name__ = layers.GroupNormalization.__name__  # the names of groups in weight files depend on it
 
 
 @keras.saving.register_keras_serializable("zoo")

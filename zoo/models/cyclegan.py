@@ -191,7 +191,7 @@ _PAPER = dataclasses.replace(
     ),
     weights={
         "default": Weights(
-            "cyclegan.weights.h5", sha256="db3c8666ed2464a5fb7a5dbfc765461eeb8e4736f40f283da1ced29248d89dbe"
+            "cyclegan.weights.h5", sha256="df0ff919b62696b290fae01e11d6c826b91838332f406b58b643daa53f517205"
         )
     },
 )

@@ -59,6 +59,9 @@ def _network(
 # === Subclassed Model ===
 
 
+_WITH_MODES = (layers.BatchNormalization, layers.Dropout)  # they differ between training and inference
+
+
 @keras.saving.register_keras_serializable("zoo")
 class FashionMNIST(keras.Model):
     """The same network as a subclass of `keras.Model`; the arguments are those of `fashion_mnist`."""
@@ -99,7 +102,7 @@ class FashionMNIST(keras.Model):
         """Map pixels (B, H, W, C) to logits (B, num_classes)."""
         x = image
         for layer in self.network:
-            x = layer(x, training=training) if layer.name.endswith(("norm", "dropout")) else layer(x)
+            x = layer(x, training=training) if isinstance(layer, _WITH_MODES) else layer(x)
         return x
 
     # === Config ===

@@ -92,7 +92,7 @@ _CARD = Card(
     card=_CARD,
     weights={
         "default": Weights(
-            "style_transfer.weights.h5", sha256="db889dcc4c4b68ff7c2b7a41b30d61f92a831547c105111d0341a3fe454f5214"
+            "style_transfer.weights.h5", sha256="dabfde6da20fa76816a9becbfb787ae87d0f00f5816bccd1cb19476c765b900a"
         )
     },
     flags={"style": "task.style", "content_dir": "data_dir"},
@@ -109,7 +109,7 @@ _CARD = Card(
             weights={
                 "default": Weights(
                     "style_transfer_casa_mila.weights.h5",
-                    sha256="e4260c29157661590c89f4ed1f319d7890af9bff6ebaa4770dcdc4e87cee3984",
+                    sha256="4e7c5f189d63d8d231abc74729e881f5fc493ddd64f06cf83a62d50f3f3f0ebd",
                 )
             },
         )

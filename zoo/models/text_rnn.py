@@ -6,8 +6,7 @@ Train:     python -m zoo.train text_rnn             (--recipe full: twice as wid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 from keras import layers
@@ -17,48 +16,10 @@ from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
 from zoo.tasks.text.language_modeling import LanguageModeling
 
-# === Step form ===
-
-
-def state_widths(model: keras.Model) -> dict[str, int]:
-    """Return the widths of the states of a `text_rnn` by name: `state0`, ... An LSTM layer has two, others one."""
-    sizes = [_as_list(layer.cell.state_size) for layer in model.layers if isinstance(layer, layers.RNN)]
-    return {f"state{i}": width for i, width in enumerate(width for size in sizes for width in size)}
-
-
-def advance(model: keras.Model, tokens: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
-    """Apply a `text_rnn` with initial states to one token or to a sequence of tokens.
-
-    Shapes: tokens (B,) or (B, T) int32, states in the order of `state_widths`, (B, width) float32 each, zeros for the
-    beginning of a text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
-    """
-    x, remaining, next_states = tokens, list(states), []
-    for layer in model.layers:
-        if isinstance(layer, layers.RNN):
-            count = len(_as_list(layer.cell.state_size))
-            initial, remaining = remaining[:count], remaining[count:]
-            if len(tokens.shape) == 1:
-                x, final = layer.cell(x, initial, training=training)
-            else:
-                x, *final = layer(x, initial_state=initial, training=training)
-            next_states += _as_list(final)
-        elif isinstance(layer, layers.Dropout):
-            x = layer(x, training=training)
-        elif not isinstance(layer, layers.InputLayer):
-            x = layer(x)
-    return x, next_states
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-# === Functional Model ===
-
 
 @register(
     data="shakespeare",
-    task=LanguageModeling(advance=advance, state_widths=state_widths),
+    task=LanguageModeling(),
     recipes={
         "default": Recipe(
             epochs=7,

@@ -16,7 +16,7 @@ import keras
 from export.runtime import onednn
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
-from zoo.modeling.layers import fused
+from zoo.modeling.instance_methods import fused
 from zoo.training.compiling import compile_model
 from zoobase.console import Console
 from zoobase.errors import ZooError

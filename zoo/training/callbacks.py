@@ -17,6 +17,7 @@ import tensorflow as tf
 from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import save_file
 from zoo.evaluation import images
+from zoo.modeling.instance_methods import replace_steps
 from zoo.training import checkpoints
 from zoo.training.optimizers import Schedule, optimizers_of
 from zoo.training.session import Session
@@ -347,7 +348,7 @@ class Throughput(keras.callbacks.Callback):
                 self.arrival.assign(tf.timestamp())
             return step(data)
 
-        model.train_step = train_step
+        replace_steps(model, train=train_step)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         """Start from zero."""

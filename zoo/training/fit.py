@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import keras
 
 from zoo.core.weight_files import check_file
-from zoo.modeling.layers import adapt_momentum, fused
+from zoo.modeling.instance_methods import fused
+from zoo.modeling.layers import adapt_momentum
 from zoo.training import checkpoints
 from zoo.training.callbacks import (
     AveragedWeights,

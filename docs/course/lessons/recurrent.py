@@ -131,7 +131,7 @@ def _memory(page: Page) -> None:
 
 
 def _carried_state(page: Page) -> None:
-    from zoo.models.text_rnn import advance, state_widths
+    from zoo.modeling.recurrent import advance, state_widths
 
     page.heading("Carried state")
     page.text(

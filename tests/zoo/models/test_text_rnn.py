@@ -28,15 +28,15 @@ def ids():
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 def test_64_steps_equal_one_forward_pass(cell, ids):
-    from zoo.models import text_rnn
+    from zoo.modeling import recurrent
 
     tokens, size = ids
     model = zoo.build("text_rnn", vocabulary_size=size, cell=cell, units=16, num_layers=2, embedding_dim=8, dropout=0.5)
-    states = [np.zeros((1, width), np.float32) for width in text_rnn.state_widths(model).values()]
+    states = [np.zeros((1, width), np.float32) for width in recurrent.state_widths(model).values()]
     assert len(states) == {"gru": 2, "lstm": 4, "rnn": 2}[cell]
     whole = model(tokens[None, :64], training=False).numpy()[0]
     for i in range(64):
-        logits, states = text_rnn.advance(model, tokens[i : i + 1], states)
+        logits, states = recurrent.advance(model, tokens[i : i + 1], states)
         np.testing.assert_allclose(logits[0], whole[i], atol=2e-6)
 
 

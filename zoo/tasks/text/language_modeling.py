@@ -19,6 +19,7 @@ from pipelines import stateless_random
 from pipelines.text import words_and_characters
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
+from zoo.modeling import recurrent
 from zoo.tasks.text import decoding, tokenizer_snippets
 from zoobase.errors import UsageError, unknown
 
@@ -38,9 +39,9 @@ IGNORED = -1  # target of a context token, which is not evaluated
 class LanguageModeling(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
+    Its layers are a stack, recurrent ones among them, of which `zoo.modeling.recurrent` makes the step form.
+
     Attributes:
-        advance: (model, tokens (B,) or (B, T), states, training) -> (logits, next states).
-        state_widths: Model -> {name of a state: width}.
         window: Tokens per example.
         warm_up: Overlap of the examples of validation and test: the first tokens of an example are context and are not
             evaluated, because they were evaluated at the end of the previous example.
@@ -49,8 +50,6 @@ class LanguageModeling(BaseTask):
         tokens: Size of the vocabulary of the word tokenizer.
     """
 
-    advance: Callable[..., tuple[Any, list[Any]]]
-    state_widths: Callable[[keras.Model], dict[str, int]]
     window: int = 128
     warm_up: int = 64
     carry: bool = False
@@ -121,7 +120,7 @@ class LanguageModeling(BaseTask):
     def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
         """Carry the recurrent state from window to window if the settings say so."""
         if self.carry:
-            enable_stateful_training(model, self.advance, self.state_widths(model), max(1, steps // recipe.epochs))
+            recurrent.enable_stateful_training(model, max(1, steps // recipe.epochs))
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`.
@@ -134,10 +133,10 @@ class LanguageModeling(BaseTask):
         size = len(info.vocabulary)
         tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
         whole = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, self.window, size), "logits")])
-        widths = self.state_widths(served)
+        widths = recurrent.state_widths(served)
 
         def call(token: Any, *states: Any) -> list[Any]:
-            logits, next_states = self.advance(served, token, states)
+            logits, next_states = recurrent.advance(served, token, states)
             return [logits, *next_states]
 
         one = step_endpoint(
@@ -257,42 +256,3 @@ def _windows_at(ids: np.ndarray, window: int) -> Callable[[Any, Any], Any]:
         return rows[:, :-1], rows[:, 1:]
 
     return cut
-
-
-def enable_stateful_training(
-    model: keras.Model, advance: Callable, widths: Mapping[str, int], steps_per_epoch: int
-) -> None:
-    """Make a compiled model train statefully: a batch starts with the final states of the previous one of the epoch.
-
-    The states are not part of the saved model, and are zero at the beginning of each epoch, so that a resumed training
-    gives the same result as an uninterrupted one.
-
-    Args:
-        model: Compiled, tokens (B, T) -> logits.
-        advance: (model, tokens, states, training) -> (logits, next states).
-        widths: State name -> width.
-        steps_per_epoch: Optimizer steps per epoch.
-    """
-    variables = [tf.Variable(tf.zeros((0, w)), shape=(None, w), trainable=False, name=n) for n, w in widths.items()]
-
-    def initial_state(state: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
-        epoch_start = tf.equal(tf.cast(model.optimizer.iterations, tf.int64) % steps_per_epoch, 0)
-        reset = tf.logical_or(epoch_start, tf.not_equal(tf.shape(state)[0], rows))
-        return tf.cond(reset, lambda: tf.zeros((rows, state.shape[1])), lambda: tf.identity(state))
-
-    def train_step(data: Any) -> dict[str, Any]:
-        tokens, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-        rows = tf.shape(tokens)[0]
-        states = [initial_state(variable, rows) for variable in variables]
-        with tf.GradientTape() as tape:
-            logits, states = advance(model, tokens, states, training=True)
-            loss = model.compute_loss(tokens, targets, logits, weights, training=True)
-            scaled = model.optimizer.scale_loss(loss)
-        trainable = model.trainable_variables
-        model.optimizer.apply_gradients(zip(tape.gradient(scaled, trainable), trainable, strict=True))
-        for variable, state in zip(variables, states, strict=True):
-            variable.assign(tf.cast(state, tf.float32))
-        model._loss_tracker.update_state(loss, sample_weight=rows)
-        return model.compute_metrics(tokens, targets, logits, weights)
-
-    model.train_step = train_step

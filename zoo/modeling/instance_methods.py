@@ -1,4 +1,9 @@
-"""What Keras 3.15 lacks to `fit` on several replicas, fixed on one instance of a model.
+"""Methods that are replaced on one instance of a stock Keras class; nowhere else in the zoo are they.
+
+A subclass would do the same, and its name would stand in every `.keras` file and in the groups of every weights file:
+whoever opens one would need this package. Keras has no hook for these steps.
+
+What Keras 3.15 lacks to `fit` on several replicas:
 
 Under `MultiWorkerMirroredStrategy`:
 
@@ -20,8 +25,10 @@ Under any strategy:
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -29,8 +36,87 @@ import tensorflow as tf
 
 from zoobase.errors import UsageError
 
+Step = Callable[[Any], dict[str, Any]]
 
-def adapt(model: keras.Model, batch: Any, several_workers: bool) -> None:
+
+def replace_steps(model: keras.Model, train: Step, test: Step | None = None) -> None:
+    """Let a compiled model, which has not been traced yet, compute its steps by other functions.
+
+    Args:
+        model: The model; its present steps are those that `train` and `test` may call.
+        train: Batch -> logs of a training step.
+        test: Batch -> logs of a validation step; None keeps it.
+    """
+    model.train_step = train
+    if test is not None:
+        model.test_step = test
+
+
+# === Batch normalisation by TensorFlow's fused kernel ===
+
+
+def _can_be_fused(layer: keras.Layer) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.built
+        and layer.input_spec.ndim == 4
+        and layer.axis in (-1, 3)
+        and layer.center
+        and layer.scale
+        and layer.trainable
+        and not layer.synchronized
+    )
+
+
+@contextlib.contextmanager
+def fused(model: keras.Model) -> Iterator[int]:
+    """Run the model's 4-D batch normalisation layers by the fused kernel inside the block, with the same results.
+
+    Yields:
+        The number of fused layers. Frozen, masked and other layers are not changed.
+    """
+    selected = [layer for layer in model._flatten_layers() if _can_be_fused(layer)]
+    for layer in selected:
+        layer.call = types.MethodType(_fused_call, layer)
+    try:
+        yield len(selected)
+    finally:
+        for layer in selected:
+            del layer.call
+        model.train_function = model.test_function = model.predict_function = None  # traced with the fused kernel
+
+
+def _fused_call(
+    layer: keras.layers.BatchNormalization, inputs: Any, training: bool | None = None, mask: Any = None
+) -> Any:
+    """Normalise (B, H, W, C) over all axes but the last, as the layer does.
+
+    The fused kernel returns the variance with Bessel's correction n/(n-1), which is removed because Keras' moving
+    variance does not have it.
+    """
+    train = bool(training) and layer.trainable
+    # The kernel accepts bfloat16 images, but requires scale, offset and statistics in float32.
+    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        inputs,
+        scale=tf.cast(layer.gamma, tf.float32),
+        offset=tf.cast(layer.beta, tf.float32),
+        mean=None if train else tf.cast(layer.moving_mean, tf.float32),
+        variance=None if train else tf.cast(layer.moving_variance, tf.float32),
+        epsilon=layer.epsilon,
+        is_training=train,
+    )
+    if train:
+        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
+        variance = variance * (count - 1.0) / count
+        layer.moving_mean.assign(layer.moving_mean * layer.momentum + mean * (1.0 - layer.momentum))
+        layer.moving_variance.assign(layer.moving_variance * layer.momentum + variance * (1.0 - layer.momentum))
+    return y
+
+
+# === Several replicas ===
+
+
+def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool) -> None:
     """Set the attributes of a compiled model that let it `fit` on several replicas; called in the strategy's scope.
 
     Args:
@@ -55,7 +141,7 @@ def adapt(model: keras.Model, batch: Any, several_workers: bool) -> None:
         loss.loss.call = _with_rank(loss.loss.call)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
     if several_workers:
-        model.train_step, model.test_step = _with_axis(model.train_step), _with_axis(model.test_step)
+        replace_steps(model, train=_with_axis(model.train_step), test=_with_axis(model.test_step))
 
 
 def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
