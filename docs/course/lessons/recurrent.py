@@ -131,7 +131,7 @@ def _memory(page: Page) -> None:
 
 
 def _carried_state(page: Page) -> None:
-    from zoo.modeling.recurrent import advance, state_widths
+    from zoo.tasks.text.recurrent import advance, state_widths
 
     page.heading("Carried state")
     page.text(

@@ -28,7 +28,7 @@ def ids():
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 def test_64_steps_equal_one_forward_pass(cell, ids):
-    from zoo.modeling import recurrent
+    from zoo.tasks.text import recurrent
 
     tokens, size = ids
     model = zoo.build("text_rnn", vocabulary_size=size, cell=cell, units=16, num_layers=2, embedding_dim=8, dropout=0.5)

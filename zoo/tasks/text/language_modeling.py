@@ -19,8 +19,7 @@ from pipelines import stateless_random
 from pipelines.text import words_and_characters
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Evaluation, Prediction
-from zoo.modeling import recurrent
-from zoo.tasks.text import decoding, tokenizer_snippets
+from zoo.tasks.text import decoding, recurrent, tokenizer_snippets
 from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ IGNORED = -1  # target of a context token, which is not evaluated
 class LanguageModeling(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
-    Its layers are a stack, recurrent ones among them, of which `zoo.modeling.recurrent` makes the step form.
+    Its layers are a stack, recurrent ones among them, of which `zoo.tasks.text.recurrent` makes the step form.
 
     Attributes:
         window: Tokens per example.
