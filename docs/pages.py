@@ -1,13 +1,15 @@
 """python -m docs.pages: write the pages that are generated from code, before the site is built.
 
 docs/models/      a page per model, from its spec, its card and docs/model_notes/NAME.md
-docs/reference/   the public names of `zoo`, `export` and `pipelines` for mkdocstrings, and the help of every command
+docs/reference/   the public names of `zoo`, `export` and `pipelines` for mkdocstrings, the help of every command,
+                  and the settings of a training
 
 Both folders are generated and are not under version control.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -23,6 +25,8 @@ import zoo
 from docs.model_figures import FACTS
 from docs.model_figures import HERE as MODEL_FIGURES
 from pipelines import catalogue
+from zoo.core.recipe import Recipe, default_of
+from zoo.core.settings import TrainSettings
 
 HERE = Path(__file__).parent
 MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
@@ -223,8 +227,50 @@ def pages() -> dict[Path, Callable[[], str]]:
         **{REFERENCE / f"{p.replace('.', '_')}.md": functools.partial(reference_page, p) for p in PACKAGES},
         REFERENCE / "commands.md": commands_page,
         REFERENCE / "datasets.md": datasets_page,
+        REFERENCE / "settings.md": settings_page,
         REFERENCE / "benchmark_results.md": results_page,
     }
+
+
+def settings_page() -> str:
+    """Return the tables of the settings of a training, from their declarations."""
+    keywords = ["| keyword of `zoo.train.run` | option | key of `--config` | default | |", "|---|---|---|---|---|"]
+    options = {option.target: option.opts[0] for option in command("zoo.train").params if hasattr(option, "target")}
+    for declared in dataclasses.fields(TrainSettings):
+        key = "`recipe`, `task`, `model_arguments`, `data.name`" if declared.name == "settings" else ""
+        key = f"`{declared.metadata['key']}`" if "key" in declared.metadata else key
+        option = f"`{options[declared.name]}`" if declared.name in options else ""
+        keywords.append(f"| `{declared.name}` | {option} | {key} | {_default(declared)} | {_described(declared)} |")
+    fields = ["| setting | option | default | |", "|---|---|---|---|"]
+    for declared in dataclasses.fields(Recipe):
+        target = f"recipe.{declared.name}"
+        option = f"`{options[target]}`" if target in options else ""
+        fields.append(f"| `{target}` | {option} | {_default(declared)} | {_described(declared)} |")
+    return "\n\n".join(
+        [
+            "# Settings of a training",
+            "The command line takes precedence over the file of `--config`, and that over the recipe of the model. An "
+            "option that has no effect is refused.",
+            "\n".join(keywords),
+            "## `settings`, and `--set`",
+            "`data` is the name of a [dataset](datasets.md), `model.X` an argument of the model's builder, `task.X` a "
+            "field of its [task](zoo_tasks.md), and `recipe.X` one of these; what some of them do is "
+            "[measured](../recipes.md).",
+            "\n".join(fields) + "\n",
+        ]
+    )
+
+
+def _default(declared: dataclasses.Field) -> str:
+    default = default_of(declared)
+    return "" if default in (None, {}, ()) else f"`{json.dumps(default)}`"
+
+
+def _described(declared: dataclasses.Field) -> str:
+    metadata = declared.metadata
+    choices = f" One of {', '.join(f'`{choice}`' for choice in metadata['choices'])}." if metadata["choices"] else ""
+    check = f" Valid: {metadata['check'][1]}." if metadata["check"] else ""
+    return (metadata["help"] + choices + check).replace("|", "\\|")
 
 
 def datasets_page() -> str:

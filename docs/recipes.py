@@ -199,13 +199,11 @@ def _cell(mean: float, deviation: float) -> str:
 
 
 def _fields() -> str:
-    attributes = re.findall(r"^        (\w+): (.+(?:\n            .+)*)$", Recipe.__doc__, re.MULTILINE)
-    described = {name: " ".join(text.split()) for name, text in attributes}
     sections = {f: f"[{e.title}](#{_anchor(e.title)})" for e in reversed(EXPERIMENTS) for f in e.fields}
     rows = ["| field | default | what it is | shown in |", "|---|---|---|---|"]
     for f in dataclasses.fields(Recipe):
         default = json.dumps(getattr(Recipe(), f.name))
-        rows.append(f"| `{f.name}` | `{default}` | {described[f.name]} | {sections.get(f.name, 'not shown here')} |")
+        rows.append(f"| `{f.name}` | `{default}` | {f.metadata['help']} | {sections.get(f.name, 'not shown here')} |")
     return "\n".join(rows)
 
 

@@ -1,5 +1,6 @@
 """Settings from a file give the plan that the same options give."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from zoo import train
 from zoo.core.plan import make_plan
-from zoo.core.settings import read_config
+from zoo.core.run_folder import flatten
+from zoo.core.settings import TABLES, TrainSettings, read_config
 from zoobase.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -47,6 +49,25 @@ def test_a_printed_config_gives_the_same_plan(tmp_path, capsys):
     assert printed(capsys, "--config", path) == printed_first
     arguments = read_config(path)
     assert json.loads(json.dumps(make_plan(arguments.pop("name"), **arguments).to_json())) == printed_first
+
+
+def test_every_setting_with_a_key_is_stored_there_and_nothing_else_is():
+    stored = flatten(make_plan("mnist").to_json())
+    keys = [f.metadata["key"] for f in dataclasses.fields(TrainSettings) if "key" in f.metadata]
+    assert set(keys) < stored.keys()
+    others = {key for key in stored if key.partition(".")[0] not in TABLES} - set(keys)
+    assert others == {"data.name", "candidate"}
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest(tmp_path):
+    for name, hint in (
+        ("seeed", "did you mean seed"),
+        ("epochs", "recipe.epochs"),
+        ("data_dri", "did you mean data_dir"),
+    ):
+        with pytest.raises(UsageError, match=hint):
+            train.run("mnist", **{name: "1"}, out=str(tmp_path / "run"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_options_take_precedence(tmp_path, capsys):
