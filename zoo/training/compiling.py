@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import operator
 import os
-import pkgutil
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from zoo.core.plan import Plan
 from zoo.training.optimizers import make_adversarial_optimizers, make_optimizer, regularize
 from zoobase import describe_cause
 from zoobase.errors import UsageError
+from zoobase.plugins import load_module
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
@@ -106,7 +107,8 @@ def _import_callback(name: str) -> keras.callbacks.Callback:
         raise UsageError(f"a callback is given as module:Class, such as my_module:MyCallback, not {name!r}")
     sys.path.append(os.getcwd())  # last, so that it hides no installed module; the commands run without this folder
     try:
-        callback = pkgutil.resolve_name(name)()
+        module, _, attribute = name.partition(":")
+        callback = operator.attrgetter(attribute)(load_module(module))()
     except Exception as error:  # code of the user
         raise UsageError(f"callback {name} cannot be created: {describe_cause(error)}") from error
     finally:

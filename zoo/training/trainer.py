@@ -12,7 +12,7 @@ from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.weight_files import check_file
 from zoo.distribution.replicas import SINGLE, Replicas
-from zoo.modeling import whitening
+from zoo.training import whitening
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.fit import fit
 from zoo.training.session import Session

@@ -8,7 +8,7 @@ from tests.zoo.conftest import data_dir
 from zoo import train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
-from zoo.modeling.whitening import whiten
+from zoo.training.whitening import whiten
 from zoobase.errors import UsageError
 
 
