@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import functools
+import inspect
 import json
 import os
 import re
@@ -212,3 +213,15 @@ def test_snippets_of_a_dataset(tmp_path):
 
 def test_drawing_is_current():
     assert architecture.FILE.read_text() == architecture.draw(), "run `make tables`"
+
+
+def test_the_documented_methods_of_a_task_exist():
+    """A row of the page's table is `name(arguments)`, as in BaseTask."""
+    from zoo.core.task import BaseTask
+
+    rows = [line for line in (ROOT / "docs/how-to/add-a-task.md").read_text().splitlines() if line.startswith("| `")]
+    documented = [call for row in rows for call in re.findall(r"`(\w+)\(([\w, ]*)\)`", row.split("|")[1])]
+    assert len(documented) >= 8
+    for name, arguments in documented:
+        parameters = [name for name in inspect.signature(getattr(BaseTask, name)).parameters if name != "self"]
+        assert arguments.split(", ") == parameters, name

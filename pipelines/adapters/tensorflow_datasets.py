@@ -10,7 +10,7 @@ import tensorflow_datasets
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.sources import tfds, tfds_labelled
+from pipelines.sources import tfds, tfds_dataset
 from zoobase import suggestion
 from zoobase.errors import MISSING, USAGE, DataError
 from zoobase.files import cache_root
@@ -50,12 +50,13 @@ def from_tfds(
     policy = splits.percentages(split)
     source, builder = _builder(name, data_dir, cache_dir)
     features, descriptions, statistics = _features(name, builder)
-    return tfds_labelled.dataset(
+    return tfds_dataset.dataset(
         builder,
         _parts(name, set(builder.info.splits), policy),
-        features,
+        lambda example: {ours: example[theirs] for ours, theirs in features.items()},
         descriptions,
         statistics,
+        label=features["label"],
         name=f"tfds/{name}",
         source=source,
         licence=builder.info.redistribution_info.license or "see the homepage",

@@ -27,7 +27,6 @@ CLASSES = ("rejected", "admitted")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     if data_dir is None:
         storage.log.info("%s: no CSV is given with --data-dir, so %s is used instead", NAME, breast_cancer.NAME)
         return breast_cancer.load(None, cache_dir, split)

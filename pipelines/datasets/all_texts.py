@@ -44,7 +44,6 @@ _SPEAKER = re.compile(r"(?m)^[^a-z\n:]+:")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
         source, licence, texts = _join(cache_dir, split)

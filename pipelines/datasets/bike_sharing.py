@@ -50,7 +50,6 @@ YES = {"0": "No", "1": "Yes"}
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
         source, table = _search(cache_root(cache_dir) / NAME)

@@ -24,7 +24,6 @@ CLASSES = ("benign", "malignant")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     from sklearn.datasets import load_breast_cancer
 
     policy = splits.percentages(split)

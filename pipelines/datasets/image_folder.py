@@ -18,7 +18,6 @@ NAME = "image_folder"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     if data_dir is None:
         raise DataError("image_folder reads your own images: set --data-dir FOLDER, one sub-folder per class", MISSING)
     return class_folders.load(NAME, data_dir, cache_dir, split)

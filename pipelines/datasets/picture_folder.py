@@ -35,7 +35,6 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
         return read(f"your own images in {root}", root, _below(root), "your own data", split, cache_dir)

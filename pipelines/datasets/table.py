@@ -23,7 +23,6 @@ NAME = "table"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     if data_dir is None:
         raise DataError("a table is a file of your own: give a CSV file with --data-dir my.csv", MISSING)
     policy, path = splits.percentages(split) or tabular.OFFICIAL, Path(data_dir).expanduser()

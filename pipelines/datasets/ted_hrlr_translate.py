@@ -11,10 +11,9 @@ Licence:   CC BY-NC-ND 4.0 (TED).
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from pipelines.dataset import Dataset
-from pipelines.sources import search, storage, tfds
+from pipelines.sources import tfds
 from pipelines.text import pairs
 from zoobase.files import cache_root
 
@@ -24,44 +23,20 @@ HINT = "a network, --data-dir with your own pairs, or --set data=dates"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     return pairs.load(
         NAME,
         data_dir,
         split,
-        lambda: _search(cache_root(cache_dir) / NAME),
+        lambda: _official(cache_dir),
         licence="CC BY-NC-ND 4.0",
         homepage="https://github.com/neulab/word-embeddings-for-nmt",
     )
 
 
-def _search(cache: Path) -> tuple[str, dict[str, pairs.Rows]]:
-    target = cache / CONFIG
-
-    def make_sources() -> list[search.Source[dict[str, pairs.Rows]]]:
-        url = next(iter(tfds.raw_files(NAME)))
-        check, load_data = lambda: search.check_url(url), lambda: _prepare(target)
-        return [search.Source(f"TFDS download of {NAME}", check, load_data, ", preparing it once")]
-
-    return search.load_prepared(NAME, {target: _read}, make_sources, HINT)
-
-
-def _builder(folder: Path) -> object:
-    return tfds.builder_class(NAME)(data_dir=folder, config=CONFIG)
-
-
-def _prepare(target: Path) -> dict[str, pairs.Rows]:
-    with storage.staged(target) as stage:
-        tfds.prepare(_builder(stage), stage / "downloads")
-    return _read(target)
-
-
-def _read(folder: Path) -> dict[str, pairs.Rows]:
-    builder = _builder(folder)
-    return {
-        part: [
-            tuple(example[language].decode() for language in LANGUAGES)
-            for example in tfds.read(builder, part).as_numpy_iterator()
-        ]
-        for part in ("train", "validation", "test")
+def _official(cache_dir: str | os.PathLike | None) -> tuple[str, dict[str, pairs.Rows]]:
+    source, builder = tfds.download(NAME, cache_root(cache_dir) / NAME / CONFIG, HINT, config=CONFIG)
+    parts = {part: tfds.read(builder, part).as_numpy_iterator() for part in ("train", "validation", "test")}
+    return source, {
+        part: [tuple(example[language].decode() for language in LANGUAGES) for example in examples]
+        for part, examples in parts.items()
     }

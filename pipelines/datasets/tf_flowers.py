@@ -6,17 +6,10 @@ Splits:    there is only a training set: "official" is its first 70 %, the next 
 Licence:   CC-BY 2.0, by the photographers.
 """
 
-from __future__ import annotations
+from pipelines.images.tfds_images import TfdsImages
 
-import os
-
-from pipelines.dataset import Dataset
-from pipelines.images import tfds_images
-
-NAME = "tf_flowers"
-
-
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    official = {"train": "train[:70%]", "validation": "train[70%:85%]", "test": "train[85%:]"}
-    return tfds_images.load(NAME, data_dir, cache_dir, split, official, "CC-BY-2.0")
+load = TfdsImages(
+    "tf_flowers",
+    licence="CC-BY-2.0",
+    official={"train": "train[:70%]", "validation": "train[70%:85%]", "test": "train[85%:]"},
+).load

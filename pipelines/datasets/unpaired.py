@@ -21,7 +21,6 @@ LAYOUT = "with trainA, trainB, testA and testB, or with two sub-folders"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     policy = splits.percentages(split)
     root = paired.root(NAME, data_dir, LAYOUT)
     layout = paired.find(root)

@@ -45,7 +45,6 @@ Row = tuple[str, str, str]  # (English, Spanish, chapter)
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     return pairs.load(
         NAME,
         data_dir,

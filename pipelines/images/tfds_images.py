@@ -3,74 +3,92 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.images import class_folders
-from pipelines.sources import tfds, tfds_labelled
+from pipelines.sources import tfds, tfds_dataset
 from zoobase.files import cache_root
 
+OFFICIAL = {"train": "train", "validation": "validation", "test": "test"}
 
-def load(
-    name: str,
-    data_dir: str | os.PathLike | None,
-    cache_dir: str | os.PathLike | None,
-    split: str,
-    official: Mapping[str, str],
-    licence: str,
-) -> Dataset:
-    """Load a TFDS dataset of labelled images.
 
-    Args:
+def image_and_label(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Return the features `image` and `label`."""
+    return {name: example[name] for name in ("image", "label")}
+
+
+def load_classes(data_dir: str | os.PathLike, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """Load the user's own images, one sub-folder per class."""
+    return class_folders.load("image_folder", data_dir, cache_dir, split)
+
+
+@dataclass(frozen=True)
+class TfdsImages:
+    """A dataset of images in TFDS.
+
+    Attributes:
         name: Name of the dataset, here and in TFDS.
-        data_dir: A TFDS folder that contains it, or a folder of the user's own images.
-        cache_dir: Folder of prepared data.
-        split: "official", or percentages of the official training set.
-        official: Our split -> TFDS split.
         licence: Licence of the images.
-
-    Returns:
-        Examples with the features `image` and `label`; others are dropped.
-
-    Raises:
-        DataError: No source has it.
+        official: Our split -> TFDS split.
+        select: Returns our features of an example of TFDS.
+        features: `Info.features`, without the label.
+        class_names: Names of the classes of masks; () for those of the feature `label`, None for no classes.
+        image_shape: (H, W, C) to which models resize the images; None for their own sizes.
+        load_own: Loads the user's own images.
+        layout: What a folder of the user's own images holds, for messages.
+        url: URL that must respond before the download; by default that of the first file.
     """
-    policy = splits.percentages(split)
-    if data_dir is None:
-        source, builder = _search(name, cache_root(cache_dir) / name)
-    else:
-        builder = prepared(name, Path(data_dir).expanduser())
-        if builder is None:
-            return class_folders.load("image_folder", data_dir, cache_dir, split)
-        source = f"TFDS folder {data_dir}"
-    return tfds_labelled.dataset(
-        builder,
-        tfds.slices(policy) if policy else official,
-        {"image": "image", "label": "label"},
-        {"image": "JPEG bytes"},
-        {"image_shape": None},
-        name=name,
-        source=source,
-        licence=licence,
-        split=split,
-    )
+
+    name: str
+    licence: str
+    official: Mapping[str, str] = field(default_factory=lambda: OFFICIAL)
+    select: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]] = image_and_label
+    features: Mapping[str, str] = field(default_factory=lambda: {"image": "JPEG bytes"})
+    class_names: tuple[str, ...] | None = ()
+    image_shape: list[int] | None = None
+    load_own: Callable[[str | os.PathLike, str | os.PathLike | None, str], Dataset] = load_classes
+    layout: str = "with your own images, one sub-folder per class"
+    url: str = ""
+
+    def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+        """See `pipelines.load`; data_dir is a TFDS folder that contains the dataset, or one of the user's own images.
+
+        Raises:
+            DataError: No source has it.
+        """
+        policy = splits.percentages(split)
+        if data_dir is None:
+            hint = f"--data-dir FOLDER {self.layout}, or with a TFDS folder of {self.name}"
+            source, builder = tfds.download(self.name, cache_root(cache_dir) / self.name / "official", hint, self.url)
+        elif builder := prepared(self.name, Path(data_dir).expanduser()):
+            source = f"TFDS folder {data_dir}"
+        else:
+            return self.load_own(data_dir, cache_dir, split)
+        return tfds_dataset.dataset(
+            builder,
+            tfds.slices(policy) if policy else self.official,
+            self.select,
+            self.features,
+            {"image_shape": self.image_shape},
+            label="label" if self.class_names == () else None,
+            class_names=self.class_names or (),
+            name=self.name,
+            source=source,
+            licence=self.licence,
+            split=split,
+        )
 
 
 def prepared(name: str, folder: Path) -> Any:
     """Return the builder of a dataset in a TFDS folder; None if the folder does not have it."""
     if not (folder / name).is_dir():
         return None
-    builder = _builder(name, folder)
+    builder = tfds.builder_class(name)(data_dir=folder)
     return builder if builder.data_path.exists() else None
-
-
-def _search(name: str, cache: Path) -> tuple[str, Any]:
-    hint = f"--data-dir FOLDER with your own images, one sub-folder per class, or with a TFDS folder of {name}"
-    return tfds.download(name, cache / "official", hint)
-
-
-def _builder(name: str, folder: Path) -> Any:
-    return tfds.builder_class(name)(data_dir=folder)

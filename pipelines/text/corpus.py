@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -62,6 +64,42 @@ def divide(text: str, policy: tuple[int, int, int]) -> Texts:
     if not all(parts):
         raise DataError(f"{len(text)} characters are too few to be divided {'/'.join(map(str, policy))}", USAGE)
     return dict(zip(("train", "validation", "test"), ([part] for part in parts), strict=True))
+
+
+@dataclass(frozen=True)
+class RunningText(ABC):
+    """A dataset of running text, {"text": UTF-8 string}: where subclasses find it, or the user's own.
+
+    Attributes:
+        name: Name of the dataset.
+        licence: Licence of the texts.
+        homepage: URL of the texts.
+    """
+
+    name: str
+    licence: str
+    homepage: str
+
+    OWN = (90, 5, 5)  # percentages of the user's text
+
+    @abstractmethod
+    def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
+        """Return the source and the texts by split: the official ones, or percentages of the official train."""
+
+    def sha256_of(self, source: str) -> dict[str, str]:
+        """Return the checksums of the files of a source."""
+        return {}
+
+    def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+        """See `pipelines.load`."""
+        policy = splits.percentages(split)
+        if data_dir is None:
+            source, texts = self.find(cache_dir, policy)
+            about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
+        else:
+            source, texts = read_own(self.name, data_dir, policy or self.OWN)
+            about = {"licence": "your own data", "homepage": ""}
+        return dataset(texts, name=self.name, source=source, split=split, **about)
 
 
 def dataset(

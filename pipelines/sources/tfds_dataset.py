@@ -1,9 +1,9 @@
-"""Labelled splits of a prepared TFDS builder, with their metadata."""
+"""Splits of a prepared TFDS builder, with their metadata."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -16,9 +16,12 @@ from zoobase.errors import USAGE, DataError
 def dataset(
     builder: Any,
     parts: Mapping[str, str],
+    select: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]],
     features: Mapping[str, str],
-    descriptions: Mapping[str, str],
     statistics: Mapping[str, Any],
+    *,
+    label: str | None = None,
+    class_names: tuple[str, ...] = (),
     **about: Any,
 ) -> Dataset:
     """Return the dataset.
@@ -26,31 +29,32 @@ def dataset(
     Args:
         builder: A prepared builder.
         parts: Our split -> TFDS split with its slice.
-        features: Our feature -> the TFDS feature; others are dropped. One of ours is `label`.
-        descriptions: `Info.features`, without the label.
+        select: Returns our features of an example of TFDS.
+        features: `Info.features`, without the label.
         statistics: `Info.statistics` besides the counts of the classes.
+        label: The TFDS feature of the classes, which is ours `label`; None if there is none.
+        class_names: Names of the classes without `label`, such as those of masks.
         **about: Other fields of `Info`: name, source, licence, split.
 
     Raises:
         DataError: A split is empty.
     """
-
-    def select(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {ours: example[theirs] for ours, theirs in features.items()}
-
     examples = {ours: tfds.read(builder, theirs).map(select) for ours, theirs in parts.items()}
     counts = {ours: int(split.cardinality()) for ours, split in examples.items()}
     if not all(counts.values()):
         raise DataError(f"{about['name']} has too few examples for these splits: {counts}", USAGE)
-    names = tuple(builder.info.features[features["label"]].names)
-    class_counts = Counter(examples["train"].map(lambda example: example["label"]).as_numpy_iterator())
+    if label is not None:
+        class_names = tuple(builder.info.features[label].names)
+        features = {**features, "label": f"int64, 0 to {len(class_names) - 1}"}
+        class_counts = Counter(examples["train"].map(lambda example: example["label"]).as_numpy_iterator())
+        statistics = {"class_counts": {c: class_counts[i] for i, c in enumerate(class_names)}, **statistics}
     info = Info(
         **about,
         homepage=builder.info.homepage,
-        features={**descriptions, "label": f"int64, 0 to {len(names) - 1}"},
+        features=features,
         counts=counts,
-        class_names=names,
-        statistics={"class_counts": {c: class_counts[i] for i, c in enumerate(names)}, **statistics},
+        class_names=class_names,
+        statistics=statistics,
         sha256={f"{ours}, {theirs}": f"{builder.info.full_name} {counts[ours]}" for ours, theirs in parts.items()},
     )
     return Dataset(**examples, info=info)
