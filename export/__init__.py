@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoobase.lazy import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
+from zoobase.importing import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
 
 import os
 

@@ -7,7 +7,7 @@ model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), ep
 
 from __future__ import annotations
 
-from zoobase.lazy import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
+from zoobase.importing import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
 
 import os
 import platform

@@ -23,9 +23,11 @@ WITH_BUNDLE = (
     "export.verifier",
 )
 MODULES = (
+    "zoobase",
     "zoobase.console",
-    "zoobase.names",
-    "zoobase.progress",
+    "pipelines.pairs",
+    "pipelines.tabular",
+    "zoobase.errors",
     "export.contract",
     "export.contract.inference",
     "export.proof.evaluation",
@@ -35,8 +37,6 @@ MODULES = (
     "pipelines.adapters.tensorflow_datasets",
     "pipelines.augment.policies",
     "pipelines.catalogue",
-    "pipelines.pairs",
-    "pipelines.column_types",
     "pipelines.feeding",
     "pipelines.shards.manifest",
     "pipelines.shards.writing",

@@ -22,7 +22,7 @@ PACKAGES = {
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
-    "zoobase": ["__init__", "progress", "importing", "console", "plugins", "files", "lazy", "errors", "names"],
+    "zoobase": ["__init__", "importing", "console", "plugins", "files", "errors"],
     "pipelines": [
         "__main__",
         "cli",
@@ -36,7 +36,6 @@ ROOMS = {
         "text",
         "data_service",
         "feeding",
-        "column_types",
         "tabular",
         "shards",
         "sources",
@@ -93,8 +92,8 @@ ROOMS = {
 COMPUTING = {"import_module", "__import__", "resolve_name", "spec_from_file_location", "exec_module"}
 LOADERS = {
     "zoobase/plugins.py": "models, datasets, commands and code of the user",
-    "zoobase/lazy.py": "tables of constants, which `imported` reads",
-    "export/runners/lib/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
+    "zoobase/importing.py": "tables of constants, which `imported` reads",
+    "export/wire/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
 }
 
 CATALOGUES = {"zoo/models", "pipelines/datasets"}  # one file a model, a dataset

@@ -21,7 +21,7 @@ import export as _export  # noqa: F401  (sets variables that TensorFlow reads on
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Variant, Weights
-from zoobase.lazy import lazy_attributes
+from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

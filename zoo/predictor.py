@@ -13,8 +13,7 @@ import numpy as np
 
 from zoo.core import registry
 from zoo.core.plan import read_task, zoo_metadata
-from zoobase.errors import MissingError, UsageError
-from zoobase.names import near
+from zoobase.errors import MissingError, UsageError, near
 
 if TYPE_CHECKING:
     import keras

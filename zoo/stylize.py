@@ -13,9 +13,8 @@ import click
 from zoo.cli.options import settings_options
 from zoo.weights.vgg import CHOICES
 from zoobase import console as shell
-from zoobase.console import Console
+from zoobase.console import Console, StepProgress
 from zoobase.errors import UsageError
-from zoobase.progress import StepProgress
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,7 @@ if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and os.path.realpath(sys.p
     del sys.path[0]
 
 from zoobase.console import Console, common_options, describe_cause, finite, run  # noqa: E402
-from zoobase.names import suggestion  # noqa: E402
+from zoobase.errors import suggestion  # noqa: E402
 
 __all__ = ["Console", "check_packages", "common_options", "describe_cause", "finite", "run", "suggestion"]
 
@@ -25,6 +25,9 @@ def check_packages(*names: str) -> None:
 
     Raises:
         ImportError: One is; the message names the file.
+
+    Example:
+        >>> check_packages("export", "pipelines")
     """
     import importlib.util
 

@@ -1,12 +1,13 @@
-"""Large imports."""
+"""How modules are imported: TensorFlow without its messages, and attributes of packages when they are first used."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from zoobase.console import quiet_stderr
@@ -44,3 +45,23 @@ def without_garbage_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def lazy_attributes(package: str, names: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
+    """Return a function for `__getattr__` of a package.
+
+    Args:
+        package: The package.
+        names: {module: attributes that come from it}; those of the package itself are its modules. A literal, because
+            tests/test_imports.py reads it as imports.
+    """
+    modules = {name: module for module, attributes in names.items() for name in attributes}
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        if modules[name] == package:
+            return importlib.import_module(f"{package}.{name}")
+        return getattr(importlib.import_module(modules[name]), name)
+
+    return get

@@ -12,8 +12,8 @@ import numpy as np
 from pipelines import splits, tabular
 from pipelines.adapters import columns as reading
 from pipelines.adapters.columns import Columns
-from pipelines.column_types import plain_name
 from pipelines.dataset import IN_MEMORY, Dataset, Info
+from pipelines.tabular import plain_name
 from zoobase.errors import USAGE, DataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import tabular
-from pipelines.column_types import plain_name
+from pipelines.tabular import plain_name
 from zoobase.errors import USAGE, DataError
 
 Columns = dict[str, np.ndarray]  # feature -> (N, ...): uint8 images, object (str or bytes), float32

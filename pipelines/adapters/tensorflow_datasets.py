@@ -10,7 +10,7 @@ import tensorflow_datasets
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.sources import tfds, tfds_dataset
+from pipelines.sources import tfds
 from zoobase import suggestion
 from zoobase.errors import MISSING, USAGE, DataError
 from zoobase.files import cache_root
@@ -50,7 +50,7 @@ def from_tfds(
     policy = splits.percentages(split)
     source, builder = _builder(name, data_dir, cache_dir)
     features, descriptions, statistics = _features(name, builder)
-    return tfds_dataset.dataset(
+    return tfds.dataset(
         builder,
         _parts(name, set(builder.info.splits), policy),
         lambda example: {ours: example[theirs] for ours, theirs in features.items()},

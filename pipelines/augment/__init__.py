@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoobase.lazy import lazy_attributes
+from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.augment.ops import FILLS, Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pipelines.augment import affine, mixup
+from pipelines.augment import affine, ops
 from pipelines.augment.ops import Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
 from pipelines.images import IGNORE
 from zoobase import suggestion
@@ -58,7 +58,7 @@ def policy_from_settings(text: str, num_classes: int | None = None) -> Callable[
         return augment
     if num_classes is None:
         raise DataError("mixup needs labels, and this dataset has none", USAGE)
-    return lambda batch, keys: mixup.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
+    return lambda batch, keys: ops.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
 
 
 def _ops(settings: Mapping[str, Any]) -> tuple[Op, ...]:

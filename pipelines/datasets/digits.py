@@ -15,8 +15,7 @@ import numpy as np
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.images import grey_arrays
-from pipelines.sources import storage
+from pipelines.sources import mnist_family, storage
 from zoobase.errors import USAGE, DataError
 
 NAME = "digits"
@@ -34,7 +33,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     storage.log.info("%s: %s", NAME, source)
     shades = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     rows = np.split(np.arange(len(shades)), splits.bounds(policy, len(shades)))
-    return grey_arrays.dataset(
+    return mnist_family.of_arrays(
         shades,
         bunch.target,
         dict(zip(("train", "validation", "test"), rows, strict=True)),

@@ -16,9 +16,8 @@ import numpy as np
 
 from pipelines import splits
 from pipelines.dataset import Dataset
-from pipelines.images import grey_arrays
-from pipelines.sources import packages, storage
-from pipelines.sources.prepared import PackageData
+from pipelines.sources import mnist_family, packages, storage
+from pipelines.sources.packages import PackageData
 from zoobase.errors import USAGE, DataError
 
 NAME = "mnist_5k"
@@ -37,7 +36,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     storage.log.info("%s: %s", NAME, source)
     images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
     order = np.split(splits.stratified(labels, len(labels)), splits.bounds(policy, len(labels)))
-    return grey_arrays.dataset(
+    return mnist_family.of_arrays(
         images,
         labels,
         {name: np.sort(rows) for name, rows in zip(("train", "validation", "test"), order, strict=True)},

@@ -17,7 +17,7 @@ import os
 from pathlib import Path
 
 from pipelines.sources import packages
-from pipelines.sources.prepared import PackageData
+from pipelines.sources.packages import PackageData
 from pipelines.text import labelled
 
 NAME = "movie_reviews"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.sources.prepared import PackageData
+from pipelines.sources.packages import PackageData
 from pipelines.text import packaged_corpus
 from pipelines.text.corpus import Texts
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import splits, tabular
-from pipelines.column_types import plain_name
 from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
+from pipelines.tabular import plain_name
 from zoobase.errors import MISSING, DataError
 from zoobase.files import sha256
 

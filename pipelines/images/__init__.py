@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.images.pixels import FITS, IGNORE
 from pipelines.images.reading import MAX_PIXELS, NATIVE, header, read, reason, upright_size
-from zoobase.lazy import lazy_attributes
+from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.images.decoding import decode, decode_image, decode_mask, decode_upright, grey, resize

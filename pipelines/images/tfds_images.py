@@ -13,7 +13,7 @@ import tensorflow as tf
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.images import class_folders
-from pipelines.sources import tfds, tfds_dataset
+from pipelines.sources import tfds
 from zoobase.files import cache_root
 
 OFFICIAL = {"train": "train", "validation": "validation", "test": "test"}
@@ -71,7 +71,7 @@ class TfdsImages:
             source = f"TFDS folder {data_dir}"
         else:
             return self.load_own(data_dir, cache_dir, split)
-        return tfds_dataset.dataset(
+        return tfds.dataset(
             builder,
             tfds.slices(policy) if policy else self.official,
             self.select,

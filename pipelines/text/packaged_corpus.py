@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.sources.packages import Debian, Wheel
-from pipelines.sources.prepared import PackageData
+from pipelines.sources.packages import Debian, PackageData, Wheel
 from pipelines.text import corpus, labelled
 from pipelines.text.corpus import RunningText, Texts
 

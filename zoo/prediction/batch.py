@@ -17,9 +17,8 @@ from zoo.distribution import ray_cluster
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import names_of
 from zoo.prediction.tables import Parts
-from zoobase.console import Console
+from zoobase.console import Console, StepProgress
 from zoobase.errors import UsageError, ZooError
-from zoobase.progress import StepProgress
 
 if TYPE_CHECKING:
     from zoo.predictor import Predictor

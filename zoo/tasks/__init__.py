@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zoobase.lazy import lazy_attributes
+from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
     from zoo.tasks.generative.autoencoding import Autoencoding

@@ -4,7 +4,7 @@ TF Serving reads `FOLDER/rollout/models.config` (`--model_config_file`, polled):
 `stable` and `canary`. A server without that file serves the highest number.
 """
 
-from zoobase.lazy import lazy_attributes
+from zoobase.importing import lazy_attributes
 
 __all__ = ["Requirements", "promote", "publish_canary", "retire", "rollback"]
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 import pipelines
 from pipelines import augment, stateless_random
-from pipelines.augment import affine, mixup, policies
+from pipelines.augment import affine, ops, policies
 from tests import commands
 
 
@@ -97,7 +97,7 @@ def test_zoom_grows_about_the_centre(keys):
 
 def test_mixup_mixes_images_and_labels_alike(images, keys):
     labels = tf.range(48, dtype=tf.int64) % 5
-    mixed, shares = mixup.mixup((images, labels), keys, num_classes=5, alpha=0.4)
+    mixed, shares = ops.mixup((images, labels), keys, num_classes=5, alpha=0.4)
     assert mixed.dtype == images.dtype
     np.testing.assert_allclose(shares.numpy().sum(-1), 1, atol=1e-6)
     one = tf.one_hot(labels, 5).numpy()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines import DataError, column_types, tabular
+from pipelines import DataError, tabular
 from zoo import predict, train
 from zoo.core.plan import make_plan
 from zoobase.errors import UsageError
@@ -133,10 +133,10 @@ def test_a_file_is_needed(tmp_path):
 
 
 def test_inferred_types():
-    assert column_types.infer(["1e3", "-2", "?"]) == "number"
-    assert column_types.infer(["01/02/2020"] * 3 + ["x"]) == "category"
-    assert column_types.infer(["same"] * 9) == "ignored"
-    assert column_types.infer(["2020-01-01T10:00:00", "2021-01-01"]) == "date"
+    assert tabular.infer(["1e3", "-2", "?"]) == "number"
+    assert tabular.infer(["01/02/2020"] * 3 + ["x"]) == "category"
+    assert tabular.infer(["same"] * 9) == "ignored"
+    assert tabular.infer(["2020-01-01T10:00:00", "2021-01-01"]) == "date"
 
 
 def test_a_table_in_memory_keeps_its_types_and_splits():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines import column_types, splits, tabular
+from pipelines import splits, tabular
 from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoo.core.recipe import Recipe
@@ -72,14 +72,14 @@ class Table(TabularTask):
         table = {name: np.concatenate([part[name] for part in parts.values()]) for name in parts["train"]}
         target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
         target = target or list(table)[-1]
-        chosen = {column_types.plain_name(name): kind for name, kind in self.columns.items()}
-        types = column_types.types_of(table, chosen, target)
+        chosen = {tabular.plain_name(name): kind for name, kind in self.columns.items()}
+        types = tabular.types_of(table, chosen, target)
         sizes = [dataset.info.counts[name] for name in PARTS]
         rows = _divide(table, types, sizes, groups, time)
         typed, names = _typed(table, types, target)
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]
-        column_types.fill_missing(divided, inputs)
+        tabular.fill_missing(divided, inputs)
         kinds = ", ".join(f"{name}: {kind}" for name, kind in types.items() if name != target)
         what = f"classes {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "numbers"
         storage.log.info("target %s (%s); %s", target, what, kinds)
@@ -100,9 +100,9 @@ class Table(TabularTask):
     def _column(self, setting: str, table: tabular.Table) -> str:
         """Return the name in the table of the column that a setting names, or ""; UsageError if there is none."""
         name = getattr(self, setting)
-        if name and column_types.plain_name(name) not in table:
+        if name and tabular.plain_name(name) not in table:
             raise unknown(f"column, task.{setting}", name, table)
-        return column_types.plain_name(name) if name else ""
+        return tabular.plain_name(name) if name else ""
 
     # === What the kind of the target decides ===
 
@@ -158,7 +158,7 @@ def _divide(
     if time:
         if types[time] not in ("date", "number"):
             raise UsageError(f"task.time={time} is not a column of dates or numbers")
-        values = column_types.values_of(time, table[time], types[time])
+        values = tabular.values_of(time, table[time], types[time])
         return np.split(np.argsort(next(iter(values.values())), kind="stable"), ends)
     if groups:
         values, members = np.unique(table[groups].astype(str), return_inverse=True)
@@ -174,14 +174,14 @@ def _typed(table: tabular.Table, types: Mapping[str, str], target: str) -> tuple
     Raises:
         UsageError: A row has no target.
     """
-    if missing := sum(map(column_types.is_missing, table[target])):
+    if missing := sum(map(tabular.is_missing, table[target])):
         raise UsageError(f"{missing} rows have no {target}: remove them")
     typed: tabular.Table = {}
     for name, kind in types.items():
         if name != target and kind != "ignored":
-            typed |= column_types.values_of(name, table[name], kind)
+            typed |= tabular.values_of(name, table[name], kind)
     if types[target] == "number":
-        return typed | column_types.values_of(target, table[target], "number"), None
+        return typed | tabular.values_of(target, table[target], "number"), None
     names = tuple(sorted(set(table[target].tolist())))
     classes = {value: i for i, value in enumerate(names)}
     return typed | {target: np.array([classes[value] for value in table[target]], np.int64)}, names
