@@ -2,10 +2,18 @@
 PYTHON ?= python3
 BIN = .venv/bin
 MINUTES ?= 4
-CONSTRAINTS ?=
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(CONSTRAINTS:%=--constraint %)
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The locked versions, with hashes, of the Python that PYTHON names; LATEST=1 installs the newest ones instead.
+LATEST ?=
+LOCKED = requirements/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# $(call install,NAME OF THE LOCK,EXTRAS)
+install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
+	    $(PIP) --require-hashes --requirement "$(LOCKED)$(1).txt" && $(PIP) --no-deps --no-build-isolation --editable .; \
+	else $(PIP) --editable ".[$(2)]"; fi
+EXTRAS = test,dev,docs
+ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,third_party
 
-.PHONY: setup demo test test-quick test-without-onednn check format tables docs site notebooks servers proof bench bench-full lock audit clean
+.PHONY: setup setup-all demo test test-quick test-without-onednn check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
@@ -20,17 +28,25 @@ help:
 	@echo "make servers install KServe, Triton and older versions of TensorFlow; the tests then run them, too"
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
-	@echo "make setup   only make .venv; CONSTRAINTS=requirements.lock installs the versions that CI uses"
-	@echo "make lock    write requirements.lock: the versions in a new .venv"
-	@echo "make audit   look up known vulnerabilities of the packages in requirements.lock (needs the internet)"
+	@echo "make setup   only make .venv, with the versions of requirements/; LATEST=1 installs the newest ones"
+	@echo "make setup-all  also everything that tests are otherwise skipped without: extras, servers, and Chromium if you are root"
+	@echo "make lock    write requirements/: the newest versions, with hashes, for each supported Python"
+	@echo "make audit   look up known vulnerabilities of the packages in requirements/ (needs the internet)"
 
 setup: .venv/.installed
 
-.venv/.installed: setup.cfg pyproject.toml
+.venv/.installed: setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv .venv
-	$(PIP) --editable ".[test,dev]"
+	@$(call install,,$(EXTRAS))
 	@touch $@
+
+# what tests are skipped without; apt-get needs root
+setup-all: setup
+	@$(call install,-all,$(ALL_EXTRAS))
+	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq --yes chromium > /dev/null; } \
+	    || echo "Chromium is not installed: apt-get install chromium, as root"
+	$(BIN)/python -m export servers --install all
 
 demo: setup
 	$(BIN)/python -m zoo.train fashion_mnist --recipe quick --set recipe.minutes=$(MINUTES)
@@ -60,13 +76,9 @@ tables: setup
 	$(BIN)/python -m docs.tables
 	$(BIN)/python -m docs.architecture
 
-docs: .venv/.installed-docs
+docs: setup
 	$(BIN)/python -m docs.pages
 	$(BIN)/zensical build --clean --strict
-
-.venv/.installed-docs: .venv/.installed
-	$(PIP) --editable ".[docs]"
-	@touch $@
 
 # each script as a notebook, run in an empty folder, and the notebook as a page with its outputs
 NOTEBOOKS = $(wildcard docs/notebooks/*.py)
@@ -95,15 +107,19 @@ bench: setup
 bench-full: setup
 	$(BIN)/python -m benchmarks --full
 
-lock:
-	rm -rf .venv
-	$(MAKE) .venv/.installed-docs
-	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
+lock: setup
+	$(PIP) "uv>=0.9"
+	for version in 3.11.5 3.12 3.13; do for lock in "" -all; do \
+	    extras=$$([ -z "$$lock" ] && echo "$(EXTRAS)" || echo "$(ALL_EXTRAS)"); \
+	    $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --python-version $$version \
+	        $$(printf -- " --extra %s" $$(echo $$extras | tr , " ")) \
+	        --output-file requirements/$$(echo $$version | cut -d. -f1,2)$$lock.txt setup.cfg || exit 1; \
+	done; done
 
 audit:
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	.venv-audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	.venv-audit/bin/pip-audit --requirement requirements/3.11-all.txt --require-hashes --disable-pip
 
 clean:
 	rm -rf .venv .venv-peers .venv-audit site docs/models docs/reference build *.egg-info .pytest_cache .ruff_cache

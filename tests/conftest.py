@@ -15,6 +15,11 @@ from tests.scheduling import (  # noqa: F401
     pytest_runtest_logreport,
     pytest_sessionfinish,
 )
+from tests.skipping import (  # noqa: F401
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
