@@ -217,6 +217,7 @@ SAMPLES = {
     "min_workers": "1",
     "settings": "data=digits",
     "limit": "7",
+    "size": "64",
 }
 REFUSED = [
     ("train", ["--min-workers", "2"]),
