@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.core.run_folder import RunFolder
 from zoo.core.task import first_metrics
 from zoobase import console as shell
 from zoobase.console import Console
@@ -55,8 +56,6 @@ def run(
     from zoo.core import environment
 
     console = console or Console(quiet=True)
-    from zoo.core.run_folder import RunFolder
-
     folder = RunFolder.open(path)
     environment.prepare()
     plan = folder.plan()

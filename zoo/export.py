@@ -12,8 +12,8 @@ import click
 from zoo.cli.options import settings_options
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
+from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.settings import check_quantize
-from zoo.predictor import check_source
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError
@@ -106,8 +106,6 @@ def run(
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
-    from zoo.core.run_folder import RunFolder
-
     folder = RunFolder.open(path)
     plan, dataset = folder.plan(), folder.dataset(dataset)
     figures = sorted((folder.path / "figures").glob("*.png"))

@@ -12,6 +12,7 @@ import click
 
 from zoo.cli.options import settings_options
 from zoo.core.registry import get_entry
+from zoo.core.run_folder import RunFolder
 from zoo.distribution import ray_cluster
 from zoo.distribution.launcher import Process
 from zoobase import console as shell
@@ -113,7 +114,6 @@ def _workers(ray: str | None, folder: Path, trials: int, workers: int) -> Iterat
 
 def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
     """Return the search to resume, or a new one in a new folder, with the settings of the recipe as its first trial."""
-    from zoo.core.run_folder import RunFolder
     from zoo.search import definition, space
     from zoo.search import study as studies
 
