@@ -86,7 +86,7 @@ def run(
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
-    console, start = console or Console(quiet=True), time.monotonic()
+    console = console or Console(quiet=True)
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     replicas = choose(chosen.devices, chosen.data_service)
     if replicas.workers > 1 and chosen.out is None and chosen.resume is None:
@@ -100,7 +100,7 @@ def run(
         if replicas.is_chief:
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
-        summary = _train(session)
+        start, summary = time.monotonic(), _train(session)
         if not replicas.is_chief:
             return summary
         if chosen.evaluate:
