@@ -146,7 +146,7 @@ def _export(
     console: Console,
 ) -> list[dict[str, Any]]:
     """Write a bundle for each model that the task serves; without a dataset the golden inputs are generated."""
-    from export import export_model
+    from export.exporter import export_model
     from zoo.evaluation import outputs as inference
 
     plan, info = source.plan, source.info

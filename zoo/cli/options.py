@@ -115,14 +115,15 @@ def _given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """Return `--set KEY=VALUE` pairs as a dictionary; UsageError for one without `=`, or two of the same key."""
+    """Return `--set KEY=VALUE` pairs as a dictionary; UsageError for one without `=`.
+
+    Of two with the same key the last one counts, as of any option that is repeated.
+    """
     values: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not key:
             raise UsageError(f"--set takes KEY=VALUE, such as recipe.augment=none, not {pair!r}")
-        if key in values:
-            raise UsageError(f"--set {key} is given twice: omit one of them")
         values[key] = value
     return values
 

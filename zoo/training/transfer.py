@@ -21,8 +21,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import pipelines
-from pipelines import stateless_random
+from pipelines import feeding, stateless_random
 from pipelines.augment import policies
 from pipelines.sources.storage import preparing
 from zoo import weights
@@ -267,7 +266,7 @@ def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
         view = stateless_random.integers(keys, _VIEW_STREAM, 1, 0, views - 1)[:, 0]
         return tf.gather(batch[0], view, batch_dims=1), *batch[1:]
 
-    return pipelines.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")
+    return feeding.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")
 
 
 def logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> float:
