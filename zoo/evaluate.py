@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
-    from zoo.core.task import Evaluation
+    from zoo.core.task import SplitEvaluation
 
 
 MAX_TABLE_CLASSES = 20  # a larger confusion matrix does not fit a terminal
@@ -83,7 +83,7 @@ def run(
     return result
 
 
-def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
+def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> SplitEvaluation:
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
 
     If the task serves several models, all of them are called, and their inputs and outputs are merged.
@@ -100,7 +100,7 @@ def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str)
 
 def write_figures(
     plan: Plan,
-    evaluation: Evaluation,
+    evaluation: SplitEvaluation,
     history: Sequence[Mapping[str, float]],
     folder: Path,
     most: int | None = None,

@@ -179,13 +179,13 @@ def _export(
 def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
     from export.proof.evaluation import Evaluation
-    from zoo.core.task import Evaluation as Batch
+    from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
 
     endpoint, info, task = contract["serving_default"], dataset.info, plan.task
 
     def reduce(outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-        batch = task.reduce(Batch({}, outputs, truth, info))
+        batch = task.reduce(SplitEvaluation({}, outputs, truth, info))
         return batch.outputs, batch.truth
 
     return {

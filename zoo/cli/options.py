@@ -176,7 +176,7 @@ def _model_of_file(options: Mapping[str | None, str]) -> str | None:
     return None
 
 
-def _options(entry: registry.Entry, reserved: set[str]) -> Iterator[SettingOption]:
+def _options(entry: registry.ModelEntry, reserved: set[str]) -> Iterator[SettingOption]:
     """Yield the options of a model: arguments of its builder, and the aliases of `zoo.register(flags=...)`."""
     for option in entry.options:
         flag = f"--{option.name.replace('_', '-')}"

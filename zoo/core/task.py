@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class SplitEvaluation:
     """The outputs of a model for a split, in memory, or what the task's `reduce` keeps of them.
 
     Attributes:
@@ -133,7 +133,7 @@ class BaseTask:
         """Return the metrics of the outputs of any runtime; the first is the headline metric."""
         raise NotImplementedError
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield (file name without suffix, figure)."""
         raise NotImplementedError
 
@@ -176,7 +176,7 @@ class BaseTask:
         """Return a function that draws uint8 (H, W, 1 or 3): the model's outputs for fixed inputs after each epoch."""
         return None
 
-    def reduce(self, batch: Evaluation) -> Evaluation:
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return what is kept of a batch of outputs for `metrics` and `figures`: by default everything.
 
         The batches of a split are concatenated in memory, and all batches have the same arrays. A task with an output
@@ -193,8 +193,8 @@ class BaseTask:
         return batch
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Return the evaluation with metrics that need more than outputs and truth, and with the arrays of `figures`.
 
         Such as baselines fitted to the training split, or the outputs of other endpoints. If several models are served,
@@ -209,7 +209,7 @@ class BaseTask:
         """
         return evaluation
 
-    def result_files(self, evaluation: Evaluation) -> Mapping[str, bytes]:
+    def result_files(self, evaluation: SplitEvaluation) -> Mapping[str, bytes]:
         """Return additional files of an evaluation of the test split, for the run folder: {file name: content}."""
         return {}
 
