@@ -57,8 +57,8 @@ class StopOnNaN(keras.callbacks.Callback):
                 )
 
 
-class AveragedWeights:
-    """Temporarily replaces the weights of a model by the exponential moving averages (EMA) of its optimizers.
+class AveragedWeights(keras.callbacks.Callback):
+    """Temporarily replaces the weights of a model, as for validation, by the averages (EMA) of its optimizers.
 
     `keras.callbacks.SwapEMAWeights` swaps for the whole validation only, or for the rest of the training. Here the best
     weights are saved from the average as well, after validation and before the state from which a run resumes, which
@@ -68,6 +68,8 @@ class AveragedWeights:
 
     def __init__(self, model: keras.Model) -> None:
         """Use the averages of the model's optimizers, if the recipe has them."""
+        super().__init__()
+        self.stack = contextlib.ExitStack()
         self.optimizers = [optimizer for optimizer in optimizers_of(model).values() if optimizer.use_ema]
         self.active = False
 
@@ -94,17 +96,8 @@ class AveragedWeights:
                 variable.assign(value)
             self.active = False
 
-
-class ValidateAverage(keras.callbacks.Callback):
-    """Validates the averaged weights, if the recipe has an average."""
-
-    def __init__(self, averaged: AveragedWeights) -> None:
-        super().__init__()
-        self.averaged = averaged
-        self.stack = contextlib.ExitStack()
-
     def on_test_begin(self, logs: dict | None = None) -> None:
-        self.stack.enter_context(self.averaged.swapped())
+        self.stack.enter_context(self.swapped())
 
     def on_test_end(self, logs: dict | None = None) -> None:
         self.stack.close()
@@ -136,10 +129,8 @@ class CheckpointCallback(keras.callbacks.Callback):
         return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state; if its epochs were judged by another quantity, the best epoch is one that follows."""
         self.rows, self.stop_reason = state["rows"], state["stopped"]
-        if all(self.monitor in row for row in self.rows):
-            self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.start = time.monotonic()
