@@ -117,7 +117,12 @@ class BaseTask:
     ) -> Feed:
         """Return the feed of (x, y[, weight]) for feature dicts; x is a tensor, or a dict by input name.
 
-        `arguments` are all builder arguments, defaults included: the size of noise, for example, is one of them.
+        Args:
+            split: Examples as feature dicts.
+            info: Info of the dataset.
+            recipe: Settings of the training, such as the augmentation.
+            arguments: All builder arguments, defaults included, such as the size of noise.
+            training: Whether examples are augmented.
         """
         raise NotImplementedError
 
@@ -142,7 +147,14 @@ class BaseTask:
         raise NotImplementedError
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the prediction of outputs, which have no batch dimension."""
+        """Return the prediction for one input.
+
+        Args:
+            argument: The command-line argument.
+            outputs: The outputs of `serving_default`, without batch dimension.
+            info: Info of the dataset.
+            top_k: Number of ranked predictions.
+        """
         raise NotImplementedError
 
     # === Hooks ===
@@ -235,7 +247,15 @@ class BaseTask:
         return self.show(argument, outputs, info, top_k)
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Generate a sample with `call(endpoint, inputs)`, in the runtime of `call`."""
+        """Generate a sample.
+
+        Args:
+            call: (endpoint, inputs) -> outputs, in any runtime.
+            contract: The endpoints.
+            options: Those of `generates` that are given.
+            seed: Random seed.
+            info: Info of the dataset.
+        """
         raise NotImplementedError
 
     def bundle_assets(self, info: Info) -> Mapping[str, bytes]:
