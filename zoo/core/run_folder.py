@@ -33,9 +33,8 @@ from zoo.core.plan import Plan, damaged
 from zoo.core.settings import from_config
 from zoo.core.weight_files import load_file
 from zoobase import finite
-from zoobase.errors import MissingError, UsageError, ZooError
+from zoobase.errors import MissingError, UsageError, ZooError, near
 from zoobase.files import locked, write_atomic
-from zoobase.errors import near
 
 if TYPE_CHECKING:
     import keras
