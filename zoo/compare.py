@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from zoo.core.run_folder import RunFolder, flatten
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError
@@ -35,8 +36,6 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
         >>> comparison["settings"]["recipe.optimizer"]
         ['adam', 'sgd']
     """
-    from zoo.core.run_folder import RunFolder, flatten
-
     if len(paths) < 2:
         raise UsageError("name at least two runs to compare")
     runs = [RunFolder.open(p) for p in paths]

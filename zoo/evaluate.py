@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.core.run_folder import RunFolder
 from zoo.core.task import first_metrics
 from zoobase import console as shell
 from zoobase.console import Console
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
-    from zoo.core.task import Evaluation
+    from zoo.core.task import SplitEvaluation
 
 
 MAX_TABLE_CLASSES = 20  # a larger confusion matrix does not fit a terminal
@@ -55,8 +56,6 @@ def run(
     from zoo.core import environment
 
     console = console or Console(quiet=True)
-    from zoo.core.run_folder import RunFolder
-
     folder = RunFolder.open(path)
     environment.prepare()
     plan = folder.plan()
@@ -84,7 +83,7 @@ def run(
     return result
 
 
-def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> Evaluation:
+def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> SplitEvaluation:
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
 
     If the task serves several models, all of them are called, and their inputs and outputs are merged.
@@ -101,7 +100,7 @@ def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str)
 
 def write_figures(
     plan: Plan,
-    evaluation: Evaluation,
+    evaluation: SplitEvaluation,
     history: Sequence[Mapping[str, float]],
     folder: Path,
     most: int | None = None,

@@ -12,8 +12,8 @@ import click
 from zoo.cli.options import settings_options
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
+from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.settings import check_quantize
-from zoo.predictor import check_source
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError
@@ -106,8 +106,6 @@ def run(
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
-    from zoo.core.run_folder import RunFolder
-
     folder = RunFolder.open(path)
     plan, dataset = folder.plan(), folder.dataset(dataset)
     figures = sorted((folder.path / "figures").glob("*.png"))
@@ -148,7 +146,7 @@ def _export(
     console: Console,
 ) -> list[dict[str, Any]]:
     """Write a bundle for each model that the task serves; without a dataset the golden inputs are generated."""
-    from export import export_model
+    from export.exporter import export_model
     from zoo.evaluation import outputs as inference
 
     plan, info = source.plan, source.info
@@ -181,13 +179,13 @@ def _export(
 def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
     """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
     from export.proof.evaluation import Evaluation
-    from zoo.core.task import Evaluation as Batch
+    from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
 
     endpoint, info, task = contract["serving_default"], dataset.info, plan.task
 
     def reduce(outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-        batch = task.reduce(Batch({}, outputs, truth, info))
+        batch = task.reduce(SplitEvaluation({}, outputs, truth, info))
         return batch.outputs, batch.truth
 
     return {

@@ -25,6 +25,11 @@ def run(name: str, layers: bool = False) -> dict[str, Any]:
 
     Raises:
         UsageError: Unknown model; the message names the closest matches.
+
+    Example:
+        >>> card = run("mnist")
+        >>> card["task"], card["inputs"]
+        ('image classification', {'image': 'float32 (B, 28, 28, 1)'})
     """
     entry, spec = registry.get_entry(name), registry.get_spec(name)
     model = registry.get_builder(name)()

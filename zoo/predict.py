@@ -20,8 +20,6 @@ from zoobase.errors import MissingError, UsageError, ZooError
 if TYPE_CHECKING:
     import numpy as np
 
-RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
-
 
 class PredictionResult(NamedTuple):
     """The predictions for some inputs.
@@ -128,7 +126,7 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
 @click.option(
     "-o", "--out", type=click.Path(), help="CSV file (- is standard output), Parquet file, image file, or FOLDER/."
 )
-@click.option("--runtime", type=click.Choice(RUNTIMES), help="Runtime of the model.")
+@click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the inputs, for a Parquet file.")
 @shell.common_options
 def main(

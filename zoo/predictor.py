@@ -13,7 +13,8 @@ import numpy as np
 
 from zoo.core import registry
 from zoo.core.plan import read_task, zoo_metadata
-from zoobase.errors import MissingError, UsageError, near
+from zoo.core.run_folder import RunFolder, check_source
+from zoobase.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -167,8 +168,6 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     environment.prepare()
     if shipped:
         return _shipped(str(path), runtime, served)
-    from zoo.core.run_folder import RunFolder
-
     run = RunFolder.open(path)
     return _live(run.plan().task, run.model(), run.info(), served)
 
@@ -201,23 +200,6 @@ def image_reader(name: str, image_shape: Sequence[int] | None) -> Callable[[Iter
 
     shape = image_shape or defaults["image_shape"]
     return lambda paths: np.stack([images.read(path, *shape, task.fit) for path in paths])
-
-
-def check_source(path: Path) -> None:
-    """Check that a path can be opened, as far as it needs no import of TensorFlow.
-
-    Raises:
-        UsageError: It is neither a run, a bundle nor the name of a model; the message names the closest models.
-    """
-    from zoo.core.run_folder import RunFolder
-
-    if not path.exists():
-        if str(path) not in registry.list_models():
-            matches = near(str(path), registry.list_models())
-            hint = f"; did you mean the model {' or '.join(matches)}?" if matches else ", a bundle or a model"
-            raise UsageError(f"{path} is not a run folder{hint}")
-    elif not (path / "manifest.json").is_file():
-        RunFolder.open(path)
 
 
 def _shipped(name: str, runtime: str | None, served: str | None) -> Predictor:

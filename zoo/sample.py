@@ -15,8 +15,6 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError, unknown
 
-RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
-
 
 def run(
     source: str | Path, *, options: dict[str, Any] | None = None, seed: int = 0, runtime: str | None = None
@@ -62,7 +60,7 @@ def run(
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of images.")
 @click.option("--interpolate", is_flag=True, default=None, help="Rows of latent interpolation.")
 @settings_options("seed")
-@click.option("--runtime", type=click.Choice(RUNTIMES), help="Runtime of the model.")
+@click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
 @click.option("-o", "--out", type=click.Path(), help="Image file to write (PNG).")
 @shell.common_options
 def main(

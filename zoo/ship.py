@@ -17,6 +17,7 @@ import click
 import numpy as np
 
 from zoo.core import weight_files
+from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import OMITTED
 from zoobase import console as shell
 from zoobase.console import Console
@@ -68,8 +69,6 @@ def run(
 
     console = console or Console(quiet=True)
     environment.prepare()
-    from zoo.core.run_folder import RunFolder
-
     folder = RunFolder.open(path)
     if not folder.finished:
         raise UsageError(f"{path} is not finished: python -m zoo.train --resume {path}")
@@ -145,8 +144,6 @@ def _differences(before: Mapping[str, float], after: Mapping[str, float]) -> str
 
 def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[str, Any]]:
     """Return the seed and the metrics of a run of the same settings."""
-    from zoo.core.run_folder import RunFolder
-
     folder = RunFolder.open(path)
     other = folder.read("config.json")
     if different := [key for key in ("model", "arguments", "recipe") if other[key] != config[key]]:

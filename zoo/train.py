@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
+from zoo.core import environment
 from zoo.core.plan import check, resolve
+from zoo.core.run_folder import RunFolder
 from zoo.core.settings import TrainSettings, check_recipe, layered, read_config
 from zoo.distribution.launcher import launch, new_folder
-from zoo.distribution.replicas import check_batch_size, workers_of_environment
+from zoo.distribution.replicas import check_batch_size, read_environment
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
@@ -26,7 +29,6 @@ from zoobase.errors import UsageError, step
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
-    from zoo.core.run_folder import RunFolder
     from zoo.distribution.replicas import Replicas
     from zoo.training.session import Session
 
@@ -80,13 +82,11 @@ def run(
     chosen = TrainSettings.of(given)
     if name is not None:
         check(chosen)  # before TensorFlow is imported, which takes seconds
-    from zoo.core import environment
-
     environment.prepare()
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
-    console, start = console or Console(quiet=True), time.monotonic()
+    console = console or Console(quiet=True)
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     replicas = choose(chosen.devices, chosen.data_service)
     if replicas.workers > 1 and chosen.out is None and chosen.resume is None:
@@ -100,15 +100,19 @@ def run(
         if replicas.is_chief:
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
-        summary = _train(session)
+        start, summary = time.monotonic(), _train(session)
         if not replicas.is_chief:
             return summary
+        folder = session.folder
         if chosen.evaluate:
-            summary |= _evaluate(session)
+            summary |= evaluate.run(folder.path, dataset=session.dataset)
+            if (folder.path / "baseline.json").is_file():
+                summary["baseline"] = folder.read("baseline.json")
             if chosen.export:
-                summary["bundles"] = _export(session, chosen.quantize)
+                what = {"quantize": chosen.quantize, "dataset": session.dataset, "console": console}
+                summary["bundles"] = export.run(folder.path, **what)
             summary["seconds"] = round(time.monotonic() - start, 1)
-        session.folder.finish(summary)
+        folder.finish(summary)
     if chosen.evaluate:
         _show(console, session.plan.model, summary, given=bool(session.plan.data.get("given")))
     return summary
@@ -119,7 +123,6 @@ def _open(
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
     from zoo import weights
-    from zoo.core.run_folder import RunFolder
     from zoo.training import autotune
     from zoo.training.session import Session
 
@@ -153,7 +156,6 @@ def open_or_plan(given: Mapping[str, Any], dataset: Dataset | None = None) -> tu
     Raises:
         UsageError: The run is finished, or has other settings.
     """
-    from zoo.core.run_folder import RunFolder
 
     def plan_of(*sources: Mapping[str, Any]) -> Plan:
         plan = resolve(TrainSettings.of(*sources))
@@ -213,25 +215,7 @@ def _train(session: Session) -> dict[str, Any]:
     }
 
 
-def _evaluate(session: Session) -> dict[str, Any]:
-    from zoo import evaluate
-
-    folder = session.folder
-    result = evaluate.run(folder.path, dataset=session.dataset)
-    has_baseline = (folder.path / "baseline.json").is_file()
-    return result | ({"baseline": folder.read("baseline.json")} if has_baseline else {})
-
-
-def _export(session: Session, quantize: Sequence[str]) -> list[dict[str, Any]]:
-    from zoo import export
-
-    return export.run(session.folder.path, quantize=quantize, dataset=session.dataset, console=session.console)
-
-
 def _show(console: Console, name: str, summary: dict[str, Any], given: bool = False) -> None:
-    from zoo import evaluate
-    from zoo import export as exporting
-
     rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
     for what, figures in summary.get("baseline", {}).items():
         rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
@@ -243,7 +227,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
     for sentence in summary.get("remarks", ()):
         console.print(sentence)
     for bundle in summary.get("bundles", []):
-        exporting.show(console, bundle)
+        export.show(console, bundle)
     console.print(f"run folder: {summary['run']}")
     figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
     console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
@@ -296,7 +280,7 @@ def main(
         return
     if ray is None and min_workers is not None:
         raise click.UsageError("--min-workers needs --ray, which starts workers again.")
-    started = workers_of_environment()
+    started, _ = read_environment()
     if ray is not None:
         summary = _run_by_ray(given | {"callbacks": callbacks}, ray, workers or 1, min_workers, console)
     elif started == 1 and workers not in (None, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ import click
 
 from zoo.cli.options import settings_options
 from zoo.core.registry import get_entry
+from zoo.core.run_folder import RunFolder
 from zoo.distribution import ray_cluster
+from zoo.distribution.launcher import Process
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError
@@ -87,30 +90,30 @@ def run(
     search = _open_or_define(folder, resume, (name, dict(options or {}), space, minimize, maximize))
     study = studies.open_study(folder, search)
     console.print(f"searching settings of {name} by {search.metric} in {folder}, {trials} trials")
-    with _worker_type(ray, workers) as worker:
-        pool.run(folder, study, trials, workers, lambda: worker(folder, trials, workers), console)
+    with _workers(ray, folder, trials, workers) as start:
+        pool.run(folder, study, trials, workers, start, console)
     summary = report.write(folder, study, search)
     _show(console, summary)
     return summary
 
 
 @contextlib.contextmanager
-def _worker_type(ray: str | None, workers: int) -> Iterator[Callable[[Path, int, int], Worker]]:
+def _workers(ray: str | None, folder: Path, trials: int, workers: int) -> Iterator[Callable[[], Worker]]:
     """Yield what starts a worker: a process of this machine, or a task of a Ray cluster."""
     if ray is None:
-        from zoo.search.processes import Process
+        from zoo.search.worker import thread_limits
 
-        yield Process
+        environment = {**(thread_limits(workers) if workers > 1 else {}), **os.environ}
+        yield lambda: Process(["zoo.search.worker", str(folder), str(trials)], environment)
         return
     with ray_cluster.connected(ray, workers):
         from zoo.search.ray_tasks import Task
 
-        yield Task
+        yield lambda: Task(folder, trials, workers)
 
 
 def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
     """Return the search to resume, or a new one in a new folder, with the settings of the recipe as its first trial."""
-    from zoo.core.run_folder import RunFolder
     from zoo.search import definition, space
     from zoo.search import study as studies
 

@@ -10,10 +10,19 @@ from PIL import Image
 import pipelines
 import zoo
 from tests.zoo.conftest import DATA
-from zoo import compare, evaluate, export, predict, sample, stylize, train
+from zoo import compare, evaluate, export, info, predict, sample, stylize, train
 from zoo.core import registry
 
-RUNS = [train.run, evaluate.run, compare.run, export.run, predict.run, sample.run, stylize.run]  # in this order
+RUNS = [
+    train.run,
+    evaluate.run,
+    compare.run,
+    export.run,
+    predict.run,
+    sample.run,
+    stylize.run,
+    info.run,
+]  # in this order
 
 
 def check(function, names):

@@ -217,6 +217,7 @@ SAMPLES = {
     "min_workers": "1",
     "settings": "data=digits",
     "limit": "7",
+    "size": "64",
 }
 REFUSED = [
     ("train", ["--min-workers", "2"]),
@@ -225,7 +226,6 @@ REFUSED = [
     ("train", ["--resume", "RUN", "--out", "OTHER"]),
     ("train", ["--epochs", "2", "--set", "recipe.epochs=3"]),
     ("train", ["--units", "[8]", "--set", "model.units=[9]"]),
-    ("train", ["--set", "recipe.epochs=2", "--set", "recipe.epochs=3"]),
     ("train", ["--ray", "local", "--workers", "2", "--min-workers", "3"]),
     ("predict", ["--workers", "2"]),
     ("predict", ["-o", "-", "--json"]),

@@ -13,13 +13,12 @@ from typing import Any
 import click
 
 from zoo.core import registry
-from zoo.core.recipe import Recipe, check_value, default_of
+from zoo.core.recipe import Recipe, check_value, default_of, split
 from zoo.core.settings import TrainSettings, parse_config
 from zoobase.errors import UsageError
 
 MODEL_OPTIONS = f"{__name__}.model_options"  # keys in the `meta` of a click context
 ARGUMENTS = f"{__name__}.arguments"
-FIELDS = frozenset(declared.name for declared in dataclasses.fields(TrainSettings))
 
 
 class SettingOption(click.Option):
@@ -31,11 +30,14 @@ class SettingOption(click.Option):
         self.target = target
 
 
-def settings_options(*names: str, **defaults: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options of settings to a command, and pass it what the user gives as `given`: fields of `TrainSettings`.
+def settings_options(
+    *names: str, of: type = TrainSettings, **defaults: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add options of settings to a command, and pass it what the user gives as `given`: a part of the fields.
 
     Args:
-        *names: The fields; by default all of them, and those of the recipe that have an option.
+        *names: The fields; by default all of them, for `TrainSettings` also those of the recipe that have an option.
+        of: The dataclass.
         **defaults: More fields, with a default of the command as text.
 
     Example:
@@ -47,8 +49,8 @@ def settings_options(*names: str, **defaults: str) -> Callable[[Callable[..., An
         {'seed': 3}
     """
     chosen = (*names, *defaults)
-    declared = [f for f in dataclasses.fields(TrainSettings) if not chosen or f.name in chosen]
-    recipe = [f for f in dataclasses.fields(Recipe) if not chosen and "option" in f.metadata]
+    declared = [f for f in dataclasses.fields(of) if not chosen or f.name in chosen]
+    recipe = [f for f in dataclasses.fields(Recipe) if of is TrainSettings and not chosen and "option" in f.metadata]
     options = [
         _declaration(f, f.name, defaults.get(f.name)) for f in declared if f.metadata.get("option", "") is not None
     ]
@@ -70,10 +72,9 @@ def _declaration(declared: dataclasses.Field, target: str, shown: str | None) ->
     """Return the names and the attributes of the option of a setting."""
     metadata, default = declared.metadata, default_of(declared)
     name, flag = target.replace(".", "_"), declared.name.replace("_", "-")
-    if default is True:
-        return [f"--no-{flag}", name], {
-            **{"target": target, "is_flag": True, "flag_value": False, "help": metadata["negative"]}
-        }
+    if isinstance(default, bool):
+        flag, help = (f"--no-{flag}", metadata["negative"]) if default else (f"--{flag}", metadata["help"])
+        return [flag, name], {"target": target, "is_flag": True, "flag_value": not default, "help": help}
     shown = shown or metadata.get("shown", default)
     suffix = "" if shown in (None, (), {}) else f"  [default: {shown}]"
     attributes = {"target": target, "help": metadata["help"] + suffix, "metavar": metadata.get("metavar")}
@@ -84,7 +85,7 @@ def _declaration(declared: dataclasses.Field, target: str, shown: str | None) ->
 
     def read(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
         if value is not None:
-            value = tuple(part.strip() for part in value.split(",")) if isinstance(default, tuple) else value
+            value = split(value) if isinstance(default, tuple) else value
             check_value(declared, value, option.opts[0])
         return value
 
@@ -109,19 +110,20 @@ def _given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
             if target in sources:
                 raise UsageError(f"{source} sets the same as {sources[target]}: omit one of them")
             sources[target] = source
-            (given if not of_set and target in FIELDS else settings)[target] = setting
+            (settings if of_set or "." in target or target == "data" else given)[target] = setting
     return given | ({"settings": settings} if settings else {})
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """Return `--set KEY=VALUE` pairs as a dictionary; UsageError for one without `=`, or two of the same key."""
+    """Return `--set KEY=VALUE` pairs as a dictionary; UsageError for one without `=`.
+
+    Of two with the same key the last one counts, as of any option that is repeated.
+    """
     values: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not key:
             raise UsageError(f"--set takes KEY=VALUE, such as recipe.augment=none, not {pair!r}")
-        if key in values:
-            raise UsageError(f"--set {key} is given twice: omit one of them")
         values[key] = value
     return values
 
@@ -174,7 +176,7 @@ def _model_of_file(options: Mapping[str | None, str]) -> str | None:
     return None
 
 
-def _options(entry: registry.Entry, reserved: set[str]) -> Iterator[SettingOption]:
+def _options(entry: registry.ModelEntry, reserved: set[str]) -> Iterator[SettingOption]:
     """Yield the options of a model: arguments of its builder, and the aliases of `zoo.register(flags=...)`."""
     for option in entry.options:
         flag = f"--{option.name.replace('_', '-')}"

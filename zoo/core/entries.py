@@ -24,7 +24,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ModelEntry:
     """The metadata of a model that is read from its source without importing it."""
 
     name: str
@@ -62,7 +62,7 @@ class Entry:
 
 
 @functools.lru_cache(maxsize=512)
-def read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:
+def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
     """Return the entries of a file.
 
     Args:
@@ -83,7 +83,7 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "register":
                 arguments = {k.arg: k.value for k in decorator.keywords}
                 doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
-                entry = Entry(
+                entry = ModelEntry(
                     name=node.name,
                     module=module,
                     summary=doc.strip().split("\n")[0],
@@ -101,7 +101,7 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _variant(entry: Entry, name: str, node: ast.AST) -> Entry:
+def _variant(entry: ModelEntry, name: str, node: ast.AST) -> ModelEntry:
     """Return the entry of a `Variant(...)` of another entry."""
     defaults, card = _literal(_keyword(node, "arguments"), {}), _keyword(node, "card")
     options = tuple(

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pipelines
-from pipelines import splits
+from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.recipe import OF_TASKS, Recipe, override
@@ -72,7 +71,7 @@ class Plan:
                 "dataset again, as in zoo.evaluate.run(RUN, dataset=...)"
             )
         with step(f"while {self.data['name']} was loaded"):
-            return self.prepare(pipelines.load(**self.data, split=self.recipe.split))
+            return self.prepare(catalogue.load(**self.data, split=self.recipe.split))
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return a dataset limited as the recipe says, with the statistics that the task needs.
@@ -282,7 +281,7 @@ def check(settings: TrainSettings) -> None:
         registry.check_arguments(entry.name, builder_arguments)
     if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
-    datasets = pipelines.list_datasets()
+    datasets = catalogue.list_datasets()
     for dataset in (settings.settings.get("data"), recipe.data or None):
         if dataset is not None and dataset not in datasets:
             raise unknown("dataset", dataset, datasets)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,35 @@ def check_value(declared: dataclasses.Field, value: Any, name: str) -> None:
         is_valid, requirement = declared.metadata["check"]
         if not is_valid(value) or (isinstance(value, float) and not math.isfinite(value)):
             raise UsageError(f"{name}={short(value)} is not valid: it must be {requirement}")
+
+
+def convert_fields(settings: Any) -> None:
+    """Convert the values of a new dataclass of settings to the types of their defaults, and check them.
+
+    A text is the value of a command line; for a tuple, its parts are separated by commas.
+    """
+    for declared in dataclasses.fields(settings):
+        value, default = getattr(settings, declared.name), default_of(declared)
+        if default is None:
+            value = None if value is None else os.fspath(value)
+        else:
+            value = split(value) if isinstance(default, tuple) else value
+            value = convert(value, default, declared.name)
+        check_value(declared, value, declared.name)
+        object.__setattr__(settings, declared.name, value)
+
+
+def split(value: Any) -> Any:
+    """Return the parts of a text that are separated by commas; other values as they are."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def check_names(settings: type, names: Iterable[str], kind: str = "setting") -> None:
+    """Raise UsageError, with the closest matches, for a name that is not one of the fields of a dataclass."""
+    known = {declared.name for declared in dataclasses.fields(settings)}
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
 
 
 @dataclass(frozen=True)
@@ -204,10 +234,7 @@ def override(target: Any, values: Mapping[str, Any], kind: str) -> Any:
     Raises:
         UsageError: An unknown field (with the closest matches), or a value of the wrong type.
     """
-    fields = {f.name for f in dataclasses.fields(target)}
-    for name in values:
-        if name not in fields:
-            raise unknown(f"{kind} field", name, fields)
+    check_names(type(target), values, f"{kind} field")
     converted = {n: convert(v, getattr(target, n), f"{kind}.{n}") for n, v in values.items()}
     return dataclasses.replace(target, **converted)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.core.entries import Entry, dataclass_fields, read, words
+from zoo.core.entries import ModelEntry, dataclass_fields, read, words
 from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
@@ -120,12 +120,12 @@ def _with_defaults(builder: Builder, name: str, defaults: Mapping[str, Any]) -> 
     return build
 
 
-def entries() -> dict[str, Entry]:
+def entries() -> dict[str, ModelEntry]:
     """Return every model by name, in alphabetical order, without importing any of them.
 
     A file that cannot be read, and a name that an earlier file has registered, are left out with a warning in the log.
     """
-    models: dict[str, Entry] = {}
+    models: dict[str, ModelEntry] = {}
     for module, path in _sources():
         try:
             file_entries = read(module, path, path.stat().st_mtime_ns)
@@ -141,7 +141,7 @@ def entries() -> dict[str, Entry]:
     return dict(sorted(models.items()))
 
 
-def get_entry(name: str) -> Entry:
+def get_entry(name: str) -> ModelEntry:
     """Return the metadata of a model; UsageError with the closest matches for an unknown name."""
     models = entries()
     if name not in models:
@@ -223,7 +223,7 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def task_fields(entry: Entry) -> set[str]:
+def task_fields(entry: ModelEntry) -> set[str]:
     """Return the settings `task.FIELD` of a model without importing its task; empty if they are not found."""
     return dataclass_fields(entry.task_module, entry.task)
 

@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING, Any
 from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import LOCK
+from zoo.core import registry
 from zoo.core.plan import Plan, damaged
 from zoo.core.settings import from_config
 from zoo.core.weight_files import load_file
 from zoobase import finite
-from zoobase.errors import MissingError, UsageError, ZooError
+from zoobase.errors import MissingError, UsageError, ZooError, near
 from zoobase.files import locked, write_atomic
 
 if TYPE_CHECKING:
@@ -275,6 +276,21 @@ class RunFolder:
         names = list(dict.fromkeys(name for row in rows for name in row))
         lines = [",".join(names), *(",".join(f"{row[n]:.9g}" if n in row else "" for n in names) for row in rows)]
         write_atomic(self.path / "history.csv", ("\n".join(lines) + "\n").encode())
+
+
+def check_source(path: Path) -> None:
+    """Check that a path can be opened, as far as it needs no import of TensorFlow.
+
+    Raises:
+        UsageError: It is neither a run, a bundle nor the name of a model; the message names the closest models.
+    """
+    if not path.exists():
+        if str(path) not in registry.list_models():
+            matches = near(str(path), registry.list_models())
+            hint = f"; did you mean the model {' or '.join(matches)}?" if matches else ", a bundle or a model"
+            raise UsageError(f"{path} is not a run folder{hint}")
+    elif not (path / "manifest.json").is_file():
+        RunFolder.open(path)
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.core.recipe import Recipe, check_value, convert, default_of, setting
+from zoo.core.recipe import Recipe, check_names, convert, convert_fields, setting
 from zoobase.console import MAX_SEED
 from zoobase.errors import UsageError, unknown
 
+SEED = (lambda value: 0 <= value <= MAX_SEED, f"a whole number in [0, {MAX_SEED}]")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TABLES = {"recipe": "recipe", "task": "task", "model_arguments": "model"}  # of a file -> group of `settings`
 RECORDED = ("candidate", "arguments", "info", "versions", "git", "machine", "command", "requested")  # not settings
@@ -48,9 +48,7 @@ class TrainSettings:
     data_dir: str | None = setting(None, "Path of your own data.", key="data.data_dir")
     cache_dir: str | None = setting(None, "Folder of prepared data.", key="data.cache_dir")
     out: str | None = setting(None, "Run folder.", shown="runs/NAME/TIME")
-    seed: int = setting(
-        0, "Random seed.", check=(lambda v: 0 <= v <= MAX_SEED, f"a whole number in [0, {MAX_SEED}]"), key="seed"
-    )
+    seed: int = setting(0, "Random seed.", check=SEED, key="seed")
     precision: str = setting(
         "auto", "Precision of the training; auto measures which is faster.", choices=PRECISIONS, key="precision"
     )
@@ -70,10 +68,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Convert and check every value."""
-        for declared in dataclasses.fields(self):
-            value = _converted(declared, getattr(self, declared.name))
-            check_value(declared, value, declared.name)
-            object.__setattr__(self, declared.name, value)
+        convert_fields(self)
         for key in self.settings:
             group, _, field = key.partition(".")
             if key != "data" and not (group in TABLES.values() and field):
@@ -96,23 +91,12 @@ class TrainSettings:
         Raises:
             UsageError: An unknown name, with the closest matches, and as the class does.
         """
-        given, names = layered(*sources), {declared.name for declared in dataclasses.fields(cls)}
-        for name in given:
-            if name in names:
-                continue
-            if name in {declared.name for declared in dataclasses.fields(Recipe)}:
-                raise UsageError(f'unknown setting {name!r}; did you mean settings={{"recipe.{name}": ...}}?')
-            raise unknown("setting", name, names)
+        given = layered(*sources)
+        if of_recipe := given.keys() & {declared.name for declared in dataclasses.fields(Recipe)}:
+            name = of_recipe.pop()
+            raise UsageError(f'unknown setting {name!r}; did you mean settings={{"recipe.{name}": ...}}?')
+        check_names(cls, given)
         return cls(**given)
-
-
-def _converted(declared: dataclasses.Field, value: Any) -> Any:
-    default = default_of(declared)
-    if default is None:
-        return None if value is None else os.fspath(value)
-    if isinstance(default, tuple) and isinstance(value, str):
-        value = [part.strip() for part in value.split(",")]
-    return convert(value, default, declared.name)
 
 
 def check_quantize(names: Sequence[str]) -> tuple[str, ...]:

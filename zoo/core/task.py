@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class SplitEvaluation:
     """The outputs of a model for a split, in memory, or what the task's `reduce` keeps of them.
 
     Attributes:
@@ -117,7 +117,12 @@ class BaseTask:
     ) -> Feed:
         """Return the feed of (x, y[, weight]) for feature dicts; x is a tensor, or a dict by input name.
 
-        `arguments` are all builder arguments, defaults included: the size of noise, for example, is one of them.
+        Args:
+            split: Examples as feature dicts.
+            info: Info of the dataset.
+            recipe: Settings of the training, such as the augmentation.
+            arguments: All builder arguments, defaults included, such as the size of noise.
+            training: Whether examples are augmented.
         """
         raise NotImplementedError
 
@@ -133,7 +138,7 @@ class BaseTask:
         """Return the metrics of the outputs of any runtime; the first is the headline metric."""
         raise NotImplementedError
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield (file name without suffix, figure)."""
         raise NotImplementedError
 
@@ -142,7 +147,14 @@ class BaseTask:
         raise NotImplementedError
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the prediction of outputs, which have no batch dimension."""
+        """Return the prediction for one input.
+
+        Args:
+            argument: The command-line argument.
+            outputs: The outputs of `serving_default`, without batch dimension.
+            info: Info of the dataset.
+            top_k: Number of ranked predictions.
+        """
         raise NotImplementedError
 
     # === Hooks ===
@@ -176,7 +188,7 @@ class BaseTask:
         """Return a function that draws uint8 (H, W, 1 or 3): the model's outputs for fixed inputs after each epoch."""
         return None
 
-    def reduce(self, batch: Evaluation) -> Evaluation:
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return what is kept of a batch of outputs for `metrics` and `figures`: by default everything.
 
         The batches of a split are concatenated in memory, and all batches have the same arrays. A task with an output
@@ -193,8 +205,8 @@ class BaseTask:
         return batch
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Return the evaluation with metrics that need more than outputs and truth, and with the arrays of `figures`.
 
         Such as baselines fitted to the training split, or the outputs of other endpoints. If several models are served,
@@ -209,7 +221,7 @@ class BaseTask:
         """
         return evaluation
 
-    def result_files(self, evaluation: Evaluation) -> Mapping[str, bytes]:
+    def result_files(self, evaluation: SplitEvaluation) -> Mapping[str, bytes]:
         """Return additional files of an evaluation of the test split, for the run folder: {file name: content}."""
         return {}
 
@@ -235,7 +247,15 @@ class BaseTask:
         return self.show(argument, outputs, info, top_k)
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Generate a sample with `call(endpoint, inputs)`, in the runtime of `call`."""
+        """Generate a sample.
+
+        Args:
+            call: (endpoint, inputs) -> outputs, in any runtime.
+            contract: The endpoints.
+            options: Those of `generates` that are given.
+            seed: Random seed.
+            info: Info of the dataset.
+        """
         raise NotImplementedError
 
     def bundle_assets(self, info: Info) -> Mapping[str, bytes]:

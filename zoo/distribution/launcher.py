@@ -1,4 +1,4 @@
-"""Starts the workers of a training as processes of this machine."""
+"""Workers as processes of this machine: those of a training, which share its batches, and those of a search."""
 
 from __future__ import annotations
 
@@ -11,13 +11,52 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from typing import IO
+from collections.abc import Iterator, Mapping, Sequence
 
 from zoo.core.run_folder import RunFolder
 from zoobase.errors import ZooError, of_process
 
 POLL = 0.2  # seconds
+
+
+class Process:
+    """A command of ours as a process of this machine.
+
+    Args:
+        words: Module and arguments.
+        environment: Its environment.
+        prints: Whether its output is shown.
+    """
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], prints: bool = False) -> None:
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process runs
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=None if prints else subprocess.DEVNULL,
+            stderr=self._log,
+            text=True,
+        )
+
+    @property
+    def signal(self) -> str:
+        """The name of the signal that has ended it; empty if none has."""
+        code = self._process.poll() or 0
+        return signal.Signals(-code).name if code < 0 else ""
+
+    def end(self) -> str | None:
+        """Return None while it runs, else how it was killed or ""; raise its error, a ZooError, if it failed."""
+        code = self._process.poll()
+        if code is not None and code > 0:
+            self._log.seek(0)
+            raise of_process(code, self._log.read())
+        return None if code is None else self.signal
+
+    def kill(self) -> None:
+        """End it, if it has not ended."""
+        self._process.kill()
+        self._process.wait()
 
 
 def launch(arguments: Sequence[str], workers: int, model: str | None, folder: str | None) -> None:
@@ -36,25 +75,22 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
         if folder is None:
             folder = stack.enter_context(new_folder(model))
             arguments = [*arguments, "--out", folder]
-        addresses = free_addresses(workers)
-        logs = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(workers)]
-        processes = [_start(arguments, addresses, index, log) for index, log in enumerate(logs)]
-        stack.callback(_end, processes)
-        while any(process.poll() is None for process in processes):
-            if any(process.poll() for process in processes):
-                break
-            time.sleep(POLL)
-        failed = [index for index, process in enumerate(processes) if process.poll()]
-        killed = [index for index in failed if processes[index].returncode < 0]
-        if killed:
-            name = signal.Signals(-processes[killed[0]].returncode).name
-            raise ZooError(
-                f"worker {killed[0]} was ended by {name}, and the others after it; resume with --workers {workers} "
-                f"--resume {folder}"
-            )
-        if failed:
-            logs[failed[0]].seek(0)
-            raise of_process(processes[failed[0]].returncode, logs[failed[0]].read())
+        addresses, processes = free_addresses(workers), []
+        for index in range(workers):
+            config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
+            processes.append(Process(["zoo.train", *arguments], environment, prints=index == 0))
+            stack.callback(processes[-1].kill)
+        running = True
+        while running:
+            for index, process in enumerate(processes):  # before the errors of others, which follow from it
+                if process.signal:
+                    raise ZooError(
+                        f"worker {index} was ended by {process.signal}, and the others after it; resume with --workers "
+                        f"{workers} --resume {folder}"
+                    )
+            running = None in [process.end() for process in processes]
+            time.sleep(POLL if running else 0)
 
 
 @contextlib.contextmanager
@@ -73,22 +109,3 @@ def free_addresses(count: int) -> list[str]:
     with contextlib.ExitStack() as stack:  # all are open at the same time, so that no two are equal
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
-
-
-def _start(arguments: Sequence[str], addresses: Sequence[str], index: int, log: IO[str]) -> subprocess.Popen:
-    config = {"cluster": {"worker": list(addresses)}, "task": {"type": "worker", "index": index}}
-    return subprocess.Popen(
-        [sys.executable, "-m", "zoo.train", *arguments],
-        env={**os.environ, "TF_CONFIG": json.dumps(config)},
-        stdin=subprocess.DEVNULL,
-        stdout=None if index == 0 else subprocess.DEVNULL,
-        stderr=log,
-        text=True,
-    )
-
-
-def _end(processes: Sequence[subprocess.Popen]) -> None:
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-        process.wait()

@@ -185,16 +185,12 @@ def check_batch_size(batch_size: int, count: int) -> None:
         raise UsageError(f"recipe.batch_size={batch_size} cannot be divided by {count} replicas")
 
 
-def workers_of_environment() -> int:
-    """Return the number of workers in `TF_CONFIG`; 1 without it.
+def read_environment() -> tuple[int, int]:
+    """Return the number of workers in `TF_CONFIG` and the number of this one; (1, 0) without it.
 
     Raises:
         UsageError: It is not valid, or has other tasks than workers.
     """
-    return _read_environment()[0]
-
-
-def _read_environment() -> tuple[int, int]:
     text = os.environ.get("TF_CONFIG")
     if not text:
         return 1, 0
@@ -224,7 +220,7 @@ def choose(devices: str | None, data_service: str | None = None) -> Replicas:
     """
     import tensorflow as tf
 
-    workers, index = _read_environment()
+    workers, index = read_environment()
     for gpu in tf.config.list_physical_devices("GPU"):
         with contextlib.suppress(RuntimeError):  # in use already, with the setting it has
             tf.config.experimental.set_memory_growth(gpu, True)

@@ -45,12 +45,12 @@ def read(path: str | Path, longest: int | None = None) -> np.ndarray:
     Raises:
         pipelines.DataError: The file does not exist, is not an image, is damaged or too large.
     """
-    import pipelines
+    from pipelines.images import reading
 
-    width, height = pipelines.images.upright_size(path)
+    width, height = reading.upright_size(path)
     if longest is not None:
         width, height = (max(1, round(side * longest / max(width, height))) for side in (width, height))
-    return pipelines.images.read(path, height, width, 3)
+    return reading.read(path, height, width, 3)
 
 
 def transfer_colours(colours: np.ndarray, luminance: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 
 if TYPE_CHECKING:
     from export.contract import Contract, Endpoint
@@ -27,8 +27,11 @@ LARGEST_BATCH = 2**26  # bytes of the outputs of a batch
 
 
 def collect(
-    endpoint: Endpoint, feed: Feed, info: Info, reduce: Callable[[Evaluation], Evaluation] = lambda batch: batch
-) -> Evaluation:
+    endpoint: Endpoint,
+    feed: Feed,
+    info: Info,
+    reduce: Callable[[SplitEvaluation], SplitEvaluation] = lambda batch: batch,
+) -> SplitEvaluation:
     """Run the live model over a feed, in float32 and inference mode.
 
     Args:
@@ -50,9 +53,9 @@ def collect(
     for x, y, *_ in feed.batches(min(BATCH, examples_within(LARGEST_BATCH, endpoint))):
         tensors = by_name(x, endpoint)
         inputs, outputs = ({k: v.numpy() for k, v in part.items()} for part in (tensors, call(tensors)))
-        batches.append(reduce(Evaluation(inputs, outputs, y.numpy(), info)))
+        batches.append(reduce(SplitEvaluation(inputs, outputs, y.numpy(), info)))
     inputs, outputs = (_concatenate([getattr(batch, part) for batch in batches]) for part in ("inputs", "outputs"))
-    return Evaluation(inputs, outputs, np.concatenate([batch.truth for batch in batches]), info)
+    return SplitEvaluation(inputs, outputs, np.concatenate([batch.truth for batch in batches]), info)
 
 
 def examples_within(size: int, endpoint: Endpoint) -> int:
@@ -72,8 +75,8 @@ def collect_all(
     contracts: Mapping[str, Contract],
     feed: Feed,
     info: Info,
-    reduce: Callable[[Evaluation], Evaluation] = lambda batch: batch,
-) -> Evaluation:
+    reduce: Callable[[SplitEvaluation], SplitEvaluation] = lambda batch: batch,
+) -> SplitEvaluation:
     """Run every served model of a task over a feed; the inputs and outputs of several models are merged."""
     first, *others = [collect(contract["serving_default"], feed, info, reduce) for contract in contracts.values()]
     for other in others:

@@ -16,6 +16,7 @@ from zoobase.console import Console
 from zoobase.errors import DataError
 from zoobase.files import cache_root, sha256
 
+RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 _NONE = "NONE"  # the file that says why a model has none
 
 

@@ -31,7 +31,6 @@ class Task:
         self._result = task.remote(str(folder.absolute()), os.getcwd(), trials, math.ceil(workers / machines))
 
     def end(self) -> str | None:
-        """See `zoo.search.pool.Worker`."""
         if not ray.wait([self._result], timeout=0)[0]:
             return None
         with ray_cluster.errors():
@@ -46,7 +45,6 @@ class Task:
         return ""
 
     def kill(self) -> None:
-        """See `zoo.search.pool.Worker`."""
         with contextlib.suppress(ray.exceptions.RayError):
             ray.cancel(self._result, force=True)
 

@@ -35,17 +35,14 @@ class StopOnNaN(keras.callbacks.Callback):
     """Raises an error if a loss is NaN or infinite; the message names the step and the last valid checkpoint."""
 
     def __init__(self, folder: RunFolder) -> None:
-        """Monitor the training in a run folder."""
         super().__init__()
         self.folder = folder
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Store the epoch for the error message."""
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Raise ZooError when any loss is NaN or infinite."""
         for name, value in (logs or {}).items():
             if not np.all(np.isfinite(value)):
                 states = checkpoints.states(self.folder.path / "checkpoints")
@@ -60,8 +57,8 @@ class StopOnNaN(keras.callbacks.Callback):
                 )
 
 
-class AveragedWeights:
-    """Temporarily replaces the weights of a model by the exponential moving averages (EMA) of its optimizers.
+class AveragedWeights(keras.callbacks.Callback):
+    """Temporarily replaces the weights of a model, as for validation, by the averages (EMA) of its optimizers.
 
     `keras.callbacks.SwapEMAWeights` swaps for the whole validation only, or for the rest of the training. Here the best
     weights are saved from the average as well, after validation and before the state from which a run resumes, which
@@ -71,6 +68,8 @@ class AveragedWeights:
 
     def __init__(self, model: keras.Model) -> None:
         """Use the averages of the model's optimizers, if the recipe has them."""
+        super().__init__()
+        self.stack = contextlib.ExitStack()
         self.optimizers = [optimizer for optimizer in optimizers_of(model).values() if optimizer.use_ema]
         self.active = False
 
@@ -97,22 +96,10 @@ class AveragedWeights:
                 variable.assign(value)
             self.active = False
 
-
-class ValidateAverage(keras.callbacks.Callback):
-    """Validates the averaged weights, if the recipe has an average."""
-
-    def __init__(self, averaged: AveragedWeights) -> None:
-        """Validate with `averaged`."""
-        super().__init__()
-        self.averaged = averaged
-        self.stack = contextlib.ExitStack()
-
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """Swap the average in."""
-        self.stack.enter_context(self.averaged.swapped())
+        self.stack.enter_context(self.swapped())
 
     def on_test_end(self, logs: dict | None = None) -> None:
-        """Swap the average out."""
         self.stack.close()
 
 
@@ -139,21 +126,16 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.start = 0.0
 
     def state(self) -> dict[str, Any]:
-        """Return the state of the callback for a resumed run."""
         return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state; if its epochs were judged by another quantity, the best epoch is one that follows."""
         self.rows, self.stop_reason = state["rows"], state["stopped"]
-        if all(self.monitor in row for row in self.rows):
-            self.best, self.best_epoch = state["best"], state["best_epoch"]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the timer."""
         self.start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Write history, best weights and state."""
         seconds = time.monotonic() - self.start
         row = {"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}, "seconds": round(seconds, 3)}
         rate = learning_rate(self.model)
@@ -195,15 +177,12 @@ class TimeBudget(keras.callbacks.Callback):
         self.schedules = [optimizer.schedule for optimizer in optimizers if hasattr(optimizer, "schedule")]
 
     def on_test_begin(self, logs: dict | None = None) -> None:
-        """Start the timer of the validation."""
         self.validation_start = time.monotonic()
 
     def on_test_end(self, logs: dict | None = None) -> None:
-        """Store the seconds of a validation."""
         self.validation_seconds = time.monotonic() - self.validation_start
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Move the schedules on; stop when the budget is used up."""
         fraction = (time.monotonic() - self.start) / max(self.seconds - self.validation_seconds, 1e-9)
         for schedule in self.schedules:
             schedule.elapsed.assign(min(fraction, 1.0))
@@ -234,7 +213,6 @@ class ShowProgress(keras.callbacks.Callback):
         self.step, self.epoch, self.epoch_start, self.rate = 0, start, 0.0, ""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        """Show the progress bar."""
         if not self.console.interactive:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -249,11 +227,9 @@ class ShowProgress(keras.callbacks.Callback):
         self.step = self.start * self.steps
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start the timer of the epoch."""
         self.epoch, self.epoch_start = epoch, time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Update the progress bar."""
         if self.bar is None:
             return
         self.step += 1
@@ -267,7 +243,6 @@ class ShowProgress(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Print the results of the epoch."""
         seconds = time.monotonic() - self.epoch_start
         throughput = self.steps * self.batch_size / max(seconds, 1e-9)  # validation included
         self.console.print(
@@ -294,12 +269,10 @@ class PreviewImages(keras.callbacks.Callback):
     """Writes a preview image after every epoch, and an animation of all; a resumed run continues both."""
 
     def __init__(self, folder: Path, draw: Callable[[], np.ndarray]) -> None:
-        """Write the images that `draw` returns to `folder`."""
         super().__init__()
         self.folder, self.draw = folder, draw
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Write the image of the epoch and the animation."""
         images.write(self.folder / f"epoch-{epoch + 1:04}.png", self.draw())
         frames = [p for p in sorted(self.folder.glob("epoch-*.png")) if int(p.stem.partition("-")[2]) <= epoch + 1]
         write_atomic(self.folder / "progress.gif", animation(frames))
@@ -351,15 +324,12 @@ class Throughput(keras.callbacks.Callback):
         replace_steps(model, train=train_step)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start from zero."""
         self.seconds, self.waiting, self.steps = 0.0, 0.0, 0
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
-        """Start the timer of a step."""
         self.begin = time.time()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
-        """Add the time of a step."""
         if self.traced:
             self.steps += 1
             self.seconds += time.time() - self.begin
@@ -367,7 +337,6 @@ class Throughput(keras.callbacks.Callback):
         self.traced = True
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Write both numbers."""
         if not self.steps:
             return
         if self.writer is None:

@@ -56,17 +56,13 @@ def states(folder: Path) -> list[Path]:
 
 
 def read(folder: Path) -> Iterator[tuple[Path, dict[str, np.ndarray] | None]]:
-    """Yield the path of each state, newest first, with its arrays, or None if it is damaged."""
+    """Yield the path of each state, newest first, with its arrays, or None if it differs from its checksum."""
     for path in states(folder):
-        yield path, _read(path) if is_intact(path) else None
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    try:
+        if not checksum_file(path).is_file() or not is_intact(path):
+            yield path, None
+            continue
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception:  # a damaged file of an older version, without a checksum, may raise anything
-        return None
+            yield path, {name: arrays[name] for name in arrays.files}
 
 
 def restore(model: keras.Model, arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:

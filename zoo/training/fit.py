@@ -18,7 +18,6 @@ from zoo.training.callbacks import (
     StopOnNaN,
     Throughput,
     TimeBudget,
-    ValidateAverage,
 )
 from zoo.training.compiling import compile_model
 from zoo.training.session import Session
@@ -46,7 +45,7 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     progress = ShowProgress(session, steps, start)
     throughput = Throughput(folder.path / "logs" / f"worker-{replicas.index}", recipe.batch_size / replicas.workers)
     throughput.watch(model)
-    callbacks = [StopOnNaN(folder), ValidateAverage(averaged), checkpoint, progress, throughput]
+    callbacks = [StopOnNaN(folder), averaged, checkpoint, progress, throughput]
     if replicas.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(str(folder.path / "logs"), write_graph=False))
     callbacks += session.objects.callbacks

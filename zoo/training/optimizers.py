@@ -39,7 +39,6 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(
         self, kind: str, peak: float, steps: int, warmup_steps: int = 0, decay: float = 0.5, decay_steps: int = 1
     ) -> None:
-        """See the class."""
         self.kind, self.peak, self.steps = kind, peak, steps
         self.warmup_steps, self.decay, self.decay_steps = warmup_steps, decay, decay_steps
         self.elapsed = tf.Variable(0.0, trainable=False, name="elapsed")

@@ -5,33 +5,48 @@ Each phase has its own run folder below `phases/`, so that an interrupted traini
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+import io
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from pipelines import feeding, stateless_random
 from pipelines.augment import policies
+from pipelines.sources.storage import preparing
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.weight_files import save_file
 from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
-from zoo.training import feature_cache, fit
+from zoo.training import fit
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
-from zoobase.files import cache_root
+from zoobase.files import cache_root, write_atomic
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
+    from pipelines.feeding import Feed
     from zoo.core.recipe import Recipe
     from zoo.core.task import Phase
 
 FIT_SPLITS = ("train", "validation")
+BATCH = 32
+STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # `C` of the logistic regression on features
+MAX_ENTRIES = 8  # folders of features in the cache
+_VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
 
 
 class PhasedTask(Protocol):
@@ -111,15 +126,15 @@ def _features(model: keras.Model, session: Session) -> dict[str, dict[str, np.nd
     views = task.views if policy != "none" else 1
     pixels = [*task.shape(info), task.fit, task.balance]
     settings = [info.to_json(), pixels, policy, views, plan.seed, _digest(body)]
-    folder = feature_cache.cache_folder(cache_root(plan.data["cache_dir"]) / "features", feature_cache.key(settings))
+    folder = cache_folder(cache_root(plan.data["cache_dir"]) / "features", cache_key(settings))
 
     def compute(split: str) -> dict[str, np.ndarray]:
         training = split == "train"
         feed = plain.feed(session.dataset, split, training=training)
-        return feature_cache.compute(body, feed, views if training else 1, plan.seed, session.console, split)
+        return compute_features(body, feed, views if training else 1, plan.seed, session.console, split)
 
     splits = ("train", "validation", "test") if task.baseline else FIT_SPLITS
-    return {s: feature_cache.load_or_compute(folder / f"{s}.npz", lambda s=s: compute(s)) for s in splits}
+    return {s: load_or_compute(folder / f"{s}.npz", lambda s=s: compute(s)) for s in splits}
 
 
 def _digest(body: keras.Model) -> str:
@@ -132,7 +147,7 @@ def _digest(body: keras.Model) -> str:
 def _evaluate_baseline(features: dict[str, dict[str, np.ndarray]], session: Session) -> None:
     folder = session.folder
     if not (folder.path / "baseline.json").is_file():
-        accuracy = feature_cache.logistic_regression(features)
+        accuracy = logistic_regression(features)
         folder.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
     accuracy = folder.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
     session.console.print(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")
@@ -146,7 +161,7 @@ def _train_phase(
     session.console.print(f"phase {phase.name}: {phase.recipe.epochs} epochs")
     if phase.frozen:
         trained = _head(model, features["train"]["embedding"])
-        feeds = [feature_cache.as_feed(features[s]) for s in FIT_SPLITS]
+        feeds = [as_feed(features[s]) for s in FIT_SPLITS]
     else:
         _unfreeze(model, phase.statistics)
         trained, feeds = model, [inner.plan.feed(session.dataset, s, training=s == "train") for s in FIT_SPLITS]
@@ -175,3 +190,101 @@ def _unfreeze(model: keras.Model, statistics: bool) -> None:
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = statistics and layer.name != STANDARDISE
+
+
+# === Features of the frozen backbone: computed once, used in every epoch ===
+
+
+def compute_features(
+    body: keras.Model, feed: Feed, views: int, seed: int, console: Console, split: str = "train"
+) -> dict[str, np.ndarray]:
+    """Compute the features of every image of a feed.
+
+    Args:
+        body: Image (B, H, W, C) -> embedding (B, D).
+        feed: Feed of (image, label[, weight]); its augmentation gives the views.
+        views: Views of each image: the first is the image itself, the others are augmented.
+        seed: Random seed of the augmentation.
+        console: Receives progress.
+        split: Name of the split, for the progress messages.
+
+    Returns:
+        "embedding" float32 (N, views, D), "label", and "weight" if the feed has weights.
+    """
+    call = tf.function(lambda images: body(tf.cast(images, tf.float32), training=False), reduce_retracing=True)
+    columns: list[np.ndarray] = []
+    rest: list[Any] = []
+    for view in range(views):
+        source = feed.batches(BATCH, seed=seed, epoch=view, augmented=view > 0)
+        batches = []
+        for batch in source:
+            batches.append(call(batch[0]).numpy())
+            if view == 0:
+                rest.append([part.numpy() for part in batch[1:]])
+        columns.append(np.concatenate(batches))
+        console.print(f"frozen features of {feed.count:,} {split} images: {view + 1} of {views} views")
+    joined = [np.concatenate(parts) for parts in zip(*rest, strict=True)]
+    return {"embedding": np.stack(columns, axis=1), **dict(zip(("label", "weight"), joined, strict=False))}
+
+
+def load_or_compute(path: Path, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file; if it is missing or damaged, compute and write them."""
+    with preparing(path.parent):
+        with (
+            contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
+            np.load(path, allow_pickle=False) as archive,
+        ):
+            return {name: archive[name] for name in archive.files}
+        arrays = compute()
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        write_atomic(path, content.getvalue())
+        return arrays
+
+
+def cache_folder(root: Path, name: str) -> Path:
+    """Return the folder of one key, created if necessary; the oldest folders beyond `MAX_ENTRIES` are removed."""
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)[:-MAX_ENTRIES]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def cache_key(settings: Any) -> str:
+    """Return a short digest of everything that determines the features."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode()).hexdigest()[:20]
+
+
+def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
+    """Return a feed of (embedding (D,), label[, weight]) with one random view of each example per epoch."""
+    views = arrays["embedding"].shape[1]
+    rows = tuple(arrays[name] for name in ("embedding", "label", "weight") if name in arrays)
+
+    def choose(batch: tuple[Any, ...], keys: tf.Tensor) -> tuple[Any, ...]:
+        view = stateless_random.integers(keys, _VIEW_STREAM, 1, 0, views - 1)[:, 0]
+        return tf.gather(batch[0], view, batch_dims=1), *batch[1:]
+
+    return feeding.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")
+
+
+def logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> float:
+    """Return the test accuracy of scikit-learn's logistic regression on the features of the original images.
+
+    Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
+
+    Args:
+        features: Features by split; of more than `limit` training examples an evenly spaced subset is used.
+        limit: Largest number of training examples.
+    """
+    from zoo.evaluation.image_baselines import fit_probe
+
+    train = features["train"]
+    subset = np.unique(np.linspace(0, len(train["label"]) - 1, limit).astype(int))
+    training = train["embedding"][subset, 0], train["label"][subset]
+    validation, test = (
+        (features[split]["embedding"][:, 0], features[split]["label"]) for split in ("validation", "test")
+    )
+    probes = [fit_probe(*training, iterations=500, strength=strength) for strength in STRENGTHS]
+    return float(max(probes, key=lambda probe: probe.score(*validation)).score(*test))

@@ -56,7 +56,7 @@ def three_illnesses(page: Page) -> Any:
     import dataclasses
 
     import zoo
-    from zoo.core.task import Evaluation
+    from zoo.core.task import SplitEvaluation
     from zoo.tasks import MedicalClassification
 
     plan = page.plan("fashion_mnist")
@@ -70,7 +70,7 @@ def three_illnesses(page: Page) -> Any:
     info = dataclasses.replace(dataset.info, class_names=NAMES)
     outputs, truth = {"logits": np.concatenate(logits)}, np.concatenate(truth)
     task = MedicalClassification()
-    return task, Evaluation({}, outputs, truth, info, task.metrics(outputs, truth, info))
+    return task, SplitEvaluation({}, outputs, truth, info, task.metrics(outputs, truth, info))
 
 
 def write(page: Page) -> None:

@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
-from zoo.distribution.replicas import _read_environment
+from zoo.distribution.replicas import read_environment
 
 CLUSTER = Path(__file__).parents[3] / "examples" / "cluster"
 PYTHON = '#!/bin/bash\necho "$TF_CONFIG" >> "$RECORD"\necho "$@" >> "$RECORD"\n'
@@ -39,7 +39,7 @@ def check_workers(lines, addresses, monkeypatch):
     indices = []
     for config, arguments in zip(lines[::2], lines[1::2], strict=True):
         monkeypatch.setenv("TF_CONFIG", config)
-        workers, index = _read_environment()
+        workers, index = read_environment()
         assert workers == len(addresses)
         assert json.loads(config)["cluster"]["worker"] == addresses
         assert arguments.startswith("-m zoo.train fashion_mnist --out /")

@@ -14,6 +14,7 @@ from tests.zoo.conftest import FIXTURES
 from zoo import sample
 from zoo.core import plan
 from zoo.evaluation import text_baselines
+from zoo.prediction import kept
 from zoo.tasks.text import decoding
 from zoo.training.compiling import compile_model
 
@@ -104,7 +105,7 @@ def test_every_token_is_evaluated_once_with_context():
 def test_200_characters_are_equal_in_every_runtime(trained, options):
     run = trained("text_rnn")
     options = {"prompt": "HAMLET:", "length": 200, **options}
-    texts = {r: sample.run(run, options=options, seed=1, runtime=r).rows[0]["text"] for r in sample.RUNTIMES}
+    texts = {r: sample.run(run, options=options, seed=1, runtime=r).rows[0]["text"] for r in kept.RUNTIMES}
     assert len(texts["keras"]) == 200
     assert set(texts.values()) == {texts["keras"]}, texts
     if options["temperature"]:

@@ -5,7 +5,7 @@ import pytest
 
 import pipelines
 import zoobase.errors
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 from zoo.tasks.image import medical
 from zoo.tasks.image.medical import MedicalClassification
 
@@ -55,7 +55,7 @@ def test_the_threshold_is_chosen_on_the_validation_split(predictions):
     outputs, truth = predictions
     task, half = MedicalClassification(sensitivity=0.9), slice(None, 30)
     test = {"logits": outputs["logits"][30:]}
-    evaluation = Evaluation({}, test, truth[30:], info(), task.metrics(test, truth[30:], info()))
+    evaluation = SplitEvaluation({}, test, truth[30:], info(), task.metrics(test, truth[30:], info()))
     (*_, row) = task.with_threshold(evaluation, {"logits": outputs["logits"][half]}, truth[half]).metrics["thresholds"]
     probability = medical.softmax(outputs["logits"])[:, 0]
     assert row["threshold"] == medical.threshold_for(truth[half] == 0, probability[half], 0.9)
@@ -84,7 +84,7 @@ def test_figures_are_drawn(predictions):
     outputs, truth = predictions
     task = MedicalClassification()
     inputs = {"image": np.zeros((60, 8, 8, 3), np.uint8)}
-    evaluation = Evaluation(inputs, outputs, truth, info(), task.metrics(outputs, truth, info()))
+    evaluation = SplitEvaluation(inputs, outputs, truth, info(), task.metrics(outputs, truth, info()))
     names = [name for name, _ in task.figures(evaluation)]
     assert {"confusion_matrix", "calibration", "confident_mistakes", "roc", "precision_recall"} == set(names)
 
@@ -110,12 +110,12 @@ def test_two_areas_and_their_mean_as_in_the_isic_challenge(predictions):
 def test_results_csv(predictions):
     outputs, truth = predictions
     files = np.array([f"melanoma/{i}.jpg" for i in range(60)], object)
-    evaluation = Evaluation({}, outputs, truth, info(), arrays={"file": files})
+    evaluation = SplitEvaluation({}, outputs, truth, info(), arrays={"file": files})
     (content,) = MedicalClassification().result_files(evaluation).values()
     header, first, *rest = content.decode().splitlines()
     assert (header, len(rest)) == ("Id,task_1,task_2", 59)
     probability = medical.softmax(outputs["logits"])[0]
     assert first == f"melanoma/0.jpg,{probability[0]:.6f},{probability[2]:.6f}"
-    two = Evaluation({}, {"logits": outputs["logits"][:, :2]}, truth % 2, info(("benign", "malignant")))
+    two = SplitEvaluation({}, {"logits": outputs["logits"][:, :2]}, truth % 2, info(("benign", "malignant")))
     (content,) = MedicalClassification().result_files(two).values()
     assert content.decode().splitlines()[0] == "Id,task_1"

@@ -15,7 +15,7 @@ from tests.zoo.test_cli import cli
 from zoo import predictor
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
 from zoobase.errors import MissingError, UsageError
@@ -271,5 +271,5 @@ def test_data_without_masks_is_rejected():
 
 def test_ids_of_masks_reach_the_metrics_unchanged(opened):
     planned, dataset, _, _ = opened
-    batch = Evaluation({}, {"logits": RANDOM.random((2, 24, 28, 11))}, np.full((2, 24, 28), 255), dataset.info)
+    batch = SplitEvaluation({}, {"logits": RANDOM.random((2, 24, 28, 11))}, np.full((2, 24, 28), 255), dataset.info)
     assert planned.task.reduce(batch).truth.tolist() == [0, 0]

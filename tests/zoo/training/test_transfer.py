@@ -18,7 +18,7 @@ from zoo.core.recipe import Recipe
 from zoo.evaluation import image_baselines
 from zoo.modeling import backbones
 from zoo.tasks.image.transfer_learning import TransferLearning
-from zoo.training import feature_cache
+from zoo.training import transfer
 from zoobase.console import Console
 
 TINY = {"backbone": "efficientnet_lite_tiny"}
@@ -88,7 +88,7 @@ def test_frozen_features_are_the_outputs_for_the_views(planned, dataset):
     model = planned.build(dataset.info)
     body = keras.Model(model.input, model.get_layer("embedding").output)
     feed = planned.feed(dataset, "train", training=True).take(6)
-    features = feature_cache.compute(body, feed, 3, 7, Console(quiet=True))
+    features = transfer.compute_features(body, feed, 3, 7, Console(quiet=True))
     assert features["embedding"].shape == (6, 3, 1280)
     plain = planned.feed(dataset, "train").take(6)
     images, labels = next(iter(plain.batches(6)))
@@ -96,15 +96,13 @@ def test_frozen_features_are_the_outputs_for_the_views(planned, dataset):
     assert (features["label"] == labels.numpy()).all()
     augmented = next(iter(feed.batches(6, seed=7, epoch=2)))[0]
     np.testing.assert_allclose(features["embedding"][:, 2], body(tf.cast(augmented, "float32")), atol=1e-4)
-    rows = feature_cache.as_feed(features)
+    rows = transfer.as_feed(features)
     seen = np.stack([next(iter(rows.epochs(6, seed=1, start=e, stop=e + 1)))[0][0] for e in range(12)])
     assert len(np.unique(seen[:, 0])) > 1
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e3])
 def test_features_of_any_scale_are_standardised(scale, planned, dataset):
-    from zoo.training import transfer
-
     model = planned.build(dataset.info)
     embedding = scale * np.random.default_rng(0).normal(2, 1, (200, 2, 1280)).astype(np.float32)
     embedding[..., 0] = scale  # constant on the training images
@@ -122,17 +120,15 @@ def test_features_are_computed_once(tmp_path):
         return {"embedding": np.ones((2, 1, 3), np.float32), "label": np.arange(2)}
 
     path = tmp_path / "features" / "train.npz"
-    first, again = feature_cache.load_or_compute(path, make), feature_cache.load_or_compute(path, make)
+    first, again = transfer.load_or_compute(path, make), transfer.load_or_compute(path, make)
     assert len(calls) == 1
     assert (first["label"] == again["label"]).all()
     path.write_bytes(path.read_bytes()[:100])
-    feature_cache.load_or_compute(path, make)
+    transfer.load_or_compute(path, make)
     assert len(calls) == 2
 
 
 def test_batch_statistics_are_frozen_unless_the_case_updates_them(planned, dataset):
-    from zoo.training import transfer
-
     model = planned.build(dataset.info)
     norms = [layer for layer in model._flatten_layers() if type(layer).__name__ == "BatchNormalization"]
     transfer._unfreeze(model, statistics=False)
@@ -274,7 +270,7 @@ def test_the_baseline_is_regularised_by_validation():
     default = image_baselines.linear_probe(
         train_codes, features["train"]["label"], test_codes, features["test"]["label"]
     )
-    assert feature_cache.logistic_regression(features) > default + 0.01
+    assert transfer.logistic_regression(features) > default + 0.01
 
 
 def test_an_untrained_head_prefers_no_class():

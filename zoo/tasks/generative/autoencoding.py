@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.evaluation.image_similarity import compare_images
 from zoo.tasks.image.base import ImageTask
 from zoobase.errors import MissingError, UsageError
@@ -126,8 +126,8 @@ class Autoencoding(ImageTask):
         return compare_images(truth, outputs["reconstruction"])
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Add a comparison with PCA of the same size, linear probes of the codes, and latent interpolations.
 
         The metrics are `mse_below_pca` (relative reduction), `psnr_gain_db` for noisy inputs, `linear_probe_accuracy`
@@ -165,7 +165,7 @@ class Autoencoding(ImageTask):
             extra["linear_probe_accuracy"] = compared["autoencoder"]["linear_probe_accuracy"]
         return dataclasses.replace(evaluation, metrics={**metrics, **extra, "compared": compared}, arrays=arrays)
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield reconstructions (also those of PCA), the codes in two dimensions, and interpolations."""
         from zoo.evaluation import plots
 

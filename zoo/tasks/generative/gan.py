@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.image.base import ImageTask
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ class ImageGeneration(ImageTask):
         return {"frechet_distance": feature_distance(collect(features, truth), collect(features, outputs["image"]))}
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Add bounds of the distance and a Gaussian mixture in one table, precision, recall, and mode collapse.
 
         The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
@@ -126,7 +126,7 @@ class ImageGeneration(ImageTask):
         arrays = {"between": np.stack(images).reshape(5, -1, *real.shape[1:])}
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=arrays)
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield made images above real ones, and what lies between two."""
         from zoo.evaluation import plots
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.evaluation.image_similarity import compare_images
 from zoo.tasks.image.base import ImageTask
 from zoobase.errors import UsageError
@@ -140,8 +140,8 @@ class PairedImageTranslation(ImageTranslation):
         return compare_images(truth, outputs["translated"])
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with two baselines in one table: the unchanged input, and the mean of all targets.
 
         The table also has the Frechet distance, which blurred images do not lower; the metrics get `psnr_gain_db` over
@@ -168,7 +168,7 @@ class PairedImageTranslation(ImageTranslation):
         extra |= {"judge": extractor.name, "compared": compared}  # keys of evaluation.json
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images: input, generated and target."""
         from zoo.evaluation import plots
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 import pipelines
 from pipelines import augment, stateless_random
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Evaluation, Prediction
+from zoo.core.task import BaseTask, Prediction, SplitEvaluation
 from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ class StyleTransfer(BaseTask):
         return _mean_losses(self.objective(), outputs["stylised"], truth)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with `gatys_steps` of Gatys on some held-out crops, and with the unchanged crops, in one table.
 
         The metrics are `total_to_gatys`, the ratio of the total losses of the network and of the optimisation, and
@@ -158,7 +158,7 @@ class StyleTransfer(BaseTask):
         metrics = {**evaluation.metrics, **extra, "compared": compared}
         return dataclasses.replace(evaluation, metrics=metrics, arrays={"gatys": optimized})
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out photographs, what became of them, and what Gatys makes of them."""
         from zoo.evaluation import plots
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 from zoo.tasks.generative.image_translation import PREVIEWED, SHOWN, ImageTranslation, image_columns
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ class UnpairedImageTranslation(ImageTranslation):
         }
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Add bounds of the distances in one table, precision and recall, and the cycle error.
 
         The lower bound is the distance of two halves of the real images, the upper bound that of the untranslated
@@ -118,7 +118,7 @@ class UnpairedImageTranslation(ImageTranslation):
         metrics = {**evaluation.metrics, **extra, "judge": extractor.name, "compared": compared}
         return dataclasses.replace(evaluation, metrics=metrics, arrays=cycles)
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out pictures, what they became, and what came back, for each way."""
         from zoo.evaluation import plots
 

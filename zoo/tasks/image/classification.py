@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.image.base import ImageTask
 
@@ -66,8 +66,8 @@ class Classification(ImageTask, ClassifierTask):
         return Contract((pixels, encoded), labels=info.class_names)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with a support vector classifier on the pixels, if it is fitted within seconds."""
         train_count = dataset.info.counts["train"]
         if train_count > SVC_EXAMPLES or evaluation.inputs["image"][0].size > SVC_PIXELS:
@@ -82,7 +82,7 @@ class Classification(ImageTask, ClassifierTask):
         }
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix, the calibration curve and the most confident mistakes."""
         from zoo.evaluation import plots
 

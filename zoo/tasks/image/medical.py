@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 from zoo.tasks.classifier import softmax
 from zoo.tasks.image.transfer_learning import TransferLearning
 from zoobase.errors import UsageError, unknown
@@ -113,8 +113,8 @@ class MedicalClassification(TransferLearning):
         return {"auc_second": other, "auc_mean": (auc + other) / 2}
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Add the threshold that has the stated sensitivity on the validation split, as it does on this one.
 
         And the files of the images, for `result_files`.
@@ -129,8 +129,8 @@ class MedicalClassification(TransferLearning):
         return self.with_threshold(evaluation, validation.outputs, validation.truth)
 
     def with_threshold(
-        self, evaluation: Evaluation, outputs: Mapping[str, np.ndarray], truth: np.ndarray
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, outputs: Mapping[str, np.ndarray], truth: np.ndarray
+    ) -> SplitEvaluation:
         """Return the evaluation with a row for the threshold chosen on other outputs and their truth.
 
         A threshold that is chosen on the split that reports it looks better than it is. Without positives or negatives
@@ -149,7 +149,7 @@ class MedicalClassification(TransferLearning):
         metrics["errors"] = [*metrics["errors"], error_summary(metrics["positive_class"], row)]
         return dataclasses.replace(evaluation, metrics=metrics)
 
-    def result_files(self, evaluation: Evaluation) -> Mapping[str, bytes]:
+    def result_files(self, evaluation: SplitEvaluation) -> Mapping[str, bytes]:
         """Return results.csv, in the form of the ISIC challenge: the probabilities of the positive and second class."""
         probabilities = softmax(evaluation.outputs["logits"].astype(np.float64))
         labels = [self.positive_class(evaluation.info), self.second_class(evaluation.info)]
@@ -161,7 +161,7 @@ class MedicalClassification(TransferLearning):
         writer.writerows([name, *(f"{p:.6f}" for p in row)] for name, *row in zip(ids, *columns, strict=True))
         return {"results.csv": text.getvalue().encode()}
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield what classification yields, ROC curves with their areas, and precision against recall."""
         from zoo.evaluation import plots
 

@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from pipelines.images.masks import palette
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.evaluation import segmentation
 from zoo.tasks.image.base import ImageTask
 
@@ -89,7 +89,7 @@ class Segmentation(ImageTask):
         encoded = bytes_endpoint(segment, lambda image: self.preprocess(image, info))
         return Contract((pixels, segment, encoded), labels=info.class_names)
 
-    def reduce(self, batch: Evaluation) -> Evaluation:
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return the confusion matrix of each image (N, classes, classes), and its number of pixels that count."""
         logits = batch.outputs["logits"]
         matrices = segmentation.confusion(batch.truth, logits.argmax(axis=-1), logits.shape[-1])
@@ -100,8 +100,8 @@ class Segmentation(ImageTask):
         return segmentation.scores(outputs["confusion"].sum(axis=0), info.class_names)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with two baselines, the most frequent class and a logistic regression of single pixels."""
         from zoo.evaluation import image_baselines
         from zoo.evaluation import outputs as inference
@@ -124,7 +124,7 @@ class Segmentation(ImageTask):
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": shown.outputs["logits"].argmax(-1)}
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=arrays)
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images, with the true and with the predicted mask above them."""
         from zoo.evaluation import plots
 

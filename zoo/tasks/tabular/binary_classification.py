@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines import tabular
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.tabular.base import TabularTask
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class BinaryClassification(TabularTask):
         }
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with logistic regression, gradient boosting and the class frequencies, in one table."""
         from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.linear_model import LogisticRegression
@@ -79,7 +79,7 @@ class BinaryClassification(TabularTask):
         }
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix, the ROC curve, and precision against recall."""
         from zoo.evaluation import plots
 

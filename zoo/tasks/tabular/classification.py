@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import tabular
-from zoo.core.task import Evaluation
+from zoo.core.task import SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.tabular.base import TabularTask, arrays
 
@@ -44,8 +44,8 @@ class TabularClassification(TabularTask, ClassifierTask):
         return dataclasses.replace(super().contract(served, info), labels=info.class_names)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with gradient boosting and with the most frequent class, in one table."""
         from sklearn.dummy import DummyClassifier
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -65,7 +65,7 @@ class TabularClassification(TabularTask, ClassifierTask):
         }
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix and the calibration curve."""
         from zoo.evaluation import plots
 

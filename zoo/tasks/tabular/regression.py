@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines import tabular
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.tabular.base import TabularTask, arrays
 from zoobase.errors import unknown
 
@@ -70,8 +70,8 @@ class Regression(TabularTask):
         return _scores(outputs[self.output].astype(np.float64), truth)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with gradient boosting and a seasonal-naive forecast, in one table."""
         compared = {"this model": dict(evaluation.metrics)} | self._baselines(dataset, evaluation.split)
         times = tabular.times(tabular.collect(dataset[evaluation.split]))
@@ -93,7 +93,7 @@ class Regression(TabularTask):
             scores["seasonal naive"] = _scores(np.array(naive), truth)
         return scores
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield predicted against actual: over the rows in their order, and one against the other."""
         from zoo.evaluation import plots
 

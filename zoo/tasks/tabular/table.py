@@ -13,7 +13,7 @@ from pipelines import splits, tabular
 from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.tabular.base import TabularTask
 from zoo.tasks.tabular.classification import TabularClassification
 from zoo.tasks.tabular.regression import Regression
@@ -126,12 +126,12 @@ class Table(TabularTask):
         return self._of(info).metrics(outputs, truth, info)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with gradient boosting and the simplest baseline, in one table."""
         return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the figures of classification or of regression."""
         return self._of(evaluation.info).figures(evaluation)
 

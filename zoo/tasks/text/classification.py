@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from pipelines.text import words
 from zoo.core.recipe import Recipe
-from zoo.core.task import Evaluation, Prediction
+from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.text import tokenizer_snippets, word_vectors
 
@@ -90,8 +90,8 @@ class TextClassification(ClassifierTask):
         return Contract((base, text), labels=info.class_names)
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with a linear SVM on TF-IDF features in one table."""
         compared = {"this model": {"accuracy": evaluation.metrics["accuracy"]}} | self.baselines(
             dataset, evaluation.split
@@ -117,7 +117,7 @@ class TextClassification(ClassifierTask):
         """Return Python that tokenizes a text as the `text` endpoint does."""
         return {"Token ids of a text": tokenizer_snippets.whole_words(self.length)}
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix."""
         from zoo.evaluation import plots
 

@@ -18,7 +18,7 @@ import pipelines
 from pipelines import stateless_random
 from pipelines.text import words_and_characters
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Evaluation, Prediction
+from zoo.core.task import BaseTask, Prediction, SplitEvaluation
 from zoo.tasks.text import decoding, recurrent, tokenizer_snippets
 from zoobase.errors import UsageError, unknown
 
@@ -166,8 +166,8 @@ class LanguageModeling(BaseTask):
         }
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Compare with an n-gram model and xz in one table."""
         compared = {"this model": {"bits_per_character": evaluation.metrics["bits_per_character"]}} | self.baselines(
             dataset, evaluation.split
@@ -201,7 +201,7 @@ class LanguageModeling(BaseTask):
         snippet = tokenizer_snippets.characters if characters else tokenizer_snippets.words_and_characters
         return {"Token ids of a text": snippet(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))}
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the cross-entropy in bits by position in the window."""
         from zoo.evaluation import plots
 

@@ -14,7 +14,7 @@ from export.contract import Contract, Endpoint
 from pipelines.text import sequences
 from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Evaluation, Prediction
+from zoo.core.task import BaseTask, Prediction, SplitEvaluation
 from zoo.tasks.text import decoding, tokenizer_snippets
 from zoo.tasks.text.translation_endpoints import endpoints
 from zoobase.errors import MissingError, UsageError, unknown
@@ -160,7 +160,7 @@ class Translation(BaseTask):
         """
         return endpoints(served, info, *self._tokenizers(info), *_lengths(info))
 
-    def reduce(self, batch: Evaluation) -> Evaluation:
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return the most probable token of each position (N, T): the logits of a vocabulary of words are large."""
         return dataclasses.replace(batch, outputs={"predicted": batch.outputs["logits"].argmax(-1).astype(np.int32)})
 
@@ -169,8 +169,8 @@ class Translation(BaseTask):
         return {"token_accuracy": float((outputs["predicted"] == truth)[truth != PADDING].mean())}
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search.
 
         Translations into words are also scored by BLEU and chrF, if sacrebleu is installed: against the words of the
@@ -238,7 +238,7 @@ class Translation(BaseTask):
             snippet = write(**options, lowercase=self.lowercase)
         return {"Token ids of a text": snippet}
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield attention maps of some examples."""
         from zoo.evaluation import plots
 

@@ -14,7 +14,7 @@ import numpy as np
 import pipelines
 from pipelines.text import words
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Evaluation, Prediction
+from zoo.core.task import BaseTask, Prediction, SplitEvaluation
 from zoo.evaluation import word_similarity
 from zoo.tasks.text import tokenizer_snippets
 from zoobase.errors import UsageError, unknown
@@ -142,8 +142,8 @@ class WordEmbeddings(BaseTask):
         return {"neighbour_auc": word_similarity.auc(outputs["vector"], truth)}
 
     def evaluate_extra(
-        self, evaluation: Evaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> Evaluation:
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
         """Add the nearest neighbours of selected words, and the agreement with human similarity ratings."""
         import tensorflow as tf
 
@@ -169,7 +169,7 @@ class WordEmbeddings(BaseTask):
         """Return Python that does what the `text` endpoint does."""
         return {"Token ids of a text": tokenizer_snippets.whole_words(1)}
 
-    def figures(self, evaluation: Evaluation) -> Iterator[tuple[str, Figure]]:
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the stated words and their nearest in the plane in which they vary most."""
         from sklearn.decomposition import PCA
 
