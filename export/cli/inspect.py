@@ -59,7 +59,7 @@ def command(
 def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
     from export.cli.inputs import read_samples, write_contract
     from export.contract.inference import infer_contract
-    from export.formats import FORMATS, with_formats
+    from export.formats import FORMATS
     from export.formats.keras import read_model
     from zoobase.errors import CheckFailed, ExportError
 
@@ -67,8 +67,7 @@ def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path,
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
     if not trusted:
         raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
-    contract = infer_contract(read_model(artifact), read_samples(samples) if samples else None)
-    write_contract(path, with_formats(contract))
+    write_contract(path, infer_contract(read_model(artifact), read_samples(samples) if samples else None))
 
 
 def _show(description: Any) -> None:
