@@ -16,13 +16,10 @@ from export.bundle import layout, serving
 from export.bundle.binding import find_saved_model
 from export.bundle.card import FIGURES, write_card
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
-from export.contract import Contract
-from export.contract.artifact import Artifact
-from export.contract.exportable import check_exportable, with_labels
+from export.contract import Artifact, Contract, check_exportable, with_labels
 from export.contract.inference import infer_contract
 from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
-from export.formats.custom_code import code_dependency, unimportable
-from export.formats.graph_names import check_graph_names
+from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.parity.cases import write_golden
 from export.parity.golden import cases_for, check_samples
 from export.parity.rest_requests import write_requests
@@ -30,10 +27,9 @@ from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
 from export.proof.coverage import Coverage
 from export.proof.evaluation import Evaluation, QuantizationSettings
-from export.proof.layer_diff import write_layers
 from export.proof.prove import ProofRequest, check_names, prove
 from export.proof.reference import run_reference
-from export.proof.tensor_errors import with_worst_layers
+from export.proof.tensor_errors import with_worst_layers, write_layers
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
 from export.wire import weight_sums

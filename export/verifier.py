@@ -11,8 +11,7 @@ from export.bundle import layout
 from export.bundle.binding import find_contradiction
 from export.bundle.gate import code_refusal, refusal
 from export.bundle.signature import find_forgery
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats import FORMATS
 from export.parity.cases import read_golden
 from export.parity.evidence import check_evidence

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle.gate import PARITY_SCHEMA, check_manifest, check_schema
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats import FORMATS
 from export.formats.saved_model_versions import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate

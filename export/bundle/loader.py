@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.bundle.gate import code_refusal, refusal
-from export.bundle.keras_model import keras_model
 from export.bundle.layout import read_manifest
 from export.contract import Contract
+from export.contract.endpoints import Endpoint
 from export.formats import saved_model
 from export.runners import RUNTIMES
 from export.runtime.backend import load_tensorflow
@@ -159,3 +159,19 @@ def _open(
     bounded = bounded_memory(Path(job["path"])) if runtime.imports_code else contextlib.nullcontext()
     with bounded, quiet_stderr():
         return runtime.open(job, {})
+
+
+def keras_model(path: Path, endpoint: Endpoint) -> keras.Model:
+    """Return a functional model of one `keras.layers.TFSMLayer`: {input name: tensor} -> {output name: tensor}."""
+    load_tensorflow()
+    import keras
+
+    class Signature(keras.layers.TFSMLayer):
+        """A TFSMLayer that calls the signature, not the function of the same name, whose arguments have no names."""
+
+        def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
+            return self._reloaded_obj.signatures[self.call_endpoint](**inputs)
+
+    inputs = {t.name: keras.Input(t.shape[1:], t.shape[0], dtype=t.dtype, name=t.name) for t in endpoint.inputs}
+    layer = Signature(str(path), call_endpoint=endpoint.name, trainable=False)
+    return keras.Model(inputs, layer(inputs), name=endpoint.name, trainable=False)

@@ -65,8 +65,8 @@ def command(
     from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.exporter import export_model
-    from export.formats.graph_names import check_graph_names
     from export.formats.keras import read_model
+    from export.formats.obstacles import check_graph_names
     from export.proof.evaluation import read_evaluation
     from zoobase.errors import ExportFailed
 

@@ -18,7 +18,7 @@ from zoobase.console import echo
 @common_options
 def push_command(bundle: Path, url: str, console: Console) -> None:
     """Write BUNDLE, if it is whole and its proof passed, to URL: file:///FOLDER or hf://OWNER/NAME[@REVISION]."""
-    from export.serving.transfer.pusher import push
+    from export.serving.transfer.exchange import push
 
     place = push(bundle, url)
     console.result({"bundle": str(bundle), "place": place})
@@ -32,7 +32,7 @@ def push_command(bundle: Path, url: str, console: Console) -> None:
 @common_options
 def pull_command(url: str, out: Path, console: Console) -> None:
     """Copy the bundle at URL (file://, https:// or hf://) to DIR, and check every file; nothing of it is loaded."""
-    from export.serving.transfer.puller import pull
+    from export.serving.transfer.exchange import pull
 
     path = pull(url, out)
     console.result({"path": str(path)})

@@ -1,4 +1,4 @@
-"""Tensors, endpoints, and the contract that collects them.
+"""Tensors, endpoints, the contract that collects them, and the artifacts that carry them.
 
 A contract is written before anything is exported. Every format carries the endpoints that it can represent, under these
 names; golden inputs and edge cases are generated from the meaning of each tensor; outputs are compared by name.
@@ -6,9 +6,12 @@ names; golden inputs and edge cases are generated from the meaning of each tenso
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from zoobase.errors import ExportError
 
 MEANINGS = (
     "image",  # pixels, in [low, high]
@@ -218,3 +221,96 @@ class Contract:
             endpoints=tuple(Endpoint.from_json(e) for e in data["endpoints"]),
             labels=tuple(labels) if labels is not None else None,
         )
+
+
+@dataclass
+class Artifact:
+    """One file or folder of a bundle.
+
+    Attributes:
+        format: The format that wrote it.
+        path: Path relative to the bundle.
+        endpoints: Names of the endpoints it carries.
+        batch: The batch size that every call must have, or None.
+        producer: {library: version} of the libraries that wrote it.
+        reason: Why it does not exist (unsupported or failed), or None.
+        state: None while unproven, else "unsupported" or "fail".
+        quantize: "float16", "dynamic" or "int8" if it is quantised, else None.
+        note: A remark, or None.
+        finish: Work that can run in parallel, such as a conversion; called once before the artifact is used.
+    """
+
+    format: str
+    path: str
+    endpoints: tuple[str, ...]
+    batch: int | None = None
+    producer: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    state: str | None = None
+    quantize: str | None = None
+    note: str | None = None
+    finish: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form used in manifests."""
+        return {
+            "format": self.format,
+            "path": self.path,
+            "endpoints": list(self.endpoints),
+            "batch": self.batch,
+            "producer": self.producer,
+            "state": self.state,
+            "reason": self.reason,
+            "quantize": self.quantize,
+            "note": self.note,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Artifact:
+        """Rebuild from `to_json`."""
+        return cls(**(data | {"endpoints": tuple(data["endpoints"])}))
+
+
+def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
+    """Return a contract with class names.
+
+    Args:
+        contract: The contract.
+        labels: Class names in the order of the outputs, or None for those of the contract.
+
+    Raises:
+        ExportError: If the contract has other ones.
+
+    Example:
+        >>> with_labels(Contract(()), ["cat", "dog"]).labels
+        ('cat', 'dog')
+    """
+    if isinstance(labels, str) or (labels is not None and contract.labels not in (None, tuple(labels))):
+        problem = "is one string" if isinstance(labels, str) else "differs from the labels of the contract"
+        raise ExportError(f"labels={labels!r} {problem}; give a list of class names in one place")
+    return contract if labels is None else dataclasses.replace(contract, labels=tuple(labels))
+
+
+def check_exportable(contract: Contract) -> None:
+    """Raise ExportError for a contract that no bundle can hold."""
+    if not contract.endpoints:
+        raise ExportError("the contract has no endpoint; give at least one")
+    for endpoint in contract.endpoints:
+        if endpoint.call is None:
+            raise ExportError(
+                f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
+            )
+        for tensor in (*endpoint.inputs, *endpoint.outputs):
+            where = f"tensor {tensor.name} of endpoint {endpoint.name}"
+            if not tensor.shape:
+                raise ExportError(
+                    f"{where} is declared without a batch dimension; a server needs a row for each example"
+                )
+            if tensor.dtype == "bfloat16":
+                raise ExportError(
+                    f"{where} is declared bfloat16, which NumPy and JSON lack; declare and return float32"
+                )
+    scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
+    sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
+    if contract.labels is not None and sizes and len(contract.labels) not in sizes:
+        raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")

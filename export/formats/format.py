@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint
 
 NATIVE = "keras"  # the format that carries the model's own call and nothing else
 

@@ -8,8 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats.format import NATIVE, Description, Format
 from export.formats.keras_config import count_parameters, read_config
 from export.runtime.backend import load_tensorflow

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contract, Endpoint
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint
 from export.formats import graph_reader
 from export.formats.format import NATIVE, Format
 from export.runtime.backend import quiet_logger

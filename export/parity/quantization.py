@@ -11,7 +11,7 @@ import numpy as np
 from export.parity.cases import TYPICAL, GoldenCase, output_names
 from export.parity.comparison import EndpointComparison, check_errors, check_repeatability
 from export.parity.distance import is_real, root_mean_squares, top1
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.wire.arrays import Outputs
 
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint
 from export.formats.tflite import QUANTIZE, check_calibration, check_selective
 from export.parity.cases import GoldenCase, write_golden
 from export.proof.certificate import PASS, Finding, Row, describe_drop

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.parity.cases import GoldenCase
 from export.runtime import process
 from export.wire import layers

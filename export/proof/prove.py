@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from export.artifacts import reservations_of
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.parity import recurrent_steps
@@ -25,8 +24,13 @@ from export.parity.comparison import (
     pairwise_differences,
 )
 from export.parity.evidence import check_evidence
-from export.parity.noise_floor import TOLERATED_VARIANTS, find_unstable_rows, measure_noise_floor, measure_row_noise
-from export.parity.policy import Policy
+from export.parity.noise_floor import (
+    TOLERATED_VARIANTS,
+    Policy,
+    find_unstable_rows,
+    measure_noise_floor,
+    measure_row_noise,
+)
 from export.parity.quantization import compare_quantized
 from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff

@@ -16,8 +16,8 @@ import numpy as np
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import sample_values
 from export.parity.cases import GoldenCase
+from export.parity.noise_floor import Policy
 from export.parity.packing import capacity_of, choices_of, drawn_choices, packed_values
-from export.parity.policy import Policy
 from export.proof.observer import Observer
 
 NAME, LONGEST = "every_value", "longest"  # of the cases

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.contract.artifact import Artifact
+from export.contract import Artifact
 from export.parity.cases import TYPICAL
 from export.proof.certificate import CAUSE, FAIL, Finding, Row
 from export.proof.layer_diff import first_case

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.runtime import process
 from export.wire.arrays import MAIN, Outputs
 from export.wire.protocol import Runtime, read_result

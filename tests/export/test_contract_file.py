@@ -9,7 +9,7 @@ import pytest
 
 from export import ExportError, export_model, infer_contract
 from export.__main__ import verbs
-from export.contract.exportable import with_labels
+from export.contract import with_labels
 from export.runtime.backend import load_tensorflow
 from zoobase.errors import CheckFailed, Unavailable
 

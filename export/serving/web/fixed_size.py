@@ -21,7 +21,7 @@ from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import legal_range
 from export.formats import tflite
 from export.parity.distance import max_row_error
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.runtime import process
 from export.runtime.backend import load_tensorflow
 from zoobase.console import quiet_stderr

@@ -12,9 +12,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
-from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages
+from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
-from export.serving.web.served import ServedPages
 from export.wire import litert_js
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import staging

@@ -11,11 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from export.contract import Contract, Endpoint, Tensor
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.parity.cases import write_golden
 from export.parity.golden import cases_for
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.proof.certificate import Row
 from export.proof.prove import ProofRequest, check_run
 from export.runtime import execution, forking, process
