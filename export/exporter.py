@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from export.bundle import layout, serving
-from export.bundle.binding import find_saved_model
 from export.bundle.card import FIGURES, write_card
+from export.bundle.gate import find_saved_model
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.contract import Artifact, Contract, check_exportable, with_labels
 from export.contract.inference import infer_contract
@@ -27,9 +27,10 @@ from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
 from export.proof.coverage import Coverage
 from export.proof.evaluation import Evaluation, QuantizationSettings
+from export.proof.layer_diff import write_layers
 from export.proof.prove import ProofRequest, check_names, prove
 from export.proof.reference import run_reference
-from export.proof.tensor_errors import with_worst_layers, write_layers
+from export.proof.tensor_errors import with_worst_layers
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
 from export.wire import weight_sums

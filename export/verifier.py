@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from export.bundle import layout
-from export.bundle.binding import find_contradiction
-from export.bundle.gate import code_refusal, refusal
+from export.bundle.gate import code_refusal, find_contradiction, refusal
 from export.bundle.signature import find_forgery
 from export.contract import Artifact, Contract
 from export.formats import FORMATS

@@ -28,9 +28,13 @@ from zoobase.errors import CheckFailed, ExportError, Unavailable
 if TYPE_CHECKING:
     import keras
 
-LOADERS: dict[str, Runtime] = {}  # by format, the first runtime that runs it; a further one by its own name
-for _runtime in (runtime for runtime in RUNTIMES.values() if not runtime.extra):
-    LOADERS[_runtime.name if _runtime.formats[0] in LOADERS else _runtime.formats[0]] = _runtime
+
+def loaders() -> dict[str, Runtime]:
+    """Return, by format, the first runtime that runs it; a further one by its own name."""
+    found: dict[str, Runtime] = {}
+    for runtime in (runtime for runtime in RUNTIMES.values() if not runtime.extra):
+        found[runtime.name if runtime.formats[0] in found else runtime.formats[0]] = runtime
+    return found
 
 
 class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
@@ -106,9 +110,10 @@ def load(
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    if format not in LOADERS:
-        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(LOADERS)}")
-    runtime, artifact_format = LOADERS[format], LOADERS[format].formats[0]
+    runtimes = loaders()
+    if format not in runtimes:
+        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(runtimes)}")
+    runtime, artifact_format = runtimes[format], runtimes[format].formats[0]
     present = [a for a in manifest["artifacts"] if a["state"] is None]
     matching = [a for a in present if a["format"] == artifact_format and a.get("quantize") == quantize]
     if not matching:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle.gate import check_contract_data
+from export.bundle.layout import check_contract_data
 from export.contract import Contract
 from export.contract.endpoints import structure_of, tensor_endpoint
 from export.formats import with_formats

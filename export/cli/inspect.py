@@ -8,19 +8,15 @@ from typing import Any
 
 import click
 
-from export.cli.options import trust_option
+from export.cli import PATH, print_table, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("inspect")
-@click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--contract", type=click.Path(path_type=Path), metavar="FILE", help="Write the contract of a Keras model."
-)
-@click.option(
-    "--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name, for --contract."
-)
+@click.argument("artifact", type=PATH)
+@click.option("--contract", type=PATH, metavar="FILE", help="Write the contract of a Keras model.")
+@click.option("--samples", type=PATH, help="An .npz file with real inputs by name, for --contract.")
 @trust_option
 @common_options
 def command(
@@ -71,8 +67,6 @@ def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path,
 
 
 def _show(description: Any) -> None:
-    from export.cli.tables import print_table
-
     d = description
     facts = [("path", str(d.path)), ("format", d.format), ("size", f"{d.size:,} bytes")]
     facts += [("parameters", f"{d.parameters:,}")] if d.parameters is not None else []

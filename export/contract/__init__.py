@@ -6,9 +6,8 @@ names; golden inputs and edge cases are generated from the meaning of each tenso
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from zoobase.errors import ExportError
@@ -27,6 +26,16 @@ MEANINGS = (
     "class_ids",  # of an output: the position of the largest of the endpoint's logits or probabilities
     "tensor",  # none of these
 )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists in place of tuples, as JSON has them."""
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value of JSON with tuples in place of lists."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -81,33 +90,13 @@ class Tensor:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
-        return {
-            "name": self.name,
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "meaning": self.meaning,
-            "low": list(self.low) if isinstance(self.low, tuple) else self.low,
-            "high": list(self.high) if isinstance(self.high, tuple) else self.high,
-            "vocabulary": list(self.vocabulary) if self.vocabulary is not None else None,
-            "min_size": self.min_size,
-        } | ({"ranges": [list(limits) for limits in self.ranges]} if self.ranges else {})
+        data = {item.name: _plain(getattr(self, item.name)) for item in fields(Tensor)}
+        return {key: value for key, value in data.items() if key != "ranges" or value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tensor:
         """Rebuild from `to_json`."""
-        vocabulary, ranges = data.get("vocabulary"), data.get("ranges")
-        low, high = (tuple(v) if isinstance(v, list) else v for v in (data.get("low"), data.get("high")))
-        return cls(
-            name=data["name"],
-            dtype=data["dtype"],
-            shape=tuple(data["shape"]),
-            meaning=data.get("meaning", "tensor"),
-            low=low,
-            high=high,
-            vocabulary=tuple(vocabulary) if vocabulary is not None else None,
-            min_size=data.get("min_size"),
-            ranges=tuple((low, high) for low, high in ranges) if ranges else None,
-        )
+        return cls(**{item.name: _frozen(data[item.name]) for item in fields(Tensor) if item.name in data})
 
 
 @dataclass(frozen=True)
@@ -153,26 +142,15 @@ class Endpoint:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests, without `call`."""
-        return {
-            "name": self.name,
-            "inputs": [t.to_json() for t in self.inputs],
-            "outputs": [t.to_json() for t in self.outputs],
-            "formats": None if self.formats is None else list(self.formats),
-            "batch": self.batch,
-            "structure": self.structure,
-        }
+        tensors = {kind: [t.to_json() for t in getattr(self, kind)] for kind in ("inputs", "outputs")}
+        others = {name: _plain(getattr(self, name)) for name in ("formats", "batch", "structure")}
+        return {"name": self.name} | tensors | others
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Endpoint:
         """Rebuild from `to_json`, without `call`."""
-        return cls(
-            name=data["name"],
-            inputs=tuple(Tensor.from_json(t) for t in data["inputs"]),
-            outputs=tuple(Tensor.from_json(t) for t in data["outputs"]),
-            formats=None if data["formats"] is None else tuple(data["formats"]),
-            batch=data["batch"],
-            structure=data["structure"],
-        )
+        tensors = {kind: tuple(map(Tensor.from_json, data[kind])) for kind in ("inputs", "outputs")}
+        return cls(data["name"], **tensors, **{key: _frozen(data[key]) for key in ("formats", "batch", "structure")})
 
 
 @dataclass(frozen=True)
@@ -208,19 +186,12 @@ class Contract:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
-        return {
-            "endpoints": [e.to_json() for e in self.endpoints],
-            "labels": list(self.labels) if self.labels is not None else None,
-        }
+        return {"endpoints": [e.to_json() for e in self.endpoints], "labels": _plain(self.labels)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Contract:
         """Rebuild from `to_json`."""
-        labels = data.get("labels")
-        return cls(
-            endpoints=tuple(Endpoint.from_json(e) for e in data["endpoints"]),
-            labels=tuple(labels) if labels is not None else None,
-        )
+        return cls(tuple(map(Endpoint.from_json, data["endpoints"])), _frozen(data.get("labels")))
 
 
 @dataclass
@@ -253,22 +224,12 @@ class Artifact:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
-        return {
-            "format": self.format,
-            "path": self.path,
-            "endpoints": list(self.endpoints),
-            "batch": self.batch,
-            "producer": self.producer,
-            "state": self.state,
-            "reason": self.reason,
-            "quantize": self.quantize,
-            "note": self.note,
-        }
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "finish"}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Artifact:
         """Rebuild from `to_json`."""
-        return cls(**(data | {"endpoints": tuple(data["endpoints"])}))
+        return cls(**{key: _frozen(value) for key, value in data.items()})
 
 
 def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
@@ -288,7 +249,7 @@ def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
     if isinstance(labels, str) or (labels is not None and contract.labels not in (None, tuple(labels))):
         problem = "is one string" if isinstance(labels, str) else "differs from the labels of the contract"
         raise ExportError(f"labels={labels!r} {problem}; give a list of class names in one place")
-    return contract if labels is None else dataclasses.replace(contract, labels=tuple(labels))
+    return contract if labels is None else replace(contract, labels=tuple(labels))
 
 
 def check_exportable(contract: Contract) -> None:

@@ -15,11 +15,7 @@ else:
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a SavedModel and return its signatures.
-
-    Raises:
-        ValueError: If a signature of the contract is not in it.
-    """
+    """Load a SavedModel and return its signatures."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(artifact["path"])
@@ -35,10 +31,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
         call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
 
-    missing = {e["name"] for e in artifact["endpoints"]} - set(loaded.signatures)
-    if missing:
-        raise ValueError(f"no signature {sorted(missing)}; the SavedModel has {sorted(loaded.signatures)}")
-    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+    return protocol.by_endpoint(artifact, function, loaded.signatures)
 
 
 def check(artifact: dict[str, Any], opened: protocol.Opened) -> list[str]:

@@ -106,14 +106,15 @@ def run_script(
     It finds the folders of the runners and of the wire files on its path, and the packages that are named.
 
     Args:
-        script: File name in the runners folder.
+        script: File name in the runners folder, or the path of another script.
         job: The job, written to `folder` as JSON together with a "memory" limit.
         folder: An empty or shared scratch folder; the log stays there.
         packages: Top-level packages that the process may import from the locations where this process finds them.
         environment: Environment variables added to, or replacing, those of this process.
         forked_from: "keras" or "c_api" to fork the process from one that has loaded that; None starts an interpreter.
     """
-    job_file, log_file = folder / f"{script}.json", folder / f"{script}.log"
+    path = RUNNERS / script
+    job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
     job_file.write_text(json.dumps(job | {"memory": memory_limit()}))
     timeout = time_limit()
     paths = [str(WIRE), str(RUNNERS), *filter(None, map(home_of, packages))]
@@ -121,9 +122,9 @@ def run_script(
     try:
         code = None
         if forked_from and forking.is_available():
-            code = _fork(forked_from, RUNNERS / script, job_file, log_file, folder, paths, environment, timeout)
+            code = _fork(forked_from, path, job_file, log_file, folder, paths, environment, timeout)
         if code is None:
-            code = _spawn(RUNNERS / script, job_file, log_file, folder, _environment(paths, environment), timeout)
+            code = _spawn(path, job_file, log_file, folder, _environment(paths, environment), timeout)
     except TimeoutError:
         return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
     seconds = time.monotonic() - started

@@ -54,7 +54,7 @@ class Runtime:
         formats: The formats it runs.
         open: `(artifact, examples) -> Opened`, where `examples` holds inputs of each endpoint, for models that must be
             called before they have weights. An extra may leave out endpoints that it cannot run.
-        versions: `() -> {library: version}`.
+        versions: `() -> {library: version}`; None for the version of the distribution.
         required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
             was requested by name.
         measures_noise: The formats on which it measures the noise floor.
@@ -81,7 +81,7 @@ class Runtime:
     module: str
     formats: tuple[str, ...]
     open: Callable[..., Opened]
-    versions: Callable[[], dict[str, str]]
+    versions: Callable[[], dict[str, str]] | None = None
     required: bool = False
     measures_noise: tuple[str, ...] = ()
     library: str | None = None
@@ -99,11 +99,6 @@ class Runtime:
     exact: bool = True
 
     @property
-    def script(self) -> str:
-        """The file name of the runner."""
-        return os.path.basename(self.file)
-
-    @property
     def version(self) -> str | None:
         """The installed version, or None."""
         if self.probe is not None:
@@ -117,6 +112,24 @@ class Runtime:
             return importlib.metadata.version(self.distribution)
         except importlib.metadata.PackageNotFoundError:
             return "unknown"
+
+
+def by_endpoint(
+    artifact: Mapping[str, Any], function: Callable[[dict[str, Any]], Function], present: Iterable[str]
+) -> Opened:
+    """Return the endpoints of an artifact as functions.
+
+    Args:
+        artifact: As in the job.
+        function: Returns the function of an endpoint.
+        present: The signatures that the artifact has.
+
+    Raises:
+        ValueError: If a signature of the contract is not in it.
+    """
+    if missing := sorted({endpoint["name"] for endpoint in artifact["endpoints"]} - {*present}):
+        raise ValueError(f"no signature {missing}; the artifact has {sorted(present)}")
+    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
 
 
 def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
@@ -229,8 +242,9 @@ def main(runtime: Runtime) -> None:
     before = set(sys.modules)
     job = read_job()
     golden, results = Path(job["golden"]), Path(job["results"])
+    versions = runtime.versions() if runtime.versions else {runtime.distribution: runtime.version}
     for artifact in job["artifacts"]:
-        report = {"versions": runtime.versions(), "memory_error": False, "missing": None, "error": None}
+        report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
         report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: dict[tuple[str, ...], np.ndarray] = {}

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.binding import read_proven
-from export.bundle.gate import check_manifest
+from export.bundle.gate import read_proven
+from export.bundle.layout import check_manifest
 from export.serving.transfer.stores import Store, open_store, save
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging

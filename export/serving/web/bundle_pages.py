@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle.binding import find_saved_model, read_proven
+from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint

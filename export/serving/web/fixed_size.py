@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle.binding import find_saved_model
-from export.bundle.gate import refusal
+from export.bundle.gate import find_saved_model, refusal
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import legal_range

@@ -17,6 +17,7 @@ import pytest
 from export import pull, push
 from export.__main__ import verbs
 from export.bundle import layout
+from export.serving.transfer import exchange
 from export.serving.transfer.stores import WebStore, open_store
 from tests.export.conftest import reseal
 from zoobase import run
