@@ -94,7 +94,7 @@ COMPUTING = {"import_module", "__import__", "resolve_name", "spec_from_file_loca
 LOADERS = {
     "zoobase/plugins.py": "models, datasets, commands and code of the user",
     "zoobase/lazy.py": "tables of constants, which `imported` reads",
-    "export/runners/lib/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
+    "export/wire/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
 }
 
 CATALOGUES = {"zoo/models", "pipelines/datasets"}  # one file a model, a dataset

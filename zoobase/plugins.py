@@ -22,6 +22,11 @@ def load_module(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+def loaded_module(name: str) -> ModuleType | None:
+    """Return a module if it is imported already, else None."""
+    return sys.modules.get(name)
+
+
 def catalogue(package: str) -> Iterator[tuple[str, Path]]:
     """Yield (module, file) of every file of a package whose `__path__` may have folders of the user."""
     for folder in load_module(package).__path__:

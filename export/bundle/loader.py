@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from export.wire.calls import Function, in_batches
 from export.wire.protocol import Runtime
 from zoobase.console import quiet_stderr
 from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.plugins import load_module
 
 if TYPE_CHECKING:
     import keras
@@ -156,7 +156,7 @@ def _open(
     if "tensorflow" in runtime.imports:
         load_tensorflow()
     for module in (manifest["code_dependency"] or {}).get("modules", ()) if runtime.imports_code else ():
-        importlib.import_module(module)
+        load_module(module)
     job = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],

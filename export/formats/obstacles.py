@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from zoobase.errors import ExportError
+from zoobase.plugins import loaded_module
 
 STOCK = frozenset({"keras", "tensorflow", "builtins"})
 MAIN, UNREGISTERED = "__main__", "?"
@@ -40,7 +40,7 @@ def unimportable(model: Any) -> str | None:
         if module.partition(".")[0] in STOCK:
             continue
         qualname = getattr(registered, "__qualname__", name)
-        scope = vars(sys.modules[module]) if module in sys.modules else {}
+        scope = vars(loaded) if (loaded := loaded_module(module)) else {}
         is_found = any(value is registered for value in scope.values()) if registered else name in scope
         if module == MAIN:
             place = "is defined in __main__, where no other process can import it"

@@ -20,6 +20,7 @@ from typing import Any
 
 from export.runtime import forking, onednn
 from zoobase.errors import ExportError
+from zoobase.plugins import loaded_module
 
 RUNNERS = Path(__file__).parent.parent / "runners"
 WIRE = Path(__file__).parent.parent / "wire"
@@ -207,7 +208,7 @@ def wire_path() -> dict[str, str]:
 
 def home_of(package: str) -> str | None:
     """Return the folder that an installed package is imported from; what only the current folder holds is not one."""
-    loaded = getattr(sys.modules.get(package), "__path__", None)
+    loaded = getattr(loaded_module(package), "__path__", None)
     if loaded:
         return str(Path(next(iter(loaded))).resolve().parent)
     here = os.path.realpath(os.getcwd())
