@@ -7,19 +7,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from export.formats import FORMATS
-from export.formats.format import Description
+from export.formats.format import KINDS, Description
 from export.formats.saved_model_versions import served_versions
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 ANY = "any"  # in `trust`: whatever an artifact holds
-KINDS = {  # of what a graph may do otherwise in calls that no proof has made: a pass is then stated with reservations
-    "random": "draws random numbers",
-    "stateful": "changes a state from call to call",
-    "clock": "reads the clock",
-    "external": "reaches files, the console or Python",
-    "branches": "chooses by input numbers what it computes, and the proof saw only what its inputs chose",
-}
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -146,13 +139,3 @@ def reservations_of(path: Path, format: str) -> dict[str, list[str]]:
         ExportError: If it cannot be read.
     """
     return reservations(describe(path, complete=False)) if FORMATS[format].holds_graph else {}
-
-
-def sentence(kind: str, operators: list[str]) -> str:
-    """Return a reservation as a sentence.
-
-    Example:
-        >>> sentence("clock", ["Timestamp"])
-        'it reads the clock (Timestamp)'
-    """
-    return f"it {KINDS.get(kind, kind)} ({', '.join(operators)})"

@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from export.artifacts import ANY, check_trusted, describe, reservations_of, sentence
+from export.artifacts import ANY, check_trusted, describe, reservations_of
 from export.bundle import layout
 from export.formats import FORMATS, saved_model, tflite
+from export.formats.format import sentence
 from export.proof.certificate import PASS, RESERVED
 from export.runtime.process import home_of
 from zoobase.errors import CheckFailed, ExportError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.artifacts import KINDS
 from export.cli import PATH, show, trust_option
+from export.formats.format import KINDS
 from zoobase import Console, common_options
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def command(
 def _write_project(
     bundles: Sequence[Path], out: Path, other: Mapping[str, Any], trust: Collection[str], console: Console
 ) -> None:
-    from export.serving.web.compose import write_project
+    from export.serving.web.site import write_project
 
     if len(bundles) > 1:
         raise click.UsageError("--compose takes one BUNDLE")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from export.contract import Endpoint, Tensor
-from export.wire import protocol
+from export.wire import calls
 from zoobase.errors import ExportError
 
 
@@ -37,7 +37,7 @@ def tensor_endpoint(
     description = endpoint.to_json()
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
-        return protocol.name_outputs(description, model(protocol.arrange(description, values), training=False))
+        return calls.name_outputs(description, model(calls.arrange(description, values), training=False))
 
     return dataclasses.replace(endpoint, call=call)
 

@@ -22,8 +22,8 @@ from export.contract.ranges import (
     unclaimed_tables,
     vocabulary_values,
 )
+from export.wire.calls import arrange, identifier
 from export.wire.layers import layers_of
-from export.wire.protocol import arrange, identifier
 from zoobase.errors import ExportError
 
 GENERATED_NAMES = re.compile(

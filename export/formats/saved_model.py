@@ -10,7 +10,7 @@ from export.contract import Artifact, Contract, Endpoint
 from export.formats import graph_reader
 from export.formats.format import NATIVE, Format
 from export.runtime.backend import quiet_logger
-from export.wire import protocol
+from export.wire import calls
 from zoobase.errors import ExportError
 
 
@@ -82,7 +82,7 @@ def _make_reusable(archive: Any, model: Any, endpoint: Endpoint) -> None:
     function = tf.function(call, autograph=False)
     try:
         for training in (False, True):
-            function.get_concrete_function(protocol.arrange(description, specs), training=training)
+            function.get_concrete_function(calls.arrange(description, specs), training=training)
     except Exception:  # errors in training mode do not prevent serving
         return
     archive._tf_trackable.__call__ = function

@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 if __package__:
-    from export.wire import protocol, warmup_records
+    from export.wire import calls, protocol, warmup_records
     from export.wire.arrays import Arrays
 else:
+    import calls
     import protocol
     import warmup_records
     from arrays import Arrays
@@ -26,7 +27,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
 
         def call(inputs: Arrays) -> Arrays:
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
-            return {k: protocol.widened(v).numpy() for k, v in outputs.items()}
+            return {k: calls.widened(v).numpy() for k, v in outputs.items()}
 
         call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
