@@ -24,13 +24,12 @@ from export.parity.cases import write_golden
 from export.parity.golden import cases_for, check_samples
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
-from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
+from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
 from export.proof.evaluation import Evaluation, QuantizationSettings
-from export.proof.layer_diff import write_layers
-from export.proof.prove import ProofRequest, check_names, prove
+from export.proof.layer_diff import with_worst_layers, write_layers
+from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
-from export.proof.tensor_errors import with_worst_layers
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
 from export.wire import weight_sums

@@ -14,9 +14,9 @@ from export.contract import Artifact, Contract
 from export.formats import FORMATS
 from export.parity.cases import read_golden
 from export.parity.evidence import check_evidence
-from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, Row
-from export.proof.prove import ProofRequest, prove
-from export.proof.tensor_errors import with_worst_layers
+from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
+from export.proof.layer_diff import with_worst_layers
+from export.proof.prove import prove
 from zoobase.errors import ExportError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from export.formats import FORMATS
 from export.formats.format import KINDS, Description
-from export.formats.saved_model_versions import served_versions
+from export.formats.saved_model import served_versions
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from export.contract import Artifact, Contract
 from export.formats import FORMATS
-from export.formats.saved_model_versions import choose_version
+from export.formats.saved_model import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
 from zoobase.errors import ExportError
 from zoobase.files import discard, sha256

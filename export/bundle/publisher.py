@@ -14,7 +14,7 @@ from typing import Any
 
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
-from export.formats.saved_model_versions import choose_version
+from export.formats.saved_model import choose_version
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging
 

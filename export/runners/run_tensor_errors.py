@@ -1,8 +1,8 @@
 """Rank the operators of a quantised TFLite file by the noise that they add.
 
 `python -P run_tensor_errors.py JOB.json`, the job being {"float": file, "quantized": file, "signature": name,
-"inputs": .npz by name, "result": file}; the result is that of `rank_operators`. Both files must have the same signatures
-and names of tensors, as files that were converted from one model have.
+"inputs": .npz by name, "result": file}; the result is that of `rank_operators`. Both files must have the same
+signatures and names of tensors, as files that were converted from one model have.
 """
 
 from __future__ import annotations

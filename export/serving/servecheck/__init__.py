@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from export.artifacts import check_trusted
-from export.formats.saved_model_versions import check_base_path
+from export.formats.saved_model import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
 from export.serving.servecheck import poller, rest_servers, runs, serialization, structure, triton

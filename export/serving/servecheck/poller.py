@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.bundle.publisher import STAGING, find_version_damage
-from export.formats.saved_model_versions import served_versions
+from export.formats.saved_model import served_versions
 from export.proof.certificate import NOT_RUN
 from export.serving.servecheck.version import Level, ServedVersion
 

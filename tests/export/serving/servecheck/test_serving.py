@@ -11,7 +11,7 @@ import pytest
 
 from export import check_serving, publish, verify_bundle
 from export.bundle.serving import WARMUP, models_config, write_warmup
-from export.formats.saved_model_versions import newest_version
+from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
 from export.serving.servecheck import LEVELS, Report
 from export.serving.servecheck.structure import check as check_structure
@@ -91,7 +91,7 @@ def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
 def test_damaged_records(bundles, tmp_path, change, text):
     import tensorflow as tf
 
-    from export.wire.warmup_records import replay
+    from export.runners.run_tensorflow import replay
 
     folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
     loaded = tf.saved_model.load(str(folder))
