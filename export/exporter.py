@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle import layout, serving
+from export.bundle import layout, tf_serving
 from export.bundle.card import FIGURES, write_card
 from export.bundle.gate import find_saved_model
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
@@ -139,7 +139,7 @@ def _export(
             certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if find_saved_model(manifest):
-            (folder / serving.CONFIG).write_text(serving.models_config(target.name))
+            (folder / tf_serving.CONFIG).write_text(tf_serving.models_config(target.name))
         write_card(folder, request.contract, certificate, manifest, request.card, target.name)
         manifest = layout.seal(folder, manifest)
         if certificate.verdict in (PASS, RESERVED):
@@ -177,7 +177,7 @@ def _write_and_prove(
         artifacts.append(_write(request, folder, format, version, of_code))
     for artifact in artifacts:
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
-            serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
+            tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
     for quantize in request.quantization.kinds:
         progress(f"writing tflite {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))

@@ -19,7 +19,6 @@ WITH_BUNDLE = (
     "export.serving.rollout.verbs",
     "export.serving.servecheck",
     "export.serving.transfer.exchange",
-    "export.serving.transfer.exchange",
     "export.verifier",
 )
 MODULES = (

@@ -171,12 +171,12 @@ def keras_model(path: Path, endpoint: Endpoint) -> keras.Model:
     load_tensorflow()
     import keras
 
-    class Signature(keras.layers.TFSMLayer):
+    class NamedSignature(keras.layers.TFSMLayer):
         """A TFSMLayer that calls the signature, not the function of the same name, whose arguments have no names."""
 
         def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
             return self._reloaded_obj.signatures[self.call_endpoint](**inputs)
 
     inputs = {t.name: keras.Input(t.shape[1:], t.shape[0], dtype=t.dtype, name=t.name) for t in endpoint.inputs}
-    layer = Signature(str(path), call_endpoint=endpoint.name, trainable=False)
+    layer = NamedSignature(str(path), call_endpoint=endpoint.name, trainable=False)
     return keras.Model(inputs, layer(inputs), name=endpoint.name, trainable=False)

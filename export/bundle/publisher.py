@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,8 +183,3 @@ def republish(source: Path, base: Path) -> Published:
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     return publish_folder(source, base, checksums, record)
-
-
-if __name__ == "__main__":  # `serve-check` kills this at random
-    print("publishing", flush=True)
-    republish(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -40,7 +40,7 @@ def serve_check_command(
         rows = [(level.name, level.state, level.reason or level.details) for level in report.levels]
         print_table(("level", "state", ""), rows)
     if not console.json and (not console.quiet or report.exit_code):
-        from export.bundle.serving import docker_command
+        from export.bundle.tf_serving import docker_command
 
         echo(f"{base_path}: {report.summary()}")
         if not console.quiet:

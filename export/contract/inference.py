@@ -26,9 +26,8 @@ from export.wire.calls import arrange, identifier
 from export.wire.layers import layers_of
 from zoobase.errors import ExportError
 
-GENERATED_NAMES = re.compile(
-    r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"
-)  # names that Keras numbers within a process
+# names that Keras numbers within a process
+GENERATED_NAMES = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+")
 ANY_INTEGER = frozenset({"IndexLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
 
 

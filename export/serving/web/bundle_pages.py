@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
@@ -10,17 +11,18 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
-from export.contract import Contract, Endpoint
-from export.parity.cases import read_golden
+from export.contract import Contract, Endpoint, Tensor
+from export.parity.cases import GoldenCase, read_golden
 from export.runners import RUNTIMES
 from export.serving.web import fixed_size
-from export.serving.web.golden import golden_of
 from export.serving.web.pages import Page, pages_of
 from export.wire import litert_js
-from export.wire.calls import Function
+from export.wire.calls import Function, in_batches
 from zoobase import finite
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError
@@ -194,3 +196,75 @@ class ServedPages(BundlePages):
     def _functions(self, site: Path) -> Mapping[str, Function]:
         loaded = load(self.folder, "c_api", trust=self.trust)
         return {page.endpoint.name: lambda x, name=page.endpoint.name: loaded[name](**x) for page in self.pages}
+
+
+ROWS = 8
+BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
+TEXTS = 12
+REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
+
+
+def rows_of(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> dict[str, np.ndarray]:
+    """Return up to `ROWS` compared rows of an endpoint by input name, real ones first."""
+    size = sum(np.dtype(t.dtype).itemsize * int(np.prod(t.shape[1:])) for t in (*endpoint.inputs, *endpoint.outputs))
+    limit = max(1, min(ROWS, BYTES // max(size, 1)))
+    ordered = [case for case in cases if case.compared and not case.chain]
+    ordered.sort(key=lambda case: REAL_FIRST.index(case.name) if case.name in REAL_FIRST else len(REAL_FIRST))
+    return {
+        t.name: np.concatenate([_fitted(t, case.inputs[t.name]) for case in ordered])[:limit] for t in endpoint.inputs
+    }
+
+
+def _fitted(tensor: Tensor, array: np.ndarray) -> np.ndarray:
+    """Return images of another size in the size of the tensor, by their nearest pixels; any other array as it is."""
+    if tensor.fits(array.shape) or tensor.meaning != "image":
+        return array
+    rows, columns = (np.arange(n) * size // n for n, size in zip(tensor.shape[1:3], array.shape[1:3], strict=True))
+    return array[:, rows][:, :, columns]
+
+
+def golden_of(page: Page, cases: Mapping[str, Sequence[GoldenCase]], call: Function) -> dict[str, Any]:
+    """Return the golden rows of a page as JSON: arrays as base64 of their bytes.
+
+    Args:
+        page: The page.
+        cases: The golden cases of the bundle by endpoint.
+        call: The endpoint in Python's LiteRT, one row at a time.
+    """
+    inputs = rows_of(page.endpoint, cases[page.endpoint.name])
+    outputs = in_batches(call, inputs, 1)
+    rows = len(next(iter(inputs.values())))
+    golden = {"rows": rows, "inputs": _encoded(inputs), "outputs": _encoded(outputs)}
+    return golden | {"texts": _texts(page, cases)}
+
+
+def _encoded(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "data": base64.b64encode(array.tobytes()).decode(),
+        }
+        for name, array in arrays.items()
+    }
+
+
+def _texts(page: Page, cases: Mapping[str, Sequence[GoldenCase]]) -> list[dict[str, Any]]:
+    """Return texts with the scores that the reference model gives them, against which the tokenizer is checked."""
+    raw, scores = page.options.get("raw"), page.options.get("scores")
+    pairs = [
+        {"text": text.decode(), "scores": [float(v) for v in row]}
+        for case in (cases[raw] if raw else ())
+        if case.compared and case.outputs
+        for text, row in zip(next(iter(case.inputs.values())).ravel(), case.outputs[scores], strict=True)
+        if _is_utf8(text)
+    ]
+    return pairs[:TEXTS]
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from export import check_serving, publish, verify_bundle
-from export.bundle.serving import WARMUP, models_config, write_warmup
+from export.bundle.tf_serving import WARMUP, models_config, write_warmup
 from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
 from export.serving.servecheck import LEVELS, Report
