@@ -25,6 +25,6 @@ samples = {"measurements": np.random.default_rng(0).normal(size=(64, 16)).astype
 contract = infer_contract(model, samples, labels=["setosa", "versicolor", "virginica"])
 
 bundle = export_model(model, options.out, contract=contract, samples=samples)
-for row in bundle.certificate.artifacts:
+for row in bundle.certificate.rows:
     print(f"{row.artifact:24} {row.runtime or '':12} {row.state}")
 print(bundle.certificate.verdict)

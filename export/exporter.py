@@ -12,28 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle import layout, serving
-from export.bundle.binding import find_saved_model
+from export.bundle import layout, tf_serving
 from export.bundle.card import FIGURES, write_card
+from export.bundle.gate import find_saved_model
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
-from export.contract import Contract
-from export.contract.artifact import Artifact
-from export.contract.exportable import check_exportable, with_labels
+from export.contract import Artifact, Contract, check_exportable, with_labels
 from export.contract.inference import infer_contract
 from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
-from export.formats.custom_code import code_dependency, unimportable
-from export.formats.graph_names import check_graph_names
+from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.parity.cases import write_golden
 from export.parity.golden import cases_for, check_samples
 from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
-from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate
+from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
 from export.proof.evaluation import Evaluation, QuantizationSettings
-from export.proof.layer_diff import write_layers
-from export.proof.prove import ProofRequest, check_names, prove
+from export.proof.layer_diff import with_worst_layers, write_layers
+from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
-from export.proof.tensor_errors import with_worst_layers
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
 from export.wire import weight_sums
@@ -143,7 +139,7 @@ def _export(
             certificate, manifest = _write_and_prove(request, folder, version, progress)
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if find_saved_model(manifest):
-            (folder / serving.CONFIG).write_text(serving.models_config(target.name))
+            (folder / tf_serving.CONFIG).write_text(tf_serving.models_config(target.name))
         write_card(folder, request.contract, certificate, manifest, request.card, target.name)
         manifest = layout.seal(folder, manifest)
         if certificate.verdict in (PASS, RESERVED):
@@ -181,7 +177,7 @@ def _write_and_prove(
         artifacts.append(_write(request, folder, format, version, of_code))
     for artifact in artifacts:
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
-            serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
+            tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
     for quantize in request.quantization.kinds:
         progress(f"writing tflite {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))

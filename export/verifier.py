@@ -8,17 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from export.bundle import layout
-from export.bundle.binding import find_contradiction
-from export.bundle.gate import code_refusal, refusal
+from export.bundle.gate import code_refusal, find_contradiction, refusal
 from export.bundle.signature import find_forgery
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats import FORMATS
 from export.parity.cases import read_golden
 from export.parity.evidence import check_evidence
-from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, Row
-from export.proof.prove import ProofRequest, prove
-from export.proof.tensor_errors import with_worst_layers
+from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
+from export.proof.layer_diff import with_worst_layers
+from export.proof.prove import prove
 from zoobase.errors import ExportError
 
 

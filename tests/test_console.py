@@ -101,7 +101,7 @@ def test_a_reader_that_ends_early_is_no_error(words):
 
 
 def test_names_in_columns_and_tables_are_data(capsys):
-    from export.cli.tables import print_table
+    from export.cli import print_table
 
     Console().table("", ["", "[/x]\x1b[2J"], [("a", 1)])
     Console().lines(["a"], [["[/x]\x1b[2J"]])

@@ -18,8 +18,7 @@ WITH_BUNDLE = (
     "export.bundle.publisher",
     "export.serving.rollout.verbs",
     "export.serving.servecheck",
-    "export.serving.transfer.puller",
-    "export.serving.transfer.pusher",
+    "export.serving.transfer.exchange",
     "export.verifier",
 )
 MODULES = (

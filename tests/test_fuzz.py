@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from export.__main__ import verbs as export_verbs
 from export.artifacts import describe
 from export.bundle import layout
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.parity.golden import read_golden
 from pipelines.__main__ import verbs as pipelines_verbs
 from pipelines.dataset import Info

@@ -22,7 +22,7 @@ model = keras.Model(inputs, outputs)
 samples = {"measurements": np.random.default_rng(0).normal(size=(64, 16)).astype("float32")}
 contract = infer_contract(model, samples, labels=["setosa", "versicolor", "virginica"])
 bundle = export_model(model, "out/proven", contract=contract, samples=samples, formats=("keras", "weights", "tflite"))
-for row in bundle.certificate.artifacts:
+for row in bundle.certificate.rows:
     print(f"{row.artifact:24} {row.runtime or '':10} {row.state}")
 print(bundle.certificate.verdict)
 
@@ -37,7 +37,7 @@ with h5py.File("out/changed/model.weights.h5", "r+") as file:
     file[kernels[0]][3, 5] += 0.02
 certificate = verify_bundle("out/changed")
 print(certificate.verdict)
-for row in certificate.artifacts:
+for row in certificate.rows:
     if row.state == "fail":
         print(f"{row.artifact}: {row.reason}")
 

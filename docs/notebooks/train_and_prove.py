@@ -43,7 +43,7 @@ plt.show()
 
 # %%
 certificate = export.Certificate.from_json(json.loads((run / "bundle" / "parity.json").read_text()))
-for row in certificate.artifacts:
+for row in certificate.rows:
     print(f"{row.artifact:28} {row.runtime or '':10} {row.state}")
 print(certificate.verdict)
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
 from export.formats import FORMATS
-from export.formats.format import Description
-from export.formats.saved_model_versions import served_versions
+from export.formats.format import KINDS, Description
+from export.formats.saved_model import served_versions
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 ANY = "any"  # in `trust`: whatever an artifact holds
-KINDS = {  # of what a graph may do otherwise in calls that no proof has made: a pass is then stated with reservations
-    "random": "draws random numbers",
-    "stateful": "changes a state from call to call",
-    "clock": "reads the clock",
-    "external": "reaches files, the console or Python",
-    "branches": "chooses by input numbers what it computes, and the proof saw only what its inputs chose",
-}
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -39,15 +33,27 @@ def locate(path: Path) -> tuple[Path, str]:
     if artifact.is_file():
         with artifact.open("rb") as file:
             head = file.read(16)
+        _check_pickle(path, head)
     for format in FORMATS.values():
         if artifact.is_dir() == (not format.extension) and format.matches(artifact, head):
             return artifact, format.name
     if artifact.is_dir():
         raise ExportError(f"{path} is not a SavedModel: it has no saved_model.pb, and no version that has one")
-    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        raise CheckFailed(f"{path} is a pickle, which executes the code in it when it is read; it is never opened")
+    if head.startswith(b"PK"):
+        raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
     extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in FORMATS.values() if f.extension))
     raise ExportError(f"{path} is not a {', '.join(extensions[:-1])} or {extensions[-1]} file, nor a SavedModel folder")
+
+
+def _check_pickle(path: Path, head: bytes) -> None:
+    """Raise CheckFailed for a pickle, and for a zip file with one in it."""
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        raise CheckFailed(f"{path} is a pickle, which executes the code in it when it is read; it is never opened")
+    names = zipfile.ZipFile(path).namelist() if head.startswith(b"PK") and zipfile.is_zipfile(path) else ()
+    if any(name.endswith((".pkl", ".pickle")) for name in names):
+        raise CheckFailed(
+            f"{path} contains a pickle, which executes the code in it when it is read; it is never opened"
+        )
 
 
 def _version_in(path: Path) -> Path:
@@ -133,13 +139,3 @@ def reservations_of(path: Path, format: str) -> dict[str, list[str]]:
         ExportError: If it cannot be read.
     """
     return reservations(describe(path, complete=False)) if FORMATS[format].holds_graph else {}
-
-
-def sentence(kind: str, operators: list[str]) -> str:
-    """Return a reservation as a sentence.
-
-    Example:
-        >>> sentence("clock", ["Timestamp"])
-        'it reads the clock (Timestamp)'
-    """
-    return f"it {KINDS.get(kind, kind)} ({', '.join(operators)})"

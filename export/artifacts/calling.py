@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.contract import Contract, Endpoint, Tensor
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.formats import FORMATS
 from export.formats.format import Description, Port, Signature, TensorQuantization
 from export.parity.cases import GoldenCase, write_golden

@@ -35,12 +35,12 @@ from export.parity.comparison import check_repeatability, compare_values, count_
 from export.parity.distance import is_real
 from export.parity.golden import cases_for, check_samples
 from export.parity.noise_floor import (
+    Policy,
     check_noise_floor,
     find_unstable_rows,
     measure_noise_floor,
     measure_row_noise,
 )
-from export.parity.policy import Policy
 from export.parity.quantization import BUDGETS, check_budget
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun
@@ -168,7 +168,7 @@ def _compare(
     requested: Mapping[str, str],
     more_rows: int = 0,
 ) -> Comparison:
-    """ArtifactRun and compare two artifacts, with `more_rows` further rows of input at many levels."""
+    """Run and compare two artifacts, with `more_rows` further rows of input at many levels."""
     result = Comparison(*(str(description.path) for description in descriptions))
     pairs = [_prepare(descriptions, *pair, samples, requested, more_rows) for pair in endpoints]
     inputs = (

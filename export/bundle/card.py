@@ -11,7 +11,7 @@ from typing import Any
 
 from export.bundle.devices import netron_hint, write_devices
 from export.bundle.hub_header import header
-from export.bundle.serving import CONFIG, docker_command
+from export.bundle.tf_serving import CONFIG, docker_command
 from export.contract import Contract, Tensor
 from export.formats import saved_model, tflite
 from export.proof import image_diff

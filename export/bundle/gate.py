@@ -1,106 +1,107 @@
-"""What a bundle that came from elsewhere may make this machine do: nothing, unless the user trusts it by name.
+"""What a bundle that came from elsewhere may make this machine do, and whether it still is what was proven.
 
 Checksums find damage, not malice: whoever can write the folder can write the sums. So every reader of a bundle comes
-through here before it loads anything.
+through here before it loads anything. The certificate says which formats were asked for, and the state of each
+artifact; whoever changes the manifest and the certificate is found by a signature only.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 from collections.abc import Collection, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from export.artifacts import ANY, check_trusted, describe, reservations_of, sentence
-from export.contract import Contract
-from export.formats import FORMATS
+from export.artifacts import ANY, check_trusted, describe, reservations_of
+from export.bundle import layout
+from export.formats import FORMATS, saved_model, tflite
+from export.formats.format import sentence
+from export.proof.certificate import PASS, RESERVED
 from export.runtime.process import home_of
-from zoobase.errors import ExportError
+from zoobase.errors import CheckFailed, ExportError
 
-SCHEMA = Path(__file__).with_name("manifest.schema.json")
-PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
 TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may need
+STATES = {"unsupported": "unsupported", "fail": "a failure"}
 
 
-def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
-    """Return the manifest of a bundle if it is one, and if everything that it names lies inside the bundle.
+def read_proven(folder: Path, use: str) -> dict[str, Any]:
+    """Return the manifest of a whole bundle whose recorded proof passed.
+
+    Args:
+        folder: The bundle.
+        use: What a bundle that passed may do, as the end of a sentence: "is published".
 
     Raises:
-        ExportError: If it is not valid against `manifest.schema.json`, or a path leads out of the bundle.
+        ExportError: If `folder` is not a bundle.
+        CheckFailed: If it is damaged, its proof did not pass, or its manifest contradicts its certificate.
     """
-    version = manifest.get("schema") if isinstance(manifest, dict) else None
-    if isinstance(version, int) and version > 1:
-        raise ExportError(f"{folder} has manifest schema {version}, which this version does not know: upgrade it")
-    check_schema(folder, "manifest.json", manifest, SCHEMA)
-    try:
-        endpoints = {endpoint.name for endpoint in Contract.from_json(manifest["contract"]).endpoints}
-    except ValueError as error:
-        raise ExportError(f"{folder} is not a bundle: manifest.json is malformed at contract: {error}") from error
-    for artifact in manifest["artifacts"]:
-        check_path(folder, artifact["path"])
-        if unknown := sorted(set(artifact["endpoints"]) - endpoints):
-            raise ExportError(
-                f"{folder} is not a bundle: {artifact['path']} names endpoint {unknown[0]!r}, which is unknown"
-            )
-    for name in manifest["files"]:
-        check_path(folder, name)
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a bundle: there is no such folder")
+    manifest = layout.read_manifest(folder)
+    if damage := layout.find_damage(folder):
+        raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
+    verdict = layout.read_verdict(folder)
+    if verdict not in (PASS, RESERVED):
+        raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed {use}")
+    if problem := find_contradiction(manifest, layout.read_certificate(folder)):
+        raise CheckFailed(f"{folder} is not what was proven: {problem}; export it again")
     return manifest
 
 
-def check_schema(folder: Path | str, name: str, data: Any, schema: Path) -> None:
-    """Raise ExportError for the content of a JSON file of a bundle that is not valid against a schema."""
-    if problem := _problem(schema, data):
-        where, text = problem
-        raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where or name}: {text}")
+def find_saved_model(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the entry of the SavedModel in a manifest, or None where none was written."""
+    name = saved_model.FORMAT.name
+    return next((a for a in manifest["artifacts"] if a["format"] == name and a["state"] is None), None)
 
 
-def check_contract_data(path: Path, data: Any) -> None:
-    """Raise ExportError for the content of a JSON file that is not a contract as in a manifest."""
-    if problem := _problem(SCHEMA, data, "contract"):
-        where, text = problem
-        raise ExportError(f"{path} is not a contract: malformed at {where or 'the top level'}: {text}")
+def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
+    """Return the first contradiction between a manifest and the certificate of the same bundle, or None.
 
-
-def _problem(schema: Path, data: Any, definition: str | None = None) -> tuple[str, str] | None:
-    """Return where data is not valid against a schema, or one of its definitions, and what is wrong; or None."""
-    from jsonschema.exceptions import best_match
-
-    problem = best_match(_validator(schema, definition).iter_errors(data))
-    return None if problem is None else (".".join(map(str, problem.absolute_path)), problem.message[:200])
-
-
-@functools.cache
-def _validator(schema: Path, definition: str | None) -> Any:
-    from jsonschema import Draft202012Validator
-
-    content = json.loads(schema.read_text(encoding="utf-8"))
-    if schema == SCHEMA:
-        content["$defs"]["format"] = {"enum": list(FORMATS)}
-    if definition:
-        content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
-    return Draft202012Validator(content)
-
-
-def check_path(folder: Path | str, name: str) -> None:
-    """Raise ExportError for a path that is absolute or leads out of the bundle.
-
-    Example:
-        >>> check_path(Path("bundle"), "saved_model/1")
-        >>> check_path(Path("bundle"), "../elsewhere")
-        Traceback (most recent call last):
-        zoobase.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
+    Args:
+        manifest: The content of `manifest.json`.
+        certificate: The content of `parity.json`, both valid against their schemas.
     """
-    path = PurePosixPath(name)
-    if (
-        path.is_absolute()
-        or ".." in path.parts
-        or "\\" in name
-        or "\0" in name
-        or not path.parts
-        or ":" in path.parts[0]
-    ):
-        raise ExportError(f"{folder} names {name!r}, which is not a path inside it")
+    artifacts = {artifact["path"]: artifact for artifact in manifest["artifacts"]}
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for row in certificate["artifacts"]:
+        if row["format"] not in ("reference", "bundle") and not row.get("extra"):
+            rows.setdefault(row["artifact"], []).append(row)
+    for path, of_path in rows.items():
+        if path in artifacts and (problem := _contradiction(artifacts[path], of_path)):
+            return problem
+        if path not in artifacts and any(row["state"] != "not_run" for row in of_path):
+            return f"the certificate has a row for {path}, and manifest.json lists no such artifact"
+    known = {row["artifact"] for row in certificate["artifacts"]}
+    if unproven := [path for path, artifact in artifacts.items() if artifact["state"] is None and path not in known]:
+        return f"manifest.json lists {unproven[0]}, and the certificate has no row for it"
+    request = certificate.get("request") or {}
+    written = {(a["format"], a.get("quantize")) for a in manifest["artifacts"]}
+    asked = [(format, None) for format in request.get("formats", ())]
+    asked += [(tflite.FORMAT.name, kind) for kind in request.get("quantize", ())]
+    for format, kind in asked:
+        if (format, kind) not in written:
+            return f"{' '.join(filter(None, (format, kind)))} was asked for, and manifest.json lists no such artifact"
+    return None
+
+
+def _contradiction(artifact: Mapping[str, Any], rows: list[Mapping[str, Any]]) -> str | None:
+    """Return a contradiction between an artifact of the manifest and its rows that decide the verdict."""
+    path, state = artifact["path"], artifact["state"]
+    states = {row["state"] for row in rows}
+    expected = next((name for name in ("unsupported", "fail") if name in states and _is_written(name, rows)), None)
+    if state != expected:
+        stated = STATES.get(state, "present")
+        return (
+            f"manifest.json says that {path} is {stated}, the certificate that it is {STATES.get(expected, 'present')}"
+        )
+    proven = {name for row in rows if row["state"] == "pass" for name in row["endpoints"]}
+    if missing := sorted(proven - set(artifact["endpoints"])):
+        return f"the certificate has endpoint {missing[0]} of {path}, and manifest.json does not"
+    return None
+
+
+def _is_written(state: str, rows: list[Mapping[str, Any]]) -> bool:
+    """Return whether a row of this state is recorded in the manifest: a failure to write is, one of a run is not."""
+    return state == "unsupported" or any(row["state"] == state and row["runtime"] is None for row in rows)
 
 
 def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import itertools
 import json
 import os
@@ -11,18 +12,18 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from export.bundle.gate import PARITY_SCHEMA, check_manifest, check_schema
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats import FORMATS
-from export.formats.saved_model_versions import choose_version
+from export.formats.saved_model import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
 from zoobase.errors import ExportError
 from zoobase.files import discard, sha256
 
+SCHEMA = Path(__file__).with_name("manifest.schema.json")
+PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
 MANIFEST, SUMS, PARITY = "manifest.json", "SHA256SUMS", "parity.json"
 IF_EXISTS = ("error", "new-version", "replace")
 EXCHANGE, HERE = 2, -100  # RENAME_EXCHANGE of linux/fs.h, AT_FDCWD of fcntl.h
@@ -110,6 +111,86 @@ def write_json(path: Path, data: Any) -> None:
     """Write indented JSON."""
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     path.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths need not be UTF-8
+
+
+def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
+    """Return the manifest of a bundle if it is one, and if everything that it names lies inside the bundle.
+
+    Raises:
+        ExportError: If it is not valid against `manifest.schema.json`, or a path leads out of the bundle.
+    """
+    version = manifest.get("schema") if isinstance(manifest, dict) else None
+    if isinstance(version, int) and version > 1:
+        raise ExportError(f"{folder} has manifest schema {version}, which this version does not know: upgrade it")
+    check_schema(folder, "manifest.json", manifest, SCHEMA)
+    try:
+        endpoints = {endpoint.name for endpoint in Contract.from_json(manifest["contract"]).endpoints}
+    except ValueError as error:
+        raise ExportError(f"{folder} is not a bundle: manifest.json is malformed at contract: {error}") from error
+    for artifact in manifest["artifacts"]:
+        check_path(folder, artifact["path"])
+        if unknown := sorted(set(artifact["endpoints"]) - endpoints):
+            raise ExportError(
+                f"{folder} is not a bundle: {artifact['path']} names endpoint {unknown[0]!r}, which is unknown"
+            )
+    for name in manifest["files"]:
+        check_path(folder, name)
+    return manifest
+
+
+def check_schema(folder: Path | str, name: str, data: Any, schema: Path) -> None:
+    """Raise ExportError for the content of a JSON file of a bundle that is not valid against a schema."""
+    if problem := _problem(schema, data):
+        where, text = problem
+        raise ExportError(f"{folder} is not a bundle: {name} is malformed at {where or name}: {text}")
+
+
+def check_contract_data(path: Path, data: Any) -> None:
+    """Raise ExportError for the content of a JSON file that is not a contract as in a manifest."""
+    if problem := _problem(SCHEMA, data, "contract"):
+        where, text = problem
+        raise ExportError(f"{path} is not a contract: malformed at {where or 'the top level'}: {text}")
+
+
+def _problem(schema: Path, data: Any, definition: str | None = None) -> tuple[str, str] | None:
+    """Return where data is not valid against a schema, or one of its definitions, and what is wrong; or None."""
+    from jsonschema.exceptions import best_match
+
+    problem = best_match(_validator(schema, definition).iter_errors(data))
+    return None if problem is None else (".".join(map(str, problem.absolute_path)), problem.message[:200])
+
+
+@functools.cache
+def _validator(schema: Path, definition: str | None) -> Any:
+    from jsonschema import Draft202012Validator
+
+    content = json.loads(schema.read_text(encoding="utf-8"))
+    if schema == SCHEMA:
+        content["$defs"]["format"] = {"enum": list(FORMATS)}
+    if definition:
+        content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
+    return Draft202012Validator(content)
+
+
+def check_path(folder: Path | str, name: str) -> None:
+    """Raise ExportError for a path that is absolute or leads out of the bundle.
+
+    Example:
+        >>> check_path(Path("bundle"), "saved_model/1")
+        >>> check_path(Path("bundle"), "../elsewhere")
+        Traceback (most recent call last):
+        zoobase.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
+    """
+    path = PurePosixPath(name)
+    if (
+        path.is_absolute()
+        or ".." in path.parts
+        or "\\" in name
+        or "\0" in name
+        or not path.parts
+        or ":" in path.parts[0]
+    ):
+        raise ExportError(f"{folder} names {name!r}, which is not a path inside it")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

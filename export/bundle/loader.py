@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.bundle.gate import code_refusal, refusal
-from export.bundle.keras_model import keras_model
 from export.bundle.layout import read_manifest
 from export.contract import Contract
+from export.contract.endpoints import Endpoint
 from export.formats import saved_model
 from export.runners import RUNTIMES
 from export.runtime.backend import load_tensorflow
@@ -28,9 +28,13 @@ from zoobase.plugins import load_module
 if TYPE_CHECKING:
     import keras
 
-LOADERS: dict[str, Runtime] = {}  # by format, the first runtime that runs it; a further one by its own name
-for _runtime in (runtime for runtime in RUNTIMES.values() if not runtime.extra):
-    LOADERS[_runtime.name if _runtime.formats[0] in LOADERS else _runtime.formats[0]] = _runtime
+
+def loaders() -> dict[str, Runtime]:
+    """Return, by format, the first runtime that runs it; a further one by its own name."""
+    found: dict[str, Runtime] = {}
+    for runtime in (runtime for runtime in RUNTIMES.values() if not runtime.extra):
+        found[runtime.name if runtime.formats[0] in found else runtime.formats[0]] = runtime
+    return found
 
 
 class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
@@ -106,9 +110,10 @@ def load(
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    if format not in LOADERS:
-        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(LOADERS)}")
-    runtime, artifact_format = LOADERS[format], LOADERS[format].formats[0]
+    runtimes = loaders()
+    if format not in runtimes:
+        raise ExportError(f"format {format!r} cannot be loaded here; one of {', '.join(runtimes)}")
+    runtime, artifact_format = runtimes[format], runtimes[format].formats[0]
     present = [a for a in manifest["artifacts"] if a["state"] is None]
     matching = [a for a in present if a["format"] == artifact_format and a.get("quantize") == quantize]
     if not matching:
@@ -159,3 +164,19 @@ def _open(
     bounded = bounded_memory(Path(job["path"])) if runtime.imports_code else contextlib.nullcontext()
     with bounded, quiet_stderr():
         return runtime.open(job, {})
+
+
+def keras_model(path: Path, endpoint: Endpoint) -> keras.Model:
+    """Return a functional model of one `keras.layers.TFSMLayer`: {input name: tensor} -> {output name: tensor}."""
+    load_tensorflow()
+    import keras
+
+    class NamedSignature(keras.layers.TFSMLayer):
+        """A TFSMLayer that calls the signature, not the function of the same name, whose arguments have no names."""
+
+        def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
+            return self._reloaded_obj.signatures[self.call_endpoint](**inputs)
+
+    inputs = {t.name: keras.Input(t.shape[1:], t.shape[0], dtype=t.dtype, name=t.name) for t in endpoint.inputs}
+    layer = NamedSignature(str(path), call_endpoint=endpoint.name, trainable=False)
+    return keras.Model(inputs, layer(inputs), name=endpoint.name, trainable=False)

@@ -6,16 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.binding import find_saved_model, read_proven
-from export.bundle.gate import refusal, reservation
-from export.formats.saved_model_versions import choose_version
+from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
+from export.formats.saved_model import choose_version
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging
 
@@ -185,8 +183,3 @@ def republish(source: Path, base: Path) -> Published:
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     return publish_folder(source, base, checksums, record)
-
-
-if __name__ == "__main__":  # `serve-check` kills this at random
-    print("publishing", flush=True)
-    republish(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from export.cli.options import trust_option
+from export.cli import PATH, print_table, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("compare")
-@click.argument("reference", type=click.Path(path_type=Path))
-@click.argument("candidate", type=click.Path(path_type=Path))
-@click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
+@click.argument("reference", type=PATH)
+@click.argument("candidate", type=PATH)
+@click.option("--samples", type=PATH, help="An .npz file with real inputs by name.")
 @click.option("--match", multiple=True, metavar="NAME=NAME", help="Pair these two inputs or outputs; may be repeated.")
 @trust_option
 @common_options
@@ -55,8 +55,6 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _show(result: Any) -> None:
-    from export.cli.tables import print_table
-
     rows = []
     for endpoint in result.endpoints:
         for pair in endpoint["outputs"]:

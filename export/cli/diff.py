@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
+from export.cli import PATH, print_table
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("diff")
-@click.argument("bundle_a", type=click.Path(path_type=Path))
-@click.argument("bundle_b", type=click.Path(path_type=Path))
+@click.argument("bundle_a", type=PATH)
+@click.argument("bundle_b", type=PATH)
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if anything changed, like git diff.")
 @common_options
 def command(bundle_a: Path, bundle_b: Path, exit_code: bool, console: Console) -> None:
@@ -24,8 +25,6 @@ def command(bundle_a: Path, bundle_b: Path, exit_code: bool, console: Console) -
     if console.json:
         console.result({"same": not changes, "changes": changes})
     elif not console.quiet:
-        from export.cli.tables import print_table
-
         rows = [(section if i == 0 else "", text) for section, texts in changes.items() for i, text in enumerate(texts)]
         if rows:
             print_table(("", "change"), rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from export.cli import print_table
 from export.runners import RUNTIMES
 from zoobase import Console, common_options
 
@@ -20,7 +21,5 @@ def command(console: Console) -> None:
     if console.json:
         console.result(rows)
         return
-    from export.cli.tables import print_table
-
     cells = [(r["format"], r["runtime"], "yes" if r["required"] else "", r["installed"] or "no") for r in rows]
     print_table(("format", "proven in", "required", "installed"), cells)

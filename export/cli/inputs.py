@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle.gate import check_contract_data
+from export.bundle.layout import check_contract_data
 from export.contract import Contract
 from export.contract.endpoints import structure_of, tensor_endpoint
+from export.formats import with_formats
 from export.wire.arrays import check_archive
 from zoobase import suggestion
 from zoobase.errors import ExportError
@@ -54,7 +55,9 @@ def write_contract(path: Path, contract: Contract) -> None:
         ExportError: If the file cannot be written.
     """
     try:
-        path.write_text(json.dumps(contract.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps(with_formats(contract).to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}") from error
 

@@ -8,19 +8,15 @@ from typing import Any
 
 import click
 
-from export.cli.options import trust_option
+from export.cli import PATH, print_table, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("inspect")
-@click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--contract", type=click.Path(path_type=Path), metavar="FILE", help="Write the contract of a Keras model."
-)
-@click.option(
-    "--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name, for --contract."
-)
+@click.argument("artifact", type=PATH)
+@click.option("--contract", type=PATH, metavar="FILE", help="Write the contract of a Keras model.")
+@click.option("--samples", type=PATH, help="An .npz file with real inputs by name, for --contract.")
 @trust_option
 @common_options
 def command(
@@ -59,7 +55,7 @@ def command(
 def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
     from export.cli.inputs import read_samples, write_contract
     from export.contract.inference import infer_contract
-    from export.formats import FORMATS, with_formats
+    from export.formats import FORMATS
     from export.formats.keras import read_model
     from zoobase.errors import CheckFailed, ExportError
 
@@ -67,13 +63,10 @@ def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path,
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
     if not trusted:
         raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
-    contract = infer_contract(read_model(artifact), read_samples(samples) if samples else None)
-    write_contract(path, with_formats(contract))
+    write_contract(path, infer_contract(read_model(artifact), read_samples(samples) if samples else None))
 
 
 def _show(description: Any) -> None:
-    from export.cli.tables import print_table
-
     d = description
     facts = [("path", str(d.path)), ("format", d.format), ("size", f"{d.size:,} bytes")]
     facts += [("parameters", f"{d.parameters:,}")] if d.parameters is not None else []

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from export.bundle.layout import IF_EXISTS
-from export.cli import show_certificate
+from export.cli import PATH, show_certificate
 from export.formats import DEFAULT_FORMATS
 from export.formats.tflite import QUANTIZE
 from zoobase import Console, common_options
@@ -15,29 +15,23 @@ from zoobase.console import echo
 
 
 @click.command("model")
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The bundle to write.")
+@click.argument("file", type=PATH)
+@click.option("-o", "--out", required=True, type=PATH, help="The bundle to write.")
 @click.option("--formats", metavar="A,B", help=f"Formats by name, or all. Default: {','.join(DEFAULT_FORMATS)}.")
-@click.option("--samples", type=click.Path(path_type=Path), help="An .npz file with real inputs by name.")
-@click.option("--labels", type=click.Path(path_type=Path), help="Class names, one on each line.")
-@click.option(
-    "--contract", "contract_file", type=click.Path(path_type=Path), help="A contract that inspect --contract wrote."
-)
+@click.option("--samples", type=PATH, help="An .npz file with real inputs by name.")
+@click.option("--labels", type=PATH, help="Class names, one on each line.")
+@click.option("--contract", "contract_file", type=PATH, help="A contract that inspect --contract wrote.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
 @click.option("--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="If OUT exists.")
 @click.option("--quantize", metavar="A,B", help=f"Quantised TFLite files to write too: {','.join(QUANTIZE)}.")
-@click.option("--calibration", type=click.Path(path_type=Path), help="Real training inputs for int8, an .npz by name.")
-@click.option(
-    "--eval", "evaluation", type=click.Path(path_type=Path), help="Inputs by name and one array of labels, as .npz."
-)
+@click.option("--calibration", type=PATH, help="Real training inputs for int8, an .npz by name.")
+@click.option("--eval", "evaluation", type=PATH, help="Inputs by name and one array of labels, as .npz.")
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
 @click.option(
     "--keep-float", default=0, metavar="N", help="Consecutive operators of int8 that stay float, those that lose most."
 )
-@click.option(
-    "--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this private key (PEM)."
-)
+@click.option("--sign", type=PATH, metavar="KEY", help="Sign the bundle with this private key (PEM).")
 @click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
 @common_options
 def command(
@@ -65,8 +59,8 @@ def command(
     from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.exporter import export_model
-    from export.formats.graph_names import check_graph_names
     from export.formats.keras import read_model
+    from export.formats.obstacles import check_graph_names
     from export.proof.evaluation import read_evaluation
     from zoobase.errors import ExportFailed
 

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.artifacts import KINDS
-from export.cli.options import trust_option
+from export.cli import PATH, show, trust_option
+from export.formats.format import KINDS
 from zoobase import Console, common_options
-from zoobase.console import echo
 
 if TYPE_CHECKING:
     from export.serving.rollout.update_check import Requirements
@@ -22,11 +21,9 @@ def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a comparison with the stable version; `requirements` makes one of their values."""
     for option in (
         click.option("--max-drop", type=float, help="Largest allowed metric drop, with its interval.  [default: 0.01]"),
-        click.option(
-            "--eval", "evaluation", type=click.Path(path_type=Path), help="Labelled rows, as of export model."
-        ),
+        click.option("--eval", "evaluation", type=PATH, help="Labelled rows, as of export model."),
         click.option("--min-agreement", type=float, help="Least share of rows that agree.  [default: 0.99]"),
-        click.option("--requests", type=click.Path(path_type=Path), help="Recorded REST bodies, one a line (.jsonl)."),
+        click.option("--requests", type=PATH, help="Recorded REST bodies, one a line (.jsonl)."),
     ):
         command = option(command)
     return command
@@ -53,8 +50,8 @@ def requirements(
 
 
 @click.command("publish")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("base_path", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
+@click.argument("base_path", type=PATH)
 @click.option("--version", default="next", show_default=True, metavar="next|N|time", help="Version number.")
 @click.option(
     "--allow",
@@ -105,20 +102,19 @@ def publish_command(
         raise ExportError(f"{', '.join(sorted(given))} compare a canary with the stable version; add --canary SHARE")
     else:
         published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
-    for text in describe_coverage(read_coverage(bundle)) if not console.json and not console.quiet else ():
-        echo(f"proof: {text}")
-    if console.json:
-        more = {"canary": canary, "check": comparison.to_json()} if comparison else {}
-        console.result({"path": str(published.path), "version": published.version} | more)
-    elif comparison and not console.quiet:
-        echo(f"compared with the stable version: {comparison.summary()}")
-        echo(f"{published.path}: the canary, for {canary:.0%} of requests. Next: python -m export promote {base_path}")
-    elif not console.quiet:
-        echo(f"{published.path}: published. Next: python -m export serve-check {base_path}")
+    data = {"path": str(published.path), "version": published.version}
+    lines = [f"proof: {text}" for text in describe_coverage(read_coverage(bundle))]
+    if comparison:
+        data |= {"canary": canary, "check": comparison.to_json()}
+        following = f"the canary, for {canary:.0%} of requests. Next: python -m export promote {base_path}"
+        lines += [f"compared with the stable version: {comparison.summary()}", f"{published.path}: {following}"]
+    else:
+        lines.append(f"{published.path}: published. Next: python -m export serve-check {base_path}")
+    show(console, data, *lines)
 
 
 @click.command("promote")
-@click.argument("base_path", type=click.Path(path_type=Path))
+@click.argument("base_path", type=PATH)
 @update_options
 @trust_option
 @common_options
@@ -127,30 +123,28 @@ def promote_command(base_path: Path, trust: tuple[str, ...], console: Console, *
     from export.serving.rollout import promote
 
     result = promote(base_path, requirements=requirements(**options, trust=trust))
-    if console.json:
-        console.result(asdict(result.state) | {"check": result.check.to_json()})
-    elif not console.quiet:
-        echo(f"compared with the stable version of before: {result.check.summary()}")
-        echo(f"{result.version.path}: stable. To take it back: python -m export rollback {base_path}")
+    show(
+        console,
+        asdict(result.state) | {"check": result.check.to_json()},
+        f"compared with the stable version of before: {result.check.summary()}",
+        f"{result.version.path}: stable. To take it back: python -m export rollback {base_path}",
+    )
 
 
 @click.command("rollback")
-@click.argument("base_path", type=click.Path(path_type=Path))
+@click.argument("base_path", type=PATH)
 @common_options
 def rollback_command(base_path: Path, console: Console) -> None:
     """Take back the canary under BASE_PATH; without one, make the previous stable version stable again."""
     from export.serving.rollout import rollback
 
     state = rollback(base_path)
-    if console.json:
-        console.result(asdict(state))
-    elif not console.quiet:
-        following = f"python -m export publish BUNDLE {base_path} --canary 0.1"
-        echo(f"{base_path}: version {state.stable} is stable. Next: {following}")
+    following = f"python -m export publish BUNDLE {base_path} --canary 0.1"
+    show(console, asdict(state), f"{base_path}: version {state.stable} is stable. Next: {following}")
 
 
 @click.command("retire")
-@click.argument("base_path", type=click.Path(path_type=Path))
+@click.argument("base_path", type=PATH)
 @click.option("--keep", type=int, required=True, metavar="N", help="How many of the newest versions are kept.")
 @common_options
 def retire_command(base_path: Path, keep: int, console: Console) -> None:
@@ -158,8 +152,5 @@ def retire_command(base_path: Path, keep: int, console: Console) -> None:
     from export.serving.rollout import retire
 
     removed = retire(base_path, keep)
-    if console.json:
-        console.result({"removed": removed})
-    elif not console.quiet:
-        names = f"removed {', '.join(map(str, removed))}" if removed else "nothing to remove"
-        echo(f"{base_path}: {names}. Next: python -m export serve-check {base_path}")
+    names = f"removed {', '.join(map(str, removed))}" if removed else "nothing to remove"
+    show(console, {"removed": removed}, f"{base_path}: {names}. Next: python -m export serve-check {base_path}")

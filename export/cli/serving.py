@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from export.cli.options import trust_option
+from export.cli import PATH, print_table, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("serve-check")
-@click.argument("base_path", type=click.Path(path_type=Path))
+@click.argument("base_path", type=PATH)
 @click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
 @click.option("--kills", default=10, show_default=True, help="Number of publishers to kill while a reader polls.")
 @trust_option
@@ -37,12 +37,10 @@ def serve_check_command(
     if console.json:
         console.result(report.to_json())
     elif not console.quiet:
-        from export.cli.tables import print_table
-
         rows = [(level.name, level.state, level.reason or level.details) for level in report.levels]
         print_table(("level", "state", ""), rows)
     if not console.json and (not console.quiet or report.exit_code):
-        from export.bundle.serving import docker_command
+        from export.bundle.tf_serving import docker_command
 
         echo(f"{base_path}: {report.summary()}")
         if not console.quiet:
@@ -51,7 +49,7 @@ def serve_check_command(
 
 
 @click.command("serve")
-@click.argument("source", metavar="BUNDLE|BASE_PATH", type=click.Path(path_type=Path))
+@click.argument("source", metavar="BUNDLE|BASE_PATH", type=PATH)
 @click.option("--server", type=click.Choice(("tensorflow_serving", "kserve", "triton")), help="Default: what is there.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of 127.0.0.1.")
 @click.option("--page", is_flag=True, help="Serve a page that asks the model beside it; needs a bundle and KServe.")
@@ -114,8 +112,6 @@ def servers_command(names: tuple[str, ...], console: Console) -> None:
     if console.json:
         console.result(states)
     elif not console.quiet:
-        from export.cli.tables import print_table
-
         rows = [(name, "yes" if e.installed else "no", re.sub("==.*", "", e.requirements[0]), e.purpose)
                 for name, e in ENVIRONMENTS.items()]  # fmt: skip
         print_table(("name", "installed", "package", "what it is"), rows)

@@ -7,20 +7,17 @@ from pathlib import Path
 
 import click
 
-from export.cli import show_certificate
-from export.cli.options import trust_option
+from export.cli import PATH, show_certificate, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("verify")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Run only this runtime; may be repeated.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
-@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Also write JUnit XML, for CI.")
-@click.option(
-    "--signer", type=click.Path(path_type=Path), metavar="KEY", help="Public key (PEM) that BUNDLE.sig must fit."
-)
+@click.option("--junit", type=PATH, metavar="FILE", help="Also write JUnit XML, for CI.")
+@click.option("--signer", type=PATH, metavar="KEY", help="Public key (PEM) that BUNDLE.sig must fit.")
 @trust_option
 @common_options
 def command(

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from export.cli.options import trust_option
+from export.cli import PATH, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 
 @click.command("web")
-@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=click.Path(path_type=Path))
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="Folder of the site.")
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=PATH)
+@click.option("-o", "--out", required=True, type=PATH, help="Folder of the site.")
 @click.option("--title", "titles", multiple=True, help="Title of a bundle, in their order; default: that of its card.")
 @click.option(
     "--size",
@@ -54,11 +54,12 @@ def command(
     site = write_site(bundles, out, titles=titles, size=size, trust=trust)
     checked = browser.check(site) if check else {}
     failed = [page for page, (state, _) in checked.items() if state != "pass"]
-    console.result({"path": str(site), "checked": {page: state for page, (state, _) in checked.items()}})
-    if not console.json and not console.quiet:
-        for page, (_, text) in checked.items():
-            echo(f"{page}: {text}")
-        echo(f"{site}: written. Next: python -m http.server --bind 127.0.0.1 --directory {site}")
+    show(
+        console,
+        {"path": str(site), "checked": {page: state for page, (state, _) in checked.items()}},
+        *(f"{page}: {text}" for page, (_, text) in checked.items()),
+        f"{site}: written. Next: python -m http.server --bind 127.0.0.1 --directory {site}",
+    )
     if failed:
         echo(f"error: {site}: {failed[0]}: {checked[failed[0]][1]}", err=True)
     sys.exit(1 if failed else 0)
@@ -67,13 +68,12 @@ def command(
 def _write_project(
     bundles: Sequence[Path], out: Path, other: Mapping[str, Any], trust: Collection[str], console: Console
 ) -> None:
-    from export.serving.web.compose import write_project
+    from export.serving.web.site import write_project
 
     if len(bundles) > 1:
         raise click.UsageError("--compose takes one BUNDLE")
     if given := [name for name, value in other.items() if value]:
         raise click.UsageError(f"--compose cannot be combined with {given[0]}")
     project = write_project(bundles[0], out, trust=trust)
-    console.result({"path": str(project)})
-    if not console.json and not console.quiet:
-        echo(f"{project}: written. Next: cd {project} && docker compose up, then open http://localhost:8080")
+    text = f"{project}: written. Next: cd {project} && docker compose up, then open http://localhost:8080"
+    show(console, {"path": str(project)}, text)

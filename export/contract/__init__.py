@@ -1,4 +1,4 @@
-"""Tensors, endpoints, and the contract that collects them.
+"""Tensors, endpoints, the contract that collects them, and the artifacts that carry them.
 
 A contract is written before anything is exported. Every format carries the endpoints that it can represent, under these
 names; golden inputs and edge cases are generated from the meaning of each tensor; outputs are compared by name.
@@ -7,8 +7,10 @@ names; golden inputs and edge cases are generated from the meaning of each tenso
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+from zoobase.errors import ExportError
 
 MEANINGS = (
     "image",  # pixels, in [low, high]
@@ -24,6 +26,16 @@ MEANINGS = (
     "class_ids",  # of an output: the position of the largest of the endpoint's logits or probabilities
     "tensor",  # none of these
 )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with lists in place of tuples, as JSON has them."""
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value of JSON with tuples in place of lists."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -78,33 +90,13 @@ class Tensor:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
-        return {
-            "name": self.name,
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "meaning": self.meaning,
-            "low": list(self.low) if isinstance(self.low, tuple) else self.low,
-            "high": list(self.high) if isinstance(self.high, tuple) else self.high,
-            "vocabulary": list(self.vocabulary) if self.vocabulary is not None else None,
-            "min_size": self.min_size,
-        } | ({"ranges": [list(limits) for limits in self.ranges]} if self.ranges else {})
+        data = {item.name: _plain(getattr(self, item.name)) for item in fields(Tensor)}
+        return {key: value for key, value in data.items() if key != "ranges" or value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tensor:
         """Rebuild from `to_json`."""
-        vocabulary, ranges = data.get("vocabulary"), data.get("ranges")
-        low, high = (tuple(v) if isinstance(v, list) else v for v in (data.get("low"), data.get("high")))
-        return cls(
-            name=data["name"],
-            dtype=data["dtype"],
-            shape=tuple(data["shape"]),
-            meaning=data.get("meaning", "tensor"),
-            low=low,
-            high=high,
-            vocabulary=tuple(vocabulary) if vocabulary is not None else None,
-            min_size=data.get("min_size"),
-            ranges=tuple((low, high) for low, high in ranges) if ranges else None,
-        )
+        return cls(**{item.name: _frozen(data[item.name]) for item in fields(Tensor) if item.name in data})
 
 
 @dataclass(frozen=True)
@@ -150,26 +142,15 @@ class Endpoint:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests, without `call`."""
-        return {
-            "name": self.name,
-            "inputs": [t.to_json() for t in self.inputs],
-            "outputs": [t.to_json() for t in self.outputs],
-            "formats": None if self.formats is None else list(self.formats),
-            "batch": self.batch,
-            "structure": self.structure,
-        }
+        tensors = {kind: [t.to_json() for t in getattr(self, kind)] for kind in ("inputs", "outputs")}
+        others = {name: _plain(getattr(self, name)) for name in ("formats", "batch", "structure")}
+        return {"name": self.name} | tensors | others
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Endpoint:
         """Rebuild from `to_json`, without `call`."""
-        return cls(
-            name=data["name"],
-            inputs=tuple(Tensor.from_json(t) for t in data["inputs"]),
-            outputs=tuple(Tensor.from_json(t) for t in data["outputs"]),
-            formats=None if data["formats"] is None else tuple(data["formats"]),
-            batch=data["batch"],
-            structure=data["structure"],
-        )
+        tensors = {kind: tuple(map(Tensor.from_json, data[kind])) for kind in ("inputs", "outputs")}
+        return cls(data["name"], **tensors, **{key: _frozen(data[key]) for key in ("formats", "batch", "structure")})
 
 
 @dataclass(frozen=True)
@@ -205,16 +186,92 @@ class Contract:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
-        return {
-            "endpoints": [e.to_json() for e in self.endpoints],
-            "labels": list(self.labels) if self.labels is not None else None,
-        }
+        return {"endpoints": [e.to_json() for e in self.endpoints], "labels": _plain(self.labels)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Contract:
         """Rebuild from `to_json`."""
-        labels = data.get("labels")
-        return cls(
-            endpoints=tuple(Endpoint.from_json(e) for e in data["endpoints"]),
-            labels=tuple(labels) if labels is not None else None,
-        )
+        return cls(tuple(map(Endpoint.from_json, data["endpoints"])), _frozen(data.get("labels")))
+
+
+@dataclass
+class Artifact:
+    """One file or folder of a bundle.
+
+    Attributes:
+        format: The format that wrote it.
+        path: Path relative to the bundle.
+        endpoints: Names of the endpoints it carries.
+        batch: The batch size that every call must have, or None.
+        producer: {library: version} of the libraries that wrote it.
+        reason: Why it does not exist (unsupported or failed), or None.
+        state: None while unproven, else "unsupported" or "fail".
+        quantize: "float16", "dynamic" or "int8" if it is quantised, else None.
+        note: A remark, or None.
+        finish: Work that can run in parallel, such as a conversion; called once before the artifact is used.
+    """
+
+    format: str
+    path: str
+    endpoints: tuple[str, ...]
+    batch: int | None = None
+    producer: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    state: str | None = None
+    quantize: str | None = None
+    note: str | None = None
+    finish: Callable[[], None] | None = field(default=None, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form used in manifests."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "finish"}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Artifact:
+        """Rebuild from `to_json`."""
+        return cls(**{key: _frozen(value) for key, value in data.items()})
+
+
+def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
+    """Return a contract with class names.
+
+    Args:
+        contract: The contract.
+        labels: Class names in the order of the outputs, or None for those of the contract.
+
+    Raises:
+        ExportError: If the contract has other ones.
+
+    Example:
+        >>> with_labels(Contract(()), ["cat", "dog"]).labels
+        ('cat', 'dog')
+    """
+    if isinstance(labels, str) or (labels is not None and contract.labels not in (None, tuple(labels))):
+        problem = "is one string" if isinstance(labels, str) else "differs from the labels of the contract"
+        raise ExportError(f"labels={labels!r} {problem}; give a list of class names in one place")
+    return contract if labels is None else replace(contract, labels=tuple(labels))
+
+
+def check_exportable(contract: Contract) -> None:
+    """Raise ExportError for a contract that no bundle can hold."""
+    if not contract.endpoints:
+        raise ExportError("the contract has no endpoint; give at least one")
+    for endpoint in contract.endpoints:
+        if endpoint.call is None:
+            raise ExportError(
+                f"endpoint {endpoint.name} has no call; a contract read from disk cannot be exported again"
+            )
+        for tensor in (*endpoint.inputs, *endpoint.outputs):
+            where = f"tensor {tensor.name} of endpoint {endpoint.name}"
+            if not tensor.shape:
+                raise ExportError(
+                    f"{where} is declared without a batch dimension; a server needs a row for each example"
+                )
+            if tensor.dtype == "bfloat16":
+                raise ExportError(
+                    f"{where} is declared bfloat16, which NumPy and JSON lack; declare and return float32"
+                )
+    scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
+    sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
+    if contract.labels is not None and sizes and len(contract.labels) not in sizes:
+        raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from export.contract import Endpoint, Tensor
-from export.wire import protocol
+from export.wire import calls
 from zoobase.errors import ExportError
 
 
@@ -37,7 +37,7 @@ def tensor_endpoint(
     description = endpoint.to_json()
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
-        return protocol.name_outputs(description, model(protocol.arrange(description, values), training=False))
+        return calls.name_outputs(description, model(calls.arrange(description, values), training=False))
 
     return dataclasses.replace(endpoint, call=call)
 
@@ -76,8 +76,7 @@ def bytes_endpoint(
         )
         return _labelled(dict(base.call({image.name: images})), scores, labels)
 
-    inputs = (Tensor("image_bytes", "string", (base.batch,), "encoded_image"),)
-    return Endpoint(name, inputs, base.outputs + _extra(labels), call, batch=base.batch)
+    return _raw(base, name, Tensor("image_bytes", "string", (base.batch,), "encoded_image"), labels, call)
 
 
 def segment_endpoint(base: Endpoint, name: str = "segment") -> Endpoint:
@@ -131,8 +130,7 @@ def text_endpoint(
         ids = tf.ensure_shape(tf.cast(preprocess(values["text"]), tokens.dtype), tokens.shape)
         return _labelled(dict(base.call({tokens.name: ids})), scores, labels)
 
-    inputs = (Tensor("text", "string", (base.batch,), "text"),)
-    return Endpoint(name, inputs, base.outputs + _extra(labels), call, batch=base.batch)
+    return _raw(base, name, Tensor("text", "string", (base.batch,), "text"), labels, call)
 
 
 def _single(base: Endpoint, labels: Sequence[str] | None) -> tuple[Tensor, Tensor]:
@@ -157,11 +155,14 @@ def _labelled(outputs: dict[str, Any], scores: Tensor, labels: Sequence[str] | N
     return {**outputs, "label": label, "score": tf.reduce_max(probabilities, axis=-1), "probabilities": probabilities}
 
 
-def _extra(labels: Sequence[str] | None) -> tuple[Tensor, ...]:
-    if labels is None:
-        return ()
-    probabilities = Tensor("probabilities", "float32", (None, len(labels)), "probabilities")
-    return (Tensor("label", "string", (None,)), Tensor("score", "float32", (None,)), probabilities)
+def _raw(
+    base: Endpoint, name: str, raw: Tensor, labels: Sequence[str] | None, call: Callable[..., dict[str, Any]]
+) -> Endpoint:
+    """Return the endpoint of a raw input, with the outputs of the base endpoint and of `_labelled`."""
+    named = [("label", "string", (None,)), ("score", "float32", (None,))]
+    extra = [Tensor(*facts) for facts in named if labels is not None]
+    extra += [] if labels is None else [Tensor("probabilities", "float32", (None, len(labels)), "probabilities")]
+    return Endpoint(name, (raw,), (*base.outputs, *extra), call, batch=base.batch)
 
 
 def step_endpoint(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 
 from export.contract import Contract, Tensor
 from export.contract.endpoints import is_dimension, tensor_endpoint
-from export.contract.masks import mask_inputs
 from export.contract.outputs import infer_outputs
 from export.contract.provenance import Reach, kind_of, trace_inputs
 from export.contract.ranges import (
@@ -22,13 +22,12 @@ from export.contract.ranges import (
     unclaimed_tables,
     vocabulary_values,
 )
+from export.wire.calls import arrange, identifier
 from export.wire.layers import layers_of
-from export.wire.protocol import arrange, identifier
 from zoobase.errors import ExportError
 
-GENERATED_NAMES = re.compile(
-    r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+"
-)  # names that Keras numbers within a process
+# names that Keras numbers within a process
+GENERATED_NAMES = re.compile(r"(keras_tensor|input_layer|input)(_\d+)?$|args_\d+")
 ANY_INTEGER = frozenset({"IndexLookup", "Hashing", "HashedCrossing", "Discretization", "Rescaling", "Normalization"})
 
 
@@ -180,3 +179,45 @@ def _is_integer(tensor: Tensor) -> bool:
 def _identifier(name: str, default: str) -> str:
     cleaned = identifier(name)
     return cleaned if cleaned.isidentifier() else default
+
+
+# Operations whose results have the values of their argument.
+UNCHANGED = frozenset({"BroadcastTo", "Cast", "ExpandDims", "GetItem", "Reshape", "Squeeze", "Transpose"})
+
+
+def mask_inputs(model: Any, tensors: Sequence[Any]) -> set[int]:
+    """Return the positions of the symbolic inputs of a functional model that are masks.
+
+    Args:
+        model: A built Keras model; only functional ones have a graph of operations.
+        tensors: Its symbolic inputs.
+
+    Example:
+        >>> import keras
+        >>> x, mask = keras.Input((5, 8)), keras.Input((5,), dtype="int32")
+        >>> y = keras.layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask[:, None, :])
+        >>> mask_inputs(keras.Model([x, mask], y), [x, mask])
+        {1}
+    """
+    origins = {id(tensor): position for position, tensor in enumerate(tensors)}
+    masks = set()
+    for operation in getattr(model, "operations", ()):
+        for node in getattr(operation, "_inbound_nodes", ()):
+            used = [origins[id(tensor)] for tensor in node.input_tensors if id(tensor) in origins]
+            if not used:
+                continue
+            for name, value in _arguments(operation, node).items():
+                if name.split("_")[-1] == "mask" and id(value) in origins:
+                    masks.add(origins[id(value)])
+            if type(operation).__name__ in UNCHANGED:
+                origins |= {id(tensor): used[0] for tensor in node.output_tensors}
+    return masks
+
+
+def _arguments(operation: Any, node: Any) -> Mapping[str, Any]:
+    """Return the arguments of a call by name."""
+    try:
+        bound = inspect.signature(operation.call).bind_partial(*node.arguments.args, **node.arguments.kwargs)
+    except TypeError:  # an operation that hides its signature
+        return node.arguments.kwargs
+    return bound.arguments

@@ -12,8 +12,7 @@ import numpy as np
 from export.contract import Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.contract.sampling import sample_values
-from export.wire.calls import one_line
-from export.wire.protocol import arrange, flatten, identifier
+from export.wire.calls import arrange, flatten, identifier, one_line
 from zoobase.errors import ExportError
 
 PROBES = 7  # rows of the call

@@ -9,9 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint
 
+KINDS = {  # of what a graph may do otherwise in calls that no proof has made: a pass is then stated with reservations
+    "random": "draws random numbers",
+    "stateful": "changes a state from call to call",
+    "clock": "reads the clock",
+    "external": "reaches files, the console or Python",
+    "branches": "chooses by input numbers what it computes, and the proof saw only what its inputs chose",
+}
 NATIVE = "keras"  # the format that carries the model's own call and nothing else
 
 
@@ -131,3 +137,13 @@ class Format:
         able = contract.endpoints[:1] if self.needs_code else contract.endpoints
         plain = [e for e in able if not any(t.dtype == "string" for t in (*e.inputs, *e.outputs))]
         return able if self.has_strings else plain or able
+
+
+def sentence(kind: str, operators: list[str]) -> str:
+    """Return a reservation as a sentence.
+
+    Example:
+        >>> sentence("clock", ["Timestamp"])
+        'it reads the clock (Timestamp)'
+    """
+    return f"it {KINDS.get(kind, kind)} ({', '.join(operators)})"

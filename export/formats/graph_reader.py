@@ -33,11 +33,7 @@ SAVER_OPERATORS = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "Restore
 CLOCKS = ("Timestamp",)
 TABLE_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STRING = 7  # DT_STRING of types.proto
-DTYPES = {
-    "FLOAT": "float32",
-    "DOUBLE": "float64",
-    "HALF": "float16",
-}  # names of types.proto that NumPy spells otherwise
+DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "HALF": "float16"}  # of types.proto, as NumPy spells them
 OF_SHAPES = frozenset(
     {
         *("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike", "BroadcastGradientArgs"),

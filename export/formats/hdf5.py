@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats.format import Description, Format
 from export.formats.keras_config import count_parameters, explicit_vocabularies, read_config
 from export.runtime.backend import quiet_logger

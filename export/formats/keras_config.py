@@ -142,10 +142,7 @@ def explicit_vocabularies(model: Any) -> Iterator[None]:
 
 def _adapted_vocabulary(layer: Any) -> list[Any]:
     """Return the vocabulary of an adapted lookup layer, special tokens included; else an empty list."""
-    if (
-        getattr(layer, "input_vocabulary", ()) is not None
-    ):  # not a lookup, or the vocabulary was given to the constructor
-        return []
-    if not layer.get_vocabulary(include_special_tokens=False):
+    is_adapted = getattr(layer, "input_vocabulary", ()) is None  # a lookup whose constructor was not given it
+    if not is_adapted or not layer.get_vocabulary(include_special_tokens=False):
         return []
     return [getattr(word, "item", lambda word=word: word)() for word in layer.get_vocabulary()]

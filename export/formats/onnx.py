@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats.format import Description, Format, Port, Signature
 from export.formats.saved_model import save
 from export.runtime import process

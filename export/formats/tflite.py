@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint
 from export.formats.format import Description, Format, Port, Signature, TensorQuantization
 from export.formats.saved_model import save
 from export.runtime import process

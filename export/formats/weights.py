@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.formats import hdf5
 from export.formats.format import Format
 from export.formats.keras_config import explicit_vocabularies

@@ -19,8 +19,7 @@ from export.parity.distance import (
     root_mean_squares,
     row_errors,
 )
-from export.parity.noise_floor import check_noise_floor, measure_noise_floor
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy, check_noise_floor, measure_noise_floor
 from export.wire.arrays import Outputs
 
 ROUNDING = 1e-3  # of probabilities, in float16

@@ -91,6 +91,19 @@ def is_leading(scores: np.ndarray, ids: np.ndarray, tolerance: float | np.ndarra
     return legal & (own >= values.max(axis=-1) - margin)
 
 
+def sqnr_db(signal: float, error: float) -> float | None:
+    """Return a signal-to-noise ratio in dB, from root mean squares; None if either is zero."""
+    return round(20 * np.log10(signal / error), 1) if error and signal else None
+
+
+def count_top1(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float) -> tuple[int, int] | None:
+    """Return how many rows agree on the class, and how many are no ties; None if the last axis holds no classes."""
+    if not all(a.ndim >= 2 and a.shape[-1] > 1 for a, _ in pairs):
+        return None
+    counts = [top1(a, b, tolerance) for a, b in pairs]
+    return sum(agree for agree, _ in counts), sum(untied for _, untied in counts)
+
+
 def image_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -> dict[str, Mapping[str, float | None]]:
     """Return {"HxW": {"psnr_db", "max_difference"}} of images (N, H, W, C); the PSNR of equal ones is None.
 
@@ -126,12 +139,11 @@ def difference_figures(
         "max_abs": max_abs,
         "max_error": max(max_row_error(a, b) for a, b in pairs),
         "rmse": error,
-        "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,
+        "sqnr_db": sqnr_db(signal, error),
         "tolerance": tolerance,
     }
     if peak and all(a.ndim == 4 for a, _ in pairs):
         figures["images"] = image_figures(pairs, peak)
-    if classes and all(a.ndim >= 2 and a.shape[-1] > 1 for a, _ in pairs):
-        counts = [top1(a, b, tolerance) for a, b in pairs]
-        figures["top1"] = f"{sum(c[0] for c in counts)}/{sum(c[1] for c in counts)}"
+    if classes and (counts := count_top1(pairs, tolerance)):
+        figures["top1"] = "{}/{}".format(*counts)
     return figures

@@ -10,8 +10,8 @@ import numpy as np
 
 from export.parity.cases import TYPICAL, GoldenCase, output_names
 from export.parity.comparison import EndpointComparison, check_errors, check_repeatability
-from export.parity.distance import is_real, root_mean_squares, top1
-from export.parity.policy import Policy
+from export.parity.distance import count_top1, is_real, root_mean_squares, sqnr_db
+from export.parity.noise_floor import Policy
 from export.wire.arrays import Outputs
 
 
@@ -95,12 +95,6 @@ def _pairs(compared: Sequence[GoldenCase], output: str, outputs: Outputs) -> lis
 
 
 def _quantization_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
-    signal, error = root_mean_squares(pairs)
-    figures: dict[str, Any] = {
-        "sqnr_db": round(20 * np.log10(signal / error), 1) if error and signal else None,
-        "rows": sum(len(a) for a, _ in pairs),
-    }
-    if classes and all(a.ndim >= 2 and a.shape[-1] > 1 for a, _ in pairs):
-        counts = [top1(a, b, Policy.relative) for a, b in pairs]
-        figures["top1"] = (sum(c[0] for c in counts), sum(c[1] for c in counts))
-    return figures
+    figures = {"sqnr_db": sqnr_db(*root_mean_squares(pairs)), "rows": sum(len(a) for a, _ in pairs)}
+    counts = count_top1(pairs, Policy.relative) if classes else None
+    return figures | ({"top1": counts} if counts else {})

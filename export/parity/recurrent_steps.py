@@ -8,7 +8,7 @@ import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.distance import max_row_error
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.wire.arrays import Outputs
 
 STEPS = 64

@@ -15,7 +15,7 @@ from export.contract import Contract, Endpoint
 from export.formats import saved_model
 from export.parity.cases import LARGEST_CASE, GoldenCase
 from export.parity.comparison import compare_output
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.wire import rest
 
 ROWS = 2  # enough to distinguish rows from columns

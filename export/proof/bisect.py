@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint, Tensor
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.formats import tflite
 from export.parity.cases import GoldenCase, write_golden

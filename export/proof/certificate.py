@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
-from export.artifacts import sentence
+from export.contract import Artifact, Contract
+from export.formats.format import sentence
+from export.parity.cases import GoldenCase
+from export.runtime.execution import ArtifactRun
 
 RESERVED = "pass, with stated reservations"
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
@@ -15,6 +19,38 @@ INCOMPLETE = "incomplete"
 NOTE, CAUSE = "note", "cause"  # of findings that decide no state
 EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: 1, INCOMPLETE: 3}
 JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
+
+
+@dataclass(frozen=True)
+class ProofRequest:
+    """The artifacts to prove, and the data to prove them with.
+
+    Attributes:
+        folder: The bundle or its staging folder.
+        contract: Its contract.
+        artifacts: Its artifacts.
+        cases: Golden cases by endpoint, with the outputs of the reference.
+        dependency: {"package", "modules"} that define classes of the model, or None.
+        live: The run of the reference model, or None; it has a row of its own.
+        probing: Whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged.
+        demanded: Formats that were requested by name.
+        images: Folder for comparison images of endpoints that return images, or None.
+    """
+
+    folder: Path
+    contract: Contract
+    artifacts: Sequence[Artifact]
+    cases: Mapping[str, Sequence[GoldenCase]]
+    dependency: Mapping[str, object] | None = None
+    live: ArtifactRun | None = None
+    probing: bool = False
+    demanded: frozenset[str] = field(default_factory=frozenset)
+    images: Path | None = None
+
+    @property
+    def modules(self) -> Sequence[str]:
+        """The modules that define classes of the model."""
+        return (self.dependency or {}).get("modules", ())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from export.contract import Contract
 from export.parity.cases import GoldenCase
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.proof.observer import Observer
 from export.proof.table_search import TableSearch
 

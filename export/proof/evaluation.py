@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint
 from export.formats.tflite import QUANTIZE, check_calibration, check_selective
 from export.parity.cases import GoldenCase, write_golden
-from export.proof.certificate import PASS, Finding, Row, describe_drop
-from export.proof.prove import ProofRequest, check_names
+from export.proof.certificate import PASS, Finding, ProofRequest, Row, describe_drop
+from export.proof.prove import check_names
 from export.runners import RUNTIMES
 from export.runtime.execution import ArtifactRun, run_all
 from export.wire.arrays import Arrays

@@ -11,7 +11,7 @@ import numpy as np
 
 from export.contract import Contract
 from export.contract.provenance import is_reverse, kind_of
-from export.wire.layers import intercepted, layers_of
+from export.wire.layers import first_tensor, intercepted, layers_of
 
 MARGIN = 1e-6  # a unit is saturated where its activation is this close to an end of its range
 ENDS = {  # of activations that saturate
@@ -87,7 +87,7 @@ class Observer:
         return call
 
     def _record(self, key: int, args: tuple[Any, ...], options: Mapping[str, Any], result: Any) -> None:
-        output = _first_tensor(result)
+        output = first_tensor(result)
         if output is None:
             return
         if not hasattr(getattr(output, "flat_values", output), "numpy"):
@@ -141,12 +141,6 @@ def _table_rows(layer: Any) -> int | None:
         return int(layer.input_dim)
     names = {base.__name__ for base in type(layer).__mro__}
     return int(layer.sequence_length) if "PositionEmbedding" in names and hasattr(layer, "sequence_length") else None
-
-
-def _first_tensor(result: Any) -> Any:
-    while isinstance(result, (list, tuple, Mapping)) and result:
-        result = next(iter(result.values())) if isinstance(result, Mapping) else result[0]
-    return result if hasattr(result, "dtype") else None
 
 
 def _flat(values: Any) -> np.ndarray:

@@ -6,14 +6,13 @@ import functools
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from export.artifacts import reservations_of
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.parity import recurrent_steps
@@ -25,12 +24,17 @@ from export.parity.comparison import (
     pairwise_differences,
 )
 from export.parity.evidence import check_evidence
-from export.parity.noise_floor import TOLERATED_VARIANTS, find_unstable_rows, measure_noise_floor, measure_row_noise
-from export.parity.policy import Policy
+from export.parity.noise_floor import (
+    TOLERATED_VARIANTS,
+    Policy,
+    find_unstable_rows,
+    measure_noise_floor,
+    measure_row_noise,
+)
 from export.parity.quantization import compare_quantized
 from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff
-from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, Row
+from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
 from export.runners import FRAMEWORKS, RUNTIMES, runtimes_of
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, run_all
@@ -42,38 +46,6 @@ OURS = frozenset({"zoobase", "export", "zoo", "pipelines"})  # packages that an 
 
 
 Floor = Mapping[str, Mapping[str, float]]  # the noise floor by endpoint and output
-
-
-@dataclass(frozen=True)
-class ProofRequest:
-    """The artifacts to prove, and the data to prove them with.
-
-    Attributes:
-        folder: The bundle or its staging folder.
-        contract: Its contract.
-        artifacts: Its artifacts.
-        cases: Golden cases by endpoint, with the outputs of the reference.
-        dependency: {"package", "modules"} that define classes of the model, or None.
-        live: The run of the reference model, or None; it has a row of its own.
-        probing: Whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged.
-        demanded: Formats that were requested by name.
-        images: Folder for comparison images of endpoints that return images, or None.
-    """
-
-    folder: Path
-    contract: Contract
-    artifacts: Sequence[Artifact]
-    cases: Mapping[str, Sequence[GoldenCase]]
-    dependency: Mapping[str, object] | None = None
-    live: ArtifactRun | None = None
-    probing: bool = False
-    demanded: frozenset[str] = field(default_factory=frozenset)
-    images: Path | None = None
-
-    @property
-    def modules(self) -> Sequence[str]:
-        """The modules that define classes of the model."""
-        return (self.dependency or {}).get("modules", ())
 
 
 def check_names(names: Sequence[str], choices: Sequence[str], kind: str) -> None:

@@ -10,8 +10,7 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.parity.cases import GoldenCase, case_json
-from export.parity.noise_floor import find_unstable_rows
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy, find_unstable_rows
 from export.runtime.execution import ArtifactRun
 from export.wire.arrays import Arrays
 from export.wire.calls import Function, run_endpoint

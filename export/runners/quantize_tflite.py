@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire.tensor_errors import layers_of
+    from export.runners.run_tensor_errors import layers_of
 else:
-    from tensor_errors import layers_of
+    from run_tensor_errors import layers_of
 
 ROWS = 16  # of the calibration data, by which the choices are compared
 

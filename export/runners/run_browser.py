@@ -116,8 +116,6 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
         _browser.append(Browser())
     browser, path = _browser[0], Path(artifact["path"])
     present = browser.call(path, None, {})["endpoints"]
-    if missing := {e["name"] for e in endpoints} - set(present):
-        raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
 
     def function(endpoint: dict[str, Any]) -> protocol.Function:
         takes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
@@ -133,7 +131,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
 
         return call
 
-    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in endpoints}
+    return protocol.by_endpoint({"endpoints": endpoints}, function, present)
 
 
 def versions() -> dict[str, str]:

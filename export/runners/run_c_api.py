@@ -23,15 +23,12 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     if not (path / "variables" / "variables.index").is_file():
         raise ValueError("variables/variables.index is missing")
     session = c_api.Session(path)
-    missing = {e["name"] for e in artifact["endpoints"]} - set(session.signatures)
-    if missing:
-        raise ValueError(f"no signature {sorted(missing)}; the SavedModel has {sorted(session.signatures)}")
 
     def function(endpoint: dict[str, Any]) -> protocol.Function:
         signature = session.signatures[endpoint["name"]]
         return lambda inputs: session.run(signature, inputs)
 
-    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+    return protocol.by_endpoint(artifact, function, session.signatures)
 
 
 def versions() -> dict[str, str]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import protocol
+    from export.wire import calls, protocol
     from export.wire.arrays import Arrays
 else:
+    import calls
     import protocol
     from arrays import Arrays
 
@@ -81,8 +82,8 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Fun
     shapes = {t["name"]: [endpoint["batch"], *t["shape"][1:]] for t in endpoint["inputs"]}
 
     def call(values: dict[str, Any]) -> dict[str, Any]:
-        result = model(protocol.arrange(endpoint, values), training=False)
-        return protocol.name_outputs(endpoint, result)
+        result = model(calls.arrange(endpoint, values), training=False)
+        return calls.name_outputs(endpoint, result)
 
     graph = tf.function(
         call, input_signature=[{k: tf.TensorSpec(shapes[k], dtypes[k], name=k) for k in dtypes}], autograph=False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 import numpy as np
@@ -16,27 +15,20 @@ else:
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a TFLite file and return its signatures.
-
-    Raises:
-        ValueError: If a signature of the contract is not in it.
-    """
+    """Load a TFLite file and return its signatures."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(artifact["path"]))
     present = interpreter.get_signature_list()
     if not present:  # a third-party file: its only function is called by the names of its tensors
         return {endpoint["name"]: {"main": _without_signature(interpreter)} for endpoint in artifact["endpoints"]}
-    missing = {e["name"] for e in artifact["endpoints"]} - set(present)
-    if missing:
-        raise ValueError(f"no signature {sorted(missing)}; the file has {sorted(present)}")
 
     def function(endpoint: dict[str, Any]) -> protocol.Function:
         signature = interpreter.get_signature_runner(endpoint["name"])
         dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
         return lambda inputs: signature(**{k: v.astype(dtypes[k]) for k, v in inputs.items()})
 
-    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+    return protocol.by_endpoint(artifact, function, present)
 
 
 def _without_signature(interpreter: Any) -> protocol.Function:
@@ -71,11 +63,6 @@ def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
                 continue
 
 
-def versions() -> dict[str, str]:
-    """Return the version of the runtime."""
-    return {"ai-edge-litert": importlib.metadata.version("ai-edge-litert")}
-
-
 RUNTIME = protocol.Runtime(
     "litert",
     __file__,
@@ -83,7 +70,6 @@ RUNTIME = protocol.Runtime(
     module="ai_edge_litert",
     formats=("tflite",),
     open=open_artifact,
-    versions=versions,
     required=True,
     imports=("ai_edge_litert",),
     constants=constants,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 if __package__:
@@ -38,11 +37,6 @@ def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
     return [(tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer]
 
 
-def versions() -> dict[str, str]:
-    """Return the version of the runtime."""
-    return {"onnxruntime": importlib.metadata.version("onnxruntime")}
-
-
 RUNTIME = protocol.Runtime(
     "onnxruntime",
     __file__,
@@ -50,7 +44,6 @@ RUNTIME = protocol.Runtime(
     module="onnxruntime",
     formats=("onnx",),
     open=open_artifact,
-    versions=versions,
     imports=("onnxruntime",),
     constants=constants,
     exact=False,

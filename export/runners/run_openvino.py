@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
 if __package__:
@@ -38,11 +37,6 @@ def _strings(endpoint: dict[str, Any]) -> bool:
     return any(tensor["dtype"] == "string" for tensor in [*endpoint["inputs"], *endpoint["outputs"]])
 
 
-def versions() -> dict[str, str]:
-    """Return the version of the runtime."""
-    return {"openvino": importlib.metadata.version("openvino")}
-
-
 RUNTIME = protocol.Runtime(
     "openvino",
     __file__,
@@ -50,7 +44,6 @@ RUNTIME = protocol.Runtime(
     module="openvino",
     formats=("saved_model",),
     open=open_artifact,
-    versions=versions,
     imports=("openvino",),
     extra=True,
 )

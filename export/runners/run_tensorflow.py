@@ -1,25 +1,125 @@
-"""Run the signatures of a SavedModel in a fresh TensorFlow, without the code of the model."""
+"""Run the signatures of a SavedModel in a fresh TensorFlow, and replay its warm-up records as TF Serving does."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 if __package__:
-    from export.wire import protocol, warmup_records
+    from export.wire import calls, protocol
     from export.wire.arrays import Arrays
 else:
+    import calls
     import protocol
-    import warmup_records
     from arrays import Arrays
+
+FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+MAX_RECORDS = 1000  # kMaxNumRecords of TF Serving: with more it rejects the model
+TOLERANCE = 1e-3  # in units of the largest value of a response; this only detects records of another model
+
+
+def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
+    """Return a message for every record that TF Serving would reject, or whose recorded response differs.
+
+    Args:
+        saved_model: The version folder; it need not have records.
+        signatures: {signature name: concrete function}, as returned by `tf.saved_model.load`.
+    """
+    path = Path(saved_model) / FILE
+    if not path.exists():
+        return []
+    messages = []
+    try:
+        for number, record in enumerate(_records(path)):
+            if number >= MAX_RECORDS:
+                return [*messages, f"there are more than {MAX_RECORDS} warm-up records; TF Serving rejects the model"]
+            if problem := _replay(record, signatures):
+                messages.append(f"warm-up record {number} is stale: {problem}")
+    except Exception as error:
+        return [*messages, f"the warm-up records cannot be read: {calls.one_line(error)[:220]}"]
+    return messages
+
+
+def read_requests(saved_model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Return (signature name, inputs) of each record for a predict request; empty if there are no records."""
+    import tensorflow as tf
+
+    path = saved_model / FILE
+    requests = [record.predict_log.request for record in _records(path)] if path.exists() else []
+    return [
+        (request.model_spec.signature_name, {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()})
+        for request in requests
+    ]
+
+
+def _records(path: Path) -> Iterator[Any]:
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        record = prediction_log_pb2.PredictionLog()
+        record.ParseFromString(data)
+        yield record
+
+
+def _replay(record: Any, signatures: Mapping[str, Any]) -> str | None:
+    """Return why a record does not fit the model, or None."""
+    import tensorflow as tf
+
+    kind = record.WhichOneof("log_type")
+    if kind != "predict_log":
+        return f"it is a {kind or 'empty record'}, which this model does not serve"
+    request, response = record.predict_log.request, record.predict_log.response
+    name = request.model_spec.signature_name or "serving_default"
+    if name not in signatures:
+        return f"it asks for signature {name}; the model has {', '.join(sorted(signatures))}"
+    specs = signatures[name].structured_input_signature[1]
+    if set(request.inputs) != set(specs):
+        return f"it gives {', '.join(sorted(request.inputs))} to {name}, which takes {', '.join(sorted(specs))}"
+    inputs = {}
+    for key, proto in request.inputs.items():
+        value = tf.constant(tf.make_ndarray(proto))
+        if value.dtype != specs[key].dtype or not specs[key].shape.is_compatible_with(value.shape):
+            return (
+                f"it gives {key} as {value.dtype.name} {tuple(value.shape)} to {name}, which takes "
+                f"{specs[key].dtype.name} {specs[key].shape}"
+            )
+        inputs[key] = value
+    try:
+        outputs = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
+    except Exception as error:
+        return f"{name} raises {calls.one_line(error)[:180]}"
+    return _response_difference(name, response, outputs)
+
+
+def _response_difference(name: str, response: Any, outputs: Mapping[str, np.ndarray]) -> str | None:
+    """Return which output differs from the recorded response, or None."""
+    import tensorflow as tf
+
+    for key, proto in response.outputs.items():
+        expected = tf.make_ndarray(proto)
+        if key not in outputs:
+            return f"it expects {key} of {name}, which returns {', '.join(sorted(outputs))}"
+        value = outputs[key]
+        if value.shape != expected.shape or value.dtype != expected.dtype:
+            return f"it expects {key} of {name} as {expected.dtype} {expected.shape}, not {value.dtype} {value.shape}"
+        if expected.dtype.kind != "f":
+            if not np.array_equal(value, expected):
+                return f"{key} of {name} is not what was recorded"
+            continue
+        a, b = (value.astype(np.float64) for value in (expected, value))
+        scale = max(1.0, float(np.max(np.abs(a), initial=0.0, where=np.isfinite(a))))
+        if not np.allclose(a, b, rtol=0, atol=TOLERANCE * scale, equal_nan=True):
+            return f"{key} of {name} differs by {float(np.max(np.abs(a - b))):.2g} from what was recorded"
+    return None
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a SavedModel and return its signatures.
-
-    Raises:
-        ValueError: If a signature of the contract is not in it.
-    """
+    """Load a SavedModel and return its signatures."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(artifact["path"])
@@ -30,21 +130,18 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
 
         def call(inputs: Arrays) -> Arrays:
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
-            return {k: protocol.widened(v).numpy() for k, v in outputs.items()}
+            return {k: calls.widened(v).numpy() for k, v in outputs.items()}
 
         call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
 
-    missing = {e["name"] for e in artifact["endpoints"]} - set(loaded.signatures)
-    if missing:
-        raise ValueError(f"no signature {sorted(missing)}; the SavedModel has {sorted(loaded.signatures)}")
-    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+    return protocol.by_endpoint(artifact, function, loaded.signatures)
 
 
 def check(artifact: dict[str, Any], opened: protocol.Opened) -> list[str]:
     """Replay the warm-up records."""
     loaded = next(iter(opened.values()))["main"].keep_alive
-    return warmup_records.replay(artifact["path"], loaded.signatures)
+    return replay(artifact["path"], loaded.signatures)
 
 
 def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:

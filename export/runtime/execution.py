@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from export.contract import Contract
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract
 from export.runtime import process
 from export.wire.arrays import MAIN, Outputs
 from export.wire.protocol import Runtime, read_result
@@ -121,7 +120,7 @@ def _run_runtime(
             }
             packages = sorted({name.partition(".")[0] for name in modules})
             variables = {**runtime.environment, **(environment or {})}
-            result = process.run_script(runtime.script, job, Path(scratch), packages, variables, runtime.forked_from)
+            result = process.run_script(runtime.file, job, Path(scratch), packages, variables, runtime.forked_from)
             for artifact in remaining:
                 if (found := read_result(results, _id(artifact))) is not None:
                     runs[artifact.path] = ArtifactRun(report=found[0], outputs=found[1])

@@ -47,7 +47,7 @@ STATUS |= {11: "OutOfRange", 12: "Unimplemented", 13: "Internal", 15: "DataLoss"
 
 
 @dataclass(frozen=True)
-class Signature:
+class GraphSignature:
     """A signature.
 
     Attributes:
@@ -73,13 +73,13 @@ class Signature:
                 raise ValueError(f"{name} has shape {tuple(shape)}, not {expected}")
 
 
-def read_signatures(meta_graph: bytes) -> dict[str, Signature]:
+def read_signatures(meta_graph: bytes) -> dict[str, GraphSignature]:
     """Return the callable signatures of a serialised MetaGraphDef by name."""
     signatures = {}
     for number, entry in fields(meta_graph):
         if number == SIGNATURE_DEF:
             name, body = _entry(entry)
-            signatures[name] = Signature(_tensors(body, INPUTS), _tensors(body, OUTPUTS), _shapes(body))
+            signatures[name] = GraphSignature(_tensors(body, INPUTS), _tensors(body, OUTPUTS), _shapes(body))
     return {
         name: signature for name, signature in signatures.items() if signature.outputs and not name.startswith("__")
     }
@@ -276,7 +276,7 @@ class Session:
             tf.TF_DeleteSessionOptions(options)
             tf.TF_DeleteBuffer(buffer)
 
-    def run(self, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(self, signature: GraphSignature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the outputs of a signature by name.
 
         Raises:

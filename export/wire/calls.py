@@ -1,9 +1,9 @@
-"""Call an artifact on golden cases, and on the variants that the noise floor is measured on. Only NumPy."""
+"""Call an artifact on golden cases and on the variants that the noise floor is measured on. Only NumPy."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,3 +152,72 @@ def perturb(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> 
 def one_line(error: BaseException) -> str:
     """Return an exception as one line of at most 400 characters, without the colours that Keras gives it."""
     return f"{type(error).__name__}: {' '.join(COLOUR.sub('', str(error)).split())}"[:400]
+
+
+def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
+    """Return named inputs in the structure that the model's own call takes."""
+    values = {t["name"]: inputs[t["name"]] for t in endpoint["inputs"]}
+    if endpoint["structure"] == "dict":
+        return values
+    if endpoint["structure"] == "list":
+        return list(values.values())
+    (value,) = values.values()
+    return value
+
+
+def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
+    """Return the result of a model's call (tensor, list, dict, or nested) under the names of the contract.
+
+    Numbers of a dtype that NumPy lacks, bfloat16, are returned as float32, which holds each of them exactly.
+
+    Raises:
+        ValueError: If the result does not match the outputs of the contract.
+    """
+    names = [t["name"] for t in endpoint["outputs"]]
+    values = flatten(result)
+    if isinstance(values, Mapping):
+        if set(values) != set(names):
+            raise ValueError(
+                f"endpoint {endpoint['name']} returned {sorted(values)}, the contract declares {sorted(names)}"
+            )
+        return {name: widened(values[name]) for name in names}
+    if len(values) != len(names):
+        raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract declares {names}")
+    return dict(zip(names, map(widened, values), strict=True))
+
+
+def widened(value: Any) -> Any:
+    """Return a bfloat16 tensor of TensorFlow as float32; any other value as it is."""
+    if "bfloat16" not in str(getattr(value, "dtype", "")):
+        return value
+    import tensorflow as tf  # it is loaded, since this is a tensor of it
+
+    return tf.cast(value, tf.float32)
+
+
+def flatten(result: Any) -> dict[str, Any] | list[Any]:
+    """Return the tensors of a model's result: by name if it has names or is nested, else in order.
+
+    The name of a nested output is its path, such as `head_boxes` for {"head": {"boxes": ...}}.
+    """
+    containers = (Mapping, list, tuple)
+    if isinstance(result, (list, tuple)) and not any(isinstance(value, containers) for value in result):
+        return list(result)
+    return dict(_paths(result, "")) if isinstance(result, containers) else [result]
+
+
+def _paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        items = [(identifier(str(key)), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple)):
+        items = [(f"{'' if path else 'output_'}{i + 1}", item) for i, item in enumerate(value)]
+    else:
+        yield path, value
+        return
+    for name, item in items:
+        yield from _paths(item, f"{path}_{name}" if path else name)
+
+
+def identifier(name: str) -> str:
+    """Return a name with everything but ASCII letters, digits and underscores replaced by an underscore."""
+    return re.sub(r"\W", "_", name, flags=re.ASCII)

@@ -1,8 +1,8 @@
 """Confine this process by the kernel: it reads and writes only what is named, and has no network. Linux only.
 
-Landlock (docs.kernel.org/userspace-api/landlock.html, ABI 1 to 7) restricts files, TCP, abstract sockets and signals; an
-empty network namespace, where the kernel allows one, all other networks. The rules hold for threads and processes that
-are started afterwards, and cannot be lifted. Only the standard library, because runners use it.
+Landlock (docs.kernel.org/userspace-api/landlock.html, ABI 1 to 7) restricts files, TCP, abstract sockets and signals;
+an empty network namespace, where the kernel allows one, all other networks. The rules hold for threads and processes
+that are started afterwards, and cannot be lifted. Only the standard library, because runners use it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def _leave_network() -> bool:
 
 def _restrict(version: int, reads: Iterable[str], writes: Iterable[str], network: bool) -> None:
     handled = (1 << ALL_OF.get(version, max(ALL_OF.values()))) - 1
-    attributes = struct.pack("=QQQ", handled, 0 if network or version < 4 else 3, 3 if version >= 6 and not network else 0)
+    attributes = struct.pack(
+        "=QQQ", handled, 0 if network or version < 4 else 3, 3 if version >= 6 and not network else 0
+    )
     attributes = attributes[: 8 if version < 4 else 16 if version < 6 else 24]
     ruleset = _call(CREATE_RULESET, attributes, len(attributes), 0)
     try:

@@ -46,6 +46,8 @@ def layers_of(model: Any) -> list[Any]:
 def intercepted(layers: Iterable[Any], wrapped: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
     """Replace the `call` of each layer by `wrapped(layer)` inside the context.
 
+    Keras has no hook on a layer's call, and a subclass would need a copy of the model: the instance gets an attribute.
+
     Args:
         layers: Keras layers.
         wrapped: Returns the function that is called in place of `layer.call`.
@@ -60,16 +62,21 @@ def intercepted(layers: Iterable[Any], wrapped: Callable[[Any], Callable[..., An
             object.__delattr__(layer, "call")  # restores the method of the class
 
 
+def first_tensor(result: Any) -> Any:
+    """Return the first tensor of what a layer returned: a tensor, or a list or dict of them; None if there is none."""
+    while isinstance(result, (list, tuple, dict)) and result:
+        result = next(iter(result.values())) if isinstance(result, dict) else result[0]
+    return result if hasattr(result, "dtype") else None
+
+
 def _recording(layer: Any, outputs: dict[int, tuple[str, np.ndarray]]) -> Callable[..., Any]:
     inner = layer.call
 
     def call(*args: Any, **options: Any) -> Any:
         result = inner(*args, **options)
-        first = result
-        while isinstance(first, (list, tuple, dict)) and first:
-            first = next(iter(first.values())) if isinstance(first, dict) else first[0]
-        if id(layer) not in outputs and hasattr(first, "numpy"):
-            values = fingerprint(first.numpy()) if first.dtype.name != "string" else None
+        first = first_tensor(result)
+        if id(layer) not in outputs and hasattr(first, "numpy") and first.dtype.name != "string":
+            values = fingerprint(first.numpy())
             if values is not None:
                 outputs[id(layer)] = (layer.name, values)
         return result

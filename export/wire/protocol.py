@@ -16,11 +16,10 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import re
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ class Runtime:
         formats: The formats it runs.
         open: `(artifact, examples) -> Opened`, where `examples` holds inputs of each endpoint, for models that must be
             called before they have weights. An extra may leave out endpoints that it cannot run.
-        versions: `() -> {library: version}`.
+        versions: `() -> {library: version}`; None for the version of the distribution.
         required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
             was requested by name.
         measures_noise: The formats on which it measures the noise floor.
@@ -81,7 +80,7 @@ class Runtime:
     module: str
     formats: tuple[str, ...]
     open: Callable[..., Opened]
-    versions: Callable[[], dict[str, str]]
+    versions: Callable[[], dict[str, str]] | None = None
     required: bool = False
     measures_noise: tuple[str, ...] = ()
     library: str | None = None
@@ -99,11 +98,6 @@ class Runtime:
     exact: bool = True
 
     @property
-    def script(self) -> str:
-        """The file name of the runner."""
-        return os.path.basename(self.file)
-
-    @property
     def version(self) -> str | None:
         """The installed version, or None."""
         if self.probe is not None:
@@ -119,6 +113,24 @@ class Runtime:
             return "unknown"
 
 
+def by_endpoint(
+    artifact: Mapping[str, Any], function: Callable[[dict[str, Any]], Function], present: Iterable[str]
+) -> Opened:
+    """Return the endpoints of an artifact as functions.
+
+    Args:
+        artifact: As in the job.
+        function: Returns the function of an endpoint.
+        present: The signatures that the artifact has.
+
+    Raises:
+        ValueError: If a signature of the contract is not in it.
+    """
+    if missing := sorted({endpoint["name"] for endpoint in artifact["endpoints"]} - {*present}):
+        raise ValueError(f"no signature {missing}; the artifact has {sorted(present)}")
+    return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}
+
+
 def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
     """Return the cases of an endpoint, as `cases.json` has them, with "inputs": {name: array}."""
     cases = json.loads((golden / "cases.json").read_text())[endpoint]
@@ -126,75 +138,6 @@ def read_cases(golden: Path, endpoint: str) -> list[dict[str, Any]]:
     for case in cases:
         case["inputs"] = {name: value for (of, name), value in arrays.items() if of == case["name"]}
     return cases
-
-
-def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
-    """Return named inputs in the structure that the model's own call takes."""
-    values = {t["name"]: inputs[t["name"]] for t in endpoint["inputs"]}
-    if endpoint["structure"] == "dict":
-        return values
-    if endpoint["structure"] == "list":
-        return list(values.values())
-    (value,) = values.values()
-    return value
-
-
-def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
-    """Return the result of a model's call (tensor, list, dict, or nested) under the names of the contract.
-
-    Numbers of a dtype that NumPy lacks, bfloat16, are returned as float32, which holds each of them exactly.
-
-    Raises:
-        ValueError: If the result does not match the outputs of the contract.
-    """
-    names = [t["name"] for t in endpoint["outputs"]]
-    values = flatten(result)
-    if isinstance(values, Mapping):
-        if set(values) != set(names):
-            raise ValueError(
-                f"endpoint {endpoint['name']} returned {sorted(values)}, the contract declares {sorted(names)}"
-            )
-        return {name: widened(values[name]) for name in names}
-    if len(values) != len(names):
-        raise ValueError(f"endpoint {endpoint['name']} returned {len(values)} outputs, the contract declares {names}")
-    return dict(zip(names, map(widened, values), strict=True))
-
-
-def widened(value: Any) -> Any:
-    """Return a bfloat16 tensor of TensorFlow as float32; any other value as it is."""
-    if "bfloat16" not in str(getattr(value, "dtype", "")):
-        return value
-    import tensorflow as tf  # it is loaded, since this is a tensor of it
-
-    return tf.cast(value, tf.float32)
-
-
-def flatten(result: Any) -> dict[str, Any] | list[Any]:
-    """Return the tensors of a model's result: by name if it has names or is nested, else in order.
-
-    The name of a nested output is its path, such as `head_boxes` for {"head": {"boxes": ...}}.
-    """
-    containers = (Mapping, list, tuple)
-    if isinstance(result, (list, tuple)) and not any(isinstance(value, containers) for value in result):
-        return list(result)
-    return dict(_paths(result, "")) if isinstance(result, containers) else [result]
-
-
-def _paths(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        items = [(identifier(str(key)), item) for key, item in value.items()]
-    elif isinstance(value, (list, tuple)):
-        items = [(f"{'' if path else 'output_'}{i + 1}", item) for i, item in enumerate(value)]
-    else:
-        yield path, value
-        return
-    for name, item in items:
-        yield from _paths(item, f"{path}_{name}" if path else name)
-
-
-def identifier(name: str) -> str:
-    """Return a name with everything but ASCII letters, digits and underscores replaced by an underscore."""
-    return re.sub(r"\W", "_", name, flags=re.ASCII)
 
 
 def local_modules(before: set[str]) -> list[str]:
@@ -229,8 +172,9 @@ def main(runtime: Runtime) -> None:
     before = set(sys.modules)
     job = read_job()
     golden, results = Path(job["golden"]), Path(job["results"])
+    versions = runtime.versions() if runtime.versions else {runtime.distribution: runtime.version}
     for artifact in job["artifacts"]:
-        report = {"versions": runtime.versions(), "memory_error": False, "missing": None, "error": None}
+        report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
         report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: dict[tuple[str, ...], np.ndarray] = {}

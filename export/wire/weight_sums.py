@@ -140,7 +140,7 @@ class _Constant:
 
     @functools.cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray, int]:
-        """See `slice_sums`."""
+        """The result of `slice_sums`."""
         return slice_sums(self.array)
 
     def key(self, exact: bool) -> tuple[Any, ...]:

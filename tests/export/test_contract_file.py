@@ -9,7 +9,7 @@ import pytest
 
 from export import ExportError, export_model, infer_contract
 from export.__main__ import verbs
-from export.contract.exportable import with_labels
+from export.contract import with_labels
 from export.runtime.backend import load_tensorflow
 from zoobase.errors import CheckFailed, Unavailable
 
@@ -61,9 +61,10 @@ def test_an_edited_contract_is_exported(file, tmp_path, capsys):
     ],
 )
 def test_contracts_that_do_not_fit(file, tmp_path, change, message):
+    from export.formats import with_formats
     from export.formats.keras import read_model
 
-    contract = infer_contract(read_model(file)).to_json()
+    contract = with_formats(infer_contract(read_model(file))).to_json()
     (tmp_path / "c.json").write_text(change(contract))
     with pytest.raises(ExportError, match=message):
         run("model", file, "-o", tmp_path / "b", "--contract", tmp_path / "c.json")

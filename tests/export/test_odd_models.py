@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from export import ExportError, export_model, infer_contract
-from export.formats.custom_code import code_dependency, unimportable
-from export.formats.graph_names import check_graph_names
+from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.runtime.backend import load_tensorflow
-from export.wire.protocol import flatten, name_outputs
+from export.wire.calls import flatten, name_outputs
 
 
 @pytest.fixture(autouse=True)

@@ -82,7 +82,7 @@ def write(page: Page) -> None:
     rows = [(f"`{n}`", holds, size(bundle.path / n)) for n, holds in HOLDS.items() if (bundle.path / n).exists()]
     page.table(["file", "holds", "bytes"], rows)
     page.text("Each was loaded in a fresh process without the code of this project, and compared with the model:")
-    certificate = [(row.artifact, row.runtime or "", row.state) for row in bundle.certificate.artifacts]
+    certificate = [(row.artifact, row.runtime or "", row.state) for row in bundle.certificate.rows]
     page.table(["file", "loaded by", "state"], certificate)
     page.claim(bundle.certificate.verdict == "pass", "Every file of the bundle passed its verification.")
     page.command(

@@ -14,8 +14,8 @@ from typing import Any
 
 from export.bundle import layout
 from export.bundle.publisher import ROLLOUT, STAGING
-from export.bundle.serving import CONFIG, models_config
-from export.formats.saved_model_versions import served_versions
+from export.bundle.tf_serving import CONFIG, models_config
+from export.formats.saved_model import served_versions
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import locked, staging
 

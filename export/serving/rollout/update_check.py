@@ -24,8 +24,9 @@ from export.parity.golden import cases_for
 from export.proof.certificate import describe_drop
 from export.proof.evaluation import BATCH, default_metrics, paired_drop, read_evaluation
 from export.runners import RUNTIMES
+from export.runners.run_tensorflow import read_requests
 from export.runtime.backend import load_tensorflow
-from export.wire import rest, warmup_records
+from export.wire import rest
 from export.wire.arrays import Arrays
 from export.wire.calls import Function, in_batches, one_line
 from zoobase.console import quiet_stderr
@@ -215,7 +216,7 @@ def _golden(before: _Version, old: Path, new: Path) -> Iterator[tuple[str, str, 
     """Yield (description, endpoint, inputs): the warm-up records of both, which hold real rows, and generated ones."""
     load_tensorflow()
     for folder in (old, new):
-        for number, (name, inputs) in enumerate(warmup_records.read_requests(folder)):
+        for number, (name, inputs) in enumerate(read_requests(folder)):
             if name in before.endpoints and set(inputs) == {t.name for t in before.endpoints[name].inputs}:
                 yield f"warm-up record {number} of {folder} ({name})", name, inputs
     for endpoint in before.endpoints.values():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.bundle.publisher import STAGING, Published, proven_saved_model, publish_folder, republish
-from export.formats.saved_model_versions import served_versions
+from export.formats.saved_model import served_versions
 from export.serving.rollout.state import State, changing, read_state, write_state
 from export.serving.rollout.update_check import Requirements, UpdateCheck, check_update
 from zoobase.errors import CheckFailed, ExportError

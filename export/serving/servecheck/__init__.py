@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from export.artifacts import check_trusted
-from export.formats.saved_model_versions import check_base_path
+from export.formats.saved_model import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
-from export.serving.servecheck import poller, rest_servers, runs, serialization, structure, triton
+from export.serving.servecheck import poller, rest_servers, runs, serialization, structure, triton_server
 from export.serving.servecheck.version import KILLS, Level, ServedVersion, run
 from export.serving.servers import kserve, tensorflow_serving
 from zoobase.errors import Unavailable
@@ -36,7 +36,7 @@ CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose st
         absent="openvino is not installed; pip install openvino",
     ),
     "kserve_v1": functools.partial(rest_servers.serve_and_check, level="kserve_v1", server=kserve),
-    "triton": triton.check,
+    "triton": triton_server.check,
     "older_c_api": runs.check_older_loaders,
     "server": functools.partial(rest_servers.serve_and_check, level="server", server=tensorflow_serving),
 }

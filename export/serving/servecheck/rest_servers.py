@@ -12,10 +12,10 @@ import numpy as np
 from export.contract import Endpoint
 from export.parity.cases import GoldenCase
 from export.parity.comparison import compare_output
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.proof.certificate import FAIL, NOT_RUN
 from export.serving.servecheck.version import Level, ServedVersion
-from export.serving.servers import launching, rest_client
+from export.serving.servers import launching
 from export.wire import rest
 from export.wire.calls import Arrays, in_batches
 from zoobase.errors import CheckFailed
@@ -77,7 +77,7 @@ def _predict(url: str, endpoint: Endpoint, case: GoldenCase) -> list[str]:
     dtypes = {name: value.dtype for name, value in case.outputs.items()}
 
     def ask(inputs: Arrays) -> Arrays:
-        response = rest_client.fetch(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
+        response = launching.fetch(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
         return rest.decode_response(response, dtypes)
 
     try:
@@ -102,8 +102,8 @@ def _bad_requests(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
 def _refusal(url: str, body: str) -> str | None:
     """Return what is wrong with the answer to a bad request: it must be an HTTP error 4xx with a message in JSON."""
     try:
-        rest_client.fetch(f"{url}:predict", body)
-    except rest_client.Refused as error:
+        launching.fetch(f"{url}:predict", body)
+    except launching.Refused as error:
         if not 400 <= error.status < 500:
             return f"is answered with status {error.status} instead of 4xx"
         try:

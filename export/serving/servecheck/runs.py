@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from export.artifacts.calling import run_artifact
-from export.bundle.serving import WARMUP
+from export.bundle.tf_serving import WARMUP
 from export.formats import saved_model
 from export.parity.comparison import compare_endpoint
 from export.proof.certificate import FAIL, NOT_RUN, PASS

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export.runtime import process
-from export.serving.servers import launching, rest_client
+from export.serving.servers import launching
 from export.serving.servers.environments import KSERVE
 from export.wire import c_api
 
@@ -45,5 +45,5 @@ def serving(base: Path, version: int, name: str, port: int, pages: Path | None =
     command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
     command += [pages.resolve()] if pages else []
     environment = {c_api.VARIABLE: str(c_api.folder())} | process.wire_path()
-    with launching.running(command, lambda: json.loads(rest_client.fetch(url))["ready"] in (True, "True"), environment):
+    with launching.running(command, lambda: json.loads(launching.fetch(url))["ready"] in (True, "True"), environment):
         yield url

@@ -12,10 +12,10 @@ from types import ModuleType
 
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import endpoints_of
-from export.bundle.binding import find_saved_model, read_proven
+from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.layout import MANIFEST
 from export.contract import Contract, Endpoint
-from export.formats.saved_model_versions import check_base_path, newest_version
+from export.formats.saved_model import check_base_path, newest_version
 from export.serving.servers import kserve, launching, tensorflow_serving, triton
 from export.wire import rest
 from zoobase.errors import ExportError, Unavailable

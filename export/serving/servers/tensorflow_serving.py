@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.serving.servers import launching, rest_client
+from export.serving.servers import launching
 from zoobase.errors import CheckFailed
 
 TITLE = "TF Serving"
@@ -45,7 +45,7 @@ def serving(base: Path, version: int, name: str, port: int) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/v1/models/{name}"
 
     def is_ready() -> bool:
-        states = {e["version"]: e["state"] for e in json.loads(rest_client.fetch(url))["model_version_status"]}
+        states = {e["version"]: e["state"] for e in json.loads(launching.fetch(url))["model_version_status"]}
         if states.get(str(version)) == "END":
             raise CheckFailed(f"the server refused version {version}")
         return states.get(str(version)) == "AVAILABLE"

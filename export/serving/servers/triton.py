@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.contract import Endpoint, Tensor
-from export.serving.servers import launching, rest_client
+from export.serving.servers import launching
 from export.serving.servers.environments import TRITON
 from export.wire import c_api
 from zoobase.errors import ExportError
@@ -82,7 +82,7 @@ def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, g
             command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
         command += ["--allow-metrics=false", "--disable-auto-complete-config", "--model-control-mode=none"]
         ready = f"http://{address.http}/v2/health/ready"
-        with launching.running(command, lambda: rest_client.fetch(ready) == "", environment):
+        with launching.running(command, lambda: launching.fetch(ready) == "", environment):
             yield address
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from export.bundle import layout
-from export.bundle.binding import read_proven
+from export.bundle.gate import read_proven
 from export.bundle.publisher import find_version_damage, publish
 from export.contract import Contract
 from export.formats import saved_model

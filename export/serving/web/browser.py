@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import os
@@ -121,14 +120,6 @@ class Tab:
         """Choose a file in the first file input of the page."""
         node = self.send("Runtime.evaluate", expression="document.querySelector('input[type=file]')")["result"]
         self.send("DOM.setFileInputFiles", files=[str(path)], objectId=node["objectId"])
-
-    def screenshot(self, path: str | os.PathLike[str], width: int = 800, height: int = 900, scale: float = 1.0) -> None:
-        """Write an image of the page as PNG."""
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False
-        )
-        data = self.send("Page.captureScreenshot", format="png")["data"]
-        Path(path).write_bytes(base64.b64decode(data))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
-"""The pages of one proven bundle, and those whose model is a TFLite file in the browser."""
+"""The pages of one proven bundle, whose model is a TFLite file in the browser, or a SavedModel on a server."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import json
@@ -10,16 +11,18 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle.binding import read_proven
+import numpy as np
+
+from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
-from export.contract import Contract, Endpoint
-from export.parity.cases import read_golden
+from export.bundle.loader import load
+from export.contract import Contract, Endpoint, Tensor
+from export.parity.cases import GoldenCase, read_golden
 from export.runners import RUNTIMES
 from export.serving.web import fixed_size
-from export.serving.web.golden import golden_of
 from export.serving.web.pages import Page, pages_of
 from export.wire import litert_js
-from export.wire.calls import Function
+from export.wire.calls import Function, in_batches
 from zoobase import finite
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError
@@ -165,3 +168,103 @@ def _read_asset(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+class ServedPages(BundlePages):
+    """A bundle whose pages ask the server that they come from."""
+
+    where = "A server runs the model; what you enter is sent to it."
+    script = "served_model.js"
+
+    def __init__(self, folder: Path, name: str, trust: Collection[str] = ()) -> None:
+        """Read a bundle that is served as the model `name`."""
+        self._url = f"/v1/models/{name}:predict"
+        super().__init__(folder, trust)
+
+    def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
+        artifact = find_saved_model(manifest)
+        if artifact is None:
+            raise ExportError(f"{self.folder} holds no SavedModel to serve; export it with the format saved_model")
+        carried = [self.contract[n] for n in artifact["endpoints"] if not fixed_size.is_free(self.contract[n])]
+        if not carried:
+            raise ExportError(f"{self.folder} takes images of any size, for which there is no page that asks a server")
+        return self.contract, carried
+
+    def _model(self) -> dict[str, Any]:
+        return {"url": self._url, "endpoints": {page.endpoint.name: page.endpoint.to_json() for page in self.pages}}
+
+    def _functions(self, site: Path) -> Mapping[str, Function]:
+        loaded = load(self.folder, "c_api", trust=self.trust)
+        return {page.endpoint.name: lambda x, name=page.endpoint.name: loaded[name](**x) for page in self.pages}
+
+
+ROWS = 8
+BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
+TEXTS = 12
+REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
+
+
+def rows_of(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> dict[str, np.ndarray]:
+    """Return up to `ROWS` compared rows of an endpoint by input name, real ones first."""
+    size = sum(np.dtype(t.dtype).itemsize * int(np.prod(t.shape[1:])) for t in (*endpoint.inputs, *endpoint.outputs))
+    limit = max(1, min(ROWS, BYTES // max(size, 1)))
+    ordered = [case for case in cases if case.compared and not case.chain]
+    ordered.sort(key=lambda case: REAL_FIRST.index(case.name) if case.name in REAL_FIRST else len(REAL_FIRST))
+    return {
+        t.name: np.concatenate([_fitted(t, case.inputs[t.name]) for case in ordered])[:limit] for t in endpoint.inputs
+    }
+
+
+def _fitted(tensor: Tensor, array: np.ndarray) -> np.ndarray:
+    """Return images of another size in the size of the tensor, by their nearest pixels; any other array as it is."""
+    if tensor.fits(array.shape) or tensor.meaning != "image":
+        return array
+    rows, columns = (np.arange(n) * size // n for n, size in zip(tensor.shape[1:3], array.shape[1:3], strict=True))
+    return array[:, rows][:, :, columns]
+
+
+def golden_of(page: Page, cases: Mapping[str, Sequence[GoldenCase]], call: Function) -> dict[str, Any]:
+    """Return the golden rows of a page as JSON: arrays as base64 of their bytes.
+
+    Args:
+        page: The page.
+        cases: The golden cases of the bundle by endpoint.
+        call: The endpoint in Python's LiteRT, one row at a time.
+    """
+    inputs = rows_of(page.endpoint, cases[page.endpoint.name])
+    outputs = in_batches(call, inputs, 1)
+    rows = len(next(iter(inputs.values())))
+    golden = {"rows": rows, "inputs": _encoded(inputs), "outputs": _encoded(outputs)}
+    return golden | {"texts": _texts(page, cases)}
+
+
+def _encoded(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": array.dtype.name,
+            "shape": list(array.shape),
+            "data": base64.b64encode(array.tobytes()).decode(),
+        }
+        for name, array in arrays.items()
+    }
+
+
+def _texts(page: Page, cases: Mapping[str, Sequence[GoldenCase]]) -> list[dict[str, Any]]:
+    """Return texts with the scores that the reference model gives them, against which the tokenizer is checked."""
+    raw, scores = page.options.get("raw"), page.options.get("scores")
+    pairs = [
+        {"text": text.decode(), "scores": [float(v) for v in row]}
+        for case in (cases[raw] if raw else ())
+        if case.compared and case.outputs
+        for text, row in zip(next(iter(case.inputs.values())).ravel(), case.outputs[scores], strict=True)
+        if _is_utf8(text)
+    ]
+    return pairs[:TEXTS]
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

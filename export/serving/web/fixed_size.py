@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle.binding import find_saved_model
-from export.bundle.gate import refusal
+from export.bundle.gate import find_saved_model, refusal
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import legal_range
 from export.formats import tflite
 from export.parity.distance import max_row_error
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.runtime import process
 from export.runtime.backend import load_tensorflow
 from zoobase.console import quiet_stderr

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from export import publish, verify_bundle
-from export.bundle.binding import find_contradiction
+from export.bundle.gate import find_contradiction
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed
 

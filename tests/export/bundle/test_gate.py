@@ -102,7 +102,7 @@ def test_load_imports_nothing_untrusted(damaged):
 
 @pytest.mark.parametrize("words", [("zoo",), ("export", "formats"), ("pipelines", "datasets"), ("zoo.train", "--help")])
 def test_a_module_of_the_current_folder_does_not_shadow_ours(words, tmp_path):
-    for name in ("numpy", "click", "rich", "zoobase"):
+    for name in ("numpy", "click", "rich"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('code of the current folder')\n")
     assert run(*words, cwd=tmp_path).returncode == 0
 

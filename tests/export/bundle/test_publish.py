@@ -13,7 +13,7 @@ import pytest
 
 from export import publish
 from export.bundle.publisher import STAGING, find_version_damage
-from export.formats.saved_model_versions import LARGEST, choose_version, served_version
+from export.formats.saved_model import LARGEST, choose_version, served_version
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError
 

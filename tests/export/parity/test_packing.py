@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from export.contract import Tensor
-from export.parity.packing import capacity_of, choices_of, drawn_choices, packed_values
+from export.proof.table_search import capacity_of, choices_of, drawn_choices, packed_values
 
 KINDS = tuple("abcde")
 TENSORS = {

@@ -12,12 +12,12 @@ from export.parity.distance import difference_figures, image_figures, max_row_er
 from export.parity.noise_floor import (
     TOLERATED_VARIANTS,
     VARIANTS,
+    Policy,
     check_noise_floor,
     find_unstable_rows,
     measure_noise_floor,
     measure_row_noise,
 )
-from export.parity.policy import Policy
 from export.wire.arrays import Outputs
 
 POLICY = Policy()

@@ -8,7 +8,7 @@ import pytest
 from export import load
 from export.contract.sampling import sample_values
 from export.parity.distance import max_row_error
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from zoobase.errors import ExportError
 
 BATCHES = (33, 256)

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from export import ExportFailed, export_model, verify_bundle
 from export.__main__ import verbs
-from export.parity import packing
+from export.proof import table_search
 from export.proof.certificate import describe_coverage
 from tests.export.conftest import reseal
 
@@ -141,7 +141,7 @@ def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
 
     from tests.export.models import Branching
 
-    monkeypatch.setattr(packing, "MAX_CHOICES", 300)
+    monkeypatch.setattr(table_search, "MAX_CHOICES", 300)
     keras.utils.set_random_seed(1)
     tokens = keras.Input((4,), dtype="int32", name="tokens")
     x = layers.GlobalAveragePooling1D()(layers.Embedding(30_000, 4, name="table")(tokens))

@@ -11,14 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from export.contract import Contract, Endpoint, Tensor
-from export.contract.artifact import Artifact
+from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.parity.cases import write_golden
 from export.parity.golden import cases_for
-from export.parity.policy import Policy
-from export.proof.certificate import Row
-from export.proof.prove import ProofRequest, check_run
-from export.runtime import execution, forking, process
+from export.parity.noise_floor import Policy
+from export.proof.certificate import ProofRequest, Row
+from export.proof.prove import check_run
+from export.runtime import execution, process
 from export.runtime.execution import ArtifactRun
 from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
@@ -111,11 +110,11 @@ def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypa
     changed = {"TF_ENABLE_ONEDNN_OPTS": "1" if onednn == "0" else "0"}  # read at import: another server
     *_, has_tensorflow, _, _, other = state_of(scripts, changed)
     assert (has_tensorflow, other) == (True, changed["TF_ENABLE_ONEDNN_OPTS"])
-    servers = list(forking._servers.values())
+    servers = list(process._servers.values())
     assert state_of(scripts)[-1] == onednn
     assert state_of(scripts, changed)[-1] == other
-    assert list(forking._servers.values()) == servers  # neither is started again
-    monkeypatch.setenv(forking.VARIABLE, "0")
+    assert list(process._servers.values()) == servers  # neither is started again
+    monkeypatch.setenv(process.VARIABLE, "0")
     assert state_of(scripts)[3] is False
 
 
@@ -131,7 +130,7 @@ def test_a_process_of_the_c_api_holds_its_library_and_no_tensorflow_in_python(sc
 
 def test_a_server_that_was_killed_is_replaced(scripts):
     state_of(scripts)
-    for _, server in forking._servers.values():
+    for _, server in process._servers.values():
         server.kill()
         server.wait()
     assert state_of(scripts)[3]

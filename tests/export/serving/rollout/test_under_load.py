@@ -16,7 +16,7 @@ import pytest
 
 from export import load
 from export.bundle.publisher import find_version_damage
-from export.formats.saved_model_versions import served_versions
+from export.formats.saved_model import served_versions
 from export.serving.rollout import promote, publish_canary, retire, rollback
 from export.serving.rollout.state import read_state
 from tests.export.serving.rollout.server import Server

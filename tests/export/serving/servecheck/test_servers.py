@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from export import publish
-from export.serving.servecheck import kserve_v1, older_c_api, rest_requests, subject, triton
+from export.serving.servecheck import CHECKS, rest_servers, runs, version
 from export.serving.servers import kserve
 from export.serving.servers import triton as triton_server
 from export.wire import c_api
@@ -22,8 +22,8 @@ def served(request, bundles, tmp_path_factory):
     """Return a version, with the outputs of TensorFlow: strings in, and files in."""
     base = tmp_path_factory.mktemp("served") / "net"
     published = publish(bundles(request.param).path, base)
-    served = subject.read_version(base, published.version, published.path)
-    subject.run(served)
+    served = version.read_version(base, published.version, published.path)
+    version.run(served)
     return served
 
 
@@ -45,11 +45,11 @@ def changed(served):
 def test_kserve(served, changed):
     if problem := kserve.obstacle():
         pytest.skip(problem)
-    level = kserve_v1.check(served)
+    level = CHECKS["kserve_v1"](served)
     assert (level.state, level.reason) == ("pass", None)
     assert "20 of 4 clients at once, 6 bad requests refused" in level.details
     name = changed()
-    level = kserve_v1.check(served)
+    level = CHECKS["kserve_v1"](served)
     assert level.state == "fail"
     assert f"{name} in case" in level.reason
 
@@ -57,11 +57,11 @@ def test_kserve(served, changed):
 def test_triton(served, changed):
     if problem := triton_server.obstacle():
         pytest.skip(problem)
-    level = triton.check(served)
+    level = CHECKS["triton"](served)
     assert (level.state, level.reason) == ("pass", None)
     assert f"{2 * 3 * len(served.endpoints)} bad requests refused" in level.details
     name = changed()
-    level = triton.check(served)
+    level = CHECKS["triton"](served)
     assert level.state == "fail"
     assert f"{name} in case" in level.reason
 
@@ -71,10 +71,10 @@ def test_servers_that_answer_otherwise_fail(served):
     served = dataclasses.replace(served, endpoints=[e for e in served.endpoints if e.name == "serving_default"])
     with Server(served.base, configured=False) as server:
         url = f"http://127.0.0.1:{server.port}/v1/models/net/labels/stable"
-        level = rest_requests.check("server", served, url, "a server of the tests")
+        level = rest_servers.check("server", served, url, "a server of the tests")
     assert level.state == "fail"
     assert level.reason == "a body that is not JSON: is answered with status 500 instead of 4xx"
-    level = rest_requests.check("server", served, url, "it has ended")
+    level = rest_servers.check("server", served, url, "it has ended")
     assert level.state == "fail"
     assert "Connection refused" in level.reason
 
@@ -85,22 +85,22 @@ def older(monkeypatch, tmp_path):
 
     def place(folder):
         environment = SimpleNamespace(installed=True, packages=folder.parent, requirements=("tensorflow-cpu==0",))
-        monkeypatch.setattr(older_c_api, "OLDER", (environment,))
+        monkeypatch.setattr(runs, "OLDER", (environment,))
 
     return place
 
 
 def test_older_versions(served, changed, older, tmp_path):
     older(c_api.folder())
-    level = older_c_api.check(served)
+    level = CHECKS["older_c_api"](served)
     assert (level.state, level.reason) == ("pass", None)
     name = changed()
-    level = older_c_api.check(served)
+    level = CHECKS["older_c_api"](served)
     assert level.state == "fail"
     assert f"{name} in case" in level.reason
     (tmp_path / "tensorflow").mkdir()
     older(tmp_path / "tensorflow")
-    level = older_c_api.check(served)
+    level = CHECKS["older_c_api"](served)
     assert level.state == "fail"
     folder = tmp_path / "tensorflow"
     assert f"cannot run it: ended with exit code 1: ImportError: {folder} does not contain" in level.reason
@@ -108,8 +108,8 @@ def test_older_versions(served, changed, older, tmp_path):
 
 def test_without_any_the_level_did_not_run(served, monkeypatch, tmp_path):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
-    for check, name in ((kserve_v1.check, "kserve"), (triton.check, "triton"), (older_c_api.check, "tensorflow-2.20")):
-        level = check(served)
+    for level, name in (("kserve_v1", "kserve"), ("triton", "triton"), ("older_c_api", "tensorflow-2.20")):
+        level = CHECKS[level](served)
         assert level.state == "not_run"
         assert level.reason.endswith(f"python -m export servers --install {name}")
     assert os.listdir(tmp_path) == []

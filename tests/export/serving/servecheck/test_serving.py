@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from export import check_serving, publish, verify_bundle
-from export.bundle.serving import WARMUP, models_config, write_warmup
-from export.formats.saved_model_versions import newest_version
+from export.bundle.tf_serving import WARMUP, models_config, write_warmup
+from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
 from export.serving.servecheck import LEVELS, Report
 from export.serving.servecheck.structure import check as check_structure
@@ -91,7 +91,7 @@ def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
 def test_damaged_records(bundles, tmp_path, change, text):
     import tensorflow as tf
 
-    from export.wire.warmup_records import replay
+    from export.runners.run_tensorflow import replay
 
     folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
     loaded = tf.saved_model.load(str(folder))
@@ -141,8 +141,8 @@ def remove(name):
 )
 def test_invalid_structures(base, change, text):
     change(base / "1")
-    level, subject = check_structure(base)
-    assert (level.state, subject) == ("fail", None)
+    level, version = check_structure(base)
+    assert (level.state, version) == ("fail", None)
     assert text in level.reason
 
 
@@ -222,7 +222,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
 
     import h5py
 
-    from export.serving.servecheck import server
+    from export.serving.servecheck import CHECKS
     from export.serving.servecheck.version import read_version
 
     with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
@@ -232,10 +232,10 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     program.write_text(FAKE_SERVER.format(python=sys.executable, home=home, kernels=json.dumps(kernels)))
     program.chmod(0o755)
     monkeypatch.setenv(tensorflow_serving.VARIABLE, str(program))
-    subject = read_version(base, 1, base / "1")
-    subject.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
-    subject.cases = {name: [c for c in group if c.compared] for name, group in subject.cases.items()}
-    level = server.check(subject)
+    version = read_version(base, 1, base / "1")
+    version.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
+    version.cases = {name: [c for c in group if c.compared] for name, group in version.cases.items()}
+    level = CHECKS["server"](version)
     assert level.state == state, level.reason
 
 
@@ -245,26 +245,26 @@ def kernel_names(file):
 
 
 def test_servers_that_do_not_run(base, monkeypatch):
-    from export.serving.servecheck import server
+    from export.serving.servecheck import CHECKS
     from export.serving.servecheck.version import read_version
 
-    subject = read_version(base, 1, base / "1")
+    version = read_version(base, 1, base / "1")
     monkeypatch.delenv(tensorflow_serving.VARIABLE, raising=False)
-    assert "set TENSORFLOW_MODEL_SERVER" in server.check(subject).reason
+    assert "set TENSORFLOW_MODEL_SERVER" in CHECKS["server"](version).reason
     monkeypatch.setenv(tensorflow_serving.VARIABLE, "/nowhere/server")
-    assert server.check(subject).state == "not_run"
+    assert CHECKS["server"](version).state == "not_run"
     monkeypatch.setenv(tensorflow_serving.VARIABLE, "/bin/false")
-    assert "the server ended with exit code 1" in server.check(subject).reason
+    assert "the server ended with exit code 1" in CHECKS["server"](version).reason
 
 
 def test_arrays_that_json_cannot_represent(base):
-    from export.serving.servecheck import wire
+    from export.serving.servecheck import CHECKS
     from export.serving.servecheck.version import read_version
 
-    subject = read_version(base, 1, base / "1")
-    (cases,) = subject.cases.values()
+    version = read_version(base, 1, base / "1")
+    (cases,) = version.cases.values()
     for case in cases:
         case.outputs = {"photo": np.array([b"\xff"], object)}
-    level = wire.check(subject)
+    level = CHECKS["wire"](version)
     assert level.state == "fail"
     assert "name it photo_bytes" in level.reason

@@ -9,8 +9,7 @@ import pytest
 
 from export import ExportError, load
 from export.serving.web.browser import tab
-from export.serving.web.compose import write_project
-from export.serving.web.site import write_served_pages
+from export.serving.web.site import write_project, write_served_pages
 from export.wire import chromium
 from tests.export.test_cli import run
 

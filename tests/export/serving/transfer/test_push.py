@@ -17,7 +17,7 @@ import pytest
 from export import pull, push
 from export.__main__ import verbs
 from export.bundle import layout
-from export.serving.transfer import puller
+from export.serving.transfer import exchange
 from export.serving.transfer.stores import WebStore, open_store
 from tests.export.conftest import reseal
 from zoobase import run
@@ -160,7 +160,7 @@ def test_a_damaged_file_and_an_endless_manifest(damaged, tmp_path, monkeypatch):
     (folder / "tflite/float32.tflite").write_bytes(content)
     with pytest.raises(CheckFailed, match=r"tflite/float32\.tflite is not the file"):
         pull(folder.as_uri(), tmp_path / "b")
-    monkeypatch.setattr(puller, "LARGEST_LIST", 100)
+    monkeypatch.setattr(exchange, "LARGEST_LIST", 100)
     with pytest.raises(ExportError, match="larger than 100 bytes"):
         pull(folder.as_uri(), tmp_path / "b")
     assert os.listdir(tmp_path) == ["two_by_two"]
@@ -168,14 +168,14 @@ def test_a_damaged_file_and_an_endless_manifest(damaged, tmp_path, monkeypatch):
 
 SLOW = """
 import sys, time
-from export.serving.transfer import puller, pusher, stores
+from export.serving.transfer import exchange, stores
 save = stores.save
 def slow(blocks, path, entry, source):
     save(blocks, path, entry, source)
     print(path, flush=True)
     time.sleep(60)
-stores.save = puller.save = slow
-(pusher.push if sys.argv[1] == "push" else puller.pull)(sys.argv[2], sys.argv[3])
+stores.save = exchange.save = slow
+(exchange.push if sys.argv[1] == "push" else exchange.pull)(sys.argv[2], sys.argv[3])
 """
 
 

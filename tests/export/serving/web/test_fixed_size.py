@@ -7,7 +7,7 @@ import pytest
 
 from export import Contract, Tensor, export_model
 from export.contract.endpoints import tensor_endpoint
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.serving.web import fixed_size
 from export.serving.web.browser import check
 from export.serving.web.site import write_site

@@ -1,11 +1,12 @@
-"""Find the classes of a model that are not part of Keras, and whether another process can import them."""
+"""What of a model stands in the way of its export: classes that no other process can import, and names."""
 
 from __future__ import annotations
 
-import types
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from zoobase.errors import ExportError
 from zoobase.plugins import loaded_module
 
 STOCK = frozenset({"keras", "tensorflow", "builtins"})
@@ -39,7 +40,7 @@ def unimportable(model: Any) -> str | None:
         if module.partition(".")[0] in STOCK:
             continue
         qualname = getattr(registered, "__qualname__", name)
-        scope = vars(loaded_module(module) or types.ModuleType(module))
+        scope = vars(loaded) if (loaded := loaded_module(module)) else {}
         is_found = any(value is registered for value in scope.values()) if registered else name in scope
         if module == MAIN:
             place = "is defined in __main__, where no other process can import it"
@@ -82,3 +83,30 @@ def _named(config: Any) -> Iterator[tuple[str, str, Any]]:
     elif isinstance(config, (list, tuple)):
         for value in config:
             yield from _named(value)
+
+
+SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # of tf.Graph.name_scope
+
+
+def check_graph_names(model: Any) -> None:
+    """Raise ExportError for a model or layer whose name no graph can have, so that `model.predict` raises, too.
+
+    Args:
+        model: A built Keras model.
+
+    Example:
+        >>> import keras
+        >>> check_graph_names(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="my model"))
+        Traceback (most recent call last):
+            ...
+        zoobase.errors.ExportError: the model is named 'my model', which TensorFlow accepts in no graph (model.predict \
+raises, too); build it with another name, such as name='my_model'
+    """
+    for layer in model._flatten_layers():
+        if type(layer).__name__ != "InputLayer" and not SCOPE.fullmatch(layer.name):
+            what = "the model" if layer is model else f"a layer of class {type(layer).__name__}"
+            plain = re.sub(r"[^A-Za-z0-9_.-]", "_", layer.name).lstrip("_-") or "layer"
+            raise ExportError(
+                f"{what} is named {layer.name!r}, which TensorFlow accepts in no graph (model.predict raises, too); "
+                f"build it with another name, such as name={plain!r}"
+            )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from export.parity.comparison import compare_output
-from export.parity.policy import Policy
+from export.parity.noise_floor import Policy
 from export.proof.certificate import FAIL, NOT_RUN
 from export.runtime import process
 from export.serving.servecheck.version import Level, ServedVersion

@@ -1,4 +1,4 @@
-"""Pull a bundle from another place; nothing of it is loaded."""
+"""Push a proven bundle to another place, and pull one from there; nothing of it is loaded."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle import layout
-from export.bundle.gate import check_manifest
+from export.bundle.gate import read_proven
+from export.bundle.layout import check_manifest
 from export.serving.transfer.stores import Store, open_store, save
 from zoobase.errors import CheckFailed, ExportError
-from zoobase.files import staging
+from zoobase.files import sha256, staging
 
 LARGEST_LIST = 64 * 2**20  # bytes of manifest.json and of SHA256SUMS
 LARGEST = 50 * 2**30  # bytes of all files
@@ -87,3 +88,34 @@ def _listed(url: str, content: bytes) -> Mapping[str, Any]:
             f"{url} has {len(files):,} files of {total:,} bytes; at most {MOST_FILES:,} of {LARGEST:,} are pulled"
         )
     return files
+
+
+def push(bundle: str | os.PathLike[str], url: str) -> str:
+    """Write a whole bundle whose proof passed to another place, all of its files or none.
+
+    Args:
+        bundle: The bundle.
+        url: `file:///FOLDER`, which must not exist, or `hf://OWNER/NAME[@REVISION]`, a repository of the Hugging Face
+            Hub: the bundle is one commit there, and a repository that does not exist is created as a private one.
+
+    Returns:
+        Where it is: a path or a URL.
+
+    Raises:
+        ExportError: If `bundle` is not one, or none can be written to the URL.
+        CheckFailed: If it is damaged, its proof did not pass, or the Hub refuses it.
+        Unavailable: If the package `huggingface_hub` is not installed.
+
+    Example:
+        >>> push("bundle", (Path.cwd() / "copy").as_uri()).rpartition("/")[2]
+        'copy'
+    """
+    store = open_store(url)
+    store.check_writable()
+    folder = Path(bundle)
+    files = read_proven(folder, "is pushed")["files"]
+    own = {
+        name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in (layout.SUMS, layout.MANIFEST)
+    }
+    return store.write(folder, files | own)
