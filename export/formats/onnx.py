@@ -47,7 +47,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
-    result = process.run_script("convert_onnx.py", job, scratch)
+    result = process.run_script("convert_onnx.py", job, scratch, writes=[scratch.parent])
     result_file, out = Path(job["result"]), Path(job["out"])
     report = (
         json.loads(result_file.read_text()) if result_file.exists() else {"error": None, "unknown": [], "versions": {}}

@@ -162,7 +162,9 @@ def _quantize_selectively(
     result_file.unlink()
     quantizer_job = {key: job[key] for key in ("out", "result", "calibration")}
     quantizer_job |= {"float": str(exact), "keep_float": keep_float}
-    result = process.run_script("quantize_tflite.py", quantizer_job, scratch)
+    result = process.run_script(
+        "quantize_tflite.py", quantizer_job, scratch, writes=[scratch.parent, Path(job["out"]).parent]
+    )
     if result.problem or not result_file.exists():
         artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {result.problem}"
         Path(job["out"]).unlink(missing_ok=True)
@@ -172,7 +174,9 @@ def _quantize_selectively(
 
 
 def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str] = ()) -> None:
-    result = process.run_script("convert_tflite.py", dict(job), scratch, forked_from="keras")
+    result = process.run_script(
+        "convert_tflite.py", dict(job), scratch, forked_from="keras", writes=[scratch.parent, Path(job["out"]).parent]
+    )
     result_file = Path(job["result"])
     if result.problem or not result_file.exists():
         artifact.state, artifact.reason = "fail", f"the converter {result.problem}"

@@ -78,7 +78,7 @@ def first_difference(
             "modules": list(modules),
         }
         packages = sorted({name.partition(".")[0] for name in modules})
-        process.run_script("run_layers.py", job, Path(scratch), packages, forked_from="keras")
+        process.run_script("run_layers.py", job, Path(scratch), packages, forked_from="keras", reads=[folder])
         fingerprints = read_arrays(out) if out.is_file() else {}
     return compare(reference, fingerprints)
 
@@ -160,7 +160,7 @@ def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
             "inputs": str(inputs),
             "result": str(result),
         }
-        process.run_script("run_tensor_errors.py", job, Path(scratch))
+        process.run_script("run_tensor_errors.py", job, Path(scratch), reads=[request.folder])
         ranking = json.loads(result.read_text()) if result.is_file() else []
     worst = [f"{operator['layer']} ({operator['sqnr_db']} dB)" for operator in ranking[:NAMED] if operator["added"] > 0]
     return f"most noise is added by {', '.join(worst)}" if worst else None

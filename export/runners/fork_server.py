@@ -20,8 +20,12 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 from typing import Any
+
+import confine
 
 
 def main() -> None:
@@ -91,7 +95,9 @@ def run(request: dict[str, Any]) -> int:
     os.dup2(log, 2)
     sys.path[:0] = request["paths"]
     sys.argv = [request["script"], request["job"]]
+    tempfile.tempdir = None  # as TMPDIR of the request says
     try:
+        confine.confine(**json.loads(Path(request["job"]).read_text())["confine"])
         runpy.run_path(request["script"], run_name="__main__")
         return 0
     except SystemExit as error:

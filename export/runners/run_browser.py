@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import chromium, litert_js, protocol
+    from export.wire import chromium, litert_js, machine, protocol
     from export.wire.arrays import Arrays
 else:
     import chromium
     import litert_js
+    import machine
     import protocol
     from arrays import Arrays
 
@@ -158,6 +159,9 @@ RUNTIME = protocol.Runtime(
     on_request=True,
     probe=installed_version,
     install="install Chromium, and run `python -m export web` once, which downloads LiteRT.js",
+    reads=("/etc", "/proc", "/sys", "/run", "/var/cache/fontconfig"),
+    writes=("/dev/shm", str(machine.cache_folder())),
+    network=True,  # between this process and Chromium
 )
 
 if __name__ == "__main__":

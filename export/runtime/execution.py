@@ -120,7 +120,17 @@ def _run_runtime(
             }
             packages = sorted({name.partition(".")[0] for name in modules})
             variables = {**runtime.environment, **(environment or {})}
-            result = process.run_script(runtime.file, job, Path(scratch), packages, variables, runtime.forked_from)
+            result = process.run_script(
+                runtime.file,
+                job,
+                Path(scratch),
+                packages,
+                variables,
+                runtime.forked_from,
+                reads=(folder, golden, *runtime.reads),
+                writes=runtime.writes,
+                network=runtime.network,
+            )
             for artifact in remaining:
                 if (found := read_result(results, _id(artifact))) is not None:
                     runs[artifact.path] = ArtifactRun(report=found[0], outputs=found[1])

@@ -28,6 +28,7 @@ from zoobase.errors import ExportError
 from zoobase.plugins import loaded_module
 
 SCRIPT = Path(__file__).parent.parent / "runners" / "fork_server.py"
+LAUNCHER = SCRIPT.with_name("launch.py")
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = (
     "TF_",
@@ -42,6 +43,12 @@ _READ_AT_IMPORT = (
     "PYTHON",
     "LD_",
     "HOME",
+)
+# Variables that other processes are given: a file under test could read a secret from the others, and return it.
+PASSED = (
+    *_READ_AT_IMPORT,
+    *("PATH", "LANG", "LC_", "TZ", "TMPDIR", "XDG_CACHE_HOME", "VIRTUAL_ENV", "MALLOC_", "OPENVINO_", "ORT_", "XNN"),
+    *("EXPORT_", "ZOO_", "TFHUB_", "CHROMIUM", "COVERAGE_", "CI"),
 )
 _LARGEST_COUNT = 2  # servers of a kind at a time: the usual environment and that of other kernels
 _Key = tuple[str, frozenset[tuple[str, str]]]  # what it has loaded, "keras" or "c_api", and its environment
@@ -206,10 +213,15 @@ def run_script(
     packages: Iterable[str] = (),
     environment: Mapping[str, str] | None = None,
     forked_from: str | None = None,
+    reads: Iterable[str | Path] = (),
+    writes: Iterable[str | Path] = (),
+    network: bool = False,
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it.
 
-    It finds the folders of the runners and of the wire files on its path, and the packages that are named.
+    It finds the folders of the runners and of the wire files on its path, and the packages that are named. The kernel
+    confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
+    `export.wire.confine`. Its temporary files are in the scratch folder.
 
     Args:
         script: File name in the runners folder, or the path of another script.
@@ -218,12 +230,19 @@ def run_script(
         packages: Top-level packages that the process may import from the locations where this process finds them.
         environment: Environment variables added to, or replacing, those of this process.
         forked_from: "keras" or "c_api" to fork the process from one that has loaded that; None starts an interpreter.
+        reads: Files and folders that it may read.
+        writes: Folders that it may also write, besides the scratch folder; they are created.
+        network: Whether it may use the network.
     """
-    path = RUNNERS / script
+    path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
-    job_file.write_text(json.dumps(job | {"memory": memory_limit()}))
-    timeout = time_limit()
+    timeout, writes = time_limit(), [*writes]
+    for target in writes:
+        os.makedirs(target, exist_ok=True)
     paths = [str(WIRE), str(RUNNERS), *filter(None, map(home_of, packages))]
+    allowed = {"reads": [*map(_real, reads), *paths, str(path)], "writes": [str(folder), *map(_real, writes)]}
+    job_file.write_text(json.dumps(job | {"memory": memory_limit(), "confine": allowed | {"network": network}}))
+    environment = {"TMPDIR": str(folder), **(environment or {})}
     started = time.monotonic()
     try:
         code = None
@@ -239,6 +258,10 @@ def run_script(
     how = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = log_file.read_text(errors="replace").strip().splitlines()
     return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
+
+
+def _real(path: str | Path) -> str:
+    return os.path.realpath(path)
 
 
 def start_fork_server() -> None:
@@ -278,7 +301,7 @@ def _spawn(script: Path, job: Path, log: Path, folder: Path, environment: Mappin
     """Run a script in a new interpreter; return its exit code."""
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(job)],
+            [sys.executable, "-P", str(LAUNCHER), str(script), str(job)],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -298,7 +321,7 @@ def _spawn(script: Path, job: Path, log: Path, folder: Path, environment: Mappin
 
 
 def _environment(paths: Sequence[str] = (), changes: Mapping[str, str] | None = None) -> dict[str, str]:
-    environment = onednn.DEFAULT | dict(os.environ)
+    environment = onednn.DEFAULT | {k: v for k, v in os.environ.items() if k.startswith(PASSED)}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONHASHSEED": "0"}
     if paths:
         inherited = environment.get("PYTHONPATH")

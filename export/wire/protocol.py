@@ -4,6 +4,7 @@ Only NumPy and the standard library, because a runner must not load more than it
 
 A job is a JSON file:
     {"golden": folder, "results": folder, "memory": bytes or null, "modules": [names that may be imported],
+     "confine": {"reads": [paths], "writes": [paths], "network": bool},
      "artifacts": [{"id", "format", "path", "batch", "measure_noise", "endpoints": [endpoint as in the contract]}]}
 For every artifact a runner writes `results/<id>.npz` with the outputs by (endpoint, case, variant, output), then
 `results/<id>.json`. No JSON file means that the process died in that artifact.
@@ -27,11 +28,12 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import rest, weight_sums
+    from export.wire import confine, rest, weight_sums
     from export.wire.arrays import Outputs, read_arrays, save_arrays
     from export.wire.calls import Function, one_line, run_endpoint
     from export.wire.machine import read_job
 else:
+    import confine
     import rest
     import weight_sums
     from arrays import Outputs, read_arrays, save_arrays
@@ -72,6 +74,9 @@ class Runtime:
         constants: `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where
             they cannot be read.
         exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
+        reads: What its process may read besides the bundle and the libraries.
+        writes: What its process may write besides its scratch folder.
+        network: Whether its process may use the network.
     """
 
     name: str
@@ -96,6 +101,9 @@ class Runtime:
     serves: bool = False
     constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
     exact: bool = True
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    network: bool = False
 
     @property
     def version(self) -> str | None:
@@ -176,6 +184,7 @@ def main(runtime: Runtime) -> None:
     for artifact in job["artifacts"]:
         report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
         report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
+        report["confinement"] = confine.state
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: dict[tuple[str, ...], np.ndarray] = {}
         started = time.perf_counter()
