@@ -169,7 +169,7 @@ def test_label_smoothing_equals_the_definition():
         ({"schedule": "cosin"}, "did you mean cosine"),
         ({"dropout": "1"}, r"in \[0, 1\)"),
         ({"dropout": "much"}, r"in \[0, 1\)"),
-        ({"candidates": "[3]"}, "is a list of builder arguments"),
+        ({"candidates": "[3]"}, "must be a list of builder arguments"),
     ],
 )
 def test_invalid_values_are_rejected(values, expected):
