@@ -309,7 +309,7 @@ def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
 
 def test_moving_statistics_follow_within_one_epoch():
     """With Keras' momentum of 0.99 they would be 0.37 of the way after 100 steps."""
-    from zoo.modeling.layers import adapt_momentum
+    from zoo.training.trainer import adapt_momentum
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
     adapt_momentum(model, steps=100)
