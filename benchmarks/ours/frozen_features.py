@@ -38,7 +38,7 @@ def through(work: Path) -> float:
     from zoo.core.run_folder import RunFolder
     from zoo.core.weight_files import save_file
     from zoo.modeling import backbones
-    from zoo.training import fit, transfer
+    from zoo.training import trainer, transfer
     from zoo.training.session import Session
     from zoobase.console import Console
 
@@ -52,7 +52,7 @@ def through(work: Path) -> float:
     model.get_layer(backbones.BACKBONE).trainable = False
     fitted = dataclasses.replace(planned, recipe=phase.recipe)
     feeds = [fitted.feed(dataset, split, training=split == "train") for split in ("train", "validation")]
-    fit.fit(model, Session(fitted, run, dataset), *feeds)
+    trainer.fit(model, Session(fitted, run, dataset), *feeds)
     model.load_weights(run.weights)
     save_file(model, run.weights)
     return evaluate.run(run.path, dataset=dataset)["metrics"]["accuracy"]

@@ -177,35 +177,16 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `config.json`, from which `from_json` restores an equal plan."""
-        return {
-            "model": self.model,
-            "recipe_name": self.recipe_name,
-            "recipe": dataclasses.asdict(self.recipe),
-            "task": dataclasses.asdict(self.task),
-            "model_arguments": dict(self.model_arguments),
-            "data": dict(self.data),
-            "seed": self.seed,
-            "precision": self.precision,
-            "init": self.init,
-            "candidate": self.candidate,
-        }
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """Rebuild a plan; UsageError if the zoo no longer has its model or a field of its recipe."""
-        spec = registry.get_spec(data["model"])
-        return cls(
-            model=data["model"],
-            task=override(spec.task, data["task"], "task"),
-            recipe=override(Recipe(), data["recipe"], "recipe"),
-            recipe_name=data["recipe_name"],
-            model_arguments=registry.check_arguments(data["model"], data["model_arguments"]),
-            data=data["data"],
-            seed=data["seed"],
-            precision=data["precision"],
-            init=data["init"],
-            candidate=data["candidate"],
-        )
+        model, values = data["model"], {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        values["task"] = override(registry.get_spec(model).task, data["task"], "task")
+        values["recipe"] = override(Recipe(), data["recipe"], "recipe")
+        values["model_arguments"] = registry.check_arguments(model, data["model_arguments"])
+        return cls(**values)
 
 
 def make_plan(name: str, **given: Any) -> Plan:

@@ -25,6 +25,7 @@ Check = tuple[Callable[[Any], bool], str]  # whether a value is valid, and what 
 COUNT: Check = (lambda v: 0 < v < 2**31, "a positive whole number below 2**31")
 FRACTION: Check = (lambda v: 0 <= v < 1, "in [0, 1)")
 NOT_NEGATIVE: Check = (lambda v: v >= 0, "zero or more")
+POSITIVE: Check = (lambda v: v > 0, "a positive number")
 
 
 def setting(
@@ -100,9 +101,7 @@ class Recipe:
 
     epochs: int = setting(10, "Passes over the training split.", check=COUNT, option=True)
     batch_size: int = setting(128, "Examples per step.", check=COUNT, option=True)
-    learning_rate: float = setting(
-        1e-3, "Peak of the schedule.", check=(lambda v: v > 0, "a positive number"), option=True
-    )
+    learning_rate: float = setting(1e-3, "Peak of the schedule.", check=POSITIVE, option=True)
     optimizer: str = setting(
         "adamw",
         "The name of one in `keras.optimizers`, in lower case; muon (Jordan 2024) also updates convolutions.",
@@ -120,18 +119,12 @@ class Recipe:
         choices=SCHEDULES,
     )
     warmup: float = setting(
-        0.0,
-        "Fraction of all steps over which the learning rate rises linearly from zero.",
-        check=(FRACTION[0], "a fraction of the steps, in [0, 1)"),
+        0.0, "Fraction of all steps over which the learning rate rises linearly from zero.", check=FRACTION
     )
     decay: float = setting(
         0.5, "Factor of the step and exponential schedules.", check=(lambda v: 0 < v <= 1, "in (0, 1]")
     )
-    decay_epochs: float = setting(
-        1.0,
-        "Epochs between two applications of `decay`.",
-        check=(lambda v: v > 0, "a positive number of epochs"),
-    )
+    decay_epochs: float = setting(1.0, "Epochs between two applications of `decay`.", check=POSITIVE)
     weight_decay: float = setting(
         0.0,
         "Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101) of kernels and embeddings.",
@@ -147,32 +140,26 @@ class Recipe:
     )
     l1: float = setting(0.0, "L1 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
     l2: float = setting(0.0, "L2 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
-    clip_norm: float = setting(
-        0.0, "Maximum global norm of the gradient; 0 is off.", check=(NOT_NEGATIVE[0], "zero (off) or more")
-    )
+    clip_norm: float = setting(0.0, "Maximum global norm of the gradient; 0 is off.", check=NOT_NEGATIVE)
     label_smoothing: float = setting(0.0, "Label smoothing (Szegedy 2016, arXiv:1512.00567).", check=FRACTION)
     ema: float = setting(
         0.0,
         "Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an "
         "adversarial model, that of the generators.",
-        check=(FRACTION[0], "zero (off) or a momentum in (0, 1)"),
+        check=FRACTION,
     )
     whiten: bool = setting(
         False,
         "Whether the first convolution starts from principal components of patches of training images (Jordan 2024, "
         "arXiv:2404.00498).",
     )
-    patience: int = setting(
-        0,
-        "Early stopping: epochs without a better validation loss; 0 is off.",
-        check=(NOT_NEGATIVE[0], "zero (off) or a number of epochs"),
-    )
+    patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
     augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')
     split: str = setting("official", '"official", or percentages of the training set such as "60/20/20".')
     limit: int = setting(
         0,
         "Largest number of examples a split, a fixed random choice with every class; 0 is all.",
-        check=(NOT_NEGATIVE[0], "zero (all) or a number of examples"),
+        check=NOT_NEGATIVE,
         option=True,
     )
     restarts: int = setting(
@@ -192,7 +179,7 @@ class Recipe:
         0.0,
         "Time budget of one training, validation included: `epochs` is lowered according to the measured speed, the "
         "last epoch ends with the budget, and the schedule with it; 0 is off.",
-        check=(NOT_NEGATIVE[0], "zero (off) or a number of minutes"),
+        check=NOT_NEGATIVE,
     )
     model: Mapping[str, Any] = setting({}, "Builder arguments of the recipe; those of the user take precedence.")
     data: str = setting(

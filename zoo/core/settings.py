@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.core.recipe import Recipe, check_names, convert, convert_fields, setting
+from zoo.core.recipe import Recipe, convert, convert_fields, setting
 from zoobase.console import MAX_SEED
 from zoobase.errors import UsageError, unknown
 
@@ -91,11 +91,11 @@ class TrainSettings:
         Raises:
             UsageError: An unknown name, with the closest matches, and as the class does.
         """
-        given = layered(*sources)
-        if of_recipe := given.keys() & {declared.name for declared in dataclasses.fields(Recipe)}:
-            name = of_recipe.pop()
-            raise UsageError(f'unknown setting {name!r}; did you mean settings={{"recipe.{name}": ...}}?')
-        check_names(cls, given)
+        given, names = layered(*sources), {declared.name for declared in dataclasses.fields(cls)}
+        of_recipe = {f"recipe.{declared.name}" for declared in dataclasses.fields(Recipe)}  # those of `settings`
+        for name in given:
+            if name not in names:
+                raise unknown("setting", name, names | of_recipe)
         return cls(**given)
 
 

@@ -181,8 +181,12 @@ class BaseTask:
         """
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases of a training from a pretrained backbone, in order (`zoo.training.transfer`); else ()."""
+        """Return the phases of a training from a pretrained backbone, in order; () for a training in one piece."""
         return ()
+
+    def train_phases(self, session: Any) -> Any:
+        """Train the phases of a `zoo.training.session.Session`; returns what `zoo.training.trainer.fit` does."""
+        raise NotImplementedError
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray] | None:
         """Return a function that draws uint8 (H, W, 1 or 3): the model's outputs for fixed inputs after each epoch."""

@@ -20,13 +20,7 @@ POLL = 0.2  # seconds
 
 
 class Process:
-    """A command of ours as a process of this machine.
-
-    Args:
-        words: Module and arguments.
-        environment: Its environment.
-        prints: Whether its output is shown.
-    """
+    """A command of ours, `python -m WORDS`, as a process of this machine, whose output is shown if it `prints`."""
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str], prints: bool = False) -> None:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process runs

@@ -9,17 +9,6 @@ import tensorflow as tf
 from keras import layers, ops
 
 
-def adapt_momentum(model: keras.Model, steps: int) -> None:
-    """Lower the momentum of batch normalisation layers that would need many epochs of `steps` steps.
-
-    With Keras' momentum of 0.99 the moving statistics, by which models are validated, need about 500 steps to forget
-    their initial values. The momentum becomes at most 1 - 10 / steps, an average over the last tenth of an epoch.
-    """
-    for layer in model._flatten_layers():
-        if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = min(layer.momentum, max(0.5, 1.0 - 10.0 / steps))
-
-
 @keras.saving.register_keras_serializable("zoo")
 class InstanceNormalization(layers.GroupNormalization):
     """`GroupNormalization(groups=-1)` with the same variables and results, in four dimensions (Ulyanov 2016).

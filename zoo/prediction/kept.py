@@ -26,13 +26,8 @@ def preferred(
 ) -> Iterator[tuple[str, str | None]]:
     """Yield what a command opens: source and runtime, or the kept file if the source is the name of a model.
 
-    If it has none, one is written after the block, for the next command.
-
-    Args:
-        source: A run, a bundle or the name of a model.
-        runtime: As for `zoo.load`; another than None is not replaced.
-        console: As for `keep`.
-        served: As for `zoo.load`.
+    If it has none, one is written after the block, for the next command. The arguments are those of `zoo.load`; a
+    runtime that is named is not replaced.
     """
     if runtime is not None or Path(source).exists():
         yield source, runtime
@@ -44,12 +39,7 @@ def preferred(
 
 
 def find(name: str, served: str | None = None) -> Path | None:
-    """Return the bundle of a model that `keep` has written; None if there is none.
-
-    Args:
-        name: Name of a model with default weights.
-        served: As for `zoo.load`.
-    """
+    """Return the bundle of a model, and of one of its served models, that `keep` has written; None without one."""
     folder = _folder(name)
     if folder is None or not storage.is_complete(folder):
         return None
@@ -61,10 +51,6 @@ def keep(name: str, console: Console) -> None:
     """Export the default weights of a model to TFLite and prove the file, in the cache, unless that was tried before.
 
     Where the cache cannot be written, nothing is kept. Where a proof fails, the reason is, and no file.
-
-    Args:
-        name: Name of a model with default weights.
-        console: Receives what is done.
     """
     folder = _folder(name)
     if folder is None or storage.is_complete(folder):

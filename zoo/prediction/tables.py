@@ -89,13 +89,7 @@ class Parts:
         return [i for i in range(count) if not self._path(i).is_file()]
 
     def write(self, number: int, rows: Sequence[Mapping[str, Any]], problems: Sequence[tuple[str, str]]) -> None:
-        """Write a part.
-
-        Args:
-            number: Its number.
-            rows: The rows of the table.
-            problems: Inputs without a prediction, each with the reason.
-        """
+        """Write a part; `problems` are the inputs without a prediction, each with the reason."""
         import pyarrow as pa
         from pyarrow import parquet
 

@@ -34,14 +34,6 @@ def run(
 ) -> None:
     """Run workers until the study has `trials` trials; one that is killed is replaced, and its trial asked again.
 
-    Args:
-        folder: Folder of the search.
-        study: Its study.
-        trials: Number of trials in all.
-        workers: Number of workers at a time.
-        start: Starts a worker.
-        console: Receives a line for each trial.
-
     Raises:
         ZooError: A worker failed; the message and the exit code are its own.
     """

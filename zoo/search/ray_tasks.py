@@ -16,13 +16,7 @@ from zoobase.errors import ZooError
 
 
 class Task:
-    """A worker as a task of the connected cluster.
-
-    Args:
-        folder: Folder of the search, on a path that all machines share.
-        trials: Number of trials in all.
-        workers: Number of workers that share the machines of the cluster.
-    """
+    """A worker as a task of the connected cluster, whose machines share the path of the folder."""
 
     def __init__(self, folder: Path, trials: int, workers: int) -> None:
         """Submit it: it starts when the cluster has a processor for it."""

@@ -7,14 +7,24 @@ import json
 import keras
 
 from pipelines.dataset import Dataset
+from pipelines.feeding import Feed
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.weight_files import check_file
 from zoo.distribution.replicas import SINGLE, Replicas
-from zoo.training import whitening
-from zoo.training.callbacks import CheckpointCallback
-from zoo.training.fit import fit
+from zoo.modeling.instance_methods import fused
+from zoo.training import checkpoints, whitening
+from zoo.training.callbacks import (
+    AveragedWeights,
+    CheckpointCallback,
+    PreviewImages,
+    ShowProgress,
+    StopOnNaN,
+    Throughput,
+    TimeBudget,
+)
+from zoo.training.compiling import compile_model
 from zoo.training.session import Session
 from zoobase.errors import UsageError
 from zoobase.files import write_with_checksum
@@ -67,9 +77,7 @@ def train(session: Session) -> CheckpointCallback:
                 f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
                 "data service"
             )
-        from zoo.training import transfer
-
-        return transfer.train(session)
+        return plan.task.train_phases(session)
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     model = initial_model(plan, dataset, replicas)
     return fit(model, session, replicas.served(training, plan, dataset), validation)
@@ -86,3 +94,77 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     return model
+
+
+def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) -> CheckpointCallback:
+    """Fit a built model to two feeds by the recipe of a session; returns and raises the same as `train`."""
+    plan, folder, replicas, recipe = session.plan, session.folder, session.replicas, session.plan.recipe
+    training, evaluated = replicas.share(training), replicas.share(validation)
+    steps = training.steps(recipe.batch_size)
+    size = replicas.validation_size(evaluated.count, max(recipe.batch_size, 256))
+    with replicas.scope():
+        compile_model(model, plan, session.info, steps * recipe.epochs, session.objects)
+        adapt_momentum(model, steps)
+        replicas.adapt(model, training)
+        averaged = AveragedWeights(model)
+        checkpoint = CheckpointCallback(session, averaged)
+        start = _resume(model, session, checkpoint)
+    replicas.wait(start)
+    if start >= recipe.epochs or checkpoint.stop_reason:
+        return checkpoint
+    progress = ShowProgress(session, steps, start)
+    throughput = Throughput(folder.path / "logs" / f"worker-{replicas.index}", recipe.batch_size / replicas.workers)
+    throughput.watch(model)
+    callbacks = [StopOnNaN(folder), averaged, checkpoint, progress, throughput]
+    if replicas.is_chief:
+        callbacks.append(keras.callbacks.TensorBoard(str(folder.path / "logs"), write_graph=False))
+    callbacks += session.objects.callbacks
+    if recipe.minutes:
+        callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
+    preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None
+    if preview:  # before `checkpoint`: a saved state has its image
+        callbacks.insert(0, PreviewImages(folder.path / "progress", preview))
+    epochs = training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs)
+    try:
+        with fused(model):
+            model.fit(
+                replicas.distribute(epochs),
+                validation_data=replicas.distribute(evaluated.batches(size)),
+                validation_steps=evaluated.steps(size),
+                initial_epoch=start,
+                epochs=recipe.epochs,
+                steps_per_epoch=steps,
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=0,
+            )
+    finally:
+        progress.close()
+    return checkpoint
+
+
+def _resume(model: keras.Model, session: Session, checkpoint: CheckpointCallback) -> int:
+    """Restore the newest undamaged state; return the number of finished epochs."""
+    if getattr(model, "optimizer", None) is not None:
+        model.optimizer.build(model.trainable_variables)
+    for path, arrays in checkpoints.read(session.folder.path / "checkpoints"):
+        if arrays is None:
+            session.console.print(f"{path} is damaged; using the previous state")
+            continue
+        state = checkpoints.restore(model, arrays, path)
+        checkpoint.restore(state)
+        check_file(session.folder.weights)
+        session.console.print(f"resuming after epoch {state['epoch']} from {path}")
+        return state["epoch"]
+    return 0
+
+
+def adapt_momentum(model: keras.Model, steps: int) -> None:
+    """Lower the momentum of batch normalisation layers that would need many epochs of `steps` steps.
+
+    With Keras' momentum of 0.99 the moving statistics, by which models are validated, need about 500 steps to forget
+    their initial values. The momentum becomes at most 1 - 10 / steps, an average over the last tenth of an epoch.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, max(0.5, 1.0 - 10.0 / steps))

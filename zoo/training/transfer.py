@@ -30,7 +30,7 @@ from zoo.core.plan import Plan
 from zoo.core.weight_files import save_file
 from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
-from zoo.training import fit
+from zoo.training import trainer
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
@@ -165,7 +165,7 @@ def _train_phase(
     else:
         _unfreeze(model, phase.statistics)
         trained, feeds = model, [inner.plan.feed(session.dataset, s, training=s == "train") for s in FIT_SPLITS]
-    result = fit.fit(trained, inner, *feeds)
+    result = trainer.fit(trained, inner, *feeds)
     trained.load_weights(inner.folder.weights)
     return result
 

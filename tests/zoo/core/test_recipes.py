@@ -169,7 +169,7 @@ def test_label_smoothing_equals_the_definition():
         ({"schedule": "cosin"}, "did you mean cosine"),
         ({"dropout": "1"}, r"in \[0, 1\)"),
         ({"dropout": "much"}, r"in \[0, 1\)"),
-        ({"candidates": "[3]"}, "is a list of builder arguments"),
+        ({"candidates": "[3]"}, "must be a list of builder arguments"),
     ],
 )
 def test_invalid_values_are_rejected(values, expected):
@@ -309,7 +309,7 @@ def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
 
 def test_moving_statistics_follow_within_one_epoch():
     """With Keras' momentum of 0.99 they would be 0.37 of the way after 100 steps."""
-    from zoo.modeling.layers import adapt_momentum
+    from zoo.training.trainer import adapt_momentum
 
     model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
     adapt_momentum(model, steps=100)

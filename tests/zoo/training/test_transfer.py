@@ -147,9 +147,9 @@ def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
     rows = (tmp_path / "whole" / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3", "4", "5"]
 
-    from zoo.training import fit
+    from zoo.training import trainer
 
-    real = fit.fit
+    real = trainer.fit
 
     def killed(model, session, training, validation):
         if session.folder.path.name == "tune":
@@ -157,7 +157,7 @@ def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
         return real(model, session, training, validation)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "fit", killed)
+        patch.setattr(trainer, "fit", killed)
         with pytest.raises(KeyboardInterrupt):
             train.run("flowers", out=str(tmp_path / "half"), **arguments)
     again = train.run("flowers", out=str(tmp_path / "half"), **arguments)

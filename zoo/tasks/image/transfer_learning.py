@@ -16,6 +16,8 @@ from zoobase.errors import unknown
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
+    from zoo.training.callbacks import CheckpointCallback
+    from zoo.training.session import Session
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ class TransferLearning(PhotoClassification):
             recipe, epochs=self.tune_epochs, learning_rate=self.tune_rate, batch_size=min(size, 32), warmup=0.1
         )
         return head, Phase("tune", tuned, frozen=False, statistics=case.statistics)
+
+    def train_phases(self, session: Session) -> CheckpointCallback:
+        """Train the phases by `zoo.training.transfer`."""
+        from zoo.training import transfer
+
+        return transfer.train(session)
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
         """Return one sentence: which case applies, and how to change it."""
