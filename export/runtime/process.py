@@ -241,6 +241,24 @@ def run_script(
     return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
 
 
+def run_job(
+    script: str, job: Mapping[str, Any], folder: Path, forked_from: str | None = None
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Run a script, and return the JSON that it writes and None, or None and what went wrong.
+
+    Args:
+        script: As of `run_script`.
+        job: The job, without the file of the result, which lies in the folder.
+        folder: An empty or shared scratch folder.
+        forked_from: As of `run_script`.
+    """
+    file = folder / f"{script}.result.json"
+    result = run_script(script, {**job, "result": str(file)}, folder, forked_from=forked_from)
+    if result.problem or not file.exists():
+        return None, result.problem or "wrote no result"
+    return json.loads(file.read_text()), None
+
+
 def start_fork_server() -> None:
     """Let the fork server import TensorFlow while this process does other work."""
     if is_available():
