@@ -132,6 +132,10 @@ class Format:
     is_drawn: bool = True
     unreadable: Callable[[str], str] | None = None
 
+    def artifact(self, contract: Contract, path: str, **facts: Any) -> Artifact:
+        """Return an artifact of the format, with the endpoints of a contract that it carries."""
+        return Artifact(self.name, path, tuple(e.name for e in contract.carried_by(self.name)), **facts)
+
     def carries(self, contract: Contract) -> Sequence[Endpoint]:
         """Return the endpoints that it carries unless they say otherwise; it is tried if it might have none of them."""
         able = contract.endpoints[:1] if self.needs_code else contract.endpoints

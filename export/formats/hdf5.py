@@ -42,9 +42,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
             model.save(path, include_optimizer=False)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise Unsupported(f"Keras cannot write it: {' '.join(str(error).split())[:200]}") from error
-    endpoints = tuple(e.name for e in contract.carried_by(FORMAT.name))
-    producer = {"keras": keras.__version__, "h5py": h5py.__version__}
-    return Artifact(FORMAT.name, path.name, endpoints, producer=producer)
+    return FORMAT.artifact(contract, path.name, producer={"keras": keras.__version__, "h5py": h5py.__version__})
 
 
 def explain(error: str) -> str:

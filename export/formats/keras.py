@@ -34,8 +34,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
         model.save(path)
     except NotImplementedError as error:  # Keras leaves an empty file
         raise Unsupported(f"{type(model).__name__} cannot be saved: {' '.join(str(error).split())[:200]}") from error
-    endpoints = tuple(e.name for e in contract.carried_by(FORMAT.name))
-    return Artifact(FORMAT.name, path.name, endpoints, producer={"keras": keras.__version__})
+    return FORMAT.artifact(contract, path.name, producer={"keras": keras.__version__})
 
 
 def read_model(path: Path) -> Any:

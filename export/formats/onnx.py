@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -38,7 +37,6 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     job = {
         "saved_model": str(scratch / "saved_model"),
         "out": str(folder / artifact.path),
-        "result": str(scratch / "result.json"),
         "signature": endpoint.name,
         "opset": OPSET,
     }
@@ -47,16 +45,13 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
-    result = process.run_script("convert_onnx.py", job, scratch, writes=[scratch.parent])
-    result_file, out = Path(job["result"]), Path(job["out"])
-    report = (
-        json.loads(result_file.read_text()) if result_file.exists() else {"error": None, "unknown": [], "versions": {}}
-    )
+    report, problem = process.run_job("convert_onnx.py", job, scratch, writes=[Path(job["out"]).parent])
+    report, out = report or {"error": None, "unknown": [], "versions": {}}, Path(job["out"])
     artifact.producer = report["versions"]
     if report["unknown"]:
         artifact.state, artifact.reason = "unsupported", f"no ONNX operator for {', '.join(report['unknown'])}"
-    elif result.problem or report["error"] or not out.exists():
-        problem = f"failed: {report['error']}" if report["error"] else result.problem or "wrote no file"
+    elif problem or report["error"] or not out.exists():
+        problem = f"failed: {report['error']}" if report["error"] else problem or "wrote no file"
         artifact.state, artifact.reason = "fail", f"the converter {problem}"
     if artifact.state:
         shutil.rmtree(out.parent, ignore_errors=True)

@@ -21,11 +21,9 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     """Write `saved_model/<version>/`."""
     import tensorflow as tf
 
-    endpoints = contract.carried_by(FORMAT.name)
-    path = folder / "saved_model" / str(version)
-    save(model, endpoints, path, reusable=True)
-    producer = {"tensorflow": tf.__version__}
-    return Artifact(FORMAT.name, f"saved_model/{version}", tuple(e.name for e in endpoints), producer=producer)
+    path = f"saved_model/{version}"
+    save(model, contract.carried_by(FORMAT.name), folder / path, reusable=True)
+    return FORMAT.artifact(contract, path, producer={"tensorflow": tf.__version__})
 
 
 def save(

@@ -7,7 +7,6 @@ One file for each precision: float32; float16 (float16 weights); dynamic (int8 w
 from __future__ import annotations
 
 import importlib.util
-import json
 import re
 import shutil
 from collections import Counter
@@ -133,7 +132,6 @@ def _prepare(
     job = {
         "saved_model": str(shared),
         "out": str(folder / path),
-        "result": str(scratch / "result.json"),
         "signatures": list(artifact.endpoints),
         "quantize": quantize,
         "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
@@ -155,33 +153,26 @@ def _quantize_selectively(
     artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str], keep_float: int
 ) -> None:
     """Convert to float, and quantise all operators but those that lose most."""
-    exact, result_file = scratch / "float.tflite", Path(job["result"])
-    _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": str(exact)}, scratch, quantized)
+    exact = str(scratch / "float.tflite")
+    _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": exact}, scratch, quantized)
     if artifact.state:
         return
-    result_file.unlink()
-    quantizer_job = {key: job[key] for key in ("out", "result", "calibration")}
-    quantizer_job |= {"float": str(exact), "keep_float": keep_float}
-    result = process.run_script(
-        "quantize_tflite.py", quantizer_job, scratch, writes=[scratch.parent, Path(job["out"]).parent]
-    )
-    if result.problem or not result_file.exists():
-        artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {result.problem}"
+    work = {"out": job["out"], "calibration": job["calibration"], "float": exact, "keep_float": keep_float}
+    report, problem = process.run_job("quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
+    if report is None:
+        artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {problem}"
         Path(job["out"]).unlink(missing_ok=True)
-        return
-    report = json.loads(result_file.read_text())
-    artifact.producer, artifact.note = {**artifact.producer, **report["versions"]}, report["note"]
+    else:
+        artifact.producer, artifact.note = {**artifact.producer, **report["versions"]}, report["note"]
 
 
 def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str] = ()) -> None:
-    result = process.run_script(
-        "convert_tflite.py", dict(job), scratch, forked_from="keras", writes=[scratch.parent, Path(job["out"]).parent]
+    report, problem = process.run_job(
+        "convert_tflite.py", job, scratch, "keras", reads=[scratch.parent], writes=[Path(job["out"]).parent]
     )
-    result_file = Path(job["result"])
-    if result.problem or not result_file.exists():
-        artifact.state, artifact.reason = "fail", f"the converter {result.problem}"
+    if report is None:
+        artifact.state, artifact.reason = "fail", f"the converter {problem}"
     else:
-        report = json.loads(result_file.read_text())
         artifact.producer, artifact.note = report["versions"], report["note"]
         if report["flex"]:
             artifact.state = "unsupported"

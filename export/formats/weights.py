@@ -31,9 +31,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     (folder / "model.config.json").write_text(json.dumps(config, indent=1) + "\n")
     path = folder / "model.weights.h5"
     model.save_weights(path)
-    producer = {"keras": keras.__version__, "h5py": h5py.__version__}
-    endpoints = tuple(e.name for e in contract.carried_by(FORMAT.name))
-    return Artifact(FORMAT.name, path.name, endpoints, producer=producer)
+    return FORMAT.artifact(contract, path.name, producer={"keras": keras.__version__, "h5py": h5py.__version__})
 
 
 def matches(path: Path, head: bytes) -> bool:

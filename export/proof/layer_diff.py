@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -151,16 +150,14 @@ def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
         return None
     dtypes = {tensor.name: tensor.dtype for tensor in request.contract[name].inputs}
     with tempfile.TemporaryDirectory(prefix="tensor-errors-") as scratch:
-        inputs, result = Path(scratch) / "inputs.npz", Path(scratch) / "result.json"
+        inputs = Path(scratch) / "inputs.npz"
         save_arrays(inputs, {k: v[:ROWS].astype(dtypes[k]) for k, v in case.inputs.items()})
         job = {
             "float": str((request.folder / FLOAT).resolve()),
             "quantized": str((request.folder / artifact.path).resolve()),
             "signature": name,
             "inputs": str(inputs),
-            "result": str(result),
         }
-        process.run_script("run_tensor_errors.py", job, Path(scratch), reads=[request.folder])
-        ranking = json.loads(result.read_text()) if result.is_file() else []
+        ranking = process.run_job("run_tensor_errors.py", job, Path(scratch), reads=[request.folder])[0] or []
     worst = [f"{operator['layer']} ({operator['sqnr_db']} dB)" for operator in ranking[:NAMED] if operator["added"] > 0]
     return f"most noise is added by {', '.join(worst)}" if worst else None

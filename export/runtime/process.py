@@ -264,6 +264,25 @@ def _real(path: str | Path) -> str:
     return os.path.realpath(path)
 
 
+def run_job(
+    script: str, job: Mapping[str, Any], folder: Path, forked_from: str | None = None, **allowed: Iterable[str | Path]
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Run a script, and return the JSON that it writes and None, or None and what went wrong.
+
+    Args:
+        script: As of `run_script`.
+        job: The job, without the file of the result, which lies in the folder.
+        folder: An empty or shared scratch folder.
+        forked_from: As of `run_script`.
+        **allowed: `reads` and `writes` of `run_script`.
+    """
+    file = folder / f"{script}.result.json"
+    result = run_script(script, {**job, "result": str(file)}, folder, forked_from=forked_from, **allowed)
+    if result.problem or not file.exists():
+        return None, result.problem or "wrote no result"
+    return json.loads(file.read_text()), None
+
+
 def start_fork_server() -> None:
     """Let the fork server import TensorFlow while this process does other work."""
     if is_available():

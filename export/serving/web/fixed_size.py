@@ -6,7 +6,6 @@ It is converted from the SavedModel of the bundle, and compared with the bundle'
 from __future__ import annotations
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -89,12 +88,10 @@ def _convert(saved_model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]], 
             function = tf.function(lambda _signature=loaded.signatures[name], **values: _signature(**values))
             signatures[name] = function.get_concrete_function(**specs)
         tf.saved_model.save(module, str(scratch / "saved_model"), signatures=signatures)
-    out, result_file = scratch / "tflite" / "fixed.tflite", scratch / "result.json"
-    job = {"saved_model": str(scratch / "saved_model"), "out": str(out), "result": str(result_file)}
-    job |= {"signatures": list(inputs), "quantize": None}
-    result = process.run_script("convert_tflite.py", job, scratch, forked_from="keras")
-    problem = result.problem or json.loads(result_file.read_text())["error"]
-    if problem:
+    out = scratch / "tflite" / "fixed.tflite"
+    job = {"saved_model": str(scratch / "saved_model"), "out": str(out), "signatures": list(inputs), "quantize": None}
+    report, problem = process.run_job("convert_tflite.py", job, scratch, "keras")
+    if problem := problem or report["error"]:
         raise ExportError(f"{saved_model} cannot be converted for images of one size: {problem}")
     return out.read_bytes()
 
