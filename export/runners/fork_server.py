@@ -25,7 +25,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import confine
+import machine
 
 
 def main() -> None:
@@ -97,7 +97,7 @@ def run(request: dict[str, Any]) -> int:
     sys.argv = [request["script"], request["job"]]
     tempfile.tempdir = None  # as TMPDIR of the request says
     try:
-        confine.confine(**json.loads(Path(request["job"]).read_text())["confine"])
+        machine.confine(**json.loads(Path(request["job"]).read_text())["confine"])
         runpy.run_path(request["script"], run_name="__main__")
         return 0
     except SystemExit as error:

@@ -28,7 +28,7 @@ from zoobase.errors import ExportError
 from zoobase.plugins import loaded_module
 
 SCRIPT = Path(__file__).parent.parent / "runners" / "fork_server.py"
-LAUNCHER = SCRIPT.with_name("launch.py")
+LAUNCHER = Path(__file__).parent.parent / "wire" / "launch.py"
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = (
     "TF_",
@@ -221,7 +221,7 @@ def run_script(
 
     It finds the folders of the runners and of the wire files on its path, and the packages that are named. The kernel
     confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
-    `export.wire.confine`. Its temporary files are in the scratch folder.
+    `export.wire.machine`. Its temporary files are in the scratch folder.
 
     Args:
         script: File name in the runners folder, or the path of another script.

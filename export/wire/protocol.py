@@ -28,12 +28,12 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import confine, rest, weight_sums
+    from export.wire import machine, rest, weight_sums
     from export.wire.arrays import Outputs, read_arrays, save_arrays
     from export.wire.calls import Function, one_line, run_endpoint
     from export.wire.machine import read_job
 else:
-    import confine
+    import machine
     import rest
     import weight_sums
     from arrays import Outputs, read_arrays, save_arrays
@@ -184,7 +184,7 @@ def main(runtime: Runtime) -> None:
     for artifact in job["artifacts"]:
         report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
         report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
-        report["confinement"] = confine.state
+        report["confinement"] = machine.state
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: dict[tuple[str, ...], np.ndarray] = {}
         started = time.perf_counter()

@@ -7,11 +7,11 @@ import socket
 import pytest
 
 from export.runtime import process
-from export.wire import confine
+from export.wire import machine
 
 FORKED = "run_keras.py"
 KINDS = {FORKED: "keras"}
-pytestmark = pytest.mark.skipif(not confine.abi(), reason="this kernel has no Landlock")
+pytestmark = pytest.mark.skipif(not machine.abi(), reason="this kernel has no Landlock")
 
 TRY = """
 import json, os, socket, subprocess, sys, tempfile
@@ -58,8 +58,8 @@ for name, attempt in attempts.items():
         done.append(name)
     except (OSError, subprocess.CalledProcessError):
         pass
-import confine
-Path("result.json").write_text(json.dumps({"done": done, "state": confine.state, "names": sorted(os.environ)}))
+import machine
+Path("result.json").write_text(json.dumps({"done": done, "state": machine.state, "names": sorted(os.environ)}))
 """
 ALLOWED = ["read the bundle", "write scratch", "write a temporary file", "import a library"]
 
@@ -94,7 +94,7 @@ def attempts(tmp_path, monkeypatch):
 def test_only_the_bundle_is_read_and_only_scratch_is_written(attempts, tmp_path, script):
     result = attempts(script)
     assert result["done"] == ALLOWED
-    assert result["state"] == {"landlock": confine.abi(), "network": False}
+    assert result["state"] == {"landlock": machine.abi(), "network": False}
     assert "AWS_SECRET_ACCESS_KEY" not in result["names"]
     assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["folder", "secret"]
     assert (tmp_path / "bundle/file").read_text() == "file"
@@ -119,9 +119,9 @@ def test_a_network_is_there_if_it_is_asked_for(attempts):
 
 
 def test_it_is_said_if_the_kernel_cannot_confine(monkeypatch):
-    monkeypatch.setattr(confine, "abi", lambda: 0)
-    monkeypatch.setattr(confine, "_leave_network", lambda: False)
-    monkeypatch.setattr(confine.resource, "setrlimit", lambda *_: None)
-    monkeypatch.setattr(confine, "state", {"landlock": 0, "network": True})
-    confine.confine([], [])
-    assert confine.state == {"landlock": 0, "network": True}
+    monkeypatch.setattr(machine, "abi", lambda: 0)
+    monkeypatch.setattr(machine, "_leave_network", lambda: False)
+    monkeypatch.setattr(machine.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(machine, "state", {"landlock": 0, "network": True})
+    machine.confine([], [])
+    assert machine.state == {"landlock": 0, "network": True}
