@@ -12,7 +12,6 @@ argument of its operator does; shapes do not.
 from __future__ import annotations
 
 import functools
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,11 +24,23 @@ from export.runtime.backend import load_tensorflow
 from zoobase.errors import ExportError
 
 INIT = "__saved_model_init_op"
-RANDOM = re.compile("Random|Multinomial|TruncatedNormal|StatefulStandardNormal|StatefulUniform|Rng")
-STATEFUL = re.compile(
-    "^Assign|^(Resource)?(Scatter|Sparse)?Apply|^ResourceScatter|Enqueue|^LookupTableInsert|^StackPush"
+# Operators whose definition is stateful, although a graph that holds them answers the same in every call
+READING = frozenset(
+    {
+        *("VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "VariableShape", "DisableCopyOnRead", "Variable"),
+        *("VariableV2", "ResourceGather", "ResourceGatherNd"),  # variables, that others change
+        *("HashTable", "HashTableV2", "AnonymousHashTable", "LookupTableFindV2", "LookupTableSizeV2"),  # tables, too
+        *("LookupTableExportV2", "MutableHashTable", "MutableHashTableV2"),
+        *("MutableDenseHashTable", "MutableDenseHashTableV2"),
+        *("StatefulPartitionedCall", "If", "While", "Case"),  # calls: what they call is seen by itself
+        *("Assert", "CheckNumerics", "CheckNumericsV2"),  # raise, and change nothing
+        *("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArraySizeV3"),
+        *("TensorArrayScatterV3", "TensorArrayConcatV3", "TensorArraySplitV3", "TensorArrayGradV3"),
+        *("TensorArrayCloseV3", "StackV2", "StackPopV2", "StackCloseV2"),  # live in one call
+    }
 )
-SAVER_OPERATORS = frozenset({"Save", "SaveV2", "SaveSlices", "Restore", "RestoreV2", "MergeV2Checkpoints"})
+SAVING = {"SaveV2": (0,), "MergeV2Checkpoints": (0, 1)}  # operators of a saver, and their inputs that name files
+RESTORING = {"RestoreV2": (0,)}
 CLOCKS = ("Timestamp",)
 TABLE_FILES = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
 STRING = 7  # DT_STRING of types.proto
@@ -82,11 +93,10 @@ def describe_graph(description: Description) -> None:
     """
     model = _message()()
     model.ParseFromString((description.path / "saved_model.pb").read_bytes())
-    graphs = [m for m in model.meta_graphs if "serve" in m.meta_info_def.tags]
-    if not graphs:
-        tags = ["+".join(m.meta_info_def.tags) for m in model.meta_graphs]
+    tags = ["+".join(sorted(m.meta_info_def.tags)) for m in model.meta_graphs]
+    if "serve" not in tags:  # C++ and Python load the graph whose tags are exactly those asked for
         raise ExportError(f"{description.path} has no graph with the tag serve (it has {', '.join(tags) or 'none'})")
-    meta = graphs[0]
+    meta = model.meta_graphs[tags.index("serve")]
     description.producer = {"tensorflow": meta.meta_info_def.tensorflow_version}
     description.signatures = tuple(_signatures(meta))
     graph = _Graph(meta)
@@ -96,14 +106,20 @@ def describe_graph(description: Description) -> None:
     description.flagged = {
         "flex": [],
         "custom": [],
-        "random": [op for op in description.operations if RANDOM.search(op)],
-        "stateful": [op for op in description.operations if STATEFUL.search(op)],
+        "random": [op for op in description.operations if allowed_operators().get(op) == "random"],
+        "stateful": [
+            op for op in description.operations if allowed_operators().get(op) == "stateful" and op not in READING
+        ],
         "clock": [op for op in description.operations if op in CLOCKS],
         "external": [op for op in description.operations if op not in {*allowed_operators(), *TABLE_FILES, *CLOCKS}],
         "branches": list(data_branches([graph.nodes[name] for scope, name in served if not scope], graph.functions)),
     }
-    description.unlisted = _unlisted(graph, served)
+    description.unlisted = _unlisted(graph)
     description.risks = list(_risks(graph, description.unlisted))
+    if len(tags) > 1:
+        description.risks.append(f"it has {len(tags)} graphs, with the tags {', '.join(tags)}: loaders choose by tags")
+    if links := sorted(p.name for p in description.path.rglob("*") if p.is_symlink()):
+        description.risks.append(f"its {links[0]} is a symbolic link")
 
 
 def _signatures(meta: Any) -> Iterator[Signature]:
@@ -136,11 +152,13 @@ class _Graph:
     def __init__(self, meta: Any) -> None:
         self.nodes = {node.name: node for node in meta.graph_def.node}
         self.functions = {f.signature.name: f for f in meta.graph_def.library.function}
-        saver = meta.saver_def
-        self.saver = [
-            name for name in (saver.save_tensor_name, saver.restore_op_name, saver.filename_tensor_name) if name
-        ]
-        self.assets = {_node_name(asset.tensor_info.name): asset.filename for asset in meta.asset_file_def}
+        self.saver = meta.saver_def
+        self.asset_files = [asset.filename for asset in meta.asset_file_def]
+        self.assets = {_node_name(asset.tensor_info.name) for asset in meta.asset_file_def}
+        self.objects = meta.object_graph_def
+        self.exposed = [info.name for s in meta.signature_def.values() for info in s.outputs.values() if info.name]
+        for collection in ("saved_model_main_op", "legacy_init_op"):
+            self.exposed += meta.collection_def[collection].node_list.value if collection in meta.collection_def else ()
 
     def reachable(self, tensors: Iterable[str]) -> dict[tuple[str, str], str]:
         """Return {(function or "", node name): operator} that tensors depend on, including called functions."""
@@ -192,9 +210,12 @@ class _Graph:
         arguments = [a.name for a in self.functions[scope].signature.input_arg] if scope else []
         if name not in arguments:
             return False
-        position, everywhere = arguments.index(name), {"": self.nodes.values()}
-        everywhere |= {f: function.node_def for f, function in self.functions.items()}
-        calls = [(f, node) for f, inner in everywhere.items() for node in inner if scope in _called(node)]
+        position = arguments.index(name)
+        bound = self.objects.concrete_functions[scope].bound_inputs if scope in self.objects.concrete_functions else ()
+        captured = position - (len(arguments) - len(bound))
+        if captured >= 0 and self.objects.nodes[bound[captured]].WhichOneof("kind") != "asset":
+            return False  # what Python's loader passes there
+        calls = self._calls_of(scope)
         return bool(calls) and all(
             position < len(node.input) and self._is_asset(f, node.input[position], seen) for f, node in calls
         )
@@ -206,6 +227,70 @@ class _Graph:
             return False  # which variable a function assigns to is not followed
         assigned = [n for n in self.nodes.values() if n.op == "AssignVariableOp" and _node_name(n.input[0]) == variable]
         return bool(assigned) and all(self._is_asset("", node.input[1], seen) for node in assigned)
+
+    def saves_by_name(self) -> set[tuple[str, str]]:
+        """Return the operators of a saver in its standard structure: they get their file names from the loader.
+
+        Saving is reached by `save_tensor_name` only, restoring by `restore_op_name` only, and neither by a signature,
+        an initialiser or a function of the object graph.
+        """
+        exposed, called = self.reachable(self.exposed), set(self.objects.concrete_functions)
+        while called:  # what Python can call
+            inner = [self.functions[name] for name in called & self.functions.keys()]
+            nodes = {(function.signature.name, n.name): n for function in inner for n in function.node_def}
+            exposed |= {key: node.op for key, node in nodes.items()}
+            called = {name for node in nodes.values() for name in _called(node)} - {scope for scope, _ in exposed}
+        standard: set[tuple[str, str]] = set()
+        for start, operators in ((self.saver.save_tensor_name, SAVING), (self.saver.restore_op_name, RESTORING)):
+            for (scope, name), op in (self.reachable([start]) if start else {}).items():
+                if op in operators and (scope, name) not in exposed:
+                    node = self._nodes_of(scope)[name]
+                    if all(self._names_file(scope, node.input[i], set()) for i in operators[op]):
+                        standard.add((scope, name))
+        return standard
+
+    def _nodes_of(self, scope: str) -> Mapping[str, Any]:
+        return {n.name: n for n in self.functions[scope].node_def} if scope else self.nodes
+
+    def _names_file(self, scope: str, tensor: str, seen: set[tuple[str, str]]) -> bool:
+        """Return whether a string is the file name that the loader passes, or a part of it that is appended to it."""
+        name = _node_name(tensor)
+        if (scope, name) in seen:
+            return False
+        seen.add((scope, name))
+        nodes = self._nodes_of(scope)
+        if name not in nodes:  # an argument of the function: in every call of it
+            arguments = [a.name for a in self.functions[scope].signature.input_arg]
+            position = arguments.index(name) if name in arguments else -1
+            calls = [(f, n) for f, n in self._calls_of(scope) if 0 <= position < len(n.input)]
+            return bool(calls) and all(self._names_file(f, n.input[position], seen) for f, n in calls)
+        if not scope and name == _node_name(self.saver.filename_tensor_name):
+            return True
+        node = nodes[name]
+        inputs = [i for i in node.input if not i.startswith("^")]
+        if node.op in ("Identity", "ShardedFilename"):
+            return self._names_file(scope, inputs[0], seen)
+        if node.op == "StringJoin":
+            parts = {_node_name(i) for i in inputs[1:]}
+            return self._names_file(scope, inputs[0], seen) and all(self._is_part(nodes, part) for part in parts)
+        if node.op == "Pack":
+            return bool(inputs) and all(self._names_file(scope, i, set(seen)) for i in inputs)
+        return False
+
+    def _is_part(self, nodes: Mapping[str, Any], name: str) -> bool:
+        """Return whether a string is a constant, or a choice of constants, that leads nowhere else."""
+        node = nodes.get(name)
+        if node is not None and node.op in ("Select", "SelectV2", "Identity"):
+            return all(self._is_part(nodes, _node_name(i)) for i in list(node.input)[-2:])
+        return (
+            node is not None
+            and node.op == "Const"
+            and not any(b".." in v for v in node.attr["value"].tensor.string_val)
+        )
+
+    def _calls_of(self, function: str) -> list[tuple[str, Any]]:
+        scopes = {"": self.nodes.values()} | {name: f.node_def for name, f in self.functions.items()}
+        return [(scope, node) for scope, inner in scopes.items() for node in inner if function in _called(node)]
 
     def everything(self) -> dict[tuple[str, str], str]:
         """Return every node, those inside functions included."""
@@ -232,15 +317,16 @@ def _unknown(operations: Iterable[str]) -> Iterator[str]:
     return (op for op in operations if op_def_registry.get(op) is None)
 
 
-def _unlisted(graph: _Graph, served: Mapping[tuple[str, str], str]) -> list[str]:
+def _unlisted(graph: _Graph) -> list[str]:
     """Return the operators that are not on the list of inference operators.
 
     Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else these
     read or write files.
     """
-    saver = set(graph.reachable(graph.saver)) - set(served)
-    operators = {op for key, op in graph.everything().items() if not (op in SAVER_OPERATORS and key in saver)}
-    return sorted(operators - allowed_operators() - set(graph.functions) - set(TABLE_FILES))
+    everything = graph.everything()
+    saver = graph.saves_by_name() if {*everything.values()} & {*SAVING, *RESTORING} else set()
+    operators = {op for key, op in everything.items() if key not in saver}
+    return sorted(operators - allowed_operators().keys() - set(graph.functions) - set(TABLE_FILES))
 
 
 def _risks(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
@@ -251,15 +337,15 @@ def _risks(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
         )
     if not graph.tables_are_assets():
         yield "its graph reads a table from a file that is not among its assets"
-    if names := [name for name in graph.assets.values() if not _is_plain(name)]:
+    if names := [name for name in graph.asset_files if not _is_plain(name)]:
         yield f"its asset {names[0]} lies outside its folder"
 
 
 @functools.cache
-def allowed_operators() -> frozenset[str]:
-    """Return the operators that a graph may hold without being trusted."""
-    lines = ALLOWED.read_text(encoding="utf-8").splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))
+def allowed_operators() -> dict[str, str]:
+    """Return {operator that a graph may hold without being trusted: "", "stateful" or "random" by its definition}."""
+    lines = [line.split() for line in ALLOWED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {operator: "".join(kind) for operator, *kind in lines}
 
 
 def _is_plain(name: str) -> bool:

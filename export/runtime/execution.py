@@ -127,7 +127,7 @@ def _run_runtime(
                 packages,
                 variables,
                 runtime.forked_from,
-                reads=(folder, golden, *runtime.reads),
+                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *runtime.reads),
                 writes=runtime.writes,
                 network=runtime.network,
             )

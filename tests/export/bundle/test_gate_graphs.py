@@ -1,0 +1,214 @@
+"""What loaders of a SavedModel run besides its signatures: other graphs, savers, initialisers, bound inputs, links.
+
+Each attack is a real file that acts when TensorFlow loads it, and is refused before it is loaded.
+"""
+
+import os
+
+import pytest
+
+import export
+from export.artifacts import check_trusted, describe
+from export.runtime.backend import load_tensorflow
+from tests.export.bundle.test_gate import saved_model
+from zoobase.errors import CheckFailed, ExportError
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A clean SavedModel with a variable, and a function that changes its protocol buffer."""
+    folder = saved_model(tmp_path / "model", lambda tf, m, x: x * m.scale, scale=lambda tf: tf.Variable(2.0))
+    assert describe(folder).risks == []
+
+    def change(edit):
+        from tensorflow.core.protobuf import saved_model_pb2
+
+        message = saved_model_pb2.SavedModel()
+        message.ParseFromString((folder / "saved_model.pb").read_bytes())
+        edit(message)
+        (folder / "saved_model.pb").write_bytes(message.SerializeToString())
+        return folder
+
+    return change
+
+
+def refused(folder, match):
+    description = describe(folder)
+    with pytest.raises(CheckFailed, match=match):
+        check_trusted(description, ())
+    return description
+
+
+def constant(graph, name, text):
+    tf = load_tensorflow()
+    node = graph.node.add(name=name, op="Const")
+    node.attr["dtype"].type = 7
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
+    return name
+
+
+def test_a_second_graph_is_refused(model):
+    """C++ takes the graph whose tags are exactly those asked for, the check took the first that has them."""
+
+    def edit(message):
+        other = message.meta_graphs.add()
+        other.CopyFrom(message.meta_graphs[0])
+        message.meta_graphs[0].meta_info_def.tags.append("other")
+        file = constant(other.graph_def, "file", b"/etc/hostname")
+        other.graph_def.node.add(name="read", op="ReadFile", input=[file])
+
+    description = refused(model(edit), "is refused")
+    assert "it has 2 graphs, with the tags other+serve, serve: loaders choose by tags" in description.risks
+    assert "ReadFile" in description.unlisted  # what is described is what is loaded
+
+
+def test_a_graph_whose_tags_are_more_than_serve_is_not_one_for_serving(model):
+    folder = model(lambda message: message.meta_graphs[0].meta_info_def.tags.append("gpu"))
+    with pytest.raises(ExportError, match=r"no graph with the tag serve \(it has gpu\+serve\)"):
+        describe(folder)
+
+
+def saving(graph, prefix):
+    """Add a SaveV2 of a constant, with the given prefix."""
+    names, slices = constant(graph, "names", [b"x"]), constant(graph, "slices", [b""])
+    value = constant(graph, "value", b"v")
+    node = graph.node.add(name="write", op="SaveV2", input=[prefix, names, slices, value])
+    node.attr["dtypes"].list.type.append(7)
+    return node.name
+
+
+@pytest.mark.parametrize("place", ["save_tensor_name", "restore_op_name", "main_op"])
+def test_a_saver_with_a_file_name_of_its_own_is_refused(model, tmp_path, place):
+    """SaveV2 was exempt wherever the saver reaches it; its prefix was not looked at."""
+
+    def edit(message):
+        meta = message.meta_graphs[0]
+        name = saving(meta.graph_def, constant(meta.graph_def, "prefix", os.fsencode(tmp_path / "written")))
+        if place == "main_op":
+            meta.collection_def["saved_model_main_op"].node_list.value.append(name)
+            meta.saver_def.save_tensor_name = f"{name}:0"
+        elif place == "restore_op_name":  # what the restore operator waits for runs while the model is loaded
+            restore = meta.saver_def.restore_op_name
+            next(n for n in meta.graph_def.node if n.name == restore).input.append(f"^{name}")
+        else:
+            meta.saver_def.save_tensor_name = f"{name}:0"
+
+    refused(model(edit), "SaveV2, not on the list")
+    assert not list(tmp_path.glob("written*"))
+
+
+def test_a_saver_that_writes_while_it_restores_is_refused(model):
+    """The file name is the loader's own, but writing belongs to saving."""
+
+    def edit(message):
+        meta = message.meta_graphs[0]
+        name = saving(meta.graph_def, meta.saver_def.filename_tensor_name.partition(":")[0])
+        restore = meta.saver_def.restore_op_name
+        next(n for n in meta.graph_def.node if n.name == restore).input.append(f"^{name}")
+
+    refused(model(edit), "SaveV2, not on the list")
+
+
+def test_folders_are_not_deleted_by_a_merge_of_checkpoints(model, tmp_path):
+    """MergeV2Checkpoints(delete_old_dirs=True) deletes the folders of its prefixes."""
+
+    def edit(message):
+        meta = message.meta_graphs[0]
+        graph = meta.graph_def
+        prefixes = constant(graph, "prefixes", [os.fsencode(tmp_path / "precious/x")])
+        target = constant(graph, "target", os.fsencode(tmp_path / "merged"))
+        node = graph.node.add(name="merge", op="MergeV2Checkpoints", input=[prefixes, target])
+        node.attr["delete_old_dirs"].b = True
+        meta.collection_def["saved_model_main_op"].node_list.value.append("merge")
+        meta.saver_def.save_tensor_name = "merge"
+
+    refused(model(edit), "MergeV2Checkpoints, SaveV2, not on the list")
+
+
+@pytest.mark.parametrize("part", [b"/../../elsewhere", b"_temp/part"])
+def test_a_part_of_a_file_name_stays_below_it(model, part):
+    """The saver of TensorFlow appends `_temp/part` to the name that it is given."""
+
+    def edit(message):
+        meta = message.meta_graphs[0]
+        saver = meta.saver_def
+        file, end = (name.partition(":")[0] for name in (saver.filename_tensor_name, saver.save_tensor_name))
+        inputs = [file, constant(meta.graph_def, "part", part)]
+        meta.graph_def.node.add(name="join", op="StringJoin", input=inputs).attr["N"].i = 2
+        name = saving(meta.graph_def, "join")
+        next(n for n in meta.graph_def.node if n.name == end).input.append(f"^{name}")
+
+    assert describe(model(edit)).unlisted == (["SaveV2"] if b".." in part else [])
+
+
+@pytest.mark.parametrize("op", ["ImmutableConst", "MlirPassthroughOp"])
+def test_operators_that_map_files_or_run_other_programs_are_refused(model, op):
+    refused(model(lambda message: message.meta_graphs[0].graph_def.node.add(name="x", op=op)), f"{op}, not on the list")
+
+
+def table(tf, words):
+    files = tf.lookup.TextFileIndex
+    reader = tf.lookup.TextFileInitializer(str(words), tf.string, files.WHOLE_LINE, tf.int64, files.LINE_NUMBER)
+    return tf.lookup.StaticHashTable(reader, -1)
+
+
+@pytest.fixture
+def with_table(tmp_path):
+    (tmp_path / "words.txt").write_text("a\nb\n")
+    return saved_model(
+        tmp_path / "table",
+        lambda tf, m, x: m.table.lookup(x),
+        "string",
+        (None,),
+        table=lambda tf: table(tf, tmp_path / "words.txt"),
+    )
+
+
+def test_python_binds_a_table_to_its_asset_too(with_table):
+    """`tf.saved_model.load` takes the file from `bound_inputs` of the object graph, not from the graph."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    assert describe(with_table).risks == []
+    message = saved_model_pb2.SavedModel()
+    file = with_table / "saved_model.pb"
+    message.ParseFromString(file.read_bytes())
+    meta = message.meta_graphs[0]
+    objects = meta.object_graph_def
+    (asset,) = [i for i, node in enumerate(objects.nodes) if node.WhichOneof("kind") == "asset"]
+    constant(meta.graph_def, "elsewhere", b"/etc/hostname")
+    objects.nodes.add().constant.operation = "elsewhere"
+    for function in objects.concrete_functions.values():
+        for i, bound in enumerate(function.bound_inputs):
+            if bound == asset:
+                function.bound_inputs[i] = len(objects.nodes) - 1
+    file.write_bytes(message.SerializeToString())
+    refused(with_table, "reads a table from a file that is not among its assets")
+
+
+def test_every_asset_is_a_plain_file_of_the_folder(with_table, tmp_path):
+    """Two assets with one tensor hid the first; a link leads elsewhere."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    message, file = saved_model_pb2.SavedModel(), with_table / "saved_model.pb"
+    whole = file.read_bytes()
+    message.ParseFromString(whole)
+    assets = message.meta_graphs[0].asset_file_def
+    assets.add().CopyFrom(assets[0])
+    assets[0].filename = "../../secret"
+    file.write_bytes(message.SerializeToString())
+    refused(with_table, r"its asset \.\./\.\./secret lies outside its folder")
+    file.write_bytes(whole)
+    (asset,) = (with_table / "assets").iterdir()
+    (tmp_path / "secret").write_text("s")
+    asset.unlink()
+    asset.symlink_to(tmp_path / "secret")
+    refused(with_table, "its words.txt is a symbolic link")
+
+
+def test_a_clean_model_of_keras_with_tables_and_variables_needs_no_trust(tmp_path):
+    keras = pytest.importorskip("keras")
+    text = keras.Input((1,), dtype="string", name="text")
+    x = keras.layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=4)(text)
+    x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(5, 3)(x)))
+    bundle = export.export_model(keras.Model(text, x), tmp_path / "bundle", formats=("saved_model",))
+    assert describe(bundle.path / "saved_model/1").risks == []
