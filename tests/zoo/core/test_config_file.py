@@ -62,7 +62,7 @@ def test_every_setting_with_a_key_is_stored_there_and_nothing_else_is():
 def test_an_unknown_setting_is_answered_with_the_nearest(tmp_path):
     for name, hint in (
         ("seeed", "did you mean seed"),
-        ("epoch", "did you mean recipe.epochs"),
+        ("epochs", "did you mean .*recipe.epochs"),
         ("data_dri", "did you mean data_dir"),
     ):
         with pytest.raises(UsageError, match=hint):
