@@ -109,7 +109,7 @@ def test_a_file_of_an_earlier_commit_is_one_sentence(tmp_path):
     config = make_plan("mnist").to_json()
     config["asked"] = config.pop("model_arguments")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match="unknown field of .*config.json 'asked'"):
+    with pytest.raises(UsageError, match=r"unknown field of .*config\.json 'asked'"):
         read_config(tmp_path / "config.json")
-    with pytest.raises(ZooError, match="config.json is damaged: it has no 'model_arguments'"):
+    with pytest.raises(ZooError, match=r"config\.json is damaged: it has no 'model_arguments'"):
         RunFolder.open(tmp_path).plan()
