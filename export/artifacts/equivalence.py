@@ -53,7 +53,7 @@ MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer bef
 SAME, QUANTIZED, RENAMED = "same", "same, quantised", "same, renamed"
 UNDECIDED, INCOMPLETE = "undecided", "incomplete"
 EXCHANGED, NOT_REPEATABLE, DIFFERENT = "exchanged", "not repeatable", "different"
-EXIT_CODES = {  # a verdict is replaced by later ones only
+EXIT_CODES = {  # of several verdicts that apply, the last one counts
     SAME: 0,
     QUANTIZED: 0,
     RENAMED: 0,
@@ -376,8 +376,8 @@ def _with_candidate_ranges(reference: Endpoint, candidate: Endpoint, pairs: Sequ
 
 def _renamed(case: GoldenCase, endpoint: Endpoint, pairs: Sequence[Pair], number: int) -> GoldenCase:
     """Return a case under the names and dtypes of the candidate."""
-    dtypes = {t.name: "object" if t.dtype == "string" else t.dtype for t in endpoint.inputs}
-    inputs = {p.candidate: case.inputs[p.reference].astype(dtypes[p.candidate]) for p in pairs}
+    tensors = {t.name: t for t in endpoint.inputs}
+    inputs = {p.candidate: tensors[p.candidate].array(case.inputs[p.reference]) for p in pairs}
     return _stored(GoldenCase(f"{case.name}@{number}", inputs, rows=case.rows), endpoint)
 
 

@@ -34,8 +34,6 @@ def read_proven(folder: Path, use: str) -> dict[str, Any]:
         ExportError: If `folder` is not a bundle.
         CheckFailed: If it is damaged, its proof did not pass, or its manifest contradicts its certificate.
     """
-    if not folder.is_dir():
-        raise ExportError(f"{folder} is not a bundle: there is no such folder")
     manifest = layout.read_manifest(folder)
     if damage := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")

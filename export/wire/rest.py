@@ -78,17 +78,13 @@ def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None,
     return json.dumps(head | {"instances": _rows(values)})
 
 
-def decode_request(body: str, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return the inputs in a predict request, given their dtypes by name.
+def decode_request(body: str | Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the inputs in the body of a predict request, also a parsed one, given their dtypes by name.
 
     Raises:
         NotJson: If the server would answer with an error.
     """
-    return read_request(json.loads(body), dtypes)
-
-
-def read_request(data: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return the inputs in the parsed body of a predict request; as `decode_request`."""
+    data = json.loads(body) if isinstance(body, str) else body
     if ("instances" in data) == ("inputs" in data):
         raise NotJson("a request holds either instances or inputs")
     return _decode(data, "instances", "inputs", dtypes)

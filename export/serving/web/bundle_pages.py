@@ -100,7 +100,7 @@ class BundlePages:
         (site / "golden.html").write_text(self._page(root, "golden", form, data), encoding="utf-8")
 
     def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
-        pages = [_link(page) for page in self.pages]
+        pages = [{"file": page.file, "heading": page.heading} for page in self.pages]
         common = {"labels": self.contract.labels, "model": self._model(), "pages": pages}
         template = string.Template((HERE / "static" / "page.html").read_text(encoding="utf-8"))
         values = {"title": html.escape(self.title), "root": root, "script": script, "form": form, "where": self.where}
@@ -138,10 +138,6 @@ class LocalPages(BundlePages):
         endpoints = [page.endpoint.to_json() for page in self.pages]
         opened = RUNTIMES["litert"].open({"path": path, "endpoints": endpoints}, {})
         return {name: variants["main"] for name, variants in opened.items()}
-
-
-def _link(page: Page) -> dict[str, str]:
-    return {"file": page.file, "heading": page.heading}
 
 
 def embedded(data: Any) -> str:
