@@ -448,17 +448,7 @@ def _add_outputs(
     floor: Mapping[str, Mapping[str, float]],
     skipped: Collection[str],
 ) -> None:
-    """Add the comparison of the outputs of two endpoints to the result.
-
-    Args:
-        result: The result.
-        endpoints: The two endpoints.
-        pairs: The pairs of their inputs and of their outputs.
-        cases: The cases that both have answered, with the outputs of the reference.
-        answers: The outputs of the candidate by the names of the reference.
-        floor: The noise floor by variant and output.
-        skipped: Outputs that are paired and not compared.
-    """
+    """Add the comparison of the outputs of two endpoints to the result, but for those that are `skipped`."""
     policy, figures, reference, candidate = Policy(), {}, endpoints.reference, endpoints.candidate
     where = reference.name or "the model"
     tensors = (*reference.inputs, *reference.outputs, *candidate.inputs, *candidate.outputs)
@@ -510,14 +500,7 @@ def _tensors(pair: Pair, reference: Endpoint, candidate: Endpoint) -> list[Tenso
 
 
 def _evidence(pair: Pair, one: tuple[int, int], other: tuple[int, int], reference: Endpoint) -> tuple[str, str | None]:
-    """Return the verdict on two equal outputs, and why it is not "same".
-
-    Args:
-        pair: The two outputs.
-        one: Rows of the reference that are not its most frequent answer, and all rows.
-        other: The same of the candidate.
-        reference: The endpoint of the reference.
-    """
+    """Return the verdict on two equal outputs, and why it is not "same"; `one` and `other` count answers."""
     if bool(one[0]) != bool(other[0]):
         side = "candidate" if one[0] else "reference"
         return DIFFERENT, f"{pair.reference} is the same for every input only in the {side}"

@@ -39,12 +39,7 @@ JAVASCRIPT = {
 
 
 def write_devices(folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]]) -> str | None:
-    """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file.
-
-    Args:
-        folder: The staged bundle.
-        contract: Its contract.
-        artifacts: The artifacts of its manifest.
+    """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file; return the line of the card that leads there.
 
     Returns:
         The line of the card that leads there, or None.

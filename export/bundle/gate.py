@@ -52,12 +52,7 @@ def find_saved_model(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
-    """Return the first contradiction between a manifest and the certificate of the same bundle, or None.
-
-    Args:
-        manifest: The content of `manifest.json`.
-        certificate: The content of `parity.json`, both valid against their schemas.
-    """
+    """Return the first contradiction between a manifest and the certificate of the same bundle, or None."""
     artifacts = {artifact["path"]: artifact for artifact in manifest["artifacts"]}
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in certificate["artifacts"]:

@@ -47,15 +47,7 @@ def first_difference(
     artifact: Artifact,
     modules: Sequence[str],
 ) -> str | None:
-    """Return a clause about the first layer of a failed artifact that differs; None where it cannot be determined.
-
-    Args:
-        folder: The bundle.
-        contract: Its contract.
-        cases: Golden cases by endpoint.
-        artifact: A Keras file or a SavedModel that ran.
-        modules: Modules that define classes of the model.
-    """
+    """Return a clause about the first layer of a Keras file or SavedModel that differs; None where it is not found."""
     endpoint = contract.endpoints[0]
     case = first_case(cases[endpoint.name])
     if case is None or not (folder / "golden" / FILE).is_file() or endpoint.name not in artifact.endpoints:

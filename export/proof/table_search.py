@@ -67,12 +67,7 @@ class TableSearch:
         self.weights = max(1, model.count_params() - tables)
 
     def cases_for(self, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> dict[str, list[GoldenCase]]:
-        """Return additional cases by endpoint: each value that no case had with an effect, many in one row.
-
-        Args:
-            contract: Endpoints whose calls are observed.
-            cases: Golden cases by endpoint.
-        """
+        """Return additional cases by endpoint: each value that no case had with an effect, many in one row."""
         more = {}
         for endpoint in contract.endpoints:
             if any(choices_of(tensor) is not None for tensor in endpoint.inputs):
@@ -273,12 +268,7 @@ def capacity_of(tensor: Tensor) -> int:
 
 
 def packed_values(tensor: Tensor, choices: np.ndarray) -> np.ndarray:
-    """Return one row for each row of choices; its positions repeat them.
-
-    Args:
-        tensor: An input with choices.
-        choices: (rows, k), k at most `capacity_of(tensor)`.
-    """
+    """Return one row for each row of choices (rows, at most `capacity_of(tensor)`); its positions repeat them."""
     shape = shape_of(tensor, len(choices))
     size = int(np.prod(shape[1:], dtype=int))
     if tensor.meaning == "text":

@@ -250,15 +250,7 @@ def _real(path: str | Path) -> str:
 def run_job(
     script: str, job: Mapping[str, Any], folder: Path, forked_from: str | None = None, **allowed: Iterable[str | Path]
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Run a script, and return the JSON that it writes and None, or None and what went wrong.
-
-    Args:
-        script: As of `run_script`.
-        job: The job, without the file of the result, which lies in the folder.
-        folder: An empty or shared scratch folder.
-        forked_from: As of `run_script`.
-        **allowed: `reads` and `writes` of `run_script`.
-    """
+    """Run a script as `run_script` does; return the JSON that it wrote and None, or None and what went wrong."""
     file = folder / f"{script}.result.json"
     result = run_script(script, {**job, "result": str(file)}, folder, forked_from=forked_from, **allowed)
     if result.problem or not file.exists():

@@ -30,12 +30,7 @@ class NotJson(ValueError):
 def replies(
     golden: Path, endpoint: Mapping[str, Any], function: Callable[[dict[str, np.ndarray]], Arrays]
 ) -> dict[str, dict[str, str]]:
-    """Answer an endpoint's golden requests as TF Serving would.
-
-    Args:
-        golden: The golden folder.
-        endpoint: The JSON form of the endpoint.
-        function: The function that runs it.
+    """Answer an endpoint's golden requests, in the golden folder, as TF Serving would.
 
     Returns:
         {format: {"body": response}, {"error": why it is rejected} or {"impossible": why JSON cannot represent it}}.

@@ -80,12 +80,7 @@ class BundlePages:
         raise NotImplementedError
 
     def write(self, site: Path, root: str) -> None:
-        """Write the pages to a folder.
-
-        Args:
-            site: The folder.
-            root: The way from there to the folder of the assets.
-        """
+        """Write the pages to a folder; `root` is the way from there to the folder of the assets."""
         site.mkdir(exist_ok=True)
         functions, cases = self._functions(site), read_golden(self.folder / "golden", self.contract)
         with quiet_stderr():  # LiteRT logs its delegates
@@ -220,13 +215,7 @@ def _fitted(tensor: Tensor, array: np.ndarray) -> np.ndarray:
 
 
 def golden_of(page: Page, cases: Mapping[str, Sequence[GoldenCase]], call: Function) -> dict[str, Any]:
-    """Return the golden rows of a page as JSON: arrays as base64 of their bytes.
-
-    Args:
-        page: The page.
-        cases: The golden cases of the bundle by endpoint.
-        call: The endpoint in Python's LiteRT, one row at a time.
-    """
+    """Return the golden rows of a page as JSON: arrays as base64 of their bytes; `call` takes one row."""
     inputs = rows_of(page.endpoint, cases[page.endpoint.name])
     outputs = in_batches(call, inputs, 1)
     rows = len(next(iter(inputs.values())))

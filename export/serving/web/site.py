@@ -80,12 +80,6 @@ def write_site(
 def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
     """Write the pages of a proven bundle that ask the server that they come from.
 
-    Args:
-        bundle: The bundle.
-        folder: A folder to create.
-        name: The name of the model on the server.
-        trust: Operators that may run although they are not on the list of inference operators.
-
     Raises:
         ExportError: If the bundle has no SavedModel, or no endpoint for a page.
         CheckFailed: If it is damaged or its proof did not pass.
