@@ -22,6 +22,7 @@ from export.proof.observer import Observer
 NAME, LONGEST = "every_value", "longest"  # of the cases
 CASE_ROWS = 256
 WIDTHS = (None, 8, 1)  # different values in a row: as many as it holds, then fewer
+MAX_CHOICES = 50_000  # ids of a larger table are not all drawn
 EFFECT = 1e-3  # smallest change of an output that counts, in units of the row: above the largest tolerance
 MAX_LENGTH = 1024  # of a row that is drawn to reach every position of a table of positions
 
@@ -240,9 +241,6 @@ def _tensors(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
     import tensorflow as tf
 
     return {t.name: tf.constant(inputs[t.name], t.dtype) for t in endpoint.inputs}
-
-
-MAX_CHOICES = 50_000  # ids of a larger table are not all drawn
 
 
 def choices_of(tensor: Tensor) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
+from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
 from export.runners import RUNTIMES
 from export.serving.web import fixed_size
@@ -28,7 +29,11 @@ from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError
 
 HERE = Path(__file__).parent
-MODEL = "tflite/float32.tflite"
+MODEL = path_of()
+ROWS = 8
+BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
+TEXTS = 12
+REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
 
 class BundlePages:
@@ -187,12 +192,6 @@ class ServedPages(BundlePages):
     def _functions(self, site: Path) -> Mapping[str, Function]:
         loaded = load(self.folder, "c_api", trust=self.trust)
         return {page.endpoint.name: lambda x, name=page.endpoint.name: loaded[name](**x) for page in self.pages}
-
-
-ROWS = 8
-BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
-TEXTS = 12
-REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
 
 def rows_of(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> dict[str, np.ndarray]:
