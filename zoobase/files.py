@@ -62,7 +62,8 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        with contextlib.suppress(OSError), locked(folder, wait=False, create=False):  # also where folders cannot be locked
+        # an error also where folders cannot be locked
+        with contextlib.suppress(OSError), locked(folder, wait=False, create=False):
             discard(folder)
     with contextlib.ExitStack() as stack:
         while True:

@@ -112,5 +112,6 @@ def test_a_staging_folder_that_another_process_removes_before_it_is_locked_is_no
 
     monkeypatch.setattr(files, "locked", racing)
     with files.staging(tmp_path, ".b.staging-") as folder:
-        assert folder.is_dir() and [*tmp_path.iterdir()] == [folder]
+        assert folder.is_dir()
+        assert [*tmp_path.iterdir()] == [folder]
     assert removed
