@@ -242,7 +242,7 @@ def _write_quantized(request: ExportRequest, folder: Path, quantize: str) -> Art
         lambda: tflite.write_quantized(
             request.model, request.contract, folder, quantize, settings.calibration, settings.keep_float
         ),
-        Artifact(tflite.FORMAT.name, f"tflite/{quantize}.tflite", (), quantize=quantize),
+        Artifact(tflite.FORMAT.name, tflite.path_of(quantize), (), quantize=quantize),
     )
 
 

@@ -34,16 +34,17 @@ def check_present(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[int]:
+def locked(path: Path, wait: bool = True, create: bool = True) -> Iterator[int]:
     """Lock a folder, or a file that is created if necessary, against other processes, and yield its descriptor.
 
-    The kernel releases the lock when the process ends, also when it is killed.
+    The kernel releases the lock when the process ends, also when it is killed. Without `create` a path that another
+    process removes meanwhile is not created.
 
     Raises:
         BlockingIOError: Another process has the lock, and `wait` is False.
         OSError: The path cannot be opened or locked, or is a symbolic link.
     """
-    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    flags = os.O_RDONLY if path.is_dir() or not create else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -61,7 +62,8 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
     """
     parent.mkdir(parents=True, exist_ok=True)
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        with contextlib.suppress(OSError), locked(folder, wait=False):  # also where folders cannot be locked
+        # an error also where folders cannot be locked
+        with contextlib.suppress(OSError), locked(folder, wait=False, create=False):
             discard(folder)
     with contextlib.ExitStack() as stack:
         while True:
@@ -69,7 +71,7 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
             folder.mkdir()
             with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
                 try:
-                    descriptor = stack.enter_context(locked(folder))
+                    descriptor = stack.enter_context(locked(folder, create=False))
                 except FileNotFoundError:
                     raise
                 except OSError:

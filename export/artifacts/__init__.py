@@ -120,9 +120,6 @@ def is_trusted(description: Description, trust: Collection[str]) -> bool:
 def reservations(description: Description) -> dict[str, list[str]]:
     """Return {kind: operators} of what an artifact may do differently in calls that no proof has made.
 
-    Args:
-        description: An artifact with a graph.
-
     Returns:
         Of `KINDS`, those that it holds. Random numbers from a fixed seed ("Stateless...") are the same in each call;
         what changes the seed is stateful.

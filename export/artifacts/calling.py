@@ -179,19 +179,7 @@ def run_artifact(
     runtimes: Sequence[Runtime],
     again_with: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, ArtifactRun]:
-    """Run an artifact on cases, in a fresh process for each runtime.
-
-    Args:
-        path: The artifact.
-        format: The name of its format.
-        endpoints: Its functions.
-        cases: Inputs by endpoint.
-        runtimes: Where it runs.
-        again_with: As of `run_all`.
-
-    Returns:
-        {runtime name: run}.
-    """
+    """Return the run of an artifact on cases by runtime, each in a fresh process; `again_with` as of `run_all`."""
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         write_golden(Path(scratch) / "golden", {name: list(group) for name, group in cases.items()})
         contract = Contract(tuple(endpoints))

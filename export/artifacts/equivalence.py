@@ -53,7 +53,7 @@ MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer bef
 SAME, QUANTIZED, RENAMED = "same", "same, quantised", "same, renamed"
 UNDECIDED, INCOMPLETE = "undecided", "incomplete"
 EXCHANGED, NOT_REPEATABLE, DIFFERENT = "exchanged", "not repeatable", "different"
-EXIT_CODES = {  # a verdict is replaced by later ones only
+EXIT_CODES = {  # of several verdicts that apply, the last one counts
     SAME: 0,
     QUANTIZED: 0,
     RENAMED: 0,
@@ -376,8 +376,8 @@ def _with_candidate_ranges(reference: Endpoint, candidate: Endpoint, pairs: Sequ
 
 def _renamed(case: GoldenCase, endpoint: Endpoint, pairs: Sequence[Pair], number: int) -> GoldenCase:
     """Return a case under the names and dtypes of the candidate."""
-    dtypes = {t.name: "object" if t.dtype == "string" else t.dtype for t in endpoint.inputs}
-    inputs = {p.candidate: case.inputs[p.reference].astype(dtypes[p.candidate]) for p in pairs}
+    tensors = {t.name: t for t in endpoint.inputs}
+    inputs = {p.candidate: tensors[p.candidate].array(case.inputs[p.reference]) for p in pairs}
     return _stored(GoldenCase(f"{case.name}@{number}", inputs, rows=case.rows), endpoint)
 
 
@@ -448,17 +448,7 @@ def _add_outputs(
     floor: Mapping[str, Mapping[str, float]],
     skipped: Collection[str],
 ) -> None:
-    """Add the comparison of the outputs of two endpoints to the result.
-
-    Args:
-        result: The result.
-        endpoints: The two endpoints.
-        pairs: The pairs of their inputs and of their outputs.
-        cases: The cases that both have answered, with the outputs of the reference.
-        answers: The outputs of the candidate by the names of the reference.
-        floor: The noise floor by variant and output.
-        skipped: Outputs that are paired and not compared.
-    """
+    """Add the comparison of the outputs of two endpoints to the result, but for those that are `skipped`."""
     policy, figures, reference, candidate = Policy(), {}, endpoints.reference, endpoints.candidate
     where = reference.name or "the model"
     tensors = (*reference.inputs, *reference.outputs, *candidate.inputs, *candidate.outputs)
@@ -510,14 +500,7 @@ def _tensors(pair: Pair, reference: Endpoint, candidate: Endpoint) -> list[Tenso
 
 
 def _evidence(pair: Pair, one: tuple[int, int], other: tuple[int, int], reference: Endpoint) -> tuple[str, str | None]:
-    """Return the verdict on two equal outputs, and why it is not "same".
-
-    Args:
-        pair: The two outputs.
-        one: Rows of the reference that are not its most frequent answer, and all rows.
-        other: The same of the candidate.
-        reference: The endpoint of the reference.
-    """
+    """Return the verdict on two equal outputs, and why it is not "same"; `one` and `other` count answers."""
     if bool(one[0]) != bool(other[0]):
         side = "candidate" if one[0] else "reference"
         return DIFFERENT, f"{pair.reference} is the same for every input only in the {side}"

@@ -55,15 +55,10 @@ def _kind(dtype: str) -> str:
 def match(
     reference: Sequence[Tensor], candidate: Sequence[Tensor], requested: Mapping[str, str] | None = None
 ) -> list[list[Pair]]:
-    """Return all possible pairings of tensors, best first.
+    """Return all possible pairings of tensors, best first; `requested` {reference: candidate} takes precedence.
 
     Tensors with the same name, or with a unique dtype and shape, are paired identically in all of them; the others in
     every permutation, from which only values can choose.
-
-    Args:
-        reference: Tensors of the reference.
-        candidate: Tensors of the candidate.
-        requested: {name in the reference: name in the candidate}, which takes precedence.
 
     Raises:
         ExportError: If a requested name does not exist.

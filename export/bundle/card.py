@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import shutil
-import string
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle.devices import netron_hint, write_devices
+from export.bundle.devices import fenced, filled, netron_hint, sizes_of, write_devices
 from export.bundle.hub_header import header
 from export.bundle.tf_serving import CONFIG, docker_command
-from export.contract import Contract, Tensor
+from export.contract import Contract, Tensor, shape_text
 from export.formats import saved_model, tflite
 from export.proof import image_diff
 from export.proof.certificate import Certificate, Row, describe_coverage, unmatched_weights, worst_difference
@@ -50,7 +49,7 @@ def write_card(
     parts += _copied_images(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
     parts += [_proof(certificate.rows), _image_table(certificate.rows)]
-    parts += [_plain(_sentence(text)) for text in describe_coverage(certificate.coverage)]
+    parts += [_plain(f"{text[:1].upper()}{text[1:]}.") for text in describe_coverage(certificate.coverage)]
     parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
@@ -76,10 +75,6 @@ def write_card(
     (folder / "README.md").write_text(
         "\n\n".join(part for part in parts if part) + "\n", encoding="utf-8", errors="backslashreplace"
     )
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:
@@ -150,7 +145,7 @@ def _image_table(rows: Iterable[Row]) -> str:
             row.runtime,
             name,
             size,
-            _decibels(figures["psnr_db"]),
+            "equal" if figures["psnr_db"] is None else f"{figures['psnr_db']:.0f} dB",
             f"{figures['max_difference']:.2g}",
         )
         for row in rows
@@ -162,23 +157,15 @@ def _image_table(rows: Iterable[Row]) -> str:
     return _table(titles, lines) if lines else ""
 
 
-def _decibels(psnr: float | None) -> str:
-    return "equal" if psnr is None else f"{psnr:.0f} dB"
-
-
 def _endpoints(contract: Contract, formats: Mapping[str, Any]) -> str:
     def describe(tensors: Iterable[Tensor]) -> str:
-        return "; ".join(f"`{t.name}` {t.dtype} {_shape(t)} {t.meaning}" for t in tensors)
+        return "; ".join(f"`{t.name}` {t.dtype} {shape_text(t.shape)} {t.meaning}" for t in tensors)
 
     rows = [
         (f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(f for f in formats if e.is_carried_by(f)))
         for e in contract.endpoints
     ]
     return _table(("endpoint", "takes", "returns", "in"), rows)
-
-
-def _shape(tensor: Tensor) -> str:
-    return "(" + ", ".join("?" if d is None else str(d) for d in tensor.shape) + ")"
 
 
 def _serving(contract: Contract, name: str) -> list[str]:
@@ -188,30 +175,21 @@ def _serving(contract: Contract, name: str) -> list[str]:
     inputs = "\n".join(
         f'request.inputs["{t.name}"].CopyFrom(tf.make_tensor_proto({_array(t)}))' for t in endpoint.inputs
     )
+    values = {"endpoint": endpoint.name, "instance": instance, "inputs": inputs, "name": name}
     return [
         "## Serve it with TF Serving",
         f"    {docker_command(name, '$PWD/saved_model')}",
         f"`{CONFIG}` is the same for `--model_config_file`; `python -m export publish . BASE_PATH` adds a version to a "
         f"base path, and `python -m export serve-check BASE_PATH` checks whether TF Serving can serve it.",
         "REST (replace the zeros by a real input):",
-        _template("rest.sh", endpoint=endpoint.name, instance=instance, name=name).rstrip(),
+        filled("rest.sh", values).rstrip(),
         "gRPC (`pip install tensorflow-serving-api`):",
-        f"```python\n{_template('grpc.py', endpoint=endpoint.name, inputs=inputs, name=name)}```",
+        fenced("python", "grpc.py", values),
     ]
 
 
-def _template(file_name: str, **values: str) -> str:
-    """Return the lines of `templates/FILE_NAME.txt` with `$key` replaced."""
-    file = Path(__file__).parent / "templates" / f"{file_name}.txt"
-    return string.Template(file.read_text(encoding="utf-8")).substitute(values)
-
-
-def _sizes(tensor: Tensor) -> tuple[int, ...]:
-    return tuple(d or (1 if i == 0 else 16) for i, d in enumerate(tensor.shape))
-
-
 def _array(tensor: Tensor) -> str:
-    return '[b"..."]' if tensor.dtype == "string" else f'np.zeros({_sizes(tensor)}, "{tensor.dtype}")'
+    return '[b"..."]' if tensor.dtype == "string" else f'np.zeros({sizes_of(tensor)}, "{tensor.dtype}")'
 
 
 def _json(tensor: Tensor) -> str:
@@ -219,7 +197,7 @@ def _json(tensor: Tensor) -> str:
     if tensor.dtype == "string":
         return '{"b64": ""}' if tensor.meaning == "encoded_image" else '""'
     expression = "0.0" if tensor.dtype.startswith("float") else "0"
-    for size in reversed(_sizes(tensor)[1:]):
+    for size in reversed(sizes_of(tensor)[1:]):
         expression = f"[{expression}]*{size}"
     return expression
 
@@ -239,5 +217,5 @@ def _litert(contract: Contract, names: Sequence[str]) -> list[str]:
         "## Run it with LiteRT",
         f"TFLite takes no strings, so {missing} is not available: this file has {numbers}." if missing else "",
         "`pip install ai-edge-litert`, then, one example at a time:",
-        f"```python\n{_template('litert.py', endpoint=endpoint.name, arguments=arguments)}```",
+        fenced("python", "litert.py", {"endpoint": endpoint.name, "arguments": arguments}),
     ]

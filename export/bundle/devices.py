@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint, Tensor
+from export.contract import Contract, Endpoint, Tensor, shape_text
 from export.formats import FORMATS, onnx, tflite
 
 FILE = "DEVICES.md"
@@ -39,12 +39,7 @@ JAVASCRIPT = {
 
 
 def write_devices(folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]]) -> str | None:
-    """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file.
-
-    Args:
-        folder: The staged bundle.
-        contract: Its contract.
-        artifacts: The artifacts of its manifest.
+    """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file; return the line of the card that leads there.
 
     Returns:
         The line of the card that leads there, or None.
@@ -85,7 +80,7 @@ def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]
         f"`{file['path']}` takes and returns",
         "\n".join(["| endpoint | | name | dtype | shape |", "| --- | --- | --- | --- | --- |", *rows]),
     ]
-    endpoint = next((contract[name] for name in file["endpoints"] if not _has_strings(contract[name])), None)
+    endpoint = next((contract[name] for name in file["endpoints"] if not contract[name].has_strings), None)
     if endpoint is None:
         return [*parts, "It takes or returns strings, for which there is no code here."]
     path = Path(file["path"])
@@ -96,22 +91,18 @@ def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]
         f"The code is the same for {more}." if more else "",
         f"A size ? is known only at run time; {FREE} stands for it in the code below." if free else "",
         "## Android (Kotlin)",
-        _fenced("kotlin", "kotlin.txt", values, _kotlin(endpoint, batch)),
+        fenced("kotlin", "kotlin", values | _kotlin(endpoint, batch)),
         "## iOS (Swift)",
-        _fenced("swift", "swift.txt", values, _swift(endpoint, batch)),
+        fenced("swift", "swift", values | _swift(endpoint, batch)),
         "## C++",
-        _fenced("cpp", "cpp.txt", values, _cpp(endpoint, batch)),
+        fenced("cpp", "cpp", values | _cpp(endpoint, batch)),
     ]
     return [part for part in parts if part]
 
 
-def _has_strings(endpoint: Endpoint) -> bool:
-    return any(tensor.dtype == "string" for tensor in (*endpoint.inputs, *endpoint.outputs))
-
-
 def _kotlin(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
     def entry(tensor: Tensor) -> str:
-        *outer, last = _sizes(tensor, batch)
+        *outer, last = sizes_of(tensor, batch)
         if tensor.dtype in KOTLIN:
             value = f"{KOTLIN[tensor.dtype]}({last})"
             for size in reversed(outer):
@@ -134,7 +125,7 @@ def _swift(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
         for t in endpoint.outputs
     ]
     resized = [
-        f"try runner.resizeInput(named: {_string(t.name)}, toShape: [{_list(_sizes(t, batch))}])\n"
+        f"try runner.resizeInput(named: {_string(t.name)}, toShape: [{_list(sizes_of(t, batch))}])\n"
         for t in endpoint.inputs
         if None in t.shape[1:]
     ]
@@ -148,7 +139,7 @@ def _cpp(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
         return f"{type_name}* {tensor.name}_{kind} = static_cast<{type_name}*>({value});{_remark(tensor, batch)}"
 
     resized = [
-        f'runner->ResizeInputTensor("{t.name}", {{{_list(_sizes(t, batch))}}});\n'
+        f'runner->ResizeInputTensor("{t.name}", {{{_list(sizes_of(t, batch))}}});\n'
         for t in endpoint.inputs
         if None in t.shape[1:]
     ]
@@ -161,43 +152,49 @@ def _cpp(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
 
 def _onnx(endpoint: Endpoint, artifact: Mapping[str, Any]) -> list[str]:
     batch = artifact["batch"]
-    if _has_strings(endpoint):
+    if endpoint.has_strings:
         return ["## ONNX", f"`{artifact['path']}` takes or returns strings, for which there is no code here."]
     names = ", ".join(_string(t.name) for t in endpoint.outputs)
-    arrays = ", ".join(f'{_string(t.name)}: np.zeros({_sizes(t, batch)}, "{t.dtype}")' for t in endpoint.inputs)
+    arrays = ", ".join(f'{_string(t.name)}: np.zeros({sizes_of(t, batch)}, "{t.dtype}")' for t in endpoint.inputs)
     tensors = "\n".join(
         f'    {_string(t.name)}: new ort.Tensor("{t.dtype}", new {JAVASCRIPT.get(t.dtype, "Array")}('
         f"{math.prod(sizes)}), [{_list(sizes)}]),{_remark(t, batch)}"
         for t in endpoint.inputs
-        for sizes in [_sizes(t, batch)]
+        for sizes in [sizes_of(t, batch)]
     )
     values = {"path": artifact["path"], "names": names, "arrays": arrays, "tensors": tensors}
     return [
         "## ONNX",
         f"`{artifact['path']}` carries the endpoint `{_cell(endpoint.name)}`. `pip install onnxruntime`, then",
-        _fenced("python", "onnxruntime.py.txt", values, {}),
+        fenced("python", "onnxruntime.py", values),
         "In a browser or in Node, `npm install onnxruntime-web`, then",
-        _fenced("js", "onnxruntime_web.js.txt", values, {}),
+        fenced("js", "onnxruntime_web.js", values),
     ]
 
 
-def _fenced(language: str, template: str, values: Mapping[str, str], more: Mapping[str, str]) -> str:
-    text = (Path(__file__).parent / "templates" / template).read_text(encoding="utf-8")
-    return f"```{language}\n{string.Template(text).substitute(values, **more)}```"
+def filled(file_name: str, values: Mapping[str, str]) -> str:
+    """Return the lines of `templates/FILE_NAME.txt` with `$key` replaced."""
+    file = Path(__file__).parent / "templates" / f"{file_name}.txt"
+    return string.Template(file.read_text(encoding="utf-8")).substitute(values)
+
+
+def fenced(language: str, template: str, values: Mapping[str, str]) -> str:
+    """Return a template that is filled in as a block of code."""
+    return f"```{language}\n{filled(template, values)}```"
 
 
 def _shape(tensor: Tensor, batch: int | None) -> str:
-    sizes = (batch or tensor.shape[0], *tensor.shape[1:])
-    return "(" + ", ".join("?" if size is None else str(size) for size in sizes) + ")"
+    return shape_text((batch or tensor.shape[0], *tensor.shape[1:]))
 
 
-def _sizes(tensor: Tensor, batch: int | None) -> tuple[int, ...]:
+def sizes_of(tensor: Tensor, batch: int | None = None) -> tuple[int, ...]:
+    """Return sizes that stand in code for those of a tensor."""
     free = max(FREE, tensor.min_size or 0)
     return (batch or tensor.shape[0] or 1, *(free if size is None else size for size in tensor.shape[1:]))
 
 
 def _bytes(tensor: Tensor, batch: int | None) -> int:
-    return math.prod(_sizes(tensor, batch)) * np.dtype(tensor.dtype).itemsize
+    return math.prod(sizes_of(tensor, batch)) * np.dtype(tensor.dtype).itemsize
 
 
 def _remark(tensor: Tensor, batch: int | None) -> str:

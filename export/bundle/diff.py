@@ -32,9 +32,7 @@ def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str
     folders = [Path(one), Path(other)]
     manifests = [_checked_manifest(folder) for folder in folders]
     changes = {
-        "verdict": list(
-            _values({"verdict": layout.read_verdict(folders[0])}, {"verdict": layout.read_verdict(folders[1])})
-        ),
+        "verdict": list(_values(*({"verdict": layout.read_verdict(folder)} for folder in folders))),
         "formats": list(_values(*map(_formats, manifests))),
         "contract": list(_contract(*(m["contract"] for m in manifests))),
         "labels": list(_labels(*(m["contract"]["labels"] for m in manifests))),
@@ -47,8 +45,6 @@ def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str
 
 
 def _checked_manifest(folder: Path) -> dict[str, Any]:
-    if not folder.is_dir():
-        raise ExportError(f"{folder} is not a bundle: there is no such folder")
     if damage := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({damage[0]}); its differences would be meaningless")
     return layout.read_manifest(folder)
@@ -158,9 +154,7 @@ def _bytes(manifest: Mapping[str, Any]) -> dict[str, int]:
     """Return the bytes of each artifact, by format: its own files only."""
     return {
         a["format"]: sum(
-            entry["bytes"]
-            for name, entry in manifest["files"].items()
-            if name == a["path"] or name.startswith(f"{a['path']}/")
+            entry["bytes"] for name, entry in manifest["files"].items() if f"{name}/".startswith(f"{a['path']}/")
         )
         for a in manifest["artifacts"]
         if a["state"] is None

@@ -34,8 +34,6 @@ def read_proven(folder: Path, use: str) -> dict[str, Any]:
         ExportError: If `folder` is not a bundle.
         CheckFailed: If it is damaged, its proof did not pass, or its manifest contradicts its certificate.
     """
-    if not folder.is_dir():
-        raise ExportError(f"{folder} is not a bundle: there is no such folder")
     manifest = layout.read_manifest(folder)
     if damage := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
@@ -54,12 +52,7 @@ def find_saved_model(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
-    """Return the first contradiction between a manifest and the certificate of the same bundle, or None.
-
-    Args:
-        manifest: The content of `manifest.json`.
-        certificate: The content of `parity.json`, both valid against their schemas.
-    """
+    """Return the first contradiction between a manifest and the certificate of the same bundle, or None."""
     artifacts = {artifact["path"]: artifact for artifact in manifest["artifacts"]}
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in certificate["artifacts"]:

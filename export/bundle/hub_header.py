@@ -27,15 +27,9 @@ SCORES = ("logits", "probabilities")
 
 
 def header(card: Mapping[str, Any], contract: Contract, formats: Iterable[str], name: str) -> str:
-    """Return the header with its delimiters.
+    """Return the header with its delimiters; `card` as of `export.bundle.card.write_card`.
 
     A key that the card and the contract do not give is left out.
-
-    Args:
-        card: The facts of `export.bundle.card.write_card`.
-        contract: The contract of the bundle.
-        formats: The formats that it holds.
-        name: The name of the bundle.
     """
     task = pipeline_tag(contract)
     values: dict[str, Any] = _licence(card.get("licence")) | {"library_name": "keras"}

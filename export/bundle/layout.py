@@ -182,14 +182,7 @@ def check_path(folder: Path | str, name: str) -> None:
         zoobase.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
     """
     path = PurePosixPath(name)
-    if (
-        path.is_absolute()
-        or ".." in path.parts
-        or "\\" in name
-        or "\0" in name
-        or not path.parts
-        or ":" in path.parts[0]
-    ):
+    if path.is_absolute() or ".." in path.parts or {*"\\\0"} & {*name} or not path.parts or ":" in path.parts[0]:
         raise ExportError(f"{folder} names {name!r}, which is not a path inside it")
 
 
@@ -203,6 +196,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _parse(folder: Path, name: str) -> Any:
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a bundle: there is no such folder")
     try:
         return json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -246,6 +241,8 @@ def find_damage(folder: Path) -> list[str]:
     Raises:
         ExportError: If this is not a bundle.
     """
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is not a bundle: there is no such folder")
     for name in (MANIFEST, SUMS):
         if not (folder / name).is_file():
             raise ExportError(f"{folder} is not a bundle: it has no {name}")
@@ -354,12 +351,9 @@ def publish_bundle(folder: Path, out: Path, if_exists: str) -> Path:
 
 
 def publish_or_replace(folder: Path, path: Path) -> Path:
-    """Publish a staged folder; one that exists at the path is exchanged with it."""
-    return replace(folder, path) if os.path.lexists(path) else publish(folder, path)
-
-
-def replace(folder: Path, path: Path) -> Path:
-    """Exchange a staged folder and a bundle atomically, then remove the old one."""
+    """Publish a staged folder; one that exists at the path is exchanged with it atomically, then removed."""
+    if not os.path.lexists(path):
+        return publish(folder, path)
     flush(folder)
     _exchange(folder, path)
     flush(path.parent, deep=False)

@@ -59,9 +59,7 @@ class Loaded(Mapping[str, Callable[..., dict[str, np.ndarray]]]):
             names = [t.name for t in endpoint.inputs]
             if sorted(inputs) != sorted(names):
                 raise ExportError(f"endpoint {name} takes {', '.join(names)}, not {', '.join(inputs) or 'nothing'}")
-            arrays = {
-                t.name: np.asarray(inputs[t.name], object if t.dtype == "string" else t.dtype) for t in endpoint.inputs
-            }
+            arrays = {t.name: t.array(inputs[t.name]) for t in endpoint.inputs}
             return in_batches(function, arrays, endpoint.batch or self._batch)
 
         return call

@@ -63,11 +63,7 @@ def write_contract(path: Path, contract: Contract) -> None:
 
 
 def read_contract(path: Path, model: Any) -> Contract:
-    """Return the contract in a JSON file, its endpoint being the call of a model.
-
-    Args:
-        path: What `write_contract` wrote, perhaps edited: names, ranges, meanings, batch size, formats, labels.
-        model: A built Keras model.
+    """Return the contract that `write_contract` wrote, perhaps edited; its endpoint is the call of a model.
 
     Raises:
         Unavailable: If the file does not exist.

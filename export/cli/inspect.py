@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from export.cli import PATH, print_table, trust_option
+from export.contract import shape_text
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -75,13 +76,9 @@ def _show(description: Any) -> None:
     facts += [("operators", ", ".join(f"{name} {number}" for name, number in d.operations.items()))]
     print_table(("", ""), facts)
     rows = [
-        (signature.name, direction, port.name, port.dtype or "?", _shape(port.shape))
+        (signature.name, direction, port.name, port.dtype or "?", "?" if port.shape is None else shape_text(port.shape))
         for signature in d.signatures
         for direction, ports in (("takes", signature.inputs), ("returns", signature.outputs))
         for port in ports
     ]
     print_table(("signature", "", "tensor", "dtype", "shape"), rows)
-
-
-def _shape(shape: tuple[int | None, ...] | None) -> str:
-    return "?" if shape is None else f"({', '.join('?' if d is None else str(d) for d in shape)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -41,17 +42,12 @@ def command(
     samples: Path | None,
     labels: Path | None,
     contract_file: Path | None,
-    require: tuple[str, ...],
-    version: str,
-    if_exists: str,
     quantize: str | None,
     calibration: Path | None,
     evaluation: Path | None,
-    max_drop: float,
-    keep_float: int,
     sign: Path | None,
-    bisect: bool,
     console: Console,
+    **options: Any,
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
     from export.bundle import signature
@@ -65,7 +61,7 @@ def command(
     from zoobase.errors import ExportFailed
 
     progress = console.progress
-    choose_path(out.absolute(), if_exists)  # before the model is loaded
+    choose_path(out.absolute(), options["if_exists"])  # before the model is loaded
     if sign:
         signature.check_key(sign)
     real_inputs = read_samples(samples) if samples else None
@@ -83,15 +79,13 @@ def command(
             progress(
                 f"input {tensor.name}: assumed to be pixels {ranges}; --samples changes the range, --contract states it"
             )
-    options = {"samples": real_inputs, "formats": chosen, "require": require, "version": version}
-    options |= {"if_exists": if_exists, "labels": names}
     options |= {
+        "samples": real_inputs,
+        "formats": chosen,
+        "labels": names,
         "quantize": tuple(quantize.split(",")) if quantize else (),
         "calibration": read_samples(calibration) if calibration else None,
         "evaluation": read_evaluation(read_samples(evaluation), contract.endpoints[0]) if evaluation else None,
-        "max_drop": max_drop,
-        "keep_float": keep_float,
-        "bisect": bisect,
     }
     try:
         bundle = export_model(loaded, out, contract=contract, progress=progress, **options)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import numpy as np
+
 from zoobase.errors import ExportError
 
 MEANINGS = (
@@ -82,6 +84,10 @@ class Tensor:
         if self.meaning == "token" and self.high is None:
             raise ValueError(f"tensor {self.name}: token ids need `high`; an id outside the table crashes runtimes")
 
+    def array(self, values: Any) -> np.ndarray:
+        """Return values in the dtype that they have in NumPy; strings are objects."""
+        return np.asarray(values, object if self.dtype == "string" else self.dtype)
+
     def fits(self, shape: Sequence[int]) -> bool:
         """Return whether an array of this shape is one of the tensor's, with any batch size."""
         return len(shape) == len(self.shape) and all(
@@ -135,6 +141,11 @@ class Endpoint:
             names = [t.name for t in tensors]
             if len(set(names)) != len(names):
                 raise ValueError(f"endpoint {self.name}: two {kind}s share a name: {names}")
+
+    @property
+    def has_strings(self) -> bool:
+        """Whether it takes or returns strings."""
+        return any(tensor.dtype == "string" for tensor in (*self.inputs, *self.outputs))
 
     def is_carried_by(self, format: str) -> bool:
         """Return whether a format carries it."""
@@ -230,6 +241,16 @@ class Artifact:
     def from_json(cls, data: dict[str, Any]) -> Artifact:
         """Rebuild from `to_json`."""
         return cls(**{key: _frozen(value) for key, value in data.items()})
+
+
+def shape_text(shape: Sequence[int | None]) -> str:
+    """Return a shape as text.
+
+    Example:
+        >>> shape_text((None, 28, 28))
+        '(?, 28, 28)'
+    """
+    return f"({', '.join('?' if size is None else str(size) for size in shape)})"
 
 
 def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:

@@ -186,11 +186,7 @@ UNCHANGED = frozenset({"BroadcastTo", "Cast", "ExpandDims", "GetItem", "Reshape"
 
 
 def mask_inputs(model: Any, tensors: Sequence[Any]) -> set[int]:
-    """Return the positions of the symbolic inputs of a functional model that are masks.
-
-    Args:
-        model: A built Keras model; only functional ones have a graph of operations.
-        tensors: Its symbolic inputs.
+    """Return the positions of the symbolic inputs that are masks; only a functional model has a graph of operations.
 
     Example:
         >>> import keras

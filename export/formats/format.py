@@ -139,7 +139,7 @@ class Format:
     def carries(self, contract: Contract) -> Sequence[Endpoint]:
         """Return the endpoints that it carries unless they say otherwise; it is tried if it might have none of them."""
         able = contract.endpoints[:1] if self.needs_code else contract.endpoints
-        plain = [e for e in able if not any(t.dtype == "string" for t in (*e.inputs, *e.outputs))]
+        plain = [e for e in able if not e.has_strings]
         return able if self.has_strings else plain or able
 
 

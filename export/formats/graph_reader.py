@@ -366,12 +366,7 @@ def _parameters(description: Description) -> int | None:
 
 
 def data_branches(nodes: Iterable[Any], functions: Mapping[str, Any]) -> dict[str, int]:
-    """Return {operator: number of branches that are chosen by input numbers}.
-
-    Args:
-        nodes: The nodes of the graph that signatures reach, as NodeDef messages.
-        functions: The functions of the graph by name, as FunctionDef messages.
-    """
+    """Return {operator: number of branches that are chosen by input numbers}, of NodeDef and FunctionDef messages."""
     flow = _Flow(functions)
     flow.run(list(nodes), {})
     counts: dict[str, int] = {}

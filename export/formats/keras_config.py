@@ -124,9 +124,6 @@ def explicit_vocabularies(model: Any) -> Iterator[None]:
 
     Otherwise Keras writes a file that it cannot load ("Table not initialized"). Only lookup layers of Keras that the
     configuration of the model contains are supported.
-
-    Args:
-        model: A built Keras model; restored on exit.
     """
     adapted = {layer: vocabulary for layer in model._flatten_layers() if (vocabulary := _adapted_vocabulary(layer))}
     try:

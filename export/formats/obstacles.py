@@ -17,9 +17,6 @@ def code_dependency(model: Any) -> dict[str, Any] | None:
     """Return {"package": names, "modules": [...]} of the code that a Keras file of the model needs, or None.
 
     What is defined in a script or notebook is left out, for no other process can import it; see `unimportable`.
-
-    Args:
-        model: A built Keras model.
     """
     names = {type(layer).__module__ for layer in model._flatten_layers()} | {name for name, _, _ in _objects(model)}
     modules = sorted(name for name in names if name not in (MAIN, UNREGISTERED) and name.partition(".")[0] not in STOCK)
@@ -32,9 +29,6 @@ def unimportable(model: Any) -> str | None:
     """Return why another process cannot import a class or function of the model's config, or None.
 
     Keras files name their classes; SavedModel and TFLite hold the graph, and need none.
-
-    Args:
-        model: A built Keras model.
     """
     for module, name, registered in _objects(model):
         if module.partition(".")[0] in STOCK:
@@ -90,9 +84,6 @@ SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # of tf.Graph.name_scope
 
 def check_graph_names(model: Any) -> None:
     """Raise ExportError for a model or layer whose name no graph can have, so that `model.predict` raises, too.
-
-    Args:
-        model: A built Keras model.
 
     Example:
         >>> import keras

@@ -16,6 +16,8 @@ from export.runtime.backend import quiet_logger
 from export.wire import calls
 from zoobase.errors import ExportError
 
+LARGEST = 2**63 - 1  # number of a version
+
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Write `saved_model/<version>/`."""
@@ -132,9 +134,6 @@ FORMAT = Format(
     holds_graph=True,
     is_drawn=False,
 )
-
-
-LARGEST = 2**63 - 1
 
 
 def served_version(name: str) -> int | None:

@@ -29,6 +29,11 @@ RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
 STATEFUL = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 
 
+def path_of(quantize: str | None = None) -> str:
+    """Return the path of a file in a bundle, by its precision."""
+    return f"tflite/{quantize or 'float32'}.tflite"
+
+
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Prepare `tflite/float32.tflite`; the conversion runs in a process of its own when the artifact is finished."""
     return _prepare(model, contract.carried_by(FORMAT.name), folder, contract, None, {})
@@ -119,15 +124,14 @@ def _prepare(
     shared = folder / SCRATCH / "saved_model"  # all precisions are converted from one
     if not shared.exists():
         save(model, contract.carried_by(FORMAT.name), shared, batch=1)
-    name = quantize or "float32"
-    scratch = folder / SCRATCH / name
+    path = path_of(quantize)
+    scratch = folder / SCRATCH / Path(path).stem
     scratch.mkdir()
     calibration = {}
     for endpoint, arrays in calibration_arrays.items():
         file = calibration[endpoint] = scratch / f"{endpoint}.npz"
-        dtypes = {t.name: t.dtype for t in contract[endpoint].inputs}
-        np.savez(file, allow_pickle=False, **{k: np.asarray(v).astype(dtypes[k]) for k, v in arrays.items()})
-    path = f"tflite/{name}.tflite"
+        stored = {t.name: t.array(arrays[t.name]) for t in contract[endpoint].inputs}
+        np.savez(file, allow_pickle=False, **stored)
     artifact = Artifact(FORMAT.name, path, tuple(e.name for e in endpoints), batch=1, quantize=quantize)
     job = {
         "saved_model": str(shared),

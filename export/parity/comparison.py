@@ -27,16 +27,9 @@ CONSTANT = 1e-6  # real rows that differ by less, in units of the row, are one a
 
 
 def compare_output(case: GoldenCase, output: str, value: np.ndarray, floor: float, policy: Policy) -> list[str]:
-    """Return the differences of one output of one case as messages; empty if it is within tolerance.
+    """Return the differences of one output of one case as messages; `floor` is that of the output, or of its scores.
 
     Class ids may differ where the scores of the two classes are tied within the tolerance of the scores.
-
-    Args:
-        case: A golden case with the outputs of the reference.
-        output: The name of the output.
-        value: What an artifact returned, (rows, ...).
-        floor: The noise floor of the output, or of its scores.
-        policy: Tolerances.
     """
     reference, where = case.outputs[output], f"{output} in case {case.name}"
     if value.shape != reference.shape:
@@ -129,16 +122,7 @@ def compare_endpoint(
     policy: Policy | None = None,
     peaks: Mapping[str, float] | None = None,
 ) -> EndpointComparison:
-    """Compare one endpoint with the reference.
-
-    Args:
-        cases: Golden cases with the outputs of the reference.
-        outputs: What the artifact returned.
-        floor: Noise floor by output.
-        classes: Outputs whose last axis holds classes.
-        policy: Tolerances.
-        peaks: The width of the range of pixels, by output that is an image.
-    """
+    """Compare one endpoint with the reference; `floor`, `classes` and `peaks` as of `compare_values`, by output."""
     policy, peaks = policy or Policy(), peaks or {}
     noise = measure_noise_floor(cases, outputs)
     figures: dict[str, Any] = {"outputs": {}, "noise": noise, "reported": _reported(cases, outputs)}
@@ -224,12 +208,7 @@ def _reported(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, str]:
 def pairwise_differences(
     runs: Mapping[str, Mapping[str, Outputs]], cases: Mapping[str, Iterable[GoldenCase]]
 ) -> dict[str, dict[str, Any]]:
-    """Return the largest difference between any two runs in units of the row, with the names of the two, by endpoint.
-
-    Args:
-        runs: What each run returned, by its name and by endpoint; without quantised artifacts.
-        cases: Golden cases by endpoint.
-    """
+    """Return the largest difference of any two runs {name: {endpoint: outputs}}, and which two, by endpoint."""
     differences = {}
     for endpoint, golden in cases.items():
         of_runs = {name: run[endpoint] for name, run in runs.items() if endpoint in run and run[endpoint].arrays}

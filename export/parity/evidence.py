@@ -20,10 +20,6 @@ def check_evidence(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]
     The contract promises numbers for floating-point outputs, so they fail where they are NaN on legal inputs, infinite
     on ordinary ones, or the same for every input. Integers and strings may be constant; infinity on extreme inputs is
     noted.
-
-    Args:
-        contract: The contract.
-        cases: Golden cases by endpoint, with the outputs of the reference.
     """
     failures, notes = [], []
     for endpoint in contract.endpoints:

@@ -114,7 +114,7 @@ def check_samples(samples: Iterable[str], endpoints: Iterable[Endpoint]) -> None
 
 def _fit(tensor: Tensor, sample: Any) -> np.ndarray:
     try:
-        sample = np.asarray(sample, object if tensor.dtype == "string" else tensor.dtype)
+        sample = tensor.array(sample)
     except (ValueError, TypeError) as error:
         raise ExportError(f"samples of input {tensor.name} are not {tensor.dtype} ({error})") from error
     if sample.dtype.kind == "f" and not np.all(np.isfinite(sample)):

@@ -74,10 +74,6 @@ def measure_noise_floor(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[s
     """Return the differences of one artifact between its variants: {variant: {output: largest row error}}.
 
     A named row counts only where it differs by more than a multiple of its own noise, see `measure_row_noise`.
-
-    Args:
-        cases: The golden cases of one endpoint.
-        outputs: What the artifact returned for them.
     """
     differences: dict[str, dict[str, float]] = {}
     for case in cases:

@@ -34,13 +34,7 @@ BUDGETS = {"float16": Budget(40.0, 0.99), "dynamic": Budget(20.0, 0.95), "int8":
 def compare_quantized(
     cases: Sequence[GoldenCase], outputs: Outputs, classes: frozenset[str], quantize: str
 ) -> EndpointComparison:
-    """Compare one endpoint of a quantised artifact with the reference.
-
-    Args:
-        cases: Golden cases with the outputs of the reference.
-        outputs: What the artifact returned.
-        classes: Outputs whose last axis holds classes.
-        quantize: A key of `BUDGETS`.
+    """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`.
 
     Returns:
         SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches.

@@ -49,13 +49,7 @@ def _token(endpoint: Endpoint) -> Tensor | None:
 
 
 def compare_steps(contract: Contract, outputs: Mapping[str, Outputs], policy: Policy) -> list[str]:
-    """Report where the steps of an artifact and its forward call over the same tokens differ.
-
-    Args:
-        contract: The contract of the bundle.
-        outputs: What the artifact returned, by endpoint.
-        policy: Its ceiling is the largest allowed difference, because the two are different graphs.
-    """
+    """Report where the steps of an artifact and its forward call, two graphs, differ by more than the ceiling."""
     messages = []
     step_endpoints = [e for e in contract.endpoints if chain_of(e)]
     for step in step_endpoints:

@@ -22,13 +22,7 @@ ROWS = 2  # enough to distinguish rows from columns
 
 
 def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
-    """Write the bodies for every endpoint that a SavedModel carries; one above 2 MB is left out.
-
-    Args:
-        golden: The golden folder.
-        contract: The contract of the SavedModel.
-        cases: Golden cases with outputs, by endpoint.
-    """
+    """Write the bodies for every endpoint that a SavedModel carries; one above 2 MB is left out."""
     folder = golden / rest.FOLDER
     folder.mkdir()
     for endpoint in contract.carried_by(saved_model.FORMAT.name):
@@ -50,15 +44,7 @@ def compare_replies(
     floor: Mapping[str, float],
     policy: Policy,
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the outcome of each request format for the certificate, and messages about wrong responses.
-
-    Args:
-        endpoint: The endpoint.
-        cases: Its golden cases.
-        replies: The result of `rest.replies`, by format.
-        floor: Noise floor by output.
-        policy: Tolerances.
-    """
+    """Return the outcome of each format of the result of `rest.replies`, and messages about wrong responses."""
     outcomes, findings = {}, []
     for form in rest.FORMS:
         reply, case = replies.get(form, {"impossible": "no request was sent"}), _case(endpoint, cases)

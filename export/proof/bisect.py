@@ -30,16 +30,7 @@ def explain(
     rows: Sequence[Row],
     calibration: Mapping[str, np.ndarray] | None,
 ) -> list[Row]:
-    """Return the rows, those of failed TFLite files with the first layer that differs or cannot be converted.
-
-    Args:
-        model: A built Keras model.
-        contract: Its contract.
-        cases: Golden cases by endpoint, with the outputs of the reference.
-        artifacts: The artifacts that were proven.
-        rows: Their rows.
-        calibration: Calibration data for int8.
-    """
+    """Return the rows, those of failed TFLite files with the first layer that differs or cannot be converted."""
     case = first_case(cases[contract.endpoints[0].name])
     precisions = {artifact.path: artifact.quantize for artifact in artifacts if artifact.format == tflite.FORMAT.name}
 
@@ -60,13 +51,6 @@ def first_layer(
     calibration: Mapping[str, np.ndarray] | None = None,
 ) -> str | None:
     """Return a clause about the first layer up to which the truncated model is not equal in TFLite.
-
-    Args:
-        model: A built functional or Sequential model; others cannot be truncated.
-        endpoint: The model's own call.
-        case: Inputs.
-        quantize: The precision of the TFLite files.
-        calibration: Calibration data for int8.
 
     Returns:
         A clause; None if the model cannot be truncated, or every truncated model is equal.

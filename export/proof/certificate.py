@@ -255,10 +255,6 @@ def to_junit(certificate: Certificate, name: str) -> str:
     """Return the XML of one test suite.
 
     A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is skipped.
-
-    Args:
-        certificate: The certificate.
-        name: Name of the test suite.
     """
     suite = ET.Element("testsuite", name=name)
     counts = {"failure": 0, "error": 0, "skipped": 0}

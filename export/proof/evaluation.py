@@ -68,12 +68,6 @@ def with_metric_drop(
     """Run the evaluation data through the quantised artifacts that passed so far; return the rows with the metric drop.
 
     A row fails unless the whole confidence interval of the drop lies within the budget.
-
-    Args:
-        request: The artifacts.
-        rows: Their rows.
-        evaluation: Real data with labels.
-        max_drop: Largest allowed drop of the metric.
     """
     runtime, name = RUNTIMES["litert"], evaluation.endpoint
     passed = {row.artifact for row in rows if row.runtime == runtime.name and row.state == PASS}

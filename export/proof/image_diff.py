@@ -27,12 +27,6 @@ def write_image_diffs(
 
     Each row shows the reference, the output of an artifact, and the difference, amplified by the factor in its title.
     Artifacts with bitwise equal images share a row.
-
-    Args:
-        folder: Created if there is an image to write.
-        contract: Which outputs are images.
-        cases: Golden cases by endpoint, with the outputs of the reference.
-        runs: What each run returned, by its name and by endpoint.
     """
     for endpoint in contract.endpoints:
         comparisons = list(_comparisons(endpoint, cases[endpoint.name], runs))

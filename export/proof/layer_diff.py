@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract
+from export.formats.tflite import path_of
 from export.parity.cases import TYPICAL, GoldenCase
 from export.proof.certificate import CAUSE, FAIL, Finding, ProofRequest, Row
 from export.runtime import process
@@ -21,6 +22,8 @@ RUNTIMES = ("keras", "tensorflow")  # runtimes whose layers can be compared
 TOLERANCE = 4e-5  # of a layer's output, in units of its largest value
 HEAD = 3  # numbers before the values of a fingerprint
 MIN_VALUES = 16  # for a linear fit
+WORST_LAYERS = 3
+ROWS = 32
 
 
 def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
@@ -47,15 +50,7 @@ def first_difference(
     artifact: Artifact,
     modules: Sequence[str],
 ) -> str | None:
-    """Return a clause about the first layer of a failed artifact that differs; None where it cannot be determined.
-
-    Args:
-        folder: The bundle.
-        contract: Its contract.
-        cases: Golden cases by endpoint.
-        artifact: A Keras file or a SavedModel that ran.
-        modules: Modules that define classes of the model.
-    """
+    """Return a clause about the first layer of a Keras file or SavedModel that differs; None where it is not found."""
     endpoint = contract.endpoints[0]
     case = first_case(cases[endpoint.name])
     if case is None or not (folder / "golden" / FILE).is_file() or endpoint.name not in artifact.endpoints:
@@ -120,11 +115,6 @@ def rows_of(case: GoldenCase, batch: int | None) -> dict[str, np.ndarray]:
     return {name: value[:batch] if batch else value for name, value in case.inputs.items()}
 
 
-FLOAT = "tflite/float32.tflite"
-NAMED = 3
-ROWS = 32
-
-
 def with_worst_layers(request: ProofRequest, rows: Sequence[Row]) -> list[Row]:
     """Return the rows, those of failed quantised files with the layers that add most noise, against the float file.
 
@@ -138,7 +128,7 @@ def with_worst_layers(request: ProofRequest, rows: Sequence[Row]) -> list[Row]:
         clause = _worst(request, artifact) if is_failed else None
         return row.with_findings(Finding(clause, CAUSE)) if clause else row
 
-    return [explained(row) for row in rows] if FLOAT in present else list(rows)
+    return [explained(row) for row in rows] if path_of() in present else list(rows)
 
 
 def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
@@ -153,11 +143,15 @@ def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
         inputs = Path(scratch) / "inputs.npz"
         save_arrays(inputs, {k: v[:ROWS].astype(dtypes[k]) for k, v in case.inputs.items()})
         job = {
-            "float": str((request.folder / FLOAT).resolve()),
+            "float": str((request.folder / path_of()).resolve()),
             "quantized": str((request.folder / artifact.path).resolve()),
             "signature": name,
             "inputs": str(inputs),
         }
         ranking = process.run_job("run_tensor_errors.py", job, Path(scratch), reads=[request.folder])[0] or []
-    worst = [f"{operator['layer']} ({operator['sqnr_db']} dB)" for operator in ranking[:NAMED] if operator["added"] > 0]
+    worst = [
+        f"{operator['layer']} ({operator['sqnr_db']} dB)"
+        for operator in ranking[:WORST_LAYERS]
+        if operator["added"] > 0
+    ]
     return f"most noise is added by {', '.join(worst)}" if worst else None

@@ -197,16 +197,7 @@ def _check_live(request: ProofRequest, floor: Floor, policy: Policy) -> Row:
 def check_run(
     request: ProofRequest, artifact: Artifact, row: Row, run: ArtifactRun, floor: Floor, policy: Policy
 ) -> Row:
-    """Return the row of an artifact that ran, with what all checks of its run found.
-
-    Args:
-        request: The artifacts and the data of the proof.
-        artifact: The artifact.
-        row: Its row before it ran.
-        run: Its run.
-        floor: The noise floor by endpoint and output.
-        policy: Tolerances.
-    """
+    """Return the row of an artifact that ran, with what all checks of its run found."""
     report = run.report
     row = replace(row, versions=report.get("versions", {}), seconds=report.get("seconds"))
     if request.dependency and FORMATS[artifact.format].needs_code:
@@ -294,15 +285,7 @@ def row_for(
     runtimes: Sequence[str] | None,
     require: Sequence[str],
 ) -> Row:
-    """Return the row of an artifact in a runtime, before anything has run.
-
-    Args:
-        artifact: The artifact.
-        runtime: The runtime.
-        demanded: Formats that were requested by name when they were written.
-        runtimes: Run only these; None for all.
-        require: Runtimes and formats without which the certificate is incomplete.
-    """
+    """Return the row of an artifact in a runtime, before anything has run; the arguments as of `prove`."""
     is_named = not runtime.extra and artifact.format in {*demanded, *require}
     is_needed = (runtime.required or is_named) and not (runtime.library and runtime.version is None)
     required = runtime.name in require or (is_needed and (runtimes is None or runtime.name in runtimes))

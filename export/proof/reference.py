@@ -20,10 +20,6 @@ from zoobase.console import quiet_stderr
 def run_reference(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> ArtifactRun:
     """Run every endpoint through its own `call`, and put the outputs into the cases.
 
-    Args:
-        contract: Endpoints with their `call`.
-        cases: Golden cases by endpoint; their `outputs` are filled in.
-
     Returns:
         The live model as a run, with the variants that the noise floor is measured on.
     """

@@ -22,6 +22,7 @@ from export.proof.observer import Observer
 NAME, LONGEST = "every_value", "longest"  # of the cases
 CASE_ROWS = 256
 WIDTHS = (None, 8, 1)  # different values in a row: as many as it holds, then fewer
+MAX_CHOICES = 50_000  # ids of a larger table are not all drawn
 EFFECT = 1e-3  # smallest change of an output that counts, in units of the row: above the largest tolerance
 MAX_LENGTH = 1024  # of a row that is drawn to reach every position of a table of positions
 
@@ -67,12 +68,7 @@ class TableSearch:
         self.weights = max(1, model.count_params() - tables)
 
     def cases_for(self, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> dict[str, list[GoldenCase]]:
-        """Return additional cases by endpoint: each value that no case had with an effect, many in one row.
-
-        Args:
-            contract: Endpoints whose calls are observed.
-            cases: Golden cases by endpoint.
-        """
+        """Return additional cases by endpoint: each value that no case had with an effect, many in one row."""
         more = {}
         for endpoint in contract.endpoints:
             if any(choices_of(tensor) is not None for tensor in endpoint.inputs):
@@ -247,9 +243,6 @@ def _tensors(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
     return {t.name: tf.constant(inputs[t.name], t.dtype) for t in endpoint.inputs}
 
 
-MAX_CHOICES = 50_000  # ids of a larger table are not all drawn
-
-
 def choices_of(tensor: Tensor) -> np.ndarray | None:
     """Return the values that an input may hold as numbers (n,) int64, or None if they cannot be listed.
 
@@ -273,12 +266,7 @@ def capacity_of(tensor: Tensor) -> int:
 
 
 def packed_values(tensor: Tensor, choices: np.ndarray) -> np.ndarray:
-    """Return one row for each row of choices; its positions repeat them.
-
-    Args:
-        tensor: An input with choices.
-        choices: (rows, k), k at most `capacity_of(tensor)`.
-    """
+    """Return one row for each row of choices (rows, at most `capacity_of(tensor)`); its positions repeat them."""
     shape = shape_of(tensor, len(choices))
     size = int(np.prod(shape[1:], dtype=int))
     if tensor.meaning == "text":

@@ -22,13 +22,7 @@ NUMBER = re.compile(r"_\d+$")
 def rank_operators(
     float_file: bytes, quantized_file: bytes, signature: str, inputs: Mapping[str, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Return the operators whose results both files have, those that add most noise first.
-
-    Args:
-        float_file: The contents of the float file.
-        quantized_file: The contents of the quantised file.
-        signature: The name of the signature to run.
-        inputs: Arrays (N, ...) by name; each row is one call.
+    """Return the operators whose results both files have, those that add most noise first; each row is one call.
 
     Returns:
         [{"tensor": name of the result, "layer": the layer or the output that it belongs to, "sqnr_db":

@@ -23,12 +23,7 @@ TOLERANCE = 1e-3  # in units of the largest value of a response; this only detec
 
 
 def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
-    """Return a message for every record that TF Serving would reject, or whose recorded response differs.
-
-    Args:
-        saved_model: The version folder; it need not have records.
-        signatures: {signature name: concrete function}, as returned by `tf.saved_model.load`.
-    """
+    """Return a message for every record, if there are any, that TF Serving would reject, or whose response differs."""
     path = Path(saved_model) / FILE
     if not path.exists():
         return []

@@ -27,22 +27,14 @@ from export.runtime import onednn
 from zoobase.errors import ExportError
 from zoobase.plugins import loaded_module
 
-SCRIPT = Path(__file__).parent.parent / "runners" / "fork_server.py"
-LAUNCHER = Path(__file__).parent.parent / "wire" / "launch.py"
+RUNNERS = Path(__file__).parent.parent / "runners"
+WIRE = Path(__file__).parent.parent / "wire"
+SERVER, LAUNCHER = RUNNERS / "fork_server.py", WIRE / "launch.py"
+TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = (
-    "TF_",
-    "TENSORFLOW_",
-    "ONEDNN_",
-    "DNNL_",
-    "KERAS_",
-    "CUDA_",
-    "OMP_",
-    "OPENBLAS_",
-    "XLA_",
-    "PYTHON",
-    "LD_",
-    "HOME",
+    *("TF_", "TENSORFLOW_", "KERAS_", "XLA_", "ONEDNN_", "DNNL_", "CUDA_", "OMP_", "OPENBLAS_"),
+    *("PYTHON", "LD_", "HOME"),
 )
 # Variables that other processes are given: a file under test could read a secret from the others, and return it.
 PASSED = (
@@ -61,22 +53,15 @@ def is_available() -> bool:
     return sys.platform == "linux" and os.environ.get(VARIABLE, "1") != "0"
 
 
-def submit(
-    kind: str, script: Path, job: Path, log: Path, folder: Path, paths: Sequence[str], environment: Mapping[str, str]
-) -> socket.socket:
+def _submit(kind: str, request: Mapping[str, Any]) -> socket.socket:
     """Run a script in a process forked from one that has loaded "keras" or "c_api".
 
     The server of an environment is started at the first call, and ends with this process, or when two others of its
-    kind have been started since.
-
-    Returns:
-        A socket that receives the exit code in decimal digits, or is closed where the server cannot run. Closing its
-        sending side, or all of it, kills the process.
+    kind have been started since. The socket receives the exit code in decimal digits, or is closed where the server
+    cannot run. Closing its sending side, or all of it, kills the process.
     """
     ours, theirs = socket.socketpair()
-    request = {"script": str(script), "job": str(job), "log": str(log), "cwd": str(folder), "paths": list(paths)}
-    request["environment"] = dict(environment)
-    message = json.dumps(request).encode()
+    message, environment = json.dumps(request).encode(), request["environment"]
     with theirs, _lock:
         try:
             socket.send_fds(_control(kind, environment), [message], [theirs.fileno()])
@@ -86,10 +71,11 @@ def submit(
     return ours
 
 
-def start(environment: Mapping[str, str]) -> None:
-    """Start the Keras server of an environment, so that it imports TensorFlow while the caller does other work."""
-    with _lock:
-        _control("keras", environment)
+def start_fork_server() -> None:
+    """Start the usual server, so that it imports TensorFlow while the caller does other work."""
+    if is_available():
+        with _lock:
+            _control("keras", _environment([str(WIRE)]))
 
 
 @atexit.register
@@ -121,22 +107,17 @@ def _control(kind: str, environment: Mapping[str, str]) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(SCRIPT), str(theirs.fileno()), kind],
+            [sys.executable, "-P", str(SERVER), str(theirs.fileno()), kind],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            cwd=SCRIPT.parent,
+            cwd=SERVER.parent,
             env=dict(environment),
             pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
     _servers[key] = ours, process
     return ours
-
-
-RUNNERS = Path(__file__).parent.parent / "runners"
-WIRE = Path(__file__).parent.parent / "wire"
-TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 
 
 @dataclass(frozen=True)
@@ -243,13 +224,15 @@ def run_script(
     allowed = {"reads": [*map(_real, reads), *paths, str(path)], "writes": [str(folder), *map(_real, writes)]}
     job_file.write_text(json.dumps(job | {"memory": memory_limit(), "confine": allowed | {"network": network}}))
     environment = {"TMPDIR": str(folder), **(environment or {})}
+    files = {"script": str(path), "job": str(job_file), "log": str(log_file), "cwd": str(folder)}
     started = time.monotonic()
     try:
         code = None
         if forked_from and is_available():
-            code = _fork(forked_from, path, job_file, log_file, folder, paths, environment, timeout)
+            of_server = _environment([str(WIRE)], environment)
+            code = _fork(forked_from, {**files, "paths": paths, "environment": of_server}, timeout)
         if code is None:
-            code = _spawn(path, job_file, log_file, folder, _environment(paths, environment), timeout)
+            code = _spawn(files, _environment(paths, environment), timeout)
     except TimeoutError:
         return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
     seconds = time.monotonic() - started
@@ -267,15 +250,7 @@ def _real(path: str | Path) -> str:
 def run_job(
     script: str, job: Mapping[str, Any], folder: Path, forked_from: str | None = None, **allowed: Iterable[str | Path]
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """Run a script, and return the JSON that it writes and None, or None and what went wrong.
-
-    Args:
-        script: As of `run_script`.
-        job: The job, without the file of the result, which lies in the folder.
-        folder: An empty or shared scratch folder.
-        forked_from: As of `run_script`.
-        **allowed: `reads` and `writes` of `run_script`.
-    """
+    """Run a script as `run_script` does; return the JSON that it wrote and None, or None and what went wrong."""
     file = folder / f"{script}.result.json"
     result = run_script(script, {**job, "result": str(file)}, folder, forked_from=forked_from, **allowed)
     if result.problem or not file.exists():
@@ -283,25 +258,10 @@ def run_job(
     return json.loads(file.read_text()), None
 
 
-def start_fork_server() -> None:
-    """Let the fork server import TensorFlow while this process does other work."""
-    if is_available():
-        start(_environment([str(WIRE)]))
-
-
-def _fork(
-    kind: str,
-    script: Path,
-    job: Path,
-    log: Path,
-    folder: Path,
-    paths: Sequence[str],
-    changes: Mapping[str, str] | None,
-    timeout: float,
-) -> int | None:
+def _fork(kind: str, request: Mapping[str, Any], timeout: float) -> int | None:
     """Run a script in a process forked from one that has loaded `kind`; return its exit code, or None."""
     try:
-        submitted = submit(kind, script, job, log, folder, paths, _environment([str(WIRE)], changes))
+        submitted = _submit(kind, request)
     except OSError:  # such as an environment that is too large for a message
         return None
     with submitted as connection:
@@ -316,15 +276,15 @@ def _fork(
             connection.recv(16)
 
 
-def _spawn(script: Path, job: Path, log: Path, folder: Path, environment: Mapping[str, str], timeout: float) -> int:
+def _spawn(files: Mapping[str, str], environment: Mapping[str, str], timeout: float) -> int:
     """Run a script in a new interpreter; return its exit code."""
-    with log.open("wb") as stream:
+    with open(files["log"], "wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(LAUNCHER), str(script), str(job)],
+            [sys.executable, "-P", str(LAUNCHER), files["script"], files["job"]],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            cwd=folder,
+            cwd=files["cwd"],
             env=environment,
             start_new_session=True,
         )

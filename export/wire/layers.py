@@ -25,12 +25,7 @@ def fingerprint(output: Any) -> np.ndarray | None:
 
 
 def record_outputs(model: Any, call: Callable[[], Any]) -> list[tuple[str, np.ndarray]]:
-    """Run an eager call of a model and return (layer name, fingerprint) of each layer's first output, inner ones first.
-
-    Args:
-        model: A built Keras model.
-        call: A function that calls the model.
-    """
+    """Run an eager call and return (layer name, fingerprint) of each layer's first output, inner ones first."""
     outputs: dict[int, tuple[str, np.ndarray]] = {}
     with intercepted(layers_of(model), lambda layer: _recording(layer, outputs)):
         call()
@@ -47,10 +42,6 @@ def intercepted(layers: Iterable[Any], wrapped: Callable[[Any], Callable[..., An
     """Replace the `call` of each layer by `wrapped(layer)` inside the context.
 
     Keras has no hook on a layer's call, and a subclass would need a copy of the model: the instance gets an attribute.
-
-    Args:
-        layers: Keras layers.
-        wrapped: Returns the function that is called in place of `layer.call`.
     """
     layers = list(layers)
     for layer in layers:

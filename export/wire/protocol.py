@@ -124,12 +124,7 @@ class Runtime:
 def by_endpoint(
     artifact: Mapping[str, Any], function: Callable[[dict[str, Any]], Function], present: Iterable[str]
 ) -> Opened:
-    """Return the endpoints of an artifact as functions.
-
-    Args:
-        artifact: As in the job.
-        function: Returns the function of an endpoint.
-        present: The signatures that the artifact has.
+    """Return the endpoints of an artifact as functions; `present` are the signatures that it has.
 
     Raises:
         ValueError: If a signature of the contract is not in it.

@@ -30,12 +30,7 @@ class NotJson(ValueError):
 def replies(
     golden: Path, endpoint: Mapping[str, Any], function: Callable[[dict[str, np.ndarray]], Arrays]
 ) -> dict[str, dict[str, str]]:
-    """Answer an endpoint's golden requests as TF Serving would.
-
-    Args:
-        golden: The golden folder.
-        endpoint: The JSON form of the endpoint.
-        function: The function that runs it.
+    """Answer an endpoint's golden requests, in the golden folder, as TF Serving would.
 
     Returns:
         {format: {"body": response}, {"error": why it is rejected} or {"impossible": why JSON cannot represent it}}.
@@ -78,17 +73,13 @@ def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None,
     return json.dumps(head | {"instances": _rows(values)})
 
 
-def decode_request(body: str, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return the inputs in a predict request, given their dtypes by name.
+def decode_request(body: str | Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the inputs in the body of a predict request, also a parsed one, given their dtypes by name.
 
     Raises:
         NotJson: If the server would answer with an error.
     """
-    return read_request(json.loads(body), dtypes)
-
-
-def read_request(data: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Return the inputs in the parsed body of a predict request; as `decode_request`."""
+    data = json.loads(body) if isinstance(body, str) else body
     if ("instances" in data) == ("inputs" in data):
         raise NotJson("a request holds either instances or inputs")
     return _decode(data, "instances", "inputs", dtypes)

@@ -288,12 +288,11 @@ def _evaluate(before: _Version, after: _Version, arrays: Mapping[str, np.ndarray
     """Return the paired drop of the metric of `serving_default`, or of the only endpoint."""
     endpoint = before.endpoints.get("serving_default") or next(iter(before.endpoints.values()))
     evaluation = read_evaluation(arrays, endpoint)
-    dtypes = {t.name: object if t.dtype == "string" else t.dtype for t in endpoint.inputs}
     outputs = []
     for version in (before, after):
         size, parts = endpoint.batch or BATCH, []
         for start in range(0, len(evaluation.truth), size):
             part = evaluation.part(slice(start, start + size)).inputs
-            parts.append(version.call(endpoint.name, {k: np.asarray(v, dtypes[k]) for k, v in part.items()}))
+            parts.append(version.call(endpoint.name, {t.name: t.array(part[t.name]) for t in endpoint.inputs}))
         outputs.append({t.name: np.concatenate([part[t.name] for part in parts]) for t in endpoint.outputs})
     return paired_drop(default_metrics(endpoint), *outputs, evaluation.truth)

@@ -24,13 +24,7 @@ CLIENTS, ROUNDS = 4, 5  # concurrent clients, and how often each asks
 
 
 def serve_and_check(version: ServedVersion, level: str, server: ModuleType) -> Level:
-    """Start a server with TF Serving's REST URLs on the version, and return its level.
-
-    Args:
-        version: The version.
-        level: The name of the level.
-        server: A module of `export.serving.servers` with `obstacle`, `serving` and `program`.
-    """
+    """Return the level of a module of `export.serving.servers` that serves a version at TF Serving's REST URLs."""
     if problem := server.obstacle():
         return Level(level, NOT_RUN, problem)
     (port,) = launching.free_ports(1)

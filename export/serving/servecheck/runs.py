@@ -16,14 +16,7 @@ from export.wire import c_api
 
 
 def compare_with_tensorflow(version: ServedVersion, level: str, runtime: str, absent: str) -> Level:
-    """Return a level that passes if a runtime returns the outputs of Python TensorFlow.
-
-    Args:
-        version: The version.
-        level: The name of the level.
-        runtime: The runtime.
-        absent: Why the level does not run where the runtime is not installed.
-    """
+    """Return a level that passes if a runtime returns the outputs of TensorFlow; `absent` says why it does not run."""
     if reference := version.runs["tensorflow"].failure:
         return Level(level, FAIL, f"TensorFlow cannot run it: {reference}")
     if runtime not in version.runs:

@@ -28,14 +28,7 @@ def program() -> str:
 
 @contextlib.contextmanager
 def serving(base: Path, version: int, name: str, port: int, pages: Path | None = None) -> Iterator[str]:
-    """Serve one version for the duration of the block, and yield the URL of the model.
-
-    Args:
-        base: The folder of the versions.
-        version: The version to serve. Unlike TF Serving, KServe does not look for later ones.
-        name: The name of the model in the URL.
-        port: The port.
-        pages: A folder of files to serve under /pages/, or None.
+    """Serve one version for the duration of the block; yield its URL. Unlike TF Serving, KServe looks for no later.
 
     Raises:
         CheckFailed: If the server does not start.

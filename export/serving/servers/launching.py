@@ -19,6 +19,8 @@ from export.wire.machine import end_with_parent
 from zoobase.errors import CheckFailed
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready
+SECONDS = 60.0  # for one answer
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 
 
 def free_ports(count: int) -> list[int]:
@@ -81,10 +83,6 @@ def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> Non
                 return
         time.sleep(0.1)
     raise CheckFailed(f"the server was not ready after {START_TIMEOUT:g} s")
-
-
-SECONDS = 60.0  # for one answer
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 
 
 class Refused(rest.NotJson):

@@ -111,13 +111,7 @@ def choose(name: str | None = None) -> ModuleType:
 
 @contextlib.contextmanager
 def serving(model: Model, server: ModuleType, port: int, page: Path | None = None) -> Iterator[Served]:
-    """Serve a model on 127.0.0.1 for the duration of the block.
-
-    Args:
-        model: The model.
-        server: One of `SERVERS`.
-        port: The port.
-        page: A folder of pages to serve beside it, which KServe can; or None.
+    """Serve a model on 127.0.0.1 for the duration of the block, with a folder of pages beside it where KServe does.
 
     Raises:
         ExportError: If the server cannot serve pages, or a tensor of the model.

@@ -31,13 +31,7 @@ def program() -> str:
 
 @contextlib.contextmanager
 def serving(base: Path, version: int, name: str, port: int) -> Iterator[str]:
-    """Serve a base path for the duration of the block, and yield the URL of the model.
-
-    Args:
-        base: The folder of the versions.
-        version: The version that must become available.
-        name: The name of the model in the URL.
-        port: The port of the REST interface.
+    """Serve a base path once `version` is available, for the duration of the block; yield the URL of the model.
 
     Raises:
         CheckFailed: If the server does not start, or refuses the version.

@@ -17,6 +17,7 @@ from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
+from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
 from export.runners import RUNTIMES
 from export.serving.web import fixed_size
@@ -28,7 +29,11 @@ from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError
 
 HERE = Path(__file__).parent
-MODEL = "tflite/float32.tflite"
+MODEL = path_of()
+ROWS = 8
+BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
+TEXTS = 12
+REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
 
 class BundlePages:
@@ -80,12 +85,7 @@ class BundlePages:
         raise NotImplementedError
 
     def write(self, site: Path, root: str) -> None:
-        """Write the pages to a folder.
-
-        Args:
-            site: The folder.
-            root: The way from there to the folder of the assets.
-        """
+        """Write the pages to a folder; `root` is the way from there to the folder of the assets."""
         site.mkdir(exist_ok=True)
         functions, cases = self._functions(site), read_golden(self.folder / "golden", self.contract)
         with quiet_stderr():  # LiteRT logs its delegates
@@ -100,7 +100,7 @@ class BundlePages:
         (site / "golden.html").write_text(self._page(root, "golden", form, data), encoding="utf-8")
 
     def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
-        pages = [_link(page) for page in self.pages]
+        pages = [{"file": page.file, "heading": page.heading} for page in self.pages]
         common = {"labels": self.contract.labels, "model": self._model(), "pages": pages}
         template = string.Template((HERE / "static" / "page.html").read_text(encoding="utf-8"))
         values = {"title": html.escape(self.title), "root": root, "script": script, "form": form, "where": self.where}
@@ -138,10 +138,6 @@ class LocalPages(BundlePages):
         endpoints = [page.endpoint.to_json() for page in self.pages]
         opened = RUNTIMES["litert"].open({"path": path, "endpoints": endpoints}, {})
         return {name: variants["main"] for name, variants in opened.items()}
-
-
-def _link(page: Page) -> dict[str, str]:
-    return {"file": page.file, "heading": page.heading}
 
 
 def embedded(data: Any) -> str:
@@ -198,12 +194,6 @@ class ServedPages(BundlePages):
         return {page.endpoint.name: lambda x, name=page.endpoint.name: loaded[name](**x) for page in self.pages}
 
 
-ROWS = 8
-BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
-TEXTS = 12
-REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
-
-
 def rows_of(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> dict[str, np.ndarray]:
     """Return up to `ROWS` compared rows of an endpoint by input name, real ones first."""
     size = sum(np.dtype(t.dtype).itemsize * int(np.prod(t.shape[1:])) for t in (*endpoint.inputs, *endpoint.outputs))
@@ -224,13 +214,7 @@ def _fitted(tensor: Tensor, array: np.ndarray) -> np.ndarray:
 
 
 def golden_of(page: Page, cases: Mapping[str, Sequence[GoldenCase]], call: Function) -> dict[str, Any]:
-    """Return the golden rows of a page as JSON: arrays as base64 of their bytes.
-
-    Args:
-        page: The page.
-        cases: The golden cases of the bundle by endpoint.
-        call: The endpoint in Python's LiteRT, one row at a time.
-    """
+    """Return the golden rows of a page as JSON: arrays as base64 of their bytes; `call` takes one row."""
     inputs = rows_of(page.endpoint, cases[page.endpoint.name])
     outputs = in_batches(call, inputs, 1)
     rows = len(next(iter(inputs.values())))

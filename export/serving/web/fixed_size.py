@@ -42,13 +42,6 @@ def fixed(
 ) -> tuple[bytes, Contract]:
     """Return a TFLite file that takes images of `size` x `size`, and its contract.
 
-    Args:
-        folder: A whole, proven bundle.
-        manifest: Its manifest.
-        endpoints: The endpoints of its TFLite file that take images of any size.
-        size: Height and width.
-        trust: Operators that may run although they are not on the list of inference operators.
-
     Raises:
         ExportError: If the bundle has no SavedModel, or it cannot be converted.
         CheckFailed: If the SavedModel is not trusted, or the outputs differ from those of the bundle's file.

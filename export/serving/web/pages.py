@@ -47,13 +47,7 @@ class Page:
 
 
 def pages_of(contract: Contract, carried: Collection[str], assets: Mapping[str, Any]) -> list[Page]:
-    """Return a page for every endpoint that a browser can run; the first one is index.html.
-
-    Args:
-        contract: The contract of the bundle.
-        carried: The endpoints that the TFLite file carries.
-        assets: "vocabulary" and "tokenizer" of the bundle, where it has them.
-    """
+    """Return a page for every carried endpoint that a browser can run; the first one is index.html."""
     chosen: list[tuple[str, Endpoint, Mapping[str, Any]]] = []
     for endpoint in contract.endpoints:
         if endpoint.name not in carried or litert_js.obstacle(endpoint.to_json()):

@@ -23,6 +23,8 @@ MARK = "site.json"  # what makes a folder a site that may be replaced
 WRITER = "python -m export web"
 ASSETS = ("arrays.js", "ui.js", "image_input.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
 FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+FILES = ("compose.yaml", "nginx.conf")
 
 
 def write_site(
@@ -79,12 +81,6 @@ def write_site(
 
 def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
     """Write the pages of a proven bundle that ask the server that they come from.
-
-    Args:
-        bundle: The bundle.
-        folder: A folder to create.
-        name: The name of the model on the server.
-        trust: Operators that may run although they are not on the list of inference operators.
 
     Raises:
         ExportError: If the bundle has no SavedModel, or no endpoint for a page.
@@ -152,10 +148,6 @@ def _folders(titles: Sequence[str]) -> list[str]:
         candidates = (base if i == 1 else f"{base}-{i}" for i in range(1, len(titles) + 3))
         names.append(next(name for name in candidates if name.lower() not in {"assets", *(n.lower() for n in names)}))
     return names
-
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-FILES = ("compose.yaml", "nginx.conf")
 
 
 def write_project(

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from export.bundle import layout
+from zoobase import files
 from zoobase.errors import ExportError
 from zoobase.files import staging
 
@@ -98,3 +99,19 @@ def test_links_are_refused(tmp_path):
     (tmp_path / "x").symlink_to("/etc/passwd")
     with pytest.raises(ExportError, match="neither a plain file nor a folder"):
         list(layout.files_of(tmp_path))
+
+
+def test_a_staging_folder_that_another_process_removes_before_it_is_locked_is_not_a_file(tmp_path, monkeypatch):
+    removed, locked = [], files.locked
+
+    def racing(path, **options):
+        if not removed:
+            removed.append(path)
+            path.rmdir()
+        return locked(path, **options)
+
+    monkeypatch.setattr(files, "locked", racing)
+    with files.staging(tmp_path, ".b.staging-") as folder:
+        assert folder.is_dir()
+        assert [*tmp_path.iterdir()] == [folder]
+    assert removed

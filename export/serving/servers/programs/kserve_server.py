@@ -50,7 +50,7 @@ class SavedModel(kserve.Model):
             raise ValueError(f"no signature {name}; the model has {', '.join(sorted(self.session.signatures))}")
         signature = self.session.signatures[name]
         dtypes = {key: dtype for key, (_, _, dtype) in signature.inputs.items()}
-        outputs = self.session.run(signature, rest.read_request(payload, dtypes))
+        outputs = self.session.run(signature, rest.decode_request(payload, dtypes))
         return rest.response_of(outputs, row="instances" in payload)
 
 
