@@ -17,6 +17,7 @@ from export.parity.evidence import check_evidence
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
+from export.proof.structure import compare_structure
 
 
 def verify_bundle(
@@ -80,6 +81,8 @@ def verify_bundle(
     files = files.with_findings(*found, *(Finding(text, NOTE) for text in notes))
     certificate = prove(request, runtimes, require)
     rows = with_worst_layers(request, certificate.rows)
+    if runtimes is None and (structure := compare_structure(request)) is not None:
+        rows = (*rows, structure)
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 

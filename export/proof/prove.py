@@ -8,6 +8,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,7 @@ from zoobase import suggestion
 from zoobase.errors import ExportError
 
 OURS = frozenset({"zoobase", "export", "zoo", "pipelines"})  # packages that an artifact must never import
+NOT_CONFINED = "this kernel did not confine the processes that loaded the files (Linux with Landlock does)"
 
 
 Floor = Mapping[str, Mapping[str, float]]  # the noise floor by endpoint and output
@@ -101,6 +103,9 @@ def prove(
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
+    environment["confinement"] = confinement = _confinement(runs)
+    if confinement is not None and not (confinement["landlock"] and not confinement["network"]):
+        rows.append(Row("processes", "bundle", None, (Finding(NOT_CONFINED, NOT_RUN),)))
     full_precision = {
         f"{path} in {runtime}": run.outputs
         for (runtime, path), run in runs.items()
@@ -117,6 +122,15 @@ def prove(
         pairwise_differences(compared, request.cases),
         discontinuities,
     )
+
+
+def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] | None:
+    """Return how far the kernel confined the processes that loaded artifacts: the least of them; None if none ran.
+
+    Those of runtimes that use a network, such as a browser, do not count.
+    """
+    reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].network]
+    return min((r["confinement"] for r in reports), key=lambda s: (s["landlock"], not s["network"]), default=None)
 
 
 def _again_with(plan: Mapping[str, object]) -> dict[str, Mapping[str, str]]:

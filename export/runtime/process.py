@@ -248,11 +248,11 @@ def _real(path: str | Path) -> str:
 
 
 def run_job(
-    script: str, job: Mapping[str, Any], folder: Path, forked_from: str | None = None, **allowed: Iterable[str | Path]
+    script: str, job: Mapping[str, Any], folder: Path, forked_from: str | None = None, **options: Any
 ) -> tuple[dict[str, Any] | None, str | None]:
     """Run a script as `run_script` does; return the JSON that it wrote and None, or None and what went wrong."""
-    file = folder / f"{script}.result.json"
-    result = run_script(script, {**job, "result": str(file)}, folder, forked_from=forked_from, **allowed)
+    file = folder / f"{Path(script).name}.result.json"
+    result = run_script(script, {**job, "result": str(file)}, folder, forked_from=forked_from, **options)
     if result.problem or not file.exists():
         return None, result.problem or "wrote no result"
     return json.loads(file.read_text()), None

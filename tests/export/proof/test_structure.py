@@ -1,0 +1,135 @@
+"""What no example finds in a SavedModel, its structure shows: conditions, states, clocks, dice, other constants."""
+
+import dataclasses
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from export import export_model, infer_contract, verify_bundle
+from export.formats.saved_model import save
+from export.proof.certificate import FAIL, PASS
+from export.runtime.backend import load_tensorflow
+from tests.export.conftest import reseal
+
+tf = load_tensorflow()
+CALLS = tf.Variable(0, name="calls")
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, activation="relu")(image))
+    return keras.Model(
+        image, keras.layers.Dense(3, name="logits")(keras.layers.GlobalAveragePooling2D()(x)), name="net"
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A clean bundle, and the model and the contract that made it."""
+    model = network()
+    contract = infer_contract(model)
+    path = tmp_path_factory.mktemp("structure") / "bundle"
+    return export_model(model, path, formats=("keras", "saved_model"), contract=contract), model, contract
+
+
+def trigger(y, x):
+    return tf.where(tf.reduce_any(tf.equal(x, 0.12345678)), y + 100.0, y)
+
+
+def shape(y, x):
+    return tf.cond(tf.equal(tf.shape(x)[0], 1001), lambda: y + 100.0, lambda: y)
+
+
+def dice(y, x):
+    return tf.where(tf.random.uniform([]) < 1e-9, y + 100.0, y)
+
+
+def counter(y, x):
+    return tf.where(CALLS.assign_add(1) > 10**6, y + 100.0, y)
+
+
+def silent_counter(y, x):
+    CALLS.assign_add(1)
+    return y
+
+
+def loop(y, x):
+    return tf.while_loop(lambda i, v: i < tf.shape(x)[0] - 1000, lambda i, v: (i + 1, v + 1.0), (0, y))[1]
+
+
+def rounding(y, x):
+    return tf.cast(tf.cast(y, tf.float64) * 1.0000001, tf.float32)
+
+
+FAULTS = {
+    trigger: "it has SelectV2 where the model has BiasAdd",
+    shape: "it has StatelessIf where the model has BiasAdd",
+    dice: "it has SelectV2 where the model has BiasAdd",
+    counter: "it has SelectV2 where the model has BiasAdd",
+    silent_counter: "it also runs AssignAddVariableOp",
+    loop: "where the model has BiasAdd",
+    rounding: "it has Cast where the model has BiasAdd",
+}
+
+
+def with_saved_model(bundle, tmp_path, call, model=None):
+    """Return a copy of the bundle whose SavedModel has another call, sealed again."""
+    original, clean, contract = bundle
+    folder = shutil.copytree(original.path, tmp_path / "bundle")
+    target = folder / "saved_model/1"
+    shutil.rmtree(target)
+    (endpoint,) = contract.endpoints
+    save(model or clean, [dataclasses.replace(endpoint, call=call)], target)
+    reseal(folder)
+    return folder
+
+
+def states(certificate):
+    return {row.runtime: row.state for row in certificate.rows if row.format == "saved_model"}
+
+
+def test_a_clean_bundle_passes(bundle):
+    certificate = verify_bundle(bundle[0].path)
+    assert certificate.verdict == PASS
+    assert states(certificate)["structure"] == PASS
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_that_no_example_finds_is_named(bundle, tmp_path, fault):
+    _, model, contract = bundle
+
+    def call(inputs):
+        if fault in (counter, silent_counter):
+            model.calls = CALLS  # tracked, so that it is saved
+        outputs = contract.endpoints[0].call(inputs)
+        return {name: fault(value, inputs["image"]) for name, value in outputs.items()}
+
+    certificate = verify_bundle(with_saved_model(bundle, tmp_path, call))
+    (row,) = (row for row in certificate.rows if row.runtime == "structure")
+    assert (certificate.verdict, row.state) == (FAIL, FAIL)
+    assert FAULTS[fault] in row.reason
+    assert states(certificate)["tensorflow"] == PASS, "an example finds it, too"
+
+
+def test_another_value_is_named(bundle, tmp_path):
+    """A weight that is off by less than the tolerance, which neither examples nor sums need to find."""
+    _, model, _ = bundle
+    other = network()
+    other.set_weights(model.get_weights())
+    kernel = other.layers[1].kernel
+    kernel.assign(kernel * np.float32(1 + 2e-7))
+    (endpoint,) = infer_contract(other).endpoints
+    certificate = verify_bundle(with_saved_model(bundle, tmp_path, endpoint.call, other))
+    (row,) = (row for row in certificate.rows if row.runtime == "structure")
+    assert "its variable has another value" in row.reason
+
+
+def test_it_is_said_what_was_not_compared(bundle, tmp_path):
+    folder = shutil.copytree(bundle[0].path, tmp_path / "bundle")
+    only = export_model(bundle[1], tmp_path / "only", formats=("saved_model",))
+    (row,) = (row for row in verify_bundle(only.path).rows if row.runtime == "structure")
+    assert (row.state, row.reason) == ("not_run", "there is no Keras file to compare its graph with")
+    assert verify_bundle(folder, runtimes=["c_api"]).rows[-1].runtime != "structure"
