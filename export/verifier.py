@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from export.bundle import layout
 from export.bundle.gate import code_refusal, find_contradiction, refusal
@@ -60,7 +61,7 @@ def verify_bundle(
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
     contradiction = find_contradiction(manifest, layout.read_certificate(folder))
-    problem = contradiction or _label_difference(folder, contract)
+    problem = contradiction or _label_difference(folder, contract) or _stranger(folder, manifest)
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)
     for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
@@ -85,6 +86,25 @@ def verify_bundle(
         rows = (*rows, structure)
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
+
+
+def _stranger(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+    """Return a clause about a file that a loader or a person could take for an artifact, and that none is.
+
+    A server serves the highest version below `saved_model/`, whatever the manifest says.
+    """
+    paths = [folder / artifact["path"] for artifact in manifest["artifacts"]]
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        is_known = any(path == known or known in path.parents for known in paths)
+        if path.is_file() and os.access(path, os.X_OK) and path.stat().st_mode & 0o111:
+            return f"{name} is executable, and no file of a bundle is"
+        if is_known or (path.is_dir() and not (path / "saved_model.pb").exists()):
+            continue
+        head = path.open("rb").read(16) if path.is_file() else b""
+        if format := next((f.name for f in FORMATS.values() if f.matches(path, head)), None):
+            return f"{name} is a {format} file, and no artifact of the manifest"
+    return None
 
 
 def _label_difference(folder: Path, contract: Contract) -> str | None:

@@ -20,7 +20,7 @@ from export.__main__ import verbs as export_verbs
 from export.artifacts import describe
 from export.bundle import layout
 from export.contract import Artifact, Contract
-from export.parity.golden import read_golden
+from export.parity.cases import read_golden
 from pipelines.__main__ import verbs as pipelines_verbs
 from pipelines.dataset import Info
 from zoo.__main__ import main_command as zoo_verbs

@@ -66,6 +66,11 @@ def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, An
     known = {row["artifact"] for row in certificate["artifacts"]}
     if unproven := [path for path, artifact in artifacts.items() if artifact["state"] is None and path not in known]:
         return f"manifest.json lists {unproven[0]}, and the certificate has no row for it"
+    compared = [row["artifact"] for row in certificate["artifacts"] if row.get("weights")]
+    if compared and not {"golden/weights.json", "golden/weights.npz"} <= {*manifest["files"]}:
+        return (
+            f"the certificate compares the weights of {compared[0]} by value, and golden/ has no longer what it needs"
+        )
     request = certificate.get("request") or {}
     written = {(a["format"], a.get("quantize")) for a in manifest["artifacts"]}
     asked = [(format, None) for format in request.get("formats", ())]
@@ -108,9 +113,13 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
     if not FORMATS[artifact["format"]].holds_code:
         return None
     try:
-        check_trusted(describe(folder / artifact["path"], complete=False), trust)
+        description = describe(folder / artifact["path"], complete=False)
+        check_trusted(description, trust)
     except ExportError as error:
         return str(error)
+    further = {signature.name for signature in description.signatures} - {*artifact["endpoints"]}
+    if further and FORMATS[artifact["format"]].holds_graph:
+        return f"it has a signature {min(further)!r}, which the contract does not have: a server would answer it"
     return None
 
 

@@ -173,17 +173,18 @@ def choose_version(requested: int | str, base: Path) -> int:
 
     Args:
         requested: A positive int64, "next" (one more than the largest number in `base`) or "time" (seconds
-            since 1970).
+            since 1970, or "next" if a version is larger).
         base: A folder of versions; it need not exist.
 
     Raises:
         ExportError: If the version is invalid, or there is none after the largest.
     """
+    names = os.listdir(base) if base.is_dir() else ()
+    following = max((v for v in map(served_version, names) if v is not None), default=0) + 1
     if requested == "next":
-        names = os.listdir(base) if base.is_dir() else ()
-        version = max((v for v in map(served_version, names) if v is not None), default=0) + 1
-    elif requested == "time":
-        version = int(time.time())
+        version = following
+    elif requested == "time":  # after a clock that ran ahead, servers would not pick the time of now
+        version = max(int(time.time()), following)
     elif re.fullmatch("[1-9][0-9]*", str(requested)):
         version = int(requested)
     else:

@@ -65,6 +65,8 @@ def test_existing_versions_are_not_modified(bundle, tmp_path):
     assert publish(bundle, base).version == 2
     assert publish(bundle, base, version=41).version == 41
     assert publish(bundle, base, version="time").version > 1_700_000_000
+    (base / str(LARGEST - 1)).mkdir()  # written by a machine whose clock ran ahead
+    assert publish(bundle, base, version="time").version == LARGEST
     with pytest.raises(ExportError, match="version 1 exists already"):
         publish(bundle, base, version="1")
     assert tree(first.path) == before
