@@ -107,6 +107,7 @@ def text_endpoint(
     preprocess: Callable[[Any], Any],
     name: str = "text",
     labels: Sequence[str] | None = None,
+    vocabulary: Sequence[str] | None = None,
 ) -> Endpoint:
     """Return an endpoint that takes raw strings, for a base endpoint that takes token ids.
 
@@ -115,6 +116,7 @@ def text_endpoint(
         preprocess: The pure TensorFlow function of the input pipeline: strings (B,) -> ids (B, ...).
         name: The signature name.
         labels: Class names in order; as in `bytes_endpoint`.
+        vocabulary: The words that `preprocess` knows, of which golden texts are made: the others are the same to it.
 
     Returns:
         `text` (B,) string -> the outputs of `base`. Only SavedModels carry it.
@@ -130,7 +132,8 @@ def text_endpoint(
         ids = tf.ensure_shape(tf.cast(preprocess(values["text"]), tokens.dtype), tokens.shape)
         return _labelled(dict(base.call({tokens.name: ids})), scores, labels)
 
-    return _raw(base, name, Tensor("text", "string", (base.batch,), "text"), labels, call)
+    text = Tensor("text", "string", (base.batch,), "text", vocabulary=vocabulary and tuple(vocabulary))
+    return _raw(base, name, text, labels, call)
 
 
 def _single(base: Endpoint, labels: Sequence[str] | None) -> tuple[Tensor, Tensor]:

@@ -187,8 +187,8 @@ def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantize
                 f"the converter has no operator for layers of model.quantize({quantized[0]!r}); quantise the float "
                 f"model with quantize= instead ({report['error'][:120]})"
             )
-        elif report["error"]:
-            artifact.state, artifact.reason = "fail", f"the converter failed: {report['error']}"
+        elif report["error"]:  # whatever its words are: a failure only where the format was asked for
+            artifact.state, artifact.reason = "unsupported", f"the converter refuses the model: {report['error']}"
     if artifact.state:
         Path(job["out"]).unlink(missing_ok=True)
 

@@ -156,7 +156,7 @@ def _choices(tensor: Tensor, contract: Contract) -> list[list[Any]] | None:
     An id NAME_id is that of the input NAME of another endpoint where it counts one value more than its vocabulary has:
     Keras' StringLookup keeps id 0 for all other values.
     """
-    if tensor.vocabulary is not None:
+    if tensor.vocabulary is not None and tensor.meaning != "text":
         return [[value, str(value)] for value in tensor.vocabulary]
     if tensor.meaning != "token" or not tensor.name.endswith("_id"):
         return None

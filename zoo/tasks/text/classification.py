@@ -85,7 +85,10 @@ class TextClassification(ClassifierTask):
         tokens = Tensor("tokens", "int32", (None, self.length), "token", low=0, high=len(info.vocabulary) - 1)
         base = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, info.num_classes), "logits")])
         text = text_endpoint(
-            base, lambda t: words.encode_tensor(t, info.vocabulary, self.length), labels=info.class_names
+            base,
+            lambda t: words.encode_tensor(t, info.vocabulary, self.length),
+            labels=info.class_names,
+            vocabulary=info.vocabulary[2:],  # without padding and the unknown word
         )
         return Contract((base, text), labels=info.class_names)
 
