@@ -20,7 +20,7 @@ from export.__main__ import verbs as export_verbs
 from export.artifacts import describe
 from export.bundle import layout
 from export.contract import Artifact, Contract
-from export.parity.golden import read_golden
+from export.parity.cases import read_golden
 from pipelines.__main__ import verbs as pipelines_verbs
 from pipelines.dataset import Info
 from zoo.__main__ import main_command as zoo_verbs
@@ -33,7 +33,7 @@ from zoobase.console import describe_error
 from zoobase.errors import ExportError, ZooError
 
 FIXTURES = Path(__file__).parent / "fixtures"
-BUNDLE = FIXTURES / "before_rehousing" / "bundle"
+BUNDLE = FIXTURES / "bundle"
 CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])
 UNKNOWN = "run again with --debug"  # of the sentence for an exception that nobody has thought of
 
