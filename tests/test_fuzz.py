@@ -33,7 +33,7 @@ from zoobase.console import describe_error
 from zoobase.errors import ExportError, ZooError
 
 FIXTURES = Path(__file__).parent / "fixtures"
-BUNDLE = FIXTURES / "before_rehousing" / "bundle"
+BUNDLE = FIXTURES / "bundle"
 CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])
 UNKNOWN = "run again with --debug"  # of the sentence for an exception that nobody has thought of
 

@@ -24,7 +24,7 @@ from export.runtime.backend import load_tensorflow
 from zoobase import run
 from zoobase.errors import ExportError
 
-BUNDLE = Path(__file__).parents[2] / "fixtures/before_rehousing/bundle"
+BUNDLE = Path(__file__).parents[2] / "fixtures/bundle"  # two layers of the zoo, as .keras, .h5 and weights
 CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])
 X = Tensor("x", "float32", (None, 2))
 
@@ -99,6 +99,11 @@ def test_malformed_cases_are_one_sentence(bundle, change):
     (bundle / "golden/cases.json").write_text(json.dumps(cases))
     with pytest.raises(ExportError, match="are malformed"):
         read_golden(bundle / "golden", CONTRACT)
+
+
+def test_the_intact_bundle_is_read(bundle):
+    assert layout.find_damage(bundle) == []
+    assert read_golden(bundle / "golden", CONTRACT)["serving_default"]
 
 
 @pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000])

@@ -103,7 +103,7 @@ def test_a_history_that_is_none_is_one_sentence(tmp_path, content):
 
 @pytest.mark.parametrize("zoo", [3, [], {"plan": 3}, {"plan": {}, "info": {}}, {"plan": {"model": "fashion_mnist"}}])
 def test_metadata_of_a_bundle_that_are_none_are_one_sentence(tmp_path, zoo):
-    source = DATA["fashion_mnist"].parent / "before_rehousing/bundle/manifest.json"
+    source = DATA["fashion_mnist"].parent / "bundle/manifest.json"
     manifest = json.loads(source.read_text()) | {"metadata": {"zoo": zoo}}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ZooError, match=r"manifest\.json is damaged|was not written by the zoo"):
