@@ -43,9 +43,8 @@ def compare_structure(request: ProofRequest, refused: Collection[str] = ()) -> R
     }
     packages = sorted({name.partition(".")[0] for name in request.modules})
     with tempfile.TemporaryDirectory(prefix="structure-") as scratch:
-        script = str(process.WIRE / "structure.py")
         report, problem = process.run_job(
-            script, job, Path(scratch), "keras", packages=packages, reads=[request.folder]
+            "run_structure.py", job, Path(scratch), "keras", packages=packages, reads=[request.folder]
         )
     if report is None:
         return row.with_findings(Finding(f"its graph was not compared: the process {problem}", NOT_RUN))

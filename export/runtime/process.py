@@ -29,7 +29,7 @@ from zoobase.plugins import loaded_module
 
 RUNNERS = Path(__file__).parent.parent / "runners"
 WIRE = Path(__file__).parent.parent / "wire"
-SERVER, LAUNCHER = RUNNERS / "fork_server.py", WIRE / "launch.py"
+SERVER, LAUNCHER = WIRE / "fork_server.py", WIRE / "launch.py"
 TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = (

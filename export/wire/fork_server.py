@@ -1,4 +1,4 @@
-"""Run other scripts of this folder in processes forked from this one, which has loaded only what they run in.
+"""Run runners in processes forked from this one, which has loaded only what they run in.
 
 `python -P fork_server.py FD keras|c_api`, FD being a Unix socket: TensorFlow and Keras in Python, or the libraries of
 TensorFlow's C API and NumPy. Each message is JSON, {"script", "job", "log", "cwd", "paths",
@@ -25,7 +25,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import machine
+if __package__:
+    from export.wire import machine
+else:
+    import machine
 
 
 def main() -> None:
