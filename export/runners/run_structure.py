@@ -1,6 +1,6 @@
 """Compare the graph of a SavedModel with the trace of its Keras model, operator by operator: what no example finds.
 
-A script: `python -P launch.py run_structure.py JOB`, where the job names the SavedModel, the Keras file and the endpoints.
+`python -P launch.py run_structure.py JOB`, where the job names the SavedModel, the Keras file and the endpoints.
 Names, shapes that are only stated, and identities do not count; constants and variables count by their values, lookup
 tables by their content. A function is compared where it is called. Only TensorFlow, Keras, NumPy and the wire files.
 """
