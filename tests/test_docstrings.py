@@ -70,8 +70,7 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name, request, monkeypatch):
-    if name in WITH_BUNDLE:
-        monkeypatch.chdir(request.getfixturevalue("folder"))
+    monkeypatch.chdir(request.getfixturevalue("folder" if name in WITH_BUNDLE else "tmp_path"))
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted
     assert not result.failed, "see the captured output"

@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
+from export.formats import saved_model
 from export.formats.format import NATIVE
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Finding, ProofRequest, Row
 from export.runtime import process
 
-FORMAT = "saved_model"
+FORMAT = saved_model.FORMAT.name
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
@@ -36,7 +37,7 @@ def compare_structure(request: ProofRequest, refused: Collection[str] = ()) -> R
     if not names:
         return row.with_findings(Finding("the Keras file has none of its signatures", NOT_RUN))
     job = {
-        "saved_model": str((request.folder / usable[FORMAT].path).resolve()),
+        "folder": str((request.folder / usable[FORMAT].path).resolve()),
         "keras": str((request.folder / usable[NATIVE].path).resolve()),
         "endpoints": [request.contract[name].to_json() for name in names],
         "modules": list(request.modules),

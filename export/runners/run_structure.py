@@ -284,7 +284,7 @@ def main() -> None:
     differences: dict[str, Any] = {}
     if missing is None:
         model = run_keras.load_model({"format": "keras", "path": job["keras"]}, {})
-        loaded = tf.saved_model.load(job["saved_model"])
+        loaded = tf.saved_model.load(job["folder"])
         differences = {endpoint["name"]: compare(model, loaded, endpoint) for endpoint in job["endpoints"]}
     result = {"missing": missing, "differences": differences, "confinement": machine.state}
     Path(job["result"]).write_text(json.dumps(result))
