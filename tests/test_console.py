@@ -109,3 +109,12 @@ def test_names_in_columns_and_tables_are_data(capsys):
     out = capsys.readouterr().out
     assert out.count("[/x]\\x1b[2J") == 3
     assert "\x1b[2J" not in out
+
+
+def test_a_closed_or_full_standard_output_is_no_traceback():
+    code = "import click; from zoobase import run; run(click.Command('x', callback=lambda: click.echo('hello')), [])"
+    command = [sys.executable, "-c", code]
+    closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    full = subprocess.run(["sh", "-c", 'exec "$@" > /dev/full', "sh", *command], capture_output=True, text=True)
+    assert (full.returncode, full.stderr) == (1, "error: No space left on device\n")

@@ -191,6 +191,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     debug, as_json = "--debug" in arguments, "--json" in arguments
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
+    if sys.stdout is None:  # it was closed, as by `>&-`
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
     stdout = sys.stdout
     try:
         try:

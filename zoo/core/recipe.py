@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -241,10 +242,10 @@ def convert(value: Any, like: Any, name: str) -> Any:
     if isinstance(like, bool) or like is None:
         fits = like is None or isinstance(value, bool)
     elif isinstance(like, int):
-        fits = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+        fits = isinstance(value, int | float) and not isinstance(value, bool) and value % 1 == 0
         value = int(value) if fits else value
     elif isinstance(like, float):
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = isinstance(value, float) or (type(value) is int and abs(value) <= sys.float_info.max)
         value = float(value) if fits else value
     elif isinstance(like, tuple):
         fits = isinstance(value, list | tuple)

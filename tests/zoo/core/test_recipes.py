@@ -379,3 +379,9 @@ def test_the_data_and_the_settings_of_the_task_of_every_recipe_are_valid():
     for name in zoo.list_models():
         for recipe in zoo.get_spec(name).recipes:
             assert make_plan(name, recipe=recipe).data["name"] in pipelines.list_datasets()
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "epochs"])
+def test_a_number_of_four_hundred_digits_is_one_sentence(name):
+    with pytest.raises(UsageError, match=rf"recipe\.{name}=9+.* is not"):
+        make_plan("mnist", settings={f"recipe.{name}": "9" * 400})
