@@ -34,7 +34,7 @@ def digits():
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 1), name="image")
     z = keras.layers.Conv2D(16, 3, activation="relu")(keras.layers.Rescaling(1 / 16)(image))
-    z = keras.layers.Flatten()(keras.layers.Conv2D(16, 3, activation="relu")(z))
+    z = keras.layers.Flatten(name="flatten")(keras.layers.Conv2D(16, 3, activation="relu")(z))
     model = keras.Model(image, keras.layers.Dense(10, name="logits")(z))
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(x[:1297], y[:1297], epochs=12, batch_size=64, verbose=0)
