@@ -11,6 +11,7 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 	    $(PIP) --require-hashes --requirement "$(LOCKED)$(1).txt" && $(PIP) --no-deps --no-build-isolation --editable .; \
 	else $(PIP) --editable ".[$(2)]"; fi
 EXTRAS = test,dev,docs
+PROGRAMS = chromium nginx docker-compose
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,third_party
 
 .PHONY: setup setup-all demo test test-quick test-without-onednn check format tables docs site notebooks servers proof bench bench-full lock audit clean
@@ -29,7 +30,7 @@ help:
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv, with the versions of requirements/; LATEST=1 installs the newest ones"
-	@echo "make setup-all  also everything that tests are otherwise skipped without: extras, servers, and Chromium if you are root"
+	@echo "make setup-all  also everything that tests are otherwise skipped without: extras, servers, and Debian packages if you are root"
 	@echo "make lock    write requirements/: the newest versions, with hashes, for each supported Python"
 	@echo "make audit   look up known vulnerabilities of the packages in requirements/ (needs the internet)"
 
@@ -44,8 +45,9 @@ setup: .venv/.installed
 # what tests are skipped without; apt-get needs root
 setup-all: setup
 	@$(call install,-all,$(ALL_EXTRAS))
-	@command -v chromium > /dev/null || { apt-get update -qq && apt-get install -qq --yes chromium > /dev/null; } \
-	    || echo "Chromium is not installed: apt-get install chromium, as root"
+	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing=1; done; \
+	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(PROGRAMS) > /dev/null; } \
+	    || echo "as root: apt-get install $(PROGRAMS)"
 	$(BIN)/python -m export servers --install all
 
 demo: setup

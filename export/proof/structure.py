@@ -48,7 +48,8 @@ def compare_structure(request: ProofRequest, refused: Collection[str] = ()) -> R
             "run_structure.py", job, Path(scratch), "keras", packages=packages, reads=[request.folder]
         )
     if report is None:
-        return row.with_findings(Finding(f"its graph was not compared: the process {problem}", NOT_RUN))
+        # without it a file that ends the process would escape the comparison
+        return row.with_findings(Finding(f"its graph was not compared: the process {problem}", NOT_RUN), required=True)
     if report["missing"]:
         return row.with_findings(Finding(f"needs the code of the model: {report['missing']}; install it", NOT_RUN))
     different = {name: text for name, text in report["differences"].items() if text}

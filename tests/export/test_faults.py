@@ -34,7 +34,8 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
     perturb_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
     reseal(folder)
     certificate = verify_bundle(folder)
-    states = {row.format: row.state for row in certificate.rows if not row.extra}
+    states = {row.format: row.state for row in certificate.rows if not row.extra and row.runtime != "structure"}
+    assert next(row for row in certificate.rows if row.runtime == "structure").decides  # it cannot be loaded
     # TensorFlow stores checksums of its variables and reports the damage before the comparison
     assert states == {"bundle": "pass"} | dict.fromkeys(("keras", "hdf5", "weights", "saved_model", "tflite"), "fail")
     assert certificate.verdict == "fail"
