@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import tempfile
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -13,6 +17,7 @@ from export.contract import Artifact, Contract
 from export.runtime import process
 from export.wire.arrays import MAIN, Outputs
 from export.wire.protocol import Runtime, read_result
+from zoobase.files import cache_root
 
 
 @dataclass
@@ -108,6 +113,7 @@ def _run_runtime(
     environment: Mapping[str, str] | None,
 ) -> dict[str, ArtifactRun]:
     runs: dict[str, ArtifactRun] = {}
+    named = _saved_models_named_by(folder / "model.keras") if modules else ()
     while remaining := [artifact for artifact in artifacts if artifact.path not in runs]:
         with tempfile.TemporaryDirectory(prefix=f"{runtime.name}-") as scratch:
             results = Path(scratch) / "results"
@@ -127,7 +133,7 @@ def _run_runtime(
                 packages,
                 variables,
                 runtime.forked_from,
-                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *runtime.reads),
+                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *runtime.reads, *named),
                 writes=runtime.writes,
                 network=runtime.network,
             )
@@ -138,6 +144,23 @@ def _run_runtime(
         if crashed is not None:
             runs[crashed.path] = ArtifactRun(result.problem or "ended without a result", result.timed_out)
     return runs
+
+
+def _saved_models_named_by(file: Path) -> list[str]:
+    """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names.
+
+    Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
+    """
+    named = [os.environ.get("TFHUB_CACHE_DIR") or str(cache_root() / "tfhub")]
+    with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # no such file, or a damaged one
+        with zipfile.ZipFile(file) as archive:
+            pending = [json.loads(archive.read("config.json"))]
+        while pending:
+            value = pending.pop()
+            pending += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            if isinstance(value, str) and "/" in value and (Path(value) / "saved_model.pb").is_file():
+                named.append(value)
+    return named
 
 
 def _id(artifact: Artifact) -> str:
