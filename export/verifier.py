@@ -61,7 +61,7 @@ def verify_bundle(
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
     contradiction = find_contradiction(manifest, layout.read_certificate(folder))
-    problem = contradiction or _label_difference(folder, contract) or _stranger(folder, manifest)
+    problem = contradiction or _label_difference(folder, contract) or _unlisted_file(folder, manifest)
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)
     for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
@@ -88,7 +88,7 @@ def verify_bundle(
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 
 
-def _stranger(folder: Path, manifest: Mapping[str, Any]) -> str | None:
+def _unlisted_file(folder: Path, manifest: Mapping[str, Any]) -> str | None:
     """Return a clause about a file that a loader or a person could take for an artifact, and that none is.
 
     A server serves the highest version below `saved_model/`, whatever the manifest says.
@@ -97,11 +97,14 @@ def _stranger(folder: Path, manifest: Mapping[str, Any]) -> str | None:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         is_known = any(path == known or known in path.parents for known in paths)
-        if path.is_file() and os.access(path, os.X_OK) and path.stat().st_mode & 0o111:
+        if path.is_file() and path.stat().st_mode & 0o111:
             return f"{name} is executable, and no file of a bundle is"
         if is_known or (path.is_dir() and not (path / "saved_model.pb").exists()):
             continue
-        head = path.open("rb").read(16) if path.is_file() else b""
+        head = b""
+        if path.is_file():
+            with path.open("rb") as file:
+                head = file.read(16)
         if format := next((f.name for f in FORMATS.values() if f.matches(path, head)), None):
             return f"{name} is a {format} file, and no artifact of the manifest"
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,23 +19,21 @@ def is_error(reason: str) -> bool:
     return bool(os.environ.get("CI")) and not any(part in reason for part in ALLOWED)
 
 
-def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
-    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
-    report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and is_error(_reason(report)):
-        report.outcome, report.longrepr = "failed", f"skipped in CI: {_reason(report)}"
-    return report
+    return _failed_if_skipped((yield))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Iterator[None]:
-    report = yield
-    if report.skipped and is_error(_reason(report)):
-        report.outcome, report.longrepr = "failed", f"skipped in CI: {_reason(report)}"
+    return _failed_if_skipped((yield))
+
+
+def _failed_if_skipped(report: Any) -> Any:
+    """Return a report as failed, if it is of a skip that is an error here."""
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if report.skipped and not hasattr(report, "wasxfail") and is_error(reason):
+        report.outcome, report.longrepr = "failed", f"skipped in CI: {reason}"
     return report
 
 

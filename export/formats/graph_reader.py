@@ -199,7 +199,7 @@ class _Graph:
         if (scope, name) in seen:
             return False
         seen.add((scope, name))
-        nodes = {n.name: n for n in self.functions[scope].node_def} if scope else self.nodes
+        nodes = self._nodes_of(scope)
         if name in nodes:
             node = nodes[name]
             if node.op in ("Identity", "StopGradient"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection
 from pathlib import Path
 
 from export.formats import saved_model
@@ -15,17 +14,13 @@ FORMAT = saved_model.FORMAT.name
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
-def compare_structure(request: ProofRequest, refused: Collection[str] = ()) -> Row | None:
+def compare_structure(request: ProofRequest) -> Row | None:
     """Return the row of a SavedModel whose graph was compared; None if there is no SavedModel.
 
     The signatures that carry the model's own call are compared operator by operator, weights and tables by their
     values. Others, such as those that decode images, have no counterpart in the Keras file.
-
-    Args:
-        request: The bundle.
-        refused: Formats that must not be loaded.
     """
-    usable = {a.format: a for a in request.artifacts if a.state is None and a.format not in refused}
+    usable = {a.format: a for a in request.artifacts if a.state is None}
     if FORMAT not in usable:
         return None
     row = Row(usable[FORMAT].path, FORMAT, RUNTIME)

@@ -260,14 +260,12 @@ def compare(model: Any, loaded: Any, endpoint: Mapping[str, Any]) -> str | None:
     signature = loaded.signatures[endpoint["name"]]
     inputs = [t.op.name for t in traced.inputs[: len(names)]]
     ours = Graph(traced, dict(zip(inputs, names, strict=True)))
-    keywords = signature.structured_input_signature[1]
-    placeholders = {t.op.name for t in signature.inputs} - {t.op.name for t in signature.graph.internal_captures}
-    by_name = {p: n for n in keywords for p in placeholders if p in (n, f"{signature.graph.name}_{n}")}
-    if len(by_name) != len(names):
-        by_name = {p: n for p in placeholders for n in names if p == n or p.endswith(f"_{n}")}
-    theirs = Graph(signature, by_name)
+    keywords = sorted(signature.structured_input_signature[1])  # flattened in this order, before what is captured
+    theirs = Graph(signature, {t.op.name: n for t, n in zip(signature.inputs, keywords, strict=False)})
     for name, digest in ours.outputs.items():
-        if theirs.outputs.get(name) != digest:
+        if name not in theirs.outputs:
+            return f"it has no output {name}"
+        if theirs.outputs[name] != digest:
             return f"{name}: {first_difference(ours, theirs, digest, theirs.outputs[name])}"
     if ours.acting != theirs.acting:
         further = [theirs.operators[digest][0] for digest in theirs.acting if digest not in ours.acting]

@@ -221,7 +221,10 @@ def run_script(
     for target in writes:
         os.makedirs(target, exist_ok=True)
     paths = [str(WIRE), str(RUNNERS), *filter(None, map(home_of, packages))]
-    allowed = {"reads": [*map(_real, reads), *paths, str(path)], "writes": [str(folder), *map(_real, writes)]}
+    allowed = {
+        "reads": [*map(os.path.realpath, reads), *paths, str(path)],
+        "writes": [str(folder), *map(os.path.realpath, writes)],
+    }
     job_file.write_text(json.dumps(job | {"memory": memory_limit(), "confine": allowed | {"network": network}}))
     environment = {"TMPDIR": str(folder), **(environment or {})}
     files = {"script": str(path), "job": str(job_file), "log": str(log_file), "cwd": str(folder)}
@@ -241,10 +244,6 @@ def run_script(
     how = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = log_file.read_text(errors="replace").strip().splitlines()
     return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
-
-
-def _real(path: str | Path) -> str:
-    return os.path.realpath(path)
 
 
 def run_job(

@@ -133,3 +133,20 @@ def test_it_is_said_what_was_not_compared(bundle, tmp_path):
     (row,) = (row for row in verify_bundle(only.path).rows if row.runtime == "structure")
     assert (row.state, row.reason) == ("not_run", "there is no Keras file to compare its graph with")
     assert verify_bundle(folder, runtimes=["c_api"]).rows[-1].runtime != "structure"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_inputs_of_one_shape_are_distinguished(tmp_path, swapped):
+    """Their order in a signature is that of their names, whatever that of the model."""
+    keras.utils.set_random_seed(0)
+    inputs = [keras.Input((4,), name=name) for name in ("b_x", "x", "a")]
+    x = keras.layers.Subtract()([inputs[0], keras.layers.Multiply()(inputs[1:])])
+    model = keras.Model(inputs, keras.layers.Dense(2, name="logits")(x))
+    contract = infer_contract(model)
+    made = export_model(model, tmp_path / "made", formats=("keras", "saved_model"), contract=contract), model, contract
+
+    def call(values):
+        return contract.endpoints[0].call(values | ({"x": values["b_x"], "b_x": values["x"]} if swapped else {}))
+
+    (row,) = (r for r in verify_bundle(with_saved_model(made, tmp_path, call)).rows if r.runtime == "structure")
+    assert row.state == (FAIL if swapped else PASS), row.reason
