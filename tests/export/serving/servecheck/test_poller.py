@@ -10,11 +10,13 @@ import pytest
 
 from export.serving.servecheck.poller import kill_publishers
 
+# A slow disk: a reader that polls sees a part of the files, however busy the machine is.
 NAIVE = """
-import pathlib, shutil, sys
+import pathlib, shutil, sys, time
 source, base = map(pathlib.Path, sys.argv[1:])
 print("publishing", flush=True)
-shutil.copytree(source, base / str(1 + max([int(p.name) for p in base.iterdir()], default=0)))
+version = base / str(1 + max([int(p.name) for p in base.iterdir()], default=0))
+shutil.copytree(source, version, copy_function=lambda *paths: (time.sleep(0.05), shutil.copy2(*paths)))
 """
 MODIFYING = """
 import json, pathlib, sys
