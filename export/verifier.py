@@ -60,7 +60,8 @@ def verify_bundle(
         return Certificate((files, signature.with_findings(Finding(problem))))
     manifest = layout.read_manifest(folder)
     contract = Contract.from_json(manifest["contract"])
-    contradiction = find_contradiction(manifest, layout.read_certificate(folder))
+    exported = layout.read_certificate(folder)
+    contradiction = find_contradiction(manifest, exported)
     problem = contradiction or _label_difference(folder, contract) or _unlisted_file(folder, manifest)
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)
@@ -76,6 +77,7 @@ def verify_bundle(
         read_golden(folder / "golden", contract),
         manifest["code_dependency"],
         demanded=frozenset(manifest["demanded"]),
+        floor=exported["noise_floor"],
     )
     failures, notes = check_evidence(contract, request.cases)
     found = [Finding(text) for text in ([problem] if problem else failures[:1])]

@@ -177,13 +177,13 @@ def run_artifact(
     endpoints: Sequence[Endpoint],
     cases: Mapping[str, Sequence[GoldenCase]],
     runtimes: Sequence[Runtime],
-    again_with: Mapping[str, Mapping[str, str]] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, ArtifactRun]:
-    """Return the run of an artifact on cases by runtime, each in a fresh process; `again_with` as of `run_all`."""
+    """Return the run of an artifact on cases by runtime, each in a fresh process; `environment` as of `run_all`."""
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         write_golden(Path(scratch) / "golden", {name: list(group) for name, group in cases.items()})
         contract = Contract(tuple(endpoints))
         names = tuple(endpoint.name for endpoint in endpoints)
         plan = {r.name: (r, [Artifact(format, str(path.resolve()), names)]) for r in runtimes}
-        runs = run_all(Path(scratch), contract, plan, (), again_with=again_with)
+        runs = run_all(Path(scratch), contract, plan, (), environment=environment)
     return {name: run for (name, _), run in runs.items()}

@@ -43,7 +43,7 @@ from export.parity.noise_floor import (
 )
 from export.parity.quantization import BUDGETS, check_budget
 from export.runtime import onednn
-from export.runtime.execution import ArtifactRun
+from export.runtime.execution import ArtifactRun, other_kernels_of
 from export.wire.arrays import Outputs
 from zoobase.errors import CheckFailed, ExportError
 
@@ -176,7 +176,8 @@ def _compare(
         {p.candidate.name: p.candidate_cases for p in pairs},
     )
     with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(_run, descriptions, ([p.reference for p in pairs], [p.candidate for p in pairs]), inputs))
+        endpoints_of_both = [p.reference for p in pairs], [p.candidate for p in pairs]
+        runs = list(pool.map(_run, descriptions, endpoints_of_both, inputs, (True, False)))
     for pair in pairs:
         _compare_endpoints(pair, descriptions, runs, requested, result)
     return result
@@ -290,7 +291,6 @@ def _compare_endpoints(
     if not cases:
         return
     floor = measure_noise_floor(cases, ours)
-    floor["kernels of the candidate"] = measure_noise_floor(cases, answers[-1]).get("kernels", {})
     random = [name for name in values if _unrepeatable(cases, name, ours)]
     for name in random:
         text = f"two identical calls of the reference differ in {name}, so it is not compared; fix its random seed"
@@ -400,13 +400,22 @@ def _rounded(case: GoldenCase, pairs: Sequence[Pair], reference: Endpoint, candi
 
 
 def _run(
-    description: Description, endpoints: Sequence[Endpoint], cases: Mapping[str, Sequence[GoldenCase]]
+    description: Description,
+    endpoints: Sequence[Endpoint],
+    cases: Mapping[str, Sequence[GoldenCase]],
+    is_reference: bool,
 ) -> ArtifactRun:
+    """Run an artifact; the reference also with TensorFlow's other kernels, for its noise floor."""
     runtime, environment = runtime_for(description.format), onednn.other_kernels()
-    again_with = {runtime.name: environment} if environment and "tensorflow" in runtime.imports else {}
     stored = [as_stored(endpoint) for endpoint in endpoints]
-    runs = run_artifact(description.path, description.format, stored, cases, [runtime], again_with)
-    run = runs[runtime.name]
+
+    def run_with(changes: Mapping[str, str] | None = None) -> ArtifactRun:
+        return run_artifact(description.path, description.format, stored, cases, [runtime], changes)[runtime.name]
+
+    run = run_with()
+    if is_reference and environment and "tensorflow" in runtime.imports and not run.failure:
+        for endpoint, outputs in other_kernels_of(run, run_with(environment)).items():
+            run.of(endpoint).arrays |= outputs.arrays
     for endpoint in endpoints:
         parameters = {t.name: q for t in endpoint.outputs if (q := quantization_of(t))}
         arrays = run.of(endpoint.name).arrays

@@ -32,7 +32,7 @@ class GoldenCase:
         chain: {state input: output that is its next value} where the rows are steps of one sequence, else empty.
         outputs: Arrays by output name, filled in by the reference; empty if it raised.
         unstable_rows: Named rows at which the reference is discontinuous, not compared.
-        row_noise: Noise of each named row of an output, measured in every proof.
+        row_noise: Noise of each named row of an output, (rows,), recorded at export and measured in every proof.
         scores: {output of class ids: the output whose largest values they name}.
     """
 
@@ -91,7 +91,8 @@ def write_golden(folder: Path, cases: Mapping[str, Iterable[GoldenCase]]) -> Non
 def case_json(case: GoldenCase) -> dict[str, Any]:
     """Return what a runner must know of a case besides its inputs."""
     data = {"name": case.name, "compared": case.compared, "rows": list(case.rows), "may_raise": case.may_raise}
-    return data | {"unstable_rows": list(case.unstable_rows), "chain": case.chain}
+    noise = {output: values.tolist() for output, values in case.row_noise.items()}
+    return data | {"unstable_rows": list(case.unstable_rows), "chain": case.chain, "row_noise": noise}
 
 
 def read_golden(folder: Path, contract: Contract) -> dict[str, list[GoldenCase]]:
@@ -111,7 +112,8 @@ def _read_cases(folder: Path, endpoint: Endpoint) -> list[GoldenCase]:
     for data in protocol.read_cases(folder, endpoint.name):
         outputs = {name: value for (case, name), value in stored.items() if case == data["name"]}
         tuples = {key: tuple(data.pop(key)) for key in ("rows", "unstable_rows")}
-        cases.append(GoldenCase(**data, **tuples, outputs=outputs, scores=scores_of(endpoint)))
+        noise = {output: np.array(values, float) for output, values in data.pop("row_noise").items()}
+        cases.append(GoldenCase(**data, **tuples, outputs=outputs, row_noise=noise, scores=scores_of(endpoint)))
         _check(cases[-1], endpoint)
     if len({case.name for case in cases}) < len(cases):
         raise ValueError(f"two cases of {endpoint.name} share a name")
@@ -142,5 +144,7 @@ def _check(case: GoldenCase, endpoint: Endpoint) -> None:
         raise ValueError(f"case {case.name} has other names than rows")
     if not all(0 <= row < rows for row in case.unstable_rows):
         raise ValueError(f"case {case.name} has other unstable rows than rows")
+    if any(noise.shape != (rows,) for noise in case.row_noise.values()):
+        raise ValueError(f"case {case.name} has the noise of other rows")
     if not set(case.chain) <= set(case.inputs) or not set(case.chain.values()) <= {t.name for t in endpoint.outputs}:
         raise ValueError(f"the chain of case {case.name} names unknown tensors")

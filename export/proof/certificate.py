@@ -35,6 +35,7 @@ class ProofRequest:
         probing: Whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged.
         demanded: Formats that were requested by name.
         images: Folder for comparison images of endpoints that return images, or None.
+        floor: The noise floor that the export recorded, by endpoint and output.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class ProofRequest:
     probing: bool = False
     demanded: frozenset[str] = field(default_factory=frozenset)
     images: Path | None = None
+    floor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def modules(self) -> Sequence[str]:
@@ -175,7 +177,8 @@ class Certificate:
     Attributes:
         rows: The rows; "artifacts" in parity.json.
         policy: The tolerances.
-        noise_floor: {endpoint: {output: largest difference of an artifact from itself}}, as measured in this proof.
+        noise_floor: {endpoint: {output: largest difference of the reference from itself}}, as recorded at export and
+            measured in this proof.
         environment: Where the proof ran.
         between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.

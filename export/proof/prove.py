@@ -17,7 +17,6 @@ from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.parity import recurrent_steps
-from export.parity.cases import GoldenCase
 from export.parity.comparison import (
     EndpointComparison,
     compare_endpoint,
@@ -25,17 +24,12 @@ from export.parity.comparison import (
     pairwise_differences,
 )
 from export.parity.evidence import check_evidence
-from export.parity.noise_floor import (
-    TOLERATED_VARIANTS,
-    Policy,
-    find_unstable_rows,
-    measure_noise_floor,
-    measure_row_noise,
-)
+from export.parity.noise_floor import Policy
 from export.parity.quantization import compare_quantized
 from export.parity.rest_requests import compare_replies
-from export.proof import image_diff, layer_diff
+from export.proof import image_diff, layer_diff, tolerances
 from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
+from export.proof.tolerances import Floor
 from export.runners import FRAMEWORKS, RUNTIMES, runtimes_of
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, run_all
@@ -45,9 +39,6 @@ from zoobase.errors import ExportError
 
 OURS = frozenset({"zoobase", "export", "zoo", "pipelines"})  # packages that an artifact must never import
 NOT_CONFINED = "this kernel did not confine the processes that loaded the files (Linux with Landlock does)"
-
-
-Floor = Mapping[str, Mapping[str, float]]  # the noise floor by endpoint and output
 
 
 def check_names(names: Sequence[str], choices: Sequence[str], kind: str) -> None:
@@ -80,10 +71,10 @@ def prove(
     wanted = {name for name, r in RUNTIMES.items() if _is_wanted(r, runtimes, require)}
     available = {name: r for name, r in RUNTIMES.items() if name in wanted and r.version}
     plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(request, r))}
-    runs = run_all(request.folder, request.contract, plan, request.modules, again_with=_again_with(plan))
-    measured = [*runs.values(), *([request.live] if request.live else [])]
-    discontinuities = _find_discontinuities(request, measured, policy)
-    floor = _floor(measured, request.cases, policy)
+    runs = run_all(request.folder, request.contract, plan, request.modules)
+    floor = tolerances.measure(request, tolerances.outputs_of_reference(request, runs), policy, request.floor)
+    if _may_be_rounding(request, runs, floor, policy):
+        floor = tolerances.measure(request, tolerances.outputs_of_other_kernels(request, runs), policy, floor)
     rows = [_check_live(request, floor, policy)] if request.live else []
     examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
     for artifact in request.artifacts:
@@ -120,7 +111,7 @@ def prove(
         floor,
         environment,
         pairwise_differences(compared, request.cases),
-        discontinuities,
+        tolerances.discontinuities(request),
     )
 
 
@@ -133,48 +124,20 @@ def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] 
     return min((r["confinement"] for r in reports), key=lambda s: (s["landlock"], not s["network"]), default=None)
 
 
-def _again_with(plan: Mapping[str, object]) -> dict[str, Mapping[str, str]]:
-    """Return the runtime that runs a second time with TensorFlow's other kernels: the one that starts fastest."""
-    name = next((name for name in ("c_api", "tensorflow") if name in plan), None)
-    environment = onednn.other_kernels()
-    return {name: environment} if name and environment else {}
-
-
-def _find_discontinuities(
-    request: ProofRequest, runs: Sequence[ArtifactRun], policy: Policy
-) -> dict[str, dict[str, list[str]]]:
-    """Measure the noise of each named row and mark discontinuous rows; return all marked rows, also recorded ones."""
-    discontinuities: dict[str, dict[str, list[str]]] = {}
-    for endpoint, cases in request.cases.items():
-        for case in cases:
-            rows = set(case.unstable_rows)
-            for outputs in (run.of(endpoint) for run in runs):
-                rows |= set(find_unstable_rows(case, outputs, policy, TOLERATED_VARIANTS))
-                for output, noise in measure_row_noise(case, outputs, policy).items():
-                    case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), noise)
-            case.unstable_rows = tuple(sorted(rows))
-            if rows:
-                discontinuities.setdefault(endpoint, {})[case.name] = case.unstable_names()
-    return discontinuities
-
-
 def _artifacts_of(request: ProofRequest, runtime: Runtime) -> list[Artifact]:
     return [a for a in request.artifacts if a.format in runtime.formats and a.state is None]
 
 
-def _floor(
-    runs: Sequence[ArtifactRun], cases: Mapping[str, Sequence[GoldenCase]], policy: Policy
-) -> dict[str, dict[str, float]]:
-    """Return the noise floor by endpoint and output. Differences above the ceiling are errors and do not count."""
-    floor: dict[str, dict[str, float]] = {}
-    for run in runs:
-        for endpoint, outputs in run.outputs.items():
-            of_endpoint = floor.setdefault(endpoint, {})
-            for differences in measure_noise_floor(cases[endpoint], outputs).values():
-                for output, value in differences.items():
-                    if value <= policy.ceiling:
-                        of_endpoint[output] = max(of_endpoint.get(output, 0.0), value)
-    return floor
+def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor, policy: Policy) -> bool:
+    """Return whether some comparison fails, and could pass if the reference differed with other kernels."""
+    most, largest = tolerances.at_most(request, policy)
+    artifacts = {a.path: a for a in request.artifacts if not a.quantize}
+    compared = [(run, e) for (_, path), run in runs.items() if path in artifacts for e in run.outputs]
+    return any(
+        _compare(request, endpoint, run, floor, policy).findings
+        and not _compare(most, endpoint, run, largest, policy).findings
+        for run, endpoint in compared
+    )
 
 
 def _compare(

@@ -10,7 +10,7 @@ import numpy as np
 
 from export.contract import Contract, Endpoint
 from export.parity.cases import GoldenCase, case_json
-from export.parity.noise_floor import Policy, find_unstable_rows
+from export.parity.noise_floor import Policy, find_unstable_rows, measure_row_noise
 from export.runtime.execution import ArtifactRun
 from export.wire.arrays import Arrays
 from export.wire.calls import Function, run_endpoint
@@ -41,6 +41,7 @@ def _run(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> Artif
         for case in cases[endpoint.name]:
             case.outputs = outputs.of(case.name)
             case.unstable_rows = find_unstable_rows(case, outputs, Policy())
+            case.row_noise = measure_row_noise(case, outputs, Policy())
     return run
 
 

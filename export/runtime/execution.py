@@ -52,7 +52,7 @@ def run_all(
     plan: Mapping[str, tuple[Runtime, Sequence[Artifact]]],
     modules: Sequence[str],
     golden: Path | None = None,
-    again_with: Mapping[str, Mapping[str, str]] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[tuple[str, str], ArtifactRun]:
     """Run every artifact in its runtimes, in as many parallel processes as there are cores.
 
@@ -62,23 +62,21 @@ def run_all(
         plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, in parallel.
         modules: Modules that define classes of the model, which Keras files may need.
         golden: The golden folder; None for that of the bundle.
-        again_with: {runtime name: environment} of runtimes that run a second time with other kernels. Its outputs are
-            the variant "kernels" of the first run.
+        environment: Environment variables that are added, such as those of other kernels.
 
     Returns:
         {(runtime name, artifact path): run}.
     """
     runs: dict[tuple[str, str], ArtifactRun] = {}
-    other_runs: dict[tuple[str, str], ArtifactRun] = {}
-    golden, again_with = golden or folder / "golden", again_with or {}
+    golden = golden or folder / "golden"
 
-    def work(name: str, unfinished: Sequence[Future[None]], environment: Mapping[str, str] | None = None) -> None:
+    def work(name: str, unfinished: Sequence[Future[None]]) -> None:
         wait(unfinished)
         runtime, artifacts = plan[name]
         runnable = [artifact for artifact in artifacts if artifact.state is None]
         needed = modules if runtime.imports_code else ()
         for path, run in _run_runtime(folder, contract, runtime, runnable, needed, golden, environment).items():
-            (runs if environment is None else other_runs)[name, path] = run
+            runs[name, path] = run
 
     with ThreadPoolExecutor(process.cores()) as pool:
         # conversions first: they take longest, and the work that waits for them must follow them in the queue
@@ -91,16 +89,20 @@ def run_all(
             pool.submit(work, name, prerequisites[name])
             for name in sorted(plan, key=lambda name: len(prerequisites[name]))
         ]
-        working += [
-            pool.submit(work, name, prerequisites[name], again_with[name]) for name in plan if name in again_with
-        ]
     for future in [*finishing.values(), *working]:
         future.result()
-    for key, run in other_runs.items():
-        for endpoint, outputs in run.outputs.items():
-            kernels = {(c, "kernels", name): v for (c, variant, name), v in outputs.arrays.items() if variant == MAIN}
-            runs[key].outputs.setdefault(endpoint, Outputs()).arrays |= kernels
     return runs
+
+
+def other_kernels_of(run: ArtifactRun, other: ArtifactRun) -> dict[str, Outputs]:
+    """Return the outputs of a run by endpoint, and as the variant "kernels" those of a run with other kernels."""
+    return {
+        endpoint: Outputs(
+            {key: value for key, value in outputs.arrays.items() if key[1] == MAIN}
+            | {(c, "kernels", o): v for (c, variant, o), v in other.of(endpoint).arrays.items() if variant == MAIN}
+        )
+        for endpoint, outputs in run.outputs.items()
+    }
 
 
 def _run_runtime(

@@ -212,6 +212,26 @@ def test_batch_dependent_model(tmp_path):
     assert failure.value.certificate.noise_floor["serving_default"]["output"] < 1e-5
 
 
+def test_an_artifact_has_no_say_in_its_tolerance(bundles, damaged):
+    """The SavedModel is ill-conditioned: what it answers to perturbed inputs must not excuse its own differences."""
+    import keras
+    import tensorflow as tf
+
+    folder = damaged("functional_cnn")
+    model = keras.saving.load_model(folder / "model.keras")
+
+    def call(x):
+        noise = 4e-5 * tf.sin(1e9 * tf.reduce_sum(x["image"], [1, 2, 3]))[:, None]
+        return {"logits": model(x["image"], training=False) + noise}
+
+    replace_saved_model(folder, model, bundles("functional_cnn").contract, serving_default=call)
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    row = next(row for row in certificate.rows if row.runtime == "tensorflow")
+    assert max(v["logits"] for v in row.endpoints["serving_default"]["noise"].values()) > 1e-5
+    assert "(tolerance 1e-05)" in row.reason
+    assert certificate.verdict == "fail"
+
+
 def test_a_dependency_that_the_manifest_omits(damaged):
     folder = damaged("built")
     reseal(folder, code_dependency=None)

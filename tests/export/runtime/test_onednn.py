@@ -79,8 +79,6 @@ def test_the_instruction_set_is_that_of_the_machine_below_the_limit(monkeypatch,
 def test_a_bundle_passes_with_the_other_kernels(bundles):
     """Exported with the default kernels, verified with the other ones, as on another processor."""
     bundle = bundles("functional_cnn")
-    row = next(row for row in bundle.certificate.rows if row.runtime == "c_api")
-    assert row.endpoints["serving_default"]["noise"]["kernels"]["logits"] > 0  # the other kernels did run
     process = subprocess.run(
         [sys.executable, "-m", "export", "verify", str(bundle.path), "--json"],
         env=os.environ | onednn.other_kernels(),

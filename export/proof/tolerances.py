@@ -1,0 +1,103 @@
+"""The noise of the reference, from which the tolerances of a proof come: no artifact under test has a say in it.
+
+At export the reference is the live model. At `verify` it is the Keras file, run where the proof runs, beside the noise
+that the certificate of the export has recorded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from export.formats.format import NATIVE
+from export.parity.comparison import check_repeatability
+from export.parity.noise_floor import (
+    TOLERATED_VARIANTS,
+    Policy,
+    find_unstable_rows,
+    measure_noise_floor,
+    measure_row_noise,
+)
+from export.proof.certificate import ProofRequest
+from export.runners import RUNTIMES
+from export.runtime import onednn
+from export.runtime.execution import ArtifactRun, other_kernels_of, run_all
+from export.wire.arrays import Outputs
+
+Floor = Mapping[str, Mapping[str, float]]  # the noise floor by endpoint and output
+Runs = Mapping[tuple[str, str], ArtifactRun]  # by runtime and path
+REFERENCE = "keras"  # the runtime of the Keras file
+
+
+def _keras_file(request: ProofRequest) -> str | None:
+    return next((a.path for a in request.artifacts if a.format == NATIVE and a.state is None), None)
+
+
+def outputs_of_reference(request: ProofRequest, runs: Runs) -> dict[str, Outputs]:
+    """Return what the reference returned in this proof, by endpoint; empty if it did not run."""
+    run = request.live or runs.get((REFERENCE, _keras_file(request) or ""))
+    return {} if run is None else run.outputs
+
+
+def outputs_of_other_kernels(request: ProofRequest, runs: Runs) -> dict[str, Outputs]:
+    """Run the Keras file with TensorFlow's other kernels; return its outputs of both, empty where that is impossible.
+
+    It costs a process that loads TensorFlow, so it is for comparisons that rounding may explain.
+    """
+    path, environment = _keras_file(request), onednn.other_kernels()
+    if path is None or environment is None:
+        return {}
+    artifact = next(a for a in request.artifacts if a.path == path)
+    plan = {REFERENCE: (RUNTIMES[REFERENCE], [artifact])}
+    of_these, of_others = (
+        run or run_all(request.folder, request.contract, plan, request.modules, environment=changes)[REFERENCE, path]
+        for run, changes in ((runs.get((REFERENCE, path)), {}), (None, environment))
+    )
+    repeatable = [e for e, outputs in of_these.outputs.items() if not check_repeatability(request.cases[e], outputs)]
+    return {e: outputs for e, outputs in other_kernels_of(of_these, of_others).items() if e in repeatable}
+
+
+def measure(
+    request: ProofRequest, reference: Mapping[str, Outputs], policy: Policy, floor: Floor
+) -> dict[str, dict[str, float]]:
+    """Return a noise floor raised to that of the reference; differences above the ceiling are errors and do not count.
+
+    The noise of the named rows of each case, and its rows at which the reference is discontinuous, are updated, too.
+    """
+    raised = {e: {o: v for o, v in outputs.items() if v <= policy.ceiling} for e, outputs in floor.items()}
+    for endpoint, outputs in reference.items():
+        for case in request.cases[endpoint]:
+            for output, noise in measure_row_noise(case, outputs, policy).items():
+                case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), noise)
+            unstable = find_unstable_rows(case, outputs, policy, TOLERATED_VARIANTS)
+            case.unstable_rows = tuple(sorted({*case.unstable_rows, *unstable}))
+        of_endpoint = raised.setdefault(endpoint, {})
+        for differences in measure_noise_floor(request.cases[endpoint], outputs).values():
+            for output, value in differences.items():
+                if value <= policy.ceiling:
+                    of_endpoint[output] = max(of_endpoint.get(output, 0.0), value)
+    return raised
+
+
+def discontinuities(request: ProofRequest) -> dict[str, dict[str, list[str]]]:
+    """Return the rows at which the reference is discontinuous: {endpoint: {case: names of rows}}."""
+    return {
+        endpoint: named
+        for endpoint, cases in request.cases.items()
+        if (named := {case.name: case.unstable_names() for case in cases if case.unstable_rows})
+    }
+
+
+def at_most(request: ProofRequest, policy: Policy) -> tuple[ProofRequest, Floor]:
+    """Return the cases that no noise of their own rows excuses, and the largest noise floor that counts as noise.
+
+    A comparison that fails with these fails whatever is measured.
+    """
+    cases = {
+        endpoint: [dataclasses.replace(case, compared=case.compared and not case.rows) for case in cases]
+        for endpoint, cases in request.cases.items()
+    }
+    floor = {e.name: {t.name: policy.ceiling for t in e.outputs} for e in request.contract.endpoints}
+    return dataclasses.replace(request, cases=cases), floor
