@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Tensor
+from export.contract.images import image_values
 
 EXTREMES = ("zeros", "ones", "low", "high", "denormal")
 WORDS = 16  # of a text that is made of a vocabulary
@@ -44,15 +45,35 @@ def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: in
         return rng.choice(np.asarray(tensor.vocabulary), shape).astype(tensor.dtype)
     low, high = legal_range(tensor)
     bounded = tensor.low is not None and tensor.high is not None
-    if tensor.meaning == "token" or np.dtype(tensor.dtype).kind in "iub":
-        first, last = np.asarray(low).astype(np.int64), np.asarray(high).astype(np.int64)
-        return rng.integers(first, last + 1, shape).astype(tensor.dtype)
     if tensor.ranges:
         limits = np.resize(np.asarray(tensor.ranges), (rows, 2)).reshape(rows, 2, *[1] * (len(shape) - 1))
-        return rng.uniform(limits[:, 0], limits[:, 1], shape).astype(tensor.dtype)
+        low, high = limits[:, 0], limits[:, 1]
+    if tensor.meaning == "image" and len(shape) == 4 and tensor.dtype != "bool":
+        values = low + (high - low) * image_values(shape, rng)
+        return (np.rint(values) if np.dtype(tensor.dtype).kind in "iu" else values).astype(tensor.dtype)
+    if tensor.meaning == "token" or np.dtype(tensor.dtype).kind in "iub":
+        first, last = np.asarray(low).astype(np.int64), np.asarray(high).astype(np.int64)
+        values = rng.integers(first, last + 1, shape)
+        return _sequences(values, rng).astype(tensor.dtype) if _is_padded(tensor) else values.astype(tensor.dtype)
+    if tensor.ranges:
+        return rng.uniform(low, high, shape).astype(tensor.dtype)
     if tensor.meaning in ("image", "state", "probabilities") or bounded:
         return rng.uniform(low, high, shape).astype(tensor.dtype)
     return np.clip(rng.standard_normal(shape), low, high).astype(tensor.dtype)
+
+
+def _is_padded(tensor: Tensor) -> bool:
+    """Return whether a tensor holds sequences of token ids in which 0 is legal, which usually is padding."""
+    return tensor.meaning == "token" and len(tensor.shape) == 2 and tensor.low == 0 and np.ndim(tensor.high) == 0
+
+
+def _sequences(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return rows of ids (B, T) as sequences: whole, padded at the end, padded at the start, of one token repeated."""
+    rows, length = ids.shape
+    lengths, kinds, position = rng.integers(1, max(length, 2), rows), np.arange(rows) % 4, np.arange(length)
+    ids = np.where((kinds == 1)[:, None] & (position >= lengths[:, None]), 0, ids)
+    ids = np.where((kinds == 2)[:, None] & (position < length - lengths[:, None]), 0, ids)
+    return np.where((kinds == 3)[:, None], ids[:, :1], ids)
 
 
 def extreme_values(tensor: Tensor, size: int) -> np.ndarray:
@@ -158,10 +179,19 @@ def _strings(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def texts_of_words(tensor: Tensor) -> list[str]:
-    """Return a few texts that are made of words of a tensor's vocabulary; empty if it has none."""
+    """Return a few texts that are made of words of a tensor's vocabulary; empty if it has none.
+
+    Some are plain; others have capitals, a word that is repeated, a word that is not in the vocabulary, and white space
+    at either end.
+    """
     words = [word for word in tensor.vocabulary or () if word.strip()]
+    if not words:
+        return []
     rng = np.random.default_rng(len(words))
-    return [" ".join(rng.choice(words, WORDS)) for _ in range(TEXTS_OF_WORDS)] if words else []
+    texts = [" ".join(rng.choice(words, WORDS)) for _ in range(TEXTS_OF_WORDS)]
+    one, *others = rng.choice(words, WORDS)
+    varied = [texts[0].upper(), texts[1].title(), f"{one} " * WORDS, " ".join([*others[:2], "qzxv", *others[2:]])]
+    return [*texts, *varied, f"   {texts[2]}", f"{texts[3]}\t \n"]
 
 
 def fill(values: list[bytes], shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ from export.parity.cases import LARGEST_CASE, TYPICAL, GoldenCase, scores_of
 from zoobase import suggestion
 from zoobase.errors import ExportError
 
-BATCHES = (7, 1, 2, 32)
+BATCHES = (7, 1, 2, 16, 33, 64)
 REAL_ROWS, TYPICAL_ROWS = 8, 64
 
 
@@ -50,7 +50,7 @@ def cases_for(
         cases += [GoldenCase("real", generated | {k: v[:rows] for k, v in real.items()})] if rows else []
     for rows in BATCHES:
         inputs = {t.name: sample_values(t, rows * size, rng, sizes=int(rows == 1)) for t in endpoint.inputs}
-        if rows < max(BATCHES) or sum(v.nbytes for v in inputs.values()) <= LARGEST_CASE:
+        if rows < 16 or sum(v.nbytes for v in inputs.values()) <= LARGEST_CASE:
             cases.append(GoldenCase(f"batch_{rows}", inputs))
     if any(t.meaning == "image" and t.shape[1:3] == (None, None) for t in endpoint.inputs):
         sides = {t.name: sample_values(t, size, rng, sizes=2) for t in endpoint.inputs}

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import gc
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from export.contract import Contract, Endpoint
-from export.parity.cases import GoldenCase, case_json
+from export.parity.cases import GoldenCase, case_json, scores_of
 from export.parity.noise_floor import Policy, find_unstable_rows, measure_row_noise
+from export.proof import thresholds
 from export.runtime.execution import ArtifactRun
 from export.wire.arrays import Arrays
 from export.wire.calls import Function, run_endpoint
 from zoobase.console import quiet_stderr
 
 
-def run_reference(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> ArtifactRun:
+def run_reference(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactRun:
     """Run every endpoint through its own `call`, and put the outputs into the cases.
+
+    Rows near the constants that it compares with are added to the cases.
 
     Returns:
         The live model as a run, with the variants that the noise floor is measured on.
@@ -29,14 +34,19 @@ def run_reference(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]])
     return run
 
 
-def _run(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> ArtifactRun:
+def _run(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactRun:
     import keras
     import tensorflow as tf
 
     run = ArtifactRun(report={"versions": {"keras": keras.__version__, "tensorflow": tf.__version__}})
     for endpoint in contract.endpoints:
+        eager, graph = _functions(endpoint)
+        with contextlib.suppress(Exception):  # a call that cannot be traced fails as the variant "graph"
+            near = thresholds.case_near(endpoint, thresholds.thresholds_of(graph.get_concrete_function()))
+            cases[endpoint.name] += [dataclasses.replace(near, scores=scores_of(endpoint))] if near else []
         plain = [case_json(case) | {"inputs": case.inputs} for case in cases[endpoint.name]]
-        outputs = run_endpoint(_functions(endpoint), plain, endpoint.batch, measure_noise=True)
+        functions = {"main": _on_arrays(eager, endpoint), "graph": _on_arrays(graph, endpoint)}
+        outputs = run_endpoint(functions, plain, endpoint.batch, measure_noise=True)
         run.outputs[endpoint.name] = outputs
         for case in cases[endpoint.name]:
             case.outputs = outputs.of(case.name)
@@ -45,17 +55,22 @@ def _run(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> Artif
     return run
 
 
-def _functions(endpoint: Endpoint) -> dict[str, Function]:
+def _functions(endpoint: Endpoint) -> tuple[Any, Any]:
+    """Return the call of an endpoint, and its graph as a `tf.function`."""
     import tensorflow as tf
 
     specs = {t.name: tf.TensorSpec((endpoint.batch, *t.shape[1:]), t.dtype, name=t.name) for t in endpoint.inputs}
     graph = tf.function(lambda values: dict(endpoint.call(values)), input_signature=[specs], autograph=False)
+    return endpoint.call, graph
 
-    def runner(function: Any) -> Function:
-        def call(inputs: Arrays) -> dict[str, np.ndarray]:
-            outputs = function({k: tf.constant(v, specs[k].dtype) for k, v in inputs.items()})
-            return {k: tf.convert_to_tensor(v).numpy() for k, v in outputs.items()}
 
-        return call
+def _on_arrays(function: Any, endpoint: Endpoint) -> Function:
+    import tensorflow as tf
 
-    return {"main": runner(endpoint.call), "graph": runner(graph)}
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+
+    def call(inputs: Arrays) -> dict[str, np.ndarray]:
+        outputs = function({k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
+        return {k: tf.convert_to_tensor(v).numpy() for k, v in outputs.items()}
+
+    return call

@@ -9,6 +9,8 @@ import pytest
 
 from export import export_model, infer_contract
 from export.bundle.layout import Bundle, read_manifest, seal
+from export.contract import Endpoint
+from export.formats.saved_model import save
 from export.proof.certificate import Certificate
 from export.runtime.backend import load_tensorflow
 
@@ -70,3 +72,13 @@ def reseal(folder, **changes):
     """Hash a changed bundle again, so that only running it can detect the change."""
     manifest = json.loads((folder / "manifest.json").read_text())
     seal(folder, manifest | changes)
+
+
+def replace_saved_model(folder, model, contract, **calls):
+    """Write another SavedModel over that of a bundle: the same endpoints with other functions."""
+    endpoints = [
+        Endpoint(e.name, e.inputs, e.outputs, calls.get(e.name, e.call), e.formats, e.batch) for e in contract.endpoints
+    ]
+    shutil.rmtree(folder / "saved_model/1")
+    save(model, endpoints, folder / "saved_model/1")
+    reseal(folder)

@@ -45,7 +45,7 @@ def test_an_edited_contract_is_exported(file, tmp_path, capsys):
     manifest = json.loads((tmp_path / "b/manifest.json").read_text())
     assert manifest["contract"] == contract | {"labels": ["no", "yes"]}
     inputs = np.load(tmp_path / "b/golden/serving_default.inputs.npz")
-    assert 2000 < inputs["batch_32/wavelength"].max() <= 3000
+    assert 2000 < inputs["batch_33/wavelength"].max() <= 3000
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import h5py
 import numpy as np
@@ -13,8 +12,7 @@ import pytest
 from export import ExportFailed, export_model, verify_bundle
 from export.bundle.layout import find_damage
 from export.contract import Contract, Endpoint, Tensor
-from export.formats.saved_model import save
-from tests.export.conftest import create, reseal
+from tests.export.conftest import create, replace_saved_model, reseal
 from tests.export.perturb import perturb_bytes, perturb_h5, perturb_keras
 
 
@@ -120,16 +118,6 @@ def test_truncated_files(damaged, file, runtime):
     certificate = verify_bundle(folder, runtimes=[runtime])
     assert certificate.verdict == "fail"
     assert file.startswith(next(row.artifact for row in certificate.rows[1:] if row.state == "fail"))
-
-
-def replace_saved_model(folder, model, contract, **calls):
-    """Write another SavedModel over that of a bundle: the same endpoints with other functions."""
-    endpoints = [
-        Endpoint(e.name, e.inputs, e.outputs, calls.get(e.name, e.call), e.formats, e.batch) for e in contract.endpoints
-    ]
-    shutil.rmtree(folder / "saved_model/1")
-    save(model, endpoints, folder / "saved_model/1")
-    reseal(folder)
 
 
 def test_live_augmentation_in_the_artifact(damaged, bundles):
