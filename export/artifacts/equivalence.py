@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts import check_trusted, describe
+from export.artifacts import check_trusted, describe, reservations
 from export.artifacts.calling import (
     as_real,
     as_stored,
@@ -29,7 +29,7 @@ from export.artifacts.calling import (
 from export.artifacts.matching import Pair, by_value, distance, match
 from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
-from export.formats.format import Description
+from export.formats.format import Description, sentence
 from export.parity.cases import GoldenCase
 from export.parity.comparison import check_repeatability, compare_values, count_other_answers, stable_pairs
 from export.parity.distance import is_real
@@ -158,6 +158,8 @@ def compare(
     )
     result.add(INCOMPLETE, *(f"the candidate has no signature {name} of the reference" for name in missing))
     result.notes += [f"the candidate also has signature {name}" for name in additional]
+    for side, description in zip(("reference", "candidate"), descriptions, strict=True):
+        result.notes += [f"reservation: {side}: {sentence(*found)}" for found in reservations(description).items()]
     return dataclasses.replace(result, reference=str(reference), candidate=str(candidate))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from export.contract import Artifact, Contract, Endpoint
 from export.formats.format import Description, Format, Port, Signature, TensorQuantization
 from export.formats.saved_model import save
+from export.formats.tflite_branches import Branches
 from export.runtime import process
 from zoobase.errors import ExportError, Unavailable, Unsupported
 
@@ -222,6 +223,7 @@ def describe(description: Description) -> None:
         "random": [op for op in used if op in RANDOM or "Random" in op],
         "stateful": [op for op in used if op in STATEFUL]
         + [_text(t.name) for g in model.subgraphs for t in g.tensors if t.isVariable],
+        "branches": sorted({*Branches(model, codes).found.values()}),
     }
     description.parameters = _parameters(model)
 

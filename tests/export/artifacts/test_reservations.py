@@ -82,6 +82,35 @@ def test_reservations(tmp_path, name):
     assert reservations(description) == expected, description.operations
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *(("if", ["IF"]), ("if in a loop", ["IF"]), ("while", ["WHILE"])),
+        *(("loop over time", []), ("loop over rows", []), ("if of a shape", [])),
+    ],
+)
+def test_branches_of_tflite(tmp_path, name, expected):
+    tf = load_tensorflow()
+    call, _ = graphs()[0][name]
+    function = tf.function(call, input_signature=[tf.TensorSpec((2, 4), tf.float32, "x")]).get_concrete_function()
+    data = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
+    (tmp_path / "m.tflite").write_bytes(data)
+    assert reservations(describe(tmp_path / "m.tflite")).get("branches", []) == expected
+
+
+def test_compare_states_the_reservations_of_both(tmp_path):
+    from export.artifacts.equivalence import compare
+
+    tf = load_tensorflow()
+    always, later = (lambda x: 2 * x), (lambda x: tf.where(tf.timestamp() > 4e9, -x, 2 * x))
+    for name, call in (("a", always), ("b", later)):
+        function = tf.function(call, input_signature=[tf.TensorSpec((None, 4), name="x")], autograph=False)
+        tf.saved_model.save(tf.Module(), str(tmp_path / name), signatures=function)
+    result = compare(tmp_path / "a", tmp_path / "b", trust=["Timestamp"])
+    assert result.verdict == "same"
+    assert "reservation: candidate: it reads the clock (Timestamp)" in result.notes
+
+
 def test_a_pass_with_reservations_is_published_only_by_leave(tmp_path):
     """The branch is never taken by golden inputs, so that every comparison holds."""
     tf = load_tensorflow()
