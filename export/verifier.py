@@ -18,7 +18,7 @@ from export.parity.evidence import check_evidence
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
-from export.proof.structure import compare_structure
+from export.proof.structure import compare_conversions, compare_structure
 
 
 def verify_bundle(
@@ -28,6 +28,7 @@ def verify_bundle(
     require: Sequence[str] = (),
     trust: Collection[str] = (),
     signer: str | os.PathLike[str] | None = None,
+    deep: bool = False,
 ) -> Certificate:
     """Check every file of a bundle, and run every artifact again in fresh processes.
 
@@ -38,6 +39,8 @@ def verify_bundle(
         trust: Packages, installed here, whose code the Keras files may import; and operators of a SavedModel that may
             be run although they are not on the list of inference operators.
         signer: The public key (PEM) of who must have signed the bundle, or None; needs the extra `signing`.
+        deep: Whether the Keras file is converted again, and the graphs of the TFLite and ONNX files compared with the
+            result.
 
     Returns:
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
@@ -86,6 +89,8 @@ def verify_bundle(
     rows = with_worst_layers(request, certificate.rows)
     if runtimes is None and (structure := compare_structure(request)) is not None:
         rows = (*rows, structure)
+    if deep:
+        rows = (*rows, *compare_conversions(request))
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 

@@ -18,6 +18,7 @@ from zoobase.console import echo
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--junit", type=PATH, metavar="FILE", help="Also write JUnit XML, for CI.")
 @click.option("--signer", type=PATH, metavar="KEY", help="Public key (PEM) that BUNDLE.sig must fit.")
+@click.option("--deep", is_flag=True, help="Convert the Keras file again, and compare the graphs of TFLite and ONNX.")
 @trust_option
 @common_options
 def command(
@@ -26,13 +27,15 @@ def command(
     require: tuple[str, ...],
     junit: Path | None,
     signer: Path | None,
+    deep: bool,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
     """Run every artifact of BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 a requirement is not available."""
     from export.verifier import verify_bundle
 
-    certificate = verify_bundle(bundle, runtimes=runtimes or None, require=require, trust=trust, signer=signer)
+    options = {"require": require, "trust": trust, "signer": signer, "deep": deep}
+    certificate = verify_bundle(bundle, runtimes=runtimes or None, **options)
     if junit is not None:
         from export.proof.certificate import to_junit
 

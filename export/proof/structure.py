@@ -1,16 +1,24 @@
-"""The structure of a SavedModel: its graph against the trace of the Keras file beside it, in a process of its own."""
+"""Structure: the graph of a SavedModel against the trace of the Keras file beside it, a converted one against another.
+
+Each in a confined process of its own.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from export.formats import saved_model
+from export.contract import Artifact
+from export.formats import onnx, saved_model, tflite
 from export.formats.format import NATIVE
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Finding, ProofRequest, Row
 from export.runtime import process
 
 FORMAT = saved_model.FORMAT.name
+CONVERTED = (tflite.FORMAT.name, onnx.FORMAT.name)
+CONVERT_AGAIN = Path(__file__).with_name("convert_again.py")
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
@@ -49,3 +57,69 @@ def compare_structure(request: ProofRequest) -> Row | None:
         return row.with_findings(Finding(f"needs the code of the model: {report['missing']}; install it", NOT_RUN))
     different = {name: text for name, text in report["differences"].items() if text}
     return row.with_findings(*(Finding(f"endpoint {name}: {text}", FAIL) for name, text in different.items()), *notes)
+
+
+def compare_conversions(request: ProofRequest) -> list[Row]:
+    """Convert the Keras file again, and return a row for each file whose graph was compared with the result.
+
+    The same versions of the converters must be installed. int8 files are not compared, for their ranges come from data
+    that a bundle does not hold.
+    """
+    usable = [a for a in request.artifacts if a.state is None]
+    native = next((a for a in usable if a.format == NATIVE), None)
+    rows, files = {}, []
+    for artifact in (a for a in usable if a.format in CONVERTED):
+        row = rows[artifact.path] = Row(artifact.path, artifact.format, RUNTIME)
+        names = [name for name in artifact.endpoints if native is not None and name in native.endpoints]
+        if reason := _not_convertible(artifact, names):
+            rows[artifact.path] = row.with_findings(Finding(reason, NOT_RUN))
+            continue
+        others = [name for name in artifact.endpoints if name not in names]
+        if others:
+            text = f"{', '.join(others)} not compared: the Keras file has no such function"
+            rows[artifact.path] = row.with_findings(Finding(text, NOTE))
+        facts = {"path": artifact.path, "format": artifact.format, "quantize": artifact.quantize, "opset": onnx.OPSET}
+        files.append(facts | {"endpoints": names})
+    if not files:
+        return list(rows.values())
+    job = {
+        "folder": str(request.folder.resolve()),
+        "keras": str((request.folder / native.path).resolve()),
+        "endpoints": {e.name: e.to_json() for e in request.contract.endpoints},
+        "modules": list(request.modules),
+        "files": files,
+    }
+    packages = {"export", "zoobase", *(name.partition(".")[0] for name in request.modules)}
+    with tempfile.TemporaryDirectory(prefix="structure-") as scratch:
+        report, problem = process.run_job(
+            str(CONVERT_AGAIN), job, Path(scratch), "keras", packages=sorted(packages), reads=[request.folder]
+        )
+    for file in files:
+        path = file["path"]
+        if report is None or report["missing"]:
+            why = f"the process {problem}" if report is None else f"{report['missing']} is missing; install it"
+            findings = [Finding(f"its graph was not compared: {why}", NOT_RUN)]
+        elif path in report["errors"]:
+            findings = [Finding(f"its graph was not compared: {report['errors'][path]}", NOT_RUN)]
+        else:
+            different = report["differences"][path].items()
+            findings = [Finding(f"endpoint {name}: {text}", FAIL) for name, text in different if text]
+        rows[path] = rows[path].with_findings(*findings)
+    return list(rows.values())
+
+
+def _not_convertible(artifact: Artifact, names: Sequence[str]) -> str | None:
+    """Return why an artifact cannot be compared with another conversion, or None."""
+    if not names:
+        return "the Keras file has none of its signatures"
+    if artifact.quantize == "int8":
+        return "int8 ranges come from calibration data, which the bundle does not hold"
+    others = [f"{name} {version}" for name, version in artifact.producer.items() if _installed(name) != version]
+    return f"it was converted by {', '.join(others)}, which is not installed" if others else None
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None

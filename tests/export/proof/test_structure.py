@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from export import export_model, infer_contract, verify_bundle
+from export.bundle.layout import read_manifest
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, PASS
 from export.runtime.backend import load_tensorflow
@@ -150,3 +151,65 @@ def test_inputs_of_one_shape_are_distinguished(tmp_path, swapped):
 
     (row,) = (r for r in verify_bundle(with_saved_model(made, tmp_path, call)).rows if r.runtime == "structure")
     assert row.state == (FAIL if swapped else PASS), row.reason
+
+
+@pytest.fixture(scope="module")
+def converted(bundle, tmp_path_factory):
+    """A bundle with converted files of every precision whose graph can be compared, and one whose cannot."""
+    _, model, contract = bundle
+    path = tmp_path_factory.mktemp("converted") / "bundle"
+    options = {"quantize": ("float16", "dynamic", "int8"), "calibration": {"image": pictures(100)}}
+    return export_model(model, path, formats=("keras", "tflite", "onnx"), contract=contract, **options)
+
+
+def pictures(count):
+    return np.random.default_rng(0).uniform(0, 255, (count, 8, 8, 3)).astype("float32")
+
+
+def deep_rows(folder):
+    certificate = verify_bundle(folder, runtimes=["litert", "onnxruntime"], deep=True)
+    return {row.artifact: row for row in certificate.rows if row.runtime == "structure"}
+
+
+def test_conversions_of_a_clean_bundle_have_the_graphs_of_another_conversion(converted):
+    rows = deep_rows(converted.path)
+    assert "calibration data, which the bundle does not hold" in rows.pop("tflite/int8.tflite").reason
+    assert {path: row.state for path, row in rows.items()} == {
+        "tflite/float32.tflite": PASS,
+        "tflite/float16.tflite": PASS,
+        "tflite/dynamic.tflite": PASS,
+        "onnx/model.onnx": PASS,
+    }
+
+
+def test_another_graph_of_a_conversion_is_named(converted, bundle, tmp_path):
+    """A trigger on one number, which no example finds."""
+    _, clean, contract = bundle
+    (endpoint,) = contract.endpoints
+
+    def call(inputs):
+        return {name: trigger(value, inputs["image"]) for name, value in endpoint.call(inputs).items()}
+
+    tampered = export_model(
+        *(clean, tmp_path / "tampered"),
+        contract=dataclasses.replace(contract, endpoints=(dataclasses.replace(endpoint, call=call),)),
+        formats=("tflite", "onnx"),
+    )
+    folder = shutil.copytree(converted.path, tmp_path / "bundle")
+    for path in ("tflite/float32.tflite", "onnx/model.onnx"):
+        shutil.copyfile(tampered.path / path, folder / path)
+    reseal(folder)
+    rows = deep_rows(folder)
+    assert rows["tflite/float16.tflite"].state == PASS
+    assert "it has SELECT" in rows["tflite/float32.tflite"].reason
+    assert "where the model has MatMul" in rows["onnx/model.onnx"].reason
+
+
+def test_a_file_of_another_converter_is_not_compared(converted, tmp_path):
+    folder = shutil.copytree(converted.path, tmp_path / "bundle")
+    artifacts = read_manifest(folder)["artifacts"]
+    for artifact in artifacts:
+        artifact["producer"] |= {"tensorflow": "1.0"} if artifact["format"] == "tflite" else {}
+    reseal(folder, artifacts=artifacts)
+    row = deep_rows(folder)["tflite/float32.tflite"]
+    assert (row.state, row.reason) == ("not_run", "it was converted by tensorflow 1.0, which is not installed")
