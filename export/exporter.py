@@ -19,6 +19,7 @@ from export.bundle.layout import Bundle, choose_path, choose_saved_model_version
 from export.contract import Artifact, Contract, check_exportable, with_labels
 from export.contract.inference import infer_contract
 from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
+from export.formats.keras import merged_weights
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.parity.cases import write_golden
 from export.parity.golden import cases_for, check_samples
@@ -168,7 +169,7 @@ def _write_and_prove(
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)
     weights = ((weight.path, np.asarray(weight.value)) for weight in request.model.weights)
-    weight_sums.write(folder / "golden", weights)
+    weight_sums.write(folder / "golden", weights, merged_weights(request.model))
     dependency, obstacle = code_dependency(request.model), unimportable(request.model)
     artifacts = []
     for format in request.formats:

@@ -144,15 +144,15 @@ def pixel_range(tensor: Tensor, reached: Sequence[Reach], others: Sequence[Any] 
         others: Layers of a model whose input could not be traced. If one of them rescales, its range is taken.
 
     Returns:
-        The image with the first of `PIXELS` that is mapped to a usual range. Without any rescaling it has all of them,
-        as `ranges`: each golden row is drawn from one of them.
+        The image with the first of `PIXELS` that is mapped to a usual range, else the one that fits best. Without any
+        rescaling it has all of them, as `ranges`: each golden row is drawn from one of them.
     """
     image = dataclasses.replace(tensor, meaning="image")
     for layer in [*(reach.layer for reach in reached), *others]:
         if (affine := affine_of(layer)) is not None:
             low, high = next((r for r in PIXELS if _is_usual(affine, r)), (None, None))
             if low is None:
-                low, high = _limits(layer, 0, None)
+                low, high = _nearest(*_limits(layer, 0, None))
             return dataclasses.replace(image, low=low, high=high)
     if tensor.dtype in BYTES:
         return dataclasses.replace(image, low=0.0, high=255.0)
@@ -160,6 +160,21 @@ def pixel_range(tensor: Tensor, reached: Sequence[Reach], others: Sequence[Any] 
         return dataclasses.replace(image, low=0.0, high=min(255.0, float(np.iinfo(tensor.dtype).max)))
     low, high = min(r[0] for r in PIXELS), max(r[1] for r in PIXELS)
     return dataclasses.replace(image, low=low, high=high, ranges=PIXELS)
+
+
+def _nearest(low: float, high: float) -> tuple[float, float]:
+    """Return the one of `PIXELS` that overlaps most with a range, in proportion to both together.
+
+    A range of far larger numbers, such as those of 16-bit images, is returned as it is.
+    """
+    if high > 2 * PIXELS[0][1]:
+        return low, high
+
+    def overlap(pixels: tuple[float, float]) -> float:
+        both = min(high, pixels[1]) - max(low, pixels[0])
+        return both / (max(high, pixels[1]) - min(low, pixels[0]))
+
+    return max(PIXELS, key=overlap)
 
 
 def _is_usual(affine: tuple[np.ndarray, np.ndarray], pixels: tuple[float, float]) -> bool:

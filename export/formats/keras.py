@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from export.contract import Artifact, Contract
 from export.formats.format import NATIVE, Description, Format
@@ -97,6 +100,23 @@ def describe(description: Description) -> None:
         unexpected = sorted(name for name in archive.namelist() if not name.startswith(EXPECTED))
     if unexpected:
         description.risks.append(f"it contains {', '.join(unexpected[:3])}, which is not part of a .keras file")
+
+
+def merged_weights(model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (path, array) of the weights that the file holds otherwise than the model: Keras merges LoRA's factors.
+
+    The layer itself is asked what it stores. What it reads back are the merged weight, and factors of zero.
+    """
+    for layer in model._flatten_layers():
+        if not getattr(layer, "lora_enabled", False):
+            continue
+        stored: dict[str, Any] = {}
+        layer.save_own_variables(stored)
+        for weight in layer.weights:
+            if "lora" in weight.name:
+                yield weight.path, np.zeros(weight.shape, weight.dtype)
+        for weight, value in zip((w for w in layer.weights if "lora" not in w.name), stored.values(), strict=False):
+            yield weight.path, np.asarray(value, weight.dtype)
 
 
 FORMAT = Format(NATIVE, ".keras", write, matches, describe, files=("model.keras",), needs_code=True, holds_code=True)

@@ -16,6 +16,7 @@ from export.wire.calls import one_line
 from zoobase.errors import ExportError
 
 TYPICAL = "typical"  # name of the case of real inputs, on which quantised artifacts are evaluated
+REAL = ("real", TYPICAL)  # cases that are not generated
 LARGEST_CASE = 2_000_000  # bytes; a batch of 32 that is larger is left out
 
 

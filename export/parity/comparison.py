@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -108,10 +108,11 @@ def compare_values(
 
 @dataclass(frozen=True)
 class EndpointComparison:
-    """The comparison of one endpoint of one artifact in one runtime: figures, and messages if it failed."""
+    """The comparison of one endpoint of one artifact in one runtime: figures, messages if it failed, and remarks."""
 
     figures: dict[str, Any]
     findings: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def compare_endpoint(

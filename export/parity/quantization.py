@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from export.parity.cases import TYPICAL, GoldenCase, output_names
+from export.parity.cases import REAL, TYPICAL, GoldenCase, output_names
 from export.parity.comparison import EndpointComparison, check_errors, check_repeatability
 from export.parity.distance import count_top1, is_real, root_mean_squares, sqnr_db
 from export.parity.noise_floor import Policy
@@ -37,12 +37,14 @@ def compare_quantized(
     """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`.
 
     Returns:
-        SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches.
+        SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches. What
+        typical inputs pass and those of the whole range of the contract do not is a note.
     """
     budget = BUDGETS[quantize]
     compared = [case for case in cases if case.compared and case.outputs]
     findings = check_errors(cases, outputs) + check_repeatability(cases, outputs)
     figures: dict[str, Any] = {"quantised": {}, "budget": asdict(budget)}
+    notes: list[str] = []
     for output in output_names(compared):
         violations = [text for case in compared if (text := _violation(case, output, outputs))]
         findings += violations
@@ -51,7 +53,16 @@ def compare_quantized(
             continue
         figures["quantised"][output], messages = check_budget(output, pairs, output in classes, budget)
         findings += messages
-    return EndpointComparison(figures, findings)
+        generated = _pairs([case for case in compared if case.name not in REAL], output, outputs)
+        if not messages and generated:
+            figures["quantised"][output]["contract_sqnr_db"] = ratio = sqnr_db(*root_mean_squares(generated))
+            if ratio is not None and ratio < budget.sqnr_db:
+                notes.append(
+                    f"{output} has {ratio:.1f} dB SQNR on inputs of the whole range that the contract allows (budget "
+                    f"{budget.sqnr_db:g} dB): the calibration data cover little of it; state a narrower range, or "
+                    f"calibrate with data that fill it"
+                )
+    return EndpointComparison(figures, findings, notes)
 
 
 def check_budget(

@@ -189,6 +189,7 @@ def check_run(
     for endpoint in (name for name in artifact.endpoints if name not in skipped):
         comparison = _compare(request, endpoint, run, floor, policy, artifact.quantize)
         figures[endpoint], messages = comparison.figures, list(comparison.findings)
+        notes += [Finding(f"endpoint {endpoint}: {text}", NOTE) for text in comparison.notes]
         if (replies := report["replies"].get(endpoint)) is not None:
             figures[endpoint]["rest"], differences = compare_replies(
                 request.contract[endpoint], request.cases[endpoint], replies, floor.get(endpoint, {}), policy

@@ -41,8 +41,14 @@ class Graph:
         operators: Digest -> (operator, digests of its inputs, the attributes that count).
     """
 
-    def __init__(self, concrete: Any, names: Mapping[str, str]) -> None:
-        """Read a concrete function; `names` are those of its inputs by the names of their placeholders."""
+    def __init__(self, concrete: Any, names: Mapping[str, str], merged: bool = False) -> None:
+        """Read a concrete function.
+
+        Args:
+            concrete: The function.
+            names: Those of its inputs by the names of their placeholders.
+            merged: Whether variables have no value: the Keras file holds LoRA's factors merged into others.
+        """
         definition = concrete.graph.as_graph_def(add_shapes=False)
         self.functions = {f.signature.name: f for f in definition.library.function}
         self.operators: dict[str, tuple[str, tuple[str, ...], str]] = {}
@@ -50,7 +56,7 @@ class Graph:
             zip((t.op.name for t in concrete.graph.internal_captures), concrete.captured_inputs, strict=True)
         )
         given = {name: self._leaf("input", name_of) for name, name_of in names.items()}
-        given |= {name: self._leaf(*_content(tensor)) for name, tensor in captured.items()}
+        given |= {name: self._leaf(*_content(tensor, merged)) for name, tensor in captured.items()}
         scope = _Scope({node.name: node for node in definition.node}, given)
         outputs = zip(sorted(concrete.structured_outputs), concrete.outputs, strict=True)  # flattened in this order
         self.outputs = {name: self._tensor(scope, tensor.name) for name, tensor in outputs}
@@ -201,7 +207,7 @@ def _digest(value: np.ndarray) -> str:
     return f"{value.dtype} {value.shape} {hashlib.sha256(content).hexdigest()}"
 
 
-def _content(tensor: Any) -> tuple[str, str]:
+def _content(tensor: Any, merged: bool) -> tuple[str, str]:
     """Return the kind and the content of a captured tensor: a constant, a variable or a lookup table."""
     import tensorflow as tf
 
@@ -211,7 +217,8 @@ def _content(tensor: Any) -> tuple[str, str]:
     if data is not None and data.is_set and data.shape_and_type:
         dtype = tf.dtypes.as_dtype(data.shape_and_type[0].dtype)
         try:
-            return "variable", _digest(tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype).numpy())
+            value = tf.raw_ops.ReadVariableOp(resource=tensor, dtype=dtype).numpy()
+            return "variable", f"{value.dtype} {value.shape}" if merged else _digest(value)
         except tf.errors.InvalidArgumentError:
             pass
     for keys, values in ((tf.string, tf.int64), (tf.int64, tf.string), (tf.string, tf.string), (tf.int64, tf.int64)):
@@ -244,8 +251,8 @@ def _named(operator: str) -> str:
     return {"input": "an input", "function": "a function"}.get(operator, operator)
 
 
-def compare(model: Any, loaded: Any, endpoint: Mapping[str, Any]) -> str | None:
-    """Return how the signature of an endpoint differs from the model's own trace, or None."""
+def compare(model: Any, loaded: Any, endpoint: Mapping[str, Any], merged: bool) -> str | None:
+    """Return how the signature of an endpoint differs from the model's own trace, or None; `merged` as of `Graph`."""
     import tensorflow as tf
 
     def call(*tensors: Any) -> dict[str, Any]:
@@ -259,9 +266,9 @@ def compare(model: Any, loaded: Any, endpoint: Mapping[str, Any]) -> str | None:
     traced = tf.function(call, autograph=False).get_concrete_function(*specs)
     signature = loaded.signatures[endpoint["name"]]
     inputs = [t.op.name for t in traced.inputs[: len(names)]]
-    ours = Graph(traced, dict(zip(inputs, names, strict=True)))
+    ours = Graph(traced, dict(zip(inputs, names, strict=True)), merged)
     keywords = sorted(signature.structured_input_signature[1])  # flattened in this order, before what is captured
-    theirs = Graph(signature, {t.op.name: n for t, n in zip(signature.inputs, keywords, strict=False)})
+    theirs = Graph(signature, {t.op.name: n for t, n in zip(signature.inputs, keywords, strict=False)}, merged)
     for name, digest in ours.outputs.items():
         if name not in theirs.outputs:
             return f"it has no output {name}"
@@ -283,7 +290,8 @@ def main() -> None:
     if missing is None:
         model = run_keras.load_model({"format": "keras", "path": job["keras"]}, {})
         loaded = tf.saved_model.load(job["folder"])
-        differences = {endpoint["name"]: compare(model, loaded, endpoint) for endpoint in job["endpoints"]}
+        merged = any(getattr(layer, "lora_enabled", False) for layer in model._flatten_layers())
+        differences = {e["name"]: compare(model, loaded, e, merged) for e in job["endpoints"]}
     result = {"missing": missing, "differences": differences, "confinement": machine.state}
     Path(job["result"]).write_text(json.dumps(result))
 

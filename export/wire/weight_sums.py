@@ -22,14 +22,23 @@ BLOCK = 2**20  # values that are mixed at once
 MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64
 
 
-def write(folder: Path, weights: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Write the checksums of (name, array)."""
+def write(
+    folder: Path, weights: Iterable[tuple[str, np.ndarray]], merged: Iterable[tuple[str, np.ndarray]] = ()
+) -> None:
+    """Write the checksums of (name, array).
+
+    Args:
+        folder: Where the files are written.
+        weights: Every weight.
+        merged: The weights that a Keras file may hold in place of those of the same name; see `compare`.
+    """
     entries, first, last = [], [], []
-    for name, array in weights:
+    for is_merged, name, array in [*((False, *w) for w in weights), *((True, *w) for w in merged)]:
         a, b, total = slice_sums(array)
         entries.append(
             {
                 "name": name,
+                "merged": is_merged,
                 "dtype": array.dtype.name,
                 "shape": list(array.shape),
                 "sha256": digest(array),
@@ -102,7 +111,8 @@ def compare(
     """Return {"matched", "of", "unmatched": names, "findings": messages}.
 
     Args:
-        expected: The weights of the model, from `read`.
+        expected: The weights of the model, from `read`. One that is "merged" may be there in place of the other one of
+            its name.
         constants: (name, array) of the artifact.
         exact: Whether the artifact stores every weight as it is, so that a weight that is not in it is an error. Else
             one may be folded into another or quantised, which is only counted; but it is an error if the artifact has
@@ -111,10 +121,11 @@ def compare(
     values = [np.asarray(array) for _, array in constants]
     unused = {i: _Constant(value) for i, value in enumerate(values) if value.dtype.kind not in "OSU"}
     keys = {i: constant.key(exact) for i, constant in unused.items()}
-    unmatched = []
+    merged = {entry["name"]: entry for entry in expected if entry["merged"]}
+    expected, unmatched = [entry for entry in expected if not entry["merged"]], []
     for entry in expected:
-        key = (entry["dtype"], tuple(entry["shape"]), entry["sha256"]) if exact else _any_order(entry)
-        index = next((i for i in unused if keys[i] == key), None)
+        choices = [_key(e, exact) for e in (entry, merged.get(entry["name"])) if e]
+        index = next((i for key in choices for i in unused if keys[i] == key), None)
         if index is None:
             unmatched.append(entry)
         elif exact:  # equal constants of a TFLite file may be stored once
@@ -148,6 +159,10 @@ class _Constant:
         if exact:
             return self.array.dtype.name, self.array.shape, digest(self.array)
         return self.shape, f"{self.sums[2]:016x}"
+
+
+def _key(entry: Mapping[str, Any], exact: bool) -> tuple[Any, ...]:
+    return (entry["dtype"], tuple(entry["shape"]), entry["sha256"]) if exact else _any_order(entry)
 
 
 def _any_order(entry: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -8,11 +8,12 @@ import h5py
 
 
 def perturb_h5(path):
-    """Add 1e-3 to one weight of the convolution."""
+    """Add 1e-3 to one weight of the first kernel, that of a convolution if there is one."""
     with h5py.File(path, "r+") as file:
         kernels = []
-        file.visititems(lambda name, item: kernels.append(item) if getattr(item, "ndim", 0) == 4 else None)
-        kernels[0][0, 0, 0, 0] += 1e-3
+        file.visititems(lambda name, item: kernels.append(item) if getattr(item, "ndim", 0) > 1 else None)
+        kernel = max(kernels, key=lambda item: item.ndim)
+        kernel[(0,) * kernel.ndim] += 1e-3
 
 
 def perturb_keras(path):

@@ -174,6 +174,9 @@ def test_pixels_have_the_range_that_their_rescaling_expects():
     assert limits(layers.Rescaling(127.5, 127.5)(image)) == (-1, 1, None)
     assert limits(layers.Rescaling(255.0)(layers.Resizing(16, 16)(image))) == (0, 1, None)
     assert limits(layers.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.05] * 3)(image)) == (0, 1, None)
+    # of dark and of bright photographs, whose standard deviation is small: three of them around the mean leave 0..255
+    assert limits(layers.Normalization(mean=[157.8] * 3, variance=[48.0**2] * 3)(image)) == (0, 255, None)
+    assert limits(layers.Normalization(mean=[40.0] * 3, variance=[5.0**2] * 3)(image)) == (0, 255, None)
     assert limits(image) == (-1, 255, ((0, 255), (0, 1), (-1, 1)))
     values = sample_values(input_of(image, layers.Conv2D(2, 3)(image))["image"], 6, np.random.default_rng(0))
     assert np.all(values.reshape(6, -1).max(axis=1) <= [255, 1, 1, 255, 1, 1])

@@ -116,6 +116,19 @@ def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
     assert rank_operators(files[0], files[0], "serving_default", {"image": digits[2][0][:8]}) == []
 
 
+def test_int8_is_measured_on_the_range_of_the_contract_too(digits, bundle, tmp_path):
+    """Calibrated on 0..1 where the contract allows 0..16: good on such data, useless on the rest of the range."""
+    model, train, test = digits
+    options = {"calibration": {"image": train[0][:100] / 16}, "samples": {"image": test[0] / 16}}
+    narrow = export_model(
+        *(model, tmp_path / "b"), formats=("tflite",), quantize=("int8",), contract=contract_of(model), **options
+    )
+    row = rows_of(narrow.certificate)["int8"]
+    assert row.state == "pass"
+    assert "dB SQNR on inputs of the whole range that the contract allows (budget 15 dB)" in row.note
+    assert rows_of(bundle.certificate)["int8"].note is None
+
+
 def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
     """Ranges measured on black images do not fit digits."""
     model, _, test = digits

@@ -13,6 +13,7 @@ from export.formats import FORMATS
 from export.runtime.backend import load_tensorflow
 from export.wire import weight_sums
 from tests.export.conftest import reseal
+from tests.export.perturb import perturb_keras
 
 ROW = 137  # of the table, beyond the ids of the contract
 
@@ -90,6 +91,7 @@ def test_layouts_that_are_no_evidence():
         entries.append(
             {
                 "name": "w",
+                "merged": False,
                 "dtype": "float32",
                 "shape": array.shape,
                 "sum": f"{total:016x}",
@@ -109,3 +111,24 @@ def test_exchanged_equal_arrays_are_counted(tmp_path):
     assert weight_sums.compare(expected, arrays, exact=True)["matched"] == 3
     result = weight_sums.compare(expected, [("a", arrays[0][1]), ("b", np.ones(3, "float32")), arrays[2]], exact=True)
     assert (result["unmatched"], result["findings"]) == (["b"], ["weight b has other values or is not there"])
+
+
+def test_factors_of_lora_that_keras_merges_are_compared_merged(tmp_path):
+    """A Keras file holds the merged kernel; a SavedModel holds kernel and factors."""
+    load_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8,), name="x")
+    layer = keras.layers.Dense(4, name="adapted")
+    model = keras.Model(x, keras.layers.Dense(3)(layer(x)))
+    layer.enable_lora(2)
+    layer.lora_kernel_b.assign(np.random.default_rng(0).standard_normal((2, 4)))
+    bundle = export_model(model, tmp_path / "b", formats=("keras", "weights", "saved_model"))
+    for row in bundle.certificate.rows:
+        assert row.weights is None or row.weights["matched"] == row.weights["of"] == 6, row
+    assert verify_bundle(bundle.path).verdict == "pass"
+    perturb_keras(bundle.path / "model.keras")
+    reseal(bundle.path)
+    row = next(row for row in verify_bundle(bundle.path, runtimes=["keras"]).rows if row.format == "keras")
+    assert (row.state, row.weights["unmatched"]) == ("fail", ["adapted/kernel"])
