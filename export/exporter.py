@@ -37,7 +37,7 @@ from export.wire import weight_sums
 from export.wire.calls import one_line
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError, ExportFailed, Unsupported
-from zoobase.files import staging
+from zoobase.files import staging, without_folders
 
 
 def export_model(
@@ -141,7 +141,7 @@ def _export(
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if find_saved_model(manifest):
             (folder / tf_serving.CONFIG).write_text(tf_serving.models_config(target.name))
-        write_card(folder, request.contract, certificate, manifest, request.card, target.name)
+        write_card(folder, request.contract, certificate, manifest, _texts(request.card), target.name)
         manifest = layout.seal(folder, manifest)
         if certificate.verdict in (PASS, RESERVED):
             progress(f"publishing {target}")
@@ -149,6 +149,11 @@ def _export(
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
+
+
+def _texts(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card without the folders of this machine, but for those of its images, which are copied."""
+    return {key: value if key == "images" else without_folders(value) for key, value in card.items()}
 
 
 def _write_and_prove(
@@ -215,7 +220,7 @@ def _write_and_prove(
         "artifacts": [artifact.to_json() for artifact in artifacts],
         "demanded": sorted(demanded),
         "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in request.card.get("metrics", {}).items()},
-        "metadata": dict(request.metadata),
+        "metadata": without_folders(dict(request.metadata)),
     }
     return certificate, manifest
 

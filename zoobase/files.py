@@ -7,10 +7,12 @@ import fcntl
 import glob
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from zoobase.errors import Unavailable
 
@@ -127,3 +129,22 @@ def is_intact(path: Path) -> bool:
 def checksum_file(path: Path) -> Path:
     """Return the file with the checksum of a file."""
     return path.with_name(f"{path.name}.sha256")
+
+
+_ABSOLUTE = re.compile(r"(?<![\w:/.~])/(?:[^\s'\",;:/]+/)*[^\s'\",;:/]+")
+
+
+def without_folders(value: Any) -> Any:
+    """Return a text, or the texts in a structure of JSON, with paths of this machine cut down to their last part.
+
+    What is published says nothing of whose machine wrote it. Only what exists here is a path.
+
+    Example:
+        >>> without_folders({"command": f"python -m zoo.train flowers --data-dir {os.path.realpath(os.sep)}usr/bin"})
+        {'command': 'python -m zoo.train flowers --data-dir bin'}
+    """
+    if isinstance(value, str):
+        return _ABSOLUTE.sub(lambda m: os.path.basename(m[0]) if os.path.exists(m[0]) else m[0], value)
+    if isinstance(value, dict):
+        return {key: without_folders(item) for key, item in value.items()}
+    return [without_folders(item) for item in value] if isinstance(value, list | tuple) else value

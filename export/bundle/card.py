@@ -11,10 +11,18 @@ from typing import Any
 from export.bundle.devices import fenced, filled, netron_hint, sizes_of, write_devices
 from export.bundle.hub_header import header
 from export.bundle.tf_serving import CONFIG, docker_command
-from export.contract import Contract, Tensor, shape_text
+from export.contract import Contract, Tensor, labels_text, range_text, shape_text
 from export.formats import saved_model, tflite
 from export.proof import image_diff
-from export.proof.certificate import Certificate, Row, describe_coverage, unmatched_weights, worst_difference
+from export.proof.certificate import (
+    Certificate,
+    Row,
+    describe_coverage,
+    describe_examples,
+    optional_and_absent,
+    unmatched_weights,
+    worst_difference,
+)
 from zoobase.errors import ExportError
 
 FIGURES = "figures"
@@ -49,7 +57,8 @@ def write_card(
     parts += _copied_images(folder, card.get("images", ()))
     parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
     parts += [_proof(certificate.rows), _image_table(certificate.rows)]
-    parts += [_plain(f"{text[:1].upper()}{text[1:]}.") for text in describe_coverage(certificate.coverage)]
+    said = describe_examples(certificate.examples) + describe_coverage(certificate.coverage)
+    parts += [_plain(f"{text[:1].upper()}{text[1:]}.") for text in said]
     parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
@@ -60,6 +69,7 @@ def write_card(
         "Verify it on this machine: `python -m export verify .`",
         "## Endpoints",
         _endpoints(contract, formats),
+        _plain(labels_text(contract)),
         netron_hint(manifest["artifacts"]),
         write_devices(folder, contract, manifest["artifacts"]),
     ]
@@ -125,16 +135,17 @@ def _code_block(code: str) -> str:
 
 
 def _proof(rows: Iterable[Row]) -> str:
-    """Return the parity table: one line for each artifact in each runtime."""
-    lines = []
-    for row in rows:
+    """Return the parity table: one line for each artifact in each runtime that ran or that was asked for."""
+    lines, (shown, absent) = [], optional_and_absent(rows)
+    for row in shown:
         ran = ", ".join(f"{k} {v}" for k, v in row.versions.items()) or row.runtime or ""
         code = f"needs the code of {row.code_dependency}" if row.code_dependency else ""
         weights = unmatched_weights(row.weights) if row.weights and row.weights["unmatched"] else ""
         lines.append(
             (f"`{row.artifact}`", ran, row.state, worst_difference(row), row.reason or row.note or code or weights)
         )
-    return _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
+    table = _table(("artifact", "ran in", "state", "largest difference (tolerance)", ""), lines)
+    return f"{table}\n\n{_plain(absent[:1].upper() + absent[1:])}." if absent else table
 
 
 def _image_table(rows: Iterable[Row]) -> str:
@@ -159,7 +170,10 @@ def _image_table(rows: Iterable[Row]) -> str:
 
 def _endpoints(contract: Contract, formats: Mapping[str, Any]) -> str:
     def describe(tensors: Iterable[Tensor]) -> str:
-        return "; ".join(f"`{t.name}` {t.dtype} {shape_text(t.shape)} {t.meaning}" for t in tensors)
+        return "; ".join(
+            " ".join(filter(None, (f"`{t.name}`", t.dtype, shape_text(t.shape), t.meaning, range_text(t))))
+            for t in tensors
+        )
 
     rows = [
         (f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(f for f in formats if e.is_carried_by(f)))

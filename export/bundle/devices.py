@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Endpoint, Tensor, shape_text
+from export.contract import Contract, Endpoint, Tensor, labels_text, range_text, shape_text
 from export.formats import FORMATS, onnx, tflite
 
 FILE = "DEVICES.md"
@@ -71,14 +71,15 @@ def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]
     file, *others = files
     batch = file["batch"]
     rows = [
-        f"| `{_cell(name)}` | {kind} | `{t.name}` | {t.dtype} | {_shape(t, batch)} |"
+        f"| `{_cell(name)}` | {kind} | `{t.name}` | {t.dtype} | {_shape(t, batch)} | {_cell(range_text(t))} |"
         for name in file["endpoints"]
         for kind, tensors in (("input", contract[name].inputs), ("output", contract[name].outputs))
         for t in tensors
     ]
     parts = [
         f"`{file['path']}` takes and returns",
-        "\n".join(["| endpoint | | name | dtype | shape |", "| --- | --- | --- | --- | --- |", *rows]),
+        "\n".join(["| endpoint | | name | dtype | shape | values |", f"| {' | '.join(['---'] * 6)} |", *rows]),
+        _cell(labels_text(contract)),
     ]
     endpoint = next((contract[name] for name in file["endpoints"] if not contract[name].has_strings), None)
     if endpoint is None:

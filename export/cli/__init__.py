@@ -48,14 +48,17 @@ def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def show_certificate(certificate: Any, console: Console) -> None:
     """Print a certificate as JSON, or one line for each artifact in each runtime, and one for each problem."""
-    from export.proof.certificate import describe_coverage, unmatched_weights, worst_difference
+    from export.proof.certificate import describe_coverage, optional_and_absent, unmatched_weights, worst_difference
 
     console.result(certificate.to_json())
     if console.json or console.quiet:
         return
-    rows = [(row.artifact, row.runtime or "", row.state, worst_difference(row)) for row in certificate.rows]
+    shown, absent = optional_and_absent(certificate.rows)
+    rows = [(row.artifact, row.runtime or "", row.state, worst_difference(row)) for row in shown]
     print_table(("artifact", "runtime", "state", "largest difference (tolerance)"), rows)
-    for row in certificate.rows:
+    if absent:
+        echo(absent)
+    for row in shown:
         if text := row.reason or row.note:
             echo(f"{row.artifact}: {text}")
         if row.weights and row.weights["unmatched"]:

@@ -6,7 +6,7 @@ names; golden inputs and edge cases are generated from the meaning of each tenso
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -28,6 +28,8 @@ MEANINGS = (
     "class_ids",  # of an output: the position of the largest of the endpoint's logits or probabilities
     "tensor",  # none of these
 )
+
+MAX_NAMES = 20  # of labels and of values that a text lists
 
 
 def _plain(value: Any) -> Any:
@@ -251,6 +253,45 @@ def shape_text(shape: Sequence[int | None]) -> str:
         '(?, 28, 28)'
     """
     return f"({', '.join('?' if size is None else str(size) for size in shape)})"
+
+
+def range_text(tensor: Tensor) -> str:
+    """Return the legal values of an input as text, "" where the contract states none.
+
+    Example:
+        >>> range_text(Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255))
+        'from 0 to 255'
+        >>> range_text(Tensor("size", "string", (None,), "category", vocabulary=("small", "large")))
+        'one of small, large'
+    """
+    if tensor.ranges:
+        return " or ".join(f"from {low:g} to {high:g}" for low, high in tensor.ranges)
+    if tensor.vocabulary is not None:
+        kind = "words such as" if tensor.meaning == "text" else "one of"
+        return f"{kind} {_first(value for value in map(str, tensor.vocabulary) if value)}"
+    if tensor.low is None or tensor.high is None:
+        return ""
+    if isinstance(tensor.low, tuple) or isinstance(tensor.high, tuple):
+        columns = np.broadcast_arrays(tensor.low, tensor.high)
+        return f"by column from {_first(f'{low:g} to {high:g}' for low, high in zip(*columns, strict=True))}"
+    return f"from {tensor.low:g} to {tensor.high:g}"
+
+
+def labels_text(contract: Contract) -> str:
+    """Return the labels of a contract as a sentence, "" without labels.
+
+    Example:
+        >>> labels_text(Contract((), labels=("cat", "dog")))
+        'Labels in the order of the classes: cat, dog.'
+    """
+    return f"Labels in the order of the classes: {_first(contract.labels)}." if contract.labels else ""
+
+
+def _first(texts: Iterable[str]) -> str:
+    """Return the first texts of many, and how many more there are."""
+    texts = list(texts)
+    more = f" and {len(texts) - MAX_NAMES} more" if len(texts) > MAX_NAMES else ""
+    return ", ".join(texts[:MAX_NAMES]) + more
 
 
 def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:

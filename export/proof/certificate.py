@@ -184,6 +184,8 @@ class Certificate:
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
         request: {"formats", "quantize"}: what the bundle was asked to hold; empty in a certificate of `verify`.
         coverage: What the golden inputs reached in the live model, measured at export; empty if it was not measured.
+        examples: {endpoint: {"rows", "batches", "cases"}}: how many rows were compared, in which batch sizes, and the
+            names of their cases.
     """
 
     rows: tuple[Row, ...]
@@ -194,6 +196,7 @@ class Certificate:
     jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     request: dict[str, list[str]] = field(default_factory=dict)
     coverage: dict[str, Any] = field(default_factory=dict)
+    examples: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shallow(self) -> bool:
@@ -245,6 +248,7 @@ class Certificate:
             "jumps": self.jumps,
             "request": self.request,
             "coverage": self.coverage,
+            "examples": self.examples,
         }
 
     @classmethod
@@ -324,6 +328,26 @@ def describe_drop(drop: Mapping[str, Any]) -> str:
         f"{drop['metric']} {drop['reference']:.4f} -> {drop['value']:.4f}, drop {drop['drop']:+.4f} "
         f"[{drop['low']:+.4f}, {drop['high']:+.4f}] on {drop['examples']} examples"
     )
+
+
+def describe_examples(examples: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each endpoint: what was compared."""
+    return [
+        f"compared {f['rows']} rows of {endpoint}, in batches of {', '.join(map(str, f['batches']))} "
+        f"({', '.join(name.replace('_', ' ') for name in f['cases'])})"
+        for endpoint, f in examples.items()
+    ]
+
+
+def optional_and_absent(rows: Iterable[Row]) -> tuple[list[Row], str | None]:
+    """Return the rows that say something, and one line about the runtimes that are not here and nobody asked for."""
+    shown, absent = [], {}
+    for row in rows:
+        if row.state == NOT_RUN and row.extra and row.runtime:
+            absent.setdefault(row.runtime, row.reason)
+        else:
+            shown.append(row)
+    return shown, f"not run: {'; '.join(f'{name} ({why})' for name, why in absent.items())}" if absent else None
 
 
 def describe_coverage(coverage: Mapping[str, Any]) -> list[str]:

@@ -112,7 +112,19 @@ def prove(
         environment,
         pairwise_differences(compared, request.cases),
         tolerances.discontinuities(request),
+        examples=_examples(request),
     )
+
+
+def _examples(request: ProofRequest) -> dict[str, Any]:
+    """Return what was compared by endpoint: the number of rows, the batch sizes, and the names of the cases."""
+    found = {}
+    for endpoint, cases in request.cases.items():
+        compared = [case for case in cases if case.compared and case.outputs]
+        sizes = [len(next(iter(case.inputs.values()))) for case in compared]
+        names = [case.name for case in compared]
+        found[endpoint] = {"rows": sum(sizes), "batches": sorted({*sizes}), "cases": names}
+    return found
 
 
 def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] | None:

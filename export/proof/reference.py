@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import gc
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint
+from export.contract.thresholds import rows_near, thresholds_of
 from export.parity.cases import GoldenCase, case_json, scores_of
 from export.parity.noise_floor import Policy, find_unstable_rows, measure_row_noise
-from export.proof import thresholds
 from export.runtime.execution import ArtifactRun
 from export.wire.arrays import Arrays
 from export.wire.calls import Function, run_endpoint
 from zoobase.console import quiet_stderr
+
+THRESHOLDS = "thresholds"  # name of the case of rows near the constants that the reference compares with
 
 
 def run_reference(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactRun:
@@ -42,8 +43,9 @@ def _run(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactR
     for endpoint in contract.endpoints:
         eager, graph = _functions(endpoint)
         with contextlib.suppress(Exception):  # a call that cannot be traced fails as the variant "graph"
-            near = thresholds.case_near(endpoint, thresholds.thresholds_of(graph.get_concrete_function()))
-            cases[endpoint.name] += [dataclasses.replace(near, scores=scores_of(endpoint))] if near else []
+            if near := rows_near(endpoint, thresholds_of(graph.get_concrete_function())):
+                case = GoldenCase(THRESHOLDS, near[0], rows=near[1], scores=scores_of(endpoint))
+                cases[endpoint.name].append(case)
         plain = [case_json(case) | {"inputs": case.inputs} for case in cases[endpoint.name]]
         functions = {"main": _on_arrays(eager, endpoint), "graph": _on_arrays(graph, endpoint)}
         outputs = run_endpoint(functions, plain, endpoint.batch, measure_noise=True)

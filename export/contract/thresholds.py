@@ -9,9 +9,7 @@ import numpy as np
 
 from export.contract import Endpoint
 from export.contract.sampling import legal_range, sample_values
-from export.parity.cases import GoldenCase
 
-NAME = "thresholds"
 MAX_THRESHOLDS = 16  # of one endpoint, evenly chosen among all
 STEP = 1e-3  # distance from a threshold in units of its size: further than rounding, nearer than a typical value
 
@@ -45,8 +43,13 @@ def _compared(nodes: Any) -> Iterator[float]:
                 yield from np.ravel(tf.make_ndarray(constants[name]))[:MAX_THRESHOLDS]
 
 
-def case_near(endpoint: Endpoint, thresholds: list[float]) -> GoldenCase | None:
-    """Return a case of rows on either side of each threshold that lies in the range of an input; None without any."""
+def rows_near(endpoint: Endpoint, thresholds: list[float]) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
+    """Return rows on either side of each threshold in the range of an input, and their names; None without any.
+
+    Args:
+        endpoint: The endpoint.
+        thresholds: The result of `thresholds_of`.
+    """
     numeric = [t for t in endpoint.inputs if t.dtype.startswith("float") and t.meaning not in ("token", "category")]
     near = {t: _within(legal_range(t), thresholds) for t in numeric}
     used = sorted({value for values in near.values() for value in values})
@@ -63,7 +66,7 @@ def case_near(endpoint: Endpoint, thresholds: list[float]) -> GoldenCase | None:
                 distances = rng.uniform(0.2, 1, of_tensor[row].shape) * STEP * max(abs(value), STEP)
                 side = -1 if (row // size) % 2 == 0 else 1
                 of_tensor[row] = np.clip(value + side * distances, low, high)
-    return GoldenCase(NAME, inputs, rows=tuple(names))
+    return inputs, tuple(names)
 
 
 def _within(ends: tuple[Any, Any], values: list[float]) -> list[float]:

@@ -6,9 +6,9 @@ import pytest
 
 from export import export_model, infer_contract, verify_bundle
 from export.contract.sampling import sample_values
+from export.contract.thresholds import rows_near, thresholds_of
 from export.parity.golden import cases_for
-from export.proof.reference import run_reference
-from export.proof.thresholds import NAME, case_near, thresholds_of
+from export.proof.reference import THRESHOLDS, run_reference
 from export.runtime.backend import load_tensorflow
 from tests.export.conftest import replace_saved_model
 
@@ -35,11 +35,11 @@ def test_the_constants_of_comparisons_and_of_buckets_are_found():
 
 def test_rows_are_near_the_thresholds_in_the_range_of_the_input_and_stay_in_it():
     (endpoint,) = infer_contract(stepped()).endpoints
-    case = case_near(endpoint, [0.5, 1e6])
-    assert case.rows == ("below 0.5", "above 0.5")
-    for row, sign in zip(case.inputs["x"], (-1, 1), strict=True):
+    inputs, names = rows_near(endpoint, [0.5, 1e6])
+    assert names == ("below 0.5", "above 0.5")
+    for row, sign in zip(inputs["x"], (-1, 1), strict=True):
         assert np.all((sign * (row - 0.5) > 9e-5) & (sign * (row - 0.5) < 6e-4))
-    assert case_near(endpoint, [1e6]) is None
+    assert rows_near(endpoint, [1e6]) is None
 
 
 def test_a_step_at_another_place_is_found_by_an_example(tmp_path):
@@ -50,7 +50,7 @@ def test_a_step_at_another_place_is_found_by_an_example(tmp_path):
     moved.set_weights(model.get_weights())
     replace_saved_model(bundle.path, moved, contract, serving_default=lambda x: {"output": moved(x["x"])})
     row = next(row for row in verify_bundle(bundle.path).rows if row.runtime == "tensorflow")
-    assert NAME in row.reason
+    assert THRESHOLDS in row.reason
 
 
 def test_a_model_without_comparisons_has_no_such_rows():
@@ -58,7 +58,7 @@ def test_a_model_without_comparisons_has_no_such_rows():
     contract = infer_contract(keras.Model(x, keras.layers.Dense(2)(x)))
     cases = {endpoint.name: cases_for(endpoint) for endpoint in contract.endpoints}
     run_reference(contract, cases)
-    assert NAME not in [case.name for group in cases.values() for case in group]
+    assert THRESHOLDS not in [case.name for group in cases.values() for case in group]
 
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [("uint8", 0, 255), ("float32", -1, 1)])
