@@ -9,8 +9,10 @@ from pathlib import Path
 from export.formats import FORMATS
 from export.formats.format import KINDS, Description
 from export.formats.saved_model import served_versions
+from export.formats.screening import check_content
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.hdf5 import find_signature
 
 ANY = "any"  # in `trust`: whatever an artifact holds
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
@@ -25,7 +27,7 @@ def locate(path: Path) -> tuple[Path, str]:
     Raises:
         Unavailable: If the path does not exist.
         ExportError: If the format is unknown.
-        CheckFailed: If it is a pickle, which executes code when it is read.
+        CheckFailed: If it is a pickle, which executes code when it is read, or not that format alone.
     """
     if not path.is_dir() and not path.is_file():
         raise Unavailable(f"there is no artifact {path}; give the path of a file or a SavedModel")
@@ -36,13 +38,26 @@ def locate(path: Path) -> tuple[Path, str]:
         _check_pickle(path, head)
     for format in FORMATS.values():
         if artifact.is_dir() == (not format.extension) and format.matches(artifact, head):
+            if artifact.is_file():
+                _check_content(artifact, format.name)
             return artifact, format.name
     if artifact.is_dir():
         raise ExportError(f"{path} is not a SavedModel: it has no saved_model.pb, and no version that has one")
+    if find_signature(artifact):
+        raise CheckFailed(f"{path} is refused: it has other content before its HDF5 file; write it again without")
     if head.startswith(b"PK"):
         raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
     extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in FORMATS.values() if f.extension))
     raise ExportError(f"{path} is not a {', '.join(extensions[:-1])} or {extensions[-1]} file, nor a SavedModel folder")
+
+
+def _check_content(path: Path, format: str) -> None:
+    try:
+        check_content(path, format)
+    except ExportError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        raise ExportError(f"{path} cannot be read as {format} ({one_line(error)[:230]})") from error
 
 
 def _check_pickle(path: Path, head: bytes) -> None:
@@ -80,7 +95,7 @@ def describe(path: Path, complete: bool = True) -> Description:
     Raises:
         Unavailable: If the path does not exist, or the library that reads it is not installed.
         ExportError: If it cannot be read.
-        CheckFailed: If it is a pickle.
+        CheckFailed: If it is a pickle, or not one file of one format.
     """
     artifact, name = locate(path)
     format, files = FORMATS[name], [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
