@@ -9,10 +9,14 @@ import hashlib
 import os
 import secrets
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from zoobase.errors import Unavailable
+
+REMOVE_AT_END = ("/bin/sh", "-c", 'read -r _; exec rm -rf -- "$0"')  # of its standard input
 
 
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
@@ -80,6 +84,22 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
                     break
         stack.callback(discard, folder)
         yield folder
+
+
+def own_temporary_folder() -> None:
+    """Give this process, and those that it starts, a temporary folder that is removed when it ends, however it does.
+
+    Libraries leave files where a process is killed or ends by `os._exit`. A shell waits for the end of this process.
+    """
+    folder = tempfile.mkdtemp(prefix="zoo-")
+    reading, _ = os.pipe()  # the other end is closed when this process ends
+    try:
+        options = {"stdin": reading, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+        shell = subprocess.Popen([*REMOVE_AT_END, folder], start_new_session=True, **options)
+        shell.returncode = 0  # nobody waits for it
+    finally:
+        os.close(reading)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
 
 
 def discard(folder: Path) -> None:
