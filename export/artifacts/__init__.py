@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -10,11 +11,13 @@ from export.formats import FORMATS
 from export.formats.format import KINDS, Description
 from export.formats.saved_model import served_versions
 from export.formats.screening import check_content
+from export.wire import machine
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.hdf5 import find_signature
 
 ANY = "any"  # in `trust`: whatever an artifact holds
+UNCONFINED = "unconfined"  # in `trust`: that it is loaded by a process that the kernel does not confine
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -109,6 +112,20 @@ def describe(path: Path, complete: bool = True) -> Description:
     except Exception as error:  # a damaged file may raise anything
         raise ExportError(f"{path} cannot be read as {name} ({one_line(error)[:230]})") from error
     return description
+
+
+def check_confined(path: str | os.PathLike[str], trust: Collection[str]) -> None:
+    """Raise Unavailable where the kernel cannot confine what loads an artifact, unless that is trusted.
+
+    Args:
+        path: What is loaded.
+        trust: `UNCONFINED` or `ANY` loads it all the same.
+    """
+    if machine.abi() == 0 and not {UNCONFINED, ANY} & {*trust}:
+        raise Unavailable(
+            f"{path} is not loaded: this system cannot confine the processes that load it (Landlock, Linux 5.13); "
+            f"--trust {UNCONFINED} loads it without"
+        )
 
 
 def check_trusted(description: Description, trust: Collection[str]) -> None:

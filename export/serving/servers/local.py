@@ -123,15 +123,13 @@ def serving(
         admin: Whether metrics, load and unload are offered, too, by KServe only.
 
     Raises:
-        ExportError: If the server cannot serve pages, has no such administration, or cannot serve a tensor of the model.
+        ExportError: If the server has no pages or no such administration, or cannot serve a tensor of the model.
         CheckFailed: If the server does not start.
     """
     if page is not None and server is not kserve:
         raise ExportError(f"{server.TITLE} serves no pages; python -m export serve --server kserve")
     if admin and server is not kserve:
-        raise ExportError(
-            f"{server.TITLE} is administered by other means; python -m export serve --server kserve --admin"
-        )
+        raise ExportError(f"{server.TITLE} has no --admin; python -m export serve --server kserve --admin")
     if server is triton:
         (grpc,) = launching.free_ports(1)
         with triton.serving(model.folder, model.endpoints, model.name, port, grpc) as address:
