@@ -37,7 +37,7 @@ from export.wire import weight_sums
 from export.wire.calls import one_line
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError, ExportFailed, Unsupported
-from zoobase.files import staging, without_folders
+from zoobase.files import check_space, full_disk, is_full, staging, without_folders
 
 
 def export_model(
@@ -135,9 +135,11 @@ def _export(
     request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
 ) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
-    with staging(target.parent, f".{target.name}.staging-") as folder:
+    with full_disk(target.parent), staging(target.parent, f".{target.name}.staging-") as folder:
         with quiet_logger():
             certificate, manifest = _write_and_prove(request, folder, version, progress)
+        if certificate.verdict == FAIL:
+            check_space(folder)  # a converter in a process of its own, or C++, may have met the end of it
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if find_saved_model(manifest):
             (folder / tf_serving.CONFIG).write_text(tf_serving.models_config(target.name))
@@ -260,5 +262,7 @@ def _written(write: Callable[[], Artifact], absent: Artifact) -> Artifact:
         return replace(absent, state=UNSUPPORTED, reason=str(error))
     except ExportError:
         raise
-    except Exception as error:  # any error of a writer becomes a failed row
+    except Exception as error:  # any error of a writer but a full disk becomes a failed row
+        if is_full(error):
+            raise
         return replace(absent, state=FAIL, reason=f"cannot be written: {one_line(error)}")

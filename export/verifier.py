@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from export.artifacts import check_confined
 from export.bundle import layout
 from export.bundle.gate import code_refusal, find_contradiction, refusal
 from export.bundle.signature import find_forgery
@@ -37,7 +38,8 @@ def verify_bundle(
         runtimes: Run only these; None for all.
         require: Runtimes and formats without which the certificate is incomplete.
         trust: Packages, installed here, whose code the Keras files may import; and operators of a SavedModel that may
-            be run although they are not on the list of inference operators.
+            be run although they are not on the list of inference operators; "unconfined" runs them where the kernel
+            cannot confine the processes.
         signer: The public key (PEM) of who must have signed the bundle, or None; needs the extra `signing`.
         deep: Whether the Keras file is converted again, and the graphs of the TFLite and ONNX files compared with the
             result.
@@ -46,7 +48,7 @@ def verify_bundle(
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
 
     Raises:
-        Unavailable: If the key or the package that checks signatures is missing.
+        Unavailable: If the key or the package that checks signatures is missing, or the kernel cannot confine.
         ExportError: If `path` is not a bundle, its golden files are malformed, or a runtime is unknown.
 
     Example:
@@ -62,6 +64,7 @@ def verify_bundle(
     if signer is not None and (problem := find_forgery(folder, Path(signer))):
         return Certificate((files, signature.with_findings(Finding(problem))))
     manifest = layout.read_manifest(folder)
+    check_confined(folder, trust)
     contract = Contract.from_json(manifest["contract"])
     exported = layout.read_certificate(folder)
     contradiction = find_contradiction(manifest, exported)

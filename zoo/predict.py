@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zoo.prediction import kept
+from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.tables import write_csv
@@ -164,6 +167,9 @@ def main(
         console = Console(quiet=True)
     is_folder = out is not None and (out.endswith("/") or Path(out).is_dir())
     masks, out = (out, None) if is_folder else (None, out)
+    to_table = out is None and masks is None and any(Path(name).is_dir() or glob.has_magic(name) for name in inputs)
+    results = masks or (Path(out).parent if out not in (None, "-") else "." if to_table else tempfile.gettempdir())
+    confine_prediction(source, inputs, (category_names,), results)
     with kept.preferred(source, runtime, console, direction) as (opened, options["runtime"]):
         result = run(opened, inputs, **options, masks=masks, console=console)
         if masks is not None:

@@ -11,6 +11,7 @@ from zoo.cli.options import settings_options
 from zoo.core.task import Prediction
 from zoo.evaluation import images
 from zoo.prediction import kept
+from zoo.prediction.confined import confine_prediction
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError, unknown
@@ -68,6 +69,7 @@ def main(
 ) -> None:
     """Generate with the model of a run or a bundle: text, or images with -o."""
     options = {name: value for name, value in options.items() if value is not None}
+    confine_prediction(source, (), (), Path(out or ".").parent)
     with kept.preferred(source, runtime, console) as (opened, opened_in):
         sample = run(opened, options=options, runtime=opened_in, **given)
         for line in sample.lines:

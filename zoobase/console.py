@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,8 +19,10 @@ from typing import Any
 import click
 
 from zoobase.errors import near
+from zoobase.files import own_temporary_folder
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
+EXIT_TERMINATED = 128 + signal.SIGTERM
 MAX_SEED = 2**32 - 1  # the largest random seed that NumPy and Keras accept
 SEED = click.IntRange(0, MAX_SEED)
 
@@ -28,6 +31,7 @@ class Console:
     """Output of a command. With `json`, text goes to standard error; with `quiet`, it is suppressed."""
 
     printed_json = False  # whether the one JSON document on standard output is there
+    is_process = False  # whether this process runs a command line and nothing else
 
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
         """Set the output mode."""
@@ -175,7 +179,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
 
     Args:
         command: The command.
-        arguments: Its arguments; None for those of the process.
+        arguments: Its arguments; None for those of the process, which then has a temporary folder of its own, and on
+            SIGTERM removes what it has not finished, as on Ctrl-C.
         prog: Name of the program in the help text.
 
     Example:
@@ -187,8 +192,14 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
             ...
         SystemExit: 2
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    is_process = arguments is None
+    arguments = list(sys.argv[1:] if is_process else arguments)
     debug, as_json = "--debug" in arguments, "--json" in arguments
+    if is_process:
+        Console.is_process = True
+        signal.signal(signal.SIGTERM, _terminate)
+        with contextlib.suppress(OSError):  # a full disk may be no obstacle
+            own_temporary_folder()
     if debug:
         os.environ["ZOO_DEBUG"] = "1"
     if sys.stdout is None:  # it was closed, as by `>&-`
@@ -203,8 +214,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
             code = stop.code
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
-    except (click.exceptions.Abort, KeyboardInterrupt):
-        _fail("stopped", 130, as_json)
+    except (click.exceptions.Abort, KeyboardInterrupt) as stop:
+        _fail("stopped", EXIT_TERMINATED if _Terminated in map(type, (stop, stop.__cause__)) else 130, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader closed the pipe, as `| head` does
         sys.exit(0)
@@ -212,6 +223,15 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         if debug:
             traceback.print_exc()
         _fail(*describe_error(e), as_json)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM was received."""
+
+
+def _terminate(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one does not interrupt the cleaning
+    raise _Terminated
 
 
 def describe_error(error: Exception) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
@@ -10,11 +11,16 @@ import os
 import re
 import secrets
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoobase.errors import Unavailable
+from zoobase.errors import CheckFailed, Unavailable
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+REMOVE_AT_END = ("/bin/sh", "-c", 'read -r _; exec rm -rf -- "$0"')  # of its standard input
 
 
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
@@ -82,6 +88,62 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
                     break
         stack.callback(discard, folder)
         yield folder
+
+
+def own_temporary_folder() -> None:
+    """Give this process, and those that it starts, a temporary folder that is removed when it ends, however it does.
+
+    Libraries leave files where a process is killed or ends by `os._exit`. A shell waits for the end of this process.
+    """
+    folder = tempfile.mkdtemp(prefix="zoo-")
+    reading, _ = os.pipe()  # the other end is closed when this process ends
+    try:
+        options = {"stdin": reading, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/"}
+        shell = subprocess.Popen([*REMOVE_AT_END, folder], start_new_session=True, **options)
+        shell.returncode = 0  # nobody waits for it
+    finally:
+        os.close(reading)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error, or a cause of it, is that no more can be written: the disk, a quota, a limit.
+
+    Example:
+        >>> is_full(OSError(28, "No space left on device"))
+        True
+    """
+    causes: set[BaseException] = set()
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.add(cause)
+        cause = cause.__cause__ or cause.__context__
+    return any((isinstance(e, OSError) and e.errno in FULL) or os.strerror(errno.ENOSPC) in str(e) for e in causes)
+
+
+def check_space(folder: Path) -> None:
+    """Raise OSError if less than 1 MB can be written to a folder: what failed there failed for that."""
+    state = os.statvfs(folder)
+    if state.f_bavail * state.f_frsize < 1 << 20:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Turn the error of a full disk into one sentence: what the block has written by then is removed.
+
+    Raises:
+        CheckFailed: No more can be written to `folder`, or to the temporary folder.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_full(error):
+            raise
+        raise CheckFailed(
+            f"nothing was written to {folder}: there is no space left on it or on {tempfile.gettempdir()}; free some "
+            "and run the command again"
+        ) from error
 
 
 def discard(folder: Path) -> None:

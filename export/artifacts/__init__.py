@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -9,10 +10,14 @@ from pathlib import Path
 from export.formats import FORMATS
 from export.formats.format import KINDS, Description
 from export.formats.saved_model import served_versions
+from export.formats.screening import check_content
+from export.wire import machine
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.hdf5 import find_signature
 
 ANY = "any"  # in `trust`: whatever an artifact holds
+UNCONFINED = "unconfined"  # in `trust`: that it is loaded by a process that the kernel does not confine
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -25,7 +30,7 @@ def locate(path: Path) -> tuple[Path, str]:
     Raises:
         Unavailable: If the path does not exist.
         ExportError: If the format is unknown.
-        CheckFailed: If it is a pickle, which executes code when it is read.
+        CheckFailed: If it is a pickle, which executes code when it is read, or not that format alone.
     """
     if not path.is_dir() and not path.is_file():
         raise Unavailable(f"there is no artifact {path}; give the path of a file or a SavedModel")
@@ -36,13 +41,26 @@ def locate(path: Path) -> tuple[Path, str]:
         _check_pickle(path, head)
     for format in FORMATS.values():
         if artifact.is_dir() == (not format.extension) and format.matches(artifact, head):
+            if artifact.is_file():
+                _check_content(artifact, format.name)
             return artifact, format.name
     if artifact.is_dir():
         raise ExportError(f"{path} is not a SavedModel: it has no saved_model.pb, and no version that has one")
+    if find_signature(artifact):
+        raise CheckFailed(f"{path} is refused: it has other content before its HDF5 file; write it again without")
     if head.startswith(b"PK"):
         raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
     extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in FORMATS.values() if f.extension))
     raise ExportError(f"{path} is not a {', '.join(extensions[:-1])} or {extensions[-1]} file, nor a SavedModel folder")
+
+
+def _check_content(path: Path, format: str) -> None:
+    try:
+        check_content(path, format)
+    except ExportError:
+        raise
+    except Exception as error:  # a damaged file may raise anything
+        raise ExportError(f"{path} cannot be read as {format} ({one_line(error)[:230]})") from error
 
 
 def _check_pickle(path: Path, head: bytes) -> None:
@@ -80,7 +98,7 @@ def describe(path: Path, complete: bool = True) -> Description:
     Raises:
         Unavailable: If the path does not exist, or the library that reads it is not installed.
         ExportError: If it cannot be read.
-        CheckFailed: If it is a pickle.
+        CheckFailed: If it is a pickle, or not one file of one format.
     """
     artifact, name = locate(path)
     format, files = FORMATS[name], [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
@@ -94,6 +112,20 @@ def describe(path: Path, complete: bool = True) -> Description:
     except Exception as error:  # a damaged file may raise anything
         raise ExportError(f"{path} cannot be read as {name} ({one_line(error)[:230]})") from error
     return description
+
+
+def check_confined(path: str | os.PathLike[str], trust: Collection[str]) -> None:
+    """Raise Unavailable where the kernel cannot confine what loads an artifact, unless that is trusted.
+
+    Args:
+        path: What is loaded.
+        trust: `UNCONFINED` or `ANY` loads it all the same.
+    """
+    if machine.abi() == 0 and not {UNCONFINED, ANY} & {*trust}:
+        raise Unavailable(
+            f"{path} is not loaded: this system cannot confine the processes that load it (Landlock, Linux 5.13); "
+            f"--trust {UNCONFINED} loads it without"
+        )
 
 
 def check_trusted(description: Description, trust: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts import check_trusted, describe, reservations
+from export.artifacts import check_confined, check_trusted, describe, reservations
 from export.artifacts.calling import (
     as_real,
     as_stored,
@@ -130,7 +130,8 @@ def compare(
         candidate: Another artifact.
         samples: Real inputs (N, ...) by the names of the reference; generated where they are not given.
         match: {input or output of the reference: that of the candidate}, which takes precedence.
-        trust: Operators that may run although they are not on the list of inference operators; "any" runs any artifact.
+        trust: Operators that may run although they are not on the list of inference operators; "unconfined" runs where
+            the kernel cannot confine the processes; "any" runs any artifact.
 
     Raises:
         Unavailable: If an artifact or its runtime is not available.
@@ -143,6 +144,7 @@ def compare(
     descriptions = [describe(Path(path)) for path in (reference, candidate)]
     for description in descriptions:
         check_trusted(description, trust)
+        check_confined(description.path, trust)
     for description in descriptions:
         runtime_for(description.format)  # raises if it is not installed
     every = [endpoints_of(description) for description in descriptions]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from export.formats import hdf5, keras, weights
 from export.wire.arrays import check_archive, check_inflation
 from export.wire.calls import one_line
 from zoobase.errors import CheckFailed, ExportError
+from zoobase.hdf5 import open_hdf5
 
 WEIGHTS = tuple(format.FORMAT.files[0] for format in (weights, keras, hdf5))  # in order of preference
 
@@ -102,6 +102,8 @@ def _weights(one: Path, other: Path) -> Iterator[str]:
         if (one / name).exists() and (other / name).exists():
             try:
                 yield from _arrays(_read(one / name), _read(other / name))
+            except ExportError:
+                raise
             except Exception as error:  # files of others may hold anything
                 raise ExportError(f"the weights in {name} cannot be compared ({one_line(error)})") from error
             return
@@ -111,11 +113,11 @@ def _weights(one: Path, other: Path) -> Iterator[str]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     import h5py
 
-    source: Any = path
+    source: Path | bytes = path
     if path.suffix == keras.FORMAT.extension:
         check_archive(path)
         with zipfile.ZipFile(path) as archive:
-            source = io.BytesIO(archive.read("model.weights.h5"))
+            source = archive.read("model.weights.h5")
     arrays: dict[str, np.ndarray] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -123,7 +125,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             check_inflation(path, item.nbytes)
             arrays[name] = item[()]
 
-    with h5py.File(source, "r") as file:
+    with open_hdf5(source, path) as file:
         file.visititems(visit)
     return arrays
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from export.artifacts import ANY, check_trusted, describe, reservations_of
+from export.artifacts import ANY, check_trusted, describe, locate, reservations_of
 from export.bundle import layout
 from export.formats import FORMATS, saved_model, tflite
 from export.formats.format import sentence
@@ -105,15 +105,20 @@ def _is_written(state: str, rows: list[Mapping[str, Any]]) -> bool:
 def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -> str | None:
     """Return why an artifact is not loaded, or None. It is read, and nothing of it is run.
 
+    Its file must be of its format and of no other, because each runtime reads the part that it finds.
+
     Args:
         folder: The bundle.
         artifact: As in the manifest.
         trust: Operators of a SavedModel that may be run all the same.
     """
-    if not FORMATS[artifact["format"]].holds_code:
-        return None
     try:
-        description = describe(folder / artifact["path"], complete=False)
+        path, format = locate(folder / artifact["path"])
+        if format != artifact["format"]:
+            return f"it is of format {format}, not {artifact['format']} as manifest.json says"
+        if not FORMATS[format].holds_code:
+            return None
+        description = describe(path, complete=False)
         check_trusted(description, trust)
     except ExportError as error:
         return str(error)

@@ -80,6 +80,10 @@ def load(
 ) -> Loaded | keras.Model:
     """Load one artifact of a bundle in this process.
 
+    This process is the caller's, so that nothing confines what is loaded. For bundles from elsewhere first call
+    `export.wire.machine.confine`, which lets the kernel forbid this process all but what is named for the rest of its
+    life, in a process that has one thread and does nothing else; `python -m zoo.predict` does.
+
     Args:
         path: The bundle.
         format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel in the C++ loader of TF Serving.

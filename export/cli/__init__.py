@@ -18,7 +18,8 @@ trust_option = click.option(
     "--trust",
     multiple=True,
     metavar="NAME",
-    help='Trust this installed package or this operator; "any" trusts all that an artifact holds. May be repeated.',
+    help='Trust this installed package or this operator; "unconfined": load where the kernel cannot confine; '
+    '"any": whatever an artifact holds. May be repeated.',
 )
 
 

@@ -58,12 +58,14 @@ def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path,
     from export.contract.inference import infer_contract
     from export.formats import FORMATS
     from export.formats.keras import read_model
+    from export.runtime.confinement import confine_command
     from zoobase.errors import CheckFailed, ExportError
 
     if not (FORMATS[description.format].needs_code and description.signatures):
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
     if not trusted:
         raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
+    confine_command(filter(None, (artifact, samples)), path.absolute().parent)
     write_contract(path, infer_contract(read_model(artifact), read_samples(samples) if samples else None))
 
 

@@ -53,14 +53,17 @@ def serve_check_command(
 @click.option("--server", type=click.Choice(("tensorflow_serving", "kserve", "triton")), help="Default: what is there.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of 127.0.0.1.")
 @click.option("--page", is_flag=True, help="Serve a page that asks the model beside it; needs a bundle and KServe.")
+@click.option("--admin", is_flag=True, help="Also offer metrics, and loading and unloading of models; needs KServe.")
 @trust_option
 @common_options
 def serve_command(
-    source: Path, server: str | None, port: int, page: bool, trust: tuple[str, ...], console: Console
+    source: Path, server: str | None, port: int, page: bool, admin: bool, trust: tuple[str, ...], console: Console
 ) -> None:
     """Serve a proven BUNDLE, or the newest version under BASE_PATH, on this machine until Ctrl-C.
 
-    For a look, not for production: only this machine is answered. Exit code 3 if no server is installed.
+    For a look, not for production: only this machine is answered. KServe refuses requests whose Host or Origin is
+    another's, and bodies of more than 64 MB; the process that loads the model is confined. Exit code 3 if no server is
+    installed.
     """
     from export.bundle.layout import MANIFEST
     from export.serving.servers import local
@@ -68,7 +71,7 @@ def serve_command(
 
     if page and not (source / MANIFEST).is_file():
         raise ExportError(f"{source} is not a bundle, for which alone there are pages")
-    chosen = local.choose("kserve" if page and server is None else server)
+    chosen = local.choose("kserve" if (page or admin) and server is None else server)
     model = local.model_of(source, trust)
     with contextlib.ExitStack() as stack:
         pages = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "pages" if page else None
@@ -76,7 +79,7 @@ def serve_command(
             from export.serving.web.site import write_served_pages
 
             write_served_pages(source, pages, model.name, trust)
-        served = stack.enter_context(local.serving(model, chosen, port, pages))
+        served = stack.enter_context(local.serving(model, chosen, port, pages, admin))
         console.result({"url": served.url, "page": served.page, "server": chosen.TITLE})
         if not console.json:
             echo(f"{source}: version {model.version} is served by {chosen.TITLE} until Ctrl-C. Ask it:")
@@ -88,7 +91,7 @@ def serve_command(
 
 def _wait_for_end() -> None:
     """Wait for Ctrl-C, or for SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as usual, with exit code 0
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             signal.pause()

@@ -11,8 +11,8 @@ from export.formats.format import Description, Format
 from export.formats.keras_config import count_parameters, explicit_vocabularies, read_config
 from export.runtime.backend import quiet_logger
 from zoobase.errors import Unsupported
+from zoobase.hdf5 import MAGIC, open_hdf5
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 # Error messages on loading, and their causes (Keras writes all of these files without an error).
 CAUSES = {
     "Unknown layer: 'NotEqual'": "mask_zero=True puts an operation into the graph that HDF5 cannot represent",
@@ -60,15 +60,13 @@ def matches(path: Path, head: bytes) -> bool:
 
 def describe(description: Description) -> None:
     """Fill in the description; signatures, layers and flags only if the file holds a whole model."""
-    import h5py
-
-    with h5py.File(description.path, "r") as file:
+    with open_hdf5(description.path) as file:
         description.producer = {"keras": _text(file.attrs.get("keras_version", "unknown"))}
         if "model_config" in file.attrs:
             read_config(description, json.loads(_text(file.attrs["model_config"])))
         else:
             description.format = "weights"
-    description.parameters = count_parameters(description.path)
+        description.parameters = count_parameters(file)
 
 
 def _text(value: Any) -> str:

@@ -14,14 +14,15 @@ import numpy as np
 from export.contract import Artifact, Contract
 from export.formats.format import NATIVE, Description, Format
 from export.formats.keras_config import count_parameters, read_config
+from export.formats.screening import WEIGHTS, check_content
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
-from export.wire.arrays import check_archive
 from export.wire.calls import COLOUR
 from zoobase.errors import ExportError, Unsupported
 from zoobase.files import check_present
+from zoobase.hdf5 import open_hdf5
 
-EXPECTED = ("config.json", "metadata.json", "model.weights.h5", "model.weights.json", "assets/")
+EXPECTED = ("config.json", "metadata.json", WEIGHTS, "assets/")
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -45,6 +46,7 @@ def read_model(path: Path) -> Any:
 
     Raises:
         Unavailable: If the file does not exist.
+        CheckFailed: If it is not one file of one format; see `export.formats.screening`.
         ExportError: If Keras cannot load it.
     """
     check_present(path)
@@ -52,10 +54,11 @@ def read_model(path: Path) -> Any:
     import keras
 
     try:
-        if zipfile.is_zipfile(path):
-            check_archive(path)
+        check_content(path, FORMAT.name if zipfile.is_zipfile(path) else "hdf5")
         with bounded_memory(path):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ExportError:
+        raise
     except Exception as error:
         text = " ".join(COLOUR.sub("", str(error)).split())
         raise ExportError(f"Keras cannot load {path}: {text}{_legacy_way(path)}") from error
@@ -63,10 +66,8 @@ def read_model(path: Path) -> Any:
 
 def _legacy_way(path: Path) -> str:
     """Return how a file of Keras 2 is exported without Keras 3, or an empty string for any other file."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             version = file.attrs.get("keras_version", "1") if "model_config" in file.attrs else None
     except Exception:  # not an HDF5 file, or a damaged one
         return ""
@@ -90,13 +91,15 @@ def matches(path: Path, head: bytes) -> bool:
 
 def describe(description: Description) -> None:
     """Fill in signatures, layers, flags, parameters and producer."""
-    check_archive(description.path)
+    import h5py
+
     with zipfile.ZipFile(description.path) as archive:
         metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
         description.producer = {"keras": metadata.get("keras_version", "unknown")}
         read_config(description, json.loads(archive.read("config.json")))
-        if "model.weights.h5" in archive.namelist():
-            description.parameters = count_parameters(io.BytesIO(archive.read("model.weights.h5")))
+        if WEIGHTS in archive.namelist():
+            with h5py.File(io.BytesIO(archive.read(WEIGHTS))) as file:
+                description.parameters = count_parameters(file)
         unexpected = sorted(name for name in archive.namelist() if not name.startswith(EXPECTED))
     if unexpected:
         description.risks.append(f"it contains {', '.join(unexpected[:3])}, which is not part of a .keras file")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from export.formats.format import Description, Port, Signature
+
+if TYPE_CHECKING:
+    import h5py
 
 HOLD_LAYERS = frozenset({"layers", "layer", "forward_layer", "backward_layer", "cell", "cells"})
 STOCK = ("keras", "tensorflow", "tf_keras", "builtins")
@@ -102,7 +105,7 @@ def _node_names(nodes: Any) -> list[str]:
     return []
 
 
-def count_parameters(file: Any) -> int:
+def count_parameters(file: h5py.File) -> int:
     """Return the number of parameters in an HDF5 file, without those of an optimizer."""
     import h5py
 
@@ -113,8 +116,7 @@ def count_parameters(file: Any) -> int:
         if is_parameter and item.dtype.kind in "fiu":
             sizes.append(int(np.prod(item.shape)))
 
-    with h5py.File(file, "r") as opened:
-        opened.visititems(visit)
+    file.visititems(visit)
     return sum(sizes)
 
 

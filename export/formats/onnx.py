@@ -18,6 +18,7 @@ from export.runtime import process
 
 OPSET = 18  # the largest that tf2onnx 1.17 writes
 SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
+EXTERNAL = 1  # of TensorProto.DataLocation
 RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -72,7 +73,7 @@ def describe(description: Description) -> None:
 
     model = onnx.load(description.path, load_external_data=False)
     description.producer = {model.producer_name or "unknown": model.producer_version}
-    nodes = list(_nodes(model.graph))
+    nodes = [n for part in (model.graph, *model.functions) for n in _messages(part) if n.DESCRIPTOR.name == "NodeProto"]
     description.operations = dict(sorted(Counter(node.op_type for node in nodes).items()))
     description.flagged = {
         "flex": [],
@@ -84,16 +85,26 @@ def describe(description: Description) -> None:
     inputs = [value for value in model.graph.input if value.name not in weights]
     description.signatures = (Signature("", _ports(inputs), _ports(model.graph.output)),)
     description.parameters = sum(int(np.prod(tensor.dims)) for tensor in weights.values())
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in weights.values()):
-        description.risks.append("its weights are in external files at paths of its choice")
+    if names := external_tensors(model):
+        description.risks.append(f"{', '.join(names[:3])} is in external files at paths of its choice")
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
+def external_tensors(model: Any) -> list[str]:
+    """Return the names of all tensors with values in other files, wherever a model has them.
+
+    Weights, constants, attributes, branches, loops, functions, training: a tensor of any message is read.
+    """
+    tensors = [m for m in _messages(model) if m.DESCRIPTOR.name == "TensorProto"]
+    return [t.name or "a tensor" for t in tensors if t.data_location == EXTERNAL or t.external_data]
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """Yield a message and all messages in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in (value,) if hasattr(value, "ListFields") else value:
+                yield from _messages(inner)
 
 
 def _ports(values: Any) -> tuple[Port, ...]:

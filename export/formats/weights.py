@@ -11,6 +11,7 @@ from export.formats import hdf5
 from export.formats.format import Format
 from export.formats.keras_config import explicit_vocabularies
 from zoobase.errors import Unsupported
+from zoobase.hdf5 import MAGIC
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
@@ -36,7 +37,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 def matches(path: Path, head: bytes) -> bool:
     """Return whether a file is an HDF5 file of weights."""
-    return head.startswith(hdf5.MAGIC) and path.name.endswith(FORMAT.extension)
+    return head.startswith(MAGIC) and path.name.endswith(FORMAT.extension)
 
 
 FORMAT = Format(

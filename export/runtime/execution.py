@@ -115,7 +115,7 @@ def _run_runtime(
     environment: Mapping[str, str] | None,
 ) -> dict[str, ArtifactRun]:
     runs: dict[str, ArtifactRun] = {}
-    named = _saved_models_named_by(folder / "model.keras") if modules else ()
+    named = saved_models_named_by(folder / "model.keras") if modules else ()
     while remaining := [artifact for artifact in artifacts if artifact.path not in runs]:
         with tempfile.TemporaryDirectory(prefix=f"{runtime.name}-") as scratch:
             results = Path(scratch) / "results"
@@ -148,15 +148,17 @@ def _run_runtime(
     return runs
 
 
-def _saved_models_named_by(file: Path) -> list[str]:
+def saved_models_named_by(file: Path) -> list[str]:
     """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names.
+
+    The configuration is a JSON file, or in a `.keras` file.
 
     Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
     """
     named = [os.environ.get("TFHUB_CACHE_DIR") or str(cache_root() / "tfhub")]
     with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # no such file, or a damaged one
-        with zipfile.ZipFile(file) as archive:
-            pending = [json.loads(archive.read("config.json"))]
+        with zipfile.ZipFile(file) if file.suffix == ".keras" else contextlib.nullcontext() as archive:
+            pending = [json.loads(archive.read("config.json") if archive else file.read_bytes())]
         while pending:
             value = pending.pop()
             pending += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

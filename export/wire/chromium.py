@@ -14,10 +14,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 if __package__:
+    from export.wire.loopback import is_local
     from export.wire.machine import end_with_parent
 else:
+    from loopback import is_local
     from machine import end_with_parent
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome", "chrome")
@@ -96,6 +99,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         ".js": "text/javascript",
         ".wasm": "application/wasm",
     }
+
+    def send_head(self) -> Any:
+        """Answer requests of this machine only."""
+        if is_local(self.headers["Host"], self.headers["Origin"]):
+            return super().send_head()
+        self.send_error(403, "Host and Origin must be local")
+        return None
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing."""

@@ -3,6 +3,9 @@
 `confine` lets the kernel forbid everything but what is named. Landlock (docs.kernel.org/userspace-api/landlock.html,
 ABI 1 to 7) restricts files, TCP, abstract sockets and signals; an empty network namespace, where the kernel allows one,
 all other networks. The rules hold for threads and processes that are started afterwards, and cannot be lifted.
+
+`python -P machine.py CONFINEMENT PROGRAM WORD...` becomes another program, confined; the first word is JSON, the
+arguments of `confine`.
 """
 
 from __future__ import annotations
@@ -153,3 +156,8 @@ def _call(number: int, *arguments: int | bytes) -> int:
 def _limit(size: int, kind: int) -> int:
     hard = resource.getrlimit(kind)[1]
     return size if hard == resource.RLIM_INFINITY else min(size, hard)
+
+
+if __name__ == "__main__":
+    confine(**json.loads(sys.argv[1]))
+    os.execv(sys.argv[2], sys.argv[2:])

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
+from export.artifacts import describe
 from export.proof.certificate import FAIL, NOT_RUN, Certificate, Finding, Row
 from export.runners import RUNTIMES
 from tests.export.conftest import create
@@ -67,6 +68,14 @@ def test_onnx_is_proven_where_it_is_installed(tmp_path):
     assert set(bundle.manifest["artifacts"][0]["producer"]) == {"tf2onnx", "onnx", "tensorflow"}
     data = (bundle.path / "onnx/model.onnx").read_bytes()
     assert len(data) > 1000
+    import onnx
+
+    file, network = tmp_path / "external.onnx", onnx.load_from_string(data)
+    constant = onnx.helper.make_node("Constant", [], ["c"], value=onnx.TensorProto(name="w", data_type=1, dims=[1]))
+    constant.attribute[0].t.external_data.add(key="location", value="/etc/passwd")
+    network.graph.node.append(constant)
+    file.write_bytes(network.SerializeToString())
+    assert describe(file).risks == ["w is in external files at paths of its choice"]
 
 
 def test_text_is_unsupported_in_onnx(tmp_path):

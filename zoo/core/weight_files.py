@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoobase.errors import ZooError
 from zoobase.files import checksum_file, is_intact, write_atomic, write_with_checksum
+from zoobase.hdf5 import open_hdf5
 
 if TYPE_CHECKING:
     import keras
@@ -56,11 +57,12 @@ def load_file(model: keras.Model, file: Path) -> None:
 
     Raises:
         ZooError: It differs from its checksum.
+        CheckFailed: It is not one HDF5 file; see `zoobase.hdf5`.
     """
     import h5py
 
     check_file(file)
-    with h5py.File(file) as content:
+    with open_hdf5(file) as content:
         omitted = list(content.attrs.get(OMITTED, ()))
     if not omitted:
         model.load_weights(file)

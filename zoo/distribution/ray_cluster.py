@@ -17,6 +17,7 @@ from zoobase.console import quiet_stderr
 from zoobase.errors import MissingError, ZooError
 from zoobase.plugins import loaded_module
 
+LONGEST = 40  # characters of a folder for sockets, whose paths have at most 107
 STORE = 200_000_000  # bytes of shared memory; results are files
 TOKEN = Path("~/.ray/auth_token")  # that of the clusters of `ray start --head`, which writes it
 ENVIRONMENT = {
@@ -72,9 +73,10 @@ def connected(address: str, workers: int) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         options = {"log_to_driver": False, "logging_level": logging.CRITICAL}
-        if is_local:  # in a folder whose name is short: the paths of sockets have at most 107 characters
+        if is_local:
+            parent = tempfile.gettempdir() if len(tempfile.gettempdir()) <= LONGEST else "/tmp"
             folder = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp", ignore_cleanup_errors=True)
+                tempfile.TemporaryDirectory(prefix="r-", dir=parent, ignore_cleanup_errors=True)
             )
             options |= {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False}
             options["_temp_dir"] = folder

@@ -134,12 +134,27 @@ class SavedModel(keras.layers.Layer):
         """Return the constructor's arguments."""
         return {**super().get_config(), "handle": self.handle}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SavedModel:
+        """Return the layer of a saved model; whoever wrote that file cannot make this machine ask a server.
+
+        Raises:
+            MissingError: The SavedModel is neither a folder of this machine nor downloaded.
+        """
+        handle = str(config["handle"])
+        if _downloaded(handle) is None:
+            raise MissingError(
+                f"the SavedModel {handle} is not on this machine, and nothing is downloaded while a file is loaded; "
+                "--backbone of python -m zoo.train, or zoo.build(backbone=...), downloads it"
+            )
+        return cls(**config)
+
 
 def _saved_model(name: str) -> Backbone:
     """Return the backbone of a TF Hub handle or a folder, which contains its weights.
 
     `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept; the loaded object is therefore wrapped in the
-    layer above, which tracks each of its variables. Loading a model that contains it requires the folder or handle.
+    layer above, which tracks each of its variables. A `.keras` file with it needs the folder or the download.
     """
     return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
 
@@ -164,21 +179,23 @@ def _load(handle: str) -> Any:
 
 
 def _folder(handle: str) -> str:
-    """Return the folder of a SavedModel: tensorflow_hub stores each downloaded handle under its SHA-1.
+    """Return the folder of a SavedModel, which is downloaded if necessary.
 
     tensorflow_hub is imported only for a download, because it imports the legacy tf_keras, a module that the
     verification of artifacts does not allow.
     """
-    if (Path(handle) / "saved_model.pb").is_file():
-        return handle
-    cache = _hub_cache()
-    folder = cache / hashlib.sha1(handle.encode()).hexdigest()
-    if (folder / "saved_model.pb").is_file():
-        return str(folder)
+    if folder := _downloaded(handle):
+        return folder
     import tensorflow_hub as hub
 
-    os.environ["TFHUB_CACHE_DIR"] = str(cache)
+    os.environ["TFHUB_CACHE_DIR"] = str(_hub_cache())
     return hub.resolve(handle)
+
+
+def _downloaded(handle: str) -> str | None:
+    """Return the folder of a SavedModel that is on this machine: tensorflow_hub stores each handle under its SHA-1."""
+    folders = (handle, str(_hub_cache() / hashlib.sha1(handle.encode()).hexdigest()))
+    return next((folder for folder in folders if (Path(folder) / "saved_model.pb").is_file()), None)
 
 
 def _hub_cache() -> Path:

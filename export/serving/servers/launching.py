@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -14,12 +16,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from export.wire import rest
-from export.wire.machine import end_with_parent
+from export.wire import machine, rest
 from zoobase.errors import CheckFailed
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready
 SECONDS = 60.0  # for one answer
+SYSTEM = ("/etc/hosts", "/etc/mime.types", "/etc/nsswitch.conf", "/bin")  # what servers look for besides libraries
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
 
 
@@ -37,27 +39,35 @@ def running(
     command: Sequence[str | os.PathLike[str]],
     is_ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
+    reads: Sequence[str | os.PathLike[str]] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server for the duration of the block.
+    """Run a server for the duration of the block, with a temporary folder of its own.
 
     Args:
         command: The command line.
         is_ready: Whether it answers; called until it returns True. It may raise CheckFailed to give up.
         environment: Environment variables in addition to those of this process.
+        reads: Files and folders that it reads besides installed packages: its program, and what it serves. The kernel
+            forbids all others, and to write. None for a server that confines the process in which it loads.
 
     Raises:
         CheckFailed: If it ends, or is not ready in time; the message has the last line of its log.
     """
     with tempfile.TemporaryDirectory(prefix="server-") as scratch:
-        log = Path(scratch) / "log"
+        log, own = Path(scratch) / "log", Path(scratch) / "own"
+        own.mkdir()
+        if reads is not None:
+            reads = [*map(os.path.realpath, (command[0], *SYSTEM, *reads))]
+            confinement = json.dumps({"reads": reads, "writes": [str(own)], "network": True})
+            command = [sys.executable, "-P", machine.__file__, confinement, *command]
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [*map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                env=os.environ | (environment or {}),
-                preexec_fn=end_with_parent,
+                env=os.environ | {"TMPDIR": str(own)} | (environment or {}),
+                preexec_fn=machine.end_with_parent,
                 start_new_session=True,
             )
         try:

@@ -110,15 +110,26 @@ def choose(name: str | None = None) -> ModuleType:
 
 
 @contextlib.contextmanager
-def serving(model: Model, server: ModuleType, port: int, page: Path | None = None) -> Iterator[Served]:
-    """Serve a model on 127.0.0.1 for the duration of the block, with a folder of pages beside it where KServe does.
+def serving(
+    model: Model, server: ModuleType, port: int, page: Path | None = None, admin: bool = False
+) -> Iterator[Served]:
+    """Serve a model on 127.0.0.1 for the duration of the block.
+
+    Args:
+        model: What is served.
+        server: Of `SERVERS`.
+        port: The port.
+        page: A folder of pages that are served beside it, by KServe only.
+        admin: Whether metrics, load and unload are offered, too, by KServe only.
 
     Raises:
-        ExportError: If the server cannot serve pages, or a tensor of the model.
+        ExportError: If the server has no pages or no such administration, or cannot serve a tensor of the model.
         CheckFailed: If the server does not start.
     """
     if page is not None and server is not kserve:
         raise ExportError(f"{server.TITLE} serves no pages; python -m export serve --server kserve")
+    if admin and server is not kserve:
+        raise ExportError(f"{server.TITLE} has no --admin; python -m export serve --server kserve --admin")
     if server is triton:
         (grpc,) = launching.free_ports(1)
         with triton.serving(model.folder, model.endpoints, model.name, port, grpc) as address:
@@ -126,7 +137,8 @@ def serving(model: Model, server: ModuleType, port: int, page: Path | None = Non
             yield Served(url, f"curl {url}")
         return
     arguments = (model.base, model.version, model.name, port)
-    with server.serving(*arguments, **({"pages": page} if page else {})) as url:
+    options = {"pages": page, "admin": admin} if server is kserve else {}
+    with server.serving(*arguments, **options) as url:
         at = f"http://127.0.0.1:{port}/pages/" if page else None
         yield Served(url, _example(model, url), at)
 

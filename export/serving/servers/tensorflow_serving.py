@@ -46,5 +46,5 @@ def serving(base: Path, version: int, name: str, port: int) -> Iterator[str]:
 
     (grpc,) = launching.free_ports(1)
     command = [shutil.which(os.environ[VARIABLE]), f"--rest_api_port={port}", f"--port={grpc}", f"--model_name={name}"]
-    with launching.running([*command, f"--model_base_path={base.resolve()}"], is_ready):
+    with launching.running([*command, f"--model_base_path={base.resolve()}"], is_ready, reads=[base]):
         yield url

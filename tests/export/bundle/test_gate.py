@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 
 import export
+from export.__main__ import verbs
 from export.artifacts import ANY, describe, is_trusted
 from export.bundle import gate
 from export.formats.graph_reader import allowed_operators
 from export.runtime.backend import load_tensorflow
+from export.wire import machine
 from tests.export.conftest import reseal
-from zoobase.errors import CheckFailed, ExportError
+from zoobase import console
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 INSTALLED = dict(os.environ) | {"PYTHONPATH": str(Path(export.__file__).parent.parent)}
 
@@ -268,3 +271,18 @@ def test_the_gate_needs_no_tensorflow(bundles, tmp_path):
         "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], env=INSTALLED, check=True)
+
+
+def test_what_cannot_be_confined_is_loaded_where_that_is_trusted_only(bundles, monkeypatch, capsys):
+    monkeypatch.setattr(machine, "abi", lambda: 0)
+    folder = bundles("two_by_two").path
+    file = folder / "tflite/float32.tflite"
+    with pytest.raises(Unavailable, match=r"cannot confine .*; --trust unconfined loads it without"):
+        export.compare(file, file)
+    with pytest.raises(SystemExit) as ended:
+        console.run(verbs, ["verify", str(folder), "--runtime", "litert"])
+    assert ended.value.code == 3
+    assert "--trust unconfined" in capsys.readouterr().err
+    assert export.compare(file, file, trust=["unconfined"]).verdict == "same"
+    certificate = export.verify_bundle(folder, runtimes=["litert"], trust=["unconfined"])
+    assert {row.state for row in certificate.rows if row.runtime == "litert"} == {"pass"}

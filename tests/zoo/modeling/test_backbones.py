@@ -1,7 +1,9 @@
 """Third-party backbones: networks of keras.applications, and SavedModels of tensorflow_hub."""
 
 import hashlib
+import http.server
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -112,6 +114,39 @@ def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, m
     assert bundle["verdict"] == "pass"
     passed = {row["artifact"] for row in bundle["artifacts"] if row["state"] == "pass"}
     assert {"model.keras", "saved_model/1", "tflite/float32.tflite"} <= passed
+
+
+@pytest.mark.parametrize("safe_mode", [True, False])
+def test_nothing_is_downloaded_while_a_file_is_loaded(saved_model, tmp_path, monkeypatch, safe_mode):
+    import keras
+
+    requests = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_error(404)
+
+        log_message = do_HEAD = lambda *_: None
+
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        handle = f"http://127.0.0.1:{server.server_port}/model/1"
+        folder = tmp_path / "cache" / hashlib.sha1(handle.encode()).hexdigest()
+        shutil.copytree(saved_model[0], folder)
+        image = keras.Input((96, 96, 3))
+        keras.Model(image, backbones.SavedModel(handle)(image)).save(tmp_path / "model.keras")
+        keras.saving.load_model(tmp_path / "model.keras", safe_mode=safe_mode)  # what was downloaded is not asked for
+        assert requests == []
+        shutil.rmtree(folder)
+        with pytest.raises(Exception, match=f"{handle} is not on this machine, and nothing is downloaded"):
+            keras.saving.load_model(tmp_path / "model.keras", safe_mode=safe_mode)
+        assert requests == []
+        with pytest.raises(zoobase.errors.MissingError, match=f"cannot load {handle}"):
+            backbones.SavedModel(handle)  # as a user builds one
+        assert requests[0].startswith("/model/1")
+        server.shutdown()
 
 
 def test_a_folder_without_a_saved_model_is_a_one_line_error(tmp_path):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,7 +21,7 @@ from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
 from zoo.core.weight_files import load_file
 from zoo.weights.__main__ import table
-from zoobase.errors import UsageError, ZooError
+from zoobase.errors import CheckFailed, UsageError, ZooError
 
 SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]
 
@@ -182,3 +183,18 @@ def test_weights_of_another_architecture_are_refused():
         zoo.build("fashion_mnist", filters=(32, 64, 128))
     model = zoo.build("fashion_mnist", weights="default", num_classes=3)  # a new head is no other architecture
     assert model.output.shape == (None, 3)
+
+
+@pytest.mark.parametrize("change", ["external link", "behind", "before"])
+def test_a_weights_file_that_is_not_one_file_is_refused(change, tmp_path):
+    file = tmp_path / "mine.weights.h5"
+    zoo.build("mnist").save_weights(file)
+    zoo.build("mnist", weights=str(file))
+    if change == "external link":
+        with h5py.File(file, "r+") as content:
+            content["layers/more"] = h5py.ExternalLink("/etc/passwd", "x")
+    else:
+        file.write_bytes(file.read_bytes() + b"more" if change == "behind" else bytes(512) + file.read_bytes())
+    with pytest.raises(CheckFailed, match=change) as raised:
+        zoo.build("mnist", weights=str(file))
+    assert "\n" not in str(raised.value)

@@ -1,4 +1,4 @@
-"""KServe's ModelServer with the signatures of a SavedModel: kserve_server.py FOLDER NAME PORT [PAGES].
+"""KServe's ModelServer with the signatures of a SavedModel: kserve_server.py FOLDER NAME PORT ADMIN [PAGES].
 
 Runs in an environment with kserve. Of this project it imports the C API of TensorFlow and the rules of the REST API.
 """
@@ -13,18 +13,55 @@ from typing import Any
 
 import c_api
 import kserve
+import loopback
 import rest
 import uvicorn
 from kserve.errors import InvalidInput
 from kserve.model_server import app
 from kserve.protocol.rest import server as rest_server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST_CONNECTIONS = 32
+HEADER_SECONDS = 10.0  # until the headers of a request are there
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """HTTP with a limit of the number of connections and of the time for headers, which uvicorn 0.54 has not."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Close a connection beyond the limit."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            transport.close()
+        self.wait_for_headers()
+
+    def on_message_begin(self) -> None:
+        """Start the time of a further request."""
+        super().on_message_begin()
+        self.wait_for_headers()
+
+    def on_headers_complete(self) -> None:
+        """End the time."""
+        self.timer.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the time."""
+        self.timer.cancel()
+        super().connection_lost(error)
+
+    def wait_for_headers(self) -> None:
+        """Close the connection unless headers come in time."""
+        if timer := getattr(self, "timer", None):
+            timer.cancel()
+        self.timer = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
 
 class LoopbackConfig(uvicorn.Config):
     """A configuration that listens on 127.0.0.1 only: kserve 0.21 has no option for it, and listens everywhere."""
 
     def __init__(self, *arguments: Any, host: str, **options: Any) -> None:
-        super().__init__(*arguments, host="127.0.0.1", **options)
+        super().__init__(*arguments, host="127.0.0.1", http=BoundedProtocol, **options)
 
 
 class SavedModel(kserve.Model):
@@ -54,9 +91,10 @@ class SavedModel(kserve.Model):
         return rest.response_of(outputs, row="instances" in payload)
 
 
-def main(folder: str, name: str, port: str, pages: str | None = None) -> None:
+def main(folder: str, name: str, port: str, admin: str, pages: str | None = None) -> None:
     """Serve until the process is ended."""
     rest_server.uvicorn.Config = LoopbackConfig
+    app.add_middleware(loopback.Guard, admin=admin == "admin")
     if pages:
         from starlette.staticfiles import StaticFiles
 

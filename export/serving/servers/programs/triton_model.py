@@ -7,6 +7,7 @@ folder of the C API's Python file.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,15 @@ class TritonPythonModel:
     """The class that Triton looks for."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the SavedModel."""
+        """Load the SavedModel, once this process is confined: Triton itself writes to /tmp, and loads nothing."""
         config = json.loads(args["model_config"])
         parameters = {name: entry["string_value"] for name, entry in config["parameters"].items()}
         sys.path.insert(0, parameters["library"])
         import c_api
+        import machine
 
+        reads = [parameters["saved_model"], os.environ[c_api.VARIABLE]]
+        machine.confine(reads, ["/dev/shm"], network=True)  # where Triton's processes exchange tensors
         self.session = c_api.Session(Path(parameters["saved_model"]))
         self.signature = self.session.signatures[parameters["signature"]]
 

@@ -55,3 +55,22 @@ def test_a_server_ends_with_the_process_that_started_it(tmp_path):
     while is_running(number):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_a_server_reads_what_it_serves_and_writes_its_own_folder(tmp_path, confined):
+    for name in ("served", "secret"):
+        (tmp_path / name).write_text(name)
+    code = (
+        "import tempfile\ndone = []\n"
+        f"for path in ({str(tmp_path / 'served')!r}, {str(tmp_path / 'secret')!r}, '/etc/passwd'):\n"
+        "    try:\n        done.append(len(open(path).read()) > 0)\n    except OSError:\n        done.append(False)\n"
+        "tempfile.NamedTemporaryFile().close()\n"
+        f"try:\n    open({str(tmp_path / 'new')!r}, 'w')\nexcept OSError:\n    done.append('confined')\n"
+        "raise SystemExit(str(done))"
+    )
+    command = [sys.executable, "-c", code]
+    reads = [tmp_path / "served"] if confined else None
+    with pytest.raises(CheckFailed) as raised, launching.running(command, lambda: False, reads=reads):
+        pass
+    assert str(raised.value).endswith("[True, False, False, 'confined']" if confined else "[True, True, True]")

@@ -1,0 +1,252 @@
+"""A file that is two files, or reads a third, is refused before anything loads it, whatever its format."""
+
+import io
+import shutil
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+import export
+from export.artifacts import describe, locate
+from export.bundle.diff import diff
+from export.formats.keras import read_model
+from export.formats.onnx import external_tensors
+from tests.export.conftest import reseal
+from zoobase.errors import CheckFailed
+from zoobase.hdf5 import open_hdf5
+
+BUNDLE = Path(__file__).parents[2] / "fixtures/bundle"  # two layers of the zoo, as .keras, .h5 and weights
+KERAS, HDF5, WEIGHTS = ((BUNDLE / name).read_bytes() for name in ("model.keras", "model.h5", "model.weights.h5"))
+TFLITE = b"\x1c\0\0\0TFL3" + bytes(8)
+
+
+def zipped(*names):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name in names:
+            archive.writestr(name, "{}")
+    return stream.getvalue()
+
+
+def with_comment(content):
+    stream = io.BytesIO(content)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.comment = b"more"
+    return stream.getvalue()
+
+
+SURROUNDED = {
+    "tflite and keras, as tflite": ("m.tflite", TFLITE + KERAS, "of format tflite and also a zip file"),
+    "tflite and keras, as keras": ("m.keras", TFLITE + KERAS, "of format tflite and also a zip file"),
+    "tflite and hdf5": ("m.tflite", TFLITE.ljust(512, b"\0") + HDF5, "of format tflite and also an HDF5 file"),
+    "onnx and zip": ("m.onnx", b"\x08\x08" + zipped("a"), "of format onnx and also a zip file"),
+    "onnx and hdf5": ("m.onnx", b"\x08\x08".ljust(1024, b"\0") + HDF5, "of format onnx and also an HDF5 file"),
+    "before keras": ("m.keras", KERAS[:30] + KERAS, "other content before its zip file"),
+    "behind keras": ("m.keras", KERAS + bytes(9), "other content behind its zip file"),
+    "comment of keras": ("m.keras", with_comment(KERAS), "other content behind its zip file"),
+    "keras as hdf5": ("m.h5", KERAS[:30].ljust(512, b"\0") + HDF5 + KERAS, "its content is of format keras"),
+    "hdf5 as keras": ("m.keras", HDF5, "its content is of format hdf5"),
+    "user block of hdf5": ("m.h5", bytes(2048) + HDF5, "other content before its HDF5 file"),
+    "behind hdf5": ("m.h5", HDF5 + b"\0", "other content behind its HDF5 file"),
+    "hdf5 and zip": ("m.h5", HDF5 + zipped("a"), "of format hdf5 and also a zip file"),
+    "behind weights": ("m.weights.h5", WEIGHTS + KERAS, "of format weights and also a zip file"),
+    "user block of weights": ("m.weights.h5", bytes(512) + WEIGHTS, "other content before its HDF5 file"),
+}
+
+
+@pytest.mark.parametrize("case", SURROUNDED)
+def test_a_file_that_is_two_files_is_refused(case, tmp_path):
+    name, content, sentence = SURROUNDED[case]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckFailed, match=sentence):
+        describe(tmp_path / name)
+    with pytest.raises(CheckFailed, match=sentence):
+        export.compare(tmp_path / name, BUNDLE / "model.keras")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.weights.h5"])
+def test_what_keras_writes_is_not_refused(name):
+    assert locate(BUNDLE / name)[0] == BUNDLE / name
+
+
+def test_the_labels_behind_a_tflite_file_are_no_other_file(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(TFLITE + b"TFLITE_METADATA" + zipped("labels.txt"))
+    assert locate(tmp_path / "m.tflite")[1] == "tflite"
+
+
+# === HDF5 files that read other files ===
+
+
+def link(file, dataset, other):
+    shape = file[dataset].shape
+    del file[dataset]
+    with h5py.File(other, "w") as elsewhere:
+        elsewhere["x"] = np.zeros(shape, np.float32)
+    file[dataset] = h5py.ExternalLink(other, "x")
+
+
+def store_outside(file, dataset, other):
+    values = file[dataset][()]
+    del file[dataset]
+    other.write_bytes(values.tobytes())
+    file.create_dataset(dataset, values.shape, values.dtype, external=[(str(other), 0, h5py.h5f.UNLIMITED)])
+
+
+def make_virtual(file, dataset, other):
+    values = file[dataset][()]
+    del file[dataset]
+    with h5py.File(other, "w") as elsewhere:
+        elsewhere["x"] = values
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[:] = h5py.VirtualSource(other, "x", values.shape)
+    file.create_virtual_dataset(dataset, layout)
+
+
+ELSEWHERE = {link: "is an external link", store_outside: "an external file", make_virtual: "is a virtual dataset"}
+
+
+def first_dataset(file):
+    names = []
+    file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) and item.size > 1 else None)
+    return names[0]
+
+
+def with_values_elsewhere(name, change, folder):
+    """Return the path of a copy of a file of the bundle that has the values of one array in another file."""
+    path = Path(shutil.copy(BUNDLE / name, folder / name))
+    if name == "model.keras":
+        with zipfile.ZipFile(path) as archive:
+            members = {member: archive.read(member) for member in archive.namelist()}
+        inner = folder / "inner.h5"
+        inner.write_bytes(members["model.weights.h5"])
+        with h5py.File(inner, "r+") as file:
+            change(file, first_dataset(file), folder / "other")
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in (members | {"model.weights.h5": inner.read_bytes()}).items():
+                archive.writestr(member, content)
+    else:
+        with h5py.File(path, "r+") as file:
+            change(file, first_dataset(file), folder / "other")
+    return path
+
+
+@pytest.mark.parametrize("change", ELSEWHERE)
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.weights.h5"])
+def test_values_in_another_file_are_refused_in_one_sentence(name, change, tmp_path):
+    path = with_values_elsewhere(name, change, tmp_path)
+    with pytest.raises(CheckFailed, match=ELSEWHERE[change]) as raised:
+        describe(path)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_reader_refuses_an_external_link(tmp_path):
+    folder = shutil.copytree(BUNDLE, tmp_path / "bundle")
+    for name in ("model.keras", "model.h5", "model.weights.h5"):
+        shutil.copy(with_values_elsewhere(name, link, tmp_path), folder / name)
+    reseal(folder, code_dependency=None)
+    certificate = export.verify_bundle(folder)
+    rows = {row.artifact: row for row in certificate.rows}
+    for name in ("model.keras", "model.h5", "model.weights.h5"):
+        assert rows[name].state == "fail"
+        assert "external link" in rows[name].reason
+    with pytest.raises(CheckFailed, match="external link"):
+        export.load(folder, "keras")
+    for name in ("model.keras", "model.h5"):
+        with pytest.raises(CheckFailed, match="external link"):
+            read_model(folder / name)
+        with pytest.raises(CheckFailed, match="external link"):
+            export.compare(folder / name, BUNDLE / name)
+    with pytest.raises(CheckFailed, match="external link"):
+        diff(BUNDLE, folder)
+
+
+def test_links_within_a_file_may_go_in_circles(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["a/x"] = 1.0
+        file["a/again"] = file["a"]
+        file["soft"] = h5py.SoftLink("/nowhere")
+    with open_hdf5(tmp_path / "m.h5") as file:
+        assert set(file) == {"a", "soft"}
+
+
+def test_a_file_of_another_format_than_the_manifest_says_is_not_run(tmp_path):
+    """Its description had no risks, as a TFLite file, and Keras would load the zip file behind it."""
+    folder = shutil.copytree(BUNDLE, tmp_path / "bundle")
+    (folder / "model.h5").write_bytes(b"\0\0\0\0TFL3")
+    reseal(folder, code_dependency=None)
+    row = next(row for row in export.verify_bundle(folder).rows if row.artifact == "model.h5")
+    assert (row.state, row.reason) == ("fail", "it is of format tflite, not hdf5 as manifest.json says")
+
+
+# === ONNX ===
+
+
+def onnx_messages():
+    """Return classes of messages that nest as those of ONNX do, which is an extra: Model and Tensor."""
+    file = descriptor_pb2.FileDescriptorProto(name="nested.proto", package="nested", syntax="proto3")
+    kinds = {"int64": 3, "string": 9, "message": 11}
+    fields = {
+        "StringStringEntryProto": [("key", "string", "")],
+        "TensorProto": [
+            ("name", "string", ""),
+            ("data_location", "int64", ""),
+            ("external_data", "message", "*StringStringEntryProto"),
+        ],
+        "SparseTensorProto": [("values", "message", "TensorProto")],
+        "AttributeProto": [
+            ("t", "message", "TensorProto"),
+            ("g", "message", "GraphProto"),
+            ("tensors", "message", "*TensorProto"),
+            ("graphs", "message", "*GraphProto"),
+            ("sparse_tensor", "message", "SparseTensorProto"),
+        ],
+        "NodeProto": [("attribute", "message", "*AttributeProto")],
+        "GraphProto": [("node", "message", "*NodeProto"), ("initializer", "message", "*TensorProto")],
+        "TrainingInfoProto": [("initialization", "message", "GraphProto"), ("algorithm", "message", "GraphProto")],
+        "FunctionProto": [("node", "message", "*NodeProto")],
+        "ModelProto": [
+            ("graph", "message", "GraphProto"),
+            ("training_info", "message", "*TrainingInfoProto"),
+            ("functions", "message", "*FunctionProto"),
+        ],
+    }
+    for name, members in fields.items():
+        message = file.message_type.add(name=name)
+        for number, (field, kind, of) in enumerate(members, 1):
+            added = message.field.add(name=field, number=number, type=kinds[kind], label=3 if of[:1] == "*" else 1)
+            if of:
+                added.type_name = f".nested.{of.strip('*')}"
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nested.ModelProto"))
+
+
+PLACES = {
+    "weights": lambda model: model.graph.initializer.add(),
+    "Constant": lambda model: model.graph.node.add().attribute.add().t,
+    "list of an attribute": lambda model: model.graph.node.add().attribute.add().tensors.add(),
+    "sparse": lambda model: model.graph.node.add().attribute.add().sparse_tensor.values,
+    "If": lambda model: model.graph.node.add().attribute.add().g.initializer.add(),
+    "Loop in If": lambda model: model.graph.node.add().attribute.add().g.node.add().attribute.add().g.initializer.add(),
+    "graphs": lambda model: model.graph.node.add().attribute.add().graphs.add().node.add().attribute.add().t,
+    "function": lambda model: model.functions.add().node.add().attribute.add().t,
+    "training": lambda model: model.training_info.add().algorithm.node.add().attribute.add().t,
+    "training at the start": lambda model: model.training_info.add().initialization.initializer.add(),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_external_data_of_onnx_are_found_wherever_a_tensor_is(place):
+    model = onnx_messages()()
+    tensor = PLACES[place](model)
+    tensor.name = "w"
+    assert external_tensors(model) == []
+    tensor.data_location = 1
+    assert external_tensors(model) == ["w"]
+    tensor.data_location = 0
+    tensor.external_data.add(key="location")
+    assert external_tensors(model) == ["w"]
