@@ -15,12 +15,15 @@ from zoobase import check_packages  # isort: skip  (first: zoobase removes the c
 
 check_packages("export", "pipelines")
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import export as _export  # noqa: F401  (sets variables that TensorFlow reads on import: log level, oneDNN)
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Variant, Weights
+from zoobase import describe_cause
+from zoobase.errors import UsageError
 from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ _lazy_attribute = lazy_attributes(
 
 def build(
     name: str,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     *,
     include_top: bool = True,
     features_only: bool = False,
@@ -92,14 +95,19 @@ def build(
     """
     from zoo.core import registry
 
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise UsageError(f'weights={weights!r} is not the name or path of weights: give "default", a run or a file')
     builder = registry.get_builder(name)
     arguments = registry.check_arguments(name, arguments)
-    if weights is None:
-        model = builder(**arguments)
-    else:
-        from zoo import weights as trained_weights
+    try:
+        if weights is None:
+            model = builder(**arguments)
+        else:
+            from zoo import weights as trained_weights
 
-        model = trained_weights.build_with_weights(name, weights, arguments)
+            model = trained_weights.build_with_weights(name, os.fspath(weights), arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} cannot be built with these arguments: {describe_cause(error)}") from error
     if include_top and not features_only:
         return model
     from zoo.modeling import features

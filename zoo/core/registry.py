@@ -17,7 +17,7 @@ from zoo.core.entries import ModelEntry, dataclass_fields, read, words
 from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
-from zoobase.errors import ZooError, unknown
+from zoobase.errors import UsageError, ZooError, unknown
 from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, unreadable, warn
 
 if TYPE_CHECKING:
@@ -208,7 +208,8 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return builder arguments converted to the types of their defaults.
 
     Raises:
-        UsageError: An unknown argument (with the closest matches), or a value that is not one of the choices.
+        UsageError: An unknown argument (with the closest matches), a value that is not one of the choices, or a number
+            of classes below 1.
     """
     options = {o.name: o for o in get_entry(name).options}
     checked = {}
@@ -219,6 +220,8 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         value = convert(value, option.default, f"model.{key}")
         if option.choices and value not in option.choices:
             raise unknown(f"model.{key}", str(value), option.choices)
+        if key == "num_classes" and value < 1 and value != option.default:
+            raise UsageError(f"num_classes={value} is not valid: give the number of classes, 1 or more")
         checked[key] = value
     return checked
 
