@@ -33,6 +33,41 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
+    from zoo import compare as compare
+    from zoo import evaluate as evaluate
+    from zoo import export as export
+    from zoo import info as info
+    from zoo import predict as predict
+    from zoo import sample as sample
+    from zoo import stylize as stylize
+    from zoo import train as train
+    from zoo import tune as tune
+    from zoo import weights as weights
+    from zoo.modeling.features import freeze
+    from zoo.models.admissions import admissions as admissions
+    from zoo.models.attention import attention as attention
+    from zoo.models.autoencoder import autoencoder as autoencoder
+    from zoo.models.bike_sharing import bike_sharing as bike_sharing
+    from zoo.models.cyclegan import cyclegan as cyclegan
+    from zoo.models.dcgan import dcgan as dcgan
+    from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
+    from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
+    from zoo.models.flowers import flowers as flowers
+    from zoo.models.gan import gan as gan
+    from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
+    from zoo.models.landmarks import landmarks as landmarks
+    from zoo.models.mnist import mnist as mnist
+    from zoo.models.mnist import mnist_cnn as mnist_cnn
+    from zoo.models.pix2pix import pix2pix as pix2pix
+    from zoo.models.sentiment import sentiment as sentiment
+    from zoo.models.skin_lesions import skin_lesions as skin_lesions
+    from zoo.models.style_transfer import style_transfer as style_transfer
+    from zoo.models.table import table as table
+    from zoo.models.text_rnn import text_rnn as text_rnn
+    from zoo.models.unet import unet as unet
+    from zoo.models.word2vec import word2vec as word2vec
+    from zoo.predictor import Predictor, load
+
 __version__ = "0.1.0"
 __all__ = [
     "Card",
@@ -139,7 +174,7 @@ def preprocess(name: str, image_shape: Sequence[int] | None = None) -> Callable[
     return predictor.image_reader(name, image_shape)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # models of plug-ins, too; what type checkers know is imported above
     if not name.startswith("_") and name in list_models():
         from zoo.core.registry import get_builder
 
@@ -148,4 +183,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *list_models()])
+    return sorted({*_lazy_attribute.names(), *list_models()})

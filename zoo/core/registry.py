@@ -11,7 +11,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.core.entries import ModelEntry, dataclass_fields, read, words
 from zoo.core.recipe import Recipe, convert, override
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 Builder = Callable[..., "keras.Model"]
+B = TypeVar("B", bound=Builder)  # a builder keeps its signature
 
 DATA_ARGUMENTS = frozenset(
     {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
@@ -44,7 +45,7 @@ def register(
     weights: Mapping[str, Weights] | None = None,
     flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
     variants: Mapping[str, Variant] | None = None,
-) -> Callable[[Builder], Builder]:
+) -> Callable[[B], B]:
     """Register a builder under the name of its function.
 
     Args:
@@ -81,7 +82,7 @@ def register(
         In a file of a folder in `ZOO_MODELS_PATH`, the model is listed and trained by name: `examples/own_model.py`.
     """
 
-    def decorator(builder: Builder) -> Builder:
+    def decorator(builder: B) -> B:
         name = builder.__name__
         if "default" not in recipes:
             raise ZooError(f"model {name!r} has no recipe named 'default'")
