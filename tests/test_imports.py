@@ -73,6 +73,7 @@ ROOMS = {
         "stylize",
         "export",
         "compare",
+        "runs",
         "info",
         "prediction",
         "predictor",

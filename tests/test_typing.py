@@ -17,7 +17,7 @@ from zoo.core import registry
 
 ROOT = Path(__file__).parent.parent
 PUBLIC = {package: package.__all__ for package in (zoo, export, pipelines)}
-COMMANDS = ("compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "tune")
+COMMANDS = ("compare", "evaluate", "export", "info", "predict", "runs", "sample", "stylize", "train", "tune")
 EXPRESSIONS = {
     'zoo.load("run")': "Predictor",
     'zoo.load("run").predict(["text"])': "Prediction",

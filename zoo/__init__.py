@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from zoo import export as export
     from zoo import info as info
     from zoo import predict as predict
+    from zoo import runs as runs
     from zoo import sample as sample
     from zoo import stylize as stylize
     from zoo import train as train
@@ -86,7 +87,19 @@ __all__ = [
 _lazy_attribute = lazy_attributes(
     __name__,
     {
-        "zoo": ("compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "tune", "weights"),
+        "zoo": (
+            "compare",
+            "evaluate",
+            "export",
+            "info",
+            "predict",
+            "runs",
+            "sample",
+            "stylize",
+            "train",
+            "tune",
+            "weights",
+        ),
         "zoo.predictor": ("Predictor", "load"),
         "zoo.modeling.features": ("freeze",),
     },

@@ -138,6 +138,18 @@ class RunFolder:
         """Whether the run is complete."""
         return (self.path / "summary.json").is_file()
 
+    def state(self) -> str:
+        """Return "finished", "training" in a process of this machine, or "unfinished"."""
+        if self.finished:
+            return "finished"
+        try:
+            with locked(self.path / LOCK, wait=False, create=False):
+                return "unfinished"
+        except BlockingIOError:
+            return "training"
+        except OSError:  # it was never locked
+            return "unfinished"
+
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: a run with this file is never changed."""
         self.write("summary.json", summary)
