@@ -5,11 +5,27 @@ from __future__ import annotations
 from zoobase.importing import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
 
 import os
+from typing import TYPE_CHECKING
 
 from export.runtime import onednn
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL") or "3"  # TensorFlow reads it when imported
 onednn.choose()
+
+if TYPE_CHECKING:
+    from export.artifacts.equivalence import compare
+    from export.bundle.layout import Bundle
+    from export.bundle.loader import load
+    from export.bundle.publisher import publish
+    from export.contract import Contract, Endpoint, Tensor
+    from export.contract.inference import infer_contract
+    from export.exporter import export_model
+    from export.proof.certificate import Certificate
+    from export.proof.evaluation import Evaluation
+    from export.serving.servecheck import check_serving
+    from export.serving.transfer.exchange import pull, push
+    from export.verifier import verify_bundle
+    from zoobase.errors import ExportError, ExportFailed
 
 __all__ = [
     "Bundle",
@@ -31,7 +47,7 @@ __all__ = [
     "verify_bundle",
 ]
 
-__getattr__ = lazy_attributes(
+_lazy = lazy_attributes(
     __name__,
     {
         "export.exporter": ("export_model",),
@@ -50,6 +66,9 @@ __getattr__ = lazy_attributes(
     },
 )
 
+if not TYPE_CHECKING:  # a type checker reports names that are not imported above
+    __getattr__ = _lazy
+
 
 def __dir__() -> list[str]:
-    return __all__
+    return _lazy.names()

@@ -48,7 +48,7 @@ __all__ = [
     "text",
     "write_shards",
 ]
-__getattr__ = lazy_attributes(  # modules that import NumPy or TensorFlow, or libraries on it
+_lazy = lazy_attributes(  # modules that import NumPy or TensorFlow, or libraries on it
     __name__,
     {
         "pipelines": ("augment", "images", "text"),
@@ -60,3 +60,11 @@ __getattr__ = lazy_attributes(  # modules that import NumPy or TensorFlow, or li
         "pipelines.shards.writing": ("write_shards",),
     },
 )
+
+
+if not TYPE_CHECKING:  # a type checker reports names that are not imported above
+    __getattr__ = _lazy
+
+
+def __dir__() -> list[str]:
+    return _lazy.names()

@@ -7,6 +7,7 @@ them, so that it does not import TensorFlow; a file is imported when its dataset
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import os
 from collections.abc import Iterator
@@ -142,4 +143,18 @@ def load(
     dataset = module.load(data_dir, cache_dir, split)
     if not isinstance(dataset, Dataset):
         raise DataError(f"load of {entry.path} returned {type(dataset).__name__}, not a pipelines.Dataset")
+    if data_dir is not None and dataset.info.is_own:
+        info = dataclasses.replace(dataset.info, name=own_name(data_dir), homepage="")
+        return dataclasses.replace(dataset, info=info)
     return dataset
+
+
+def own_name(data_dir: str | os.PathLike) -> str:
+    """Return the name of a user's own data: that of its file or folder, and never that of a published dataset.
+
+    Example:
+        >>> own_name("/data/complaints.csv"), own_name("~/movie_reviews/")
+        ('complaints', 'own_movie_reviews')
+    """
+    name = Path(data_dir).expanduser().absolute().stem or "data"
+    return f"own_{name}" if name in list_datasets() else name

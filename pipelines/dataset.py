@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 IN_MEMORY = "arrays in memory"  # the source of data that cannot be loaded again by its name
+OWN = "your own data"  # the licence of data that a user brings: nobody else's name, licence or homepage stands there
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Info:
     sha256: Mapping[str, str] = field(default_factory=dict)
     split: str = "official"
     skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether a user brought the data: nothing that is known of a published dataset holds for it."""
+        return self.licence == OWN
 
     @property
     def num_classes(self) -> int | None:

@@ -15,12 +15,15 @@ from zoobase import check_packages  # isort: skip  (first: zoobase removes the c
 
 check_packages("export", "pipelines")
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import export as _export  # noqa: F401  (sets variables that TensorFlow reads on import: log level, oneDNN)
 from zoo.core.recipe import Recipe
 from zoo.core.registry import get_spec, list_models, register
 from zoo.core.spec import Card, Variant, Weights
+from zoobase import describe_cause
+from zoobase.errors import UsageError
 from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
@@ -29,6 +32,42 @@ if TYPE_CHECKING:
 
     import keras
     import numpy as np
+
+    from zoo import compare as compare
+    from zoo import evaluate as evaluate
+    from zoo import export as export
+    from zoo import info as info
+    from zoo import predict as predict
+    from zoo import runs as runs
+    from zoo import sample as sample
+    from zoo import stylize as stylize
+    from zoo import train as train
+    from zoo import tune as tune
+    from zoo import weights as weights
+    from zoo.modeling.features import freeze
+    from zoo.models.admissions import admissions as admissions
+    from zoo.models.attention import attention as attention
+    from zoo.models.autoencoder import autoencoder as autoencoder
+    from zoo.models.bike_sharing import bike_sharing as bike_sharing
+    from zoo.models.cyclegan import cyclegan as cyclegan
+    from zoo.models.dcgan import dcgan as dcgan
+    from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
+    from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
+    from zoo.models.flowers import flowers as flowers
+    from zoo.models.gan import gan as gan
+    from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
+    from zoo.models.landmarks import landmarks as landmarks
+    from zoo.models.mnist import mnist as mnist
+    from zoo.models.mnist import mnist_cnn as mnist_cnn
+    from zoo.models.pix2pix import pix2pix as pix2pix
+    from zoo.models.sentiment import sentiment as sentiment
+    from zoo.models.skin_lesions import skin_lesions as skin_lesions
+    from zoo.models.style_transfer import style_transfer as style_transfer
+    from zoo.models.table import table as table
+    from zoo.models.text_rnn import text_rnn as text_rnn
+    from zoo.models.unet import unet as unet
+    from zoo.models.word2vec import word2vec as word2vec
+    from zoo.predictor import Predictor, load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -48,7 +87,19 @@ __all__ = [
 _lazy_attribute = lazy_attributes(
     __name__,
     {
-        "zoo": ("compare", "evaluate", "export", "info", "predict", "sample", "stylize", "train", "tune", "weights"),
+        "zoo": (
+            "compare",
+            "evaluate",
+            "export",
+            "info",
+            "predict",
+            "runs",
+            "sample",
+            "stylize",
+            "train",
+            "tune",
+            "weights",
+        ),
         "zoo.predictor": ("Predictor", "load"),
         "zoo.modeling.features": ("freeze",),
     },
@@ -57,7 +108,7 @@ _lazy_attribute = lazy_attributes(
 
 def build(
     name: str,
-    weights: str | None = None,
+    weights: str | os.PathLike | None = None,
     *,
     include_top: bool = True,
     features_only: bool = False,
@@ -92,14 +143,19 @@ def build(
     """
     from zoo.core import registry
 
+    if weights is not None and not isinstance(weights, str | os.PathLike):
+        raise UsageError(f'weights={weights!r} is not the name or path of weights: give "default", a run or a file')
     builder = registry.get_builder(name)
     arguments = registry.check_arguments(name, arguments)
-    if weights is None:
-        model = builder(**arguments)
-    else:
-        from zoo import weights as trained_weights
+    try:
+        if weights is None:
+            model = builder(**arguments)
+        else:
+            from zoo import weights as trained_weights
 
-        model = trained_weights.build_with_weights(name, weights, arguments)
+            model = trained_weights.build_with_weights(name, os.fspath(weights), arguments)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name} cannot be built with these arguments: {describe_cause(error)}") from error
     if include_top and not features_only:
         return model
     from zoo.modeling import features
@@ -131,7 +187,7 @@ def preprocess(name: str, image_shape: Sequence[int] | None = None) -> Callable[
     return predictor.image_reader(name, image_shape)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> Any:  # models of plug-ins, too; what type checkers know is imported above
     if not name.startswith("_") and name in list_models():
         from zoo.core.registry import get_builder
 
@@ -140,4 +196,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *list_models()])
+    return sorted({*_lazy_attribute.names(), *list_models()})

@@ -19,6 +19,7 @@ VERBS = {
     "predict": "Predict on files or texts with the model of a run or a bundle.",
     "sample": "Generate text or images with the model of a run or a bundle.",
     "stylize": "Transfer the style of an image to a photograph, by optimising its pixels.",
+    "runs": "List run folders, ranked by their headline metric.",
     "compare": "Compare runs side by side: settings that differ, curves, metrics.",
     "export": "Export a run again and verify every artifact.",
     "info": "Show the card of a model.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ SETTINGS = ("model", "recipe_name", "recipe", "task", "arguments", "data", "seed
 
 
 def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[str, Any]:
-    """Compare finished or unfinished runs.
+    """Compare finished runs; the others are left out.
 
     Args:
         paths: At least two run folders.
@@ -25,11 +25,11 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
 
     Returns:
         {"runs": paths, "settings": {name: [one value per run]} of the settings that differ, "metrics": {name: [one
-        value per run, None if the run does not have the metric]}}.
+        value per run, None if the run does not have the metric]}, "left_out": {path: reason}}.
 
     Raises:
         UsageError: Fewer than two paths, or one of them is not a run folder.
-        MissingError: `out` is given and a run has not finished an epoch.
+        MissingError: Fewer than two of the runs are finished.
 
     Example:
         >>> comparison = run(["runs/digits", "runs/digits-sgd"])
@@ -38,7 +38,14 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
     """
     if len(paths) < 2:
         raise UsageError("name at least two runs to compare")
-    runs = [RunFolder.open(p) for p in paths]
+    opened = [RunFolder.open(p) for p in paths]
+    left_out = {str(r.path): reason for r in opened if (reason := _unfinished(r))}
+    runs = [r for r in opened if str(r.path) not in left_out]
+    if len(runs) < 2:
+        raise MissingError(
+            f"fewer than two of the runs are finished: {'; '.join(f'{p} {why}' for p, why in left_out.items())}; "
+            "python -m zoo.train --resume RUN finishes one"
+        )
     configs = [flatten({k: r.read("config.json").get(k) for k in SETTINGS}) for r in runs]
     keys = sorted(set().union(*configs))
     settings = {k: [c.get(k) for c in configs] for k in keys if len({str(c.get(k)) for c in configs}) > 1}
@@ -47,16 +54,28 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
     if out is not None:
         from zoo.evaluation import plots
 
-        histories = {str(p): r.history() for p, r in zip(paths, runs, strict=True)}
-        empty = [p for p, rows in histories.items() if not rows]
-        if empty:
-            raise MissingError(f"{empty[0]} has not finished an epoch: there is no curve to plot")
-        plots.save(plots.compared(histories), Path(out))
+        histories = {str(r.path): r.history() for r in runs}
+        plots.save(plots.compared({path: rows for path, rows in histories.items() if rows}), Path(out))
     return {
-        "runs": [str(p) for p in paths],
+        "runs": [str(r.path) for r in runs],
         "settings": settings,
         "metrics": {n: [m.get(n) for m in metrics] for n in names},
+        "left_out": left_out,
     }
+
+
+def _unfinished(run: RunFolder) -> str:
+    """Return why a run cannot be compared, or ""."""
+    if run.finished or run.metrics():
+        return ""
+    epochs = len(run.history())
+    return f"is {run.state()}, after {epochs} epochs" if epochs else f"is {run.state()}, before its first epoch"
+
+
+def _common(values: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Sequence[Any]], int]:
+    """Return the rows that all runs have, and the number of the others."""
+    common = {name: row for name, row in values.items() if None not in row}
+    return common, len(values) - len(common)
 
 
 @click.command("compare")
@@ -68,8 +87,15 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
 def main(runs: tuple[str, ...], out: str, console: Console) -> None:
     """Compare runs side by side: settings that differ, validation curves in one figure, metrics."""
     comparison = run(runs, out=out)
-    console.table("settings that differ", ["", *runs], [(k, *map(str, v)) for k, v in comparison["settings"].items()])
-    console.table("test metrics", ["", *runs], [(k, *v) for k, v in comparison["metrics"].items()])
+    for path, reason in comparison["left_out"].items():
+        console.print(f"left out: {path} {reason}")
+    for title, kind in (("settings that differ", "settings"), ("test metrics", "metrics")):
+        rows, others = _common(comparison[kind])
+        if rows:
+            cells = [(name, *(v if isinstance(v, float) else str(v) for v in values)) for name, values in rows.items()]
+            console.table(title, ["", *comparison["runs"]], cells)
+        if others:
+            console.print(f"{others} {kind} that only some of the runs have are not shown; --json has them")
     console.print(f"written: {out}")
     console.result(comparison)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.dataset import OWN
 from zoo.cli.options import settings_options
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
@@ -213,14 +214,17 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
     plan, info = source.plan, source.info
     spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
     case = plan.task.describe_case(info, plan.arguments(info))
+    is_default = info.name in (spec.data, spec.card.test_data)
+    reference = f"Reference: {spec.card.paper}." if is_default or not spec.card.describes_data else ""
+    facts = [OWN] if info.is_own else [info.source, f"licence {info.licence}", info.homepage]
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
-        "licence": spec.card.licence,
-        "data": f"{info.name}: " + "; ".join(filter(None, [info.source, f"licence {info.licence}", info.homepage])),
+        "licence": None if info.is_own else spec.card.licence,
+        "data": f"{info.name}: " + "; ".join(filter(None, facts)),
         "metrics": source.metrics,
         "command": source.command,
-        "notes": " ".join(filter(None, [f"Reference: {spec.card.paper}.", spec.card.notes, case])),
+        "notes": " ".join(filter(None, [reference, spec.card.limitations if is_default else spec.card.notes, case])),
         "code": dict(plan.task.code_snippets(info)),
         "images": source.images,
     }

@@ -53,7 +53,7 @@ def run(name: str, layers: bool = False) -> dict[str, Any]:
         "published": card.published,
         "paper": card.paper,
         "licence": card.licence,
-        "notes": card.notes,
+        "notes": card.limitations,
         "file": entry.module,
         **({"layers": _layers(spec.task, model)} if layers else {}),
     }

@@ -15,11 +15,12 @@ from zoo.core import registry
 from zoo.core.plan import read_task, zoo_metadata
 from zoo.core.run_folder import RunFolder, check_source
 from zoobase.errors import MissingError, UsageError
+from zoobase.notebook import html_table
 
 if TYPE_CHECKING:
     import keras
 
-    from export.contract import Contract
+    from export.contract import Contract, Tensor
     from pipelines.dataset import Info
     from zoo.core.task import BaseTask, Prediction
 
@@ -35,12 +36,28 @@ class Predictor:
         info: Info of the dataset that it was trained on.
         contract: Its endpoints.
         call: (endpoint name, inputs by name, each with batch dimension) -> outputs by name.
+        source: What was opened: a run, a bundle or a model.
+        runtime: Where it runs.
     """
 
     task: BaseTask
     info: Info
     contract: Contract
     call: Call
+    source: str = ""
+    runtime: str = "keras"
+
+    def __repr__(self) -> str:
+        endpoints = ", ".join(self.endpoints)
+        return f"Predictor({self.source!r}, {self.task.title}, {self.runtime}, endpoints: {endpoints})"
+
+    def _repr_html_(self) -> str:
+        def described(tensors: Sequence[Tensor]) -> str:
+            shapes = ((t.name, t.dtype, str(tuple(t.shape)).replace("None", "B", 1)) for t in tensors)
+            return ", ".join(" ".join(words) for words in shapes)
+
+        rows = [(e.name, described(e.inputs), described(e.outputs)) for e in self.contract.endpoints]
+        return html_table(repr(self), rows, ("endpoint", "inputs", "outputs"))
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -169,7 +186,7 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     if shipped:
         return _shipped(str(path), runtime, served)
     run = RunFolder.open(path)
-    return _live(run.plan().task, run.model(), run.info(), served)
+    return _live(str(path), run.plan().task, run.model(), run.info(), served)
 
 
 def find_bundle(source: str | Path, served: str | None = None) -> Path:
@@ -210,16 +227,16 @@ def _shipped(name: str, runtime: str | None, served: str | None) -> Predictor:
     if runtime not in (None, "keras"):
         raise UsageError(f"the shipped weights of {name} run in keras only; for {runtime}, name a run or a bundle")
     plan, model, info = weights.open_default(name)
-    return _live(plan.task, model, info, served)
+    return _live(name, plan.task, model, info, served)
 
 
-def _live(task: BaseTask, model: keras.Model, info: Info, served: str | None) -> Predictor:
+def _live(source: str, task: BaseTask, model: keras.Model, info: Info, served: str | None) -> Predictor:
     from zoo.evaluation import outputs
 
     every = task.served(model)
     _check_served(served, every)
     contract = task.contract(every[served or next(iter(every))], info)
-    return Predictor(task, info, contract, outputs.caller(contract))
+    return Predictor(task, info, contract, outputs.caller(contract), source)
 
 
 def _check_served(served: str | None, available: Iterable[str]) -> None:
@@ -243,4 +260,4 @@ def _bundle(path: Path, runtime: str, served: str | None) -> Predictor:
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return loaded[endpoint](**cast_inputs(loaded.contract[endpoint], inputs))
 
-    return Predictor(task, info, loaded.contract, call)
+    return Predictor(task, info, loaded.contract, call, str(path), runtime)

@@ -18,7 +18,7 @@ from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
 from zoo.core import environment
 from zoo.core.plan import check, resolve
-from zoo.core.run_folder import RunFolder
+from zoo.core.run_folder import RunFolder, RunSummary
 from zoo.core.settings import TrainSettings, check_recipe, layered, read_config
 from zoo.distribution.launcher import launch, new_folder
 from zoo.distribution.replicas import check_batch_size, read_environment
@@ -43,7 +43,7 @@ def run(
     metrics: Sequence[Any] = (),
     console: Console | None = None,
     **settings: Any,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
 
     The same call with the same `out` resumes an interrupted run after its last complete epoch. Under a `TF_CONFIG` with
@@ -100,12 +100,12 @@ def run(
         if replicas.is_chief:
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
-        start, summary = time.monotonic(), _train(session)
+        start, summary = time.monotonic(), RunSummary(_train(session))
         if not replicas.is_chief:
             return summary
         folder = session.folder
         if chosen.evaluate:
-            summary |= evaluate.run(folder.path, dataset=session.dataset)
+            summary.update(evaluate.run(folder.path, dataset=session.dataset))
             if (folder.path / "baseline.json").is_file():
                 summary["baseline"] = folder.read("baseline.json")
             if chosen.export:

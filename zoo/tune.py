@@ -18,6 +18,7 @@ from zoo.distribution.launcher import Process
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError
+from zoobase.requirements import install_command
 
 if TYPE_CHECKING:
     from zoo.search.definition import Search
@@ -80,7 +81,7 @@ def run(
     try:
         import optuna  # noqa: F401
     except ImportError as error:
-        raise MissingError(f"a search needs optuna ({error}); pip install 'keras-proof-zoo[tune]'") from error
+        raise MissingError(f"a search needs optuna ({error}); {install_command('tune')}") from error
     from zoo.search import pool, report
     from zoo.search import study as studies
 

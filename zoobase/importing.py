@@ -7,7 +7,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zoobase.console import quiet_stderr
@@ -47,21 +47,35 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def lazy_attributes(package: str, names: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """Return a function for `__getattr__` of a package.
+class LazyAttributes:
+    """The function `__getattr__` of a package, and the names that it knows; see `lazy_attributes`."""
+
+    def __init__(self, package: str, modules: Mapping[str, str]) -> None:
+        """Keep {attribute: its module}."""
+        self.package, self.modules = package, modules
+
+    def __call__(self, name: str) -> Any:
+        """Return an attribute; AttributeError for a name that is unknown."""
+        module = self.modules.get(name)
+        if module is None:
+            raise AttributeError(f"module {self.package!r} has no attribute {name!r}")
+        if module == self.package:
+            return importlib.import_module(f"{module}.{name}")
+        return getattr(importlib.import_module(module), name)
+
+    def names(self) -> list[str]:
+        """Return the names of the package for `__dir__`: these attributes, and what it has imported."""
+        return sorted({*vars(sys.modules[self.package]), *self.modules})
+
+
+def lazy_attributes(package: str, names: Mapping[str, tuple[str, ...]]) -> LazyAttributes:
+    """Return a function for `__getattr__` of a package, whose `names` are those of its `__dir__`.
+
+    Type checkers and editors do not run it: what it returns is imported in a block `if TYPE_CHECKING`, too.
 
     Args:
         package: The package.
         names: {module: attributes that come from it}; those of the package itself are its modules. A literal, because
             tests/test_imports.py reads it as imports.
     """
-    modules = {name: module for module, attributes in names.items() for name in attributes}
-
-    def get(name: str) -> Any:
-        if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        if modules[name] == package:
-            return importlib.import_module(f"{package}.{name}")
-        return getattr(importlib.import_module(modules[name]), name)
-
-    return get
+    return LazyAttributes(package, {name: module for module, attributes in names.items() for name in attributes})

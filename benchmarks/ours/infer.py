@@ -49,7 +49,7 @@ def load_litert(path: str):
 def main(runtime: str, path: str) -> dict:
     """Measure, or return the reason why not."""
     if not (BUNDLE / path).exists():
-        return {"not_run": f"the bundle has no {path}: pip install 'keras-proof-zoo[onnx]'"}
+        return {"not_run": f"the bundle has no {path}: pip install '.[onnx]'"}
     return latency.measure(lambda: load_litert(path) if runtime == "litert" else load(runtime, path))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import check_present
+from zoobase.requirements import install_command
 
 
 def signature_of(bundle: Path) -> Path:
@@ -81,5 +82,5 @@ def _modules() -> tuple[Any, Any]:
     try:
         from model_signing import signing, verifying
     except ImportError as error:
-        raise Unavailable(f"signatures need model-signing ({error}); pip install 'keras-proof-zoo[signing]'") from error
+        raise Unavailable(f"signatures need model-signing ({error}); {install_command('signing')}") from error
     return signing, verifying

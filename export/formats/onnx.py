@@ -15,6 +15,7 @@ from export.contract import Artifact, Contract
 from export.formats.format import Description, Format, Port, Signature
 from export.formats.saved_model import save
 from export.runtime import process
+from zoobase.requirements import install_command
 
 OPSET = 18  # the largest that tf2onnx 1.17 writes
 SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
@@ -30,7 +31,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     artifact = Artifact(FORMAT.name, "onnx/model.onnx", (endpoint.name,), batch=endpoint.batch)
     missing = [name for name in ("tf2onnx", "onnx") if importlib.util.find_spec(name) is None]
     if missing:
-        artifact.state, artifact.reason = "not_run", f"{' and '.join(missing)} not installed; pip install tf2onnx onnx"
+        artifact.state, artifact.reason = "not_run", f"{' and '.join(missing)} not installed; {install_command('onnx')}"
         return artifact
     scratch = folder / SCRATCH
     scratch.mkdir()

@@ -22,6 +22,7 @@ from export.formats.saved_model import save
 from export.formats.tflite_branches import Branches
 from export.runtime import process
 from zoobase.errors import ExportError, Unavailable, Unsupported
+from zoobase.requirements import install_command
 
 QUANTIZE = ("float16", "dynamic", "int8")
 CALIBRATION_ROWS = 100  # fewer give unusable ranges: with 8 a small CNN was off by 0.34, with 50 by 0.024
@@ -79,7 +80,7 @@ def check_selective() -> None:
     if importlib.util.find_spec("ai_edge_quantizer") is None:
         raise Unavailable(
             "keeping operators float (--keep-float) needs ai-edge-quantizer, which is not installed; "
-            "pip install 'keras-proof-zoo[quantizer]'"
+            f"{install_command('quantizer')}"
         )
 
 

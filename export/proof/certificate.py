@@ -12,6 +12,7 @@ from export.contract import Artifact, Contract
 from export.formats.format import sentence
 from export.parity.cases import GoldenCase
 from export.runtime.execution import ArtifactRun
+from zoobase.notebook import html_table
 
 RESERVED = "pass, with stated reservations"
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
@@ -234,6 +235,14 @@ class Certificate:
         """Return a message for every row that prevents the verdict pass, failures first."""
         rows = sorted((row for row in self.rows if row.decides), key=lambda row: row.state == NOT_RUN)
         return [f"{row.place}: {row.reason}" for row in rows]
+
+    def __repr__(self) -> str:
+        return f"Certificate({self.verdict}, {len(self.rows)} rows)"
+
+    def _repr_html_(self) -> str:
+        rows = [(row.artifact, row.runtime, row.state, worst_difference(row), row.reason) for row in self.rows]
+        columns = ("artifact", "runtime", "state", "largest difference (tolerance)", "reason")
+        return html_table(f"Certificate: {self.verdict}", rows, columns)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form of parity.json."""

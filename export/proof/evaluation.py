@@ -153,7 +153,7 @@ def paired_drop(
         a, b = ({k: v[subset] for k, v in outputs.items()} for outputs in (reference, value))
         name, before = _first(metrics(a, truth[subset]))
         after = _first(metrics(b, truth[subset]))[1]
-        decrease = (after - before) / max(abs(before), 1e-12) if _lower_is_better(name) else before - after
+        decrease = (after - before) / max(abs(before), 1e-12) if lower_is_better(name) else before - after
         return name, before, after, decrease
 
     count = len(truth)
@@ -181,7 +181,8 @@ def _first(metrics: Mapping[str, Any]) -> tuple[str, float]:
     raise ExportError("the metrics of the evaluation hold no number")
 
 
-def _lower_is_better(name: str) -> bool:
+def lower_is_better(name: str) -> bool:
+    """Whether a lower value of a metric is better, by the words in its name."""
     return any(part in name.lower() for part in ERRORS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from zoobase.errors import ExportError, Unavailable
 from zoobase.importing import quiet_import
+from zoobase.requirements import install_command
 
 
 @contextlib.contextmanager
@@ -37,7 +38,8 @@ def load_tensorflow() -> Any:
                 import keras
                 import tensorflow  # noqa: F401
         except ImportError as error:
-            raise Unavailable(f"TensorFlow or Keras cannot be imported ({error}); pip install tensorflow") from error
+            hint = install_command("tensorflow")
+            raise Unavailable(f"TensorFlow or Keras cannot be imported ({error}); {hint}") from error
     import keras
     import tensorflow as tf
 

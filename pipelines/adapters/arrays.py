@@ -12,7 +12,7 @@ import numpy as np
 from pipelines import splits, tabular
 from pipelines.adapters import columns as reading
 from pipelines.adapters.columns import Columns
-from pipelines.dataset import IN_MEMORY, Dataset, Info
+from pipelines.dataset import IN_MEMORY, OWN, Dataset, Info
 from pipelines.tabular import plain_name
 from zoobase.errors import USAGE, DataError
 
@@ -90,7 +90,7 @@ def from_arrays(
         for values in features.values():
             values[answer] = values[answer].astype(np.float32)
     policy = "given" if len(given) == 3 else f"{split}, seed {seed}" if seed else split
-    about = {"source": IN_MEMORY, "licence": "your own data", "homepage": ""} | about
+    about = {"source": IN_MEMORY, "licence": OWN, "homepage": ""} | about
     return _dataset(features, answer, names, table, {**about, "name": name, "split": policy})
 
 

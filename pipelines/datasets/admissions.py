@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import splits, tabular
-from pipelines.dataset import Dataset
+from pipelines.dataset import OWN, Dataset
 from pipelines.datasets import breast_cancer
 from pipelines.sources import storage
 from zoobase.errors import DataError
@@ -42,7 +42,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         policy,
         name=NAME,
         source=source,
-        licence="your own data",
+        licence=OWN,
         homepage="https://stats.oarc.ucla.edu/r/dae/logit-regression/",
         split=split,
     )

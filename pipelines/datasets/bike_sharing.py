@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import splits, tabular
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import packages, search, storage
 from zoobase.errors import DataError, SourceUnavailable
 from zoobase.files import cache_root
@@ -62,7 +62,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     info = Info(
         name=NAME,
         source=source,
-        licence="CC-BY-4.0" if data_dir is None else "your own data",
+        licence="CC-BY-4.0" if data_dir is None else OWN,
         homepage="https://archive.ics.uci.edu/dataset/275/bike+sharing+dataset",
         features=dict.fromkeys((*CATEGORIES, "date"), "string") | dict.fromkeys((*NUMBERS, TARGET), "float32"),
         counts={name: len(part[TARGET]) for name, part in parts.items()},

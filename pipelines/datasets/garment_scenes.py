@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.datasets import fashion_mnist, picture_folder
 from pipelines.images import decoding
 
@@ -37,7 +37,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     info = Info(
         name=NAME,
         source=f"garments of {garments.info.source}; {photographs.info.source}",
-        licence=f"MIT (garments); {photographs.info.licence} (photographs)",
+        licence=OWN if garments.info.is_own else f"MIT (garments); {photographs.info.licence} (photographs)",
         homepage=garments.info.homepage,
         features={"image": f"PNG bytes ({SIDE}, {SIDE}, 3)", "mask": f"PNG bytes ({SIDE}, {SIDE}, 1), 0 to 10"},
         counts={s: int(part.cardinality()) for s, part in parts.items()},

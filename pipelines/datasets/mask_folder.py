@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.images import IGNORE, index, masks, paired
 from pipelines.images.class_folders import MAX_SKIPPED
 from pipelines.images.index import ImageFile
@@ -61,7 +61,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     info = Info(
         name=NAME,
         source=f"your own images in {root}",
-        licence="your own data",
+        licence=OWN,
         homepage=str(root),
         features=FEATURES,
         counts={s: len(part) for s, part in parts.items()},

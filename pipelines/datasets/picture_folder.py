@@ -18,7 +18,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.datasets import oxford_flowers102
 from pipelines.images import class_folders, index, stratified_split
 from pipelines.images.index import ImageFile
@@ -37,7 +37,7 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
-        return read(f"your own images in {root}", root, _below(root), "your own data", split, cache_dir)
+        return read(f"your own images in {root}", root, _below(root), OWN, split, cache_dir)
     installed = "photographs of scikit-image and scikit-learn"
     sources = [
         search.Source(

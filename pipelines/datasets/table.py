@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines import splits, tabular
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
 from pipelines.tabular import plain_name
 from zoobase.errors import MISSING, DataError
@@ -37,7 +37,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     info = Info(
         name=NAME,
         source=f"your own file {path}",
-        licence="your own data",
+        licence=OWN,
         homepage="",
         features=dict.fromkeys(cells, "string"),
         counts={name: len(rows) for name, rows in parts.items()},

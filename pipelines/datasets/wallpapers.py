@@ -80,8 +80,7 @@ HINT = (
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     if data_dir is not None:
-        own = picture_folder.load(data_dir, cache_dir, split)
-        return dataclasses.replace(own, info=dataclasses.replace(own.info, name=NAME))
+        return picture_folder.load(data_dir, cache_dir, split)
     source, folder = _prepared(cache_dir)
     licence = "CC0-1.0 and CC-BY-4.0"
     data = picture_folder.read(source, folder, sorted((folder / "photographs").iterdir()), licence, split, cache_dir)

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.images import index, stratified_split
 from pipelines.images.index import ImageFile
 from pipelines.sources.storage import log
@@ -189,7 +189,7 @@ def _dataset(name: str, layout: Layout, parts: dict[str, list], skipped: dict[st
     info = Info(
         name=name,
         source=f"your own images in {layout.root}",
-        licence="your own data",
+        licence=OWN,
         homepage=str(layout.root),
         features={"image": "JPEG, PNG, GIF or BMP bytes", "label": f"int64, 0 to {len(names) - 1}", "file": "string"},
         counts={s: len(part) for s, part in parts.items()},

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.images import class_folders, index, stratified_split
 from pipelines.images.index import ImageFile
 from pipelines.sources import storage
@@ -161,7 +161,7 @@ def own_dataset(
     info = Info(
         name=name,
         source=f"your own images in {path}",
-        licence="your own data",
+        licence=OWN,
         homepage=str(path),
         features=FEATURES,
         counts={s: int(part.cardinality()) for s, part in examples.items()},

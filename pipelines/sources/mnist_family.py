@@ -26,7 +26,7 @@ import tensorflow as tf
 from PIL import Image
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import search, storage, tfds
 from zoobase.errors import MISSING, USAGE, DataError
 from zoobase.files import write_atomic
@@ -107,16 +107,17 @@ class Family:
         if policy:
             ranges |= {"validation": f"train[{first}:{second}]", "test": f"train[{second}:]"}
         parts = {name: tfds.read(builder, tfds_range) for name, tfds_range in ranges.items()}
+        checksums = self.checksums(builder)
         info = Info(
             name=self.name,
             source=source,
-            licence=self.licence,
+            licence=self.licence if checksums else OWN,
             homepage=builder.info.homepage,
             features={"image": "uint8 (28, 28, 1), PNG bytes", "label": "int64, 0 to 9"},
             counts={name: int(part.cardinality()) for name, part in parts.items()},
             class_names=tuple(builder.info.features["label"].names),
             statistics=_statistics(Path(builder.data_path), cache, first, parts["train"]),
-            sha256=self.checksums(builder),
+            sha256=checksums,
             split=split,
         )
         return Dataset(**parts, info=info)

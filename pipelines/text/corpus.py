@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
 from pipelines.text import characters
 from zoobase.errors import MISSING, USAGE, DataError
@@ -98,7 +98,7 @@ class RunningText(ABC):
             about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
         else:
             source, texts = read_own(self.name, data_dir, policy or self.OWN)
-            about = {"licence": "your own data", "homepage": ""}
+            about = {"licence": OWN, "homepage": ""}
         return dataset(texts, name=self.name, source=source, split=split, **about)
 
 

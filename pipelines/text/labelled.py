@@ -14,7 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
 from zoobase.errors import MISSING, USAGE, DataError
 
@@ -154,7 +154,7 @@ class LabelledTexts:
             about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
         else:
             source, parts, classes = read_own(self.name, data_dir, policy or self.own)
-            about = {"licence": "your own data", "homepage": ""}
+            about = {"licence": OWN, "homepage": ""}
         return dataset(parts, classes, name=self.name, source=source, split=split, **about)
 
 

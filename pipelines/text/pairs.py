@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import Dataset, Info
+from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
 from pipelines.text import labelled
 from zoobase.errors import USAGE, DataError
@@ -49,7 +49,7 @@ def load(
             parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
     else:
         source, parts = read_own(name, data_dir, policy or (90, 5, 5))
-    licence = licence if data_dir is None else "your own data"
+    licence = licence if data_dir is None else OWN
     return dataset(
         parts, name=name, source=source, licence=licence, homepage=homepage, sha256=sha256_of(source), split=split
     )

@@ -197,6 +197,7 @@ ARGUMENTS = {  # what each verb needs besides options
     "sample": ["RUN"],
     "stylize": ["CONTENT", "--style", "STYLE"],
     "compare": ["RUN", "RUN"],
+    "runs": ["FOLDER"],
     "export": ["RUN"],
     "info": ["mnist"],
     "weights": [],

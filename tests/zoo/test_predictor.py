@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image
 
 import zoo
+from export.proof.certificate import Certificate, Finding, Row
 from zoo import predict
+from zoo.core.run_folder import RunSummary
 from zoobase.errors import MissingError, UsageError
 
 
@@ -54,3 +57,18 @@ def test_the_verbs_are_attributes_of_the_package():
     code = "import sys, zoo; zoo.predict.run, zoo.train.run; assert 'keras' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert {"load", "Predictor"} <= set(dir(zoo))
+
+
+def test_what_a_notebook_shows():
+    opened = zoo.load("mnist")
+    assert repr(opened) == "Predictor('mnist', image classification, keras, endpoints: serving_default, bytes)"
+    shown = opened._repr_html_()
+    assert "<td>serving_default</td><td>image float32 (B, 28, 28, 1)</td>" in shown
+    rows = (Row("<b>.tflite", "tflite", "litert", (Finding("logits differ"),)), Row("model.keras", "keras", "keras"))
+    certificate = Certificate(rows)
+    assert repr(certificate) == "Certificate(fail, 2 rows)"
+    assert "&lt;b&gt;.tflite" in certificate._repr_html_()
+    assert "logits differ" in certificate._repr_html_()
+    summary = RunSummary({"run": "runs/x", "model": "mnist", "data": "digits", "metrics": {"accuracy": 0.98765}})
+    assert json.dumps(summary)
+    assert "<td>accuracy</td><td>0.9877</td>" in summary._repr_html_()

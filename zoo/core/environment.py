@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from zoobase.errors import MissingError, UsageError
 from zoobase.importing import quiet_import
+from zoobase.requirements import install_command
 
 _M_ARENA_MAX = -8  # of glibc's malloc.h
 _ready = False
@@ -36,7 +37,8 @@ def prepare() -> None:
     except ModuleNotFoundError as e:
         if e.name in ("jax", "torch", "openvino"):  # named in ~/.keras/keras.json
             raise _other_backend(e.name) from e
-        raise MissingError(f"{e.name} is not installed: `pip install {e.name}`, or `make setup` in a clone") from e
+        commands = dict.fromkeys(map(install_command, ("tensorflow", "keras")))
+        raise MissingError(f"{e.name} is not installed: {', '.join(commands)}, or `make setup` in a checkout") from e
     if keras.backend.backend() != "tensorflow":
         raise _other_backend(keras.backend.backend())
     if keras.config.floatx() != "float32":

@@ -92,11 +92,13 @@ class Plan:
         Raises:
             UsageError: A setting is about data that would be loaded.
         """
-        if info.name == self.data["name"] and info.source != IN_MEMORY:
+        data_dir = self.data["data_dir"]
+        known = {self.data["name"]} if data_dir is None else {self.data["name"], catalogue.own_name(data_dir)}
+        if info.name in known and info.source != IN_MEMORY:
             return self
         settings = {
             "data": self.data["name"] not in (info.name, registry.get_spec(self.model).data, self.recipe.data),
-            "data_dir": self.data["data_dir"] is not None,
+            "data_dir": data_dir is not None,
             "recipe.split": self.recipe.split != Recipe().split,
         }
         if ignored := [name for name, is_set in settings.items() if is_set]:

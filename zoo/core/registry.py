@@ -11,19 +11,20 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.core.entries import ModelEntry, dataclass_fields, read, words
 from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
-from zoobase.errors import ZooError, unknown
+from zoobase.errors import UsageError, ZooError, unknown
 from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, unreadable, warn
 
 if TYPE_CHECKING:
     import keras
 
 Builder = Callable[..., "keras.Model"]
+B = TypeVar("B", bound=Builder)  # a builder keeps its signature
 
 DATA_ARGUMENTS = frozenset(
     {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
@@ -44,7 +45,7 @@ def register(
     weights: Mapping[str, Weights] | None = None,
     flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
     variants: Mapping[str, Variant] | None = None,
-) -> Callable[[Builder], Builder]:
+) -> Callable[[B], B]:
     """Register a builder under the name of its function.
 
     Args:
@@ -81,7 +82,7 @@ def register(
         In a file of a folder in `ZOO_MODELS_PATH`, the model is listed and trained by name: `examples/own_model.py`.
     """
 
-    def decorator(builder: Builder) -> Builder:
+    def decorator(builder: B) -> B:
         name = builder.__name__
         if "default" not in recipes:
             raise ZooError(f"model {name!r} has no recipe named 'default'")
@@ -208,7 +209,8 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return builder arguments converted to the types of their defaults.
 
     Raises:
-        UsageError: An unknown argument (with the closest matches), or a value that is not one of the choices.
+        UsageError: An unknown argument (with the closest matches), a value that is not one of the choices, or a number
+            of classes below 1.
     """
     options = {o.name: o for o in get_entry(name).options}
     checked = {}
@@ -219,6 +221,8 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         value = convert(value, option.default, f"model.{key}")
         if option.choices and value not in option.choices:
             raise unknown(f"model.{key}", str(value), option.choices)
+        if key == "num_classes" and value < 1 and value != option.default:
+            raise UsageError(f"num_classes={value} is not valid: give the number of classes, 1 or more")
         checked[key] = value
     return checked
 

@@ -35,6 +35,7 @@ from zoo.core.weight_files import load_file
 from zoobase import finite
 from zoobase.errors import MissingError, UsageError, ZooError, near
 from zoobase.files import locked, write_atomic
+from zoobase.notebook import html_table
 
 if TYPE_CHECKING:
     import keras
@@ -45,12 +46,25 @@ ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same e
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
 
+class RunSummary(dict[str, Any]):
+    """The result of a training as a dictionary; a notebook shows it as a table."""
+
+    def _repr_html_(self) -> str:
+        rows = [(key, f"{value:.4f}") for key, value in self.get("metrics", {}).items()]
+        rows += [(key.replace("_", " "), self[key]) for key in ("best_epoch", "epochs", "seconds") if key in self]
+        rows += [(bundle["path"], bundle["verdict"]) for bundle in self.get("bundles", ())]
+        return html_table(f"{self.get('run')}: {self.get('model', '')} on {self.get('data', '')}", rows)
+
+
 class RunFolder:
     """One run folder."""
 
     def __init__(self, path: str | Path) -> None:
         """Represent an existing folder; see `create` and `open`."""
         self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
 
     @classmethod
     def create(cls, model: str, out: str | Path | None = None) -> RunFolder:
@@ -123,6 +137,18 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether the run is complete."""
         return (self.path / "summary.json").is_file()
+
+    def state(self) -> str:
+        """Return "finished", "training" in a process of this machine, or "unfinished"."""
+        if self.finished:
+            return "finished"
+        try:
+            with locked(self.path / LOCK, wait=False, create=False):
+                return "unfinished"
+        except BlockingIOError:
+            return "training"
+        except OSError:  # it was never locked
+            return "unfinished"
 
     def finish(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: a run with this file is never changed."""

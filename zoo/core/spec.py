@@ -18,6 +18,8 @@ class Card:
 
     Attributes:
         paper: Reference, with arXiv number where there is one.
+        describes_data: Whether the paper is about the default data, not about the model: the card of a model of other
+            data leaves it out.
         licence: Licence of the code and of the trained weights.
         expect: Metric name -> the value that `command` gives.
         command: The command that reproduces it.
@@ -26,7 +28,8 @@ class Card:
         baselines: Method -> its headline metric on the same test data, measured by another command than `command`,
             which the page of the model names.
         published: Figures of publications, with their reference and how their data differs.
-        notes: Limitations.
+        notes: Limitations of the model, whatever it is trained on.
+        data_notes: Limitations that follow from the default data or from the shipped weights.
     """
 
     paper: str
@@ -38,6 +41,13 @@ class Card:
     baselines: Mapping[str, float] = field(default_factory=dict)
     published: str = ""
     notes: str = ""
+    data_notes: str = ""
+    describes_data: bool = False
+
+    @property
+    def limitations(self) -> str:
+        """All limitations, as they hold for the default data and the shipped weights."""
+        return " ".join(filter(None, [self.data_notes, self.notes]))
 
 
 @dataclass(frozen=True)

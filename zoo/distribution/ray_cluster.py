@@ -16,6 +16,7 @@ from pathlib import Path
 from zoobase.console import quiet_stderr
 from zoobase.errors import MissingError, ZooError
 from zoobase.plugins import loaded_module
+from zoobase.requirements import install_command
 
 LONGEST = 40  # characters of a folder for sockets, whose paths have at most 107
 STORE = 200_000_000  # bytes of shared memory; results are files
@@ -31,7 +32,7 @@ ENVIRONMENT = {
 def check(address: str) -> None:
     """Raise MissingError if Ray is not installed, or nothing listens at the address: Ray would try for minutes."""
     if loaded_module("ray") is None and importlib.util.find_spec("ray") is None:
-        raise MissingError("this needs Ray: pip install 'keras-proof-zoo[ray]'")
+        raise MissingError(f"this needs Ray: {install_command('ray')}")
     if address == "local":
         return
     host, _, port = address.rpartition(":")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zoobase.errors import MissingError
+from zoobase.requirements import install_command
 
 
 def targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[str]]:
@@ -76,7 +77,7 @@ def sentence_scores(predictions: Sequence[str], references: Sequence[str]) -> di
     try:
         import sacrebleu
     except ImportError as error:
-        raise MissingError(f"BLEU and chrF need sacrebleu ({error}); pip install 'keras-proof-zoo[bleu]'") from error
+        raise MissingError(f"BLEU and chrF need sacrebleu ({error}); {install_command('bleu')}") from error
     return {
         name: metric(list(predictions), [list(references)]).score
         for name, metric in (("bleu", sacrebleu.corpus_bleu), ("chrf", sacrebleu.corpus_chrf))

@@ -24,21 +24,29 @@ def without_head(model: keras.Model) -> keras.Model:
 def feature_maps(model: keras.Model) -> keras.Model:
     """Return the model of an image classifier's feature maps: image -> {"stride_2": (B, H/2, W/2, C), ...}.
 
-    For each resolution, the last map that has it; strides are rounded to powers of two. The layers are shared.
+    For each resolution, the last map before the layer "logits" that has it; strides are rounded to powers of two. Of a
+    transformer, the last tokens of the patches are a map, too. The layers are shared.
 
     Raises:
-        UsageError: The model is not functional or sequential, or has no feature maps.
+        UsageError: The model is not functional or sequential, takes no images, or has no feature maps.
     """
-    x, maps, learned = model.input, {}, False
+    x, maps, learned, size = model.input, {}, False, ()
+    if len(getattr(x, "shape", ())) != 4:
+        raise UsageError(f"{model.name} does not take images (B, H, W, C): it has no feature maps")
     if None in x.shape[1:3]:
         raise UsageError(f"the strides of {model.name} are not known: build it with a fixed image_shape")
     for layer in _layers(model):
         if isinstance(layer, keras.Model):  # a classifier on a backbone
             return keras.Model(model.input, feature_maps(layer)(x), name=model.name)
+        if layer.name == HEAD:
+            break
         x, learned = layer.output, learned or bool(layer.weights)
-        if learned and len(x.shape) == 4:
-            stride = 2 ** round(math.log2(model.input.shape[1] / x.shape[1]))
+        if learned and len(getattr(x, "shape", ())) == 4 and None not in x.shape[1:3]:
+            size, stride = x.shape[1:3], 2 ** round(math.log2(model.input.shape[1] / x.shape[1]))
             maps[f"stride_{stride}"] = x
+        elif size and len(getattr(x, "shape", ())) == 3 and x.shape[1] in (math.prod(size), math.prod(size) + 1):
+            patches = x[:, -math.prod(size) :]  # a class token stands before them
+            maps[f"stride_{stride}"] = keras.ops.reshape(patches, (-1, *size, x.shape[-1]))
     if not maps:
         raise UsageError(f"{model.name} has no feature maps (B, H, W, C)")
     return keras.Model(model.input, maps, name=model.name)

@@ -165,9 +165,10 @@ class Translator(keras.Model):
         command="python -m zoo.train attention --precision float32",
         measured_on="2 cores under other load: 3.7 minutes of CPU time, 6 epochs",
         baselines={"python-dateutil": 0.8945},
-        notes="`exact` is the exact match of 2,000 test dates that are not in the training data, in the same formats; "
-        "the shipped weights are of dates. The recipe `verses` (English to Spanish, 12 minutes of CPU time) has BLEU "
-        "20.95 and chrF 44.7 on 1,122 verses, a translation memory 14.05 and 32.9; what it writes is often wrong.",
+        data_notes="`exact` is the exact match of 2,000 test dates that are not in the training data, in the same "
+        "formats; the shipped weights are of dates. The recipe `verses` (English to Spanish, 12 minutes of CPU time) "
+        "has BLEU 20.95 and chrF 44.7 on 1,122 verses, a translation memory 14.05 and 32.9; what it writes is "
+        "often wrong.",
     ),
     weights={
         "default": Weights(

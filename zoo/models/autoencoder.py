@@ -199,7 +199,7 @@ _PLAIN = Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam")
         expect={"mse": 0.0068, "mse_below_pca": 0.5305},
         command="python -m zoo.train autoencoder",
         measured_on="2 cores of an Intel Xeon with AMX, bfloat16, next to another training: 5 minutes",
-        notes="Trained on centred garments, light on black: other images are reconstructed as garments.",
+        data_notes="Trained on centred garments, light on black: other images are reconstructed as garments.",
     ),
     weights={
         "default": Weights(

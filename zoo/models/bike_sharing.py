@@ -34,11 +34,12 @@ COLUMNS = (
     tiny={"units": (16,), "embedding": 4},
     card=Card(
         paper="Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3",
+        describes_data=True,
         expect={"mae": 39.56, "r2": 0.8115},
         command="python -m zoo.train bike_sharing --precision float32",
         measured_on="2 cores of an AMD EPYC under other load, less than a minute; gradient boosting on log1p of the "
         "rentals in the same command: mae 40.87, r2 0.8074",
-        notes="Trained on Washington, D.C., 2011 and 2012; the weather is an input, so it must be forecast.",
+        data_notes="Trained on Washington, D.C., 2011 and 2012; the weather is an input, so it must be forecast.",
     ),
     weights={
         "default": Weights(

@@ -31,7 +31,7 @@ RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2,
     task=TransferLearning(),
     recipes={"default": RECIPE},
     tiny={"backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
-    card=Card(paper="Nilsback, Zisserman 2008", notes=FOUR_CASES),
+    card=Card(paper="Nilsback, Zisserman 2008", describes_data=True, notes=FOUR_CASES),
 )
 def flowers(
     num_classes: int = 102,

@@ -84,7 +84,7 @@ class GAN(NoiseToImage):
         command="python -m zoo.train gan --precision float32",
         measured_on="one core of an AMD EPYC, the other busy: 13 minutes; a Gaussian mixture of principal components "
         "in the same command 3.665, two halves of the real images 0.040",
-        notes="The generated images are noisy, and alike (recall 0.08); dcgan gives better ones.",
+        data_notes="The generated images are noisy, and alike (recall 0.08); dcgan gives better ones.",
     ),
     weights={
         "default": Weights("gan.weights.h5", sha256="c64be571519ace302cda1df66c6a63a0befb72f7617f38024bc2a78e766ce548")

@@ -34,8 +34,8 @@ _RECIPE = Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam"
         baselines={"Phonetisaurus (joint n-grams)": 0.7435},
         published="0.714 and 0.764 of LSTMs (Yao, Zweig 2015, arXiv:1506.00196), 0.698 of a Transformer "
         "(cmusphinx/g2p-seq2seq), on other versions and splits",
-        notes="American English. `exact` is 1 minus the word error rate, `token_error_rate` the phoneme error rate. "
-        "The shipped weights are rounded to 8 bits, which costs 0.0009 of `exact`; the figures are theirs.",
+        data_notes="American English. `exact` is 1 minus the word error rate, `token_error_rate` the phoneme error "
+        "rate. The shipped weights are rounded to 8 bits, which costs 0.0009 of `exact`; the figures are theirs.",
     ),
     weights={
         "default": Weights(

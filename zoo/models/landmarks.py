@@ -23,7 +23,7 @@ from zoo.tasks.image.transfer_learning import LandmarkClassification
     task=LandmarkClassification(),
     recipes={"default": dataclasses.replace(RECIPE, augment="landmarks")},
     tiny={"backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
-    card=Card(paper="Weyand 2020, arXiv:2004.01804", notes=FOUR_CASES),
+    card=Card(paper="Weyand 2020, arXiv:2004.01804", describes_data=True, notes=FOUR_CASES),
 )
 def landmarks(
     num_classes: int = 50,

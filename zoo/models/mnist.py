@@ -32,7 +32,7 @@ from zoo.tasks.image.classification import Classification
         test_data="mnist_5k",
         measured_on="2 cores of an AMD EPYC under other load: 15 s of training on 3,500 digits, test on 1,000. MNIST "
         "was not available; a support vector classifier in the same command: 0.937",
-        notes="Trained on centred digits, light on black.",
+        data_notes="Trained on centred digits, light on black.",
     ),
     weights={
         "default": Weights(
@@ -93,7 +93,7 @@ def mnist(
         test_data="mnist_5k",
         measured_on="2 cores of an AMD EPYC under other load: 8.5 minutes on 3,500 digits, test on 1,000; seeds 1 and "
         "2: 0.984, 0.980. A support vector classifier in the same command: 0.937. MNIST was not available",
-        notes="Trained on centred digits, light on black.",
+        data_notes="Trained on centred digits, light on black.",
     ),
     weights={
         "default": Weights(

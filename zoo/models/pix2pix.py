@@ -138,8 +138,8 @@ _PAPER = dataclasses.replace(
         expect={"psnr_db": 18.18, "ssim": 0.6682, "psnr_gain_db": 7.239, "frechet_distance": 0.8302},
         command="python -m zoo.train pix2pix",
         measured_on="2 cores of an AMD EPYC under other load: 5 epochs, 15 minutes",
-        notes="Translates inputs like those of the training pairs only. The shipped weights are rounded to 8 bits, "
-        "which costs 0.01 dB; the figures are theirs.",
+        notes="Translates inputs like those of the training pairs only.",
+        data_notes="The shipped weights are rounded to 8 bits, which costs 0.01 dB; the figures are theirs.",
     ),
     weights={
         "default": Weights(

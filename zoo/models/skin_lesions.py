@@ -25,6 +25,7 @@ from zoo.tasks.image.medical import MedicalClassification
     tiny={"backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
     card=Card(
         paper="Codella 2018, arXiv:1710.05006",
+        describes_data=True,
         notes=f"Not a medical device; not tested on patients. {FOUR_CASES}",
     ),
 )

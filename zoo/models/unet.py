@@ -72,8 +72,8 @@ _RECIPE = Recipe(
         command="python -m zoo.train unet --precision float32",
         measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 8 epochs, 7 minutes",
         baselines={"random forest of local features (scikit-image)": 0.0882},
-        notes="The default data is garments pasted on photographs: it shows that a model learns to segment, and is no "
-        "benchmark. Train on masks of your own.",
+        data_notes="The default data is garments pasted on photographs: it shows that a model learns to segment, and "
+        "is no benchmark. Train on masks of your own.",
     ),
     weights={
         "default": Weights("unet.weights.h5", sha256="529b0fd4113c62be8c176f6ed4c44a6efaf3c4d12bfecf852d22d6716e20172d")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.sources.storage import LARGEST_FILE
 from zoobase.errors import MISSING, DataError, MissingError, UsageError
+from zoobase.requirements import install_command
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -112,7 +113,7 @@ def _open_filesystem(root: str) -> FileSystem:
 
 def needs_ray(what: str, error: ImportError) -> MissingError:
     """Return the error for what needs the extra `ray`."""
-    return MissingError(f"{what} needs Ray ({error}); pip install 'keras-proof-zoo[ray]'")
+    return MissingError(f"{what} needs Ray ({error}); {install_command('ray')}")
 
 
 @contextlib.contextmanager

@@ -75,6 +75,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
 
     Raises:
         UsageError: Neither the name of weights nor a run, a bundle or a weights file.
+        MissingError: It is the path of a file that does not exist.
         ZooError: A shipped file is damaged.
     """
     from zoo.core import registry
@@ -108,6 +109,8 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         return path, {}
     if path.exists():
         raise UsageError(f"{path} is neither a run, a bundle nor a .weights.h5 file")
+    if path.suffix or len(path.parts) > 1:
+        raise MissingError(f"the weights {weights} do not exist: give a run, a bundle or a .weights.h5 file")
     raise unknown(f"weights of {name}", weights, spec.weights)
 
 

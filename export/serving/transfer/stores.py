@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from export.bundle import layout
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.files import staging
+from zoobase.requirements import install_command
 
 BLOCK = 1 << 20  # bytes
 SECONDS = (10, 60)  # to connect, and between two blocks
@@ -160,7 +161,7 @@ class HubStore:
         try:
             import huggingface_hub
         except ImportError as error:
-            raise Unavailable(f"hf:// needs huggingface_hub ({error}); pip install 'keras-proof-zoo[hub]'") from error
+            raise Unavailable(f"hf:// needs huggingface_hub ({error}); {install_command('hub')}") from error
         self._hub = huggingface_hub
 
     @functools.cached_property

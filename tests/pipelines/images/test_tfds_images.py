@@ -77,7 +77,7 @@ def test_your_own_images_replace_it(tmp_path, cache):
         for j in range(4):
             image.crop((9 * j, 0, 9 * j + 80, 80)).save(tmp_path / f"class{i}" / f"{j}.png")
     data = pipelines.load("tf_flowers", data_dir=tmp_path, cache_dir=cache)
-    assert data.info.name == "image_folder"
+    assert data.info.name == tmp_path.name
     assert data.info.class_names == ("class0", "class1")
 
 

@@ -62,4 +62,4 @@ def test_without_the_packages_the_error_names_the_way_out(folders, tmp_path, mon
 
 def test_photographs_of_ones_own(folders):
     data = pipelines.load("wallpapers", data_dir=folders[1])
-    assert (data.info.name, sum(data.info.counts.values())) == ("wallpapers", 4)
+    assert (data.info.name, sum(data.info.counts.values())) == (folders[1].name, 4)

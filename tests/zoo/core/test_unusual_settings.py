@@ -71,7 +71,7 @@ def test_settings_that_cannot_be_right_leave_no_folder(words, sentence, tmp_path
 )
 def test_data_of_another_kind_is_refused(model, data, needed):
     plan = make_plan(model, settings={"data": data}, data_dir=str(DATA[data]))
-    with pytest.raises(UsageError, match=f"{model} needs examples with {needed}, and those of {data} have"):
+    with pytest.raises(UsageError, match=f"{model} needs examples with {needed}, and those of own_{data} have"):
         plan.load_data()
 
 

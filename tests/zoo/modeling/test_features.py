@@ -8,7 +8,7 @@ from PIL import Image
 import zoo
 from pipelines import DataError
 from zoo.modeling.features import feature_maps
-from zoobase.errors import UsageError
+from zoobase.errors import UsageError, ZooError
 
 TINY = {"backbone": "efficientnet_lite_tiny", "image_shape": (64, 64, 3)}
 CLASSIFIERS = {
@@ -99,3 +99,56 @@ def test_files(tmp_path):
 def test_errors(call, sentence):
     with pytest.raises(UsageError, match=sentence):
         call()
+
+
+def test_the_maps_of_a_segmentation_are_not_its_class_logits():
+    model = zoo.build("unet", num_classes=3, width=4, depth=2, image_shape=(32, 32, 3))
+    maps = feature_maps(model).output
+    assert {key: tensor.shape[1:] for key, tensor in maps.items()} == {
+        "stride_1": (32, 32, 4),
+        "stride_2": (16, 16, 8),
+        "stride_4": (8, 8, 16),
+    }
+
+
+@pytest.mark.parametrize("has_class_token", [False, True])
+def test_the_last_tokens_of_a_transformer_are_a_map(has_class_token):
+    """The patches alone would be the input of the transformer, not its features."""
+    image = keras.Input((32, 32, 3), name="image")
+    x = keras.layers.Reshape((16, 8))(keras.layers.Conv2D(8, 8, strides=8, name="patches")(image))
+    if has_class_token:
+        x = keras.layers.ZeroPadding1D((1, 0))(x)
+    x = keras.layers.Add()([x, keras.layers.MultiHeadAttention(2, 4, name="attention")(x, x)])
+    tokens = keras.layers.LayerNormalization(name="norm")(x)
+    logits = keras.layers.Dense(5, name="logits")(keras.layers.GlobalAveragePooling1D()(tokens))
+    maps = feature_maps(keras.Model(image, logits, name="vit"))
+    pixels = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
+    want = keras.Model(image, tokens)(pixels)[:, -16:]
+    np.testing.assert_allclose(maps(pixels)["stride_8"], np.reshape(want, (2, 4, 4, 8)), rtol=1e-5, atol=1e-6)
+
+
+def test_what_has_no_feature_maps_and_no_head_says_so():
+    for name in ("table", "admissions", "bike_sharing", "sentiment", "text_rnn"):
+        with pytest.raises(UsageError, match="does not take images"):
+            zoo.build(name, features_only=True)
+    for name in ("table", "dcgan"):
+        with pytest.raises(UsageError, match=r"has no head|is a subclassed model"):
+            zoo.build(name, include_top=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"weights": "nosuch.h5"}, "nosuch.h5 do not exist"),
+        ({"weights": "folder/of/mine"}, "folder/of/mine do not exist"),
+        ({"weights": "defualt"}, "did you mean default"),
+        ({"weights": True}, "weights=True is not the name or path"),
+        ({"num_classes": -1}, "num_classes=-1 is not valid"),
+        ({"num_classes": 0}, "num_classes=0 is not valid"),
+        ({"filters": (-4,), "depths": (1,)}, "cannot be built with these arguments"),
+    ],
+)
+def test_wrong_arguments_are_sentences(arguments, sentence):
+    with pytest.raises(ZooError, match=sentence) as caught:
+        zoo.build("fashion_mnist", **arguments)
+    assert caught.value.exit_code in (2, 3)

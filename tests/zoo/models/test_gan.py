@@ -1,5 +1,6 @@
 """GANs: resume, updates of each network, metrics of generated images, mode collapse."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -26,7 +27,8 @@ RANDOM = np.random.default_rng(0)
 def extractor():
     import pipelines
 
-    return feature_extractor.feature_extractor_for(pipelines.load("fashion_mnist", FASHION).info, (28, 28, 1))
+    info = dataclasses.replace(pipelines.load("fashion_mnist", FASHION).info, name="fashion_mnist")  # a part of it
+    return feature_extractor.feature_extractor_for(info, (28, 28, 1))
 
 
 @pytest.fixture(scope="module")

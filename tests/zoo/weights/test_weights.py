@@ -100,7 +100,7 @@ def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     run = trained("fashion_mnist")
     entry = ship.run(run)
-    assert weights.description("fashion_mnist")["info"]["name"] == "fashion_mnist"
+    assert weights.description("fashion_mnist")["info"]["name"] == "own_fashion_mnist"
     spec_weights = {"default": Weights(entry["file"], entry["sha256"])}
     spec = dataclasses.replace(zoo.get_spec("fashion_mnist"), weights=spec_weights)
     monkeypatch.setattr(registry, "get_spec", lambda name: spec)

@@ -1,0 +1,84 @@
+"""Data that a user brings has nobody else's name, licence or homepage, whichever dataset reads it."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+from pipelines.catalogue import own_name
+from pipelines.dataset import OWN
+from zoobase.errors import DataError
+
+PUBLISHED_ONLY = {"breast_cancer", "digits", "mnist_5k", "shards"}  # these read no files of a user
+FAMILY = {
+    "fashion_mnist",
+    "mnist",
+    "edges_to_garments",
+    "sneakers_to_boots",
+    "garment_scenes",
+    "grey_to_colour",
+    "low_to_high",
+}
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory):
+    """The forms of data that datasets read, each called mine*."""
+    root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
+
+    def image(path, size=(40, 32)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(path)
+
+    def table(name, columns, rows):
+        with (root / name).open("w", newline="") as file:
+            csv.writer(file, delimiter="\t" if name.endswith("tsv") else ",").writerows([columns, *rows])
+
+    for i in range(12):
+        image(root / "mine_classes" / f"class{i % 2}" / f"{i}.png")
+        for side in ("trainA", "trainB", "testA", "testB"):
+            image(root / "mine_domains" / side / f"{i}.png")
+        image(root / "mine_masks" / "images" / f"{i}.png")
+        (root / "mine_masks" / "masks").mkdir(exist_ok=True)
+        Image.fromarray((np.arange(40 * 32).reshape(40, 32) % 2).astype(np.uint8)).save(
+            root / "mine_masks" / "masks" / f"{i}.png"
+        )
+    table("mine_texts.csv", ("text", "label"), [(f"text {i} of mine", "ab"[i % 2]) for i in range(80)])
+    table("mine_pairs.tsv", ("source", "target"), [(f"word {i}", f"wort {i}") for i in range(80)])
+    table("mine_rows.csv", ("a", "b", "y"), [(i, "uv"[i % 2], i * 2) for i in range(80)])
+    table("mine_marks.csv", ("admit", "gre", "gpa", "rank"), [(i % 2, 300 + i, 3, 1 + i % 4) for i in range(80)])
+    (root / "mine.txt").write_text("".join(f"HAMLET: line {i} of a text\n\n" for i in range(2000)))
+    fixtures = Path(__file__).parent.parent / "fixtures"
+    (root / "mine_hours.csv").write_text((fixtures / "bike_sharing.csv").read_text())
+    return sorted(root.iterdir())
+
+
+@pytest.mark.parametrize("name", [n for n in pipelines.list_datasets() if n not in PUBLISHED_ONLY | FAMILY])
+def test_what_a_user_brings_is_the_users(name, forms, tmp_path):
+    read = []
+    for path in forms:
+        try:
+            info = pipelines.load(name, data_dir=path, cache_dir=tmp_path).info
+        except DataError:
+            continue
+        read.append(path.name)
+        assert (info.name, info.licence, info.homepage) == (path.stem, OWN, ""), path
+        assert "http" not in json.dumps(info.to_json())
+    assert read, f"no form of data in this test is read by {name}"
+
+
+def test_own_files_in_the_form_of_a_published_dataset(tmp_path):
+    folder = Path(__file__).parent.parent / "fixtures" / "fashion_mnist"
+    for name in ("fashion_mnist", "edges_to_garments", "sneakers_to_boots", "garment_scenes"):
+        info = pipelines.load(name, data_dir=folder, cache_dir=tmp_path).info
+        assert (info.name, info.licence, info.homepage) == ("own_fashion_mnist", OWN, "")
+
+
+def test_a_name_of_ones_own():
+    assert own_name("/data/complaints.csv") == "complaints"
+    assert own_name("s3://bucket/folder/claims.parquet") == "claims"
+    assert own_name("movie_reviews.csv") == "own_movie_reviews"

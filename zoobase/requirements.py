@@ -1,0 +1,62 @@
+"""The commands that messages print for what is not installed: requirements of this project, as pip takes them."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+import shlex
+from itertools import takewhile
+from pathlib import Path
+
+import zoobase
+
+PROJECT = "keras-proof-zoo"  # never a requirement: it is on no index, where anybody could register the name
+
+
+def install_command(name: str) -> str:
+    """Return the command that installs the requirements of an extra, or one requirement, in the required versions.
+
+    They are those of `setup.cfg` in a checkout, else those of the installed metadata.
+
+    Args:
+        name: An extra, such as "ray"; or the name of a distribution, such as "keras".
+
+    Raises:
+        KeyError: This project has no such extra or requirement.
+
+    Example:
+        >>> install_command("ray")
+        "pip install 'ray[data,train]>=2.60'"
+    """
+    extras = requirements()
+    found = extras.get(name) or [line for lines in extras.values() for line in lines if distribution(line) == name][:1]
+    if not found:
+        raise KeyError(name)
+    return shlex.join(["pip", "install", *found])
+
+
+def requirements() -> dict[str, list[str]]:
+    """Return the requirements by extra; "" has those that are always installed."""
+    checkout = Path(zoobase.ROOT, "setup.cfg")
+    if checkout.is_file():
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(checkout, encoding="utf-8")
+        if parser.get("metadata", "name", fallback="") == PROJECT:
+            sections = {"": parser["options"]["install_requires"], **parser["options.extras_require"]}
+            return {extra: lines.split() for extra, lines in sections.items()}
+    extras: dict[str, list[str]] = {}
+    for line in importlib.metadata.requires(PROJECT) or ():
+        requirement, _, marker = line.partition(";")
+        extra = marker.partition("extra ==")[2].strip().strip("\"'")
+        extras.setdefault(extra, []).append(requirement.strip().replace(" ", ""))
+    return extras
+
+
+def distribution(requirement: str) -> str:
+    """Return the name in a requirement.
+
+    Example:
+        >>> distribution("ray[data,train]>=2.60")
+        'ray'
+    """
+    return "".join(takewhile(lambda c: c.isalnum() or c in "-_.", requirement))
