@@ -6,6 +6,7 @@ keras-hub need `pip install keras-hub`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -47,24 +48,39 @@ def measure(model: ThirdPartyModel, folder: Path) -> dict[str, Any]:
     built = model.build()
     file = folder / f"{model.name}.keras"
     built.save(file)
-    command = [sys.executable, "-m", "export", "model", str(file), "-o", str(folder / "bundle"), "--json"]
+    bundle = str(folder / "bundle")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=HERE.parent)
+    certificate, error = _certificate("model", str(file), "-o", bundle)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    try:
-        certificate = json.loads(process.stdout)
-    except json.JSONDecodeError:
-        certificate = {}
+    is_published = certificate.get("verdict", "").startswith("pass")
+    verified = _certificate("verify", bundle, "--deep")[0]["artifacts"] if is_published else ()
     keys = ("artifact", "format", "runtime", "state", "reason", "note")
-    error = None if "artifacts" in certificate else (process.stderr.strip().splitlines() or ["no output"])[-1]
     return {
         "parameters": built.count_params(),
         "verdict": certificate.get("verdict", "refused"),
         "error": error,
         "shallow": certificate.get("coverage", {}).get("shallow", []),
         "rows": [{key: row[key] for key in keys} for row in certificate.get("artifacts", ())],
+        "graphs": [{key: row[key] for key in keys} for row in verified if row["runtime"] == "structure"],
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
     }
+
+
+def _certificate(*arguments: str) -> tuple[dict[str, Any], str | None]:
+    """Return the certificate that a command prints; else an empty one, and the last line of its error."""
+    command = [sys.executable, "-m", "export", *arguments, "--json"]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, cwd=HERE.parent)
+    with contextlib.suppress(json.JSONDecodeError):
+        certificate = json.loads(process.stdout)
+        if "artifacts" in certificate:
+            return certificate, None
+    return {}, (process.stderr.strip().splitlines() or ["no output"])[-1]
+
+
+def graphs_of(result: Mapping[str, Any]) -> str:
+    """Return the state of the comparison of the graphs of a bundle: the worst of its files; "" if there was none."""
+    states = {row["state"] for row in result["graphs"]}
+    return next((state for state in ("fail", "pass", "not_run") if state in states), "")
 
 
 def state_of(result: Mapping[str, Any], format: str) -> str:
@@ -88,7 +104,8 @@ def page(results: Mapping[str, Any]) -> str:
         f"Written by `python -m docs.third_party` on {where}. Every family of `keras.applications`, by its smallest "
         "member with `weights=None`, 10 classes and images of 32x32 or its least size, and twelve backbones of "
         "keras-hub at toy size: each is saved as `.keras` and exported by the command `export model` without another "
-        "argument. Weights are random; batch normalisation of `keras.applications` has the statistics of 32 random "
+        "argument. *Graphs* is what `export verify --deep` says of the SavedModel and of the TFLite file. "
+        "Weights are random; batch normalisation of `keras.applications` has the statistics of 32 random "
         "images, because with those of a new model the outputs of deep ones are constant, which a certificate refuses. "
         "`make proof` repeats it and compares the results with this page "
         "(`pytest -m proof tests/export/test_third_party_proof.py`).",
@@ -103,11 +120,11 @@ def page(results: Mapping[str, Any]) -> str:
 
 
 def _table(models: Sequence[ThirdPartyModel], results: Mapping[str, Any]) -> str:
-    head = ("model", "parameters", "verdict", *FORMATS.values(), "CPU seconds")
-    lines = [head, ("---", "---:", "---", *["---"] * len(FORMATS), "---:")]
+    head = ("model", "parameters", "verdict", *FORMATS.values(), "graphs", "CPU seconds")
+    lines = [head, ("---", "---:", "---", *["---"] * (len(FORMATS) + 1), "---:")]
     for model in models:
         result = results[model.name]
-        states = [state_of(result, format) for format in FORMATS]
+        states = [*(state_of(result, format) for format in FORMATS), graphs_of(result)]
         verdict = result["verdict"] + (" (shallow)" if result["shallow"] else "")
         lines.append((f"`{model.name}`", f"{result['parameters']:,}", verdict, *states, str(result["cpu_seconds"])))
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -115,7 +132,7 @@ def _table(models: Sequence[ThirdPartyModel], results: Mapping[str, Any]) -> str
 
 def problems(result: Mapping[str, Any]) -> list[str]:
     """Return a sentence for each artifact that did not pass."""
-    rows = [row for row in result["rows"] if row["state"] in ("fail", "unsupported")]
+    rows = [row for row in (*result["rows"], *result["graphs"]) if row["state"] in ("fail", "unsupported")]
     return [result["error"]] if result["error"] else [f"{row['artifact']}: {row['reason']}" for row in rows]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import timeline
+
 HERE = Path(__file__).parent
 LONGEST = (  # modules of more than 40 s, the longest first; for pytest-xdist with --no-loadscope-reorder
     *("zoo/models/test_every_model", "test_notebooks", "course/test_pages", "test_examples"),
@@ -22,15 +24,19 @@ _seconds: dict[str, dict[str, float]] = {}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help=f"run the tests that last took less than {SHORT} s")
+    parser.addoption("--timeline", metavar="FILE", help="write a picture of what each process ran when (PNG)")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     _seconds.setdefault(report.nodeid, {})[report.when] = round(report.duration, 2)
+    timeline.record(report)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput") and _seconds:
         session.config.cache.set(RECORD, session.config.cache.get(RECORD, {}) | _seconds)
+        if file := session.config.getoption("timeline"):
+            timeline.draw(Path(file))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

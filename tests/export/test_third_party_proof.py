@@ -21,6 +21,7 @@ def test_the_export_gives_the_result_of_the_page(model, tmp_path):
     assert result["verdict"] == expected["verdict"], third_party.problems(result)
     for format in third_party.FORMATS:
         assert third_party.state_of(result, format) == third_party.state_of(expected, format), format
+    assert third_party.graphs_of(result) == third_party.graphs_of(expected)
 
 
 def test_the_page_is_what_the_results_say():
