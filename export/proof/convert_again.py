@@ -58,8 +58,8 @@ class TFLiteDigests(Digests):
         super().__init__()
         self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
         names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-        self._codes = [
-            f"{names.get(max(c.builtinCode, c.deprecatedBuiltinCode))} {_text(c.customCode)} {c.version}".strip()
+        self._codes = [  # without versions, which are the largest that any signature of the file needs
+            f"{names.get(max(c.builtinCode, c.deprecatedBuiltinCode))} {_text(c.customCode)}".strip()
             for c in self._model.operatorCodes or []
         ]
         for signature in self._model.signatureDefs or []:
