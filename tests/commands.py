@@ -146,6 +146,7 @@ def _run(words, cwd, env, files, leads_group):
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    tempfile.tempdir = None  # as TMPDIR says
     paths = [path for path in sys.path if path not in ("", ROOT)]  # pytest has added the second
     paths[:0] = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path and path not in paths]
     first, *rest = words

@@ -24,6 +24,7 @@ from tests.skipping import (  # noqa: F401
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+pytest_plugins = ["tests.litter"]
 gc.disable()  # while the tests are imported
 
 

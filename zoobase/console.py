@@ -198,6 +198,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     if is_process:
         Console.is_process = True
         signal.signal(signal.SIGTERM, _terminate)
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.reconfigure(errors="backslashreplace")  # what an ASCII terminal cannot show
         with contextlib.suppress(OSError):  # a full disk may be no obstacle
             own_temporary_folder()
     if debug:

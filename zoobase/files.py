@@ -20,7 +20,8 @@ from typing import Any
 from zoobase.errors import CheckFailed, Unavailable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-REMOVE_AT_END = ("/bin/sh", "-c", 'read -r _; exec rm -rf -- "$0"')  # of its standard input
+# When its standard input ends; and once more, because processes that end with this one, such as Ray's, still write.
+REMOVE_AT_END = ("/bin/sh", "-c", 'read -r _; rm -rf -- "$0"; sleep 10; exec rm -rf -- "$0"')
 
 
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:

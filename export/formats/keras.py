@@ -14,7 +14,7 @@ import numpy as np
 from export.contract import Artifact, Contract
 from export.formats.format import NATIVE, Description, Format
 from export.formats.keras_config import count_parameters, read_config
-from export.formats.screening import WEIGHTS, check_content
+from export.formats.screening import BY_NAME, WEIGHTS, check_content
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
 from export.wire.calls import COLOUR
@@ -54,7 +54,8 @@ def read_model(path: Path) -> Any:
     import keras
 
     try:
-        check_content(path, FORMAT.name if zipfile.is_zipfile(path) else "hdf5")
+        if format := next((name for name, endings in BY_NAME.items() if path.name.endswith(endings)), None):
+            check_content(path, format)
         with bounded_memory(path):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except ExportError:

@@ -9,7 +9,11 @@ from export.wire.arrays import check_archive
 from zoobase.errors import CheckFailed
 from zoobase.hdf5 import find_signature, open_hdf5
 
-BY_NAME = {"keras": (".keras",), "hdf5": (".h5", ".hdf5"), "weights": (".weights.h5",)}  # Keras chooses by the name
+BY_NAME = {  # Keras chooses by the end of the name
+    "keras": (".keras",),
+    "weights": (".weights.h5",),
+    "hdf5": (".h5", ".hdf5"),
+}
 WEIGHTS = "model.weights.h5"  # in a .keras file
 METADATA = b"TFLITE_METADATA"  # the entry of a TFLite file that has its labels in a zip file behind it
 END = b"PK\x05\x06"  # of the record at the end of a zip file, 22 bytes with its comment's length in the last two

@@ -20,6 +20,7 @@ from export.wire import machine, rest
 from zoobase.errors import CheckFailed
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready
+END_TIMEOUT = 10.0  # seconds that a server may take to end
 SECONDS = 60.0  # for one answer
 SYSTEM = ("/etc/hosts", "/etc/mime.types", "/etc/nsswitch.conf", "/bin")  # what servers look for besides libraries
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
@@ -78,8 +79,11 @@ def running(
                 raise CheckFailed(f"{error}: {lines[-1][:300]}" if lines else str(error)) from None
             yield process
         finally:
-            with contextlib.suppress(ProcessLookupError):  # its workers too
-                os.killpg(process.pid, signal.SIGKILL)
+            signals = (signal.SIGTERM, signal.SIGKILL) if reads is None else (signal.SIGKILL,)
+            for number in signals:
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):  # its workers too
+                    os.killpg(process.pid, number)
+                    process.wait(END_TIMEOUT)
             process.wait()
 
 
