@@ -22,6 +22,7 @@ from pipelines import splits
 from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoobase.errors import MISSING, USAGE, DataError
+from zoobase.requirements import install_command
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -41,7 +42,7 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> dict[str, list
     try:
         storage.check_size(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, strict=True)
+            rows = csv.DictReader(file, strict=True, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
             columns = columns if columns is not None else _distinct(rows.fieldnames or [], path)
             if missing := [name for name in columns if name not in (rows.fieldnames or [])]:
                 available = ", ".join(rows.fieldnames or ["nothing"])
@@ -59,6 +60,40 @@ def read_csv(path: Path, columns: Sequence[str] | None = None) -> dict[str, list
     if not table or not table[columns[0]]:
         raise DataError(f"{path} has a header but no rows")
     return table
+
+
+def read_table(path: Path) -> dict[str, list[str]]:
+    """Return the columns of a CSV, TSV or Parquet file, by its suffix, as strings; "" where a cell is missing.
+
+    Raises:
+        DataError: As `read_csv`; or a Parquet file cannot be read.
+    """
+    if path.suffix.lower() != ".parquet":
+        return read_csv(path)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; set --data-dir to a table", MISSING)
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        hint = install_command("parquet")
+        raise DataError(f"{path}: Parquet files need pyarrow ({error}); {hint}", MISSING) from error
+    try:
+        table = parquet.read_table(path)
+    except (ArrowException, OSError) as error:
+        raise DataError(f"{path} is not a Parquet file ({' '.join(str(error).split())})") from error
+    names = _distinct(table.column_names, path)
+    if not names or not table.num_rows:
+        raise DataError(f"{path} has no rows")
+    return {name: ["" if value is None else _cell(value) for value in table[name].to_pylist()] for name in names}
+
+
+def _cell(value: Any) -> str:
+    """Return a value of a typed table as the cell of a CSV file."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    return value.isoformat() if isinstance(value, datetime.date) else str(value).strip()
 
 
 def _distinct(names: Sequence[str], path: Path) -> list[str]:
@@ -300,6 +335,11 @@ def fill_missing(parts: Mapping[str, Table], columns: Sequence[str]) -> None:
         kept = {value for value, count in counts.items() if count >= min(RARE, max(counts.values()))}
         for part in parts.values():
             part[name] = np.array([value if value in kept else "" for value in part[name]], object)
+
+
+def is_of(cell: str, kind: str) -> bool:
+    """Whether a cell is one of a "number" or "date" column."""
+    return (_number(cell) if kind == "number" else _date(cell)) is not None
 
 
 def _check(name: str, cells: Sequence[str], values: Sequence[object], kind: str) -> None:

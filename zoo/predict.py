@@ -15,6 +15,7 @@ from zoo.prediction import kept
 from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
+from zoo.prediction.table_files import is_table, predict_rows
 from zoo.prediction.tables import write_csv
 from zoobase import console as shell
 from zoobase.console import Console
@@ -22,6 +23,9 @@ from zoobase.errors import MissingError, UsageError, ZooError
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+SHOWN = 5  # rows of a table that are printed
 
 
 class PredictionResult(NamedTuple):
@@ -54,7 +58,7 @@ def run(
     Args:
         source: A run folder, a bundle, or the name of a model with shipped weights.
         inputs: Files, folders of files or patterns such as "photos/*.jpg" for a task on images; texts for a task on
-            texts.
+            texts; rows as JSON, or .csv, .tsv and .parquet files of rows, for a task on tables.
         top_k: Number of ranked predictions per input.
         category_names: JSON file {class: display name}; other classes keep their names.
         direction: "a2b" or "b2a" for a model that translates in both directions; None is a2b, or that of the bundle.
@@ -82,10 +86,24 @@ def run(
     if category_names is not None:
         opened = opened.with_category_names(Path(category_names))
     opened.check()
-    arguments = names_of(inputs, opened.task.accepts == "images")
+    rows, problems, images, codes, files = [], [], {}, set(), []
+    if opened.task.reads_rows:
+        files = [name for name in inputs if is_table(name)]
+    for file in files:
+        predictions, remarks = predict_rows(opened, file, top_k)
+        rows.extend(dict(row) for row in predictions)
+        for row in predictions[:SHOWN]:
+            console.print(", ".join(f"{key}: {value}" for key, value in row.items()))
+        if len(predictions) > SHOWN:
+            console.print(f"... and {len(predictions) - SHOWN:,} more rows")
+        for remark in remarks:
+            console.print(remark)
+    others = [name for name in inputs if name not in files]
+    if files and not others:
+        return PredictionResult(rows, problems, images)
+    arguments = names_of(others, opened.task.accepts == "images")
     if masks is not None:
         _check_names(arguments)
-    rows, problems, images, codes = [], [], {}, set()
     for argument, prediction in predict_each(opened, arguments, top_k):
         if isinstance(prediction, Exception):
             problems.append(str(prediction))
@@ -151,7 +169,8 @@ def main(
     For many images, name a bundle and a Parquet file: python -m zoo.predict BUNDLE 'photos/*.jpg' -o out.parquet
     --workers 4. The same command resumes after an interruption. out.errors.csv names the files without a prediction.
 
-    For a folder, predictions.csv is written to the current folder, unless -o names another file. If the model predicts
+    For a folder, or a table of rows such as the one that the model was trained on, predictions.csv is written to the
+    current folder, unless -o names another file. If the model predicts
     images, -o may name an image file: several images are placed below each other in it. If it predicts masks, -o may
     name a folder, with / at its end: it gets one PNG per input, whose values are class ids.
     """
@@ -174,7 +193,7 @@ def main(
         result = run(opened, inputs, **options, masks=masks, console=console)
         if masks is not None:
             console.print(f"written: masks in {masks}")
-        elif out is None and any(row["input"] not in inputs for row in result.rows):  # files of a folder
+        elif out is None and any(row["input"] not in inputs for row in result.rows):  # of a folder, or a table
             out = "predictions.csv"
         _write(result, out, console)
 

@@ -56,6 +56,7 @@ class Tensor:
         vocabulary: The legal values of a category, strings or integers; the words of a text; or None.
         ranges: Where it is not known which of several ranges the values have, all of them: each golden row has one.
         min_size: The least size of the dimensions that are known only at run time, or None if any is legal.
+        missing: What stands for a value that a client does not have: "NaN" or ""; None if every value is needed.
 
     Example:
         >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
@@ -76,6 +77,7 @@ class Tensor:
     vocabulary: tuple[str, ...] | tuple[int, ...] | None = None
     ranges: tuple[tuple[float, float], ...] | None = None
     min_size: int | None = None
+    missing: str | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a tensor that no format can represent."""
@@ -99,7 +101,7 @@ class Tensor:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
         data = {item.name: _plain(getattr(self, item.name)) for item in fields(Tensor)}
-        return {key: value for key, value in data.items() if key != "ranges" or value}
+        return {key: value for key, value in data.items() if key not in ("ranges", "missing") or value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tensor:

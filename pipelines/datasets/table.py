@@ -1,6 +1,6 @@
-"""A table of your own: one CSV file with a header, whose columns are read as text and typed by the task.
+"""A table of your own: one CSV, TSV or Parquet file, whose columns are read as text and typed by the task.
 
-Sources:   data_dir (a CSV file in UTF-8; required).
+Sources:   data_dir (a .csv or .tsv file in UTF-8, or a .parquet file; required).
 Features:  every column as a string, stripped; an empty cell is "". Names keep letters, digits and underscores only.
 Splits:    "official" is 60/20/20 by a fixed shuffle of the rows; percentages divide the same shuffle.
 """
@@ -26,7 +26,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     if data_dir is None:
         raise DataError("a table is a file of your own: give a CSV file with --data-dir my.csv", MISSING)
     policy, path = splits.percentages(split) or tabular.OFFICIAL, Path(data_dir).expanduser()
-    raw = tabular.read_csv(path)
+    raw = tabular.read_table(path)
     cells = {plain_name(name): np.array(column, object) for name, column in raw.items()}
     if len(cells) < len(raw):
         raise DataError(f"{path}: two columns have the same name but for punctuation: rename one")

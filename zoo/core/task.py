@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,7 @@ class BaseTask:
         supports: Those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are
             refused, because they would have no effect.
         required_features: Names of the features that examples must have.
+        reads_rows: Whether models take rows of named columns, as `read_rows` makes them of a table.
     """
 
     title: str
@@ -105,6 +106,7 @@ class BaseTask:
     monitor = "val_loss"
     supports: frozenset[str] = frozenset()
     required_features: tuple[str, ...] = ()
+    reads_rows = False
 
     # === Methods that every task implements ===
 
@@ -258,6 +260,15 @@ class BaseTask:
             contract: The endpoints.
             options: Those of `generates` that are given.
             seed: Random seed.
+            info: Info of the dataset.
+        """
+        raise NotImplementedError
+
+    def read_rows(self, cells: Mapping[str, Sequence[Any]], info: Info) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Return the inputs for the rows of a table, and sentences about what is unknown, for `reads_rows`.
+
+        Args:
+            cells: Column name as in the file -> its cells.
             info: Info of the dataset.
         """
         raise NotImplementedError

@@ -31,6 +31,7 @@ def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
         name = column["name"]
         if column["kind"] == "number":
             x = inputs[name] = keras.Input((), dtype="float32", name=name)
+            x = keras.ops.where(keras.ops.isnan(x), column["mean"], x)  # a missing number is the mean
             x = layers.Reshape((1,), name=f"{name}_row")(x)
             variance = column["deviation"] ** 2
             parts.append(layers.Normalization(mean=column["mean"], variance=variance, name=f"{name}_normalised")(x))

@@ -1,14 +1,18 @@
 """Any table: types of columns, missing values, splits by rows, groups and time, regression and classes."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 
 import pipelines
+import zoo
 from pipelines import DataError, tabular
+from tests.zoo.test_cli import cli
 from zoo import predict, train
 from zoo.core.plan import make_plan
+from zoobase.console import Console
 from zoobase.errors import UsageError
 
 ROWS = 300
@@ -155,3 +159,122 @@ def test_a_table_in_memory_keeps_its_types_and_splits():
         make_plan("table", settings={"task.groups": "city"}).prepare(data)
     with pytest.raises(DataError, match="same name but for punctuation"):
         pipelines.from_arrays({"a b": np.arange(60), "a-b": np.arange(60)}, np.arange(60))
+
+
+# === Rows of a table's own file ===
+
+
+@pytest.fixture(scope="module")
+def homes(file, tmp_path_factory):
+    """A run that has learned prices of the file, with its proven bundle."""
+    out = tmp_path_factory.mktemp("homes") / "run"
+    settings = {"task.target_column": "price", "recipe.epochs": 2, "model.units": (8,)}
+    summary = train.run("table", data_dir=str(file), settings=settings, out=str(out), precision="float32")
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
+    return out
+
+
+def test_the_file_that_it_was_trained_on(homes, file, tmp_path):
+    result = cli("zoo.predict", homes, file, "-o", tmp_path / "out.csv")
+    assert f"written: {tmp_path}/out.csv, 300 rows" in result.stdout
+    assert "Oslo" in result.stdout  # rare in training, said once
+    assert result.stdout.count("unknown") == 2  # the city and a number of owners
+    with (tmp_path / "out.csv").open() as predictions:
+        rows = list(csv.DictReader(predictions))
+    assert rows[0]["input"] == f"{file}:1"
+    plan = make_plan("table", data_dir=str(file), settings={"task.target_column": "price"})
+    assert len({row["price"] for row in rows}) > 200
+    assert plan.load_data().info.counts["train"] == 180
+
+
+def rows_of(path, rows):
+    with path.open("w", newline="") as handle:
+        csv.writer(handle).writerows(rows)
+    return str(path)
+
+
+def test_any_order_missing_cells_and_other_columns(homes, tmp_path, capsys):
+    header = ["size (m2)", "city", "sold", "owner", "rooms", "kind"]
+    whole = ["80", "Paris", "2024-05-15", "owner 3", "2", "flat"]
+    same = rows_of(tmp_path / "a.csv", [header, whole])
+    order = rows_of(tmp_path / "b.csv", [["remark", *header[::-1], "id"], ["new", *whole[::-1], "x"]])
+    prices = [predict.run(homes, [path]).rows[0]["price"] for path in (same, order)]
+    assert prices[0] == prices[1]
+    unknown = [
+        ["NaN", "Madrid", "", "null", "", "?"],
+        ["much", "Madrid", "soon", "", "NA", "flat"],
+        ["", "", "", "", "", ""],
+    ]
+    result = predict.run(homes, [rows_of(tmp_path / "c.csv", [header, *unknown])], console=Console())
+    assert len({row["price"] for row in result.rows}) >= 2
+    assert all(np.isfinite(row["price"]) for row in result.rows)
+    printed = capsys.readouterr().out
+    assert "city: 2 values are none of those in training, such as 'Madrid'" in printed
+    assert "size_m2: 1 cells are no number, such as 'much'" in printed
+    assert "sold: 1 cells are no date, such as 'soon'" in printed
+    with pytest.raises(DataError, match="none of the columns"):
+        predict.run(homes, [rows_of(tmp_path / "d.csv", [["x"], ["1"]])])
+
+
+def test_a_row_as_the_file_has_it(homes, tmp_path):
+    row = {"size (m2)": 80, "city": "Paris", "sold": "2024-05-15", "owner": "owner 3", "rooms": None, "kind": "flat"}
+    file = rows_of(tmp_path / "a.csv", [list(row), ["80", "Paris", "2024-05-15", "owner 3", "", "flat"]])
+    (asked,), (read,) = (predict.run(homes, [source]).rows for source in (json.dumps(row), file))
+    assert asked["price"] == read["price"]
+
+
+def test_the_saved_model_takes_raw_strings_and_numbers(homes):
+    """The endpoint `rows` derives in the graph what the file reader derives in Python."""
+    opened = zoo.load(homes / "bundle", "saved_model")
+    tensors = {tensor.name: tensor for tensor in opened.contract["rows"].inputs}
+    assert {name: tensor.missing for name, tensor in tensors.items()} == {
+        **{"size_m2": "NaN", "city": "", "sold": "", "owner": "", "rooms": "NaN", "kind": ""},
+    }
+    dates = [
+        "2024-05-15",
+        "1969-12-31",
+        "2000-02-29",
+        "1900-02-29",
+        "2023-13-01",
+        "",
+        "soon",
+        " 2024-02-29T10:00 ",
+        "0001-01-01",
+    ]
+    cells = {
+        "size (m2)": ["80", "", "12.5", "NaN", "1e2", "33", "null", "7", "9"],
+        "city": ["Paris", " Rome ", "", "NULL", "Madrid", "?", "Berlin", "n/a", "Oslo"],
+        "sold": dates,
+        **{"owner": ["owner 3"] * 9, "rooms": ["2"] * 9, "kind": ["flat", ""] * 4 + ["villa"]},
+    }
+    inputs, _ = opened.task.read_rows(cells, opened.info)
+    want = opened.call("serving_default", inputs)["prediction"]
+    raw = {tabular.plain_name(name): values for name, values in cells.items()}
+    numbers = {n: [float(v) if v not in ("", "null") else np.nan for v in raw[n]] for n in ("size_m2", "rooms")}
+    rows = {n: np.array(numbers[n], np.float32) if n in numbers else np.array(v, object) for n, v in raw.items()}
+    np.testing.assert_allclose(opened.call("rows", rows)["prediction"], want, rtol=1e-5)
+
+
+def test_a_missing_number_is_the_mean_in_tflite_too(homes):
+    encoded = zoo.load(homes / "bundle", "tflite")
+    columns = encoded.info.statistics["columns"]
+    row = {
+        c["name"] if c["kind"] == "number" else f"{c['name']}_id": np.zeros(
+            1, np.float32 if c["kind"] == "number" else np.int64
+        )
+        for c in columns
+    }
+    mean = next(c["mean"] for c in columns if c["name"] == "size_m2")
+    got, want = (encoded.call("encoded", row | {"size_m2": np.float32([v])})["prediction"] for v in (np.nan, mean))
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_a_parquet_file_is_a_table(homes, file, tmp_path):
+    from pyarrow import csv as arrow
+    from pyarrow import parquet
+
+    parquet.write_table(arrow.read_csv(file), tmp_path / "homes.parquet")
+    same, typed = prepared(file, target_column="price"), prepared(tmp_path / "homes.parquet", target_column="price")
+    assert typed.info.statistics["types"] == same.info.statistics["types"]
+    rows = predict.run(homes, [str(tmp_path / "homes.parquet")]).rows
+    assert [row["price"] for row in rows] == [row["price"] for row in predict.run(homes, [str(file)]).rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pipelines
 from pipelines import tabular
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask
+from zoo.tasks.tabular import rows
 from zoo.tasks.templates import template
 from zoobase.errors import UsageError
 
@@ -28,6 +29,7 @@ class TabularTask(BaseTask):
     """Rows of named columns; the model takes them as a dict, and its layer `core` takes the encoded ones."""
 
     accepts = "texts"
+    reads_rows = True
     output: str  # name of the model's output
     output_meaning: str  # its meaning, one of `export.contract.MEANINGS`
 
@@ -65,8 +67,10 @@ class TabularTask(BaseTask):
             output,
             structure="dict",
         )
+        types = info.statistics.get("types", {})
+        raw = (rows.endpoint(whole, columns, types),) if "date" in types.values() else ()
         if not strings:
-            return Contract((whole,))
+            return Contract((whole, *raw))
         core = served.get_layer("core")
         encoded = Endpoint(
             "encoded",
@@ -74,7 +78,7 @@ class TabularTask(BaseTask):
             tuple(output),
             call=lambda row: {self.output: core({k.removesuffix("_id"): v for k, v in row.items()}, training=False)},
         )
-        return Contract((whole, encoded))
+        return Contract((whole, encoded, *raw))
 
     def output_shape(self, info: Info) -> tuple[int | None, ...]:
         """Return the shape of the output: one number a row."""
@@ -94,7 +98,16 @@ class TabularTask(BaseTask):
         if not isinstance(row, dict):
             names = ", ".join(c["name"] for c in info.statistics["columns"])
             raise UsageError(f'{argument!r} is not a row: use JSON such as {{"column": value}}; columns: {names}')
-        return tabular.row(info.statistics["columns"], row)
+        columns, types = info.statistics["columns"], info.statistics.get("types", {})
+        table_names = {tabular.plain_name(name): value for name, value in row.items()}
+        if table_names.keys() & types.keys() or None in row.values():  # as the file has it
+            inputs, _ = rows.inputs_of(columns, types, {name: [value] for name, value in row.items()})
+            return {name: np.array(values[0], values.dtype) for name, values in inputs.items()}
+        return tabular.row(columns, row)
+
+    def read_rows(self, cells: Mapping[str, Sequence[Any]], info: Info) -> tuple[dict[str, np.ndarray], list[str]]:
+        """Return the columns of the model for the rows of a file like the one that it was trained on."""
+        return rows.inputs_of(info.statistics["columns"], info.statistics.get("types", {}), cells)
 
 
 def arrays(table: tabular.Table, info: Info, target: str) -> tuple[np.ndarray, np.ndarray, list[bool]]:
@@ -114,7 +127,9 @@ def _tensor(column: Mapping[str, Any], encoded: bool) -> Tensor:
     from export.contract import Tensor
 
     if column["kind"] == "number":
-        return Tensor(column["name"], "float32", (None,), "tensor", low=column["low"], high=column["high"])
+        return Tensor(
+            column["name"], "float32", (None,), "tensor", low=column["low"], high=column["high"], missing="NaN"
+        )
     vocabulary = tuple(column["vocabulary"])
     if encoded:  # id 0 is an unknown category
         return Tensor(f"{column['name']}_id", "int64", (None,), "token", low=0, high=len(vocabulary))
