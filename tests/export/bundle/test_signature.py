@@ -79,5 +79,5 @@ def test_keys_and_packages_that_are_missing(bundles, keys, monkeypatch):
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(Unavailable, match=r"pip install 'keras-proof-zoo\[signing\]'"):
+    with pytest.raises(Unavailable, match=r"pip install 'model-signing"):
         find_forgery(folder, keys[1])

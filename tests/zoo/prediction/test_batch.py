@@ -164,6 +164,6 @@ def test_what_cannot_be_predicted_by_workers(trained, tmp_path, monkeypatch):
         with pytest.raises(UsageError, match="is not a file of this machine"):
             batch.run(run, ["a.png"], other)
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingError, match=r"keras-proof-zoo\[ray\]"):
+    with pytest.raises(MissingError, match=r"pip install .ray\["):
         batch.run(run, ["a.png"], out)
     assert list(tmp_path.iterdir()) == []
