@@ -141,7 +141,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 def _set(index: int, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
     def apply(model: Any) -> None:
         weight = model.weights[index]
-        weight.assign(change(np.array(weight)))
+        weight.assign(change(weight.numpy()))
 
     return apply
 
