@@ -171,7 +171,7 @@ def _write_and_prove(
     with coverage.observer.observing(contract) as observed, quiet_stderr():
         for name, more in coverage.search(observed, cases).items():
             cases[name] += more
-        live = run_reference(observed, cases)
+        live = run_reference(observed, cases, request.model.weights)
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
     write_layers(folder / "golden", request.model, contract, cases)

@@ -64,7 +64,7 @@ VARIANTS = {
     "batch_2n": "batch N against batch 2 N",
     "graph": "eager against graph",
     "kernels": "with oneDNN against without",
-    "perturbed": "inputs perturbed by two steps of their dtype",
+    "perturbed": "inputs perturbed by two steps of their dtype, or weights where no input is a real number",
     "perturbed_own_scale": "inputs perturbed by two steps of their dtype at their own scale",
 }
 TOLERATED_VARIANTS = ("perturbed", "perturbed_own_scale", "kernels")  # named rows: see `measure_row_noise`

@@ -74,7 +74,7 @@ def prove(
     runs = run_all(request.folder, request.contract, plan, request.modules)
     floor = tolerances.measure(request, tolerances.outputs_of_reference(request, runs), policy, request.floor)
     if _may_be_rounding(request, runs, floor, policy):
-        floor = tolerances.measure(request, tolerances.outputs_of_other_kernels(request, runs), policy, floor)
+        floor = tolerances.measure(request, tolerances.outputs_of_other_kernels(request, runs, policy), policy, floor)
     rows = [_check_live(request, floor, policy)] if request.live else []
     examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
     for artifact in request.artifacts:

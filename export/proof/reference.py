@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,28 +14,36 @@ from export.contract.thresholds import rows_near, thresholds_of
 from export.parity.cases import GoldenCase, case_json, scores_of
 from export.parity.noise_floor import Policy, find_unstable_rows, measure_row_noise
 from export.runtime.execution import ArtifactRun
-from export.wire.arrays import Arrays
-from export.wire.calls import Function, run_endpoint
+from export.wire.arrays import MAIN, Arrays
+from export.wire.calls import MAX_VARIANT_ROWS, Function, perturb, run_endpoint
 from zoobase.console import quiet_stderr
 
 THRESHOLDS = "thresholds"  # name of the case of rows near the constants that the reference compares with
 
 
-def run_reference(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactRun:
+def run_reference(
+    contract: Contract, cases: Mapping[str, list[GoldenCase]], weights: Sequence[Any] = ()
+) -> ArtifactRun:
     """Run every endpoint through its own `call`, and put the outputs into the cases.
 
     Rows near the constants that it compares with are added to the cases.
+
+    Args:
+        contract: The contract.
+        cases: Golden cases by endpoint.
+        weights: The variables of the model. Where no input holds real numbers that could be moved by their rounding,
+            the weights are, for one more call of small cases, and then have their values again.
 
     Returns:
         The live model as a run, with the variants that the noise floor is measured on.
     """
     with quiet_stderr():  # decoders also log the errors that they raise
-        run = _run(contract, cases)
+        run = _run(contract, cases, weights)
         gc.collect()  # so that TensorFlow logs about calls that raised while stderr is silenced
     return run
 
 
-def _run(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactRun:
+def _run(contract: Contract, cases: Mapping[str, list[GoldenCase]], weights: Sequence[Any]) -> ArtifactRun:
     import keras
     import tensorflow as tf
 
@@ -49,12 +57,32 @@ def _run(contract: Contract, cases: Mapping[str, list[GoldenCase]]) -> ArtifactR
         plain = [case_json(case) | {"inputs": case.inputs} for case in cases[endpoint.name]]
         functions = {"main": _on_arrays(eager, endpoint), "graph": _on_arrays(graph, endpoint)}
         outputs = run_endpoint(functions, plain, endpoint.batch, measure_noise=True)
+        if not any(tensor.dtype.startswith("float") for tensor in endpoint.inputs):
+            small = [c for c in plain if c["compared"] and len(next(iter(c["inputs"].values()))) <= MAX_VARIANT_ROWS]
+            with _perturbed(weights):
+                again = run_endpoint({"main": functions["main"]}, small, endpoint.batch, measure_noise=False)
+            moved = {(c, "perturbed", o): v for (c, variant, o), v in again.arrays.items() if variant == MAIN}
+            outputs.arrays |= moved if weights else {}
         run.outputs[endpoint.name] = outputs
         for case in cases[endpoint.name]:
             case.outputs = outputs.of(case.name)
             case.unstable_rows = find_unstable_rows(case, outputs, Policy())
             case.row_noise = measure_row_noise(case, outputs, Policy())
     return run
+
+
+@contextlib.contextmanager
+def _perturbed(weights: Sequence[Any]) -> Iterator[None]:
+    """Move every float32 weight by two steps, as `calls.perturb` moves inputs, and then give it its value again."""
+    real = {str(number): weight for number, weight in enumerate(weights) if weight.dtype == "float32"}
+    values = {number: weight.numpy() for number, weight in real.items()}
+    try:
+        for number, value in perturb(values, {}).items():
+            real[number].assign(value)
+        yield
+    finally:
+        for number, value in values.items():
+            real[number].assign(value)
 
 
 def _functions(endpoint: Endpoint) -> tuple[Any, Any]:
