@@ -105,11 +105,17 @@ def run(
             return summary
         folder = session.folder
         if chosen.evaluate:
+            console.print(f"evaluating the best weights on {session.info.counts['test']:,} test examples")
             summary.update(evaluate.run(folder.path, dataset=session.dataset))
             if (folder.path / "baseline.json").is_file():
                 summary["baseline"] = folder.read("baseline.json")
             if chosen.export:
-                what = {"quantize": chosen.quantize, "dataset": session.dataset, "console": console}
+                what = {
+                    "quantize": chosen.quantize,
+                    "quick": chosen.quick,
+                    "dataset": session.dataset,
+                    "console": console,
+                }
                 summary["bundles"] = export.run(folder.path, **what)
             summary["seconds"] = round(time.monotonic() - start, 1)
         folder.finish(summary)
@@ -206,6 +212,12 @@ def _train(session: Session) -> dict[str, Any]:
     seconds = max(time.monotonic() - start, sum(row["seconds"] for row in best.rows))  # with those before a resume
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
+    elif 1 < len(best.rows) == best.best_epoch:
+        epochs = 2 * plan.recipe.epochs
+        console.print(
+            f"the validation still improved in the last epoch: --init {session.folder.path} continues from these "
+            f"weights, --set recipe.epochs={epochs} trains longer from the start"
+        )
     replicas.wait()  # a process that ends while others compute would be an error to them
     return {
         "run": str(session.folder.path),
