@@ -254,7 +254,7 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
     """Print the table of one bundle."""
     console.table(
         f"{bundle['path']}: {bundle['verdict']}",
-        ["artifact", "runtime", "state", "largest error", "MB", ""],
+        ["artifact", "runtime", "state", "largest error", "MB", "reason"],
         [
             (
                 row["artifact"],

@@ -133,6 +133,7 @@ def _open(
     from zoo.training.session import Session
 
     plan, folder = open_or_plan(given, dataset)
+    plan.task.check_arguments(plan.model_arguments)
     replicas.check(plan.recipe)
     replicas.check_data(plan)
     if plan.init is not None:
@@ -233,7 +234,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
         rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
-    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["", ""], rows)
+    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["metric", "value"], rows)
     if "compared" in summary:
         evaluate.show_group(console, "compared", summary["compared"])
     for sentence in summary.get("remarks", ()):

@@ -165,6 +165,9 @@ class BaseTask:
         """Return loss and metrics, as arguments of the model's `compile`; {} if the model computes its own losses."""
         return {}
 
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for builder arguments that cannot be right, before the data is loaded."""
+
     def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
         """Change a compiled model that is trained for `steps` optimizer steps in all."""
 
