@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zoo.core.plan import Plan
 
 CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
+FEWEST = 100  # training examples of int8, test examples of a drop of 0.01
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 GOLDEN = 32  # real examples of the test split among the golden inputs
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
@@ -107,6 +108,25 @@ def run(
     else:
         exported, dataset = _of_run(source, dataset)
     return _export(exported, dataset, out, quantize, QUICK if quick else None, max_drop, console)
+
+
+def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
+    """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in their refusal.
+
+    int8 ranges are measured on training examples; and where the metric is a share of the test examples, one of fewer
+    than `FEWEST` is more than the allowed drop.
+    """
+    counts = info.counts
+    if "int8" in quantize and counts["train"] < FEWEST:
+        raise UsageError(
+            f"--quantize int8 measures ranges on at least {FEWEST} training examples, and {info.name} has "
+            f"{counts['train']}: omit int8, or give more data"
+        )
+    if quantize and plan.task.counts_examples and counts["test"] < FEWEST:
+        raise UsageError(
+            f"--quantize {','.join(quantize)} allows a drop of 0.01, and one of the {counts['test']} test examples of "
+            f"{info.name} is more: omit it, give at least {FEWEST}, or run python -m zoo.export RUN with --max-drop"
+        )
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:

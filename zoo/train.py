@@ -147,6 +147,7 @@ def _open(
             stack.enter_context(folder.locked())
         return Session(plan, folder, folder.dataset(dataset), console, replicas)
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
+    export.check_data(plan, dataset.info, given.get("quantize") or ())
     requested = plan.to_json()
     plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
     plan = autotune.fit_to_budget(plan, dataset, console)

@@ -38,7 +38,7 @@ def test_a_table_at_a_url_is_fetched_once(served, tmp_path):
     (folder / "notes.csv").unlink()
     again = pipelines.load("movie_reviews", data_dir=f"{url}/notes.csv", cache_dir=tmp_path / "cache")
     assert again.info == data.info
-    with pytest.raises(DataError, match="cannot be read .*404"):
+    with pytest.raises(DataError, match=r"cannot be read .*404"):
         pipelines.load("movie_reviews", data_dir=f"{url}/none.csv", cache_dir=tmp_path / "cache")
 
 
@@ -49,7 +49,7 @@ def test_a_file_system_of_fsspec(served, tmp_path):
         file.write((served[0] / "notes.csv").read_bytes())
     info = pipelines.load("movie_reviews", data_dir="memory://bucket/notes.csv", cache_dir=tmp_path).info
     assert info.name == "notes"
-    with pytest.raises(DataError, match="s3://bucket/a.csv cannot be read: Install s3fs|cannot be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         remote.local("nosuch://bucket/a.csv" if _has_s3() else "s3://bucket/a.csv", tmp_path)
 
 
@@ -106,5 +106,5 @@ def test_a_dataset_of_hugging_face_by_name(tmp_path, monkeypatch):
     assert (info.name, info.class_names) == ("huggingface/notes", ("bad", "good"))
     assert (info.homepage, info.counts["train"]) == ("https://huggingface.co/datasets/owner/notes", 48)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: (_ for _ in ()).throw(FileNotFoundError("not on the Hub")))
-    with pytest.raises(DataError, match="the dataset nosuch cannot be loaded .*not on the Hub"):
+    with pytest.raises(DataError, match=r"the dataset nosuch cannot be loaded .*not on the Hub"):
         pipelines.load("huggingface", data_dir="nosuch")
