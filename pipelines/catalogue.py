@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.dataset import Dataset
+from pipelines.sources import remote
 from zoobase import describe_cause, suggestion
 from zoobase.errors import FAILED, MISSING, USAGE, DataError
 from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, unreadable, warn
 
 ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
 HERE = Path(__file__).parent / "datasets"
+UNCHANGED = ("huggingface", "shards")  # these read names and URLs themselves
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def load(
     Args:
         name: One of `list_datasets()`.
         data_dir: The user's own data, in a format that the dataset's file documents; no other source is then tried.
+            Also one file at a URL, such as s3://BUCKET/a.csv, or a zip file of folders.
         cache_dir: Folder of prepared data; by default $ZOO_CACHE, else keras-proof-zoo in the user's cache.
         split: "official", or percentages of the official training set for train, validation and test: "60/20/20".
 
@@ -140,13 +143,21 @@ def load(
         raise DataError(
             f"dataset {name!r} cannot be imported from {entry.path}: {describe_cause(error)}", code
         ) from error
-    dataset = module.load(data_dir, cache_dir, split)
+    place = data_dir
+    if data_dir is not None and name not in UNCHANGED:
+        place = remote.local(data_dir, cache_dir) if _is_remote(data_dir) else data_dir
+    dataset = module.load(place, cache_dir, split)
     if not isinstance(dataset, Dataset):
         raise DataError(f"load of {entry.path} returned {type(dataset).__name__}, not a pipelines.Dataset")
     if data_dir is not None and dataset.info.is_own:
-        info = dataclasses.replace(dataset.info, name=own_name(data_dir), homepage="")
+        source = dataset.info.source.replace(str(place), str(data_dir))
+        info = dataclasses.replace(dataset.info, name=own_name(data_dir), source=source, homepage="")
         return dataclasses.replace(dataset, info=info)
     return dataset
+
+
+def _is_remote(data_dir: str | os.PathLike) -> bool:
+    return remote.is_url(data_dir) or str(data_dir).lower().endswith(".zip")
 
 
 def own_name(data_dir: str | os.PathLike) -> str:
@@ -156,5 +167,5 @@ def own_name(data_dir: str | os.PathLike) -> str:
         >>> own_name("/data/complaints.csv"), own_name("~/movie_reviews/")
         ('complaints', 'own_movie_reviews')
     """
-    name = Path(data_dir).expanduser().absolute().stem or "data"
+    name = Path(str(data_dir).partition("?")[0]).expanduser().absolute().stem or "data"
     return f"own_{name}" if name in list_datasets() else name

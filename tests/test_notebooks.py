@@ -24,6 +24,12 @@ PRINTED = {  # notebook -> lines of its output, which do not depend on the machi
     "features_for_scikit_learn": [r"pixels +64 features, accuracy 0\.8", r"second block +1024 features, accuracy 0\.9"],
     "feed_and_plain_keras": [r"23 batches of 64\nequal: True", r"test accuracy: 0\.9\d"],
     "table_to_bundle": [r"accuracy +0\.9\d", r"\{'logits': \[\[", r'\{"signature_name": "serving_default"'],
+    "photographs_of_your_own": [r"40 photographs", r"test accuracy: (0\.9|1\.0)\d; the data is called photos\npass"],
+    "masks_of_your_own": [
+        r"union: 0\.[789]\d\npass",
+        r"tflite/int8\.tflite +litert +pass",
+        r"\(64, 64\) uint8 \[0 1\]",
+    ],
     "texts_of_your_own": [r"test accuracy: 0\.[89]\d; the more frequent library: 0\.\d", r"keras 0\.9\d labels"],
 }
 

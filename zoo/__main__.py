@@ -96,10 +96,8 @@ def main_command(
         for e in entries
     ]
     if not console.json:
-        lines = [
-            (e.name, e.task_words, e.headline, e.headline_data, e.weights[0] if e.weights else "") for e in entries
-        ]
-        console.lines(("model", "task", "metric", "measured on", "weights"), lines)
+        lines = [(e.name, e.task_words, e.headline) for e in entries]  # whole in 80 columns; the rest is in `info`
+        console.lines(("model", "task", "metric"), lines)
         console.print("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")
     console.result(rows)
 

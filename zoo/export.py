@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from zoo.core.plan import Plan
 
 CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
+FEWEST = 100  # training examples of int8, test examples of a drop of 0.01
+QUICK = ("saved_model", "tflite")  # what servers and devices run
 GOLDEN = 32  # real examples of the test split among the golden inputs
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
@@ -60,6 +62,7 @@ def run(
     *,
     out: str | Path | None = None,
     quantize: Sequence[str] = (),
+    quick: bool = False,
     max_drop: float = 0.01,
     dataset: Dataset | None = None,
     console: Console | None = None,
@@ -72,6 +75,7 @@ def run(
             OUT-SUFFIX.
         quantize: Quantised TFLite files to write as well: "float16", "dynamic", "int8". int8 is calibrated on the
             training split, and each file is evaluated by the task's first metric on the test split.
+        quick: Whether to write the SavedModel and TFLite only, and not the Keras files.
         max_drop: Largest allowed drop of that metric.
         dataset: The dataset that the run was trained on; loaded again if None.
         console: Receives progress; None prints nothing.
@@ -103,7 +107,26 @@ def run(
         dataset = exported.plan.load_data() if quantize else _load_if_available(exported.plan, console)
     else:
         exported, dataset = _of_run(source, dataset)
-    return _export(exported, dataset, out, quantize, max_drop, console)
+    return _export(exported, dataset, out, quantize, QUICK if quick else None, max_drop, console)
+
+
+def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
+    """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in their refusal.
+
+    int8 ranges are measured on training examples; and where the metric is a share of the test examples, one of fewer
+    than `FEWEST` is more than the allowed drop.
+    """
+    counts = info.counts
+    if "int8" in quantize and counts["train"] < FEWEST:
+        raise UsageError(
+            f"--quantize int8 measures ranges on at least {FEWEST} training examples, and {info.name} has "
+            f"{counts['train']}: omit int8, or give more data"
+        )
+    if quantize and plan.task.counts_examples and counts["test"] < FEWEST:
+        raise UsageError(
+            f"--quantize {','.join(quantize)} allows a drop of 0.01, and one of the {counts['test']} test examples of "
+            f"{info.name} is more: omit it, give at least {FEWEST}, or run python -m zoo.export RUN with --max-drop"
+        )
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
@@ -143,6 +166,7 @@ def _export(
     dataset: Dataset | None,
     out: str | Path | None,
     quantize: Sequence[str],
+    formats: Sequence[str] | None,
     max_drop: float,
     console: Console,
 ) -> list[dict[str, Any]]:
@@ -167,6 +191,7 @@ def _export(
             card=_card(source, suffix),
             assets=plan.task.bundle_assets(info),
             max_drop=max_drop,
+            **({"formats": formats} if formats else {}),
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
             metadata=bundle_metadata(plan, info, suffix),
             progress=console.print,
@@ -249,7 +274,7 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
     """Print the table of one bundle."""
     console.table(
         f"{bundle['path']}: {bundle['verdict']}",
-        ["artifact", "runtime", "state", "largest error", "MB", ""],
+        ["artifact", "runtime", "state", "largest error", "MB", "reason"],
         [
             (
                 row["artifact"],
@@ -267,7 +292,7 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 @click.command("export")
 @click.argument("source", metavar="RUN|MODEL", type=click.Path())
 @click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle or bundles/MODEL]")
-@settings_options("quantize")
+@settings_options("quick", "quantize")
 @click.option("--max-drop", type=float, help="Largest metric drop of a quantised file.  [default: 0.01]")
 @shell.common_options
 def main(source: str, out: str | None, max_drop: float | None, given: dict[str, Any], console: Console) -> None:
@@ -276,7 +301,7 @@ def main(source: str, out: str | None, max_drop: float | None, given: dict[str, 
     `python -m zoo weights` lists the models with default weights.
     """
     if max_drop is not None:
-        if not given:
+        if "quantize" not in given:
             raise UsageError("--max-drop is about quantised files: give --quantize as well")
         given["max_drop"] = max_drop
     bundles = run(source, out=out, console=console, **given)

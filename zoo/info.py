@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import importlib.util
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from zoo.core import registry
 from zoo.core.recipe import Recipe
+from zoo.core.run_folder import versions
 from zoo.core.task import BaseTask
+from zoobase import ROOT
 from zoobase import console as shell
 from zoobase.console import Console
+from zoobase.files import cache_root, write_atomic
 
 
 def run(name: str, layers: bool = False) -> dict[str, Any]:
@@ -31,6 +39,28 @@ def run(name: str, layers: bool = False) -> dict[str, Any]:
         >>> card["task"], card["inputs"]
         ('image classification', {'image': 'float32 (B, 28, 28, 1)'})
     """
+    entry = registry.get_entry(name)
+    path = cache_root() / "info" / f"{name}-{_digest(entry.module)}.json"
+    if not layers and path.is_file():
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(path.read_text(encoding="utf-8"))
+    card = json.loads(json.dumps(_card(name, layers)))  # as from the cache
+    if not layers:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps(card).encode())
+    return card
+
+
+def _digest(module: str) -> str:
+    """Return a digest of what a card is made of: our files, that of the model, and the versions of the libraries."""
+    files = sorted((Path(ROOT) / "zoo").rglob("*.py"))
+    files += [Path(spec.origin)] if (spec := importlib.util.find_spec(module)) and spec.origin else []
+    state = [(str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+    return hashlib.sha256(repr((state, versions())).encode()).hexdigest()[:16]
+
+
+def _card(name: str, layers: bool) -> dict[str, Any]:
     entry, spec = registry.get_entry(name), registry.get_spec(name)
     model = registry.get_builder(name)()
     card = spec.card
@@ -173,7 +203,7 @@ def main(name: str, layers: bool, console: Console) -> None:
                 value = f"{value:,}"
             if value:
                 rows.append((key, str(value)))
-        console.table(name, ["", ""], rows)
+        console.table(name, ["field", "value"], rows)
         for suffix, served in card.get("layers", {}).items():
             _show_layers(console, f"{name} {suffix}".strip(), served)
         console.print(f"next: python -m zoo.train {name}")

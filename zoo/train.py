@@ -105,11 +105,17 @@ def run(
             return summary
         folder = session.folder
         if chosen.evaluate:
+            console.print(f"evaluating the best weights on {session.info.counts['test']:,} test examples")
             summary.update(evaluate.run(folder.path, dataset=session.dataset))
             if (folder.path / "baseline.json").is_file():
                 summary["baseline"] = folder.read("baseline.json")
             if chosen.export:
-                what = {"quantize": chosen.quantize, "dataset": session.dataset, "console": console}
+                what = {
+                    "quantize": chosen.quantize,
+                    "quick": chosen.quick,
+                    "dataset": session.dataset,
+                    "console": console,
+                }
                 summary["bundles"] = export.run(folder.path, **what)
             summary["seconds"] = round(time.monotonic() - start, 1)
         folder.finish(summary)
@@ -127,6 +133,7 @@ def _open(
     from zoo.training.session import Session
 
     plan, folder = open_or_plan(given, dataset)
+    plan.task.check_arguments(plan.model_arguments)
     replicas.check(plan.recipe)
     replicas.check_data(plan)
     if plan.init is not None:
@@ -140,6 +147,7 @@ def _open(
             stack.enter_context(folder.locked())
         return Session(plan, folder, folder.dataset(dataset), console, replicas)
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
+    export.check_data(plan, dataset.info, given.get("quantize") or ())
     requested = plan.to_json()
     plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
     plan = autotune.fit_to_budget(plan, dataset, console)
@@ -206,6 +214,12 @@ def _train(session: Session) -> dict[str, Any]:
     seconds = max(time.monotonic() - start, sum(row["seconds"] for row in best.rows))  # with those before a resume
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
+    elif 1 < len(best.rows) == best.best_epoch:
+        epochs = 2 * plan.recipe.epochs
+        console.print(
+            f"the validation still improved in the last epoch: --init {session.folder.path} continues from these "
+            f"weights, --set recipe.epochs={epochs} trains longer from the start"
+        )
     replicas.wait()  # a process that ends while others compute would be an error to them
     return {
         "run": str(session.folder.path),
@@ -221,7 +235,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
         rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
     rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
     rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
-    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["", ""], rows)
+    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["metric", "value"], rows)
     if "compared" in summary:
         evaluate.show_group(console, "compared", summary["compared"])
     for sentence in summary.get("remarks", ()):

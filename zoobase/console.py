@@ -23,6 +23,7 @@ from zoobase.files import own_temporary_folder
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
 EXIT_TERMINATED = 128 + signal.SIGTERM
+WHOLE = 24  # characters of a name in the first column of a table that are not wrapped
 MAX_SEED = 2**32 - 1  # the largest random seed that NumPy and Keras accept
 SEED = click.IntRange(0, MAX_SEED)
 
@@ -69,13 +70,15 @@ class Console:
         rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
         for i, column in enumerate(columns):
             numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
-            table.add_column(escape(printable(column)), justify="right" if numeric else "left", overflow="fold")
+            whole = min(WHOLE, max((len(row[0]) for row in rows), default=0)) if i == 0 else None
+            align = "right" if numeric else "left"
+            table.add_column(escape(printable(column)), justify=align, overflow="fold", min_width=whole)
         for row in rows:
             table.add_row(*(escape(printable(cell)) for cell in row))  # class names and file names are data
         self.rich.print(table)
 
     def lines(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table with one line per row of at most 80 characters; long cells are truncated."""
+        """Print a table of at most 80 characters; cells that are too long continue in the next line."""
         from rich import box
         from rich.markup import escape
         from rich.table import Table
@@ -87,7 +90,7 @@ class Console:
             longest = max(range(1, len(widths)), key=lambda i: widths[i])
             widths[longest] -= 1
         for name, width in zip(head, widths, strict=True):
-            table.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
+            table.add_column(name, overflow="fold", width=width)
         for row in rows:
             table.add_row(*map(escape, row))
         self.rich.print(table)

@@ -21,6 +21,8 @@ def read(x: Any, part: str) -> Columns:
     Raises:
         DataError: It has another form, or its columns differ in length.
     """
+    if hasattr(x, "get_columns"):  # a frame of polars
+        x = {series.name: series.to_numpy() for series in x.get_columns()}
     columns = dict(x.items()) if hasattr(x, "items") else _named(_array(x), part)
     columns = {str(name): _column(_array(values), f"{name} of {part}") for name, values in columns.items()}
     if len({len(values) for values in columns.values()}) != 1:

@@ -103,8 +103,8 @@ def test_wrong_usage_is_a_one_line_error_with_exit_code_2(words, expected, tmp_p
 
 
 def test_errors_name_the_unsupported_environment():
-    assert "KERAS_BACKEND" in error("zoo.info", "fashion_mnist", KERAS_BACKEND="jax")
-    assert "TF_USE_LEGACY_KERAS" in error("zoo.info", "fashion_mnist", TF_USE_LEGACY_KERAS="1")
+    assert "KERAS_BACKEND" in error("zoo.info", "fashion_mnist", "--layers", KERAS_BACKEND="jax")
+    assert "TF_USE_LEGACY_KERAS" in error("zoo.info", "fashion_mnist", "--layers", TF_USE_LEGACY_KERAS="1")
 
 
 def test_a_run_is_never_overwritten(trained):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,9 @@ import click
 import numpy as np
 import pytest
 
+from tests import commands
+from tests.zoo.test_cli import cli, error
+from zoo import export
 from zoo.__main__ import main_command as list_models
 from zoo.core import run_folder
 from zoo.predict import main as predict
@@ -210,3 +214,38 @@ def test_the_list_of_models_names_the_data_of_a_figure(capsys):
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("mnist"))
     assert "0.931" in line
     assert "mnist_5k" in line
+
+
+def test_the_list_of_models_is_whole_in_eighty_columns():
+    lines = cli("zoo", COLUMNS="80").stdout.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "…" not in "".join(lines)  # nothing is cut
+    assert any("unpaired image translation" in line and "frechet_to_input_a2b" in line for line in lines)
+
+
+def test_the_table_of_a_bundle_has_titles_and_whole_names(capsys):
+    row = {"artifact": "model.weights.h5", "runtime": "keras", "state": "pass", "max_error": 1e-6, "bytes": 10_000}
+    export.show(Console(), {"path": "runs/x/bundle", "verdict": "pass", "artifacts": [row | {"reason": "why " * 40}]})
+    shown = capsys.readouterr().out
+    assert "model.weights.h5" in shown
+    assert "reason" in shown
+
+
+def test_an_unknown_backbone_is_the_first_complaint():
+    line = error("zoo.train", "flowers", "--backbone", "resnet", "--data-dir", "nowhere")
+    assert "unknown backbone 'resnet'; did you mean resnet50_v2" in line
+
+
+def test_a_card_is_printed_without_tensorflow_the_second_time(tmp_path):
+    first = cli("zoo", "info", "mnist", "--json", ZOO_CACHE=str(tmp_path)).stdout
+    code = "import sys, zoo; print(zoo.info.run('mnist')['parameters']); assert 'tensorflow' not in sys.modules"
+    second = commands.run("-c", code, fresh=True, env=os.environ | {"ZOO_CACHE": str(tmp_path)})
+    assert second.stdout.strip() == str(json.loads(first)["parameters"]), second.stderr
+
+
+def test_bfloat16_is_taken_where_it_is_faster_in_every_measurement():
+    from zoo.training.autotune import faster
+
+    assert faster([(1.2, 1.0), (2.0, 1.0)]) == "bfloat16"
+    assert faster([(1.2, 1.0), (1.1, 1.0)]) == "float32"
+    assert faster([(1.0, 1.0)]) == "float32"

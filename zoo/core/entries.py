@@ -47,8 +47,9 @@ class ModelEntry:
 
     @property
     def headline(self) -> str:
-        """The first metric of the card, such as "0.9427 accuracy"; empty if the card has none."""
-        return next((f"{value:g} {name}" for name, value in self.expect.items()), "")
+        """The first metric of the card, such as "0.943 accuracy", with the data if it is another; or empty."""
+        other = f" ({self.test_data})" if self.test_data else ""
+        return next((f"{value:.3g} {name}{other}" for name, value in self.expect.items()), "")
 
     @property
     def headline_data(self) -> str:

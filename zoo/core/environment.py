@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 
 from zoobase.errors import MissingError, UsageError
@@ -51,7 +53,14 @@ def prepare() -> None:
             "Keras is configured for channels_first, and this zoo needs channels_last: "
             "set image_data_format in ~/.keras/keras.json"
         )
+    logging.getLogger("tensorflow").addFilter(_is_for_users)
+    warnings.filterwarnings("ignore", message="`shuffle=True` was passed, but will be ignored")
     _ready = True
+
+
+def _is_for_users(record: logging.LogRecord) -> bool:
+    """Return whether a message of TensorFlow's log is one that a user can act on: retracing is our business."""
+    return "triggered tf.function retracing" not in str(record.msg) or bool(os.environ.get("ZOO_DEBUG"))
 
 
 def _limit_malloc_arenas() -> None:

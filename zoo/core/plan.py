@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
+from pipelines.sources import remote
 from zoo.core import registry
 from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.settings import TrainSettings
@@ -264,6 +265,8 @@ def check(settings: TrainSettings) -> None:
         registry.check_arguments(entry.name, builder_arguments)
     if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
         raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
+    if settings.data_dir is not None and remote.is_url(settings.data_dir):
+        remote.check_url(settings.data_dir)  # before anything is written
     datasets = catalogue.list_datasets()
     for dataset in (settings.settings.get("data"), recipe.data or None):
         if dataset is not None and dataset not in datasets:

@@ -64,6 +64,7 @@ class TrainSettings:
     )
     evaluate: bool = setting(True, "Whether to evaluate on the test split.", negative="Train only.")
     export: bool = setting(True, "Whether to export and verify.", negative="Train and evaluate only.")
+    quick: bool = setting(False, "Export the SavedModel and TFLite only.")
     quantize: tuple[str, ...] = setting((), "Also export quantised TFLite files: float16,dynamic,int8.", metavar="A,B")
 
     def __post_init__(self) -> None:
@@ -77,6 +78,8 @@ class TrainSettings:
             check_quantize(self.quantize)
             if not (self.export and self.evaluate):
                 raise UsageError("quantize has no effect without evaluation and export; omit one of the options")
+        if self.quick and not (self.export and self.evaluate):
+            raise UsageError("quick has no effect without evaluation and export; omit one of the options")
         if self.resume is not None and self.out is not None:
             raise UsageError("--resume continues in the folder of the run: omit --out")
 

@@ -95,6 +95,7 @@ class BaseTask:
         supports: Those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are
             refused, because they would have no effect.
         required_features: Names of the features that examples must have.
+        counts_examples: Whether the first metric is a share of the examples, of which one is the smallest change.
         reads_rows: Whether models take rows of named columns, as `read_rows` makes them of a table.
     """
 
@@ -107,6 +108,7 @@ class BaseTask:
     supports: frozenset[str] = frozenset()
     required_features: tuple[str, ...] = ()
     reads_rows = False
+    counts_examples = False
 
     # === Methods that every task implements ===
 
@@ -164,6 +166,9 @@ class BaseTask:
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return loss and metrics, as arguments of the model's `compile`; {} if the model computes its own losses."""
         return {}
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for builder arguments that cannot be right, before the data is loaded."""
 
     def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
         """Change a compiled model that is trained for `steps` optimizer steps in all."""

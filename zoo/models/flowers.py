@@ -23,7 +23,7 @@ FOUR_CASES = (
     + "."
 )
 
-RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2, augment="flowers")
+RECIPE = Recipe(epochs=40, batch_size=64, learning_rate=1e-3, weight_decay=1e-2, augment="flowers", patience=8)
 
 
 @register(

@@ -140,6 +140,7 @@ def _encode(tokens: Any, encoder: str, vocabulary_size: int, units: int, embeddi
 
 RECURRENT = Recipe(
     epochs=5,
+    patience=2,
     batch_size=64,
     learning_rate=2e-3,
     weight_decay=0.1,
@@ -153,7 +154,7 @@ RECURRENT = Recipe(
     data="movie_reviews",
     task=TextClassification(),
     recipes={
-        "default": Recipe(epochs=8, batch_size=64, learning_rate=3e-3, weight_decay=1.0, ema=0.99),
+        "default": Recipe(epochs=8, batch_size=64, learning_rate=3e-3, weight_decay=1.0, ema=0.99, patience=3),
         "recurrent": RECURRENT,
     },
     tiny={"encoder": "gru", "units": 4, "embedding_dim": 8, "pairs": 1000, "parts": 1000, "task.length": 16},

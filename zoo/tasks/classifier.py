@@ -20,6 +20,7 @@ class ClassifierTask(BaseTask):
     """Single-label classification; the model returns `logits` (B, classes)."""
 
     supports = frozenset({"label_smoothing"})
+    counts_examples = True
     monitor = "val_cross_entropy"  # val_loss has the label smoothing and the penalties of the recipe
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:

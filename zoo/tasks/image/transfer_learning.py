@@ -120,6 +120,13 @@ class TransferLearning(PhotoClassification):
 
         return transfer.train(session)
 
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for an unknown backbone, with the closest matches."""
+        from zoo.modeling import backbones
+
+        if "backbone" in arguments:
+            backbones.get(arguments["backbone"])
+
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
         """Return one sentence: which case applies, and how to change it."""
         case = self.case(info)

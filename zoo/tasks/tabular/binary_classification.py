@@ -28,6 +28,7 @@ class BinaryClassification(TabularTask):
     """Two classes; the model returns the probability of the second."""
 
     title = "binary classification"
+    counts_examples = True
     supports = frozenset({"label_smoothing"})
     monitor = "val_cross_entropy"  # val_loss has the label smoothing and the penalties of the recipe
     output = "probability"

@@ -17,7 +17,7 @@ from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.tabular.base import TabularTask
 from zoo.tasks.tabular.classification import TabularClassification
 from zoo.tasks.tabular.regression import Regression
-from zoobase.errors import UsageError, unknown
+from zoobase.errors import USAGE, DataError, UsageError, unknown
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PARTS = ("train", "validation", "test")
+LEAST = 2  # rows of a split: the metrics of one are not numbers
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,12 @@ class Table(TabularTask):
         types = tabular.types_of(table, chosen, target)
         sizes = [dataset.info.counts[name] for name in PARTS]
         rows = _divide(table, types, sizes, groups, time)
+        if min(map(len, rows)) < LEAST:
+            raise DataError(
+                f"{sum(sizes)} rows are too few to be divided into {', '.join(str(len(part)) for part in rows)} for "
+                f"training, validation and test: each needs at least {LEAST}",
+                USAGE,
+            )
         typed, names = _typed(table, types, target)
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]

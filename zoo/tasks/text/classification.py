@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
+from pipelines.sources import storage
 from pipelines.text import words
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
-from zoo.tasks.text import tokenizer_snippets, word_vectors
+from zoo.tasks.text import lengths, tokenizer_snippets, word_vectors
 
 if TYPE_CHECKING:
     import keras
@@ -25,18 +26,20 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
+SHORTEST, LONGEST = 48, 512  # of the lengths that are chosen
+
 
 @dataclass(frozen=True)
 class TextClassification(ClassifierTask):
     """Text classification with integer labels; the model takes word ids and returns logits.
 
     Attributes:
-        length: Number of words; longer texts are truncated.
+        length: Number of words, longer texts are cut; 0 is what 99 % of the training texts need, in [48, 512].
         tokens: Largest size of the vocabulary.
         vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
     """
 
-    length: int = 48
+    length: int = 0
     tokens: int = 20_000
     vectors: str = ""
 
@@ -45,10 +48,23 @@ class TextClassification(ClassifierTask):
     accepts = "texts"
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with the vocabulary of its training texts."""
-        texts = (example["text"] for example in dataset.train.as_numpy_iterator())
-        vocabulary = words.vocabulary(texts, self.tokens)
-        return dataclasses.replace(dataset, info=dataclasses.replace(dataset.info, vocabulary=vocabulary))
+        """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
+        texts = [words.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
+        vocabulary, _ = words.counted((word for text in texts for word in text), self.tokens, least=2)
+        statistics = lengths.statistics(list(map(len, texts)), self.length, SHORTEST, LONGEST)
+        storage.log.info("%s", lengths.describe(statistics, "words", "task.length"))
+        info = dataclasses.replace(
+            dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
+        )
+        return dataclasses.replace(dataset, info=info)
+
+    def words_of(self, info: Info) -> int:
+        """Return the number of words of a text that the model reads."""
+        return self.length or info.statistics.get("length", SHORTEST)
+
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
+        """Return one sentence about the texts that are cut."""
+        return lengths.describe(info.statistics, "words", "task.length") if "length" in info.statistics else ""
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the size of the vocabulary and the number of classes."""
@@ -60,7 +76,7 @@ class TextClassification(ClassifierTask):
         """Return (word ids int32 (length,), label int64)."""
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            return words.encode_tensor(example["text"][None], info.vocabulary, self.length)[0], example["label"]
+            return words.encode_tensor(example["text"][None], info.vocabulary, self.words_of(info))[0], example["label"]
 
         return pipelines.feed(split, decode=decode)
 
@@ -73,7 +89,7 @@ class TextClassification(ClassifierTask):
             return
         info, examples = dataset.info, list(dataset.train.as_numpy_iterator())
         index, labels = words.index(info.vocabulary), np.array([int(example["label"]) for example in examples])
-        tokens = np.stack([words.encode(example["text"], index, self.length) for example in examples])
+        tokens = np.stack([words.encode(example["text"], index, self.words_of(info)) for example in examples])
         for layer in observers:
             layer.observe(tokens, labels, info.vocabulary)
 
@@ -82,11 +98,11 @@ class TextClassification(ClassifierTask):
         from export.contract import Contract, Tensor
         from export.contract.endpoints import tensor_endpoint, text_endpoint
 
-        tokens = Tensor("tokens", "int32", (None, self.length), "token", low=0, high=len(info.vocabulary) - 1)
+        tokens = Tensor("tokens", "int32", (None, self.words_of(info)), "token", low=0, high=len(info.vocabulary) - 1)
         base = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, info.num_classes), "logits")])
         text = text_endpoint(
             base,
-            lambda t: words.encode_tensor(t, info.vocabulary, self.length),
+            lambda t: words.encode_tensor(t, info.vocabulary, self.words_of(info)),
             labels=info.class_names,
             vocabulary=info.vocabulary[2:],  # without padding and the unknown word
         )
@@ -118,7 +134,7 @@ class TextClassification(ClassifierTask):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
-        return {"Token ids of a text": tokenizer_snippets.whole_words(self.length)}
+        return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix."""
@@ -129,7 +145,7 @@ class TextClassification(ClassifierTask):
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the word ids of a text."""
-        return {endpoint.inputs[0].name: words.encode(argument, words.index(info.vocabulary), self.length)}
+        return {endpoint.inputs[0].name: words.encode(argument, words.index(info.vocabulary), self.words_of(info))}
 
     def explain(
         self,
@@ -151,7 +167,7 @@ class TextClassification(ClassifierTask):
             top_k: Number of classes, and of words.
         """
         prediction = self.show(argument, outputs, info, top_k)
-        (name, ids), tokens = next(iter(inputs.items())), words.split(argument)[: self.length]
+        (name, ids), tokens = next(iter(inputs.items())), words.split(argument)[: self.words_of(info)]
         if not tokens:
             return prediction
         ablated = np.stack([np.append(np.delete(ids, i), ids.dtype.type(0)) for i in range(len(tokens))])

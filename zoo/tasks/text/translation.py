@@ -11,11 +11,12 @@ import numpy as np
 
 import pipelines
 from export.contract import Contract, Endpoint
+from pipelines.sources import storage
 from pipelines.text import sequences
 from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Prediction, SplitEvaluation
-from zoo.tasks.text import decoding, tokenizer_snippets
+from zoo.tasks.text import decoding, lengths, tokenizer_snippets
 from zoo.tasks.text.translation_endpoints import endpoints
 from zoobase.errors import MissingError, UsageError, unknown
 
@@ -95,7 +96,17 @@ class Translation(BaseTask):
             for tokenizer, texts in zip(self._tokenizers(info), (sources, targets), strict=True)
         )
         statistics |= {"source_length": max(source, 1), "target_length": target + 1}  # with the end token
+        counts = [
+            max(len(tokenizer.split(text)) for tokenizer, text in zip(self._tokenizers(info), pair, strict=True))
+            for pair in pairs
+        ]
+        statistics |= lengths.statistics(counts, self.most, self.most, self.most)
+        storage.log.info("%s", lengths.describe(statistics, "tokens", "task.most"))
         return dataclasses.replace(dataset, info=dataclasses.replace(info, statistics=statistics))
+
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
+        """Return one sentence about the texts that are cut."""
+        return lengths.describe(info.statistics, "tokens", "task.most") if "cut" in info.statistics else ""
 
     @property
     def _one_vocabulary(self) -> bool:

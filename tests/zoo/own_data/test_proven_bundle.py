@@ -1,0 +1,71 @@
+"""Masks, tables and texts of one's own: quantised where it applies, searched by `zoo.tune`, and ready to predict."""
+
+import pytest
+
+from tests.zoo.own_data.test_small_data import mask_folder, rows, texts
+from zoo import predict, train, tune
+from zoobase.errors import UsageError
+
+TEXT = {"model.pairs": 500, "model.parts": 500}
+SMALL = {  # model -> its data, settings of a short training, and an input
+    "unet": (lambda p: mask_folder(p, 150), {"data": "mask_folder", "model.width": 4, "model.depth": 2}),
+    "table": (lambda p: rows(p.with_suffix(".csv"), 120), {"model.units": (8,)}),
+    "sentiment": (lambda p: texts(p.with_suffix(".csv"), 600), TEXT),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "quantize"), [("unet", ("int8",)), ("table", ("dynamic",)), ("sentiment", ("float16",))]
+)
+def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
+    make, settings = SMALL[model]
+    data = make(tmp_path / "mine")
+    summary = train.run(
+        model,
+        data_dir=str(data),
+        settings=settings | {"recipe.epochs": 2},
+        precision="float32",
+        quick=True,
+        quantize=quantize,
+        out=str(tmp_path / "run"),
+    )
+    (bundle,) = summary["bundles"]
+    states = {row["artifact"]: (row["state"], row["reason"]) for row in bundle["artifacts"]}
+    assert bundle["verdict"] == "pass", states
+    assert f"tflite/{quantize[0]}.tflite" in states
+    assert not any(name.endswith((".keras", ".h5")) for name in states)  # --quick
+    assert summary["data"] == "mine"
+    example = {"unet": tmp_path / "mine" / "images" / "0.png", "table": data, "sentiment": "worda wordb"}[model]
+    result = predict.run(tmp_path / "run" / "bundle", [str(example)])
+    assert result.rows
+    assert not result.problems
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_tune(model, tmp_path):
+    make, settings = SMALL[model]
+    space = tmp_path / "space.toml"
+    space.write_text("recipe.learning_rate = {low = 1e-4, high = 1e-2, log = true}\n")
+    options = {"data_dir": str(make(tmp_path / "mine")), "settings": settings | {"recipe.epochs": 1}}
+    result = tune.run(model, space=str(space), options=options, trials=2, out=str(tmp_path / "search"))
+    assert result["trials"] == 2
+    assert f"--data-dir {tmp_path}/mine" in result["command"]
+
+
+@pytest.mark.parametrize(
+    ("model", "make", "quantize", "sentence"),
+    [
+        ("unet", lambda p: mask_folder(p, 24), "int8", "at least 100 training examples, and mine has"),
+        (
+            "sentiment",
+            lambda p: texts(p.with_suffix(".csv"), 120),
+            "float16",
+            "test examples of mine is more",
+        ),
+    ],
+)
+def test_too_little_to_quantise_is_said_before_the_training(model, make, quantize, sentence, tmp_path):
+    data, settings = str(make(tmp_path / "mine")), SMALL[model][1]
+    with pytest.raises(UsageError, match=sentence):
+        train.run(model, data_dir=data, settings=settings, quantize=(quantize,), out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

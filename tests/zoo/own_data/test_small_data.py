@@ -1,0 +1,146 @@
+"""Small data of every kind ends in a proven bundle, or in a sentence before the training starts."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+import zoo
+from tests.photographs import photographs
+from zoo import train
+from zoo.core.plan import make_plan
+from zoobase.console import Console
+from zoobase.errors import KnownError
+
+TINY_BACKBONE = {"model.backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64}
+
+
+def write(path, columns, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+def crops(count, seed=0):
+    """Return crops of real photographs."""
+    rng, pictures = np.random.default_rng(seed), list(photographs().values())[:6]
+    for i in range(count):
+        x, y = rng.integers(0, 200, 2)
+        yield pictures[i % 6].crop((x, y, x + 72, y + 72)), i % 6
+
+
+def image_folder(path, count, classes=2):
+    for i, (image, picture) in enumerate(crops(count)):
+        folder = path / f"class{picture % classes}"
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{i}.jpg")
+    return path
+
+
+def mask_folder(path, count):
+    for name in ("images", "masks"):
+        (path / name).mkdir(parents=True)
+    for i, (image, _) in enumerate(crops(count)):
+        image.save(path / "images" / f"{i}.png")
+        grey = np.asarray(image.convert("L"))
+        Image.fromarray((grey > np.median(grey)).astype(np.uint8)).save(path / "masks" / f"{i}.png")
+    return path
+
+
+def texts(path, count, words=12, labels=("good", "bad"), seed=0):
+    rng, known = np.random.default_rng(seed), [f"word{chr(97 + i)}" for i in range(words)]
+    rows = [(" ".join(rng.choice(known, 6)) + f" {i}", labels[i % len(labels)]) for i in range(count)]
+    return write(path, ("text", "label"), rows)
+
+
+def rows(path, count, target="price"):
+    rng = np.random.default_rng(0)
+    values = [(f"{s:.1f}", c, f"{s * 3:.1f}") for s, c in zip(rng.uniform(1, 9, count), "uv" * count, strict=False)]
+    return write(path, ("size", "kind", target), values)
+
+
+def ends_in_a_proof(model, out, **options):
+    """Train, export and verify; return the verdicts."""
+    console = Console(quiet=True)
+    summary = train.run(model, out=str(out), console=console, precision="float32", quick=True, **options)
+    return [bundle["verdict"] for bundle in summary["bundles"]]
+
+
+def test_forty_photographs_of_two_classes(tmp_path):
+    settings = TINY_BACKBONE | {"recipe.epochs": 2, "recipe.batch_size": 8}
+    data = image_folder(tmp_path / "photos", 40)
+    assert ends_in_a_proof("flowers", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+
+
+def test_two_hundred_texts_of_a_dozen_words(tmp_path):
+    data = texts(tmp_path / "notes.csv", 200)
+    settings = {"recipe.epochs": 2, "model.pairs": 1000, "model.parts": 1000}
+    assert ends_in_a_proof("sentiment", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+
+
+def test_texts_of_which_each_word_is_read_once(tmp_path):
+    data = write(tmp_path / "a.csv", ("text", "label"), [(f"unique{i}a unique{i}b", "uv"[i % 2]) for i in range(60)])
+    settings = {"recipe.epochs": 1, "model.pairs": 1000, "model.parts": 1000}
+    assert ends_in_a_proof("sentiment", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+
+
+def test_a_hundred_rows(tmp_path):
+    data = rows(tmp_path / "homes.csv", 100)
+    settings = {"recipe.epochs": 2, "model.units": (8,)}
+    assert ends_in_a_proof("table", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+
+
+def test_twenty_masks(tmp_path):
+    settings = {"data": "mask_folder", "recipe.epochs": 1, "recipe.batch_size": 4, "model.width": 4, "model.depth": 2}
+    data = mask_folder(tmp_path / "scans", 20)
+    assert ends_in_a_proof("unet", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+
+
+@pytest.mark.parametrize("missing", ["validation", "test"])
+def test_a_class_that_a_split_does_not_have(missing, tmp_path):
+    """Three classes, of which one is in two of the splits only."""
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 255, (60, 28, 28, 1), np.uint8), np.arange(60) % 3
+    part = (images[:20], np.arange(20) % 2)
+    other = (images[:21], np.arange(21) % 3)
+    given = {"validation": other, "test": other} | {missing: part}
+    data = pipelines.from_arrays(images, labels, name="three", **given)
+    settings = zoo.get_spec("fashion_mnist").tiny_settings() | {"recipe.epochs": 1}
+    assert ends_in_a_proof("fashion_mnist", tmp_path / "run", dataset=data, settings=settings) == ["pass"]
+
+
+def test_a_class_of_a_table_that_validation_does_not_have(tmp_path):
+    values = [(i, f"{i % 7}", "rare" if i in (0, 1) else "ab"[i % 2]) for i in range(100)]
+    data = write(tmp_path / "kinds.csv", ("size", "number", "kind"), values)
+    settings = {"recipe.epochs": 1, "model.units": (8,)}
+    assert ends_in_a_proof("table", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+
+
+@pytest.mark.parametrize(
+    ("model", "make", "sentence"),
+    [
+        ("sentiment", lambda p: texts(p / "a.csv", 4), "too few"),
+        ("sentiment", lambda p: texts(p / "a.csv", 50, labels=("same",)), "no texts of two classes"),
+        ("table", lambda p: rows(p / "a.csv", 3), "too few"),
+        ("flowers", lambda p: image_folder(p / "one", 12, classes=1), "at least two"),
+        ("flowers", lambda p: image_folder(p / "few", 4), "few|add some|at least|has"),
+    ],
+)
+def test_too_little_is_a_sentence_before_the_training(model, make, sentence, tmp_path):
+    with pytest.raises(KnownError, match=sentence):
+        ends_in_a_proof(model, tmp_path / "run", data_dir=str(make(tmp_path)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_length_of_texts_is_that_of_the_data(tmp_path):
+    long = [(" ".join(f"w{(i + j) % 150}" for j in range(120 if i % 4 else 60)), "ab"[i % 2]) for i in range(100)]
+    plan = make_plan("sentiment", data_dir=str(write(tmp_path / "long.csv", ("text", "label"), long)))
+    info = plan.load_data().info
+    assert info.statistics["length"] == plan.task.words_of(info) == 128
+    assert plan.task.describe_case(info, {}) == "The first 128 words of a text are read: no training text is longer."
+    short = make_plan("sentiment", data_dir=str(tmp_path / "long.csv"), settings={"task.length": 100})
+    cut = short.task.describe_case(short.load_data().info, {})
+    assert "The first 100 words of a text are read: 7" in cut
+    assert "of the training texts are longer" in cut
