@@ -51,7 +51,8 @@ def mask_folder(path, count):
 
 def texts(path, count, words=12, labels=("good", "bad"), seed=0):
     rng, known = np.random.default_rng(seed), [f"word{chr(97 + i)}" for i in range(words)]
-    rows = [(" ".join(rng.choice(known, 6)) + f" {i}", labels[i % len(labels)]) for i in range(count)]
+    halves = known[: 2 * words // 3], known[words // 3 :]  # of which each label uses one more
+    rows = [(" ".join(rng.choice(halves[i % 2], 6)) + f" {i}", labels[i % len(labels)]) for i in range(count)]
     return write(path, ("text", "label"), rows)
 
 
