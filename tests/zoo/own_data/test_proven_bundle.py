@@ -8,7 +8,10 @@ from zoobase.errors import UsageError
 
 TEXT = {"model.pairs": 500, "model.parts": 500}
 SMALL = {  # model -> its data, settings of a short training, and an input
-    "unet": (lambda p: mask_folder(p, 150), {"data": "mask_folder", "model.width": 4, "model.depth": 2}),
+    "unet": (
+        lambda p: mask_folder(p, 150),
+        {"data": "mask_folder", "model.width": 8, "model.depth": 2, "recipe.batch_size": 8},
+    ),
     "table": (lambda p: rows(p.with_suffix(".csv"), 120), {"model.units": (8,)}),
     "sentiment": (lambda p: texts(p.with_suffix(".csv"), 600), TEXT),
 }
@@ -21,7 +24,7 @@ def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     summary = train.run(
         model,
         data_dir=str(data),
-        settings=settings | {"recipe.epochs": 2},
+        settings=settings | {"recipe.epochs": 6},
         precision="float32",
         quick=True,
         quantize=quantize,
