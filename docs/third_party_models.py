@@ -151,7 +151,6 @@ _ROUNDING = Cause(
     "runtimes need not agree within the tolerance",
 )
 CAUSES: Mapping[str, Cause] = {
-    "EfficientNetB0": _ROUNDING,
     "EfficientNetV2B0": _ROUNDING,
     "ConvNeXtTiny": Cause(
         "Keras", "the `LayerScale` of its ConvNeXt is not registered for its HDF5 reader (tensorflow 59767)"

@@ -38,8 +38,10 @@ def check_content(path: Path, format: str) -> None:
     names = BY_NAME.get(format, ())
     if names and not path.name.endswith(names):
         raise CheckFailed(f"{path} is refused: its content is of format {format}, its name is not; name it *{names[0]}")
+    with path.open("rb") as stream:
+        starts_as_zip = stream.read(2) == b"PK"
     is_zip = zipfile.is_zipfile(path)
-    if format == "keras":
+    if format == "keras" or (is_zip and starts_as_zip and format not in BY_NAME):  # a format may be a zip file itself
         _check_zip(path)
     elif is_zip and not (format == "tflite" and _holds_labels(path)):
         raise CheckFailed(f"{path} is refused: it is of format {format} and also a zip file; write it again without")

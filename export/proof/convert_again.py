@@ -20,12 +20,14 @@ import numpy as np
 import protocol
 
 from export.contract import Endpoint
-from export.formats.saved_model import save
+from export.formats import onnx as onnx_format
+from export.formats import saved_model, tflite
+from export.formats.format import NATIVE
 from export.runners import convert_onnx, convert_tflite, run_keras
 from export.runners.run_structure import first_difference
 from export.wire import calls
 
-OPERATORS_WITHOUT_EFFECT = ("Identity",)
+TFLITE = tflite.FORMAT.name
 
 
 class Digests:
@@ -135,7 +137,7 @@ class OnnxDigests(Digests):
             known.setdefault(value.name, self.add("input", (), value.name))
         for node in graph.node:
             inputs = tuple(known[name] for name in node.input)
-            if node.op_type in OPERATORS_WITHOUT_EFFECT and not node.domain:
+            if node.op_type == "Identity" and not node.domain:
                 known[node.output[0]] = inputs[0]
                 continue
             attributes = sorted((a.name, self._attribute(a, known)) for a in node.attribute)
@@ -215,11 +217,16 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
         ValueError: If it refuses the model.
     """
     endpoints = [_endpoint(model, job["endpoints"][name]) for name in file["endpoints"]]
-    is_tflite, saved = file["format"] == "tflite", scratch / f"saved-{file['format']}"
+    is_tflite, saved = file["format"] == TFLITE, scratch / f"saved-{file['format']}"
     if not saved.exists():
-        save(model, endpoints, saved, batch=1 if is_tflite else None)
+        saved_model.save(model, endpoints, saved, batch=1 if is_tflite else None)
     out = scratch / "again" / f"{file['quantize']}.{file['format']}"
-    work = {"saved_model": str(saved), "out": str(out), "quantize": file["quantize"], "opset": file.get("opset")}
+    work = {
+        saved_model.FORMAT.name: str(saved),
+        "out": str(out),
+        "quantize": file["quantize"],
+        "opset": file.get("opset"),
+    }
     if is_tflite:
         report = convert_tflite.convert(work | {"signatures": file["endpoints"], "calibration": {}})
     else:
@@ -229,19 +236,19 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
     return out
 
 
-READERS: dict[str, Callable[[Path], Digests]] = {"tflite": TFLiteDigests, "onnx": OnnxDigests}
+READERS: dict[str, Callable[[Path], Digests]] = {TFLITE: TFLiteDigests, onnx_format.FORMAT.name: OnnxDigests}
 
 
 def main() -> None:
     """Write {path: {endpoint: difference or null}} as the result of the job, and the errors by path."""
     job = machine.read_job()
     result: dict[str, Any] = {"missing": protocol.import_modules(job["modules"]), "differences": {}, "errors": {}}
-    model = None if result["missing"] else run_keras.load_model({"format": "keras", "path": job["keras"]}, {})
+    model = None if result["missing"] else run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
     for file in job["files"] if model is not None else ():
         try:
             again = _converted(job, model, file, Path(job["result"]).parent)
             ours, theirs = (READERS[file["format"]](path) for path in (again, Path(job["folder"], file["path"])))
-            names = {name: name if file["format"] == "tflite" else "" for name in file["endpoints"]}
+            names = {name: name if file["format"] == TFLITE else "" for name in file["endpoints"]}
             result["differences"][file["path"]] = differences(ours, theirs, names)
         except Exception as error:  # whatever a converter or a damaged file raises is a finding about that file
             result["errors"][file["path"]] = calls.one_line(error)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from export.contract import Artifact
+from export.formats import saved_model
 from export.formats.format import NATIVE
 from export.parity.cases import GoldenCase
 from export.parity.comparison import check_repeatability
@@ -56,7 +57,7 @@ def outputs_of_other_kernels(request: ProofRequest, runs: Runs, policy: Policy) 
     """
     found: dict[str, Outputs] = {}
     environment = onednn.other_kernels()
-    names = [(NATIVE, REFERENCE), *([("saved_model", "tensorflow")] if request.live else [])]
+    names = [(NATIVE, REFERENCE), *([(saved_model.FORMAT.name, "tensorflow")] if request.live else [])]
     for format, name in names if environment else ():
         artifact = _artifact(request, format)
         if artifact is None or set(artifact.endpoints) <= set(found):

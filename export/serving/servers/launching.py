@@ -48,8 +48,8 @@ def running(
         command: The command line.
         is_ready: Whether it answers; called until it returns True. It may raise CheckFailed to give up.
         environment: Environment variables in addition to those of this process.
-        reads: Files and folders that it reads besides installed packages: its program, and what it serves. The kernel
-            forbids all others, and to write. None for a server that confines the process in which it loads.
+        reads: Files and folders that it reads besides installed packages and its program's folder: what it serves. The
+            kernel forbids all others, and to write. None for a server that confines the process in which it loads.
 
     Raises:
         CheckFailed: If it ends, or is not ready in time; the message has the last line of its log.
@@ -58,7 +58,7 @@ def running(
         log, own = Path(scratch) / "log", Path(scratch) / "own"
         own.mkdir()
         if reads is not None:
-            reads = [*map(os.path.realpath, (command[0], *SYSTEM, *reads))]
+            reads = [*map(os.path.realpath, (Path(command[0]).parent, *SYSTEM, *reads))]
             confinement = json.dumps({"reads": reads, "writes": [str(own)], "network": True})
             command = [sys.executable, "-P", machine.__file__, confinement, *command]
         with log.open("wb") as file:
