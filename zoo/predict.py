@@ -186,7 +186,8 @@ def main(
         console = Console(quiet=True)
     is_folder = out is not None and (out.endswith("/") or Path(out).is_dir())
     masks, out = (out, None) if is_folder else (None, out)
-    to_table = out is None and masks is None and any(Path(name).is_dir() or glob.has_magic(name) for name in inputs)
+    many = any(Path(name).is_dir() or glob.has_magic(name) or is_table(name) for name in inputs)
+    to_table = out is None and masks is None and many
     results = masks or (Path(out).parent if out not in (None, "-") else "." if to_table else tempfile.gettempdir())
     confine_prediction(source, inputs, (category_names,), results)
     with kept.preferred(source, runtime, console, direction) as (opened, options["runtime"]):

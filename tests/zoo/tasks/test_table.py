@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import pipelines
 import zoo
 from pipelines import DataError, tabular
+from tests import commands
 from tests.zoo.test_cli import cli
 from zoo import predict, train
 from zoo.core.plan import make_plan
@@ -185,6 +187,14 @@ def test_the_file_that_it_was_trained_on(homes, file, tmp_path):
     plan = make_plan("table", data_dir=str(file), settings={"task.target_column": "price"})
     assert len({row["price"] for row in rows}) > 200
     assert plan.load_data().info.counts["train"] == 180
+
+
+def test_predictions_of_a_file_are_written_to_the_current_folder(homes, file, tmp_path):
+    """The command is confined before it opens the run, and may write there."""
+    environment = os.environ | {"PYTHONPATH": commands.ROOT}
+    ended = commands.run("-m", "zoo.predict", str(homes), str(file), cwd=tmp_path, env=environment)
+    assert ended.returncode == 0, ended.stderr
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 301
 
 
 def rows_of(path, rows):
