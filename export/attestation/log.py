@@ -69,7 +69,7 @@ def _user() -> str:
 
 
 def _digest(base: Path, version: int) -> str | None:
-    """Return the digest of the sums of a version, which have the digest of each of its files; None if it is not there."""
+    """Return the digest of the sums of a version, which have that of each of its files; None if it is not there."""
     for name in served_versions(base).get(version, ()):
         if (base / name / VERSION_SUMS).is_file():
             return sha256(base / name / VERSION_SUMS)

@@ -17,6 +17,7 @@ from export.attestation import envelope
 from export.attestation.statement import CERTIFICATE, describe, digests_of
 from export.bundle import layout
 from export.formats.saved_model import FORMAT as SAVED_MODEL
+from export.formats.saved_model import served_versions
 from export.proof.certificate import EXIT_CODES, PASS
 from zoobase.errors import CheckFailed, ExportError, unknown
 from zoobase.files import check_present
@@ -84,12 +85,18 @@ def read_policy(path: Path) -> Policy:
 
 
 def admit(target: Path, policy: Policy) -> Mapping[str, Any]:
-    """Return what was attested of a bundle, or of a published version, that a policy admits.
+    """Return what was attested of a bundle, a published version, or the newest version of a base path, if admitted.
+
+    Args:
+        target: A bundle, a version, or a base path of TF Serving, of which every version must be admitted.
+        policy: What it must hold.
 
     Raises:
         CheckFailed: If it is refused; the message has every rule that does not hold.
-        ExportError: If it is neither.
+        ExportError: If it is none of them.
     """
+    if target.is_dir() and not (target / layout.MANIFEST).exists() and (versions := served_versions(target)):
+        return [admit(target / name, policy) for names in versions.values() for name in names][-1]
     predicate = _predicate(target, policy)
     if problems := list(_violations(predicate, policy)):
         raise CheckFailed(f"{target} is not admitted: {'; '.join(problems)}")

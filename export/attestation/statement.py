@@ -32,10 +32,15 @@ SCHEMA = Path(__file__).with_name("predicate.schema.json")
 RESULTS = {PASS: "PASSED", FAIL: "FAILED"}  # of a verdict; any other is WARNED
 
 
-def statements_of(bundle: Path) -> list[bytes]:
+def statements_of(bundle: Path, verification: Certificate | None = None) -> list[bytes]:
     """Return the encoded statements of a bundle, that of the certificate first.
 
     That one has the digests of the others, so that none can be left out or exchanged.
+
+    Args:
+        bundle: The bundle.
+        verification: The certificate of a verification here, to state instead of `parity.json`: it compares the graph
+            of the SavedModel, too.
 
     Raises:
         CheckFailed: If a file is damaged.
@@ -45,6 +50,8 @@ def statements_of(bundle: Path) -> list[bytes]:
     if damage := layout.find_damage(bundle):
         raise CheckFailed(f"{bundle} is damaged ({damage[0]}); export it again")
     manifest, certificate = layout.read_manifest(bundle), layout.read_certificate(bundle)
+    if verification is not None:
+        certificate = json.loads(json.dumps(verification.to_json()))
     subjects = digests_of(bundle)
     others = {TEST_RESULT: _test_result(certificate, subjects), BOM: bom.to_json(bundle.resolve().name, manifest)}
     if provenance := manifest.get("metadata", {}).get("provenance"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from export.cli import PATH, show
 from zoobase import Console, common_options
 from zoobase.console import echo
+from zoobase.errors import CheckFailed
 
 SIGNERS = click.option("--signer", "signers", multiple=True, type=PATH, metavar="KEY", help="Public key (PEM).")
 
@@ -18,15 +20,23 @@ SIGNERS = click.option("--signer", "signers", multiple=True, type=PATH, metavar=
 @click.argument("bundle", type=PATH)
 @click.option("--key", type=PATH, metavar="KEY", help="Sign with this private key (PEM).")
 @click.option("--keyless", is_flag=True, help="Sign with the OpenID identity of this CI job, at the public Sigstore.")
+@click.option("--verify", is_flag=True, help="State what a verification finds now, structure too, not parity.json.")
 @common_options
-def attest_command(bundle: Path, key: Path | None, keyless: bool, console: Console) -> None:
+def attest_command(bundle: Path, key: Path | None, keyless: bool, verify: bool, console: Console) -> None:
     """Write what the proof of BUNDLE showed as signed in-toto statements, to BUNDLE.intoto.jsonl."""
     from export.attestation import envelope
     from export.attestation.statement import statements_of
 
     if (key is None) != keyless:
         raise click.UsageError("Give either --key KEY or --keyless.")
-    payloads = statements_of(bundle)
+    verification = None
+    if verify:
+        from export.verifier import verify_bundle
+
+        verification = verify_bundle(bundle)
+        if verification.exit_code:
+            raise CheckFailed(f"{bundle}: {verification.verdict}: {verification.problems()[0]}; nothing is attested")
+    payloads = statements_of(bundle, verification)
     path = envelope.sign_keyless(bundle, payloads) if key is None else envelope.sign(bundle, payloads, key)
     text = f"{path}: {len(payloads)} statements. Next: python -m export admit {bundle} --policy policy.toml"
     show(console, {"path": str(path), "statements": len(payloads)}, text)
@@ -76,10 +86,8 @@ def webhook_command(
     with server(folder, read_policy(policy), (host, port), certificate, key) as listening:
         address = f"{'http' if certificate is None else 'https'}://{host}:{listening.server_port}"
         show(console, {"address": address}, f"webhook at {address}; end it with Ctrl-C")
-        try:
+        with contextlib.suppress(KeyboardInterrupt):
             listening.serve_forever()
-        except KeyboardInterrupt:
-            pass
 
 
 @click.group("log")
