@@ -150,9 +150,7 @@ def read(path: Path) -> Original:
     else:
         predicate = read_manifest(path).get("metadata", {}).get("provenance")
     if predicate is None or predicate.get("buildDefinition", {}).get("buildType") != BUILD:
-        raise UsageError(
-            f"{path} has no provenance of a training: give the bundle of a run of the zoo, or its envelopes"
-        )
+        raise UsageError(f"{path} has no provenance of a training: give the bundle of a run, or its envelopes")
     with damaged(path):
         settings = dict(predicate["buildDefinition"]["externalParameters"]["settings"])
         products = {product["name"]: product for product in predicate["runDetails"]["byproducts"]}
