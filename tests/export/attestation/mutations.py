@@ -190,13 +190,16 @@ def another_key(rng, ground):
 def envelope_bytes(rng, ground):
     lines = ground.envelopes.read_text().splitlines(keepends=True)
     at = rng.randrange(len(lines))
-    kind = rng.randrange(4)
+    kind = rng.randrange(5)
     if kind == 0:
         flip_byte(rng, ground.envelopes)
     elif kind == 1:
         ground.envelopes.write_text("".join(lines[:at] + lines[at + 1 :]))
     elif kind == 2:
         ground.envelopes.write_text("".join([*lines, lines[at]]))
+    elif kind == 3:  # the same, spelled otherwise
+        lines[at] = json.dumps(json.loads(lines[at]), separators=(",", ":")) + "\n"
+        ground.envelopes.write_text("".join(lines))
     else:
         content = ground.envelopes.read_bytes()
         ground.envelopes.write_bytes(content[: rng.randrange(len(content))])
@@ -238,7 +241,7 @@ KINDS = {
     "certificate or envelope of another or older bundle": replayed,
     "verdict or figure edited, sums made to fit": verdict,
     "signed anew with another key": another_key,
-    "envelope: byte, line dropped or doubled, cut": envelope_bytes,
+    "envelope: byte, line dropped, doubled or respelled, cut": envelope_bytes,
     "log cut": log_cut,
     "log edited, chain made to fit": log_edit,
 }

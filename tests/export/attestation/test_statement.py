@@ -91,6 +91,27 @@ def test_signatures_hold_for_their_key_only(signed, keys):
         envelope.check(folder, [keys[1]])
 
 
+@pytest.mark.parametrize(
+    "respell",
+    [
+        lambda text: text.replace('": "', '":"', 1),
+        lambda text: text.replace("{", '{"payload": "", ', 1),
+        lambda text: text[:-1],
+        lambda text: text + "\n",
+        lambda text: text + "x",
+        lambda text: text.replace('"sig": "', '"sig": " ', 1),
+        lambda text: text.replace('"payloadType"', '"more": 1, "payloadType"', 1),
+    ],
+)
+def test_a_statement_has_one_spelling(signed, keys, respell):
+    folder = signed("two_by_two")
+    path = envelope.envelopes_of(folder)
+    path.write_text(respell(path.read_text()))
+    with pytest.raises(CheckFailed, match="does not hold for"):
+        envelope.check(folder, [keys[1]])
+    assert run_script(folder, keys[1]).returncode == 1
+
+
 def test_keys_that_are_none(signed, keys, tmp_path):
     folder = signed("two_by_two")
     with pytest.raises(ExportError, match="is not a private key"):
