@@ -13,7 +13,7 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 	else $(PIP) --editable ".[$(2)]"; fi
 EXTRAS = test,dev,docs
 PROGRAMS = chromium nginx docker-compose
-ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,third_party
+ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
 .PHONY: setup setup-all demo test test-quick test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from export.artifacts.equivalence import compare
     from export.bundle.layout import Bundle
     from export.bundle.loader import load
-    from export.bundle.publisher import publish
     from export.contract import Contract, Endpoint, Tensor
     from export.contract.inference import infer_contract
     from export.exporter import export_model
     from export.proof.certificate import Certificate
     from export.proof.evaluation import Evaluation
+    from export.serving.publisher import publish
     from export.serving.servecheck import check_serving
     from export.serving.transfer.exchange import pull, push
     from export.verifier import verify_bundle
@@ -52,7 +52,7 @@ _lazy = lazy_attributes(
     {
         "export.exporter": ("export_model",),
         "export.verifier": ("verify_bundle",),
-        "export.bundle.publisher": ("publish",),
+        "export.serving.publisher": ("publish",),
         "export.serving.transfer.exchange": ("push", "pull"),
         "export.artifacts.equivalence": ("compare",),
         "export.serving.servecheck": ("check_serving",),

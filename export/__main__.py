@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import click
 
-from export.cli import compare, diff, formats, inspect, model, publishing, serving, transfer, verify, web
+from export.cli import (
+    attestation,
+    compare,
+    diff,
+    formats,
+    inspect,
+    model,
+    publishing,
+    serving,
+    transfer,
+    verify,
+    web,
+)
 from zoobase import run
 
 
@@ -20,6 +32,10 @@ for name in ("publish", "promote", "rollback", "retire"):
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):
     verbs.add_command(command)
 for command in (transfer.push_command, transfer.pull_command, transfer.sagemaker_command):
+    verbs.add_command(command)
+for command in (attestation.attest_command, attestation.bom_command, attestation.admit_command):
+    verbs.add_command(command)
+for command in (attestation.webhook_command, attestation.log_group):
     verbs.add_command(command)
 
 

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("zoobase", "export", "pipelines")
 WITH_BUNDLE = (
     "export.bundle.loader",
-    "export.bundle.publisher",
+    "export.serving.publisher",
     "export.serving.rollout.verbs",
     "export.serving.servecheck",
     "export.serving.transfer.exchange",

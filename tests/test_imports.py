@@ -50,6 +50,7 @@ ROOMS = {
         "serving",
         "exporter",
         "verifier",
+        "attestation",
         "bundle",
         "proof",
         "artifacts",

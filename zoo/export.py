@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class _Source:
         metrics: Its metrics on the test split.
         command: The command line that trained it.
         images: Figures for the card.
+        provenance: How it was trained, in the form of SLSA.
     """
 
     plan: Plan
@@ -55,6 +57,7 @@ class _Source:
     metrics: Mapping[str, Any]
     command: str
     images: Sequence[Path] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run(
@@ -130,15 +133,20 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
+    from zoo.training.provenance import describe
+
     folder = RunFolder.open(path)
     plan, dataset = folder.plan(), folder.dataset(dataset)
     figures = sorted((folder.path / "figures").glob("*.png"))
     facts = (folder.path / "bundle", folder.metrics(), plan.command(), figures)
-    return _Source(plan, folder.model(), dataset.info, *facts), dataset
+    model = folder.model()
+    provenance = describe(plan, dataset.info, model, folder.read("config.json"), folder.metrics())
+    return _Source(plan, model, dataset.info, *facts, provenance), dataset
 
 
 def _of_default_weights(name: str) -> _Source:
     from zoo import weights
+    from zoo.training.provenance import describe
 
     if "default" not in registry.get_spec(name).weights:
         raise UsageError(
@@ -147,7 +155,8 @@ def _of_default_weights(name: str) -> _Source:
     plan, model, info = weights.open_default(name)
     facts = weights.description(name)
     metrics = {key: value for key, value in facts["metrics"].items() if isinstance(value, int | float)}
-    return _Source(plan, model, info, Path("bundles") / name, metrics, facts["command"])
+    provenance = describe(plan, info, model, {**facts, "command": shlex.split(facts["command"])}, metrics)
+    return _Source(plan, model, info, Path("bundles") / name, metrics, facts["command"], provenance=provenance)
 
 
 def _load_if_available(plan: Plan, console: Console) -> Dataset | None:
@@ -193,7 +202,7 @@ def _export(
             max_drop=max_drop,
             **({"formats": formats} if formats else {}),
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
-            metadata=bundle_metadata(plan, info, suffix),
+            metadata=bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
             progress=console.print,
         )
         certificate = bundle.certificate.to_json()

@@ -24,7 +24,7 @@ from zoo.distribution.launcher import launch, new_folder
 from zoo.distribution.replicas import check_batch_size, read_environment
 from zoobase import console as shell
 from zoobase.console import Console
-from zoobase.errors import UsageError, step
+from zoobase.errors import CheckFailed, UsageError, step
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
@@ -254,6 +254,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 @click.command("train", cls=ModelCommand)
 @click.argument("name", required=False)
 @click.option("--config", metavar="FILE", help="Settings: config.json of a run, or TOML; options take precedence.")
+@click.option("--from", "certificate", metavar="CERTIFICATE", help="Repeat the training of a bundle, and compare.")
 @click.option("--print-config", is_flag=True, help="Print the settings as JSON for --config, and do not train.")
 @settings_options()
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
@@ -266,6 +267,7 @@ def main(
     ctx: click.Context,
     name: str | None,
     config: str | None,
+    certificate: str | None,
     print_config: bool,
     callbacks: tuple[str, ...],
     workers: int | None,
@@ -278,6 +280,11 @@ def main(
 
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
+    if certificate is not None:
+        if name is not None or config is not None or callbacks or workers or ray:
+            raise click.UsageError("--from takes model, settings and seed from the certificate: omit the others.")
+        console.result(repeat(certificate, console=console, **given))
+        return
     file = {} if config is None else read_config(config)
     if file and name not in (None, file["name"]):
         raise click.UsageError(f"The file of --config is for the model {file['name']}, not for {name}.")
@@ -305,6 +312,58 @@ def main(
     else:
         summary = run(**{"name": None, **given}, callbacks=callbacks, console=console)
     console.result(summary)
+
+
+def repeat(certificate: str | Path, *, seeds: int = 3, console: Console | None = None, **given: Any) -> RunSummary:
+    """Train again by the provenance in a certificate, and compare the result.
+
+    Args:
+        certificate: A bundle of a run, or its file of envelopes.
+        seeds: How many further seeds are trained, to RUN-seed-N, if the weights are not bitwise equal.
+        console: Receives progress; None prints nothing.
+        **given: `out`, `data_dir`, `cache_dir`, `export`: what may differ from the first training.
+
+    Returns:
+        The summary of the run, and `repeated`: "bitwise equal" or "equal within the spread of seeds"; with the interval
+        of the metric in the latter case.
+
+    Raises:
+        UsageError: The certificate has no training, it had a folder of data and none is given, or another setting is
+            given.
+        CheckFailed: The metric is not within the spread.
+
+    Example:
+        >>> repeat("bundle", out="runs/digits-again", export=False)["repeated"]
+        'bitwise equal'
+    """
+    from zoo.training import provenance
+
+    if other := sorted({*given} - {"out", "data_dir", "cache_dir", "export"}):
+        raise UsageError(f"{other[0]} is a setting of the certificate: omit it, or train without --from")
+    original = provenance.read(Path(certificate))
+    if original.with_data_dir and given.get("data_dir") is None:
+        raise UsageError(f"the training of {certificate} had a folder of data: give it by --data-dir")
+    console = console or Console(quiet=True)
+    summary = run(**layered(original.settings, given), console=console)
+    folder = RunFolder.open(summary["run"])
+    if provenance.weights_digest(folder.model()) == original.digest:
+        summary["repeated"] = "bitwise equal"
+    else:
+        metric = next(name for name in summary["metrics"] if name in original.metrics)
+        values = [summary["metrics"][metric]]
+        first = original.settings.get("seed", 0)
+        for seed in range(first + 1, first + 1 + seeds):
+            changes = {**given, "seed": seed, "out": f"{folder.path}-seed-{seed}", "export": False}
+            values.append(run(**layered(original.settings, changes), console=console)["metrics"][metric])
+        low, high = provenance.spread(values)
+        summary |= {"metric": metric, "original": original.metrics[metric], "spread": [low, high]}
+        text = f"{metric} {original.metrics[metric]:.4f}, of {len(values)} seeds [{low:.4f}, {high:.4f}]"
+        if not low <= original.metrics[metric] <= high:
+            raise CheckFailed(f"{folder.path} is not equal to the training of {certificate}: {text}")
+        summary["repeated"] = "equal within the spread of seeds"
+        console.print(text)
+    console.print(f"{folder.path}: {summary['repeated']}")
+    return summary
 
 
 def _run_by_ray(

@@ -29,6 +29,9 @@ def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+policy_option = click.option("--policy", type=PATH, metavar="FILE", help="Refuse what this policy does not admit.")
+
+
 def requirements(
     requests: Path | None,
     evaluation: Path | None,
@@ -65,6 +68,7 @@ def requirements(
     metavar="SHARE",
     help="Compare it with the stable version, and publish it under the label canary; a router sends it this share.",
 )
+@policy_option
 @update_options
 @trust_option
 @common_options
@@ -74,6 +78,7 @@ def publish_command(
     version: str,
     allow: tuple[str, ...],
     canary: float | None,
+    policy: Path | None,
     trust: tuple[str, ...],
     console: Console,
     **options: Any,
@@ -85,23 +90,23 @@ def publish_command(
     """
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
-    from export.bundle.publisher import publish
     from export.proof.certificate import describe_coverage
     from export.proof.prove import check_names
+    from export.serving.publisher import publish
     from zoobase.errors import ExportError
 
     check_names(allow, (*KINDS, ANY), "reservation")
-    comparison = None
+    comparison, how = None, {"version": version, "allow": allow, "policy": policy}
     if canary is not None:
         from export.serving.rollout import publish_canary
 
         wanted = requirements(**options, trust=trust)
-        result = publish_canary(bundle, base_path, canary, requirements=wanted, version=version, allow=allow)
+        result = publish_canary(bundle, base_path, canary, requirements=wanted, **how)
         published, comparison = result.version, result.check
     elif given := [name for name, value in options.items() if value is not None]:
         raise ExportError(f"{', '.join(sorted(given))} compare a canary with the stable version; add --canary SHARE")
     else:
-        published = publish(bundle, base_path, version=version, trust=trust, allow=allow)
+        published = publish(bundle, base_path, trust=trust, **how)
     data = {"path": str(published.path), "version": published.version}
     lines = [f"proof: {text}" for text in describe_coverage(read_coverage(bundle))]
     if comparison:
@@ -115,14 +120,17 @@ def publish_command(
 
 @click.command("promote")
 @click.argument("base_path", type=PATH)
+@policy_option
 @update_options
 @trust_option
 @common_options
-def promote_command(base_path: Path, trust: tuple[str, ...], console: Console, **options: Any) -> None:
+def promote_command(
+    base_path: Path, policy: Path | None, trust: tuple[str, ...], console: Console, **options: Any
+) -> None:
     """Make the canary under BASE_PATH the stable version, if it still holds the comparison with it."""
     from export.serving.rollout import promote
 
-    result = promote(base_path, requirements=requirements(**options, trust=trust))
+    result = promote(base_path, requirements=requirements(**options, trust=trust), policy=policy)
     show(
         console,
         asdict(result.state) | {"check": result.check.to_json()},

@@ -53,7 +53,7 @@ def test_a_terminated_publication_leaves_nothing(tmp_path, bundles):
     """The copy of the first file waits for the other end of a pipe."""
     source = shutil.copytree(bundles("two_by_two").path, tmp_path / "bundle")
     code = (
-        "import sys, time; from export.bundle import publisher; from export.__main__ import main\n"
+        "import sys, time; from export.serving import publisher; from export.__main__ import main\n"
         "publisher._copy = lambda *_: time.sleep(600)\n"
         "main()"
     )

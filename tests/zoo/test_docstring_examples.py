@@ -18,6 +18,7 @@ RUNS = [
     evaluate.run,
     compare.run,
     export.run,
+    train.repeat,
     predict.run,
     sample.run,
     stylize.run,

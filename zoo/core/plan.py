@@ -314,7 +314,8 @@ def read_task(path: Path) -> tuple[BaseTask, Info]:
 
 def bundle_metadata(plan: Plan, info: Info, served: str) -> dict[str, Any]:
     """Return the metadata of the bundle of a served model, which `zoo_metadata` reads."""
-    return {"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": served}}
+    licence = None if info.is_own else registry.get_spec(plan.model).card.licence
+    return {"zoo": {"plan": plan.to_json(), "info": info.to_json(), "served": served}, "licence": licence}
 
 
 def zoo_metadata(path: Path) -> dict[str, Any]:

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from export.attestation.log import ROLLOUT, STATE
 from export.bundle import layout
-from export.bundle.publisher import ROLLOUT, STAGING
 from export.bundle.tf_serving import CONFIG, models_config
 from export.formats.saved_model import served_versions
+from export.serving.publisher import STAGING
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import locked, staging
-
-STATE = "rollout.json"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,11 @@ class State:
     canary: int | None = None
     share: float | None = None
     previous: tuple[int, ...] = ()
+
+    @property
+    def labels(self) -> dict[str, int | None]:
+        """The versions by label."""
+        return {"stable": self.stable, "canary": self.canary}
 
     @property
     def loaded(self) -> tuple[int, ...]:

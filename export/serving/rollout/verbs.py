@@ -11,9 +11,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from export.attestation import log
+from export.attestation.policy import admit, read_policy
 from export.bundle import layout
-from export.bundle.publisher import STAGING, Published, proven_saved_model, publish_folder, republish
 from export.formats.saved_model import served_versions
+from export.serving.publisher import STAGING, Published, proven_saved_model, republish
 from export.serving.rollout.state import State, changing, read_state, write_state
 from export.serving.rollout.update_check import Requirements, UpdateCheck, check_update
 from zoobase.errors import CheckFailed, ExportError
@@ -37,6 +39,7 @@ def publish_canary(
     requirements: Requirements | None = None,
     version: int | str = "next",
     allow: Collection[str] = (),
+    policy: str | os.PathLike[str] | None = None,
 ) -> Canary:
     """Publish the SavedModel of a bundle as the canary beside the stable version, after a comparison of both.
 
@@ -48,6 +51,7 @@ def publish_canary(
         requirements: What the new version must hold; it names the trusted operators, too.
         version: As of `export.publish`.
         allow: As of `export.publish`.
+        policy: As of `export.publish`.
 
     Raises:
         CheckFailed: If the bundle may not be published, or does not hold the requirements.
@@ -65,7 +69,7 @@ def publish_canary(
     if not 0 < share < 1:
         raise ExportError(f"the share of the canary is {share:g}; give a number between 0 and 1, such as 0.1")
     base, requirements = Path(base_path).absolute(), requirements or Requirements()
-    saved_model = proven_saved_model(Path(source), requirements.trust, allow)
+    saved_model = proven_saved_model(Path(source), requirements.trust, allow, policy)
     with changing(base):
         state = read_state(base)
         if state.canary is not None:
@@ -73,17 +77,28 @@ def publish_canary(
                 f"version {state.canary} of {base_path} is the canary; promote it, or roll it back, first"
             )
         check = check_update(folder_of(base, state.stable), saved_model.path, requirements)
-        published = publish_folder(saved_model.path, base, saved_model.checksums, saved_model.record, version)
+        published = saved_model.publish(base, version)
         state = replace(state, canary=published.version, share=share)
         write_state(base, state)
+        log.append(base, "canary", [published.version], state.labels)
     return Canary(published, state, check)
 
 
-def promote(base_path: str | os.PathLike[str], *, requirements: Requirements | None = None) -> Canary:
+def promote(
+    base_path: str | os.PathLike[str],
+    *,
+    requirements: Requirements | None = None,
+    policy: str | os.PathLike[str] | None = None,
+) -> Canary:
     """Make the canary the stable version, after another comparison of both.
 
+    Args:
+        base_path: As of `publish_canary`.
+        requirements: As of `publish_canary`.
+        policy: As of `export.publish`; it is checked against the attestation that was published with the canary.
+
     Raises:
-        CheckFailed: If it does not hold the requirements.
+        CheckFailed: If it does not hold the requirements, or the policy does not admit it.
         ExportError: If there is no canary.
         Unavailable: If there is no such base path.
 
@@ -96,9 +111,12 @@ def promote(base_path: str | os.PathLike[str], *, requirements: Requirements | N
         if state.canary is None:
             raise ExportError(f"{base_path} has no canary; publish one with --canary SHARE")
         folder = folder_of(base, state.canary)
+        if policy is not None:
+            admit(folder, read_policy(Path(policy)))
         check = check_update(folder_of(base, state.stable), folder, requirements or Requirements())
         promoted = State(state.canary, previous=(*state.previous, state.stable))
         write_state(base, promoted)
+        log.append(base, "promoted", [promoted.stable], promoted.labels)
     return Canary(Published(folder, promoted.stable), promoted, check)
 
 
@@ -126,6 +144,7 @@ def rollback(base_path: str | os.PathLike[str]) -> State:
             raise CheckFailed(f"{base_path} has no canary and no previous stable version to go back to")
         republish(folder_of(base, target.stable), base)
         write_state(base, target)
+        log.append(base, "rolled back", [target.stable], target.labels)
     return target
 
 
@@ -156,6 +175,8 @@ def retire(base_path: str | os.PathLike[str], keep: int) -> list[int]:
                 for name in versions[version]:
                     os.rename(base / name, folder / name)
             layout.flush(base, deep=False)
+        if removed:
+            log.append(base, log.REMOVED, removed)
     return removed
 
 

@@ -15,14 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.bundle.publisher import STAGING, find_version_damage
 from export.formats.saved_model import served_versions
 from export.proof.certificate import NOT_RUN
+from export.serving.publisher import STAGING, find_version_damage
 from export.serving.servecheck.version import Level, ServedVersion
 
 REPUBLISH = """
 import pathlib, sys
-from export.bundle.publisher import republish
+from export.serving.publisher import republish
 
 print("publishing", flush=True)
 republish(*map(pathlib.Path, sys.argv[1:]))

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from export.bundle.publisher import STAGING, VERSION_SUMS, find_version_damage
 from export.formats.format import Description
 from export.formats.saved_model import newest_version, served_versions
 from export.proof.certificate import FAIL, PASS
+from export.serving.publisher import STAGING, VERSION_SUMS, find_version_damage
 from export.serving.servecheck.version import Level, ServedVersion, read_version
 from zoobase.errors import CheckFailed, ExportError
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.bundle.gate import read_proven
-from export.bundle.publisher import find_version_damage, publish
 from export.contract import Contract
 from export.formats import saved_model
+from export.serving.publisher import find_version_damage, publish
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import staging
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
-from export.bundle.publisher import publish
+from export.serving.publisher import publish
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
 from export.wire import litert_js

@@ -15,8 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from export.bundle.publisher import ROLLOUT, find_version_damage
 from export.formats.saved_model import served_versions
+from export.serving.publisher import ROLLOUT, find_version_damage
 from export.wire import c_api, rest
 
 SIGNATURE, POLL = "serving_default", 0.02

@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import publish
-from export.bundle.publisher import find_version_damage
+from export.serving.publisher import find_version_damage
 from export.serving.rollout import Requirements, promote, publish_canary, retire, rollback
 from export.serving.rollout.state import State, read_state
 from export.serving.rollout.update_check import check_update
@@ -118,7 +118,7 @@ def test_another_signature_is_refused(bundles, served, tmp_path):
     publish(bundles("two_by_two").path, tmp_path / "other")
     with pytest.raises(CheckFailed, match=r"cannot replace .*: "):
         check_update(tmp_path / "other" / "1", served / "1", Requirements())
-    assert sorted(os.listdir(served)) == ["1"]
+    assert sorted(os.listdir(served)) == ["1", "log.jsonl"]
 
 
 def test_old_versions_are_removed(update, served):
@@ -127,7 +127,13 @@ def test_old_versions_are_removed(update, served):
         promote(served)
     assert rollback(served) == State(3, previous=(1, 2))
     assert retire(served, keep=1) == [1, 4]
-    assert sorted(os.listdir(served)) == ["2", "3", "5", "rollout"]  # 5 is 3 for servers that take the highest
+    assert sorted(os.listdir(served)) == [
+        "2",
+        "3",
+        "5",
+        "log.jsonl",
+        "rollout",
+    ]  # 5 is 3 for servers that take the highest
     assert read_state(served) == State(3, previous=(2,))
     assert not any(find_version_damage(served / name) for name in "235")
     assert rollback(served) == State(2)

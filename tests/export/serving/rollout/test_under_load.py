@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from export import load
-from export.bundle.publisher import find_version_damage
 from export.formats.saved_model import served_versions
+from export.serving.publisher import find_version_damage
 from export.serving.rollout import promote, publish_canary, retire, rollback
 from export.serving.rollout.state import read_state
 from tests.export.serving.rollout.server import Server

@@ -21,7 +21,7 @@ shutil.copytree(source, version, copy_function=lambda *paths: (time.sleep(0.05),
 MODIFYING = """
 import json, pathlib, sys
 sys.path.insert(0, sys.argv.pop(1))
-from export.bundle.publisher import republish
+from export.serving.publisher import republish
 source, base = map(pathlib.Path, sys.argv[1:])
 for folder in base.glob("1"):
     (folder / "saved_model.pb").touch()
@@ -34,7 +34,7 @@ KILLS = 10
 @pytest.fixture(scope="module")
 def version(tmp_path_factory):
     """Return a version folder, large enough that a partial copy is visible."""
-    from export.bundle.publisher import publish_folder
+    from export.serving.publisher import publish_folder
 
     source = tmp_path_factory.mktemp("version")
     rng = np.random.default_rng(0)

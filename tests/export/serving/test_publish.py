@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from export import publish
-from export.bundle.publisher import STAGING, find_version_damage
 from export.formats.saved_model import LARGEST, choose_version, served_version
+from export.serving.publisher import STAGING, find_version_damage
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError
 
@@ -133,11 +133,11 @@ def test_folders_of_killed_publishers_are_removed_and_those_of_running_ones_are_
     ) as process:
         process.stdout.readline()
         publish(bundle, base)
-        assert sorted(os.listdir(base)) == [f"{STAGING}running", "1"]
+        assert sorted(os.listdir(base)) == [f"{STAGING}running", "1", "log.jsonl"]
         process.stdin.close()
         process.wait()
     publish(bundle, base)
-    assert sorted(os.listdir(base)) == ["1", "2"]
+    assert sorted(os.listdir(base)) == ["1", "2", "log.jsonl"]
     shutil.rmtree(base)
 
 

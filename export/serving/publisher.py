@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.attestation import log
+from export.attestation.envelope import envelopes_of
+from export.attestation.log import ROLLOUT
+from export.attestation.policy import ATTESTATION, EXTRA, OF_PUBLISHING, RECORD, VERSION_SUMS, admit, read_policy
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
 from export.formats.saved_model import choose_version
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging
 
-EXTRA = "assets.extra"  # TF Serving reads only the warm-up records in it
-RECORD = f"{EXTRA}/published.json"
-VERSION_SUMS = f"{EXTRA}/{layout.SUMS}"
-ROLLOUT = "rollout"  # folder of `export.serving.rollout`: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 
@@ -45,6 +45,7 @@ def publish(
     version: int | str = "next",
     trust: Collection[str] = (),
     allow: Collection[str] = (),
+    policy: str | os.PathLike[str] | None = None,
 ) -> Published:
     """Publish the SavedModel of a bundle as a version under a TF Serving base path.
 
@@ -58,11 +59,12 @@ def publish(
         trust: Operators that may be served although they are not on the list of inference operators.
         allow: Reservations of the proof with which it is published all the same: "random", "stateful", "clock",
             "external", "branches", or "any".
+        policy: A file that says what the bundle must hold, as of `export admit`; or None.
 
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
-        CheckFailed: If the bundle is damaged, its proof did not pass or has reservations that are not allowed, or its
-            SavedModel is not trusted.
+        CheckFailed: If the bundle is damaged, its proof did not pass or has reservations that are not allowed, its
+            SavedModel is not trusted, or the policy does not admit it.
 
     Example:
         >>> publish("bundle", "models/net").version
@@ -71,10 +73,10 @@ def publish(
         '2'
     """
     base = Path(base_path).absolute()
-    saved_model = proven_saved_model(Path(source), trust, allow)
+    saved_model = proven_saved_model(Path(source), trust, allow, policy)
     if (base / ROLLOUT).exists():
         raise ExportError(f"{base_path} serves by {ROLLOUT}/models.config; publish with --canary SHARE, then promote")
-    return publish_folder(saved_model.path, base, saved_model.checksums, saved_model.record, version)
+    return saved_model.publish(base, version)
 
 
 @dataclass(frozen=True)
@@ -85,15 +87,28 @@ class ProvenSavedModel:
         path: Its version folder in the bundle.
         checksums: {relative path: sha256} of its files.
         record: What `assets.extra/published.json` will hold.
+        attestation: The envelopes of the bundle, or None.
     """
 
     path: Path
     checksums: Mapping[str, str]
     record: Mapping[str, Any]
+    attestation: bytes | None = None
+
+    def publish(self, base: Path, version: int | str) -> Published:
+        """Publish it as a version; it raises what `publish_folder` raises."""
+        return publish_folder(self.path, base, self.checksums, self.record, version, self.attestation)
 
 
-def proven_saved_model(folder: Path, trust: Collection[str] = (), allow: Collection[str] = ()) -> ProvenSavedModel:
+def proven_saved_model(
+    folder: Path,
+    trust: Collection[str] = (),
+    allow: Collection[str] = (),
+    policy: str | os.PathLike[str] | None = None,
+) -> ProvenSavedModel:
     """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
+    if policy is not None:
+        admit(folder, read_policy(Path(policy)))
     manifest = read_proven(folder, "is published")
     artifact = find_saved_model(manifest)
     if artifact is None:
@@ -112,13 +127,20 @@ def proven_saved_model(folder: Path, trust: Collection[str] = (), allow: Collect
         raise CheckFailed(f"{folder} does not list the files of {path}; export it again")
     record = {"schema": 1, "bundle": folder.resolve().name, "verdict": layout.read_verdict(folder)}
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
-    return ProvenSavedModel(folder / path, checksums, record)
+    envelopes = envelopes_of(folder)
+    attestation = envelopes.read_bytes() if envelopes.is_file() else None
+    return ProvenSavedModel(folder / path, checksums, record, attestation)
 
 
 def publish_folder(
-    source: Path, base: Path, checksums: Mapping[str, str], record: Mapping[str, Any], version: int | str = "next"
+    source: Path,
+    base: Path,
+    checksums: Mapping[str, str],
+    record: Mapping[str, Any],
+    version: int | str = "next",
+    attestation: bytes | None = None,
 ) -> Published:
-    """Publish the files of one version.
+    """Publish the files of one version, and log it.
 
     Args:
         source: The version folder to copy.
@@ -126,6 +148,7 @@ def publish_folder(
         checksums: {relative path: sha256} of the files to copy; others are not copied.
         record: The content of `assets.extra/published.json`.
         version: As in `publish`.
+        attestation: The content of `assets.extra/attestation.intoto.jsonl`, or None.
 
     Raises:
         ExportError: If a requested version number exists, or `base` is not a base path.
@@ -140,13 +163,17 @@ def publish_folder(
             _copy(source / name, content / name, digest)
         (content / EXTRA).mkdir(exist_ok=True)
         layout.write_json(content / RECORD, dict(record))
+        if attestation is not None:
+            (content / ATTESTATION).write_bytes(attestation)
         layout.write_sums(content, VERSION_SUMS)
         for _ in range(ATTEMPTS):
             number = choose_version(version, base)
             target = base / str(number)
             if not os.path.lexists(target):
                 with contextlib.suppress(layout.PathTaken):  # created by another publisher meanwhile
-                    return Published(layout.publish(content, target), number)
+                    published = Published(layout.publish(content, target), number)
+                    log.append(base, log.ADDED, [number])
+                    return published
             if version not in ("next", "time"):
                 raise ExportError(f"version {number} exists already in {base}; versions are never replaced: use next")
     raise ExportError(f"no free version in {base} after {ATTEMPTS} attempts; another process is writing there")
@@ -179,7 +206,8 @@ def republish(source: Path, base: Path) -> Published:
     """
     if (source / VERSION_SUMS).is_file() and (damage := find_version_damage(source)):
         raise CheckFailed(f"{source} is damaged ({damage[0]}); it cannot be published again")
-    names = [name for name in layout.files_of(source) if name not in (RECORD, VERSION_SUMS)]
+    names = [name for name in layout.files_of(source) if name not in OF_PUBLISHING]
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
-    return publish_folder(source, base, checksums, record)
+    attestation = (source / ATTESTATION).read_bytes() if (source / ATTESTATION).exists() else None
+    return publish_folder(source, base, checksums, record, attestation=attestation)
