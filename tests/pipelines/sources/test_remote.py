@@ -79,6 +79,7 @@ def test_a_member_outside_the_archive_is_refused(member, tmp_path):
     "url",
     [
         "https://me:hunter2@example.org/a.csv",
+        "https://hunter2@example.org/a.csv",  # a token as the user
         "https://example.org/a.csv?token=hunter2",
         "https://example.org/a.csv?X-Amz-Signature=hunter2",
         "https://example.org/a.csv?x=1&sig=hunter2",

@@ -274,6 +274,12 @@ def test_bfloat16_trains_and_saves_float32(tmp_path):
     assert model.compute_dtype == "float32"
 
 
+def test_recipes_for_photographs_and_texts_of_ones_own_stop_by_themselves():
+    for name in ("flowers", "landmarks", "skin_lesions", "sentiment", "table"):
+        for recipe in zoo.get_spec(name).recipes.values():
+            assert 0 < recipe.patience < recipe.epochs, name
+
+
 def test_bfloat16_is_not_tried_where_the_environment_excludes_it(monkeypatch):
     """TensorFlow would abort."""
     from zoo.training import autotune
