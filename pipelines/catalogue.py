@@ -10,11 +10,11 @@ import ast
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.dataset import Dataset
+from pipelines.dataset import Dataset, Info
 from pipelines.sources import remote
 from zoobase import describe_cause, suggestion
 from zoobase.errors import FAILED, MISSING, USAGE, DataError
@@ -154,6 +154,19 @@ def load(
         info = dataclasses.replace(dataset.info, name=own_name(data_dir), source=source, homepage="")
         return dataclasses.replace(dataset, info=info)
     return dataset
+
+
+def as_features(cells: Mapping[str, Sequence[str]], info: Info) -> Mapping[str, Sequence[str]]:
+    """Return the columns of a file of a dataset's raw form as its features; any other table as it is.
+
+    Args:
+        cells: Column -> its cells.
+        info: Info of the dataset; a dataset whose raw form has other columns has a function `from_raw` in its file.
+    """
+    settings = dict(info.statistics.get("raw", {}))
+    entry = entries().get(settings.pop("dataset", info.name))
+    convert = getattr(load_module(entry.module), "from_raw", None) if entry is not None else None
+    return cells if convert is None else convert(cells, **settings)
 
 
 def _is_remote(data_dir: str | os.PathLike) -> bool:

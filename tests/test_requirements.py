@@ -84,10 +84,10 @@ def test_the_requirements_of_an_extra(extra):
 def test_without_a_checkout_they_are_those_of_the_metadata(monkeypatch, tmp_path):
     in_checkout = install_command("ray")
     monkeypatch.setattr(zoobase, "ROOT", str(tmp_path))
-    monkeypatch.setattr(
-        importlib.metadata, "requires", lambda name: ["keras<3.16,>=3.15", 'ray[data,train]>=2.60; extra == "ray"']
-    )
+    required = ["keras<3.16,>=3.15", 'ray[data,train]>=2.60; extra == "ray"', "sacrebleu>=2.5; extra == 'bleu'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
     assert install_command("ray") == in_checkout == "pip install 'ray[data,train]>=2.60'"
+    assert install_command("bleu") == "pip install 'sacrebleu>=2.5'"  # the extra has another name than its requirement
     assert install_command("keras") == "pip install 'keras<3.16,>=3.15'"
     with pytest.raises(KeyError):
         install_command("keras-proof-zoo")

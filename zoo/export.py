@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from zoo.core.plan import Plan
 
 CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
-FEWEST = 100  # training examples of int8, test examples of a drop of 0.01
+FEWEST = 100  # training examples of int8
+MAX_DROP = 0.01  # of the metric of a quantised file
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 GOLDEN = 32  # real examples of the test split among the golden inputs
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
@@ -66,7 +67,7 @@ def run(
     out: str | Path | None = None,
     quantize: Sequence[str] = (),
     quick: bool = False,
-    max_drop: float = 0.01,
+    max_drop: float = MAX_DROP,
     dataset: Dataset | None = None,
     console: Console | None = None,
 ) -> list[dict[str, Any]]:
@@ -116,8 +117,8 @@ def run(
 def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in their refusal.
 
-    int8 ranges are measured on training examples; and where the metric is a share of the test examples, one of fewer
-    than `FEWEST` is more than the allowed drop.
+    int8 ranges are measured on training examples. Where the metric is a share of N test examples, its drop has a 95 %
+    interval that reaches 3 / N even if no answer changes.
     """
     counts = info.counts
     if "int8" in quantize and counts["train"] < FEWEST:
@@ -125,10 +126,11 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
             f"--quantize int8 measures ranges on at least {FEWEST} training examples, and {info.name} has "
             f"{counts['train']}: omit int8, or give more data"
         )
-    if quantize and plan.task.counts_examples and counts["test"] < FEWEST:
+    if quantize and plan.task.counts_examples and (least := 3 / counts["test"]) > MAX_DROP:
         raise UsageError(
-            f"--quantize {','.join(quantize)} allows a drop of 0.01, and one of the {counts['test']} test examples of "
-            f"{info.name} is more: omit it, give at least {FEWEST}, or run python -m zoo.export RUN with --max-drop"
+            f"--quantize {','.join(quantize)} allows a drop of {MAX_DROP}, and the {counts['test']} test examples of "
+            f"{info.name} cannot show less than {least:.3f}, even if no answer changes: omit it, give at least "
+            f"{round(3 / MAX_DROP)}, or run python -m zoo.export RUN with --max-drop"
         )
 
 
@@ -302,7 +304,7 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
 @click.argument("source", metavar="RUN|MODEL", type=click.Path())
 @click.option("-o", "--out", type=click.Path(), help="Folder of the bundle.  [default: RUN/bundle or bundles/MODEL]")
 @settings_options("quick", "quantize")
-@click.option("--max-drop", type=float, help="Largest metric drop of a quantised file.  [default: 0.01]")
+@click.option("--max-drop", type=float, help=f"Largest metric drop of a quantised file.  [default: {MAX_DROP}]")
 @shell.common_options
 def main(source: str, out: str | None, max_drop: float | None, given: dict[str, Any], console: Console) -> None:
     """Export the best weights of RUN, or the default weights of MODEL, in every format, and verify every artifact.

@@ -96,6 +96,10 @@ def with_metric_drop(
         drop = paired_drop(metrics, reference, _concatenate(kept[row.artifact])[0], truth)
         figures = {**row.endpoints, name: {**row.endpoints[name], "evaluation": drop | {"max_drop": max_drop}}}
         text = f"{describe_drop(drop)}, which may be more than the budget of {max_drop:g}"
+        if drop["drop"] <= max_drop:  # the interval alone is too wide
+            text += (
+                f": {drop['examples']:,} examples cannot show that it is less; evaluate on more, or allow a larger drop"
+            )
         return row.with_findings(*([] if drop["high"] <= max_drop else [Finding(text)]), endpoints=figures)
 
     paths = {artifact.path for artifact in quantized}

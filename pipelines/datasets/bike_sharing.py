@@ -17,6 +17,7 @@ import datetime
 import os
 import tempfile
 import urllib.request
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,14 @@ TEST_DAYS, VALIDATION_DAYS = 21, 60
 SEASONS = {"1": "spring", "2": "summer", "3": "fall", "4": "winter"}  # terms of UCI
 WEATHER = {"1": "Clear", "2": "Mist", "3": "Light Rain", "4": "Heavy Rain"}
 YES = {"0": "No", "1": "Yes"}
+LABELS = {"season": ("season", SEASONS), "holiday": ("holiday", YES), "workingday": ("workingday", YES)}
+LABELS |= {"weather": ("weathersit", WEATHER)}  # feature -> raw column and its codes
+UNITS = {  # feature -> raw column, by what UCI divides it, and what is subtracted then
+    "temperature": ("temp", 47.0, -8.0),
+    "feels_like": ("atemp", 66.0, -16.0),
+    "humidity": ("hum", 100.0, 0.0),
+    "wind": ("windspeed", 67.0, 0.0),
+}
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
@@ -69,6 +78,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         statistics={
             "columns": tabular.describe(parts["train"], (*CATEGORIES, *NUMBERS)),
             "target": tabular.describe(parts["train"], (TARGET,))[0],
+            "raw": {"dataset": NAME, "first_day": str(parts["train"]["date"][0])},
         },
         sha256=WHEEL.sha256_of(source),
         split=split,
@@ -121,31 +131,63 @@ def _read(path: Path) -> tabular.Table:
     hours = [_hour(cell, i, path) for i, cell in enumerate(raw["hr"])]
     scaled = max(tabular.numbers(raw["temp"], "temp", path)) <= 1.0  # UCI divides by ranges that its Readme states
 
-    def categories(name: str, labels: dict[str, str]) -> np.ndarray:
-        return np.array([labels.get(cell, cell) or "unknown" for cell in raw[name]], object)
+    def categories(name: str) -> np.ndarray:
+        column, labels = LABELS[name]
+        return np.array([labels.get(cell, cell) or "unknown" for cell in raw[column]], object)
 
-    def degrees(name: str, factor: float, offset: float) -> np.ndarray:
-        values = tabular.numbers(raw[name], name, path)
+    def degrees(name: str) -> np.ndarray:
+        column, factor, offset = UNITS[name]
+        values = tabular.numbers(raw[column], column, path)
         return (values * factor + offset if scaled else values).astype(np.float32)
 
     first = min(dates)
     table = {
-        "season": categories("season", SEASONS),
+        "season": categories("season"),
         "month": np.array([f"{d:%b}" for d in dates], object),
         "hour": np.array([f"{h:02d}" for h in hours], object),
         "weekday": np.array([f"{d:%a}" for d in dates], object),
-        "holiday": categories("holiday", YES),
-        "workingday": categories("workingday", YES),
-        "weather": categories("weathersit", WEATHER),
+        "holiday": categories("holiday"),
+        "workingday": categories("workingday"),
+        "weather": categories("weather"),
         "date": np.array([d.isoformat() for d in dates], object),
         "days": np.array([(d - first).days for d in dates], np.float32),
-        "temperature": degrees("temp", 47.0, -8.0),
-        "feels_like": degrees("atemp", 66.0, -16.0),
-        "humidity": degrees("hum", 100.0, 0.0),
-        "wind": degrees("windspeed", 67.0, 0.0),
+        "temperature": degrees("temperature"),
+        "feels_like": degrees("feels_like"),
+        "humidity": degrees("humidity"),
+        "wind": degrees("wind"),
         TARGET: tabular.numbers(raw["cnt"], "cnt", path),
     }
     return tabular.take(table, np.lexsort((hours, table["days"])))
+
+
+def from_raw(cells: Mapping[str, Sequence[str]], first_day: str = "2011-01-01") -> dict[str, Sequence[str]]:
+    """Return the cells of the features for rows of the raw form, for predictions: what cannot be read is missing.
+
+    Args:
+        cells: Columns of a file of UCI, of which any may be missing; a file without `dteday` is returned as it is.
+        first_day: The day from which `days` counts.
+    """
+    if "dteday" not in cells:
+        return dict(cells)
+    features: dict[str, Sequence[str]] = {}
+    dates = [datetime.date.fromisoformat(c) if tabular.is_of(c, "date") else None for c in cells["dteday"]]
+    first = datetime.date.fromisoformat(first_day)
+    features["month"] = ["" if d is None else f"{d:%b}" for d in dates]
+    features["weekday"] = ["" if d is None else f"{d:%a}" for d in dates]
+    features["days"] = ["" if d is None else str((d - first).days) for d in dates]
+    if "hr" in cells:
+        features["hour"] = ["" if (hour := _hour_of(cell)) is None else f"{hour:02d}" for cell in cells["hr"]]
+    for name, (column, labels) in LABELS.items():
+        if column in cells:
+            features[name] = [labels.get(cell, cell) or "unknown" for cell in cells[column]]
+    numbers = {
+        c: [float(v) if tabular.is_of(v, "number") else np.nan for v in cells.get(c, ())] for c, *_ in UNITS.values()
+    }
+    scaled = max((v for values in numbers.values() for v in values if v == v), default=0.0) <= 1.0
+    for name, (column, factor, offset) in UNITS.items():
+        if column in cells:
+            features[name] = [str(v * factor + offset if scaled else v) for v in numbers[column]]
+    return features
 
 
 def _date(cell: str, row: int, path: Path) -> datetime.date:
@@ -156,14 +198,18 @@ def _date(cell: str, row: int, path: Path) -> datetime.date:
 
 
 def _hour(cell: str, row: int, path: Path) -> int:
-    """Return 0 to 23 of "17" or "5pm"."""
+    if (hour := _hour_of(cell)) is None:
+        raise DataError(f"{path}, row {row + 1}: hr is {cell!r}, not an hour such as 17 or 5pm")
+    return hour
+
+
+def _hour_of(cell: str) -> int | None:
+    """Return 0 to 23 of "17" or "5pm", and None of what is no hour."""
     try:
         hour = int(cell) if cell.isdecimal() else int(cell[:-2]) % 12 + {"am": 0, "pm": 12}[cell[-2:]]
     except (ValueError, KeyError):
-        hour = -1
-    if not 0 <= hour <= 23:
-        raise DataError(f"{path}, row {row + 1}: hr is {cell!r}, not an hour such as 17 or 5pm")
-    return hour
+        return None
+    return hour if 0 <= hour <= 23 else None
 
 
 def _split(table: tabular.Table, policy: tuple[int, int, int] | None) -> dict[str, tabular.Table]:

@@ -223,8 +223,10 @@ def test_the_list_of_models_is_whole_in_eighty_columns():
     assert any("unpaired image translation" in line and "frechet_to_input_a2b" in line for line in lines)
 
 
-def test_the_table_of_a_bundle_has_titles_and_whole_names(capsys):
-    row = {"artifact": "model.weights.h5", "runtime": "keras", "state": "pass", "max_error": 1e-6, "bytes": 10_000}
+def test_the_table_of_a_bundle_has_titles_and_whole_names(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    row = {"artifact": "model.weights.h5", "runtime": "tensorflow", "state": "unsupported", "max_error": 1e-6}
+    row |= {"bytes": 10_000}
     export.show(Console(), {"path": "runs/x/bundle", "verdict": "pass", "artifacts": [row | {"reason": "why " * 40}]})
     shown = capsys.readouterr().out
     assert "model.weights.h5" in shown

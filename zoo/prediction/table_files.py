@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import tabular
+from pipelines import catalogue, tabular
 
 if TYPE_CHECKING:
     from zoo.predictor import Predictor
@@ -31,7 +31,7 @@ def predict_rows(opened: Predictor, path: str, top_k: int) -> tuple[list[Mapping
     Raises:
         DataError: The file cannot be read, or has no column of the model.
     """
-    cells = tabular.read_table(Path(path))
+    cells = catalogue.as_features(tabular.read_table(Path(path)), opened.info)
     inputs, remarks = opened.task.read_rows(cells, opened.info)
     rows: list[Mapping[str, Any]] = []
     count = len(next(iter(inputs.values())))

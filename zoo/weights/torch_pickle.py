@@ -7,6 +7,7 @@ an error. Reference: torch/serialization.py, `_legacy_load`.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -35,13 +36,17 @@ class _View:
         self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
     def array(self) -> np.ndarray:
-        """Return a copy; ValueError if the view exceeds the storage."""
+        """Return a copy; ValueError if the view exceeds the storage, or repeats its values."""
         values = self.storage.values
+        if not all(type(n) is int for n in (self.offset, *self.shape, *self.strides)):
+            raise ValueError("a tensor has sizes that are no whole numbers")
         last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.strides, strict=True))
         if min((self.offset, *self.shape, *self.strides), default=0) < 0 or (
             0 not in self.shape and last >= len(values)
         ):
             raise ValueError("a tensor exceeds its storage")
+        if math.prod(self.shape) > len(values):  # strides of 0 would make any number of values of one
+            raise ValueError("a tensor has more values than its storage")
         strides = [s * values.itemsize for s in self.strides]
         return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides).copy()
 
@@ -54,8 +59,11 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Allows tensors of two types and ordered dictionaries only."""
+class _Unpickler(pickle._Unpickler):
+    """Allows tensors of two types and ordered dictionaries only.
+
+    It is the one in Python: that in C reserves memory for any index or length that the file states.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
@@ -95,8 +103,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
         for key in _Unpickler(file).load():
             _fill(tensors.storages[key], file)
         return {name: view.array() for name, view in state.items()}
-    except (pickle.UnpicklingError, ValueError, TypeError, KeyError, AttributeError, EOFError, IndexError) as error:
-        raise ZooError(f"{path} is not a PyTorch checkpoint of plain tensors: {error}") from error
+    except Exception as error:  # a damaged pickle may raise anything
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) or not str(error) else str(error)
+        raise ZooError(
+            f"{path} is not a PyTorch checkpoint of plain tensors: {' '.join(reason.split())[:200]}"
+        ) from error
 
 
 def _fill(storage: _Storage, file: BinaryIO) -> None:

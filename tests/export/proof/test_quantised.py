@@ -155,6 +155,17 @@ def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
         export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
 
 
+def test_too_few_examples_for_the_budget_are_named(digits, tmp_path):
+    """Nothing changes in 50 answers, which shows no less than a drop of 3 / 50."""
+    model, train, test = digits
+    options = {"calibration": {"image": train[0][:100]}, "contract": contract_of(model)}
+    few = Evaluation({"image": test[0][:50]}, test[1][:50])
+    with pytest.raises(
+        ExportFailed, match=r"budget of 0\.01: 50 examples cannot show that it is less; evaluate on more"
+    ):
+        export_model(model, tmp_path / "b", formats=(), quantize=("float16",), evaluation=few, **options)
+
+
 def test_invalid_arguments(digits, tmp_path):
     model, train, _ = digits
     for options, text in (

@@ -70,15 +70,25 @@ def test_a_zip_of_folders(served, tmp_path):
 def test_a_member_outside_the_archive_is_refused(member, tmp_path):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr(member, b"x")
-    with pytest.raises(DataError, match="outside"):
+    with pytest.raises(DataError, match=r"has a member \S+ outside .*; do not trust it"):
         pipelines.load("image_folder", data_dir=tmp_path / "bad.zip", cache_dir=tmp_path / "cache")
-    assert not (tmp_path / "outside.png").exists()
+    assert not [*tmp_path.rglob("outside.png")]
+
+
+def test_an_archive_that_would_fill_the_disk_is_not_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(remote, "LARGEST_ARCHIVE", 3_000_000)
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("photos/a.png", bytes(4_000_000))
+    with pytest.raises(DataError, match=r"bomb\.zip holds .* GB, more than .*: unpack it yourself"):
+        pipelines.load("image_folder", data_dir=tmp_path / "bomb.zip", cache_dir=tmp_path / "cache")
+    assert not [*tmp_path.rglob("a.png")]
 
 
 @pytest.mark.parametrize(
     "url",
     [
         "https://me:hunter2@example.org/a.csv",
+        "https://hunter2@example.org/a.csv",  # a token as the user
         "https://example.org/a.csv?token=hunter2",
         "https://example.org/a.csv?X-Amz-Signature=hunter2",
         "https://example.org/a.csv?x=1&sig=hunter2",

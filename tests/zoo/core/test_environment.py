@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests import commands
+
 _ARENAS = """
 import ctypes, os, sys, threading
 from zoo.core import environment
@@ -34,3 +36,27 @@ def test_threads_share_the_arenas_of_malloc(theirs, tmp_path):
     subprocess.run([sys.executable, "-c", _ARENAS, tmp_path / "info.xml"], check=True, env=environment, timeout=300)
     arenas = (tmp_path / "info.xml").read_text().count("<heap nr=")
     assert arenas <= (int(theirs) if theirs else max(2, os.cpu_count()))
+
+
+_WARNINGS = """
+import keras, numpy as np, tensorflow as tf
+from zoo.core import environment
+environment.prepare()
+traced = tf.function(lambda x: tf.constant(x) + 1)
+for i in range(9):
+    traced(i)  # a Python number is a trace of its own
+model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+model.compile(loss="mse")
+data = tf.data.Dataset.from_tensors((np.zeros((4, 2)), np.zeros((4, 1))))
+model.fit(data, shuffle=True, verbose=0)
+tf.get_logger().warning("another warning")
+"""
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_warnings_that_a_user_cannot_act_on_are_not_shown(debug):
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"} | {"ZOO_DEBUG": debug}
+    shown = commands.run("-c", _WARNINGS, fresh=True, env=environment).stderr
+    assert "another warning" in shown
+    assert ("retracing" in shown) is bool(debug)
+    assert "shuffle" not in shown

@@ -16,6 +16,7 @@ from zoo import train
 from zoo.core import recipe as recipes
 from zoo.core.plan import Plan, make_plan
 from zoo.core.recipe import Recipe
+from zoobase.console import Console
 from zoobase.errors import UsageError
 
 
@@ -273,12 +274,42 @@ def test_bfloat16_trains_and_saves_float32(tmp_path):
     assert model.compute_dtype == "float32"
 
 
+def test_recipes_for_photographs_and_texts_of_ones_own_stop_by_themselves():
+    for name in ("flowers", "landmarks", "skin_lesions", "sentiment", "table"):
+        for recipe in zoo.get_spec(name).recipes.values():
+            assert 0 < recipe.patience < recipe.epochs, name
+
+
 def test_bfloat16_is_not_tried_where_the_environment_excludes_it(monkeypatch):
     """TensorFlow would abort."""
     from zoo.training import autotune
 
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert not autotune.has_bfloat16()
+
+
+def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_path, capsys):
+    """The seconds are given, because a processor without bfloat16 measures nothing."""
+    from zoo.training import autotune
+
+    seconds, measured = {"float32": [2.0, 1.1], "bfloat16": [1.0, 1.0]}, []
+
+    def epoch_seconds(plan, dataset):
+        measured.append(plan.precision)
+        return seconds[plan.precision][measured.count(plan.precision) - 1]
+
+    monkeypatch.setattr(autotune, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(autotune, "_epoch_seconds", epoch_seconds)
+    plan = make_plan("admissions", precision="auto", cache_dir=str(tmp_path))
+    dataset = plan.load_data()
+    chosen = [autotune.choose_precision(plan, dataset, Console()).precision for _ in range(2)]
+    assert chosen == ["float32", "float32"]  # the second measurement is below 1.15
+    assert measured == ["float32", "bfloat16", "float32", "bfloat16"]  # and the second choice measures nothing
+    assert capsys.readouterr().out.count("bfloat16 is 1.10 to 2.00 times as fast as") == 2
+    seconds["float32"] = [2.0, 1.2]
+    measured.clear()
+    (tmp_path / "precision.json").unlink()
+    assert autotune.choose_precision(plan, dataset, Console(quiet=True)).precision == "bfloat16"
 
 
 def test_a_time_budget_lowers_the_epochs(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import pipelines
 import zoo
 from export.bundle.layout import read_manifest
+from pipelines.dataset import OWN
 from tests.zoo.conftest import data_dir
 from zoo import export, train
 from zoo.core.plan import make_plan
@@ -26,7 +27,7 @@ def test_no_claims_of_other_data(name):
     assert info.is_own, name
     assert card["licence"] is None
     assert "http" not in card["data"]
-    assert info.name in card["data"]
+    assert card["data"] == f"{info.name}: {OWN}"
     assert info.name not in pipelines.list_datasets()
     for claim in filter(None, (spec.card.data_notes, spec.card.describes_data and spec.card.paper)):
         assert claim not in text

@@ -1,11 +1,18 @@
 """Regression: gradient boosting as its users fit it, and models of counts."""
 
+import csv
+
 import numpy as np
 import pytest
 
 import zoo
+from pipelines import tabular
+from pipelines.datasets import bike_sharing
+from tests.zoo.conftest import FIXTURES
+from zoo import predict
 from zoo.core import plan
 from zoo.tasks.tabular.regression import fit_boosting
+from zoobase.console import Console
 from zoobase.errors import UsageError
 
 
@@ -42,3 +49,33 @@ def test_rentals_are_never_negative():
 def test_an_unknown_loss_is_named():
     with pytest.raises(UsageError, match="did you mean poisson"):
         plan.make_plan("bike_sharing", settings={"task.loss": "poison"})
+
+
+def test_rows_of_the_raw_file_of_uci(trained, tmp_path):
+    """The columns that the model was trained from, in the units of either source, in any order, with missing cells."""
+    raw = tabular.read_csv(FIXTURES / "bike_sharing.csv")
+    source = trained("bike_sharing")
+    rows = predict.run(source, [str(FIXTURES / "bike_sharing.csv")]).rows
+    opened = zoo.load(source)
+    table = bike_sharing._read(FIXTURES / "bike_sharing.csv")
+    inputs, _ = opened.task.read_rows(
+        {n: table[n] for n in (*bike_sharing.CATEGORIES, *bike_sharing.NUMBERS)}, opened.info
+    )
+    want = opened.call("serving_default", inputs)["prediction"]
+    hours = [(date, bike_sharing._hour_of(hour)) for date, hour in zip(raw["dteday"], raw["hr"], strict=True)]
+    got = np.array([row["count"] for row in rows])[sorted(range(len(hours)), key=hours.__getitem__)]
+    np.testing.assert_allclose(got, want, rtol=1e-4)
+
+    codes = {c: {v: k for k, v in labels.items()} for c, labels in bike_sharing.LABELS.values()}
+    scaled = {c: [str((float(v) - b) / a) for v in raw[c]] for c, a, b in bike_sharing.UNITS.values()}
+    coded = {c: [codes[c].get(v, v) for v in raw[c]] for c in codes} | scaled
+    coded |= {"hr": [str(h) for _, h in hours], "dteday": raw["dteday"], "instant": ["1"] * len(hours)}
+    with (tmp_path / "hour.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([list(coded), *zip(*coded.values(), strict=True)])
+    again = [row["count"] for row in predict.run(source, [str(tmp_path / "hour.csv")]).rows]
+    np.testing.assert_allclose(again, [row["count"] for row in rows], rtol=1e-3)
+
+    (tmp_path / "few.csv").write_text("hr,dteday,temp\n25,soon,\n5pm,2012-06-01,0.5\n")
+    some = predict.run(source, [str(tmp_path / "few.csv")], console=Console()).rows
+    assert len(some) == 2
+    assert all(np.isfinite(row["count"]) for row in some)

@@ -11,6 +11,7 @@ import pipelines
 from zoo import evaluate, export, train
 from zoo.core.run_folder import RunFolder
 from zoo.core.settings import read_config
+from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError
 
 SETTINGS = {"recipe.epochs": 1}
@@ -103,3 +104,29 @@ def test_a_registered_dataset_is_loaded_again_by_its_name():
     assert plan.with_dataset(info) is plan
     given = plan.with_dataset(dataclasses.replace(info, source=pipelines.dataset.IN_MEMORY))
     assert given.data["given"]
+
+
+# === How a training ended ===
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"recipe.epochs": 2}, "the validation still improved in the last epoch: --init {out} continues from these "
+         "weights, --set recipe.epochs=4 trains longer from the start"),
+        ({"recipe.epochs": 3, "recipe.learning_rate": 1e-30, "recipe.patience": 1},
+         "stopped after epoch 2: validation loss has not improved for 1 epochs"),
+        ({"recipe.epochs": 2, "recipe.learning_rate": 1e-30}, ""),
+        ({"recipe.epochs": 1}, ""),
+    ],
+)  # fmt: skip
+def test_a_training_says_whether_it_ended_too_early(settings, sentence, tmp_path, capsys):
+    out = tmp_path / "run"
+    options = {"settings": settings, "precision": "float32", "out": str(out), "export": False, "evaluate": False}
+    train.run("admissions", dataset=points(), console=Console(), **options)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert sentence.format(out=out) in printed
+    assert ("still improved" in printed) is ("still improved" in sentence)
+    if "--init" in sentence:
+        options |= {"out": str(tmp_path / "more"), "settings": {"recipe.epochs": 1}}
+        assert train.run("admissions", dataset=points(), init=str(out), **options)["epochs"] == 1
