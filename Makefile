@@ -12,7 +12,7 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 	    $(PIP) --require-hashes --requirement "$(LOCKED)$(1).txt" && $(PIP) --no-deps --no-build-isolation --editable .; \
 	else $(PIP) --editable ".[$(2)]"; fi
 EXTRAS = test,dev,docs
-PROGRAMS = chromium nginx docker-compose
+PROGRAMS = chromium nginx docker-compose nodejs
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
 .PHONY: setup setup-all demo test test-quick test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
