@@ -6,6 +6,7 @@ MINUTES ?= 4
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The locked versions, with hashes, of the Python that PYTHON names; LATEST=1 installs the newest ones instead.
 LATEST ?=
+UPGRADE ?= --upgrade
 LOCKED = requirements/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # $(call install,NAME OF THE LOCK,EXTRAS)
 install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
@@ -33,7 +34,7 @@ help:
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv, with the versions of requirements/; LATEST=1 installs the newest ones"
 	@echo "make setup-all  also everything that tests are otherwise skipped without: extras, servers, and Debian packages if you are root"
-	@echo "make lock    write requirements/: the newest versions, with hashes, for each supported Python"
+	@echo "make lock    write requirements/: the newest versions, with hashes, for each supported Python; UPGRADE= keeps those that fit"
 	@echo "make audit   look up known vulnerabilities of the packages in requirements/ (needs the internet)"
 
 setup: $(VENV)/.installed
@@ -121,7 +122,7 @@ lock: setup
 	$(PIP) "uv>=0.9"
 	for version in 3.11.5 3.12 3.13; do for lock in "" -all; do \
 	    extras=$$([ -z "$$lock" ] && echo "$(EXTRAS)" || echo "$(ALL_EXTRAS)"); \
-	    $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header --python-version $$version \
+	    $(BIN)/uv pip compile --quiet $(UPGRADE) --constraint requirements/constraints.in --generate-hashes --no-annotate --no-header --python-version $$version \
 	        $$(printf -- " --extra %s" $$(echo $$extras | tr , " ")) \
 	        --output-file requirements/$$(echo $$version | cut -d. -f1,2)$$lock.txt setup.cfg || exit 1; \
 	done; done
