@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from pipelines.dataset import Info
 from zoobase.errors import DataError
 
 MANIFEST = "manifest.json"
 UNFINISHED = "unfinished.json"  # the manifest of the shards that are written, until all are
 FORMAT = 1
+OTHER_DTYPES = ("string", "bfloat16")  # which NumPy does not have
 SPLITS = ("train", "validation", "test")
 _NAME = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.tfrecord")
 
@@ -88,13 +91,34 @@ class Manifest:
                 files={split: int(data["files"][split]) for split in SPLITS},
                 shards={split: tuple(Shard(**shard) for shard in data["shards"][split]) for split in SPLITS},
             )
-            files = [shard.file for split in SPLITS for shard in manifest.shards[split]]
+            files = [str(shard.file) for split in SPLITS for shard in manifest.shards[split]]
             if wrong := [name for name in files if not _NAME.fullmatch(name)]:
                 raise ValueError(f"{wrong[0]!r} is not the name of a shard")
+            manifest._check_types()
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
             raise DataError(f"{where} is damaged: {reason}") from error
         return manifest
+
+    def _check_types(self) -> None:
+        """Raise ValueError for values that are not of the types that are stated above."""
+        shards = [shard for split in SPLITS for shard in self.shards[split]]
+        if not all(_is_count(s.examples) and _is_count(s.bytes) and isinstance(s.sha256, str) for s in shards):
+            raise ValueError("the numbers of a shard are none")
+        if not self.features or not isinstance(self.info.counts, Mapping):
+            raise ValueError("it has no features or no counts")
+        for name, feature in self.features.items():
+            is_known = isinstance(feature.dtype, str) and (
+                feature.dtype in OTHER_DTYPES or np.dtype(feature.dtype).kind in "biufc"
+            )
+            if not is_known or not all(size is None or _is_count(size) for size in feature.shape):
+                raise ValueError(
+                    f"its feature {name!r} has the dtype {feature.dtype!r} and the shape {feature.shape!r}"
+                )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def file_name(split: str, number: int, files: int) -> str:
