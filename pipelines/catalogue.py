@@ -149,7 +149,7 @@ def load(
     dataset = module.load(place, cache_dir, split)
     if not isinstance(dataset, Dataset):
         raise DataError(f"load of {entry.path} returned {type(dataset).__name__}, not a pipelines.Dataset")
-    if data_dir is not None and dataset.info.is_own:
+    if data_dir is not None and dataset.info.is_own and name != "shards":  # whose manifest has the name of the data
         source = dataset.info.source.replace(str(place), str(data_dir))
         info = dataclasses.replace(dataset.info, name=own_name(data_dir), source=source, homepage="")
         return dataclasses.replace(dataset, info=info)

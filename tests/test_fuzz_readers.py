@@ -163,8 +163,8 @@ def read_or_refuse(call):
 def hdf5(weights, secret):
     """Return an HDF5 file whose strings have a fixed length.
 
-    Those of variable length, as Keras writes them, lie in a heap, and the HDF5 library reads a damaged heap for ever: no
-    error of ours can follow, since nothing interrupts it within its process.
+    Those of variable length, as Keras writes them, lie in a heap, and the HDF5 library reads a damaged heap for ever:
+    no error of ours can follow, since nothing interrupts it within its process.
     """
     stream = io.BytesIO()
     with h5py.File(stream, "w", libver=("earliest", "v110")) as file:
