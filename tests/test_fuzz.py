@@ -12,6 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -174,10 +175,25 @@ def test_any_setting_gives_a_plan_that_can_be_saved_or_is_refused(key, value, se
 # === Arguments of the verbs ===
 
 VERBS = {"zoo": zoo_verbs, "export": export_verbs, "pipelines": pipelines_verbs}
+
+
+def names_of(group, name):
+    """Return the name of a command, or those of the commands of a group: `log verify`."""
+    command = group.get_command(None, name)
+    return [f"{name} {sub}" for sub in command.list_commands(None)] if isinstance(command, click.Group) else [name]
+
+
+def command_of(group, verb):
+    for name in verb.split():
+        group = group.get_command(None, name)
+    return group
+
+
 COMMANDS = [
     (package, name)
     for package, group in VERBS.items()
-    for name in group.list_commands(None)
+    for command in group.list_commands(None)
+    for name in names_of(group, command)
     if (package, name) != ("pipelines", "serve-data")  # serves until it is stopped, without any argument
 ]
 
@@ -188,14 +204,14 @@ COMMANDS = [
 def test_any_arguments_of_a_verb_are_accepted_or_refused(package, verb, data, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # it holds no run, no bundle and no image, so that no verb comes to its work
     group = VERBS[package]
-    options = [option for p in group.get_command(None, verb).params for option in p.opts if option.startswith("--")]
+    options = [option for p in command_of(group, verb).params for option in p.opts if option.startswith("--")]
     words = data.draw(st.lists(st.sampled_from(options) | values, max_size=5))
     words = [word for word in words if word != "--help"]
-    monkeypatch.setattr(sys, "argv", [verb, *words])
+    monkeypatch.setattr(sys, "argv", [*verb.split(), *words])
     monkeypatch.setattr(Console, "printed_json", False)
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-        run(group, [verb, *words])
+        run(group, [*verb.split(), *words])
     assert stop.value.code in (0, 1, 2, 3)
     assert UNKNOWN not in err.getvalue()
     if stop.value.code and "--json" in words:

@@ -281,7 +281,8 @@ def main(
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
     if certificate is not None:
-        if name is not None or config is not None or callbacks or workers or ray:
+        others = (name, config, workers, ray, min_workers)
+        if print_config or callbacks or any(value is not None for value in others):
             raise click.UsageError("--from takes model, settings and seed from the certificate: omit the others.")
         console.result(repeat(certificate, console=console, **given))
         return
