@@ -95,9 +95,15 @@ class ProvenSavedModel:
     record: Mapping[str, Any]
     attestation: bytes | None = None
 
-    def publish(self, base: Path, version: int | str) -> Published:
-        """Publish it as a version; it raises what `publish_folder` raises."""
+    def copy(self, base: Path, version: int | str = "next") -> Published:
+        """Write it as a version, as part of an archive or a project; it raises what `publish_folder` raises."""
         return publish_folder(self.path, base, self.checksums, self.record, version, self.attestation)
+
+    def publish(self, base: Path, version: int | str) -> Published:
+        """Write it as a version, and log it; it raises what `publish_folder` raises."""
+        published = self.copy(base, version)
+        log.append(base, log.ADDED, [published.version])
+        return published
 
 
 def proven_saved_model(
@@ -140,7 +146,7 @@ def publish_folder(
     version: int | str = "next",
     attestation: bytes | None = None,
 ) -> Published:
-    """Publish the files of one version, and log it.
+    """Publish the files of one version.
 
     Args:
         source: The version folder to copy.
@@ -171,9 +177,7 @@ def publish_folder(
             target = base / str(number)
             if not os.path.lexists(target):
                 with contextlib.suppress(layout.PathTaken):  # created by another publisher meanwhile
-                    published = Published(layout.publish(content, target), number)
-                    log.append(base, log.ADDED, [number])
-                    return published
+                    return Published(layout.publish(content, target), number)
             if version not in ("next", "time"):
                 raise ExportError(f"version {number} exists already in {base}; versions are never replaced: use next")
     raise ExportError(f"no free version in {base} after {ATTEMPTS} attempts; another process is writing there")
@@ -199,7 +203,7 @@ def _copy(source: Path, target: Path, digest: str) -> None:
 
 
 def republish(source: Path, base: Path) -> Published:
-    """Publish the files of a version again, as the next version.
+    """Publish the files of a version again, as the next version, and log it.
 
     Raises:
         CheckFailed: If they changed since they were published.
@@ -210,4 +214,6 @@ def republish(source: Path, base: Path) -> Published:
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     attestation = (source / ATTESTATION).read_bytes() if (source / ATTESTATION).exists() else None
-    return publish_folder(source, base, checksums, record, attestation=attestation)
+    published = publish_folder(source, base, checksums, record, attestation=attestation)
+    log.append(base, log.ADDED, [published.version])
+    return published

@@ -52,10 +52,10 @@ def folder(tmp_path_factory, trained):
     return folder
 
 
-@pytest.mark.parametrize("function", RUNS, ids=lambda function: function.__module__)
+@pytest.mark.parametrize("function", RUNS, ids=lambda f: f"{f.__module__}.{f.__name__}")
 def test_commands(function, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    check(function, {"run": function})
+    check(function, {function.__name__: function})
 
 
 @pytest.mark.parametrize("name", ["build", "freeze", "get_spec", "list_models", "load", "preprocess", "register"])

@@ -18,7 +18,7 @@ from export.bundle import layout
 from export.bundle.gate import read_proven
 from export.contract import Contract
 from export.formats import saved_model
-from export.serving.publisher import find_version_damage, publish
+from export.serving.publisher import find_version_damage, proven_saved_model
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import staging
 
@@ -63,7 +63,7 @@ def write_archive(
     with staging(target.parent, f".{target.name}.staging-") as folder:
         content = folder / "content"
         (content / "code").mkdir(parents=True)
-        publish(source, content / MODEL, trust=trust, allow=allow)
+        proven_saved_model(source, trust, allow).copy(content / MODEL)
         (content / "code" / "inference.py").write_text(_inference(source.resolve().name, contract), encoding="utf-8")
         archive = folder / "archive"
         _pack(content, archive)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
-from export.serving.publisher import publish
+from export.serving.publisher import proven_saved_model
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
 from export.wire import litert_js
@@ -190,7 +190,7 @@ def write_project(
         project = folder / "project"
         project.mkdir()
         write_served_pages(source, project / "pages", name, trust)
-        publish(source, project / "models" / name, trust=trust)
+        proven_saved_model(source, trust).copy(project / "models" / name)
         for file in FILES:
             template = string.Template((HERE / "compose" / file).read_text(encoding="utf-8"))
             (project / file).write_text(template.substitute(name=name), encoding="utf-8")
