@@ -24,15 +24,21 @@ def compare_with_tensorflow(version: ServedVersion, level: str, runtime: str, ab
     run = version.runs[runtime]
     if run.failure:
         return Level(level, NOT_RUN if run.timed_out else FAIL, f"{runtime} cannot run it: {run.failure}")
-    answered = {e.name: [case for case in version.cases[e.name] if case.outputs] for e in version.endpoints}
+    is_extra = runtime in RUNTIMES and RUNTIMES[runtime].extra
+    skipped = run.report["skipped"] if is_extra else ()  # such as what takes strings
+    endpoints = [e.name for e in version.endpoints if e.name not in skipped]
+    if not endpoints:
+        return Level(level, NOT_RUN, f"{runtime} can run no endpoint of it")
+    answered = {name: [case for case in version.cases[name] if case.outputs] for name in endpoints}
     messages = [
         f"endpoint {name}: {text}"
         for name, cases in answered.items()
         for text in compare_endpoint(cases, run.of(name), {}).findings
     ]
-    calls = sum(len(cases) for cases in version.cases.values())
+    calls = sum(map(len, answered.values()))
     versions = ", ".join(f"{name} {number}" for name, number in run.report["versions"].items())
-    return Level.concluded(level, messages, f"{calls} calls in {versions}")
+    left_out = f"; it does not run {', '.join(skipped)}" if skipped else ""
+    return Level.concluded(level, messages, f"{calls} calls in {versions}{left_out}")
 
 
 def check_older_loaders(version: ServedVersion) -> Level:

@@ -14,9 +14,10 @@ from export.bundle.tf_serving import WARMUP, models_config, write_warmup
 from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
 from export.runtime import process
-from export.serving.servecheck import LEVELS, Report
+from export.serving.servecheck import CHECKS, LEVELS, Report
+from export.serving.servecheck import version as servecheck_version
 from export.serving.servecheck.structure import check as check_structure
-from export.serving.servecheck.version import Level
+from export.serving.servecheck.version import Level, read_version
 from export.serving.servers import tensorflow_serving
 from tests.export.conftest import reseal
 from zoobase.errors import ExportError, Unavailable
@@ -113,6 +114,15 @@ def test_every_level(base):
     assert "TF Serving: pass" not in report.summary()
     assert sorted(path.name for path in base.parent.iterdir()) == ["two"]  # the poller cleaned up
     assert check_structure(base)[0].state == "pass"
+
+
+def test_what_a_second_implementation_cannot_run_is_said(bundles, tmp_path):
+    pytest.importorskip("openvino")
+    version = publish(bundles("functional_cnn").path, tmp_path / "cnn").path
+    checked = read_version(tmp_path / "cnn", 1, version)
+    servecheck_version.run(checked)
+    level = CHECKS["independent"](checked)
+    assert (level.state, level.details.partition("; ")[2]) == ("pass", "it does not run bytes")
 
 
 def test_a_stale_record_is_found_on_the_base_path(base, bundles):
@@ -221,9 +231,6 @@ http.server.HTTPServer(("127.0.0.1", int(options["rest_api_port"])), Handler).se
 def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
     import h5py
 
-    from export.serving.servecheck import CHECKS
-    from export.serving.servecheck.version import read_version
-
     with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
     program = tmp_path / "server"
@@ -245,8 +252,6 @@ def kernel_names(file):
 
 
 def test_servers_that_do_not_run(base, monkeypatch):
-    from export.serving.servecheck import CHECKS
-    from export.serving.servecheck.version import read_version
 
     version = read_version(base, 1, base / "1")
     monkeypatch.delenv(tensorflow_serving.VARIABLE, raising=False)
@@ -258,8 +263,6 @@ def test_servers_that_do_not_run(base, monkeypatch):
 
 
 def test_arrays_that_json_cannot_represent(base):
-    from export.serving.servecheck import CHECKS
-    from export.serving.servecheck.version import read_version
 
     version = read_version(base, 1, base / "1")
     (cases,) = version.cases.values()
