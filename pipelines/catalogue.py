@@ -20,6 +20,7 @@ from zoobase import describe_cause, suggestion
 from zoobase.errors import FAILED, MISSING, USAGE, DataError
 from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, unreadable, warn
 
+OWN = "own_"  # begins the name of one's own data in a folder that is named as published data
 ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
 HERE = Path(__file__).parent / "datasets"
 UNCHANGED = ("huggingface", "shards")  # these read names and URLs themselves
@@ -181,4 +182,4 @@ def own_name(data_dir: str | os.PathLike) -> str:
         ('complaints', 'own_movie_reviews')
     """
     name = Path(str(data_dir).partition("?")[0]).expanduser().absolute().stem or "data"
-    return f"own_{name}" if name in list_datasets() else name
+    return f"{OWN}{name}" if name in list_datasets() else name

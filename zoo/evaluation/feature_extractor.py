@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from pipelines.catalogue import OWN
 from zoo.core.environment import dtype_policy
 from zoo.evaluation.generative_metrics import SIDE, FeatureExtractor
 from zoobase.errors import MissingError, ZooError
@@ -36,7 +37,7 @@ def feature_extractor_for(info: Info, shape: tuple[int, int, int]) -> FeatureExt
     its weights are not available, pixels averaged to 8x8 take its place, which contain no finer detail; the name of the
     feature extractor, which every table of distances states, says which it was.
     """
-    if info.name in GARMENTS and shape == (28, 28, 1):
+    if info.name.removeprefix(OWN) in GARMENTS and shape == (28, 28, 1):  # also a part of it, in one's own folder
         return _of_garments()
     try:
         return _of_photographs()
