@@ -142,7 +142,7 @@ def change(holder, field, value, draw):
     words = (SECRET, "", "../secret", "x" * 300, "While", "serve", "StatefulPartitionedCall")
     new = words[value % len(words)] if field.type == field.TYPE_STRING else value
     new = SECRET.encode() if field.type == field.TYPE_BYTES else new
-    with contextlib.suppress(TypeError, ValueError):  # out of the range of the field
+    with contextlib.suppress(TypeError, ValueError, OverflowError):  # out of the range of the field
         if repeated:
             present[0] = new
         else:

@@ -1,5 +1,8 @@
 """The README is short, and what it says is so."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,14 +50,15 @@ def test_cards_with_a_figure_name_its_command():
         assert bool(card.expect) == bool(card.command) == bool(card.measured_on), name
 
 
-def test_weights_are_in_the_wheel(monkeypatch):
+def test_weights_are_in_the_wheel():
     """`pip install .` without --editable installs the weights that `zoo.build(weights="default")` loads."""
-    from setuptools import Distribution
-
-    monkeypatch.chdir(ROOT)
-    distribution = Distribution()
-    distribution.parse_config_files()
-    patterns = distribution.package_data["zoo.weights"]
+    # in a process of its own, because setuptools must be imported before distutils
+    code = (
+        "from setuptools import Distribution as D; d = D(); d.parse_config_files(); print(json.dumps(d.package_data))"
+    )
+    command = [sys.executable, "-c", f"import json; {code}"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    patterns = json.loads(printed)["zoo.weights"]
     found = {path.name for pattern in patterns for path in (ROOT / "zoo" / "weights").glob(pattern)}
     shipped = [w.source for name in zoo.list_models() for w in zoo.get_spec(name).weights.values() if w.fetch is None]
     assert shipped

@@ -141,9 +141,11 @@ def start(words):
 
 
 def test_other_settings_and_other_folders_are_refused(fashion, folder, tmp_path):
-    with pytest.raises(DataError, match="holds shards of fashion_mnist that differ in --shards: choose another folder"):
+    with pytest.raises(
+        DataError, match="holds shards of own_fashion_mnist that differ in --shards: choose another folder"
+    ):
         pipelines.write_shards(fashion, folder, shards=6)
-    with pytest.raises(DataError, match=r"holds shards of fashion_mnist that differ in .*name, licence"):
+    with pytest.raises(DataError, match=r"holds shards of own_fashion_mnist that differ in .*name, licence"):
         pipelines.write_shards(pipelines.load("digits"), folder, shards=7)
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(DataError, match="is not empty and holds no shards"):

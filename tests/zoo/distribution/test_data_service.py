@@ -90,7 +90,7 @@ def test_a_training_by_the_service_is_resumed(folder, address, tmp_path):
     [
         ("mnist_cnn", {}, "is for data=shards without recipe.limit"),
         ("mnist_cnn", {"data": "shards", "recipe.limit": 100}, "is for data=shards without recipe.limit"),
-        ("flowers", {"data": "shards", "model.backbone": "small"}, "nor by a data service"),
+        ("flowers", {"data": "shards", "model.backbone": "efficientnet_lite_tiny"}, "nor by a data service"),
         ("pix2pix", {"data": "shards"}, "needs examples with a, b"),
     ],
 )

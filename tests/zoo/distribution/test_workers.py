@@ -49,7 +49,8 @@ def child(process, index):
     """Return the process id of a worker that `--workers` started."""
     for each in psutil.Process(process.pid).children():
         with contextlib.suppress(psutil.Error):
-            if json.loads(each.environ()["TF_CONFIG"])["task"]["index"] == index:
+            task = json.loads(each.environ().get("TF_CONFIG", "{}")).get("task", {})
+            if task.get("index") == index and "python" in each.name():  # a shell waits to remove temporary files
                 return each.pid
     raise AssertionError(f"there is no worker {index}")
 
