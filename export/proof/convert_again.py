@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from export.formats import onnx as onnx_format
 from export.formats import saved_model, tflite
 from export.formats.format import NATIVE
 from export.runners import convert_onnx, convert_tflite, run_keras
-from export.runners.run_structure import first_difference
+from export.runners.run_structure import first_difference, run_deep
 from export.wire import calls
 
 TFLITE = tflite.FORMAT.name
@@ -256,11 +254,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    job_file = Path(sys.argv[1])  # tf2onnx takes its own arguments from sys.argv
-    sys.setrecursionlimit(10**6)
-    threading.stack_size(2**29)
-    worker = threading.Thread(target=main)
-    worker.start()
-    worker.join()
-    if not Path(json.loads(job_file.read_text())["result"]).is_file():
-        sys.exit(1)
+    run_deep(main)

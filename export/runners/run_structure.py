@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -296,11 +296,17 @@ def main() -> None:
     Path(job["result"]).write_text(json.dumps(result))
 
 
-if __name__ == "__main__":
-    sys.setrecursionlimit(10**6)  # a graph is followed as deep as it is
+def run_deep(main: Callable[[], None]) -> None:
+    """Run the main function of a script as deep as its graphs are; end with exit code 1 if it wrote no result."""
+    job = json.loads(Path(sys.argv[1]).read_text())  # before a converter takes its own arguments from sys.argv
+    sys.setrecursionlimit(10**6)
     threading.stack_size(2**29)
     worker = threading.Thread(target=main)
     worker.start()
     worker.join()
-    if not Path(json.loads(Path(sys.argv[1]).read_text())["result"]).is_file():
+    if not Path(job["result"]).is_file():
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    run_deep(main)
