@@ -22,34 +22,27 @@ from export.formats import onnx as onnx_format
 from export.formats import saved_model, tflite
 from export.formats.format import NATIVE
 from export.runners import convert_onnx, convert_tflite, run_keras
-from export.runners.run_structure import first_difference, run_deep
+from export.runners.run_structure import Digests, first_difference, run_deep
 from export.wire import calls
 
 TFLITE = tflite.FORMAT.name
 
 
-class Digests:
-    """The canonical form of a file's graphs: a digest of each output by (signature, name of the output).
+class FileDigests(Digests):
+    """The canonical form of a file's graphs.
 
     Attributes:
-        operators: Digest -> (operator, digests of its inputs, the attributes that count).
         outputs: {signature: {output: digest}}.
         acting: {signature: digests of operators that act without an output}.
     """
 
     def __init__(self) -> None:
-        self.operators: dict[str, tuple[str, tuple[str, ...], str]] = {}
+        super().__init__()
         self.outputs: dict[str, dict[str, str]] = {}
         self.acting: dict[str, list[str]] = {}
 
-    def add(self, operator: str, inputs: tuple[str, ...], attributes: str) -> str:
-        """Return the digest of an operator, and remember it."""
-        digest = hashlib.sha256(repr((operator, inputs, attributes)).encode()).hexdigest()[:24]
-        self.operators[digest] = operator, inputs, attributes
-        return digest
 
-
-class TFLiteDigests(Digests):
+class TFLiteDigests(FileDigests):
     """The graphs of a TFLite file."""
 
     def __init__(self, path: Path) -> None:
@@ -114,7 +107,7 @@ class TFLiteDigests(Digests):
         return self.add("function", (*(known[int(t)] for t in graph.outputs), *acting), "")
 
 
-class OnnxDigests(Digests):
+class OnnxDigests(FileDigests):
     """The graph of an ONNX file."""
 
     def __init__(self, path: Path) -> None:
@@ -183,7 +176,7 @@ def _tensor(tensor: Any) -> str:
     return f"{value.dtype} {value.shape} {hashlib.sha256(content).hexdigest()}"
 
 
-def differences(ours: Digests, theirs: Digests, names: Mapping[str, str]) -> dict[str, str | None]:
+def differences(ours: FileDigests, theirs: FileDigests, names: Mapping[str, str]) -> dict[str, str | None]:
     """Return {endpoint: how its graph differs, or None}; `names` are those of their signatures by endpoint."""
     found: dict[str, str | None] = {}
     for endpoint, name in names.items():
@@ -234,7 +227,7 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
     return out
 
 
-READERS: dict[str, Callable[[Path], Digests]] = {TFLITE: TFLiteDigests, onnx_format.FORMAT.name: OnnxDigests}
+READERS: dict[str, Callable[[Path], FileDigests]] = {TFLITE: TFLiteDigests, onnx_format.FORMAT.name: OnnxDigests}
 
 
 def main() -> None:

@@ -34,12 +34,27 @@ LIMIT = 10**6  # operators of one graph, calls inlined
 Value = tuple[str, ...]  # (operator, digest of it and its inputs, ...)
 
 
-class Graph:
-    """The canonical form of a function: a digest of each output, and of each operator that acts without one.
+class Digests:
+    """Operators by digests that say what they compute, and not how anything is named.
 
     Attributes:
         operators: Digest -> (operator, digests of its inputs, the attributes that count).
     """
+
+    def __init__(self) -> None:
+        self.operators: dict[str, tuple[str, tuple[str, ...], str]] = {}
+
+    def add(self, operator: str, inputs: tuple[str, ...], attributes: str) -> str:
+        """Return the digest of an operator, and remember it."""
+        digest = hashlib.sha256(repr((operator, inputs, attributes)).encode()).hexdigest()[:24]
+        self.operators[digest] = operator, inputs, attributes
+        if len(self.operators) > LIMIT:
+            raise ValueError(f"the graph has more than {LIMIT:,} operators")
+        return digest
+
+
+class Graph(Digests):
+    """The canonical form of a function: a digest of each output, and of each operator that acts without one."""
 
     def __init__(self, concrete: Any, names: Mapping[str, str], merged: bool = False) -> None:
         """Read a concrete function.
@@ -51,7 +66,7 @@ class Graph:
         """
         definition = concrete.graph.as_graph_def(add_shapes=False)
         self.functions = {f.signature.name: f for f in definition.library.function}
-        self.operators: dict[str, tuple[str, tuple[str, ...], str]] = {}
+        super().__init__()
         captured = dict(
             zip((t.op.name for t in concrete.graph.internal_captures), concrete.captured_inputs, strict=True)
         )
@@ -63,14 +78,7 @@ class Graph:
         self.acting = sorted(self._acting(scope, [op.name for op in concrete.graph.control_outputs]))
 
     def _leaf(self, kind: str, text: str) -> str:
-        return self._add(kind, (), text)
-
-    def _add(self, operator: str, inputs: tuple[str, ...], attributes: str) -> str:
-        digest = hashlib.sha256(repr((operator, inputs, attributes)).encode()).hexdigest()[:24]
-        self.operators[digest] = operator, inputs, attributes
-        if len(self.operators) > LIMIT:
-            raise ValueError(f"the graph has more than {LIMIT:,} operators")
-        return digest
+        return self.add(kind, (), text)
 
     def _tensor(self, scope: _Scope, tensor: str) -> str:
         """Return the digest of a tensor: "node", "node:1" of a graph, "node:output:1" of a function."""
@@ -92,7 +100,7 @@ class Graph:
         if function in self.functions:
             return self._call(function, arguments, index)
         controls = tuple(sorted(self._controls(scope, node)))
-        return self._add(f"{node.op}:{index}" if index else node.op, (*arguments, *controls), self._attributes(node))
+        return self.add(f"{node.op}:{index}" if index else node.op, (*arguments, *controls), self._attributes(node))
 
     def _acting(self, scope: _Scope, names: list[str]) -> set[str]:
         """Return the operators that act and run because of the named ones, whatever uses their outputs."""
@@ -150,7 +158,7 @@ class Graph:
         scope = _Scope({node.name: node for node in function.node_def}, given)
         outputs = [self._tensor(scope, function.ret[a.name]) for a in function.signature.output_arg]
         acting = sorted(self._acting(scope, list(function.control_ret.values())))
-        return self._add("function", (*outputs, *acting), "")
+        return self.add("function", (*outputs, *acting), "")
 
     def _attributes(self, node: Any) -> str:
         values = []
@@ -231,7 +239,7 @@ def _content(tensor: Any, merged: bool) -> tuple[str, str]:
     return "resource", ""
 
 
-def first_difference(ours: Graph, theirs: Graph, one: str, other: str) -> str:
+def first_difference(ours: Digests, theirs: Digests, one: str, other: str) -> str:
     """Return a clause about the first operator that differs, going from an output towards the inputs."""
     while True:
         (op, inputs, attributes), (their_op, their_inputs, their_attributes) = (
