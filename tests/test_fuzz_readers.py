@@ -349,6 +349,8 @@ class Watch:
         path = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
         if event == "open" and re.search(r"\.pyc?$|/__pycache__/|^$", path):
             return True  # a module that is imported late; a descriptor that is open
+        if event == "os.listdir" and os.path.abspath(path).startswith(tuple(filter(None, sys.path))):
+            return True  # a folder in which such a module is looked for
         return os.path.abspath(path).startswith(self.folder)
 
     def start(self):
