@@ -130,7 +130,8 @@ def models_index() -> str:
         f"whose test split the figure was measured; it is empty where nothing was measured.\n\n{table}\n"
         '## Trained weights\n\n`weights="default"`: the figure of the shipped file on the test split, which `make '
         "proof` measures again, beside the best of the baselines, which the same command fits, or one that the model's "
-        "page names. Settings were chosen on validation.\n\n" + weights_table()
+        "page names. Settings were chosen on validation. *No gain*: the 95 % interval of the paired difference has 0 "
+        "in it.\n\n" + weights_table()
     )
 
 
@@ -141,8 +142,8 @@ def weights_table() -> str:
     from zoo.evaluation.generative_metrics import REAL_HALVES
 
     lines = [
-        "| model | metric | test | other seeds | baseline | | published | minutes | MB |",
-        "|---|---|---:|---|---|---:|---|---:|---:|",
+        "| model | metric | test, 95 % interval | other seeds | baseline | | than it | published | minutes | MB |",
+        "|---|---|---:|---|---|---:|---|---|---:|---:|",
     ]
     for name in weights.shipped_models():
         spec = zoo.get_spec(name)
@@ -153,9 +154,13 @@ def weights_table() -> str:
         sign = 1 if metric in HIGHER_IS_BETTER else -1
         best = max(scores, key=lambda k, scores=scores, sign=sign: sign * scores[k], default="")
         seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
-        cells = [f"[`{name}`]({name}.md)", f"`{metric}`", f"{value:.4g}", ", ".join(f"{s:.4g}" for s in seeds), best]
+        ends = record.get("intervals", {}).get(metric)
+        test = f"{value:.4g} ({ends[0]:.4g} to {ends[1]:.4g})" if ends else f"{value:.4g}"
+        cells = [f"[`{name}`]({name}.md)", f"`{metric}`", test, ", ".join(f"{s:.4g}" for s in seeds), best]
+        verdict = record.get("gains", {}).get(best, {}).get("verdict", "")
         cells += [
             f"{scores[best]:.4g}" if best else "",
+            verdict,
             spec.card.published,
             f"{record['train_seconds'] / 60:.1f}" if "train_seconds" in record else "",
         ]

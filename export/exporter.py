@@ -72,8 +72,8 @@ def export_model(
         labels: Class names in the order of the outputs, unless the contract has them.
         formats: Formats to write, or "all". Formats other than the default are requested by name: one that cannot
             represent the model is then a failure.
-        card: Optional title, description, licence, data, metrics, command, notes, images (paths of PNG files), code
-            ({heading: Python}).
+        card: Optional title, description, licence, data, metrics, intervals of 95 % (metric: [low, high]), command,
+            notes, images (paths of PNG files), code ({heading: Python}).
         assets: Additional files of the bundle, {name: bytes or path}.
         metadata: JSON-serializable values for the manifest.
         require: Runtimes and formats without which the proof is incomplete.

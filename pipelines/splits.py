@@ -1,8 +1,11 @@
-"""Split policies: the official split of a dataset, or percentages of its training set."""
+"""Split policies: the official split of a dataset, or percentages of its training set, perhaps of whole groups."""
 
 from __future__ import annotations
 
 import dataclasses
+import re
+import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,9 +40,113 @@ def percentages(policy: str) -> tuple[int, int, int] | None:
     parts = policy.split("/")
     if len(parts) == 3 and all(part.isdecimal() and int(part) > 0 for part in parts) and sum(map(int, parts)) == 100:
         return tuple(map(int, parts))
+    if BY in policy:
+        raise DataError(f'split "{policy}": only files, and texts of a table, of your own are divided by groups', USAGE)
     raise DataError(
         f'split "{policy}" is not "official" or three percentages that sum to 100, such as "60/20/20"', USAGE
     )
+
+
+BY = " by "
+FILES, ROWS = ("folder", "name"), ("column", "time")  # what groups are of, for files and for the rows of a table
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """What examples have in common that are in the same split, such as the photographs of one patient.
+
+    Attributes:
+        kind: "folder", the folder of a file; "name", a part of its path; "column", a column of a table; or "time", a
+            column whose order the splits have: the earliest rows are for training, the last ones for the test.
+        value: The regular expression, whose first group is the part of the path, or the name of the column.
+    """
+
+    kind: str
+    value: str = ""
+
+    def of_file(self, path: str) -> str:
+        """Return the group of a file.
+
+        Raises:
+            DataError: The regular expression does not match the path.
+
+        Example:
+            >>> Grouping("name", "p([0-9]+)").of_file("nevus/p07_2.jpg"), Grouping("folder").of_file("a/b/c.jpg")
+            ('07', 'a/b')
+        """
+        if self.kind == "folder":
+            return path.rpartition("/")[0]
+        match = re.search(self.value, path)
+        if match is None:
+            raise DataError(f"split by name {self.value}: {path} has no such part", USAGE)
+        return match[1] if match.re.groups else match[0]
+
+
+def grouping(policy: str, kinds: tuple[str, ...]) -> tuple[str, Grouping | None]:
+    """Return a split policy without its grouping, and the grouping.
+
+    Args:
+        policy: A policy as of `percentages`, perhaps with " by folder", " by name REGEX", " by column NAME" or " by
+            time COLUMN" behind it.
+        kinds: The kinds of groups that the data has.
+
+    Raises:
+        DataError: The data has no such groups, or the regular expression is not valid.
+
+    Example:
+        >>> grouping("70/15/15 by column patient", ROWS)
+        ('70/15/15', Grouping(kind='column', value='patient'))
+    """
+    shares, by, rest = policy.partition(BY)
+    if not by:
+        return policy, None
+    kind, _, value = rest.strip().partition(" ")
+    usage = {"folder": "folder", "name": "name REGEX", "column": "column NAME", "time": "time COLUMN"}
+    if kind not in kinds or bool(value) == (kind == "folder"):
+        choices = " or ".join(f'"{shares}{BY}{usage[k]}"' for k in kinds)
+        raise DataError(f'split "{policy}" is not valid for this data: use {choices}', USAGE)
+    if kind == "name":
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise DataError(f'split "{policy}": {value} is not a regular expression ({error})', USAGE) from error
+    return shares, Grouping(kind, value)
+
+
+FOLDS = 20  # into which groups are divided before these are joined to splits
+
+
+def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]) -> np.ndarray:
+    """Divide examples so that every group is in one split, with about the same share of each class in all of them.
+
+    By scikit-learn's StratifiedGroupKFold; the same in every call.
+
+    Args:
+        groups: The group of each example.
+        labels: The class of each example.
+        shares: Percentages of train, validation and test.
+
+    Returns:
+        int64 (examples,): 0 for train, 1 for validation, 2 for test.
+
+    Raises:
+        DataError: There are fewer than three groups.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    names, ids = np.unique(groups, return_inverse=True)
+    if len(names) < 3:
+        raise DataError(f"{len(names)} groups cannot be divided into three splits", USAGE)
+    folds = min(FOLDS, len(names))
+    wanted = [max(1, round(folds * share / 100)) for share in shares[1:]]
+    sizes = (folds - sum(wanted), *wanted) if sum(wanted) < folds else (1, 1, 1)
+    fold_of, split_of = np.zeros(len(groups), np.int64), np.repeat(np.arange(3), sizes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer examples than folds
+        divided = StratifiedGroupKFold(sum(sizes), shuffle=True, random_state=0).split(ids, labels, ids)
+        for fold, (_, rows) in enumerate(divided):
+            fold_of[rows] = fold
+    return split_of[fold_of]
 
 
 def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:

@@ -6,12 +6,13 @@ import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.core.run_folder import RunFolder
-from zoo.core.task import first_metrics
+from zoo.core.task import BaseTask, first_metrics
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import step
@@ -19,6 +20,7 @@ from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
@@ -62,18 +64,8 @@ def run(
     model = folder.model()
     dataset = folder.dataset(dataset)
     with step(f"while {plan.model} was evaluated"):
-        evaluation = evaluate_split(plan, model, dataset, split)
-    metrics = evaluation.metrics
-    scalars = dict(first_metrics(metrics))
-    result = {
-        "metrics": scalars,
-        "split": split,
-        "examples": len(evaluation.truth),
-        "model": plan.model,
-        "data": dataset.info.name,
-        "source": dataset.info.source,
-        **{k: v for k, v in metrics.items() if k not in scalars},
-    }
+        evaluation = evaluate_split(plan, model, dataset, split, folder.baselines() if split == "test" else {})
+    result = result_of(evaluation, plan.model)
     if split == "test":
         folder.write("evaluation.json", result)
         write_figures(plan, evaluation, folder.history(), folder.path / "figures")
@@ -83,19 +75,58 @@ def run(
     return result
 
 
-def evaluate_split(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> SplitEvaluation:
+def result_of(evaluation: SplitEvaluation, model: str) -> dict[str, Any]:
+    """Return an evaluation as what `run` returns."""
+    metrics, info = evaluation.metrics, evaluation.info
+    scalars = dict(first_metrics(metrics))
+    return {
+        "metrics": scalars,
+        "split": evaluation.split,
+        "examples": len(evaluation.truth),
+        "model": model,
+        "data": info.name,
+        "source": info.source,
+        **{k: v for k, v in metrics.items() if k not in scalars},
+    }
+
+
+def evaluate_split(
+    plan: Plan,
+    model: keras.Model,
+    dataset: Dataset,
+    split: str,
+    baselines: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({}),
+) -> SplitEvaluation:
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
 
     If the task serves several models, all of them are called, and their inputs and outputs are merged.
+
+    Args:
+        plan: Model, data and settings.
+        model: The model with its weights.
+        dataset: The splits.
+        split: Name of one.
+        baselines: The outputs of baselines by name, beside those of the task.
     """
-    from zoo.evaluation import outputs
+    from zoo.evaluation import intervals, outputs
 
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-    evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce)
+
+    def collect(part: str) -> SplitEvaluation:
+        return outputs.collect_all(contracts, plan.feed(dataset, part), dataset.info, plan.task.reduce)
+
+    evaluation = collect(split)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     contract = outputs.merge_contracts(contracts)
-    return plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
+    evaluation = plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
+    evaluation = dataclasses.replace(evaluation, baselines={**evaluation.baselines, **baselines})
+    evaluation = intervals.with_intervals(plan.task, evaluation)
+    if split == "test" and type(plan.task).conformal is not BaseTask.conformal:
+        result = plan.task.conformal(collect("validation"), evaluation)
+        extra = {} if result is None else {"conformal": result}
+        evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
+    return evaluation
 
 
 def write_figures(
@@ -120,22 +151,30 @@ def write_figures(
 
 
 def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
-    rows = [(k, f"{v:.4f}") for k, v in result["metrics"].items()]
+    from zoo.evaluation import conformal
+
+    rows = metric_rows(result)
     console.table(
         f"{result['model']} on {result['data']}, {result['examples']:,} {result['split']} examples",
-        ["metric", "value"],
+        ["metric", "value", "95 % interval"],
         rows,
     )
     for group, members in result.items():
+        if group == "intervals":
+            continue
         if isinstance(members, Mapping) and all(isinstance(m, Mapping) for m in members.values()):
             show_group(console, group, members)
         elif group == "most_confused" and len(result["confusion_matrix"]) > MAX_TABLE_CLASSES:
             rows = [(pair["true"], pair["predicted"], pair["count"]) for pair in members]
             console.table("most confused", ["true", "predicted", "count"], rows)
         elif group == "thresholds":
-            console.table(
-                f"positive: {result['positive_class']}", list(members[0]), [tuple(r.values()) for r in members]
-            )
+            rows = [
+                tuple(" to ".join(map("{:.3f}".format, v)) if isinstance(v, list) else v for v in r.values())
+                for r in members
+            ]
+            console.table(f"positive: {result['positive_class']}", list(members[0]), rows)
+        elif group == "conformal":
+            console.print(conformal.describe(members))
         elif group in ("errors", "remarks"):
             for sentence in members:
                 console.print(sentence)
@@ -146,6 +185,13 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
     if result["split"] == "test":
         console.print(f"written: {path / 'evaluation.json'}, figures in {path / 'figures'}")
     console.print(f"next: python -m zoo.predict {path} FILE...")
+
+
+def metric_rows(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (metric, value, its 95 % interval or "") of the result of an evaluation."""
+    intervals = result.get("intervals", {})
+    ends = {name: f"{low:.4f} to {high:.4f}" for name, (low, high) in intervals.items()}
+    return [(name, f"{value:.4f}", ends.get(name, "")) for name, value in result["metrics"].items()]
 
 
 def show_group(console: Console, group: str, members: Mapping[str, Mapping[str, Any]]) -> None:

@@ -49,6 +49,8 @@ class _Source:
         command: The command line that trained it.
         images: Figures for the card.
         provenance: How it was trained, in the form of SLSA.
+        intervals: The 95 % intervals [low, high] of those metrics that have one.
+        coverage: A sentence about prediction sets or intervals, or "".
     """
 
     plan: Plan
@@ -59,6 +61,8 @@ class _Source:
     command: str
     images: Sequence[Path] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    coverage: str = ""
 
 
 def run(
@@ -140,10 +144,19 @@ def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset
     folder = RunFolder.open(path)
     plan, dataset = folder.plan(), folder.dataset(dataset)
     figures = sorted((folder.path / "figures").glob("*.png"))
-    facts = (folder.path / "bundle", folder.metrics(), plan.command(), figures)
+    facts = (folder.path / "bundle", metrics := folder.metrics(), plan.command(), figures)
+    evaluation = folder.read("evaluation.json") if metrics else {}
     model = folder.model()
-    provenance = describe(plan, dataset.info, model, folder.read("config.json"), folder.metrics())
-    return _Source(plan, model, dataset.info, *facts, provenance), dataset
+    provenance = describe(plan, dataset.info, model, folder.read("config.json"), metrics)
+    return _Source(plan, model, dataset.info, *facts, provenance, **_uncertainty(evaluation)), dataset
+
+
+def _uncertainty(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the card says of how sure the figures and the predictions are."""
+    from zoo.evaluation import conformal
+
+    coverage = f"{conformal.describe(evaluation['conformal'])}." if "conformal" in evaluation else ""
+    return {"intervals": evaluation.get("intervals", {}), "coverage": coverage}
 
 
 def _of_default_weights(name: str) -> _Source:
@@ -158,7 +171,8 @@ def _of_default_weights(name: str) -> _Source:
     facts = weights.description(name)
     metrics = {key: value for key, value in facts["metrics"].items() if isinstance(value, int | float)}
     provenance = describe(plan, info, model, {**facts, "command": shlex.split(facts["command"])}, metrics)
-    return _Source(plan, model, info, Path("bundles") / name, metrics, facts["command"], provenance=provenance)
+    more = {"provenance": provenance, **_uncertainty(facts)}
+    return _Source(plan, model, info, Path("bundles") / name, metrics, facts["command"], **more)
 
 
 def _load_if_available(plan: Plan, console: Console) -> Dataset | None:
@@ -253,14 +267,16 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
     is_default = info.name in (spec.data, spec.card.test_data)
     reference = f"Reference: {spec.card.paper}." if is_default or not spec.card.describes_data else ""
     facts = [OWN] if info.is_own else [info.source, f"licence {info.licence}", info.homepage]
+    limitations = spec.card.limitations if is_default else spec.card.notes
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
         "description": entry.summary,
         "licence": None if info.is_own else spec.card.licence,
         "data": f"{info.name}: " + "; ".join(filter(None, facts)),
         "metrics": source.metrics,
+        "intervals": source.intervals,
         "command": source.command,
-        "notes": " ".join(filter(None, [reference, spec.card.limitations if is_default else spec.card.notes, case])),
+        "notes": " ".join(filter(None, [reference, limitations, case, source.coverage])),
         "code": dict(plan.task.code_snippets(info)),
         "images": source.images,
     }

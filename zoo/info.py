@@ -164,14 +164,36 @@ def shipped_weights(name: str) -> str:
 
 
 def markdown_table(names: Iterable[str] | None = None) -> str:
-    """Return the table of models of the README, of some models or of all; a test compares the two."""
-    lines = ["| model | task | headline metric | measured on | weights |", "|---|---|---|---|---|"]
-    for name in registry.list_models() if names is None else names:
-        spec = registry.get_spec(name)
+    """Return the tables of models of the README, of some models or of all: those of the course follow."""
+    specs = {name: registry.get_spec(name) for name in (registry.list_models() if names is None else names)}
+    parts = {
+        of_course: [n for n, spec in specs.items() if spec.card.of_course == of_course] for of_course in (False, True)
+    }
+    tables = [_table(specs, parts[False])] if parts[False] else []
+    if parts[True]:
+        tables.append("Exercises of the course, small on purpose:\n\n" + _table(specs, parts[True]))
+    return "\n".join(tables)
+
+
+def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
+    lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
+    for name in names:
+        spec = specs[name]
         headline = next((f"{key} {value:g}" for key, value in spec.card.expect.items()), "")
-        cells = (f"`{name}`", spec.task.title, headline, test_data(name), shipped_weights(name))
+        cells = (f"`{name}`", spec.task.title, headline + _interval(name), test_data(name), shipped_weights(name))
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
+
+
+def _interval(name: str) -> str:
+    """Return the interval of the headline metric of shipped weights, if it has one."""
+    from zoo import weights
+
+    spec = registry.get_spec(name)
+    if "default" not in spec.weights or not spec.weights["default"].shipped or not spec.card.expect:
+        return ""
+    ends = weights.description(name).get("intervals", {}).get(next(iter(spec.card.expect)))
+    return f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else ""
 
 
 def _format(value: Any) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from zoo.core import weight_files
+from zoo.core import registry, weight_files
 from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import OMITTED
 from zoobase import console as shell
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 SMALL = 64  # values of an array that is written as it is
 FLOAT16 = 65504  # the largest float16
 SMALLEST = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
+EVALUATED = (
+    "metrics",
+    "intervals",
+    "compared",
+    "gains",
+    "conformal",
+    "examples",
+)  # keys of an evaluation in the description
 LIMIT = 3_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
@@ -98,7 +106,7 @@ def run(
     metadata = {k: config[k] for k in ("arguments", "info", "seed", "recipe", "versions", "git")}
     metadata["info"]["source"] = metadata["info"]["source"].replace(str(Path.home()), "~")
     metadata |= {"command": folder.plan().command()}
-    metadata |= {k: summary[k] for k in ("metrics", "compared", "examples", "train_seconds") if k in summary}
+    metadata |= {k: summary[k] for k in (*EVALUATED, "train_seconds") if k in summary}
     if bits is not None:
         metadata |= {"bits": bits, "metrics": metrics, "metrics_of_the_run": summary["metrics"]}
     metadata["history"] = folder.history()
@@ -109,6 +117,32 @@ def run(
     console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
     console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
     return entry
+
+
+def measure(name: str, *, console: Console | None = None) -> dict[str, Any]:
+    """Evaluate the shipped weights of a model again on the test split of its data, and update their description.
+
+    Returns:
+        The result of the evaluation, as of `zoo.evaluate.run`.
+
+    Raises:
+        UsageError: The model has no shipped weights.
+        pipelines.DataError: The data is not available.
+    """
+    from zoo import weights
+    from zoo.core.plan import make_plan
+    from zoo.evaluate import evaluate_split, result_of
+
+    file, _ = weights.locate(name, "default")
+    record = weight_files.read_description(file)
+    plan = make_plan(name, settings={"data": record["info"]["name"]})
+    dataset = plan.load_data()
+    _, model, _ = weights.open_default(name)
+    result = result_of(evaluate_split(plan, model, dataset, "test"), name)
+    (console or Console(quiet=True)).print(f"{name}: {_differences(record['metrics'], result['metrics'])}")
+    kept = {key: value for key, value in record.items() if key not in EVALUATED}
+    weight_files.write_description(file, kept | {key: result[key] for key in EVALUATED if key in result})
+    return result
 
 
 def rounded(values: np.ndarray, bits: int) -> np.ndarray:
@@ -214,14 +248,22 @@ def _has_weights(value: Any) -> bool:
 
 
 @click.command("ship")
-@click.argument("run_folder", metavar="RUN", type=click.Path())
+@click.argument("source", metavar="RUN|NAME", type=click.Path())
 @click.option("--omit", multiple=True, metavar="PART", help="A part of the model that is left out.")
 @click.option("--repeat", "repeats", multiple=True, metavar="RUN", help="A run of the same settings with another seed.")
 @click.option("--bits", type=click.IntRange(4, 11), help="Round matrices to so many bits, for a smaller file.")
 @shell.common_options
-def main(run_folder: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, console: Console) -> None:
-    """Make the best weights of a finished run the default weights of its model, as files of this package."""
-    console.result(run(run_folder, omit, repeats, bits=bits, console=console))
+def main(source: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, console: Console) -> None:
+    """Make the best weights of a finished run the default weights of its model, as files of this package.
+
+    With the NAME of a model, its default weights are evaluated again, and the figures in their description replaced.
+    """
+    if source in registry.list_models():
+        if omit or repeats or bits is not None:
+            raise click.UsageError("--omit, --repeat and --bits are for a RUN.")
+        console.result(measure(source, console=console))
+    else:
+        console.result(run(source, omit, repeats, bits=bits, console=console))
 
 
 if __name__ == "__main__":

@@ -107,8 +107,6 @@ def run(
         if chosen.evaluate:
             console.print(f"evaluating the best weights on {session.info.counts['test']:,} test examples")
             summary.update(evaluate.run(folder.path, dataset=session.dataset))
-            if (folder.path / "baseline.json").is_file():
-                summary["baseline"] = folder.read("baseline.json")
             if chosen.export:
                 what = {
                     "quantize": chosen.quantize,
@@ -230,16 +228,20 @@ def _train(session: Session) -> dict[str, Any]:
 
 
 def _show(console: Console, name: str, summary: dict[str, Any], given: bool = False) -> None:
-    rows = [(k, f"{v:.4f}") for k, v in summary["metrics"].items()]
-    for what, figures in summary.get("baseline", {}).items():
-        rows += [(f"baseline: {what.replace('_', ' ')}, {k}", f"{v:.4f}") for k, v in figures.items()]
-    rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}")]
-    rows += [("training", f"{summary['train_seconds'] / 60:.1f} min")]
-    console.table(f"{name} on {summary['data']}, {summary['examples']:,} test examples", ["metric", "value"], rows)
-    if "compared" in summary:
-        evaluate.show_group(console, "compared", summary["compared"])
+    from zoo.evaluation import conformal
+
+    rows = evaluate.metric_rows(summary)
+    rows += [("best epoch", f"{summary['best_epoch']} of {summary['epochs']}", "")]
+    rows += [("training", f"{summary['train_seconds'] / 60:.1f} min", "")]
+    title = f"{name} on {summary['data']}, {summary['examples']:,} test examples"
+    console.table(title, ["metric", "value", "95 % interval"], rows)
+    for group in ("compared", "gains"):
+        if group in summary:
+            evaluate.show_group(console, group, summary[group])
     for sentence in summary.get("remarks", ()):
         console.print(sentence)
+    if "conformal" in summary:
+        console.print(conformal.describe(summary["conformal"]))
     for bundle in summary.get("bundles", []):
         export.show(console, bundle)
     console.print(f"run folder: {summary['run']}")

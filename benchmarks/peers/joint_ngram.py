@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import pipelines
 from zoo.evaluation import sequence_metrics
 
@@ -38,9 +40,10 @@ def main() -> None:
     sources, targets = zip(*rows["test"], strict=True)
     predictions = [answers.get(word, "") for word in sources]
     tokens = ([text.split() for text in texts] for texts in (predictions, targets))
-    exact = sequence_metrics.exact_match(sources, predictions, targets)
-    errors = sequence_metrics.token_error_rate(sources, *tokens)
-    print(json.dumps({"words": len(words), "word_error_rate": 1 - exact, "phoneme_error_rate": errors}))
+    exact = np.nanmean(sequence_metrics.exact_matches(sources, predictions, targets))
+    errors, lengths = sequence_metrics.token_errors(sources, *tokens)
+    rates = {"word_error_rate": 1 - exact, "phoneme_error_rate": np.nansum(errors) / np.nansum(lengths)}
+    print(json.dumps({"words": len(words)} | {name: float(rate) for name, rate in rates.items()}))
 
 
 if __name__ == "__main__":

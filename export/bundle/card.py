@@ -43,7 +43,8 @@ def write_card(
         contract: Its contract.
         certificate: Its proof.
         manifest: Its manifest.
-        card: Facts from the caller: title, description, licence, data, metrics, command, notes, images, and code:
+        card: Facts from the caller: title, description, licence, data, metrics, intervals (metric: [low, high]),
+            command, notes, images, and code:
             {heading: Python}. HTML and links in these texts are shown as text.
         name: The name of the bundle, for commands.
 
@@ -89,8 +90,10 @@ def write_card(
 
 def _facts(card: Mapping[str, Any]) -> list[str]:
     rows = [(key.capitalize(), card[key]) for key in ("data", "licence") if card.get(key)]
+    intervals = {name: f" ({low:.4f} to {high:.4f})" for name, (low, high) in card.get("intervals", {}).items()}
     rows += [
-        (name, f"{value:.4f}" if isinstance(value, float) else value) for name, value in card.get("metrics", {}).items()
+        (name, f"{value:.4f}{intervals.get(name, '')}" if isinstance(value, float) else value)
+        for name, value in card.get("metrics", {}).items()
     ]
     facts = [_table(("", ""), rows)] if rows else []
     command = str(card.get("command") or "").replace("\n", "\n    ")

@@ -38,7 +38,8 @@ Pairs = dict[str, list[tuple[Path, Path]]]  # split -> (image, mask)
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    policy = splits.percentages(split)
+    shares, grouping = splits.grouping(split, splits.FILES)
+    policy = splits.percentages(shares)
     root = paired.root(NAME, data_dir, LAYOUT)
     folders = root / "images", root / "masks"
     if missing := [folder.name for folder in folders if not folder.is_dir()]:
@@ -51,7 +52,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     _check(root, skipped, sum(map(len, pairs.values())), pixels)
     mask_of = {image: mask for part in pairs.values() for image, mask in part if image in pixels}
     usable = {s: {"": [files[image] for image, _ in part if image in pixels]} for s, part in pairs.items()}
-    divided = paired.divide(root, usable, policy, skipped, min_domains=1)
+    divided = paired.divide(root, usable, policy, skipped, min_domains=1, grouping=grouping)
     parts = {s: [image for _, image in part] for s, part in divided.items()}
     examples = {s: _examples([(p.path, mask_of[p.path]) for p in part]) for s, part in parts.items()}
     total = sum(pixels.values())

@@ -28,7 +28,8 @@ Pairs = dict[str, list[tuple[Path, Path | None]]]  # split -> (A, B); B is None 
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    policy = splits.percentages(split)
+    shares, grouping = splits.grouping(split, splits.FILES)
+    policy = splits.percentages(shares)
     root = paired.root(NAME, data_dir, LAYOUT)
     skipped: dict[str, str] = {}
     layout = paired.find(root)
@@ -42,7 +43,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         usable = [(a, b) for a, b in part if not any(images[p].problem for p in (a, b) if p)]
         files[s] = {"": [images[a] for a, _ in usable]}
         partner_of |= dict(usable)
-    parts = paired.divide(root, files, policy, skipped, min_domains=1)
+    parts = paired.divide(root, files, policy, skipped, min_domains=1, grouping=grouping)
     examples = {s: _examples([(p.path, partner_of[p.path]) for _, p in part]) for s, part in parts.items()}
     return paired.own_dataset(NAME, root, parts, examples, skipped, split)
 

@@ -92,7 +92,8 @@ def read(
     Raises:
         DataError: Fewer than three of the files are images.
     """
-    policy = splits.percentages(split) or stratified_split.DEFAULT
+    shares, grouping = splits.grouping(split, splits.FILES)
+    policy = splits.percentages(shares) or stratified_split.DEFAULT
     images = index.read(paths, cache_root(cache_dir))
     skipped = {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
     usable = list({p.sha256: p for p in images.values() if not p.problem}.values())
@@ -100,7 +101,7 @@ def read(
         raise DataError(f"{root} has {len(usable)} images that can be read: at least three are needed", MISSING)
     if skipped:
         storage.log.info("%s: %d of %d files are skipped", NAME, len(skipped), len(images))
-    parts = stratified_split.divide(root, {"": {"": usable}}, policy, skipped)
+    parts = stratified_split.divide(root, {"": {"": usable}}, policy, skipped, grouping)
     ordered = {s: sorted((p for _, p in part), key=lambda p: p.sha256) for s, part in parts.items()}
     digest = hashlib.sha256("\n".join(f"{s} {p.sha256}" for s, part in ordered.items() for p in part).encode())
     info = Info(

@@ -16,7 +16,7 @@ from pipelines import splits, tabular
 from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
 from pipelines.tabular import plain_name
-from zoobase.errors import MISSING, DataError
+from zoobase.errors import MISSING, USAGE, DataError
 from zoobase.files import sha256
 
 NAME = "table"
@@ -25,6 +25,8 @@ NAME = "table"
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     if data_dir is None:
         raise DataError("a table is a file of your own: give a CSV file with --data-dir my.csv", MISSING)
+    if splits.BY in split:
+        raise DataError(f'split "{split}": of a table, set task.groups=COLUMN or task.time=COLUMN', USAGE)
     policy, path = splits.percentages(split) or tabular.OFFICIAL, Path(data_dir).expanduser()
     raw = tabular.read_table(path)
     cells = {plain_name(name): np.array(column, object) for name, column in raw.items()}

@@ -21,7 +21,8 @@ LAYOUT = "with trainA, trainB, testA and testB, or with two sub-folders"
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    policy = splits.percentages(split)
+    shares, grouping = splits.grouping(split, splits.FILES)
+    policy = splits.percentages(shares)
     root = paired.root(NAME, data_dir, LAYOUT)
     layout = paired.find(root)
     if layout is None:
@@ -36,7 +37,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         }
         for s, domains in layout.files.items()
     }
-    parts = paired.divide(root, files, policy, skipped, min_domains=2)
+    parts = paired.divide(root, files, policy, skipped, min_domains=2, grouping=grouping)
     examples = {
         s: paired.zip_unpaired(*(paired.files([p.path for name, p in part if name == domain]) for domain in "AB"))
         for s, part in parts.items()

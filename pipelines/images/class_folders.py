@@ -53,7 +53,8 @@ def load(
         folder: One sub-folder per class, or train/, valid/ and test/ with such sub-folders. Missing splits are taken
             from train by the contents of the files, so that names and order do not matter.
         cache_dir: Folder of the cache of check results.
-        split: "official" (the folder's own, else 70/15/15), or percentages of all images such as "60/20/20".
+        split: "official" (the folder's own, else 70/15/15), or percentages of all images such as "60/20/20"; with " by
+            folder" or " by name REGEX" the images of a folder, or of a part of their path, are in one split.
 
     Returns:
         Splits in the order of the digests of the contents, which is effectively shuffled.
@@ -62,7 +63,8 @@ def load(
         DataError: It is not such a folder, a class is or becomes empty, there are fewer than two, or too many files are
             unreadable.
     """
-    policy = splits.percentages(split)
+    shares, grouping = splits.grouping(split, splits.FILES)
+    policy = splits.percentages(shares)
     root = Path(folder).expanduser().absolute()
     layout = find(root)
     images = index.read([p for c in layout.files.values() for f in c.values() for p in f], cache_root(cache_dir))
@@ -71,7 +73,7 @@ def load(
     files = {s: {c: [images[p] for p in files] for c, files in k.items()} for s, k in layout.files.items()}
     files = {s: {c: [p for p in files if not p.problem] for c, files in k.items()} for s, k in files.items()}
     stratified_split.drop_contradictions(root, files, skipped)
-    parts = stratified_split.divide(root, files, policy, skipped)
+    parts = stratified_split.divide(root, files, policy, skipped, grouping)
     for rows, purpose in ((parts["train"], "training"), (parts["validation"], "validation"), (parts["test"], "test")):
         if not rows:
             raise DataError(f"no {purpose} images remain in {root}: add some to each class", USAGE)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
 from pipelines.images import class_folders, index, stratified_split
 from pipelines.images.index import ImageFile
@@ -138,6 +139,7 @@ def divide(
     policy: tuple[int, int, int] | None,
     skipped: dict[str, str],
     min_domains: int,
+    grouping: splits.Grouping | None = None,
 ) -> Parts:
     """Return the splits, ordered by contents.
 
@@ -146,7 +148,7 @@ def divide(
     """
     if not {"", "train"} & files.keys():
         raise DataError(f"{path} has images for {' and '.join(files) or 'nothing'}, but none for training", USAGE)
-    parts = stratified_split.divide(path, files, policy, skipped)
+    parts = stratified_split.divide(path, files, policy, skipped, grouping)
     for split, part in parts.items():
         if len({domain for domain, _ in part}) < min_domains:
             raise DataError(f"{path} has too few images that can be read: none remain for {split}", USAGE)

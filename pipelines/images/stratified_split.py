@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines import splits
 from pipelines.images.index import ImageFile
 from pipelines.sources.storage import log
 
@@ -34,49 +36,73 @@ def drop_contradictions(root: Path, files: FilesByClass, skipped: dict[str, str]
 
 
 def divide(
-    root: Path, files: FilesByClass, policy: tuple[int, int, int] | None, skipped: dict[str, str]
+    root: Path,
+    files: FilesByClass,
+    policy: tuple[int, int, int] | None,
+    skipped: dict[str, str],
+    grouping: splits.Grouping | None = None,
 ) -> dict[str, list]:
-    """Return split -> [(class, image)], stratified, with equal contents in one split."""
+    """Return split -> [(class, image)], stratified, with equal contents, and all images of a group, in one split."""
+    key = _keys(root, files, grouping)
     if policy is not None or "" in files:
         pooled: dict[str, list[ImageFile]] = {}
         for by_class in files.values():
             for name, images in by_class.items():
                 pooled.setdefault(name, []).extend(images)
-        return _divide_classes(pooled, policy or DEFAULT)
-    _drop_leaks(root, files, skipped)
+        return _divide_classes(pooled, policy or DEFAULT, key)
+    _drop_leaks(root, files, skipped, key)
     parts = {s: [(c, p) for c, images in files.get(s, {}).items() for p in images] for s in FOLDERS}
     missing_shares = tuple(0 if parts[s] else share for s, share in zip(FOLDERS, DEFAULT, strict=True))
     if any(missing_shares[1:]):
         missing = [s for s, share in zip(FOLDERS, missing_shares, strict=True) if share]
         log.info("%s has no images for %s: taken from train", root, " and ".join(missing))
-        parts |= {
-            s: p
-            for s, p in _divide_classes(files["train"], (100 - sum(missing_shares[1:]), *missing_shares[1:])).items()
-            if s in (*missing, "train")
-        }
+        shares = (100 - sum(missing_shares[1:]), *missing_shares[1:])
+        divided = _divide_classes(files["train"], shares, key)
+        parts |= {s: part for s, part in divided.items() if s in (*missing, "train")}
     return parts
 
 
-def _drop_leaks(root: Path, files: FilesByClass, skipped: dict[str, str]) -> None:
-    """Remove from train images that are in validation or test too, and from validation those in test."""
+def _keys(root: Path, files: FilesByClass, grouping: splits.Grouping | None) -> dict[Path, str]:
+    """Return what images have in common that are in the same split: their group, without one their contents."""
+    images = [image for by_class in files.values() for part in by_class.values() for image in part]
+    if grouping is None:
+        return {image.path: image.sha256 for image in images}
+    group_of: dict[str, str] = {}  # contents -> group: the same image in two groups is of the first
+    for image in images:
+        group_of.setdefault(image.sha256, grouping.of_file(display_path(root, image.path)))
+    return {image.path: group_of[image.sha256] for image in images}
+
+
+def _drop_leaks(root: Path, files: FilesByClass, skipped: dict[str, str], key: Mapping[Path, str]) -> None:
+    """Remove from train images that are in validation or test too, or their group; from validation those in test."""
     split_of: dict[str, str] = {}
     for split in ("test", "validation", "train"):
         leaks = 0
         for images in files.get(split, {}).values():
-            for image in [p for p in images if split_of.get(p.sha256, split) != split]:
-                skipped[display_path(root, image.path)] = f"the same image is in {split_of[image.sha256]}"
+            for image in [p for p in images if split_of.get(key[p.path], split) != split]:
+                other, what = split_of[key[image.path]], key[image.path]
+                is_same = what == image.sha256
+                skipped[display_path(root, image.path)] = f"{'the same image' if is_same else what} is in {other}"
                 images.remove(image)
                 leaks += 1
-        split_of |= {
-            p.sha256: split for images in files.get(split, {}).values() for p in images if p.sha256 not in split_of
-        }
+        for image in (p for images in files.get(split, {}).values() for p in images):
+            split_of.setdefault(key[image.path], split)
         if leaks:
             log.info("%s: %d images of %s are in another split too and are skipped", root, leaks, split)
 
 
-def _divide_classes(by_class: dict[str, list[ImageFile]], shares: tuple[int, int, int]) -> dict[str, list]:
-    """Divide each class by shares in the order of the digests of contents, so that equal contents stay together."""
+def _divide_classes(
+    by_class: dict[str, list[ImageFile]], shares: tuple[int, int, int], key: Mapping[Path, str]
+) -> dict[str, list]:
+    """Divide each class by shares in the order of the digests of contents, or all classes by groups."""
     parts: dict[str, list] = {s: [] for s in FOLDERS}
+    pairs = [(name, image) for name, images in sorted(by_class.items()) for image in images]
+    if any(key[image.path] != image.sha256 for _, image in pairs):
+        names, images = zip(*pairs, strict=True)
+        split = splits.of_groups([key[image.path] for image in images], names, shares)
+        for pair, i in zip(pairs, split, strict=True):
+            parts[(*FOLDERS,)[i]].append(pair)
+        return parts
     for name, images in sorted(by_class.items()):
         contents = sorted({p.sha256 for p in images})
         count = len(contents)

@@ -22,16 +22,21 @@ Rows = list[tuple[str, str]]  # (text, name of the class)
 PARTS = ("train", "validation", "test")
 
 
-def read(path: Path) -> Rows:
+def read(path: Path, grouping: splits.Grouping | None = None) -> list[tuple[str, ...]]:
     """Read the user's texts.
 
     Args:
         path: A .csv or .tsv file with the columns `text` and `label`, or a folder with a sub-folder of .txt files for
             each class.
+        grouping: By which texts are grouped.
+
+    Returns:
+        (text, name of the class), with a grouping also the group of each text, or its time.
 
     Raises:
         DataError: It is neither of them, or it is not UTF-8.
     """
+    columns = ("text", "label") if grouping is None else ("text", "label", grouping.value)
     with _readable(path):
         if path.is_dir():
             files = sorted(path.glob("*/*.txt"))
@@ -39,9 +44,12 @@ def read(path: Path) -> Rows:
                 storage.check_name(file)
                 storage.check_size(file, storage.LARGEST_TEXT)
             rows = [(file.read_text(encoding="utf-8-sig"), file.parent.name) for file in files]
+            if grouping is not None:
+                names = [grouping.of_file(file.relative_to(path).as_posix()) for file in files]
+                rows = [(*row, name) for row, name in zip(rows, names, strict=True)]
         else:
-            rows = read_table(path, ("text", "label")) if path.suffix.lower() in (".csv", ".tsv") else []
-    if len({label for _, label in rows}) < 2:
+            rows = read_table(path, columns) if path.suffix.lower() in (".csv", ".tsv") else []
+    if len({row[1] for row in rows}) < 2:
         raise DataError(
             f"{path} has no texts of two classes: give a .csv with the columns text and label, or a folder that has "
             "a folder of .txt files for each class",
@@ -50,8 +58,8 @@ def read(path: Path) -> Rows:
     return rows
 
 
-def read_table(path: Path, columns: tuple[str, str]) -> list[tuple[str, str]]:
-    """Read two columns of a .csv or .tsv file.
+def read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Read some columns of a .csv or .tsv file.
 
     Raises:
         DataError: A column is missing, or the file cannot be read as UTF-8.
@@ -81,18 +89,28 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def read_own(
-    name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]
+    name: str, data_dir: str | os.PathLike, split: str, default: tuple[int, int, int]
 ) -> tuple[str, dict[str, Rows], list[str]]:
     """Return a description of the source, the user's texts by split, and their classes in label order.
 
     Raises:
-        DataError: As in `read` and `divide`.
+        DataError: As in `read`, `divide` and `splits.grouping`.
     """
-    source = f"your own texts in {data_dir}"
-    rows = read(Path(data_dir).expanduser())
-    parts = divide(rows, policy)
+    source, path = f"your own texts in {data_dir}", Path(data_dir).expanduser()
+    shares, grouping = splits.grouping(split, splits.FILES if path.is_dir() else splits.ROWS)
+    policy = splits.percentages(shares) or default
+    rows = read(path, grouping)
+    if grouping is None:
+        parts = divide(rows, policy)
+    elif grouping.kind == "time":
+        first, second = splits.bounds(policy, len(rows))
+        rows = sorted(rows, key=lambda row: row[2])
+        parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
+    else:
+        split_of = splits.of_groups([row[2] for row in rows], [row[1] for row in rows], policy)
+        parts = {part: [row for row, i in zip(rows, split_of, strict=True) if PARTS[i] == part] for part in PARTS}
     storage.log.info("%s: %s", name, source)
-    return source, parts, sorted({label for _, label in rows})
+    return source, parts, sorted({row[1] for row in rows})
 
 
 def divide(rows: Sequence[tuple[str, ...]], policy: tuple[int, int, int], key: int = 0) -> dict[str, list]:
@@ -147,13 +165,12 @@ class LabelledTexts:
 
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
         """See `pipelines.load`."""
-        policy = splits.percentages(split)
         if data_dir is None:
-            source, parts = self.find(cache_dir, policy)
+            source, parts = self.find(cache_dir, splits.percentages(split))
             classes = self.class_names or sorted({row[1] for row in parts["train"]})
             about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
         else:
-            source, parts, classes = read_own(self.name, data_dir, policy or self.own)
+            source, parts, classes = read_own(self.name, data_dir, split, self.own)
             about = {"licence": OWN, "homepage": ""}
         return dataset(parts, classes, name=self.name, source=source, split=split, **about)
 

@@ -156,7 +156,11 @@ class Recipe:
     )
     patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
     augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')
-    split: str = setting("official", '"official", or percentages of the training set such as "60/20/20".')
+    split: str = setting(
+        "official",
+        '"official", or percentages of the training set such as "60/20/20". Of your own files, " by folder" or " by '
+        'name REGEX" behind it, of texts of a table " by column NAME" or " by time COLUMN", keeps groups in one split.',
+    )
     limit: int = setting(
         0,
         "Largest number of examples a split, a fixed random choice with every class; 0 is all.",

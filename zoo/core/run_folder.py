@@ -5,6 +5,7 @@ history.csv       one row per epoch
 logs/             TensorBoard
 checkpoints/      best.weights.h5 by validation loss; state-N.npz to resume from
 evaluation.json   metrics on the test split
+baselines.json    outputs of baselines that were fitted while training
 figures/          curves, confusion matrix and other figures
 bundle/           exported and verified artifacts
 .lock             locked by the process that trains
@@ -39,9 +40,11 @@ from zoobase.notebook import html_table
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from pipelines.dataset import Dataset
 
+BASELINES = "baselines.json"
 ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same escapes
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
@@ -288,6 +291,18 @@ class RunFolder:
             if not all(isinstance(value, int | float) for value in metrics.values()):
                 raise TypeError("a metric is not a number")
             return metrics
+
+    def baselines(self) -> dict[str, dict[str, np.ndarray]]:
+        """Return the outputs of the baselines that the training fitted, for the test split, by name."""
+        import numpy as np
+
+        if not (self.path / BASELINES).is_file():
+            return {}
+        with damaged(self.path / BASELINES):
+            return {
+                name: {output: np.array(values) for output, values in outputs.items()}
+                for name, outputs in self.read(BASELINES).items()
+            }
 
     def history(self) -> list[dict[str, float]]:
         """Return one row per finished epoch, in order."""

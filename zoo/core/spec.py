@@ -30,6 +30,7 @@ class Card:
         published: Figures of publications, with their reference and how their data differs.
         notes: Limitations of the model, whatever it is trained on.
         data_notes: Limitations that follow from the default data or from the shipped weights.
+        of_course: Whether the model is an exercise of the course, not one to use.
     """
 
     paper: str
@@ -43,6 +44,7 @@ class Card:
     notes: str = ""
     data_notes: str = ""
     describes_data: bool = False
+    of_course: bool = False
 
     @property
     def limitations(self) -> str:

@@ -31,6 +31,7 @@ class SplitEvaluation:
         metrics: The metrics, once computed.
         split: Name of the split.
         arrays: Arrays by name that the task's `evaluate_extra` computes for its `figures`.
+        baselines: Name of a baseline -> its outputs for the same examples, in the form that the task's `metrics` takes.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -40,6 +41,7 @@ class SplitEvaluation:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     split: str = "test"
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    baselines: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class BaseTask:
         required_features: Names of the features that examples must have.
         counts_examples: Whether the first metric is a share of the examples, of which one is the smallest change.
         reads_rows: Whether models take rows of named columns, as `read_rows` makes them of a table.
+        sequential: Whether neighbouring examples of a split depend on each other, as the hours of a day do.
     """
 
     title: str
@@ -109,6 +112,7 @@ class BaseTask:
     required_features: tuple[str, ...] = ()
     reads_rows = False
     counts_examples = False
+    sequential = False
 
     # === Methods that every task implements ===
 
@@ -220,9 +224,10 @@ class BaseTask:
     ) -> SplitEvaluation:
         """Return the evaluation with metrics that need more than outputs and truth, and with the arrays of `figures`.
 
-        Such as baselines fitted to the training split, or the outputs of other endpoints. If several models are served,
-        the endpoints of the contract have their names. A metric that is a mapping of mappings, {row: {column: number}},
-        is shown as a table.
+        Such as the outputs of other endpoints, or of baselines fitted to the training split: those with an output for
+        each example are its `baselines`, which are compared with the model pairwise; of others, the metric `compared`
+        has a row each. If several models are served, the endpoints of the contract have their names. A metric that is
+        a mapping of mappings, {row: {column: number}}, is shown as a table.
 
         Args:
             evaluation: The evaluation with the metrics of `metrics`.
@@ -231,6 +236,23 @@ class BaseTask:
             feed: Name of a split -> its feed.
         """
         return evaluation
+
+    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
+        """Return the coverage of prediction sets or intervals, as `zoo.evaluation.conformal` does; None without them.
+
+        Args:
+            validation: Outputs and truth of examples that were not trained on, by which their size is chosen.
+            test: Those on which they are evaluated.
+        """
+        return None
+
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return numbers for each example, (N,) each, that `metrics` takes in place of the outputs.
+
+        For metrics that are costly to compute again for a part of the examples, as their intervals need. By default the
+        outputs themselves.
+        """
+        return outputs
 
     def result_files(self, evaluation: SplitEvaluation) -> Mapping[str, bytes]:
         """Return additional files of an evaluation of the test split, for the run folder: {file name: content}."""

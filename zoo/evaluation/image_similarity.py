@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from zoobase.importing import import_tensorflow
@@ -10,8 +12,8 @@ PEAK = 255.0
 SSIM_WINDOW = 11  # side of the Gaussian window of Wang 2004; SSIM is not defined for smaller images
 
 
-def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> dict[str, float]:
-    """Compare images with the truth by TensorFlow's metrics.
+def similarities(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> dict[str, np.ndarray]:
+    """Compare each image with its truth by TensorFlow's metrics.
 
     Args:
         truth: (N, H, W, C) in [0, 255], any number type.
@@ -19,7 +21,7 @@ def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> 
         batch: Batch size.
 
     Returns:
-        `mse` of pixels scaled to [0, 1]; `psnr_db`, the mean of the images' peak signal-to-noise ratios; `ssim` (Wang,
+        float64 (N,) each: `mse` of pixels scaled to [0, 1]; `psnr_db`, the peak signal-to-noise ratio; `ssim` (Wang,
         Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861), if the images are large enough.
     """
     tf = import_tensorflow()
@@ -31,5 +33,15 @@ def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> 
         psnr.append(np.minimum(tf.image.psnr(one, other, PEAK).numpy(), 120.0))  # equal images: no infinity in JSON
         if min(truth.shape[1:3]) >= SSIM_WINDOW:
             ssim.append(tf.image.ssim(one, other, PEAK, filter_size=SSIM_WINDOW).numpy())
-    metrics = {"mse": squares, "psnr_db": psnr} | ({"ssim": ssim} if ssim else {})
-    return {name: float(np.concatenate(values).astype(np.float64).mean()) for name, values in metrics.items()}
+    columns = {"mse": squares, "psnr_db": psnr} | ({"ssim": ssim} if ssim else {})
+    return {name: np.concatenate(values).astype(np.float64) for name, values in columns.items()}
+
+
+def compare_images(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> dict[str, float]:
+    """Return the means of `similarities`, whose arguments it takes."""
+    return means(similarities(truth, images, batch))
+
+
+def means(columns: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Return the mean of each column."""
+    return {name: float(values.mean()) for name, values in columns.items()}

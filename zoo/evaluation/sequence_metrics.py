@@ -1,4 +1,4 @@
-"""Metrics of written sequences: exact match, the token error rate by edit distance, BLEU and chrF."""
+"""Metrics of written sequences: exact matches, token errors by edit distance, BLEU and chrF."""
 
 from __future__ import annotations
 
@@ -18,42 +18,57 @@ def targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[
     return accepted
 
 
-def exact_match(sources: Sequence[str], predictions: Sequence[str], targets: Sequence[str]) -> float:
-    """Return the share of the distinct sources whose prediction is one of their targets.
+def exact_matches(sources: Sequence[str], predictions: Sequence[str], targets: Sequence[str]) -> np.ndarray:
+    """Return whether the prediction for each distinct source is one of its targets.
 
     Args:
         sources: A source may occur several times, with a target each.
         predictions: One per source, or only those of the first sources.
         targets: One per source.
 
+    Returns:
+        float64 of the length of the predictions: 1, 0, or NaN where the source occurred before.
+
     Example:
-        >>> exact_match(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "B IY"])
-        0.5
+        >>> exact_matches(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "B IY"])
+        array([ 1., nan,  0.])
     """
     accepted = targets_of(sources, targets)
-    written = dict(zip(sources, predictions, strict=False))
-    return float(np.mean([prediction in accepted[source] for source, prediction in written.items()]))
+    first = _first_of(sources)
+    pairs = enumerate(zip(sources, predictions, strict=False))
+    return np.array([float(p in accepted[s]) if i == first[s] else np.nan for i, (s, p) in pairs])
 
 
-def token_error_rate(sources: Sequence[str], predictions: Sequence[Sequence], targets: Sequence[Sequence]) -> float:
-    """Return the edit distance of predictions to the nearest targets, as a share of the tokens of these targets.
+def token_errors(
+    sources: Sequence[str], predictions: Sequence[Sequence], targets: Sequence[Sequence]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the edit distance of each prediction to the nearest target, and the tokens of that target.
 
     Args:
-        sources: As in `exact_match`.
+        sources: As in `exact_matches`.
         predictions: Tokens, one sequence per source.
         targets: Tokens, one sequence per source.
 
+    Returns:
+        float64 (N,) both, NaN where the source occurred before.
+
     Example:
-        >>> token_error_rate(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "BIY"])
-        0.4
+        >>> token_errors(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "BIY"])
+        (array([ 0., nan,  2.]), array([ 2., nan,  3.]))
     """
-    rows = list(zip(sources, predictions, targets, strict=True))
-    distances = _edit_distances([row[1] for row in rows], [row[2] for row in rows])
+    distances = _edit_distances(predictions, targets)
     nearest: dict[str, tuple[int, int]] = {}
-    for (source, _, target), distance in zip(rows, distances, strict=True):
+    for source, distance, target in zip(sources, distances, targets, strict=True):
         nearest[source] = min(nearest.get(source, (distance, len(target))), (distance, len(target)))
-    errors, tokens = np.sum(list(nearest.values()), axis=0)
-    return float(errors / max(1, tokens))
+    first = _first_of(sources)
+    rows = [nearest[s] if i == first[s] else (np.nan, np.nan) for i, s in enumerate(sources)]
+    errors, tokens = np.array(rows, np.float64).reshape(-1, 2).T
+    return errors, tokens
+
+
+def _first_of(sources: Sequence[str]) -> dict[str, int]:
+    """Return the first position of each distinct source."""
+    return {source: i for i, source in reversed(list(enumerate(sources)))}
 
 
 def sentence_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:

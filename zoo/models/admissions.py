@@ -48,6 +48,7 @@ COLUMNS = (
     },
     tiny={"units": (4,)},
     card=Card(
+        of_course=True,
         paper="Cox 1958, doi:10.1111/j.2517-6161.1958.tb00292.x",
         expect={"accuracy": 0.9913, "auc": 0.9984},
         command="python -m zoo.train admissions --precision float32",

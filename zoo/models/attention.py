@@ -160,6 +160,7 @@ class Translator(keras.Model):
     },
     tiny={"units": 16, "embedding_dim": 8},
     card=Card(
+        of_course=True,
         paper="Bahdanau, Cho, Bengio 2015, arXiv:1409.0473; Luong, Pham, Manning 2015, arXiv:1508.04025",
         expect={"exact": 1.0},
         command="python -m zoo.train attention --precision float32",

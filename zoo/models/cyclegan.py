@@ -176,6 +176,7 @@ _PAPER = dataclasses.replace(
     recipes={"default": _PLAIN, "full": _PAPER},
     tiny={"filters": (4, 8), "depth": 1, "pool": 20},
     card=Card(
+        of_course=True,
         paper="Zhu, Park, Isola, Efros 2017, arXiv:1703.10593",
         expect={
             "frechet_to_input_a2b": 0.2311,

@@ -79,6 +79,7 @@ class GAN(NoiseToImage):
     },
     tiny={"latent_dim": 4, "units": (16,), "recipe.ema": 0.0},
     card=Card(
+        of_course=True,
         paper="Goodfellow 2014, arXiv:1406.2661",
         expect={"frechet_distance": 2.196, "frechet_to_noise": 0.0782, "precision": 0.7566, "recall": 0.0841},
         command="python -m zoo.train gan --precision float32",

@@ -26,6 +26,7 @@ from zoo.tasks.image.classification import Classification
     recipes={"default": Recipe(epochs=15, batch_size=64, optimizer="adam", learning_rate=1e-3, schedule="cosine")},
     tiny={"units": (32,)},
     card=Card(
+        of_course=True,
         paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791",
         expect={"accuracy": 0.931},
         command="python -m zoo.train mnist --set data=mnist_5k --precision float32",
@@ -87,6 +88,7 @@ def mnist(
     },
     tiny={"filters": (8, 16)},
     card=Card(
+        of_course=True,
         paper="LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791",
         expect={"accuracy": 0.985},
         command="python -m zoo.train mnist_cnn --set data=mnist_5k --precision float32",

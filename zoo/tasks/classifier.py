@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction
+from zoo.core.task import BaseTask, Prediction, SplitEvaluation
 
 if TYPE_CHECKING:
     import keras
@@ -34,9 +34,17 @@ class ClassifierTask(BaseTask):
         }
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return accuracy, top-k accuracy, loss, calibration error, macro averages, and metrics per class."""
+        """Return accuracy, top-k accuracy, loss, calibration error, macro averages, and metrics per class.
+
+        Of a baseline without probabilities, whose outputs are `predicted` (N,), only accuracy and macro F1.
+        """
         from sklearn import metrics
 
+        if "predicted" in outputs:
+            predicted = outputs["predicted"]
+            labels = np.arange(info.num_classes)
+            f1 = metrics.f1_score(truth, predicted, labels=labels, average="macro", zero_division=0)
+            return {"accuracy": float(np.mean(predicted == truth)), "f1_macro": float(f1)}
         logits = outputs["logits"].astype(np.float64)
         probabilities = softmax(logits)
         predicted = logits.argmax(axis=-1)
@@ -64,6 +72,13 @@ class ClassifierTask(BaseTask):
             "confusion_matrix": matrix.tolist(),
             "most_confused": most_confused(matrix, names),
         }
+
+    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any]:
+        """Return the coverage of sets of classes."""
+        from zoo.evaluation import conformal
+
+        parts = [(softmax(part.outputs["logits"].astype(np.float64)), part.truth) for part in (validation, test)]
+        return conformal.of_classes(*parts[0], *parts[1])
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the `top_k` classes with their probabilities."""

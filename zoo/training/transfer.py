@@ -27,10 +27,12 @@ from pipelines.sources.storage import preparing
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
+from zoo.core.run_folder import BASELINES
 from zoo.core.weight_files import save_file
 from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import trainer
+from zoo.training.calibration import calibrate
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 FIT_SPLITS = ("train", "validation")
 BATCH = 32
+ABSENT = -30.0  # logit of a class without training examples
 STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # `C` of the logistic regression on features
 MAX_ENTRIES = 8  # folders of features in the cache
 _VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
@@ -54,6 +57,7 @@ class PhasedTask(Protocol):
 
     Attributes:
         baseline: Whether a logistic regression on the frozen features is evaluated.
+        calibrated: Whether the probabilities are calibrated on validation.
         views: Number of views of each training image, if they are augmented.
         pretrained: Whether the backbone starts from its pretrained weights.
         fit: How images get the size of the model.
@@ -61,6 +65,7 @@ class PhasedTask(Protocol):
     """
 
     baseline: bool
+    calibrated: bool
     views: int
     pretrained: bool
     fit: str
@@ -71,6 +76,9 @@ class PhasedTask(Protocol):
 
     def shape(self, info: Info) -> tuple[int, ...]:
         """Return (height, width, channels) of the model's images."""
+
+    def class_weights(self, info: Info) -> np.ndarray | None:
+        """Return the weights of the classes (classes,), or None."""
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
         """Return one sentence about the use of the backbone for this data."""
@@ -88,7 +96,7 @@ def train(session: Session) -> CheckpointCallback:
     console.print(task.describe_case(info, arguments))
     features = _features(model, session)
     if task.baseline:
-        _evaluate_baseline(features, session)
+        _predict_baseline(features, session)
     rows, best = [], None
     for phase in task.phases(plan.recipe, info):
         result = _train_phase(phase, model, session, features)
@@ -100,6 +108,11 @@ def train(session: Session) -> CheckpointCallback:
         else:
             console.print(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
             model.load_weights(folder.weights)
+    if task.calibrated:
+        result = calibrate(model, plan.feed(session.dataset, "validation"), task.class_weights(info))
+        change = "cross-entropy of validation {before:.4f} to {after:.4f}".format(**result)
+        console.print(f"calibrated: temperature {result['temperature']:.3f}, {change}")
+        save_file(model, folder.weights)
     best.rows = rows
     folder.write_history(rows)
     return best
@@ -144,13 +157,14 @@ def _digest(body: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _evaluate_baseline(features: dict[str, dict[str, np.ndarray]], session: Session) -> None:
-    folder = session.folder
-    if not (folder.path / "baseline.json").is_file():
-        accuracy = logistic_regression(features)
-        folder.write("baseline.json", {"logistic_regression_on_frozen_features": {"accuracy": accuracy}})
-    accuracy = folder.read("baseline.json")["logistic_regression_on_frozen_features"]["accuracy"]
-    session.console.print(f"baseline: test accuracy {accuracy:.4f} of a logistic regression on the frozen features")
+def _predict_baseline(features: dict[str, dict[str, np.ndarray]], session: Session) -> None:
+    """Write the logits that a logistic regression on the frozen features gives the test images, for the evaluation."""
+    if (session.folder.path / BASELINES).is_file():
+        return
+    probe, test = fit_logistic_regression(features), features["test"]["embedding"][:, 0]
+    logits = np.full((len(test), session.info.num_classes), ABSENT)
+    logits[:, probe.classes_] = np.maximum(probe.predict_log_proba(test), ABSENT)
+    session.folder.write(BASELINES, {"logistic regression on frozen features": {"logits": logits.round(4).tolist()}})
 
 
 def _train_phase(
@@ -269,8 +283,8 @@ def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
     return feeding.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")
 
 
-def logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> float:
-    """Return the test accuracy of scikit-learn's logistic regression on the features of the original images.
+def fit_logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> Any:
+    """Fit scikit-learn's logistic regression to the features of the original images.
 
     Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
 
@@ -280,11 +294,8 @@ def logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int =
     """
     from zoo.evaluation.image_baselines import fit_probe
 
-    train = features["train"]
+    train, validation = features["train"], features["validation"]
     subset = np.unique(np.linspace(0, len(train["label"]) - 1, limit).astype(int))
     training = train["embedding"][subset, 0], train["label"][subset]
-    validation, test = (
-        (features[split]["embedding"][:, 0], features[split]["label"]) for split in ("validation", "test")
-    )
     probes = [fit_probe(*training, iterations=500, strength=strength) for strength in STRENGTHS]
-    return float(max(probes, key=lambda probe: probe.score(*validation)).score(*test))
+    return max(probes, key=lambda probe: probe.score(validation["embedding"][:, 0], validation["label"]))

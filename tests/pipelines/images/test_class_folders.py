@@ -209,7 +209,7 @@ def test_an_interrupted_check_continues(photos, cache, monkeypatch):
 
 def test_small_classes_stay_in_train(photos):
     images = [index.ImageFile(photos / str(i), str(i), "") for i in range(2)]
-    parts = stratified_split._divide_classes({"rare": images}, (70, 15, 15))
+    parts = stratified_split.divide(photos, {"": {"rare": images}}, (70, 15, 15), {})
     assert [len(parts[s]) for s in ("train", "validation", "test")] == [2, 0, 0]
 
 

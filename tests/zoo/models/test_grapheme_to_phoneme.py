@@ -52,12 +52,17 @@ def test_batches_have_no_column_of_padding_only_and_the_same_loss(data):
 
 def test_one_of_several_pronunciations_is_enough():
     words, written, accepted = ["a", "a", "the"], ["EY", "EY", "DH AH"], ["AH", "EY", "DH IY"]
-    assert sequence_metrics.exact_match(words, written, accepted) == 0.5
+    assert np.nanmean(sequence_metrics.exact_matches(words, written, accepted)) == 0.5
+
+    def error_rate(sources, *pairs):
+        errors, tokens = sequence_metrics.token_errors(sources, *pairs)
+        return np.nansum(errors) / max(1, np.nansum(tokens))
+
     tokens = [[text.split() for text in texts] for texts in (written, accepted)]
-    assert sequence_metrics.token_error_rate(words, *tokens) == pytest.approx(1 / 3)
-    assert sequence_metrics.token_error_rate(["x"], [[]], [["B"]]) == 1
-    assert sequence_metrics.token_error_rate(["x"], [["B"]], [[]]) == 1
-    assert sequence_metrics.token_error_rate(["x"], [[]], [[]]) == 0
+    assert error_rate(words, *tokens) == pytest.approx(1 / 3)
+    assert error_rate(["x"], [[]], [["B"]]) == 1
+    assert error_rate(["x"], [["B"]], [[]]) == 1
+    assert error_rate(["x"], [[]], [[]]) == 0
 
 
 def test_every_runtime_writes_the_same_phonemes(trained):

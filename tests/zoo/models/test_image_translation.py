@@ -148,7 +148,10 @@ def test_both_images_of_a_pair_get_the_same_augmentation():
 def test_paired_evaluation_has_baselines(trained):
     run = trained("pix2pix")
     evaluation = json.loads((run / "evaluation.json").read_text())
-    assert list(evaluation["compared"]) == ["this model", "the input", "mean of all targets"]
+    assert list(evaluation["compared"]) == ["this model", *evaluation["gains"]]
+    assert {"the input", "mean of all targets", "ridge regression of pixels", "mean of the nearest"} == {
+        *evaluation["gains"]
+    }
     planned = plan.make_plan("pix2pix", data_dir=FASHION)
     data = planned.load_data()
     (x, y), targets = (

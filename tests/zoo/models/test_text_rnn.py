@@ -13,6 +13,7 @@ from pipelines.text import words_and_characters
 from tests.zoo.conftest import FIXTURES
 from zoo import sample
 from zoo.core import plan
+from zoo.core.task import SplitEvaluation
 from zoo.evaluation import text_baselines
 from zoo.prediction import kept
 from zoo.tasks.text import decoding
@@ -136,8 +137,9 @@ def test_bits_per_character_of_words_count_characters():
     task = zoo.get_spec("text_rnn").task
     info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=("a", "bcd"))
     truth = np.array([[0, 1, -1]])
-    logits = np.zeros((1, 3, 2), np.float32)
-    assert task.metrics({"logits": logits}, truth, info)["bits_per_character"] == pytest.approx(2 / 4)
+    batch = SplitEvaluation({}, {"logits": np.zeros((1, 3, 2), np.float32)}, truth, info)
+    reduced = task.reduce(batch)
+    assert task.metrics(reduced.outputs, truth, info)["bits_per_character"] == pytest.approx(2 / 4)
 
 
 def test_frequent_words_are_tokens_and_others_characters():

@@ -34,8 +34,8 @@ def test_confusion_counts_of_a_threshold():
     assert medical.threshold_for(is_positive, probability, 1.0) == 0.1
     assert medical.threshold_for(is_positive, probability, 0.6) == 0.6
     summary = medical.error_summary("melanoma", row)
-    assert "1 of 3 melanoma missed (type II error 33.3%)" in summary
-    assert "1 of 4 others falsely positive (type I error 25.0%)" in summary
+    assert "1 of 3 melanoma missed (type II error 33.3%, at most 90.6%)" in summary  # Clopper and Pearson
+    assert "1 of 4 others falsely positive (type I error 25.0%, at most 80.6%)" in summary
 
 
 def test_metrics_have_the_positive_class_and_every_other(predictions):

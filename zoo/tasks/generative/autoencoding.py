@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
-from zoo.evaluation.image_similarity import compare_images
+from zoo.evaluation.image_similarity import compare_images, means, similarities
 from zoo.tasks.image.base import ImageTask
 from zoobase.errors import MissingError, UsageError
 
@@ -122,8 +122,12 @@ class Autoencoding(ImageTask):
         )
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return mean squared error of pixels in [0, 1], PSNR and SSIM."""
-        return compare_images(truth, outputs["reconstruction"])
+        """Return mean squared error of pixels in [0, 1], PSNR and SSIM, of images or of what `per_example` returns."""
+        return means(self.per_example(outputs, truth))
+
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return the similarities (N,) of each image with its truth."""
+        return similarities(truth, outputs["reconstruction"]) if "reconstruction" in outputs else outputs
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
@@ -131,7 +135,7 @@ class Autoencoding(ImageTask):
         """Add a comparison with PCA of the same size, linear probes of the codes, and latent interpolations.
 
         The metrics are `mse_below_pca` (relative reduction), `psnr_gain_db` for noisy inputs, `linear_probe_accuracy`
-        if there are classes, and `compared`: a row for the model, for PCA, and for the noisy input.
+        if there are classes; PCA and the noisy input are baselines.
         """
         from zoo.evaluation import image_baselines
         from zoo.evaluation import outputs as inference
@@ -144,26 +148,24 @@ class Autoencoding(ImageTask):
         inputs, truth = evaluation.inputs["image"], evaluation.truth
         codes = inference.collect(encode, feed(evaluation.split), dataset.info).outputs[code]
         linear = image_baselines.reconstruct(pca, inputs)
-        metrics, pca_metrics = dict(evaluation.metrics), compare_images(truth, linear)
-        extra = {"mse_below_pca": 1 - metrics["mse"] / pca_metrics["mse"]}
-        compared = {"autoencoder": dict(metrics), "PCA": pca_metrics}
+        metrics, baselines = dict(evaluation.metrics), {"PCA": {"reconstruction": linear}}
+        extra = {"mse_below_pca": 1 - metrics["mse"] / self.metrics(baselines["PCA"], truth, dataset.info)["mse"]}
         if not np.array_equal(inputs, truth):
-            compared["noisy input"] = compare_images(truth, inputs)
-            extra["psnr_gain_db"] = metrics["psnr_db"] - compared["noisy input"]["psnr_db"]
+            baselines["noisy input"] = {"reconstruction": inputs}
+            noisy = self.metrics(baselines["noisy input"], truth, dataset.info)
+            extra["psnr_gain_db"] = metrics["psnr_db"] - noisy["psnr_db"]
         arrays = {"codes": codes, "linear": linear[:SHOWN], "between": _interpolate(contract["decode"], codes)}
         if "label" in dataset.train.element_spec:
             arrays["labels"] = labels = _labels(dataset[evaluation.split])
             probed = inference.collect(encode, training.take(PROBED), dataset.info)
             pca_codes = image_baselines.encode(pca, probed.inputs["image"])
             train_labels = _labels(dataset.train.take(PROBED))
-            for row, train_codes, test_codes in (
-                ("autoencoder", probed.outputs[code], codes),
-                ("PCA", pca_codes, image_baselines.encode(pca, inputs)),
+            for name, train_codes, test_codes in (
+                ("linear_probe_accuracy", probed.outputs[code], codes),
+                ("linear_probe_accuracy_of_pca", pca_codes, image_baselines.encode(pca, inputs)),
             ):
-                accuracy = image_baselines.linear_probe(train_codes, train_labels, test_codes, labels)
-                compared[row]["linear_probe_accuracy"] = accuracy
-            extra["linear_probe_accuracy"] = compared["autoencoder"]["linear_probe_accuracy"]
-        return dataclasses.replace(evaluation, metrics={**metrics, **extra, "compared": compared}, arrays=arrays)
+                extra[name] = image_baselines.linear_probe(train_codes, train_labels, test_codes, labels)
+        return dataclasses.replace(evaluation, metrics={**metrics, **extra}, arrays=arrays, baselines=baselines)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield reconstructions (also those of PCA), the codes in two dimensions, and interpolations."""

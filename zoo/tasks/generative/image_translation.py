@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
-from zoo.evaluation.image_similarity import compare_images
+from zoo.evaluation.image_similarity import means, similarities
 from zoo.tasks.image.base import ImageTask
 from zoobase.errors import UsageError
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 DIRECTIONS = ("a2b", "b2a")
 PREVIEWED = 8  # rows of the preview grid of an epoch
 SHOWN = 10  # images per row of a figure
+FITTED_PIXELS = 1024  # numbers of an image up to which baselines are fitted
 
 
 @dataclass(frozen=True)
@@ -136,37 +137,37 @@ class PairedImageTranslation(ImageTranslation):
         return self.translation_contract(served, info, ("image", "translated"))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return mean squared error of pixels in [0, 1], PSNR and SSIM."""
-        return compare_images(truth, outputs["translated"])
+        """Return mean squared error of pixels in [0, 1], PSNR and SSIM, of images or of what `per_example` returns."""
+        return means(self.per_example(outputs, truth))
+
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return the similarities (N,) of each image with its truth."""
+        return similarities(truth, outputs["translated"]) if "translated" in outputs else outputs
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with two baselines in one table: the unchanged input, and the mean of all targets.
+        """Compare with the unchanged input, the mean of all targets and, of small images, two fitted baselines.
 
-        The table also has the Frechet distance, which blurred images do not lower; the metrics get `psnr_gain_db` over
-        the better baseline.
+        These are ridge regression of the pixels and the mean of the targets of the nearest inputs. The metrics get the
+        Frechet distance, which blurred images do not lower, and `psnr_gain_db` over the best baseline.
         """
+        from zoo.evaluation import image_baselines
         from zoo.evaluation.feature_extractor import feature_extractor_for
         from zoo.evaluation.generative_metrics import collect, feature_distance
 
-        truth, extractor = evaluation.truth, feature_extractor_for(dataset.info, self.shape(dataset.info))
-        mean = _mean(feed("train"))
-        rows = {
-            "this model": evaluation.outputs["translated"],
-            "the input": evaluation.inputs["image"],
-            "mean of all targets": np.broadcast_to(mean, truth.shape),
-        }
-        real = collect(extractor.features, truth)
-        compared = {
-            name: compare_images(truth, images)
-            | {"frechet_distance": feature_distance(real, collect(extractor.features, np.asarray(images)))}
-            for name, images in rows.items()
-        }
-        psnr, *baselines = (row["psnr_db"] for row in compared.values())
-        extra = {"psnr_gain_db": psnr - max(baselines), "frechet_distance": compared["this model"]["frechet_distance"]}
-        extra |= {"judge": extractor.name, "compared": compared}  # keys of evaluation.json
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
+        truth, inputs = evaluation.truth, evaluation.inputs["image"]
+        images = {"the input": inputs, "mean of all targets": np.broadcast_to(_mean(feed("train")), truth.shape)}
+        if inputs[0].size <= FITTED_PIXELS:
+            pairs = [image_baselines.image_pairs(feed(name).batches(500)) for name in ("train", "validation")]
+            images |= image_baselines.translations(*pairs, inputs)
+        baselines = {name: {"translated": translated} for name, translated in images.items()}
+        best = max(self.metrics(outputs, truth, dataset.info)["psnr_db"] for outputs in baselines.values())
+        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
+        features = [collect(extractor.features, x) for x in (truth, evaluation.outputs["translated"])]
+        extra = {"psnr_gain_db": evaluation.metrics["psnr_db"] - best, "frechet_distance": feature_distance(*features)}
+        extra |= {"judge": extractor.name}  # a key of evaluation.json
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, baselines=baselines)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images: input, generated and target."""

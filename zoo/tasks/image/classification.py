@@ -76,11 +76,9 @@ class Classification(ImageTask, ClassifierTask):
 
         arrays = [image_baselines.pixels_and_labels(feed(name).batches(500)) for name in ("train", "validation")]
         predicted = image_baselines.best_svc(*arrays).predict(image_baselines.flat(evaluation.inputs["image"]))
-        compared = {
-            "this model": {"accuracy": evaluation.metrics["accuracy"]},
-            "support vector classifier (scikit-learn)": {"accuracy": float(np.mean(predicted == evaluation.truth))},
-        }
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+        return dataclasses.replace(
+            evaluation, baselines={"support vector classifier (scikit-learn)": {"predicted": predicted}}
+        )
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix, the calibration curve and the most confident mistakes."""

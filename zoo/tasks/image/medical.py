@@ -195,7 +195,9 @@ def threshold_for(is_positive: np.ndarray, probability: np.ndarray, sensitivity:
 
 
 def threshold_row(is_positive: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Return the confusion counts of a threshold, with sensitivity and specificity.
+    """Return the confusion counts of a threshold, with sensitivity and specificity and their 95 % intervals.
+
+    The intervals are exact (Clopper, Pearson 1934, doi:10.1093/biomet/26.4.404).
 
     Args:
         is_positive: Truth, boolean (N,).
@@ -214,17 +216,30 @@ def threshold_row(is_positive: np.ndarray, probability: np.ndarray, threshold: f
         "falsely_raised": false_positives,
         "rightly_cleared": true_negatives,
         "sensitivity": true_positives / positives if positives else 0.0,
+        "sensitivity_interval": _exact_interval(true_positives, positives),
         "specificity": true_negatives / negatives if negatives else 0.0,
+        "specificity_interval": _exact_interval(true_negatives, negatives),
     }
+
+
+def _exact_interval(count: int, of: int) -> list[float]:
+    """Return the ends of the 95 % interval of a share."""
+    from scipy.stats import binomtest
+
+    if not of:
+        return [0.0, 1.0]
+    interval = binomtest(count, of).proportion_ci(0.95, "exact")
+    return [float(interval.low), float(interval.high)]
 
 
 def error_summary(name: str, row: Mapping[str, Any]) -> str:
     """Return both kinds of error of one threshold as a sentence."""
     positives, negatives = row["found"] + row["missed"], row["falsely_raised"] + row["rightly_cleared"]
+    (worst, _), (least, _) = row["sensitivity_interval"], row["specificity_interval"]
     return (
         f"threshold {row['threshold']:.3g}: {row['missed']} of {positives} {name} missed (type II error "
-        f"{1 - row['sensitivity']:.1%}), {row['falsely_raised']} of {negatives} others falsely positive (type I error "
-        f"{1 - row['specificity']:.1%})"
+        f"{1 - row['sensitivity']:.1%}, at most {1 - worst:.1%}), {row['falsely_raised']} of {negatives} others "
+        f"falsely positive (type I error {1 - row['specificity']:.1%}, at most {1 - least:.1%})"
     )
 
 

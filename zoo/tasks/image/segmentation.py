@@ -108,21 +108,18 @@ class Segmentation(ImageTask):
 
         info, training, test = dataset.info, feed("train"), feed(evaluation.split)
         classifier = image_baselines.fit_pixels(training, segmentation.IGNORE)
-        total = evaluation.outputs["confusion"].sum(axis=0)
-        frequent = np.zeros_like(total)
-        frequent[:, classifier.most_frequent] = total.sum(axis=1)
-        regression = sum(
-            segmentation.confusion(masks.numpy(), classifier.predict(images.numpy()), len(total)).sum(axis=0)
+        own = evaluation.outputs["confusion"]
+        frequent = np.zeros_like(own)
+        frequent[:, :, classifier.most_frequent] = own.sum(axis=2)
+        regression = [
+            segmentation.confusion(masks.numpy(), classifier.predict(images.numpy()), own.shape[1])
             for images, masks in test.batches(inference.BATCH)
-        )
-        matrices = {"this model": total, "most frequent class": frequent, "logistic regression of pixels": regression}
-        compared = {
-            row: {k: v for k, v in segmentation.scores(matrix, info.class_names).items() if isinstance(v, float)}
-            for row, matrix in matrices.items()
-        }
+        ]
+        matrices = {"most frequent class": frequent, "logistic regression of pixels": np.concatenate(regression)}
         shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": shown.outputs["logits"].argmax(-1)}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=arrays)
+        baselines = {name: {"confusion": matrix} for name, matrix in matrices.items()}
+        return dataclasses.replace(evaluation, baselines=baselines, arrays=arrays)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images, with the true and with the predicted mask above them."""

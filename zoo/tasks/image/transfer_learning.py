@@ -66,6 +66,8 @@ class TransferLearning(PhotoClassification):
         tune_rate: Learning rate of the second phase.
         pretrained: False starts from random weights.
         baseline: Whether to evaluate a logistic regression on the same frozen features as a baseline.
+        calibrated: Whether temperature and class weights are corrected on validation, so that the exported model's
+            probabilities are those of the data.
     """
 
     similarity: str = "similar"
@@ -76,6 +78,7 @@ class TransferLearning(PhotoClassification):
     tune_rate: float = 2e-4
     pretrained: bool = True
     baseline: bool = True
+    calibrated: bool = True
 
     supports = frozenset({"augment", "label_smoothing"})
 

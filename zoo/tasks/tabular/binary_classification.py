@@ -68,17 +68,14 @@ class BinaryClassification(TabularTask):
         from sklearn.linear_model import LogisticRegression
 
         info = dataset.info
-        (x, y), (test_x, truth) = (_features(dataset[split], info) for split in ("train", evaluation.split))
+        (x, y), (test_x, _) = (_features(dataset[split], info) for split in ("train", evaluation.split))
         baselines = {
             "logistic regression (scikit-learn)": LogisticRegression(max_iter=1000),
             "gradient boosting (scikit-learn)": HistGradientBoostingClassifier(random_state=0),
         }
-        compared = {
-            "this model": _scores(evaluation.outputs[self.output].astype(np.float64), evaluation.truth),
-            **{name: _scores(m.fit(x, y).predict_proba(test_x)[:, 1], truth) for name, m in baselines.items()},
-            "share of the class in training": _scores(np.full(len(truth), y.mean()), truth),
-        }
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+        probabilities = {name: model.fit(x, y).predict_proba(test_x)[:, 1] for name, model in baselines.items()}
+        probabilities["share of the class in training"] = np.full(len(test_x), y.mean())
+        return dataclasses.replace(evaluation, baselines={k: {self.output: v} for k, v in probabilities.items()})
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix, the ROC curve, and precision against recall."""

@@ -52,18 +52,17 @@ class TabularClassification(TabularTask, ClassifierTask):
 
         info, target = dataset.info, self.target(dataset.info)
         x, y, categories = arrays(tabular.collect(dataset["train"]), info, target)
-        test_x, truth, _ = arrays(tabular.collect(dataset[evaluation.split]), info, target)
+        test_x, _, _ = arrays(tabular.collect(dataset[evaluation.split]), info, target)
         baselines = {
             "gradient boosting (scikit-learn)": HistGradientBoostingClassifier(
                 categorical_features=categories, random_state=0
             ),
             "most frequent class": DummyClassifier(),
         }
-        compared = {
-            "this model": _scores(softmax(evaluation.outputs[self.output].astype(np.float64)), evaluation.truth),
-            **{name: _scores(model.fit(x, y).predict_proba(test_x), truth) for name, model in baselines.items()},
+        logits = {
+            name: np.log(np.maximum(model.fit(x, y).predict_proba(test_x), 1e-300)) for name, model in baselines.items()
         }
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
+        return dataclasses.replace(evaluation, baselines={name: {self.output: v} for name, v in logits.items()})
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix and the calibration curve."""
@@ -73,14 +72,3 @@ class TabularClassification(TabularTask, ClassifierTask):
         yield "confusion_matrix", plots.confusion_matrix(np.array(matrix), evaluation.info.class_names)
         correct = probabilities.argmax(axis=-1) == evaluation.truth
         yield "calibration", plots.calibration(probabilities.max(axis=-1), correct)
-
-
-def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Return accuracy and log loss in nats."""
-    from sklearn import metrics
-
-    classes = np.arange(probabilities.shape[-1])
-    return {
-        "accuracy": float(metrics.accuracy_score(truth, probabilities.argmax(axis=-1))),
-        "log_loss": float(metrics.log_loss(truth, probabilities, labels=classes)),
-    }

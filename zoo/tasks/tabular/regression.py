@@ -67,31 +67,51 @@ class Regression(TabularTask):
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return mean absolute error, coefficient of determination and root mean squared error."""
-        return _scores(outputs[self.output].astype(np.float64), truth)
+        from sklearn import metrics
+
+        predicted = outputs[self.output].astype(np.float64)
+        return {
+            "mae": float(metrics.mean_absolute_error(truth, predicted)),
+            "r2": float(metrics.r2_score(truth, predicted)),
+            "rmse": float(metrics.root_mean_squared_error(truth, predicted)),
+        }
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
         """Compare with gradient boosting and a seasonal-naive forecast, in one table."""
-        compared = {"this model": dict(evaluation.metrics)} | self._baselines(dataset, evaluation.split)
         times = tabular.times(tabular.collect(dataset[evaluation.split]))
-        dated = {} if times is None else {"times": times}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared}, arrays=dated)
+        return dataclasses.replace(
+            evaluation,
+            arrays={} if times is None else {"times": times},
+            baselines={k: {self.output: v} for k, v in self._baselines(dataset, evaluation.split).items()},
+        )
 
-    def _baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-        """Return the scores of gradient boosting and of the seasonal-naive forecast."""
+    def _baselines(self, dataset: Dataset, split: str) -> dict[str, np.ndarray]:
+        """Return the predictions of gradient boosting and of the seasonal-naive forecast."""
         info, target = dataset.info, self.target(dataset.info)
         train, validation, test = (tabular.collect(dataset[name]) for name in ("train", "validation", split))
         _, y, _ = arrays(train, info, target)
         boosting = fit_boosting(*(arrays(table, info, target) for table in (train, validation)))
-        test_x, truth, _ = arrays(test, info, target)
-        scores = {"gradient boosting": _scores(boosting.predict(test_x), truth)}
+        predicted = {"gradient boosting": boosting.predict(arrays(test, info, target)[0])}
         if self.season and split == "test":
             history = {n: np.concatenate([train[n], validation[n]]) for n in train}
             last = dict(zip(zip(*(history[n] for n in self.season), strict=True), history[target], strict=True))
             naive = [last.get(position, y.mean()) for position in zip(*(test[n] for n in self.season), strict=True)]
-            scores["seasonal naive"] = _scores(np.array(naive), truth)
-        return scores
+            predicted["seasonal naive"] = np.array(naive)
+        return predicted
+
+    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
+        """Return the coverage of intervals around the predictions."""
+        from zoo.evaluation import conformal
+
+        parts = [(part.outputs[self.output].astype(np.float64), part.truth) for part in (validation, test)]
+        return conformal.of_numbers(*parts[0], *parts[1])
+
+    @property
+    def sequential(self) -> bool:
+        """Whether the rows are in the order of time."""
+        return bool(self.season)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield predicted against actual: over the rows in their order, and one against the other."""
@@ -137,13 +157,3 @@ def fit_boosting(train: Rows, validation: Rows) -> Any:
         candidates.append(TransformedTargetRegressor(boosting, func=np.log1p, inverse_func=np.expm1))
     fitted = [candidate.fit(x, y) for candidate in candidates]
     return min(fitted, key=lambda model: mean_absolute_error(validation_y, model.predict(validation_x)))
-
-
-def _scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    from sklearn import metrics
-
-    return {
-        "mae": float(metrics.mean_absolute_error(truth, predicted)),
-        "r2": float(metrics.r2_score(truth, predicted)),
-        "rmse": float(metrics.root_mean_squared_error(truth, predicted)),
-    }

@@ -111,6 +111,11 @@ class Table(TabularTask):
             raise unknown(f"column, task.{setting}", name, table)
         return tabular.plain_name(name) if name else ""
 
+    @property
+    def sequential(self) -> bool:
+        """Whether the rows are in the order of time."""
+        return bool(self.time)
+
     # === What the kind of the target decides ===
 
     def _of(self, info: Info) -> TabularTask:
@@ -137,6 +142,10 @@ class Table(TabularTask):
     ) -> SplitEvaluation:
         """Compare with gradient boosting and the simplest baseline, in one table."""
         return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
+
+    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
+        """Return the coverage of sets of classes, or of intervals."""
+        return self._of(test.info).conformal(validation, test)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the figures of classification or of regression."""

@@ -111,22 +111,19 @@ class TextClassification(ClassifierTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with a linear SVM on TF-IDF features in one table."""
-        compared = {"this model": {"accuracy": evaluation.metrics["accuracy"]}} | self.baselines(
-            dataset, evaluation.split
-        )
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
-
-    def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-        """Return the accuracy of a linear SVM on TF-IDF features of the same texts."""
+        """Compare with a linear SVM on TF-IDF features of the same texts."""
         from zoo.evaluation import text_baselines
 
         parts = []
-        for name in ("train", split):
+        for name in ("train", evaluation.split):
             examples = list(dataset[name].as_numpy_iterator())
             texts = [example["text"].decode("utf-8", "replace") for example in examples]
             parts.append((texts, [int(example["label"]) for example in examples]))
-        return {"TF-IDF of words and characters, linear SVM": {"accuracy": text_baselines.tfidf_accuracy(*parts)}}
+        train, (texts, _) = parts
+        predicted = text_baselines.fit_tfidf(*train).predict(texts)
+        return dataclasses.replace(
+            evaluation, baselines={"TF-IDF of words and characters, linear SVM": {"predicted": predicted}}
+        )
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""

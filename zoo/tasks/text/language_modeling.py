@@ -58,6 +58,7 @@ class LanguageModeling(BaseTask):
     title = "language modelling"
     required_features = ("text",)
     generates = ("prompt", "length", "temperature", "top_p")
+    sequential = True
 
     def __post_init__(self) -> None:
         """Raise UsageError for invalid settings."""
@@ -154,40 +155,50 @@ class LanguageModeling(BaseTask):
 
         return Contract((whole, one, text_endpoint(whole, encode)))
 
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
+        """Return the cross-entropy in bits of each target, float32 (N, L), and whether it is the most probable token.
+
+        Tokens that were evaluated before have those of the next input, if inputs are given.
+        """
+        targets = batch.truth.copy()
+        if batch.inputs:  # every target but the last is the next input
+            targets[:, :-1] = batch.inputs["tokens"][:, 1:]
+        targets = np.where(batch.truth == IGNORED, targets, batch.truth)
+        logits = batch.outputs["logits"]
+        outputs = {"bits": _bits(logits, targets).astype(np.float32), "correct": logits.argmax(-1) == targets}
+        return dataclasses.replace(batch, inputs={}, outputs=outputs)
+
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return bits per character, and perplexity and accuracy per token."""
-        bits = _bits(outputs["logits"], truth)
+        """Return bits per character, and perplexity and accuracy per token, of what `reduce` keeps."""
         mask = truth != IGNORED
+        bits = outputs["bits"][mask].astype(np.float64)
         lengths = np.array([len(token) for token in info.vocabulary])[truth[mask]]
-        return {
-            "bits_per_character": float(bits[mask].sum() / lengths.sum()),
-            "perplexity": float(2 ** bits[mask].mean()),
-            "accuracy": float((outputs["logits"].argmax(-1) == truth)[mask].mean()),
-        }
+        metrics = {"bits_per_character": float(bits.sum() / lengths.sum()), "perplexity": float(2 ** bits.mean())}
+        return metrics | ({"accuracy": float(outputs["correct"][mask].mean())} if "correct" in outputs else {})
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with an n-gram model and xz in one table."""
-        compared = {"this model": {"bits_per_character": evaluation.metrics["bits_per_character"]}} | self.baselines(
-            dataset, evaluation.split
-        )
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": compared})
-
-    def baselines(self, dataset: Dataset, split: str) -> dict[str, dict[str, float]]:
-        """Return the bits per character of an n-gram model, whose order is chosen on validation, and of xz."""
+        """Compare with an n-gram model, whose order is chosen on validation, and with xz."""
         from zoo.evaluation import text_baselines
 
-        train, validation, test = ("".join(_texts(dataset[name])) for name in ("train", "validation", split))
+        train, validation, test = ("".join(_texts(dataset[n])) for n in ("train", "validation", evaluation.split))
         vocabulary = pipelines.text.vocabulary([train])
         ids = [pipelines.text.encode(text, vocabulary) for text in (train, validation, test)]
         order, probabilities = text_baselines.best_ngram(*ids, len(vocabulary))
-        bits = {
-            f"{order}-gram model (modified Kneser-Ney)": float(-np.log2(probabilities).mean()),
+        name, bits = f"{order}-gram model (modified Kneser-Ney)", -np.log2(probabilities)
+        compared = {
             "xz": text_baselines.xz_bits(b"", test.encode(), len(test)),
             "xz after the training text": text_baselines.xz_bits(train.encode(), test.encode(), len(test)),
         }
-        return {method: {"bits_per_character": value} for method, value in bits.items()}
+        mask, baselines = evaluation.truth != IGNORED, {}
+        if self.level == "characters":  # the targets are the characters of the text after the first, in order
+            baselines[name] = {"bits": np.zeros(mask.shape)}
+            baselines[name]["bits"][mask] = bits[1 : 1 + mask.sum()]
+        else:
+            compared = {name: bits.mean(), **compared}
+        table = {method: {"bits_per_character": float(value)} for method, value in compared.items()}
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": table}, baselines=baselines)
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
@@ -205,9 +216,7 @@ class LanguageModeling(BaseTask):
         """Yield the cross-entropy in bits by position in the window."""
         from zoo.evaluation import plots
 
-        truth = np.where(evaluation.truth == IGNORED, 0, evaluation.truth)
-        truth[:, :-1] = evaluation.inputs["tokens"][:, 1:]  # every target but the last is the next input
-        by_place = _bits(evaluation.outputs["logits"], truth).mean(axis=0)
+        by_place = evaluation.outputs["bits"].mean(axis=0)
         yield "context", plots.line(by_place, "tokens read before", "bits per token", "What a longer past is worth")
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
@@ -232,7 +241,7 @@ def _texts(split: tf.data.Dataset) -> Iterator[str]:
 
 
 def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Return the cross-entropy of each token in bits, float64 (N, L); ignored tokens count as id 0."""
+    """Return the cross-entropy of each target in bits, float64 (N, L); ignored ones count as id 0."""
     bits = np.empty(truth.shape)
     for i in range(0, len(truth), 512):
         part = logits[i : i + 512].astype(np.float64)

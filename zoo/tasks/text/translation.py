@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -176,8 +176,19 @@ class Translation(BaseTask):
         return dataclasses.replace(batch, outputs={"predicted": batch.outputs["logits"].argmax(-1).astype(np.int32)})
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the accuracy of tokens under teacher forcing, of what `reduce` keeps."""
-        return {"token_accuracy": float((outputs["predicted"] == truth)[truth != PADDING].mean())}
+        """Return the accuracy of tokens under teacher forcing, of what `reduce` keeps.
+
+        And the scores of greedy decoding, if the outputs have what `evaluate_extra` adds.
+        """
+        from zoo.evaluation import sequence_metrics
+
+        metrics: dict[str, Any] = {}
+        if "reference" in outputs:
+            metrics |= sequence_metrics.sentence_scores(outputs["text"], outputs["reference"])
+        if "exact" in outputs:
+            error_rate = np.nansum(outputs["errors"]) / max(1, np.nansum(outputs["tokens"]))
+            metrics |= {"exact": float(np.nanmean(outputs["exact"])), "token_error_rate": float(error_rate)}
+        return metrics | {"token_accuracy": float((outputs["predicted"] == truth)[truth != PADDING].mean())}
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
@@ -195,20 +206,30 @@ class Translation(BaseTask):
         reader, writer = self._tokenizers(info)
         sources = [reader.decode(row) for row in evaluation.inputs["source"]]
         predictions, targets = ([writer.decode(row) for row in rows] for rows in (greedy["tokens"], evaluation.truth))
-        tokens = ([writer.split(text) for text in texts] for texts in (predictions, targets))
-        metrics = {
-            "exact": sequence_metrics.exact_match(sources, predictions, targets),
-            "token_error_rate": sequence_metrics.token_error_rate(sources, *tokens),
-        }
+        errors, tokens = sequence_metrics.token_errors(
+            sources, *([writer.split(text) for text in texts] for texts in (predictions, targets))
+        )
+        outputs = {"exact": sequence_metrics.exact_matches(sources, predictions, targets)}
+        outputs |= {"errors": errors, "tokens": tokens, "text": np.array(predictions, object), **evaluation.outputs}
+        remarks, extra = [], {}
+        if self._writes_words:
+            outputs["reference"] = np.array(self._references(dataset[evaluation.split]), object)
+            try:
+                sequence_metrics.sentence_scores(predictions[:1], outputs["reference"][:1])
+            except MissingError as error:
+                remarks.append(str(error))
+                del outputs["reference"]
         call, searched = inference.caller(contract), min(self.searched, len(targets))
-        decoded = {"": predictions}
         if self.beam > 1 and searched:
             best = [self._search(call, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
-            decoded |= {"_beam": [writer.decode(h.tokens) for h in best], "_same_examples": predictions[:searched]}
-            for suffix in ("_beam", "_same_examples"):
-                metrics[f"exact{suffix}"] = sequence_metrics.exact_match(sources, decoded[suffix], targets)
-        if self._writes_words:
-            metrics = self._sentence_scores(decoded, dataset[evaluation.split]) | metrics
+            decoded = {"beam": [writer.decode(h.tokens) for h in best], "same_examples": predictions[:searched]}
+            for suffix, texts in decoded.items():
+                matches = sequence_metrics.exact_matches(sources, texts, targets)
+                scores = {"exact": float(np.nanmean(matches))}
+                if "reference" in outputs:
+                    scores = sequence_metrics.sentence_scores(texts, outputs["reference"][:searched]) | scores
+                extra |= {f"{name}_{suffix}": value for name, value in scores.items()}
+        metrics = self.metrics(outputs, evaluation.truth, info) | extra
         accepted = sequence_metrics.targets_of(sources, targets)
         mistakes = [  # "said" is a key of evaluation.json
             {"source": source, "said": prediction, "target": target}
@@ -216,24 +237,13 @@ class Translation(BaseTask):
             if prediction not in accepted[source]
         ]
         arrays = {"tokens": greedy["tokens"][:SHOWN], "attention": greedy["attention"][:SHOWN]}
-        return dataclasses.replace(
-            evaluation, metrics={**metrics, **evaluation.metrics, "mistakes": mistakes[:20]}, arrays=arrays
-        )
+        metrics |= {"mistakes": mistakes[:20]} | ({"remarks": remarks} if remarks else {})
+        return dataclasses.replace(evaluation, outputs=outputs, metrics=metrics, arrays=arrays)
 
-    def _sentence_scores(self, decoded: Mapping[str, Sequence[str]], split: tf.data.Dataset) -> dict[str, Any]:
-        """Return BLEU and chrF of the translations of the first sources of a split, by suffix; else a remark."""
-        from zoo.evaluation import sequence_metrics
-
+    def _references(self, split: tf.data.Dataset) -> list[str]:
+        """Return the words of the targets of a split, also those that are not in the vocabulary."""
         words = Tokenizer((), "words")
-        references = [" ".join(words.split(_text(example["target"]))) for example in split.as_numpy_iterator()]
-        try:
-            return {
-                f"{name}{suffix}": value
-                for suffix, texts in decoded.items()
-                for name, value in sequence_metrics.sentence_scores(texts, references[: len(texts)]).items()
-            }
-        except MissingError as error:
-            return {"remarks": [str(error)]}
+        return [" ".join(words.split(_text(example["target"]))) for example in split.as_numpy_iterator()]
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""

@@ -1,0 +1,198 @@
+"""Splits of whole groups, in the order of time, and near duplicates between splits."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pipelines
+from pipelines import splits
+from pipelines.__main__ import verbs
+from pipelines.cli.duplicates import find
+from zoobase.errors import DataError
+
+RANDOM = np.random.default_rng(0)
+
+
+def photograph(seed):
+    """Return a smooth random image."""
+    small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3)).astype("uint8")
+    return Image.fromarray(small).resize((60, 48), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Write four photographs of each of 30 patients, in two classes."""
+    for patient in range(30):
+        for i in range(4):
+            path = tmp_path / "photos" / ("nevus", "melanoma")[(patient + i) % 2] / f"p{patient:02}_{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photograph(4 * patient + i).save(path)
+    return tmp_path / "photos"
+
+
+def files_of(dataset):
+    return {
+        part: [example["file"].decode() for example in dataset[part].as_numpy_iterator()]
+        for part in ("train", "validation", "test")
+    }
+
+
+def test_the_images_of_a_patient_are_in_one_split(patients, tmp_path):
+    load = {"data_dir": patients, "cache_dir": tmp_path / "cache"}
+
+    def patients_of(split):
+        files = files_of(pipelines.load("image_folder", **load, split=split))
+        return [{name.rpartition("/")[2][:3] for name in part} for part in files.values()]
+
+    train, validation, test = patients_of(r"60/20/20 by name (p\d+)_")
+    assert not train & validation
+    assert not (train | validation) & test
+    assert len(train | validation | test) == 30
+    assert 4 <= len(test) <= 8
+    train, _, test = patients_of("60/20/20")  # without it they are in several
+    assert train & test
+
+
+def test_groups_of_folders_keep_the_classes_in_proportion(tmp_path):
+    for patient in range(40):
+        for i, name in enumerate(("ill", "well", "well")):
+            path = tmp_path / "photos" / name / f"patient{patient}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photograph(3 * patient + i).save(path)
+    dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache", "70/15/15 by folder")
+    for part, files in files_of(dataset).items():
+        share = np.mean([file.startswith("ill") for file in files])
+        assert 0.2 < share < 0.5, part
+    folders = [{file.rpartition("/")[0] for file in files} for files in files_of(dataset).values()]
+    assert not folders[0] & folders[2]
+
+
+def test_a_group_in_two_official_splits_is_left_out_of_training(tmp_path):
+    for split, patients_of_split in (("train", range(12)), ("valid", range(12, 15)), ("test", range(11, 18))):
+        for patient in patients_of_split:
+            for name in ("a", "b"):
+                path = tmp_path / "photos" / split / name / f"p{patient}_{name}{split}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                photograph(hash((patient, name, split)) % 2**31).save(path)
+    dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache", r"official by name p(\d+)_")
+    files = files_of(dataset)
+    assert not any("p11_" in file for file in files["train"])
+    assert any("p11_" in file for file in files["test"])
+    assert dataset.info.skipped["train/a/p11_atrain.png"] == "11 is in test"
+    assert not any("p12_" in file or "p14_" in file for file in files["validation"])
+
+
+def test_masks_are_divided_by_groups(tmp_path):
+    for patient in range(12):
+        for i in range(3):
+            for folder, image in (
+                ("images", photograph(3 * patient + i)),
+                ("masks", Image.fromarray(RANDOM.integers(0, 2, (48, 60)).astype("uint8"))),
+            ):
+                path = tmp_path / "scans" / folder / f"p{patient}_{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                image.save(path)
+    dataset = pipelines.load("mask_folder", tmp_path / "scans", tmp_path / "cache", r"60/20/20 by name p\d+_")
+    assert sum(dataset.info.counts.values()) == 36
+    assert all(count % 3 == 0 for count in dataset.info.counts.values())
+
+
+def table(path, rows):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label", "author", "date"])
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def letters(tmp_path):
+    rows = [
+        (f"letter {i} of {i % 25}", ("kind", "angry")[i % 3 == 0], f"author {i % 25}", f"20{i % 17 + 10}-01-02")
+        for i in range(300)
+    ]
+    return table(tmp_path / "letters.csv", rows)
+
+
+def test_the_texts_of_an_author_are_in_one_split(letters):
+    dataset = pipelines.load("movie_reviews", letters, split="70/15/15 by column author")
+    authors = [{e["text"].split()[-1] for e in dataset[part].as_numpy_iterator()} for part in ("train", "test")]
+    assert not authors[0] & authors[1]
+    assert sum(dataset.info.counts.values()) == 300
+
+
+def test_the_test_split_is_the_last_in_time(letters):
+    dataset = pipelines.load("movie_reviews", letters, split="70/15/15 by time date")
+    years = {
+        part: [int(e["text"].split()[1]) % 17 for e in dataset[part].as_numpy_iterator()] for part in ("train", "test")
+    }
+    assert max(years["train"]) <= min(years["test"])
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "sentence"),
+    [
+        ("movie_reviews", "70/15/15 by folder", 'use "70/15/15 by column NAME" or "70/15/15 by time COLUMN"'),
+        ("movie_reviews", "70/15/15 by column writer", "has no column 'writer'"),
+        ("table", "70/15/15 by column author", "set task.groups=COLUMN or task.time=COLUMN"),
+    ],
+)
+def test_what_data_does_not_have_is_refused(letters, name, split, sentence):
+    with pytest.raises(DataError, match=sentence):
+        pipelines.load(name, letters, split=split)
+
+
+def test_published_data_and_invalid_expressions_are_refused(patients):
+    with pytest.raises(DataError, match="only files, and texts of a table, of your own"):
+        pipelines.load("digits", split="60/20/20 by folder")
+    with pytest.raises(DataError, match="is not a regular expression"):
+        splits.grouping("60/20/20 by name (", splits.FILES)
+    with pytest.raises(DataError, match="has no such part"):
+        pipelines.load("image_folder", patients, split=r"60/20/20 by name doctor(\d+)")
+    with pytest.raises(DataError, match="2 groups cannot be divided"):
+        pipelines.load("image_folder", patients, split="60/20/20 by folder")
+
+
+# === Near duplicates ===
+
+
+def encoded(image, form="PNG", **options):
+    content = io.BytesIO()
+    image.save(content, form, **options)
+    return content.getvalue()
+
+
+def test_a_compressed_smaller_copy_is_found(tmp_path):
+    for i in range(40):
+        for split in ("train", "valid", "test"):
+            path = tmp_path / "photos" / split / "ab"[i % 2] / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            photograph(hash((i, split)) % 2**31).save(path)
+    copy = Image.open(tmp_path / "photos" / "train" / "a" / "0.png").resize((48, 40))
+    (tmp_path / "photos" / "test" / "b" / "copy.jpg").write_bytes(encoded(copy, "JPEG", quality=60))
+    found = find(pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache"))
+    assert found["counts"]["test"] == (1, 41)
+    assert found["pairs"][0]["example"] == "test/b/copy.jpg"
+    assert found["pairs"][0]["resembles"] == "train/a/0.png"
+    assert found["counts"]["validation"][0] == 0
+
+
+def test_a_text_with_another_ending_is_found(tmp_path, capfd):
+    words = ["".join(RANDOM.choice(list("abcdefghijklmnop"), 6)) for _ in range(500)]
+    rows = [(" ".join(RANDOM.choice(words, 40)), ("x", "y")[i % 2], "", f"{i:04}") for i in range(200)]
+    rows[-1] = (rows[0][0] + " indeed", "x", "", "9999")
+    path = table(tmp_path / "texts.csv", rows)
+    arguments = ["duplicates", "movie_reviews", "--data-dir", str(path), "--split", "70/15/15 by time date", "--json"]
+    verbs.main(arguments, standalone_mode=False)
+    found = json.loads(capfd.readouterr().out)
+    assert found["counts"] == {"validation": [0, 30], "test": [1, 30]}
+    assert found["pairs"] == [{"split": "test", "example": "29", "resembles": "0", "of": "train"}]
+
+
+def test_rows_of_a_table_are_neither_images_nor_texts():
+    with pytest.raises(DataError, match="neither images nor texts"):
+        find(pipelines.load("breast_cancer"))

@@ -1,0 +1,103 @@
+"""Intervals of metrics against theory, and paired comparisons with baselines."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from export.proof.evaluation import jackknife_margin
+from pipelines.dataset import Info
+from zoo.core.task import SplitEvaluation
+from zoo.evaluation.intervals import with_intervals
+from zoo.tasks.tabular.regression import Regression
+from zoo.tasks.text.classification import TextClassification
+
+INFO = Info("x", "", "", "", {}, {}, class_names=("no", "yes"))
+RANDOM = np.random.default_rng(0)
+
+
+def evaluated(task, outputs, truth, **baselines):
+    metrics = task.metrics(outputs, truth, INFO)
+    return with_intervals(task, SplitEvaluation({}, outputs, truth, INFO, metrics, baselines=baselines)).metrics
+
+
+def classified(correct):
+    """Return logits and truth of as many examples as `correct` has, of which these are right."""
+    truth = RANDOM.integers(0, 2, len(correct))
+    predicted = np.where(correct, truth, 1 - truth)
+    return {"logits": np.eye(2)[predicted].astype(np.float32)}, truth
+
+
+def test_the_interval_of_an_accuracy_is_that_of_a_share():
+    correct = RANDOM.random(4000) < 0.8
+    metrics = evaluated(TextClassification(), *classified(correct))
+    low, high = metrics["intervals"]["accuracy"]
+    assert (low + high) / 2 == pytest.approx(correct.mean())
+    width = 1.96 * np.sqrt(0.8 * 0.2 / 4000)
+    assert (high - low) / 2 == pytest.approx(width, rel=0.4)  # 40 groups
+    assert {"loss", "f1_macro", "expected_calibration_error"} <= set(metrics["intervals"])
+
+
+def test_the_interval_has_the_true_value_in_19_of_20_samples():
+    covered = []
+    for _ in range(400):
+        values = RANDOM.normal(1.0, 2.0, 500)
+        margin = jackknife_margin(lambda kept, values=values: values[kept].mean(), 500)
+        covered.append(abs(values.mean() - 1.0) <= margin)
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def test_blocks_see_the_dependence_of_neighbours():
+    values = np.repeat(RANDOM.normal(size=100), 50)  # 100 independent numbers, not 5,000
+    margins = [jackknife_margin(lambda kept: values[kept].mean(), 5000, blocks=blocks) for blocks in (False, True)]
+    assert margins[1] > 3 * margins[0]
+    assert margins[1] == pytest.approx(1.96 / np.sqrt(100), rel=0.4)
+
+
+def test_no_mistake_among_n_may_still_be_three():
+    metrics = evaluated(TextClassification(), *classified(np.ones(300, bool)))
+    assert metrics["intervals"]["accuracy"] == pytest.approx([0.99, 1.0])
+
+
+@pytest.mark.parametrize(("better", "verdict"), [(0.0, "no gain"), (0.1, "better"), (-0.1, "worse")])
+def test_a_baseline_is_compared_pairwise(better, verdict):
+    """Both are right for the same examples but a tenth: unpaired, the difference would be in the noise."""
+    right = RANDOM.random(1000) < 0.7
+    outputs, truth = classified(right)
+    other = outputs["logits"].argmax(-1)
+    changed = np.flatnonzero(right if better > 0 else ~right)[: int(1000 * abs(better))]
+    if better:
+        other[changed] = 1 - other[changed]
+    else:
+        other[[np.flatnonzero(right)[0], np.flatnonzero(~right)[0]]] ^= 1
+    metrics = evaluated(TextClassification(), outputs, truth, other={"predicted": other})
+    gain = metrics["gains"]["other"]
+    assert (gain["metric"], gain["verdict"]) == ("accuracy", verdict)
+    assert gain["gain"] == pytest.approx(better)
+    assert list(metrics["compared"]) == ["this model", "other"]
+    assert set(metrics["compared"]["other"]) == {"accuracy", "f1_macro"}  # it has no probabilities
+
+
+def test_a_lower_error_is_a_gain():
+    truth = RANDOM.normal(size=500).astype(np.float32)
+    noise = RANDOM.normal(size=500)
+    outputs = {"prediction": truth + 0.1 * noise}
+    metrics = evaluated(Regression(), outputs, truth, worse={"prediction": truth + 0.2 * noise})
+    assert metrics["gains"]["worse"]["verdict"] == "better"
+    assert metrics["gains"]["worse"]["low"] > 0
+
+
+def test_rows_of_the_comparison_without_outputs_stay():
+    outputs, truth = classified(np.arange(100) % 3 > 0)
+    task = TextClassification()
+    metrics = {**task.metrics(outputs, truth, INFO), "compared": {"published": {"accuracy": 0.9}}}
+    evaluation = SplitEvaluation({}, outputs, truth, INFO, metrics)
+    compared = with_intervals(task, evaluation).metrics["compared"]
+    assert list(compared) == ["this model", "published"]
+    assert "gains" not in with_intervals(task, evaluation).metrics
+
+
+def test_one_example_has_no_interval():
+    outputs, truth = classified(np.array([True]))
+    assert "intervals" not in evaluated(TextClassification(), outputs, truth)
+    assert dataclasses.is_dataclass(SplitEvaluation)

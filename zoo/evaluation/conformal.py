@@ -1,0 +1,90 @@
+"""Prediction sets and intervals with a stated coverage, by split conformal prediction.
+
+Reference: Vovk, Gammerman, Shafer 2005, doi:10.1007/b106715; Sadinle, Lei, Wasserman 2019, arXiv:1609.00451 (sets of
+classes); Angelopoulos, Bates 2021, arXiv:2107.07511.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+LEVEL = 0.9
+
+
+def threshold(scores: np.ndarray, level: float = LEVEL) -> float:
+    """Return the score below which the true answer lies with at least this probability, for new data of the same kind.
+
+    Args:
+        scores: Nonconformity of the truth for each example that was not trained on, (N,): larger is stranger.
+        level: Wanted coverage, in (0, 1).
+
+    Returns:
+        The score; infinite if there are too few examples for the level.
+
+    Example:
+        >>> threshold(np.arange(1.0, 100.0))
+        90.0
+    """
+    rank = math.ceil((len(scores) + 1) * level)
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
+
+
+def of_classes(validation: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+    """Return how often sets of classes have the truth: those classes that are at least as probable as a bound.
+
+    Args:
+        validation: Probabilities (N, classes) by which the bound is chosen.
+        labels: Their classes (N,).
+        test: Probabilities (M, classes).
+        truth: Their classes (M,).
+
+    Returns:
+        {"level", "smallest_probability", "coverage", "interval", "set_size"}: the coverage on the test examples with
+        its 95 % interval, and the mean number of classes of a set.
+    """
+    bound = 1.0 - threshold(1.0 - validation[np.arange(len(labels)), labels])
+    sets = test >= bound
+    facts = {"smallest_probability": max(bound, 0.0), **_coverage(sets[np.arange(len(truth)), truth])}
+    return {"level": LEVEL, **facts, "set_size": float(sets.sum(axis=1).mean())}
+
+
+def of_numbers(
+    validation: np.ndarray, values: np.ndarray, test: np.ndarray, truth: np.ndarray
+) -> dict[str, Any] | None:
+    """Return how often intervals around predicted numbers have the truth.
+
+    Args:
+        validation: Predictions (N,) by which the width is chosen.
+        values: The true numbers (N,).
+        test: Predictions (M,).
+        truth: The true numbers (M,).
+
+    Returns:
+        {"level", "margin", "coverage", "interval"}: the prediction plus and minus the margin is the interval. None if
+        the validation split is too small for the level.
+    """
+    margin = threshold(np.abs(validation - values))
+    if not math.isfinite(margin):
+        return None
+    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test - truth) <= margin)}
+
+
+def _coverage(covered: np.ndarray) -> dict[str, Any]:
+    interval = binomtest(int(covered.sum()), len(covered)).proportion_ci(0.95, "exact")
+    return {"coverage": float(covered.mean()), "interval": [float(interval.low), float(interval.high)]}
+
+
+def describe(result: dict[str, Any]) -> str:
+    """Return a result as a sentence."""
+    low, high = result["interval"]
+    held = f"the truth for {result['coverage']:.1%} of the test examples ({low:.1%} to {high:.1%})"
+    if "margin" in result:
+        return f"Prediction intervals of {result['level']:.0%}: plus and minus {result['margin']:.4g}; they have {held}"
+    return (
+        f"Prediction sets of {result['level']:.0%}: the classes with a probability of at least "
+        f"{result['smallest_probability']:.3g}, {result['set_size']:.2f} on average; they have {held}"
+    )
