@@ -185,12 +185,13 @@ def limited(dataset: Dataset, limit: int) -> Dataset:
     classes = dataset.info.num_classes or 1
     if limit < classes:
         raise DataError(f"{limit} examples a split are too few for {classes} classes", USAGE)
-    parts = {name: _subset(dataset[name], limit) for name in ("train", "validation", "test")}
+    parts = {name: subset(dataset[name], limit) for name in ("train", "validation", "test")}
     counts = {name: min(limit, count) for name, count in dataset.info.counts.items()}
     return Dataset(**parts, info=dataclasses.replace(dataset.info, counts=counts))
 
 
-def _subset(split: tf.data.Dataset, limit: int) -> tf.data.Dataset:
+def subset(split: tf.data.Dataset, limit: int) -> tf.data.Dataset:
+    """Return at most `limit` examples of a split, of each class its share and at least one, in their order."""
     import tensorflow as tf
 
     size = BATCH if all(spec.shape.is_fully_defined() for spec in split.element_spec.values()) else 1

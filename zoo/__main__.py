@@ -21,6 +21,8 @@ VERBS = {
     "stylize": "Transfer the style of an image to a photograph, by optimising its pixels.",
     "runs": "List run folders, ranked by their headline metric.",
     "compare": "Compare runs side by side: settings that differ, curves, metrics.",
+    "mistakes": "Show what a model gets wrong: worst examples, groups of them, and likely wrong labels.",
+    "learning_curve": "Train on parts of the data, to see whether more examples would help.",
     "export": "Export a run again and verify every artifact.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",

@@ -237,6 +237,14 @@ class BaseTask:
         """
         return evaluation
 
+    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return the probabilities of the classes (N, classes); None if the outputs are no classes."""
+        return None
+
+    def residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray | None:
+        """Return the predicted minus the true number of each example (N,); None if the outputs are no numbers."""
+        return None
+
     def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
         """Return the coverage of prediction sets or intervals, as `zoo.evaluation.conformal` does; None without them.
 

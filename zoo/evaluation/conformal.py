@@ -52,25 +52,21 @@ def of_classes(validation: np.ndarray, labels: np.ndarray, test: np.ndarray, tru
     return {"level": LEVEL, **facts, "set_size": float(sets.sum(axis=1).mean())}
 
 
-def of_numbers(
-    validation: np.ndarray, values: np.ndarray, test: np.ndarray, truth: np.ndarray
-) -> dict[str, Any] | None:
+def of_numbers(validation: np.ndarray, test: np.ndarray) -> dict[str, Any] | None:
     """Return how often intervals around predicted numbers have the truth.
 
     Args:
-        validation: Predictions (N,) by which the width is chosen.
-        values: The true numbers (N,).
-        test: Predictions (M,).
-        truth: The true numbers (M,).
+        validation: Predicted minus true numbers (N,) by which the width is chosen.
+        test: Predicted minus true numbers (M,).
 
     Returns:
         {"level", "margin", "coverage", "interval"}: the prediction plus and minus the margin is the interval. None if
         the validation split is too small for the level.
     """
-    margin = threshold(np.abs(validation - values))
+    margin = threshold(np.abs(validation))
     if not math.isfinite(margin):
         return None
-    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test - truth) <= margin)}
+    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test) <= margin)}
 
 
 def _coverage(covered: np.ndarray) -> dict[str, Any]:

@@ -77,8 +77,12 @@ class ClassifierTask(BaseTask):
         """Return the coverage of sets of classes."""
         from zoo.evaluation import conformal
 
-        parts = [(softmax(part.outputs["logits"].astype(np.float64)), part.truth) for part in (validation, test)]
+        parts = [(self.probabilities(part.outputs), part.truth) for part in (validation, test)]
         return conformal.of_classes(*parts[0], *parts[1])
+
+    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the probabilities of the classes (N, classes), float64."""
+        return softmax(outputs["logits"].astype(np.float64))
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the `top_k` classes with their probabilities."""

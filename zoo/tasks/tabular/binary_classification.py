@@ -77,12 +77,17 @@ class BinaryClassification(TabularTask):
         probabilities["share of the class in training"] = np.full(len(test_x), y.mean())
         return dataclasses.replace(evaluation, baselines={k: {self.output: v} for k, v in probabilities.items()})
 
+    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the probabilities of both classes (N, 2), float64."""
+        second = outputs[self.output].astype(np.float64)
+        return np.stack([1 - second, second], axis=-1)
+
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix, the ROC curve, and precision against recall."""
         from zoo.evaluation import plots
 
-        names, second = evaluation.info.class_names, evaluation.outputs[self.output].astype(np.float64)
-        probabilities, truth = np.stack([1 - second, second], 1), evaluation.truth.astype(np.int64)
+        names, truth = evaluation.info.class_names, evaluation.truth.astype(np.int64)
+        probabilities = self.probabilities(evaluation.outputs)
         yield "confusion_matrix", plots.confusion_matrix(np.array(evaluation.metrics["confusion_matrix"]), names)
         yield "roc", plots.roc(truth, probabilities, names, positive=1)
         yield "precision_recall", plots.precision_recall(truth, probabilities, names, positive=1)

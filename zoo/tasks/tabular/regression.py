@@ -105,8 +105,11 @@ class Regression(TabularTask):
         """Return the coverage of intervals around the predictions."""
         from zoo.evaluation import conformal
 
-        parts = [(part.outputs[self.output].astype(np.float64), part.truth) for part in (validation, test)]
-        return conformal.of_numbers(*parts[0], *parts[1])
+        return conformal.of_numbers(*(self.residuals(part.outputs, part.truth) for part in (validation, test)))
+
+    def residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
+        """Return the predicted minus the true number of each row (N,), float64."""
+        return outputs[self.output].astype(np.float64) - truth
 
     @property
     def sequential(self) -> bool:

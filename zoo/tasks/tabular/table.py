@@ -147,6 +147,14 @@ class Table(TabularTask):
         """Return the coverage of sets of classes, or of intervals."""
         return self._of(test.info).conformal(validation, test)
 
+    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+        """Return the probabilities of the classes (N, classes); None of regression."""
+        return TabularClassification().probabilities(outputs) if "logits" in outputs else None
+
+    def residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray | None:
+        """Return the predicted minus the true number of each row (N,); None of classification."""
+        return None if "logits" in outputs else Regression().residuals(outputs, truth)
+
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the figures of classification or of regression."""
         return self._of(evaluation.info).figures(evaluation)

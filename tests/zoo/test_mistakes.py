@@ -1,0 +1,135 @@
+"""Wrong labels are found, groups that are worse are named, and the learning curve ends where the data ends."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+import pipelines
+from tests.zoo.conftest import data_dir
+from zoo import learning_curve, mistakes, train
+from zoo.evaluation.mistakes import confident_learning, slices
+from zoobase.errors import UsageError
+
+RANDOM = np.random.default_rng(0)
+SETTINGS = {"recipe.epochs": 3, "recipe.limit": 0}
+
+
+def table(swapped=0):
+    """Return rows of two classes that a line divides, of which the first `swapped` training labels are wrong."""
+    x = RANDOM.normal(size=(400, 2)).astype("float32")
+    y = (x[:, 0] + 0.5 * x[:, 1] > 0).astype("int64")
+    y[:swapped] = 1 - y[:swapped]
+    part = slice(240, 320), slice(320, 400)
+    return pipelines.from_arrays(
+        x[:240],
+        y[:240],
+        validation=(x[part[0]], y[part[0]]),
+        test=(x[part[1]], y[part[1]]),
+        name="line",
+        class_names=("below", "above"),
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Train on a table with 12 wrong labels."""
+    folder = tmp_path_factory.mktemp("mistakes") / "run"
+    data = table(swapped=12)
+    settings = {"recipe.epochs": 20, "recipe.batch_size": 16, "recipe.learning_rate": 0.02, "model.units": (8,)}
+    train.run("table", dataset=data, settings=settings, out=str(folder), export=False, precision="float32")
+    return folder, data
+
+
+def test_wrong_labels_of_the_training_split_are_found_by_models_that_did_not_see_them(run):
+    folder, data = run
+    report = mistakes.run(folder, folds=2, dataset=data)
+    found = {int(row["example"]) for row in report["likely_wrong"]}
+    assert len(found & set(range(12))) >= 9
+    assert len(found) <= 24
+    assert report["split"] == "train"
+    page = (folder / "mistakes-train.html").read_text()
+    assert "Likely wrong labels" in page
+    assert "<script" not in page
+
+
+def test_the_training_split_is_refused_without_folds(run):
+    folder, data = run
+    with pytest.raises(UsageError, match="the model was trained on the training split"):
+        mistakes.run(folder, split="train", dataset=data)
+
+
+def test_the_worst_examples_are_shown_as_images(trained):
+    run = trained("fashion_mnist")
+    report = mistakes.run(run, split="test", most=5)
+    errors = [row["error"] for row in report["worst"]]
+    assert errors == sorted(errors, reverse=True)
+    assert all(row["true"] != row["predicted"] for row in report["worst"])
+    page = (run / "mistakes-test.html").read_text()
+    assert len(re.findall("data:image/png;base64", page)) >= len(report["worst"]) > 0
+
+
+def test_a_number_has_its_largest_difference(tmp_path):
+    x = RANDOM.normal(size=(120, 2)).astype("float32")
+    y = (x @ [1.0, 2.0]).astype("float32")
+    y[100] += 50  # of the test split
+    data = pipelines.from_arrays(x[:80], y[:80], validation=(x[80:100], y[80:100]), test=(x[100:], y[100:]), name="sum")
+    settings = {"recipe.epochs": 1, "model.units": (4,)}
+    train.run("table", dataset=data, settings=settings, out=str(tmp_path / "r"), export=False, precision="float32")
+    report = mistakes.run(tmp_path / "r", split="test", dataset=data)
+    assert report["worst"][0]["example"] == "0"
+    assert report["worst"][0]["error"] > 40
+    assert report["likely_wrong"] == []
+
+
+def test_models_without_answers_are_refused(trained):
+    with pytest.raises(UsageError, match="neither classes nor numbers"):
+        mistakes.run(trained("autoencoder"))
+
+
+def test_a_group_that_is_worse_is_named():
+    errors = (RANDOM.random(600) < 0.1).astype(float)
+    errors[:60] = RANDOM.random(60) < 0.6
+    worst = slices.worst(errors, {"camera": np.array(["old"] * 60 + ["new"] * 540), "x": RANDOM.normal(size=600)})[0]
+    assert (worst["slice"], worst["examples"]) == ("camera = old", 60)
+    assert worst["error"] > 3 * worst["others"]
+
+
+def test_chance_is_rarely_taken_for_a_group():
+    reported = [
+        slices.worst((RANDOM.random(400) < 0.2).astype(float), {name: RANDOM.normal(size=400) for name in "abcdef"})
+        for _ in range(60)
+    ]
+    assert sum(map(bool, reported)) < 9  # one in twenty
+
+
+def test_confident_learning_leaves_unsure_examples_alone():
+    second = np.array([0.5, 0.6, 0.05, 0.1, 0.9, 0.95, 0.85, 0.01])
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    probabilities = np.stack([1 - second, second], axis=-1)
+    assert confident_learning.likely_wrong(probabilities, labels).tolist() == [7]
+
+
+def test_the_learning_curve_of_a_small_model(tmp_path):
+    arguments = {"data_dir": data_dir("fashion_mnist"), "settings": {"recipe.epochs": 1}, "model_arguments": {}}
+    curve = learning_curve.run("fashion_mnist", sizes=3, recipe="quick", out=tmp_path / "curve", **arguments)
+    counts = [row["examples"] for row in curve["rows"]]
+    assert counts[-1] == 2 * counts[-2] or counts[-1] == 2 * counts[-2] + 1
+    assert all(row["low"] <= row["value"] <= row["high"] for row in curve["rows"])
+    assert json.loads((tmp_path / "curve" / "learning_curve.json").read_text())["rows"] == curve["rows"]
+    assert (tmp_path / "curve" / "learning_curve.png").stat().st_size > 10_000
+    assert curve["metric"] == "accuracy"
+    folders = sorted(path.name for path in (tmp_path / "curve").iterdir() if path.is_dir())
+    assert folders == sorted(f"{count}-examples-seed-0" for count in counts)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "curve").glob("*/history.csv")}
+    again = learning_curve.run("fashion_mnist", sizes=3, recipe="quick", out=tmp_path / "curve", **arguments)
+    assert again == curve
+    assert times == {path: path.stat().st_mtime_ns for path in times}  # nothing was trained again
+
+
+def test_too_few_examples_have_no_curve(tmp_path):
+    data = dataclasses.replace(table())
+    with pytest.raises(UsageError, match="are too few for 8 sizes"):
+        learning_curve.run("table", sizes=8, dataset=data, out=tmp_path / "c")
