@@ -115,9 +115,16 @@ class Plan:
             arguments |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
         return arguments | dict(self.model_arguments)
 
+    @property
+    def members(self) -> int:
+        """Number of models of which the model is the mean; 1 if its builder has no such argument."""
+        return {**registry.get_entry(self.model).defaults, **self.model_arguments}.get("members", 1)
+
     def trainings(self) -> list[Plan]:
-        """Return one plan per candidate and seed, of which the best is selected; often just this plan."""
-        recipe = self.recipe
+        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan."""
+        recipe, alone = self.recipe, {**self.model_arguments, "members": 1}
+        if self.members > 1:
+            return [dataclasses.replace(self, model_arguments=alone, seed=self.seed + i) for i in range(self.members)]
         return [
             dataclasses.replace(self, candidate=candidate, seed=self.seed + i)
             for candidate in range(max(1, len(recipe.candidates)))
@@ -221,11 +228,8 @@ def resolve(settings: TrainSettings) -> Plan:
     recipe = override(spec.recipe(settings.recipe), settings.group("recipe"), "recipe")
     task = override(spec.task, {**recipe.task, **settings.group("task")}, "task")
     _check_effects(recipe, task, settings.group("recipe"))
-    largest = MAX_SEED - (recipe.restarts - 1)
-    if settings.seed > largest:
-        raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
     data = settings.settings.get("data") or recipe.data or spec.data
-    return Plan(
+    plan = Plan(
         model=name,
         task=task,
         recipe=recipe,
@@ -236,6 +240,15 @@ def resolve(settings: TrainSettings) -> Plan:
         precision=settings.precision,
         init=settings.init,
     )
+    largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
+    if settings.seed > largest:
+        raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
+    if plan.members > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
+        raise UsageError(
+            f"model.members={plan.members} trains so many models from different seeds: omit recipe.restarts, "
+            "recipe.candidates and --init"
+        )
+    return plan
 
 
 def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:

@@ -109,3 +109,29 @@ def patch_discriminator(
         1, 4, padding="same", kernel_initializer=keras.initializers.RandomNormal(stddev=0.02), name="score"
     )(x)
     return keras.Model(inputs, scores, name=name)
+
+
+# === Ensembles ===
+
+CORE = "core"  # the part of a model of which an ensemble has several
+
+
+def mean_of(build: Callable[[str], keras.Model], members: int) -> keras.Model:
+    """Return the core of a model: one, or the mean of the outputs of several, whose inputs have names.
+
+    Args:
+        build: Name -> a model with one output.
+        members: Number of models.
+    """
+    if members == 1:
+        return build(CORE)
+    models = [build(f"{CORE}_{i}") for i in range(members)]
+    inputs = {name: keras.Input(x.shape[1:], dtype=x.dtype, name=name) for name, x in models[0]._inputs_struct.items()}
+    mean = layers.Average(name=models[0].output_names[0])([model(inputs) for model in models])
+    return keras.Model(inputs, mean, name=CORE)
+
+
+def assemble(ensemble: keras.Model, trained: Sequence[keras.Model]) -> None:
+    """Give the members of the core of an ensemble the weights of the cores of other models."""
+    for i, model in enumerate(trained):
+        ensemble.get_layer(CORE).get_layer(f"{CORE}_{i}").set_weights(model.get_layer(CORE).get_weights())

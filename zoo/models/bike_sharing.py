@@ -18,6 +18,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
+from zoo.modeling.blocks import mean_of
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.regression import Regression
 
@@ -53,17 +54,24 @@ def bike_sharing(
     units: Sequence[int] = (128, 64),
     embedding: int = 8,
     dropout: float = 0.1,
+    members: int = 1,
 ) -> keras.Model:
     """Hourly rentals from the columns of a table, with lookups and normalisation inside the model.
 
+    With `members` it is the mean of so many networks, each trained from a seed of its own.
+
     Shapes: {column: (B,) string or float32} -> prediction (B,) float32, positive, in the target's unit.
     """
-    inputs, x = encoded_columns(columns, embedding)
-    for i, width in enumerate(units):
-        x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
-        x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
-    x = layers.Dense(1, activation="exponential", name="factor")(x)
-    x = layers.Rescaling(target[0], name="unit")(x)  # the target's mean
-    core = keras.Model(inputs, layers.Reshape((), name="prediction")(x), name="core")
+
+    def build(name: str) -> keras.Model:
+        inputs, x = encoded_columns(columns, embedding)
+        for i, width in enumerate(units):
+            x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
+            x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
+        x = layers.Dense(1, activation="exponential", name="factor")(x)
+        x = layers.Rescaling(target[0], name="unit")(x)  # the target's mean
+        return keras.Model(inputs, layers.Reshape((), name="prediction")(x), name=name)
+
+    core = mean_of(build, members)
     raw, encoded = looked_up_columns(columns)
     return keras.Model(raw, core(encoded), name="bike_sharing")

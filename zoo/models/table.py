@@ -16,6 +16,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
+from zoo.modeling.blocks import mean_of
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.table import Table
 
@@ -45,22 +46,29 @@ def table(
     units: Sequence[int] = (128, 64),
     embedding: int = 8,
     dropout: float = 0.1,
+    members: int = 1,
 ) -> keras.Model:
     """Regression or classification of the rows of a table, with lookups and normalisation inside the model.
+
+    With `members` it is the mean of so many networks, each trained from a seed of its own.
 
     Shapes: {column: (B,) string or float32} -> prediction (B,) float32 in the target's unit; or with `num_classes`
     logits (B, num_classes) float32.
     """
-    inputs, x = encoded_columns(columns, embedding)
-    for i, width in enumerate(units):
-        x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
-        x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
-    if num_classes:
-        x = layers.Dense(num_classes, dtype="float32", name="logits")(x)
-    else:
-        mean, deviation = target
-        x = layers.Rescaling(deviation, mean, name="unit")(layers.Dense(1, name="score")(x))
-        x = layers.Reshape((), name="prediction")(x)
-    core = keras.Model(inputs, x, name="core")
+
+    def build(name: str) -> keras.Model:
+        inputs, x = encoded_columns(columns, embedding)
+        for i, width in enumerate(units):
+            x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
+            x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
+        if num_classes:
+            x = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+        else:
+            mean, deviation = target
+            x = layers.Rescaling(deviation, mean, name="unit")(layers.Dense(1, name="score")(x))
+            x = layers.Reshape((), name="prediction")(x)
+        return keras.Model(inputs, x, name=name)
+
+    core = mean_of(build, members)
     raw, encoded = looked_up_columns(columns)
     return keras.Model(raw, core(encoded), name="table")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import keras
 
@@ -11,7 +12,7 @@ from pipelines.feeding import Feed
 from zoo import weights
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
-from zoo.core.weight_files import check_file
+from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.instance_methods import fused
 from zoo.training import checkpoints, whitening
@@ -33,7 +34,8 @@ from zoobase.files import write_with_checksum
 def train_best(session: Session) -> CheckpointCallback:
     """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss.
 
-    Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed.
+    Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
+    is the mean of several members, these are the trainings, and all of them are kept.
     """
     plans, console, folder = session.plan.trainings(), session.console, session.folder
     if len(plans) == 1:
@@ -44,6 +46,12 @@ def train_best(session: Session) -> CheckpointCallback:
         console.print(f"training {i} of {len(trainings)}: {_describe(training.plan)}")
         results.append(train(training))
     best = min(range(len(results)), key=lambda i: results[i].best)
+    if session.plan.members > 1:
+        if session.replicas.is_chief:
+            _assemble(session, trainings)
+            folder.write_history(results[best].rows)
+        console.print(f"the model is the mean of these {len(plans)}; the history is that of training {best + 1}")
+        return results[best]
     console.print(f"best by validation loss: training {best + 1}, {_describe(plans[best])}")
     if session.replicas.is_chief:
         file = trainings[best].folder.weights
@@ -52,6 +60,18 @@ def train_best(session: Session) -> CheckpointCallback:
         folder.write_history(results[best].rows)
         folder.select_candidate(plans[best].candidate, session.info)
     return results[best]
+
+
+def _assemble(session: Session, trainings: Sequence[Session]) -> None:
+    """Write the weights of the mean of several models."""
+    from zoo.modeling.blocks import assemble
+
+    ensemble, members = session.plan.build(session.info), []
+    for training in trainings:
+        members.append(training.plan.build(session.info))
+        load_file(members[-1], training.folder.weights)
+    assemble(ensemble, members)
+    save_file(ensemble, session.folder.weights)
 
 
 def _describe(plan: Plan) -> str:

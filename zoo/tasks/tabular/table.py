@@ -169,7 +169,8 @@ def _with_class_numbers(dataset: Dataset) -> Dataset:
     target = dataset.info.statistics["target"]["name"]
     parts = {name: tabular.collect(dataset[name]) for name in PARTS}
     converted = {name: part | {target: part[target].astype(np.int64)} for name, part in parts.items()}
-    return Dataset(**{name: tabular.dataset(part) for name, part in converted.items()}, info=dataset.info)
+    info = dataclasses.replace(dataset.info, features={**dataset.info.features, target: "int64"})
+    return Dataset(**{name: tabular.dataset(part) for name, part in converted.items()}, info=info)
 
 
 def _divide(
