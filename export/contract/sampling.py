@@ -158,6 +158,7 @@ def legal_range(tensor: Tensor) -> tuple[Any, Any]:
     """
     low, high = {
         "image": (0, 255),
+        "audio": (-1, 1),
         "noise": (-5, 5),
         "latent": (-5, 5),
         "state": (-1, 1),
