@@ -199,7 +199,7 @@ def _quantize_selectively(
     if artifact.state:
         return
     work = {"out": job["out"], "calibration": job["calibration"], "float": exact, "keep_float": keep_float}
-    report, problem = process.run_job("quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
+    report, problem = process.run_job("jobs/quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
     if report is None:
         artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {problem}"
         Path(job["out"]).unlink(missing_ok=True)
@@ -209,7 +209,7 @@ def _quantize_selectively(
 
 def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str] = ()) -> None:
     report, problem = process.run_job(
-        "convert_tflite.py", job, scratch, "keras", reads=[scratch.parent], writes=[Path(job["out"]).parent]
+        "jobs/convert_tflite.py", job, scratch, "keras", reads=[scratch.parent], writes=[Path(job["out"]).parent]
     )
     if report is None:
         artifact.state, artifact.reason = "fail", f"the converter {problem}"

@@ -210,8 +210,8 @@ def _label_type(contract: Contract, tensor: Tensor) -> str | None:
         return None
     if tensor.meaning == "class_ids":
         return "value labels"
-    is_axis = tensor.meaning in ("logits", "probabilities") and tensor.shape[-1] == len(contract.labels)
-    return "axis labels" if is_axis else None
+    is_scores = tensor.meaning in ("logits", "probabilities", "tensor") and len(tensor.shape) > 1
+    return "axis labels" if is_scores and tensor.shape[-1] == len(contract.labels) else None
 
 
 def _file(name: str, kind: str, description: str) -> dict[str, Any]:
