@@ -66,6 +66,7 @@ ROOMS = {
         "__init__",
         "tune",
         "search",
+        "device",
         "train",
         "ship",
         "evaluate",

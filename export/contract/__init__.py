@@ -61,7 +61,8 @@ class Tensor:
         ranges: Where it is not known which of several ranges the values have, all of them: each golden row has one.
         min_size: The least size of the dimensions that are known only at run time, or None if any is legal.
         missing: What stands for a value that a client does not have: "NaN" or ""; None if every value is needed.
-        words: The words of token ids, by id, of which 0 is padding and 1 any other word; or None.
+        words: The words of token ids, by id, of which 0 is padding and 1 any other word, or None; forms of one word,
+            such as film and Film, are separated by a space.
         delimiter: The regular expression (RE2) of what is between two words of a text, where that is all there is to
             tokenizing; or None.
         sample_rate: Samples per second of a sound, or None.

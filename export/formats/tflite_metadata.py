@@ -145,11 +145,12 @@ def files_of(contract: Contract, endpoints: Sequence[Endpoint | None]) -> dict[s
 
 
 def vocabulary_file(tensor: Tensor) -> bytes:
-    """Return the words of a tensor of token ids, one a line; for a RegexTokenizer with the id behind each."""
+    """Return the words of a tensor of token ids, one a line; for a RegexTokenizer each form with its id behind it."""
     words = tensor.words or ()
     if tensor.delimiter is None:
         return "".join(f"{word}\n" for word in words).encode()
-    return "".join(f"{word} {i}\n" for i, word in enumerate((*SPECIAL, *words[len(SPECIAL) :]))).encode()
+    named = (*SPECIAL, *words[len(SPECIAL) :])
+    return "".join(f"{form} {i}\n" for i, word in enumerate(named) for form in word.split(" ") if form).encode()
 
 
 def _subgraph(contract: Contract, endpoint: Endpoint | None) -> dict[str, Any]:

@@ -47,15 +47,15 @@ def program() -> Path:
     return cache_folder() / "programs" / hashlib.sha256(content).hexdigest()[:12] / SOURCE.stem
 
 
-def prepare() -> None:
-    """Compile the program where it is not there.
+def prepare() -> list[str]:
+    """Compile the program where it is not there; return its folder.
 
     Raises:
         RuntimeError: The compiler fails.
     """
     target, folder = program(), library_folder()
     if target.is_file():
-        return
+        return [str(target.parent)]
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(secrets.token_hex(4))
     command = [
@@ -72,6 +72,7 @@ def prepare() -> None:
     if result.returncode:
         raise RuntimeError(f"{command[0]} cannot compile {SOURCE.name}: {result.stderr.strip()[-300:]}")
     os.replace(partial, target)
+    return [str(target.parent)]
 
 
 def version() -> str | None:
@@ -141,12 +142,12 @@ RUNTIME = protocol.Runtime(
     module=PACKAGE,
     formats=("tflite",),
     open=open_artifact,
+    versions=lambda: {"LiteRT C API": version() or "unknown"},
     extra=True,
     on_request=True,
     probe=version,
     install="install a C compiler (gcc) and pip install ai-edge-litert",
     prepare=prepare,
-    reads=(str(cache_folder() / "programs"),),
 )
 
 if __name__ == "__main__":

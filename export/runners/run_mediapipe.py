@@ -87,12 +87,14 @@ def _image(inputs: Arrays, name: str) -> Any:
 
 def _text(inputs: Arrays, tensor: dict[str, Any]) -> str:
     """Return a text with the token ids of a row; only rows with padding at their end have one."""
-    ids, words = inputs[tensor["name"]][0], tensor["words"]
+    ids, words = inputs[tensor["name"]][0], [word.split(" ")[0] for word in tensor["words"]]
     count = int(np.count_nonzero(ids))
     if ids[count:].any() or not ids[:count].all():
         raise protocol.Inapplicable("padding before a word")
     letters = ("z" * n for n in itertools.count(8))
     unknown = next(word for word in letters if word not in words)
+    if not all(words[i] for i in ids[:count] if i > 1):
+        raise protocol.Inapplicable("an id whose word is always found as another one")
     return " ".join(unknown if i == 1 else words[i] for i in ids[:count])
 
 
@@ -218,11 +220,9 @@ RUNTIME = protocol.Runtime(
     imports=("mediapipe",),
     extra=True,
     on_request=True,
-    probe=lambda: MEDIAPIPE.version,
     install=MEDIAPIPE.command,
     check=check,
-    python=str(MEDIAPIPE.python),
-    reads=(str(MEDIAPIPE.folder),),
+    installation=MEDIAPIPE,
 )
 
 if __name__ == "__main__":

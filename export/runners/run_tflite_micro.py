@@ -117,11 +117,9 @@ RUNTIME = protocol.Runtime(
     imports=("tflite_micro",),
     extra=True,
     on_request=True,
-    probe=lambda: TFLITE_MICRO.version,
     install=TFLITE_MICRO.command,
     facts=facts,
-    python=str(TFLITE_MICRO.python),
-    reads=(str(TFLITE_MICRO.folder),),
+    installation=TFLITE_MICRO,
 )
 
 if __name__ == "__main__":

@@ -140,8 +140,9 @@ def _run_runtime(
                 "modules": list(modules),
                 "artifacts": [_job_entry(folder, contract, runtime, artifact) for artifact in remaining],
             }
-            if runtime.prepare:
-                runtime.prepare()
+            further = [*runtime.reads, *(runtime.prepare() if runtime.prepare else ())]
+            if runtime.installation:
+                further.append(str(runtime.installation.folder))
             packages = sorted({name.partition(".")[0] for name in modules})
             variables = {**runtime.environment, **(environment or {})}
             result = process.run_script(
@@ -151,10 +152,10 @@ def _run_runtime(
                 packages,
                 variables,
                 runtime.forked_from,
-                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *runtime.reads, *named),
+                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *further, *named),
                 writes=runtime.writes,
                 network=runtime.network,
-                python=runtime.python,
+                python=str(runtime.installation.python) if runtime.installation else None,
             )
             for artifact in remaining:
                 if (found := read_result(results, _id(artifact))) is not None:

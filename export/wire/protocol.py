@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -44,6 +44,19 @@ else:
 __all__ = ["Function", "Inapplicable", "Opened", "Runtime"]
 
 Opened = dict[str, dict[str, Function]]  # {endpoint name: {"main": function, other variant: function}}
+
+
+class Installation(Protocol):
+    """A Python environment of its own, see `export.runners.environments`."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def python(self) -> Path: ...
+
+    @property
+    def version(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -78,8 +91,8 @@ class Runtime:
             they cannot be read.
         exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
         facts: `(artifact, opened) -> {name: number}`: what else it found out about an artifact, such as its memory.
-        python: The interpreter of the environment in which it runs, where that is not this one.
-        prepare: Called before its process is started, such as to compile what that runs.
+        installation: The Python environment in which it runs, where that is not this one.
+        prepare: Called before its process is started, such as to compile what that runs; returns what it may read then.
         reads: What its process may read besides the bundle and the libraries.
         writes: What its process may write besides its scratch folder.
         network: Whether its process may use the network.
@@ -108,8 +121,8 @@ class Runtime:
     constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
     exact: bool = True
     facts: Callable[..., dict[str, int]] | None = None
-    python: str | None = None
-    prepare: Callable[[], None] | None = None
+    installation: Installation | None = None
+    prepare: Callable[[], Iterable[str]] | None = None
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     network: bool = False
@@ -117,6 +130,8 @@ class Runtime:
     @property
     def version(self) -> str | None:
         """The installed version, or None."""
+        if self.installation is not None:
+            return self.installation.version
         if self.probe is not None:
             return self.probe()
         spec = importlib.util.find_spec(self.module)
