@@ -13,7 +13,8 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 	    $(PIP) --require-hashes --requirement "$(LOCKED)$(1).txt" && $(PIP) --no-deps --no-build-isolation --editable .; \
 	else $(PIP) --editable ".[$(2)]"; fi
 EXTRAS = test,dev,docs
-PROGRAMS = chromium nginx docker-compose nodejs
+PROGRAMS = chromium nginx docker-compose nodejs gcc
+PACKAGES = $(PROGRAMS) libc6-dev
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
 .PHONY: setup setup-all demo test test-quick test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
@@ -29,7 +30,7 @@ help:
 	@echo "make site    a gallery of the shipped models as a static site that runs them in the browser, into build/gallery"
 	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
 	@echo "make notebooks  run docs/notebooks/*.py and write their pages"
-	@echo "make servers install KServe, Triton and older versions of TensorFlow; the tests then run them, too"
+	@echo "make servers install KServe, Triton, older versions of TensorFlow, MediaPipe and others; the tests then run them, too"
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv, with the versions of requirements/; LATEST=1 installs the newest ones"
@@ -49,8 +50,8 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 setup-all: setup
 	@$(call install,-all,$(ALL_EXTRAS))
 	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing=1; done; \
-	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(PROGRAMS) > /dev/null; } \
-	    || echo "as root: apt-get install $(PROGRAMS)"
+	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(PACKAGES) > /dev/null; } \
+	    || echo "as root: apt-get install $(PACKAGES)"
 	$(BIN)/python -m export servers --install all
 
 demo: setup

@@ -52,6 +52,7 @@ def export_model(
     assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
     metadata: Mapping[str, Any] | None = None,
     require: Sequence[str] = (),
+    extras: Sequence[str] = (),
     version: int | str = 1,
     if_exists: str = "error",
     quantize: Sequence[str] = (),
@@ -77,6 +78,7 @@ def export_model(
         assets: Additional files of the bundle, {name: bytes or path}.
         metadata: JSON-serializable values for the manifest.
         require: Runtimes and formats without which the proof is incomplete.
+        extras: Runtimes that run only on request and decide nothing: run where they are installed.
         version: The version folder of the SavedModel: a positive int64, "time" (seconds since 1970), or "next" (one
             more than in the existing bundles OUT, OUT-2, ...).
         if_exists: What to do if `out` exists: "error"; "new-version" keeps it and creates OUT-2, OUT-3, ...;
@@ -109,8 +111,8 @@ def export_model(
     check_samples(samples or {}, contract.endpoints)
     quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float)
     quantization.check(contract)
-    extras = (card or {}, assets or {}, metadata or {})
-    request = ExportRequest(model, contract, samples, formats, *extras, tuple(require), quantization, bisect)
+    texts, runtimes = (card or {}, assets or {}, metadata or {}), (tuple(require), tuple(extras))
+    request = ExportRequest(model, contract, samples, formats, *texts, *runtimes, quantization, bisect)
     progress = progress or (lambda text: None)
     return _export(request, target, number, lambda folder: publish_bundle(folder, out, if_exists), progress)
 
@@ -127,6 +129,7 @@ class ExportRequest:
     assets: Mapping[str, Any]
     metadata: Mapping[str, Any]
     require: tuple[str, ...]
+    extras: tuple[str, ...]
     quantization: QuantizationSettings
     bisect: bool
 
@@ -198,7 +201,7 @@ def _write_and_prove(
         demanded=demanded,
         images=folder / FIGURES,
     )
-    certificate = prove(subject, require=request.require)
+    certificate = prove(subject, require=request.require, extras=request.extras)
     rows = request.quantization.evaluate(subject, certificate.rows)
     rows = with_worst_layers(subject, rows)
     if request.bisect:

@@ -20,6 +20,7 @@ from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, 
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
 from export.proof.structure import compare_conversions, compare_structure
+from zoobase.errors import ExportError
 
 
 def verify_bundle(
@@ -74,7 +75,9 @@ def verify_bundle(
     for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
         if artifact.state is None and code and FORMATS[artifact.format].needs_code:
             artifact.state, artifact.reason = NOT_RUN, code
-        elif artifact.state is None and (reason := refusal(folder, data, trust)):
+        elif artifact.state is None and (
+            reason := refusal(folder, data, trust) or _contradiction(folder, artifact, contract)
+        ):
             artifact.state, artifact.reason = FAIL, reason
     request = ProofRequest(
         folder,
@@ -96,6 +99,15 @@ def verify_bundle(
         rows = (*rows, *compare_conversions(request))
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
+
+
+def _contradiction(folder: Path, artifact: Artifact, contract: Contract) -> str | None:
+    """Return how what an artifact says of itself differs from the contract, or None."""
+    find = FORMATS[artifact.format].contradiction
+    try:
+        return find(folder / artifact.path, contract) if find else None
+    except ExportError as error:
+        return str(error)
 
 
 def _unlisted_file(folder: Path, manifest: Mapping[str, Any]) -> str | None:

@@ -67,6 +67,7 @@ ROOMS = {
         "tune",
         "search",
         "learning_curve",
+        "device",
         "train",
         "ship",
         "mistakes",

@@ -24,10 +24,12 @@ VERBS = {
     "mistakes": "Show what a model gets wrong: worst examples, groups of them, and likely wrong labels.",
     "learning_curve": "Train on parts of the data, to see whether more examples would help.",
     "export": "Export a run again and verify every artifact.",
+    "device": "From a folder of photographs, texts or masks to a file that phones open.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",
     "ship": "Make the weights of a run the default weights of its model.",
 }
+ROOMS = ("device", "weights")  # commands that are more than a file
 
 
 class Verbs(click.Group):
@@ -41,7 +43,7 @@ class Verbs(click.Group):
         """Import a command."""
         if name not in VERBS:
             return None
-        return load_module("zoo.weights.__main__" if name == "weights" else f"zoo.{name}").main
+        return load_module(f"zoo.{name}.__main__" if name in ROOMS else f"zoo.{name}").main
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Treat a positional name with wildcards as the value of `--match`."""

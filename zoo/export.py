@@ -32,6 +32,7 @@ CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
 FEWEST = 100  # training examples of int8
 MAX_DROP = 0.01  # of the metric of a quantised file
 QUICK = ("saved_model", "tflite")  # what servers and devices run
+DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 GOLDEN = 32  # real examples of the test split among the golden inputs
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
@@ -72,6 +73,7 @@ def run(
     quantize: Sequence[str] = (),
     quick: bool = False,
     max_drop: float = MAX_DROP,
+    device: bool = False,
     dataset: Dataset | None = None,
     console: Console | None = None,
 ) -> list[dict[str, Any]]:
@@ -85,6 +87,8 @@ def run(
             training split, and each file is evaluated by the task's first metric on the test split.
         quick: Whether to write the SavedModel and TFLite only, and not the Keras files.
         max_drop: Largest allowed drop of that metric.
+        device: Whether to write TFLite files only, of the one endpoint that the libraries of devices open, and to run
+            them in the runtimes of devices that are installed.
         dataset: The dataset that the run was trained on; loaded again if None.
         console: Receives progress; None prints nothing.
 
@@ -115,6 +119,8 @@ def run(
         dataset = exported.plan.load_data() if quantize else _load_if_available(exported.plan, console)
     else:
         exported, dataset = _of_run(source, dataset)
+    if device:
+        return _export(exported, dataset, out, quantize, DEVICE, max_drop, console, DEVICES)
     return _export(exported, dataset, out, quantize, QUICK if quick else None, max_drop, console)
 
 
@@ -194,8 +200,10 @@ def _export(
     formats: Sequence[str] | None,
     max_drop: float,
     console: Console,
+    extras: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Write a bundle for each model that the task serves; without a dataset the golden inputs are generated."""
+    from export.contract.endpoints import device_contract
     from export.exporter import export_model
     from zoo.evaluation import outputs as inference
 
@@ -206,7 +214,8 @@ def _export(
     bundles = []
     for suffix, served in every.items():
         contract = plan.task.contract(served, info)
-        endpoint = contract["serving_default"]
+        contract = device_contract(contract) if formats == DEVICE else contract
+        endpoint = contract.endpoints[0]
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
         bundle = export_model(
             served,
@@ -214,8 +223,9 @@ def _export(
             contract=contract,
             samples=inference.samples(endpoint, test, count) if test else None,
             card=_card(source, suffix),
-            assets=plan.task.bundle_assets(info),
+            assets={} if formats == DEVICE else plan.task.bundle_assets(info),
             max_drop=max_drop,
+            extras=extras,
             **({"formats": formats} if formats else {}),
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
             metadata=bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
@@ -233,10 +243,18 @@ def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Se
     from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
 
-    endpoint, info, task = contract["serving_default"], dataset.info, plan.task
+    endpoint, info, task = contract.endpoints[0], dataset.info, plan.task
+
+    import numpy as np
+
+    def logits_of(outputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return what metrics take: logits, of which softmax makes the probabilities."""
+        if "probabilities" not in outputs or endpoint.outputs[0].name != "probabilities":
+            return outputs
+        return {"logits": np.log(np.maximum(outputs["probabilities"], np.finfo(np.float32).tiny))}
 
     def reduce(outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-        batch = task.reduce(SplitEvaluation({}, outputs, truth, info))
+        batch = task.reduce(SplitEvaluation({}, logits_of(outputs), truth, info))
         return batch.outputs, batch.truth
 
     return {
@@ -244,8 +262,9 @@ def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Se
         "calibration": inference.samples(endpoint, plan.feed(dataset, "train"), CALIBRATION, shuffled=True),
         "evaluation": Evaluation(
             *inference.inputs_and_truth(endpoint, plan.feed(dataset, "test")),
-            metrics=lambda outputs, truth: task.metrics(outputs, truth, info),
+            metrics=lambda outputs, truth: task.metrics(logits_of(outputs), truth, info),
             reduce=reduce,
+            endpoint=endpoint.name,
         ),
     }
 
@@ -283,7 +302,7 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
 
 
 def summary(row: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
-    """Return the summary of a row of the certificate: state, largest difference, size."""
+    """Return the summary of a row of the certificate: state, largest difference, metric drop, size."""
     outputs = [o for e in row.get("endpoints", {}).values() for o in e.get("outputs", {}).values()]
     path = bundle / row["artifact"]
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
@@ -293,6 +312,7 @@ def summary(row: Mapping[str, Any], bundle: Path) -> dict[str, Any]:
         "state": row["state"],
         "reason": row["reason"],
         "max_error": max((o["max_error"] for o in outputs if o.get("max_error") is not None), default=None),
+        "drop": next((e["evaluation"]["drop"] for e in row.get("endpoints", {}).values() if "evaluation" in e), None),
         "bytes": sum(p.stat().st_size for p in files),
     }
 

@@ -23,6 +23,7 @@ from zoobase.console import echo
 @click.option("--labels", type=PATH, help="Class names, one on each line.")
 @click.option("--contract", "contract_file", type=PATH, help="A contract that inspect --contract wrote.")
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
+@click.option("--extra", "extras", multiple=True, metavar="NAME", help="Also run this runtime, if it is installed.")
 @click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
 @click.option("--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="If OUT exists.")
 @click.option("--quantize", metavar="A,B", help=f"Quantised TFLite files to write too: {','.join(QUANTIZE)}.")

@@ -101,16 +101,16 @@ def _wait_for_end() -> None:
 @click.option("--install", "names", multiple=True, metavar="NAME", help='Install it; "all" installs all.')
 @common_options
 def servers_command(names: tuple[str, ...], console: Console) -> None:
-    """List the servers and older versions of TensorFlow that `serve` and `serve-check` use, and install some.
+    """List the servers, older versions of TensorFlow and runtimes of devices that are used if they are installed.
 
     Each has a Python environment of its own in the cache, because it cannot be installed beside this TensorFlow.
     """
     from export.proof.prove import check_names
-    from export.serving.servers.environments import ENVIRONMENTS
+    from export.serving.servers.environments import ENVIRONMENTS, install
 
     check_names([name for name in names if name != "all"], tuple(ENVIRONMENTS), "server")
     for name in ENVIRONMENTS if "all" in names else names:
-        ENVIRONMENTS[name].install(console.progress)
+        install(ENVIRONMENTS[name], console.progress)
     states = {name: str(e.folder) if e.installed else None for name, e in ENVIRONMENTS.items()}
     if console.json:
         console.result(states)

@@ -18,6 +18,7 @@ MEANINGS = (
     "image",  # pixels, in [low, high]
     "encoded_image",  # the bytes of a JPEG or PNG file
     "text",  # a UTF-8 string
+    "audio",  # samples of a sound, in [low, high], by default [-1, 1]
     "token",  # an integer id in [low, high]
     "category",  # one string of `vocabulary`
     "noise",  # standard normal numbers
@@ -29,6 +30,9 @@ MEANINGS = (
     "tensor",  # none of these
 )
 
+OPTIONAL = frozenset(
+    {"ranges", "missing", "words", "delimiter", "sample_rate"}
+)  # fields that JSON has only if they are set
 MAX_NAMES = 20  # of labels and of values that a text lists
 
 
@@ -57,6 +61,11 @@ class Tensor:
         ranges: Where it is not known which of several ranges the values have, all of them: each golden row has one.
         min_size: The least size of the dimensions that are known only at run time, or None if any is legal.
         missing: What stands for a value that a client does not have: "NaN" or ""; None if every value is needed.
+        words: The words of token ids, by id, of which 0 is padding and 1 any other word, or None; forms of one word,
+            such as film and Film, are separated by a space.
+        delimiter: The regular expression (RE2) of what is between two words of a text, where that is all there is to
+            tokenizing; or None.
+        sample_rate: Samples per second of a sound, or None.
 
     Example:
         >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
@@ -78,6 +87,9 @@ class Tensor:
     ranges: tuple[tuple[float, float], ...] | None = None
     min_size: int | None = None
     missing: str | None = None
+    words: tuple[str, ...] | None = None
+    delimiter: str | None = None
+    sample_rate: int | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a tensor that no format can represent."""
@@ -87,6 +99,12 @@ class Tensor:
             raise ValueError(f"tensor {self.name}: unknown meaning {self.meaning!r}; one of {', '.join(MEANINGS)}")
         if self.meaning == "token" and self.high is None:
             raise ValueError(f"tensor {self.name}: token ids need `high`; an id outside the table crashes runtimes")
+        if self.words is not None and len(self.words) != (self.high or 0) + 1:
+            raise ValueError(
+                f"tensor {self.name}: {len(self.words)} words for ids up to {self.high}; give one for each"
+            )
+        if self.meaning == "audio" and self.sample_rate is None:
+            raise ValueError(f"tensor {self.name}: samples of a sound need `sample_rate`; clients resample theirs")
 
     def array(self, values: Any) -> np.ndarray:
         """Return values in the dtype that they have in NumPy; strings are objects."""
@@ -101,7 +119,7 @@ class Tensor:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
         data = {item.name: _plain(getattr(self, item.name)) for item in fields(Tensor)}
-        return {key: value for key, value in data.items() if key not in ("ranges", "missing") or value is not None}
+        return {key: value for key, value in data.items() if key not in OPTIONAL or value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tensor:

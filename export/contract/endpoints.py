@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from export.contract import Endpoint, Tensor
+from export.contract import Contract, Endpoint, Tensor
 from export.wire import calls
 from zoobase.errors import ExportError
 
@@ -100,6 +100,43 @@ def segment_endpoint(base: Endpoint, name: str = "segment") -> Endpoint:
         return {"mask": tf.argmax(scores, -1, tf.int32), "probabilities": tf.nn.softmax(scores)}
 
     return Endpoint(name, base.inputs, (mask, probabilities), call, batch=base.batch)
+
+
+def device_contract(contract: Contract) -> Contract:
+    """Return the contract of a file for devices: one endpoint, as their libraries open files of one signature only.
+
+    It has the probabilities of the classes where the model returns logits; of every pixel, where it does that.
+
+    Args:
+        contract: The contract of the model, whose first endpoint takes and returns one tensor each.
+
+    Raises:
+        ExportError: The first endpoint takes or returns several tensors, or strings.
+
+    Example:
+        >>> x, y = Tensor("x", "float32", (None, 4)), Tensor("logits", "float32", (None, 3), "logits")
+        >>> (endpoint,) = device_contract(Contract((Endpoint("serving_default", (x,), (y,)),))).endpoints
+        >>> endpoint.name, endpoint.outputs[0].name
+        ('classify', 'probabilities')
+    """
+    base = contract.endpoints[0]
+    if len(base.inputs) != 1 or len(base.outputs) != 1 or base.has_strings:
+        raise ExportError(f"endpoint {base.name} has several tensors, or strings, which no library of devices serves")
+    (result,) = base.outputs
+    formats = ("tflite",)
+    if result.meaning != "logits":
+        return dataclasses.replace(contract, endpoints=(dataclasses.replace(base, formats=formats),))
+
+    def call(values: Mapping[str, Any]) -> dict[str, Any]:
+        import tensorflow as tf
+
+        scores = base.call(values)[result.name]
+        return {"probabilities": tf.sigmoid(scores) if result.shape[-1] == 1 else tf.nn.softmax(scores)}
+
+    probabilities = Tensor("probabilities", "float32", result.shape, "probabilities")
+    name = "classify" if len(result.shape) == 2 else "segment"
+    endpoint = Endpoint(name, base.inputs, (probabilities,), call, formats, base.batch)
+    return dataclasses.replace(contract, endpoints=(endpoint,))
 
 
 def text_endpoint(

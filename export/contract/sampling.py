@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import itertools
 from typing import Any
@@ -60,6 +61,21 @@ def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: in
     if tensor.meaning in ("image", "state", "probabilities") or bounded:
         return rng.uniform(low, high, shape).astype(tensor.dtype)
     return np.clip(rng.standard_normal(shape), low, high).astype(tensor.dtype)
+
+
+def raw_values(tensor: Tensor, rows: int, rng: np.random.Generator) -> np.ndarray | None:
+    """Return values that a device's library makes of raw inputs, or None where all typical values are such.
+
+    The pixels of an image file are integers, and a text has its padding at its end.
+    """
+    if tensor.words is not None and len(tensor.shape) == 2:
+        values = sample_values(dataclasses.replace(tensor, low=1), rows, rng)
+        lengths = rng.integers(1, values.shape[1] + 1, rows)
+        return np.where(np.arange(values.shape[1]) < lengths[:, None], values, 0).astype(tensor.dtype)
+    is_photo = tensor.meaning == "image" and tensor.shape[-1] == 3 and np.dtype(tensor.dtype).kind == "f"
+    if is_photo and (tensor.low, tensor.high) == (0, 255):
+        return np.rint(sample_values(tensor, rows, rng))
+    return None
 
 
 def _is_padded(tensor: Tensor) -> bool:
@@ -158,6 +174,7 @@ def legal_range(tensor: Tensor) -> tuple[Any, Any]:
     """
     low, high = {
         "image": (0, 255),
+        "audio": (-1, 1),
         "noise": (-5, 5),
         "latent": (-5, 5),
         "state": (-1, 1),

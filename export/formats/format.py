@@ -113,6 +113,7 @@ class Format:
         holds_code: Whether it can hold code, or operators that act on the machine.
         holds_graph: Whether it holds a graph and nothing of training, so that reservations can be stated.
         is_drawn: Whether Netron draws its files.
+        contradiction: `(path, contract) -> why` what a file says of itself is not what the contract says, or None.
         unreadable: Returns why a file that was just written cannot be read back, from the error; such a file is
             withheld. None where that is a failure.
     """
@@ -130,6 +131,7 @@ class Format:
     holds_code: bool = False
     holds_graph: bool = False
     is_drawn: bool = True
+    contradiction: Callable[[Path, Contract], str | None] | None = None
     unreadable: Callable[[str], str] | None = None
 
     def artifact(self, contract: Contract, path: str, **facts: Any) -> Artifact:

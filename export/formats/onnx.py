@@ -47,7 +47,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
-    report, problem = process.run_job("convert_onnx.py", job, scratch, writes=[Path(job["out"]).parent])
+    report, problem = process.run_job("jobs/convert_onnx.py", job, scratch, writes=[Path(job["out"]).parent])
     report, out = report or {"error": None, "unknown": [], "versions": {}}, Path(job["out"])
     artifact.producer = report["versions"]
     if report["unknown"]:

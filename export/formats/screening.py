@@ -5,8 +5,9 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+from export.formats import tflite_metadata
 from export.wire.arrays import check_archive
-from zoobase.errors import CheckFailed
+from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import find_signature, open_hdf5
 
 BY_NAME = {  # Keras chooses by the end of the name
@@ -15,7 +16,7 @@ BY_NAME = {  # Keras chooses by the end of the name
     "hdf5": (".h5", ".hdf5"),
 }
 WEIGHTS = "model.weights.h5"  # in a .keras file
-METADATA = b"TFLITE_METADATA"  # the entry of a TFLite file that has its labels in a zip file behind it
+KERAS_MEMBERS = frozenset({"config.json", "metadata.json", WEIGHTS})  # by which a loader takes a zip file for a model
 END = b"PK\x05\x06"  # of the record at the end of a zip file, 22 bytes with its comment's length in the last two
 
 
@@ -43,9 +44,12 @@ def check_content(path: Path, format: str) -> None:
     is_zip = zipfile.is_zipfile(path)
     if format == "keras" or (is_zip and starts_as_zip and format not in BY_NAME):  # a format may be a zip file itself
         _check_zip(path)
-    elif is_zip and not (format == "tflite" and _holds_labels(path)):
-        raise CheckFailed(f"{path} is refused: it is of format {format} and also a zip file; write it again without")
-    elif format in BY_NAME:
+        return
+    if is_zip and (problem := _unexpected_zip(path, format)) is not None:
+        raise CheckFailed(
+            f"{path} is refused: it is of format {format} and also a zip file{problem}; write it again without"
+        )
+    if format in BY_NAME:
         open_hdf5(path).close()
     elif find_signature(path) is not None:
         raise CheckFailed(f"{path} is refused: it is of format {format} and also an HDF5 file; write it again without")
@@ -65,7 +69,29 @@ def _check_zip(path: Path) -> None:
         raise CheckFailed(f"{path} is refused: it has other content {where} its zip file; save it again without")
 
 
-def _holds_labels(path: Path) -> bool:
-    """Return whether a zip file behind a TFLite file is of its metadata, and no model."""
+def _unexpected_zip(path: Path, format: str) -> str | None:
+    """Return why a zip file behind another file is not that of a TFLite file's metadata, as a clause; or None.
+
+    It holds what the metadata name and nothing else, each file once, one behind the other up to the last byte.
+    """
+    if format != "tflite":
+        return ""
+    check_archive(path)
+    try:
+        attached = tflite_metadata.read(path.read_bytes())
+    except ExportError:  # damaged, or no TFLite file behind its first bytes
+        attached = None
     with zipfile.ZipFile(path) as archive:
-        return "config.json" not in archive.namelist() and METADATA in path.read_bytes()
+        members = archive.infolist()
+        names = sorted(member.filename for member in members)
+        if attached is None or attached.names != names:
+            return f" with {', '.join(names)[:200]}, which its metadata do not name"
+        if unsafe := next((n for n in names if n in KERAS_MEMBERS or "/" in n or "\\" in n or n.startswith(".")), None):
+            return f" with {unsafe}, which is no name of labels or of a vocabulary"
+        sizes = [30 + len(m.filename.encode()) + len(m.extra) + m.compress_size for m in members]
+        ends = [member.header_offset + size for member, size in zip(members, sizes, strict=True)]
+        starts = [*(member.header_offset for member in members[1:]), archive.start_dir]
+        directory = sum(46 + len(m.filename.encode()) + len(m.extra) + len(m.comment) for m in members)
+    if ends != starts or archive.start_dir + directory + 22 != path.stat().st_size:
+        return " with more than its files"
+    return None

@@ -11,12 +11,14 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
+from export.formats import tflite_metadata
 from export.formats.format import Description, Format, Port, Signature, TensorQuantization
 from export.formats.saved_model import save
 from export.formats.tflite_branches import Branches
@@ -143,11 +145,44 @@ def _prepare(
         "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
     }
     quantized = sorted({mode for layer in model._flatten_layers() if (mode := _quantization_mode(layer))})
-    if keep_float:
-        artifact.finish = lambda: _quantize_selectively(artifact, job, scratch, quantized, keep_float)
-    else:
-        artifact.finish = lambda: _convert(artifact, job, scratch, quantized)
+
+    def finish() -> None:
+        if keep_float:
+            _quantize_selectively(artifact, job, scratch, quantized, keep_float)
+        else:
+            _convert(artifact, job, scratch, quantized)
+        if artifact.state is None:
+            _attach_metadata(folder / path, model.name, contract)
+
+    artifact.finish = finish
     return artifact
+
+
+def _attach_metadata(path: Path, name: str, contract: Contract) -> None:
+    """Write what each tensor means, the labels and the vocabulary to a file that was just converted."""
+    file = path.read_bytes()
+    endpoints = _endpoints_of(file, contract)
+    metadata = tflite_metadata.metadata_of(name, contract, endpoints)
+    path.write_bytes(tflite_metadata.attach(file, metadata, tflite_metadata.files_of(contract, endpoints)))
+
+
+def _endpoints_of(file: bytes, contract: Contract) -> list[Endpoint | None]:
+    """Return the endpoint of each subgraph, with the tensors in its order; None for those that others call."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(file, 0)
+    found: list[Endpoint | None] = [None] * model.SubgraphsLength()
+    for signature in map(model.SignatureDefs, range(model.SignatureDefsLength())):
+        endpoint, graph = contract[_text(signature.SignatureKey())], model.Subgraphs(signature.SubgraphIndex())
+        ordered = {}
+        for kind, maps, count, order in (
+            ("inputs", signature.Inputs, signature.InputsLength(), graph.InputsAsNumpy()),
+            ("outputs", signature.Outputs, signature.OutputsLength(), graph.OutputsAsNumpy()),
+        ):
+            places = {_text(maps(i).Name()): [*order].index(maps(i).TensorIndex()) for i in range(count)}
+            ordered[kind] = tuple(sorted(getattr(endpoint, kind), key=lambda tensor: places[tensor.name]))
+        found[signature.SubgraphIndex()] = replace(endpoint, **ordered)
+    return found
 
 
 def _quantization_mode(layer: Any) -> str | None:
@@ -164,7 +199,7 @@ def _quantize_selectively(
     if artifact.state:
         return
     work = {"out": job["out"], "calibration": job["calibration"], "float": exact, "keep_float": keep_float}
-    report, problem = process.run_job("quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
+    report, problem = process.run_job("jobs/quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
     if report is None:
         artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {problem}"
         Path(job["out"]).unlink(missing_ok=True)
@@ -174,7 +209,7 @@ def _quantize_selectively(
 
 def _convert(artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str] = ()) -> None:
     report, problem = process.run_job(
-        "convert_tflite.py", job, scratch, "keras", reads=[scratch.parent], writes=[Path(job["out"]).parent]
+        "jobs/convert_tflite.py", job, scratch, "keras", reads=[scratch.parent], writes=[Path(job["out"]).parent]
     )
     if report is None:
         artifact.state, artifact.reason = "fail", f"the converter {problem}"
@@ -288,4 +323,19 @@ def _parameters(model: Any) -> int:
     return sum(constants.values())
 
 
-FORMAT = Format("tflite", ".tflite", write, matches, describe, has_strings=False, holds_graph=True)
+def contradiction(path: Path, contract: Contract) -> str | None:
+    """Return how the metadata of a file differ from the contract, as a clause; None if they do not."""
+    file = path.read_bytes()
+    attached = tflite_metadata.read(file)
+    if attached is None:
+        return "it has no metadata"
+    try:
+        endpoints = _endpoints_of(file, contract)
+    except Exception as error:  # the file may be damaged
+        return f"its signatures cannot be read ({type(error).__name__})"
+    return tflite_metadata.difference(path, attached, contract, endpoints)
+
+
+FORMAT = Format(
+    *("tflite", ".tflite", write, matches, describe), has_strings=False, holds_graph=True, contradiction=contradiction
+)

@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from export.contract import Endpoint, Tensor
-from export.contract.sampling import EXTREMES, extreme_values, files_of, fill, sample_values, shape_of, texts_of
+from export.contract.sampling import (
+    EXTREMES,
+    extreme_values,
+    files_of,
+    fill,
+    raw_values,
+    sample_values,
+    shape_of,
+    texts_of,
+)
 from export.parity import recurrent_steps
 from export.parity.cases import LARGEST_CASE, TYPICAL, GoldenCase, scores_of
 from zoobase import suggestion
@@ -52,6 +61,10 @@ def cases_for(
         inputs = {t.name: sample_values(t, rows * size, rng, sizes=int(rows == 1)) for t in endpoint.inputs}
         if rows < 16 or sum(v.nbytes for v in inputs.values()) <= LARGEST_CASE:
             cases.append(GoldenCase(f"batch_{rows}", inputs))
+    raw = {t.name: raw_values(t, REAL_ROWS * size, rng) for t in endpoint.inputs if t.name not in real}
+    if any(value is not None for value in raw.values()):
+        typical_values = {t.name: sample_values(t, REAL_ROWS * size, rng) for t in endpoint.inputs}
+        cases.append(GoldenCase("raw", typical_values | {k: v for k, v in raw.items() if v is not None}))
     if any(t.meaning == "image" and t.shape[1:3] == (None, None) for t in endpoint.inputs):
         sides = {t.name: sample_values(t, size, rng, sizes=2) for t in endpoint.inputs}
         cases.append(GoldenCase("odd_sides", sides, may_raise=True))  # a U-Net takes multiples of its strides only

@@ -89,6 +89,7 @@ class Row:
         reservations: {kind: operators} that may answer differently in a call that the proof has not made.
         weights: {"matched", "of", "unmatched": names}: weights of the model that are in the artifact value by value, or
             None where they were not compared.
+        facts: {name: number} of what the runtime found out besides, such as `arena_bytes`.
     """
 
     artifact: str
@@ -104,6 +105,7 @@ class Row:
     endpoints: Mapping[str, Any] = field(default_factory=dict)
     reservations: Mapping[str, list[str]] = field(default_factory=dict)
     weights: Mapping[str, Any] | None = None
+    facts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def state(self) -> str:

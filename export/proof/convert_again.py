@@ -21,8 +21,9 @@ from export.contract import Endpoint
 from export.formats import onnx as onnx_format
 from export.formats import saved_model, tflite
 from export.formats.format import NATIVE
-from export.runners import convert_onnx, convert_tflite, run_keras
-from export.runners.run_structure import Digests, first_difference, run_deep
+from export.runners import run_keras
+from export.runners.jobs import convert_onnx, convert_tflite
+from export.runners.jobs.run_structure import Digests, first_difference, run_deep
 from export.wire import calls
 
 TFLITE = tflite.FORMAT.name

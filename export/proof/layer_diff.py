@@ -72,7 +72,7 @@ def first_difference(
             "modules": list(modules),
         }
         packages = sorted({name.partition(".")[0] for name in modules})
-        process.run_script("run_layers.py", job, Path(scratch), packages, forked_from="keras", reads=[folder])
+        process.run_script("jobs/run_layers.py", job, Path(scratch), packages, forked_from="keras", reads=[folder])
         fingerprints = read_arrays(out) if out.is_file() else {}
     return compare(reference, fingerprints)
 
@@ -148,7 +148,7 @@ def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
             "signature": name,
             "inputs": str(inputs),
         }
-        ranking = process.run_job("run_tensor_errors.py", job, Path(scratch), reads=[request.folder])[0] or []
+        ranking = process.run_job("jobs/run_tensor_errors.py", job, Path(scratch), reads=[request.folder])[0] or []
     worst = [
         f"{operator['layer']} ({operator['sqnr_db']} dB)"
         for operator in ranking[:WORST_LAYERS]

@@ -53,6 +53,7 @@ def prove(
     runtimes: Sequence[str] | None = None,
     require: Sequence[str] = (),
     policy: Policy | None = None,
+    extras: Sequence[str] = (),
 ) -> Certificate:
     """Run every artifact in every runtime and return the certificate.
 
@@ -61,14 +62,16 @@ def prove(
         runtimes: Run only these; None for all.
         require: Runtimes and formats without which the certificate is incomplete.
         policy: Tolerances.
+        extras: Runtimes that run only on request and decide nothing: run where they are installed.
 
     Raises:
         ExportError: If a runtime or format is unknown.
     """
     check_names(runtimes or (), tuple(RUNTIMES), "runtime")
+    check_names(extras, tuple(RUNTIMES), "runtime")
     check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
     policy = policy or Policy()
-    wanted = {name for name, r in RUNTIMES.items() if _is_wanted(r, runtimes, require)}
+    wanted = {name for name, r in RUNTIMES.items() if _is_wanted(r, runtimes, {*require, *extras})}
     available = {name: r for name, r in RUNTIMES.items() if name in wanted and r.version}
     plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(request, r))}
     runs = run_all(request.folder, request.contract, plan, request.modules)
@@ -79,7 +82,7 @@ def prove(
     examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
     for artifact in request.artifacts:
         for runtime in runtimes_of(artifact.format):
-            if runtime.on_request and runtime.name not in {*wanted, *require}:
+            if runtime.on_request and runtime.name not in {*wanted, *require, *extras}:
                 continue
             row = row_for(artifact, runtime, request.demanded, runtimes, require)
             if artifact.state:
@@ -155,7 +158,7 @@ def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor,
 def _compare(
     request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, quantize: str | None = None
 ) -> EndpointComparison:
-    tensors, cases = request.contract[endpoint].outputs, request.cases[endpoint]
+    tensors, cases = request.contract[endpoint].outputs, run.applicable(endpoint, request.cases[endpoint])
     classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
     if quantize:
         return compare_quantized(cases, run.of(endpoint), classes, quantize)
@@ -188,7 +191,9 @@ def check_run(
 ) -> Row:
     """Return the row of an artifact that ran, with what all checks of its run found."""
     report = run.report
-    row = replace(row, versions=report.get("versions", {}), seconds=report.get("seconds"))
+    row = replace(
+        row, versions=report.get("versions", {}), seconds=report.get("seconds"), facts=report.get("facts", {})
+    )
     if request.dependency and FORMATS[artifact.format].needs_code:
         row = replace(row, code_dependency=str(request.dependency["package"]))
     if obstacle := _obstacle(request, artifact, row, run):
@@ -201,6 +206,8 @@ def check_run(
     for endpoint in (name for name in artifact.endpoints if name not in skipped):
         comparison = _compare(request, endpoint, run, floor, policy, artifact.quantize)
         figures[endpoint], messages = comparison.figures, list(comparison.findings)
+        if left_out := run.of(endpoint).inapplicable:
+            notes.append(Finding(f"endpoint {endpoint}: cannot be given {', '.join(left_out)}", NOTE))
         notes += [Finding(f"endpoint {endpoint}: {text}", NOTE) for text in comparison.notes]
         if (replies := report["replies"].get(endpoint)) is not None:
             figures[endpoint]["rest"], differences = compare_replies(
@@ -229,6 +236,9 @@ def _obstacle(request: ProofRequest, artifact: Artifact, row: Row, run: Artifact
         return Finding("ran out of the memory that one process may take", NOT_RUN)
     if row.extra and len(report["skipped"]) == len(artifact.endpoints):
         return Finding(f"{row.runtime} can run no endpoint of it", UNSUPPORTED)
+    left_out = any(run.of(endpoint).inapplicable for endpoint in artifact.endpoints)
+    if left_out and not report["error"] and not _compared(request, artifact, run):
+        return Finding(f"none of the golden inputs can be given to {row.runtime}", UNSUPPORTED if row.extra else FAIL)
     if error := (report["error"] or _raised_everywhere(request, artifact, run)):
         unreadable = FORMATS[artifact.format].unreadable
         if unreadable and request.probing:
@@ -256,8 +266,15 @@ def _first_layer(request: ProofRequest, artifact: Artifact, runtime: str) -> lis
 
 def _raised_everywhere(request: ProofRequest, artifact: Artifact, run: ArtifactRun) -> str | None:
     """Return the first error if no compared case of any endpoint ran."""
-    errors = [run.of(e).error(c.name) for e in artifact.endpoints for c in request.cases[e] if c.compared]
+    cases = [(e, case) for e in artifact.endpoints for case in run.applicable(e, request.cases[e]) if case.compared]
+    errors = [run.of(endpoint).error(case.name) for endpoint, case in cases]
     return errors[0] if errors and all(errors) else None
+
+
+def _compared(request: ProofRequest, artifact: Artifact, run: ArtifactRun) -> bool:
+    """Return whether any golden input with outputs could be given to the runtime."""
+    cases = ((e, run.applicable(e, request.cases[e])) for e in artifact.endpoints if e not in run.report["skipped"])
+    return any(case.compared for _, of_endpoint in cases for case in of_endpoint)
 
 
 def _unexpected_code(request: ProofRequest, row: Row, modules: set[str], local: set[str]) -> list[str]:
@@ -287,11 +304,11 @@ def row_for(
     )
 
 
-def _is_wanted(runtime: Runtime, runtimes: Sequence[str] | None, require: Sequence[str]) -> bool:
+def _is_wanted(runtime: Runtime, runtimes: Sequence[str] | None, requested: Collection[str]) -> bool:
     """Return whether a runtime is to run if it is installed."""
     if runtimes is not None:
         return runtime.name in runtimes
-    return not runtime.on_request or runtime.name in require
+    return not runtime.on_request or runtime.name in requested
 
 
 def absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:

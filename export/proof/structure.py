@@ -48,7 +48,7 @@ def compare_structure(request: ProofRequest) -> Row | None:
     packages = sorted({name.partition(".")[0] for name in request.modules})
     with tempfile.TemporaryDirectory(prefix="structure-") as scratch:
         report, problem = process.run_job(
-            "run_structure.py", job, Path(scratch), "keras", packages=packages, reads=[request.folder]
+            "jobs/run_structure.py", job, Path(scratch), "keras", packages=packages, reads=[request.folder]
         )
     if report is None:
         # without it a file that ends the process would escape the comparison

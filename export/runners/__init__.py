@@ -6,10 +6,24 @@ is tested. A runtime is one file: its script with its record, `RUNTIME`, which i
 
 from __future__ import annotations
 
-from export.runners import run_browser, run_c_api, run_keras, run_litert, run_onnx, run_openvino, run_tensorflow
+from export.runners import (
+    run_browser,
+    run_c_api,
+    run_keras,
+    run_litert,
+    run_litert_c,
+    run_mediapipe,
+    run_onnx,
+    run_openvino,
+    run_tensorflow,
+    run_tflite_micro,
+)
 from export.wire.protocol import Runtime
 
-_SCRIPTS = (run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx, run_litert, run_browser)
+_SCRIPTS = (
+    *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),
+    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser),
+)
 RUNTIMES: dict[str, Runtime] = {script.RUNTIME.name: script.RUNTIME for script in _SCRIPTS}
 FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.imports for runtime in RUNTIMES.values())))
 

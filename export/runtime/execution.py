@@ -11,13 +11,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from export.contract import Artifact, Contract
 from export.runtime import process
 from export.wire.arrays import MAIN, Outputs
 from export.wire.protocol import Runtime, read_result
 from zoobase.files import cache_root
+
+
+class Named(Protocol):
+    """What has a name, such as a golden case."""
+
+    name: str
+
+
+Case = TypeVar("Case", bound=Named)
 
 
 @dataclass
@@ -39,6 +48,11 @@ class ArtifactRun:
     def of(self, endpoint: str) -> Outputs:
         """Return what an endpoint returned and raised; empty if it did not run."""
         return self.outputs.get(endpoint, Outputs())
+
+    def applicable(self, endpoint: str, cases: Sequence[Case]) -> list[Case]:
+        """Return the golden cases that the runtime could be given."""
+        left_out = self.of(endpoint).inapplicable
+        return [case for case in cases if case.name not in left_out]
 
     @property
     def failure(self) -> str | None:
@@ -126,6 +140,9 @@ def _run_runtime(
                 "modules": list(modules),
                 "artifacts": [_job_entry(folder, contract, runtime, artifact) for artifact in remaining],
             }
+            further = [*runtime.reads, *(runtime.prepare() if runtime.prepare else ())]
+            if runtime.installation:
+                further.append(str(runtime.installation.folder))
             packages = sorted({name.partition(".")[0] for name in modules})
             variables = {**runtime.environment, **(environment or {})}
             result = process.run_script(
@@ -135,9 +152,10 @@ def _run_runtime(
                 packages,
                 variables,
                 runtime.forked_from,
-                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *runtime.reads, *named),
+                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *further, *named),
                 writes=runtime.writes,
                 network=runtime.network,
+                python=str(runtime.installation.python) if runtime.installation else None,
             )
             for artifact in remaining:
                 if (found := read_result(results, _id(artifact))) is not None:
@@ -178,5 +196,6 @@ def _job_entry(folder: Path, contract: Contract, runtime: Runtime, artifact: Art
         "path": str((folder / artifact.path).resolve()),
         "batch": artifact.batch,
         "measure_noise": artifact.format in runtime.measures_noise,
+        "labels": None if contract.labels is None else list(contract.labels),
         "endpoints": [contract[name].to_json() for name in artifact.endpoints],
     }

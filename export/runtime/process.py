@@ -197,6 +197,7 @@ def run_script(
     reads: Iterable[str | Path] = (),
     writes: Iterable[str | Path] = (),
     network: bool = False,
+    python: str | None = None,
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it.
 
@@ -214,13 +215,14 @@ def run_script(
         reads: Files and folders that it may read.
         writes: Folders that it may also write, besides the scratch folder; they are created.
         network: Whether it may use the network.
+        python: Another interpreter than this one.
     """
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
     timeout, writes = time_limit(), [*writes]
     for target in writes:
         os.makedirs(target, exist_ok=True)
-    paths = [str(WIRE), str(RUNNERS), *filter(None, map(home_of, packages))]
+    paths = [str(WIRE), str(RUNNERS), str(RUNNERS / "jobs"), *filter(None, map(home_of, packages))]
     allowed = {
         "reads": [*map(os.path.realpath, reads), *paths, str(path)],
         "writes": [str(folder), *map(os.path.realpath, writes)],
@@ -235,7 +237,7 @@ def run_script(
             of_server = _environment([str(WIRE)], environment)
             code = _fork(forked_from, {**files, "paths": paths, "environment": of_server}, timeout)
         if code is None:
-            code = _spawn(files, _environment(paths, environment), timeout)
+            code = _spawn(files, _environment(paths, environment), timeout, python or sys.executable)
     except TimeoutError:
         return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
     seconds = time.monotonic() - started
@@ -275,11 +277,11 @@ def _fork(kind: str, request: Mapping[str, Any], timeout: float) -> int | None:
             connection.recv(16)
 
 
-def _spawn(files: Mapping[str, str], environment: Mapping[str, str], timeout: float) -> int:
+def _spawn(files: Mapping[str, str], environment: Mapping[str, str], timeout: float, python: str) -> int:
     """Run a script in a new interpreter; return its exit code."""
     with open(files["log"], "wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-P", str(LAUNCHER), files["script"], files["job"]],
+            [python, "-P", str(LAUNCHER), files["script"], files["job"]],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,

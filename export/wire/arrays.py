@@ -26,6 +26,7 @@ class Outputs:
     Attributes:
         arrays: {(case, variant, output): array}.
         errors: {(case, variant): message} of the calls that raised.
+        inapplicable: The cases whose inputs the runtime cannot be given.
 
     Example:
         >>> outputs = Outputs({("batch_7", "main", "logits"): np.zeros((7, 3))}, {("nan", "main"): "ValueError: NaN"})
@@ -35,6 +36,7 @@ class Outputs:
 
     arrays: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)
     errors: dict[tuple[str, str], str] = field(default_factory=dict)
+    inapplicable: list[str] = field(default_factory=list)
 
     def get(self, case: str, output: str, variant: str = MAIN) -> np.ndarray | None:
         """Return one array, or None if there is none."""

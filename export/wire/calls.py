@@ -20,6 +20,10 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 Function = Callable[[Arrays], Arrays]
 
 
+class Inapplicable(ValueError):
+    """Inputs that a runtime cannot be given, such as pixels between two integers where it takes images."""
+
+
 def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
     """Run on all rows at once, or `size` rows at a time with the results concatenated."""
     if size is None:
@@ -93,6 +97,9 @@ def run_endpoint(
                     outputs = in_batches(functions[name], inputs, size)
                 if variant == "batch_2n":
                     outputs = {key: value[:rows] for key, value in outputs.items()}
+            except Inapplicable:
+                results.inapplicable.append(case["name"])
+                break
             except Exception as error:  # whatever a runtime raises is a result, not a crash
                 results.errors[case["name"], variant] = one_line(error)
                 continue

@@ -5,7 +5,8 @@ Only NumPy and the standard library, because a runner must not load more than it
 A job is a JSON file:
     {"golden": folder, "results": folder, "memory": bytes or null, "modules": [names that may be imported],
      "confine": {"reads": [paths], "writes": [paths], "network": bool},
-     "artifacts": [{"id", "format", "path", "batch", "measure_noise", "endpoints": [endpoint as in the contract]}]}
+     "artifacts": [{"id", "format", "path", "batch", "measure_noise", "labels": [names] or null,
+                    "endpoints": [endpoint as in the contract]}]}
 For every artifact a runner writes `results/<id>.npz` with the outputs by (endpoint, case, variant, output), then
 `results/<id>.json`. No JSON file means that the process died in that artifact.
 """
@@ -23,24 +24,39 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 if __package__:
     from export.wire import machine, rest, weight_sums
     from export.wire.arrays import Outputs, read_arrays, save_arrays
-    from export.wire.calls import Function, one_line, run_endpoint
+    from export.wire.calls import Function, Inapplicable, one_line, run_endpoint
     from export.wire.machine import read_job
 else:
     import machine
     import rest
     import weight_sums
     from arrays import Outputs, read_arrays, save_arrays
-    from calls import Function, one_line, run_endpoint
+    from calls import Function, Inapplicable, one_line, run_endpoint
     from machine import read_job
 
+__all__ = ["Function", "Inapplicable", "Opened", "Runtime"]
+
 Opened = dict[str, dict[str, Function]]  # {endpoint name: {"main": function, other variant: function}}
+
+
+class Installation(Protocol):
+    """A Python environment of its own, see `export.runners.environments`."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def python(self) -> Path: ...
+
+    @property
+    def version(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,9 @@ class Runtime:
         constants: `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where
             they cannot be read.
         exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
+        facts: `(artifact, opened) -> {name: number}`: what else it found out about an artifact, such as its memory.
+        installation: The Python environment in which it runs, where that is not this one.
+        prepare: Called before its process is started, such as to compile what that runs; returns what it may read then.
         reads: What its process may read besides the bundle and the libraries.
         writes: What its process may write besides its scratch folder.
         network: Whether its process may use the network.
@@ -101,6 +120,9 @@ class Runtime:
     serves: bool = False
     constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
     exact: bool = True
+    facts: Callable[..., dict[str, int]] | None = None
+    installation: Installation | None = None
+    prepare: Callable[[], Iterable[str]] | None = None
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     network: bool = False
@@ -108,6 +130,8 @@ class Runtime:
     @property
     def version(self) -> str | None:
         """The installed version, or None."""
+        if self.installation is not None:
+            return self.installation.version
         if self.probe is not None:
             return self.probe()
         spec = importlib.util.find_spec(self.module)
@@ -179,6 +203,7 @@ def main(runtime: Runtime) -> None:
     for artifact in job["artifacts"]:
         report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
         report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
+        report |= {"inapplicable": {}, "facts": {}}
         report["confinement"] = machine.state
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: dict[tuple[str, ...], np.ndarray] = {}
@@ -193,9 +218,11 @@ def main(runtime: Runtime) -> None:
                 outputs = run_endpoint(functions, cases[name], batch, artifact["measure_noise"])
                 arrays |= {(name, *key): value for key, value in outputs.arrays.items()}
                 report["errors"] += [[name, *key, text] for key, text in outputs.errors.items()]
+                report["inapplicable"][name] = outputs.inapplicable
                 if runtime.serves:
                     report["replies"][name] = rest.replies(golden, endpoints[name], functions["main"])
             report["findings"] = runtime.check(artifact, opened) if runtime.check else []
+            report["facts"] = runtime.facts(artifact, opened) if runtime.facts else {}
             values = runtime.constants(artifact, opened) if runtime.constants else None
             if values is not None and (expected := weight_sums.read(golden)) is not None:
                 report["weights"] = weight_sums.compare(expected, values, runtime.exact)
@@ -220,4 +247,6 @@ def read_result(results: Path, name: str) -> tuple[dict[str, Any], dict[str, Out
         outputs.setdefault(endpoint, Outputs()).arrays[tuple(key)] = value
     for endpoint, *key, text in report["errors"]:
         outputs.setdefault(endpoint, Outputs()).errors[tuple(key)] = text
+    for endpoint, cases in report["inapplicable"].items():
+        outputs.setdefault(endpoint, Outputs()).inapplicable.extend(cases)
     return report, outputs

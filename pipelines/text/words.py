@@ -97,7 +97,7 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
     return look_up(split_tensor(texts), vocabulary).to_tensor(0, shape=(None, length))
 
 
-def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTensor:
+def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str], ids: Sequence[int] | None = None) -> tf.RaggedTensor:
     """Return the ids of words (B, None), int32 of the same shape, in a graph without a look-up table.
 
     A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
@@ -106,6 +106,7 @@ def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTenso
     Args:
         words: Ragged strings.
         vocabulary: Words by id; the ids 0 and 1 are those of padding and of unknown words.
+        ids: Other ids of the words from the third one on.
     """
     import tensorflow as tf
 
@@ -113,10 +114,11 @@ def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTenso
         hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(vocabulary[2:]), tf.string), _HASHES).numpy()
     order = np.argsort(hashes)
     keys = np.append(hashes[order], np.int64(2**63 - 1))
-    ids = np.append(order + 2, 1).astype(np.int32)
+    found = order + 2 if ids is None else np.asarray(ids)[order]
+    ids_of_keys = np.append(found, 1).astype(np.int32)
     if len(np.unique(keys)) != len(keys):
         raise ValueError("two words of the vocabulary have one hash")
     word_hashes = tf.strings.to_hash_bucket_fast(words.flat_values, _HASHES)
     positions = tf.searchsorted(tf.constant(keys), word_hashes)
-    word_ids = tf.where(tf.equal(tf.gather(keys, positions), word_hashes), tf.gather(ids, positions), 1)
+    word_ids = tf.where(tf.equal(tf.gather(keys, positions), word_hashes), tf.gather(ids_of_keys, positions), 1)
     return words.with_flat_values(word_ids)

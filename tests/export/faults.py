@@ -18,6 +18,7 @@ import numpy as np
 
 from export import export_model, infer_contract, verify_bundle
 from export.contract import Contract
+from export.formats import tflite_metadata
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, RESERVED, Certificate
 from export.proof.structure import RUNTIME
@@ -197,11 +198,38 @@ def _copied(*paths: str) -> Callable[[Path, Path], None]:
 
 
 def _appended(folder: Path, other: Path) -> None:
-    """Make the TFLite file a zip file, too."""
+    """Add to the files that the metadata of the TFLite file name."""
     import zipfile
 
     with zipfile.ZipFile(folder / "tflite/float32.tflite", "a") as archive:
         archive.writestr("more", "more")
+
+
+def _metadata(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> Callable[[Path, Path], None]:
+    """Return a fault in the metadata of the TFLite file, or in the files that they name."""
+    import zipfile
+
+    def apply(folder: Path, other: Path) -> None:
+        path = folder / "tflite/float32.tflite"
+        file = path.read_bytes()
+        attached = tflite_metadata.read(file)
+        assert attached is not None
+        with zipfile.ZipFile(path) as archive:
+            files = {name: archive.read(name) for name in archive.namelist()}
+        change(attached.metadata["subgraph_metadata"][0], files)
+        model = file[file.index(b"TFL3", 8) - 4 : file.index(b"PK\x03\x04")]  # behind the root of the metadata
+        path.write_bytes(tflite_metadata.attach(model, attached.metadata, files))
+
+    return apply
+
+
+def _normalized(graph: dict[str, Any], files: dict[str, bytes]) -> None:
+    options = ("NormalizationOptions", {"mean": [127.5], "std": [127.5]})
+    graph["input_tensor_metadata"][0]["process_units"] = [{"options": options}]
+
+
+def _reversed(graph: dict[str, Any], files: dict[str, bytes]) -> None:
+    files["labels.txt"] = b"".join(reversed(files["labels.txt"].splitlines(keepends=True)))
 
 
 def _user_block(folder: Path, other: Path) -> None:
@@ -221,7 +249,9 @@ FOLDER: dict[str, Callable[[Path, Path], None]] = {
     "a second version of the SavedModel": _extra_version,
     "an executable file": _executable,
     "checksums of the weights are gone": _without_sums,
-    "a zip file behind the TFLite file": _appended,
+    "one more file in the zip file behind the TFLite file": _appended,
+    "TFLite: labels in another order": _metadata(_reversed),
+    "TFLite: metadata normalize the pixels, which the graph does": _metadata(_normalized),
     "a script before the HDF5 file": _user_block,
 }
 

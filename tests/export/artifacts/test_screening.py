@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 import export
 from export.artifacts import describe, locate
 from export.bundle.diff import diff
+from export.formats import tflite_metadata
 from export.formats.keras import read_model
 from export.formats.onnx import external_tensors
 from tests.export.conftest import reseal
@@ -73,9 +75,64 @@ def test_what_keras_writes_is_not_refused(name):
     assert locate(BUNDLE / name)[0] == BUNDLE / name
 
 
-def test_the_labels_behind_a_tflite_file_are_no_other_file(tmp_path):
-    (tmp_path / "m.tflite").write_bytes(TFLITE + b"TFLITE_METADATA" + zipped("labels.txt"))
+# === The files that the metadata of a TFLite file name ===
+
+
+EMPTY = b"\x10\0\0\0TFL3\0\0\x06\0\x08\0\x04\0\x06\0\0\0\3\0\0\0"  # a TFLite file of version 3 that holds nothing
+
+
+def naming(*names):
+    """Return a TFLite file whose metadata name these files, without the files."""
+    associated = [{"name": name} for name in names]
+    metadata = {"subgraph_metadata": [{"output_tensor_metadata": [{"associated_files": associated}]}]}
+    file = tflite_metadata.attach(EMPTY, metadata, dict.fromkeys(names, b""))
+    return file[: file.index(b"PK\x03\x04")] if names else file
+
+
+def twice(name):
+    with warnings.catch_warnings(action="ignore"):
+        return zipped(name, name)
+
+
+def stuffed():
+    """Return a zip file with other content between two of its files."""
+    file = zipped("a.txt", "b.txt")
+    second = file.index(b"PK\x03\x04", 4)
+    ends = bytearray(file[:second] + b"more" + file[second:])
+    entry = ends.index(b"b.txt", ends.index(b"PK\x01\x02")) - 46
+    ends[entry + 42 : entry + 46] = (second + 4).to_bytes(4, "little")
+    end = ends.index(b"PK\x05\x06")
+    ends[end + 16 : end + 20] = ends.index(b"PK\x01\x02").to_bytes(4, "little")
+    return bytes(ends)
+
+
+def test_the_files_that_the_metadata_of_a_tflite_file_name_are_no_other_file(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(naming("a.txt", "b.txt") + zipped("a.txt", "b.txt"))
     assert locate(tmp_path / "m.tflite")[1] == "tflite"
+
+
+BEHIND_TFLITE = {
+    "without metadata": (EMPTY + zipped("a.txt"), "with a.txt, which its metadata do not name"),
+    "words of metadata alone": (EMPTY + b"TFLITE_METADATA" + zipped("a.txt"), "which its metadata do not name"),
+    "one more": (naming("a.txt") + zipped("a.txt", "b.txt"), "with a.txt, b.txt, which its metadata do not name"),
+    "one less": (naming("a.txt", "b.txt") + zipped("a.txt"), "which its metadata do not name"),
+    "one twice": (naming("a.txt") + twice("a.txt"), "which its metadata do not name"),
+    "a model of Keras": (naming("config.json") + zipped("config.json"), "with config.json, which is no name of labels"),
+    "a path": (naming("../a.txt") + zipped("../a.txt"), "which is no name of labels"),
+    "a comment": (naming("a.txt") + with_comment(zipped("a.txt")), "with more than its files"),
+    "between two files": (naming("a.txt", "b.txt") + stuffed(), "with more than its files"),
+    "an HDF5 file": (naming("a.txt").ljust(512, b"\0") + HDF5 + zipped("a.txt"), "also an HDF5 file"),
+}
+
+
+@pytest.mark.parametrize("case", BEHIND_TFLITE)
+def test_any_other_zip_file_behind_a_tflite_file_is_refused(case, tmp_path):
+    content, sentence = BEHIND_TFLITE[case]
+    (tmp_path / "m.tflite").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "m.tflite") as archive:
+        assert archive.testzip() is None
+    with pytest.raises(CheckFailed, match=sentence):
+        locate(tmp_path / "m.tflite")
 
 
 # === HDF5 files that read other files ===

@@ -116,7 +116,7 @@ NAMED = {  # the key of a job, the name of a folder, the default of an argument
         "serving/servers/triton.py",
         "serving/web/fixed_size.py",
     },
-    "tflite": {"serving/web/fixed_size.py"},
+    "tflite": {"contract/endpoints.py", "serving/web/fixed_size.py"},
 }
 
 

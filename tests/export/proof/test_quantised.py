@@ -105,7 +105,7 @@ def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp
 
 
 def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
-    from export.runners.run_tensor_errors import rank_operators
+    from export.runners.jobs.run_tensor_errors import rank_operators
 
     files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
     ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 import pipelines
 from pipelines.sources import storage
-from pipelines.text import words
+from pipelines.text import delimited_words, words
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
@@ -37,11 +38,13 @@ class TextClassification(ClassifierTask):
         length: Number of words, longer texts are cut; 0 is what 99 % of the training texts need, in [48, 512].
         tokens: Largest size of the vocabulary.
         vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
+        tokenizer: How texts are split: words, or delimited, which the libraries of devices can do.
     """
 
     length: int = 0
     tokens: int = 20_000
     vectors: str = ""
+    tokenizer: Literal["words", "delimited"] = "words"
 
     title = "text classification"
     required_features = ("text", "label")
@@ -49,14 +52,19 @@ class TextClassification(ClassifierTask):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
-        texts = [words.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
-        vocabulary, _ = words.counted((word for text in texts for word in text), self.tokens, least=2)
+        texts = [self.splitter.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
+        vocabulary, _ = self.splitter.counted((word for text in texts for word in text), self.tokens, least=2)
         statistics = lengths.statistics(list(map(len, texts)), self.length, SHORTEST, LONGEST)
         storage.log.info("%s", lengths.describe(statistics, "words", "task.length"))
         info = dataclasses.replace(
             dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
         )
         return dataclasses.replace(dataset, info=info)
+
+    @property
+    def splitter(self) -> ModuleType:
+        """The module that turns texts into ids."""
+        return words if self.tokenizer == "words" else delimited_words
 
     def words_of(self, info: Info) -> int:
         """Return the number of words of a text that the model reads."""
@@ -76,7 +84,9 @@ class TextClassification(ClassifierTask):
         """Return (word ids int32 (length,), label int64)."""
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            return words.encode_tensor(example["text"][None], info.vocabulary, self.words_of(info))[0], example["label"]
+            return self.splitter.encode_tensor(example["text"][None], info.vocabulary, self.words_of(info))[0], example[
+                "label"
+            ]
 
         return pipelines.feed(split, decode=decode)
 
@@ -88,8 +98,8 @@ class TextClassification(ClassifierTask):
         if not observers:
             return
         info, examples = dataset.info, list(dataset.train.as_numpy_iterator())
-        index, labels = words.index(info.vocabulary), np.array([int(example["label"]) for example in examples])
-        tokens = np.stack([words.encode(example["text"], index, self.words_of(info)) for example in examples])
+        index, labels = self.splitter.index(info.vocabulary), np.array([int(example["label"]) for example in examples])
+        tokens = np.stack([self.splitter.encode(example["text"], index, self.words_of(info)) for example in examples])
         for layer in observers:
             layer.observe(tokens, labels, info.vocabulary)
 
@@ -99,10 +109,16 @@ class TextClassification(ClassifierTask):
         from export.contract.endpoints import tensor_endpoint, text_endpoint
 
         tokens = Tensor("tokens", "int32", (None, self.words_of(info)), "token", low=0, high=len(info.vocabulary) - 1)
+        if self.tokenizer == "delimited":
+            found = delimited_words.index(info.vocabulary)
+            forms = (
+                " ".join(f for f in delimited_words.forms(w) if found[f] == i) for i, w in enumerate(info.vocabulary)
+            )
+            tokens = dataclasses.replace(tokens, words=tuple(forms), delimiter=delimited_words.DELIMITER)
         base = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, info.num_classes), "logits")])
         text = text_endpoint(
             base,
-            lambda t: words.encode_tensor(t, info.vocabulary, self.words_of(info)),
+            lambda t: self.splitter.encode_tensor(t, info.vocabulary, self.words_of(info)),
             labels=info.class_names,
             vocabulary=info.vocabulary[2:],  # without padding and the unknown word
         )
@@ -127,10 +143,14 @@ class TextClassification(ClassifierTask):
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
+        if self.tokenizer == "delimited":  # the vocabulary is in the TFLite file
+            return {}
         return tokenizer_snippets.assets(info, tokenizer_snippets.rules_of_words())
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
+        if self.tokenizer == "delimited":
+            return {}
         return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
@@ -142,7 +162,11 @@ class TextClassification(ClassifierTask):
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the word ids of a text."""
-        return {endpoint.inputs[0].name: words.encode(argument, words.index(info.vocabulary), self.words_of(info))}
+        return {
+            endpoint.inputs[0].name: self.splitter.encode(
+                argument, self.splitter.index(info.vocabulary), self.words_of(info)
+            )
+        }
 
     def explain(
         self,
@@ -164,7 +188,7 @@ class TextClassification(ClassifierTask):
             top_k: Number of classes, and of words.
         """
         prediction = self.show(argument, outputs, info, top_k)
-        (name, ids), tokens = next(iter(inputs.items())), words.split(argument)[: self.words_of(info)]
+        (name, ids), tokens = next(iter(inputs.items())), self.splitter.split(argument)[: self.words_of(info)]
         if not tokens:
             return prediction
         ablated = np.stack([np.append(np.delete(ids, i), ids.dtype.type(0)) for i in range(len(tokens))])

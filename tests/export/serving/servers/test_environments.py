@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from export.serving.servers import local
-from export.serving.servers.environments import ENVIRONMENTS, Environment
+from export.serving.servers.environments import ENVIRONMENTS, Environment, install
 from tests.export.test_cli import run
 from zoobase.errors import Unavailable
 
@@ -20,7 +20,7 @@ def empty_cache(monkeypatch, tmp_path):
 def test_what_pip_cannot_install_leaves_nothing(empty_cache):
     environment = Environment("none", ("./no-such-file.whl",), "")
     with pytest.raises(Unavailable, match=r"^none was not installed: pip failed: .*no-such-file\.whl"):
-        environment.install()
+        install(environment)
     assert not environment.installed
     assert not environment.folder.exists()
 
@@ -30,11 +30,11 @@ def test_an_installation_that_was_killed_is_repeated(empty_cache):
     (environment.folder / "lib").mkdir(parents=True)
     (environment.folder / "lib" / "rest").touch()
     assert not environment.installed
-    environment.install()
+    install(environment)
     assert environment.installed
     assert environment.python.exists()
     assert not (environment.folder / "lib" / "rest").exists()
-    environment.install(lambda text: pytest.fail("it is installed twice"))
+    install(environment, lambda text: pytest.fail("it is installed twice"))
 
 
 def test_other_requirements_are_another_environment():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.runners.run_tensor_errors import layers_of
+    from export.runners.jobs.run_tensor_errors import layers_of
 else:
     from run_tensor_errors import layers_of
 

@@ -1,0 +1,90 @@
+"""Python environments of this project for what cannot be installed beside TensorFlow. Only the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__:
+    from export.wire.machine import cache_folder
+else:
+    from machine import cache_folder
+
+MARK = ".installed"  # written last: a folder without it is of an installation that did not finish
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment in the cache of this project.
+
+    Attributes:
+        name: Its name for `python -m export servers --install NAME`.
+        requirements: What pip installs; the versions are pinned.
+        purpose: What it is used for.
+        dependencies: Whether pip installs the dependencies, too.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    purpose: str
+    dependencies: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """The path of the environment; other requirements or another Python have another one."""
+        content = repr((self.requirements, self.dependencies, sys.version_info[:2]))
+        return cache_folder() / "servers" / f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is there."""
+        return (self.folder / MARK).is_file()
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def packages(self) -> Path:
+        """The folder of its packages."""
+        return self.folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+    @property
+    def hint(self) -> str:
+        """How it is installed."""
+        return f"{self.name} is not installed; {self.command}"
+
+    @property
+    def command(self) -> str:
+        """The command that installs it."""
+        return f"python -m export servers --install {self.name}"
+
+    @property
+    def version(self) -> str | None:
+        """The version of its first requirement, or None where it is not installed."""
+        return self.requirements[0].partition("==")[2] if self.installed else None
+
+
+# Without OpenCV, Matplotlib and sounddevice, which draw and record: 220 MB, 3 s
+MEDIAPIPE = Environment(
+    "mediapipe",
+    ("mediapipe==1.2.3", "numpy==2.4.6", "absl-py==2.3.1", "flatbuffers==25.12.19", "certifi"),
+    "MediaPipe Tasks: the library that opens TFLite files on phones",
+    dependencies=False,
+)
+# Both 105 MB, 4 s
+TFLITE_MICRO = Environment(
+    "tflite-micro",
+    ("tflite-micro==0.dev20261023182759", "numpy==2.4.6", "flatbuffers==25.12.19", "pyyaml==6.0.3"),
+    "LiteRT for microcontrollers",
+    dependencies=False,
+)
+VELA = Environment(
+    "vela",
+    ("ethos-u-vela==5.2.0", "numpy==2.4.6", "flatbuffers==25.12.19"),
+    "Arm's compiler for the NPU Ethos-U: a report of what it would take",
+    dependencies=False,
+)

@@ -1,0 +1,1 @@
+"""Empty modules in place of packages that a runtime imports and does not need."""
