@@ -1,4 +1,7 @@
-"""Weights of others give the outputs of their original program, which runs in an environment of its own."""
+"""Weights of others give the outputs of their original program, which runs in an environment of its own.
+
+They are downloaded and converted again, to a cache of the tests.
+"""
 
 import subprocess
 from pathlib import Path
@@ -13,11 +16,6 @@ from tests.zoo.models.test_efficientnet_lite import CLASSES
 
 pytestmark = pytest.mark.proof
 ORIGINALS = Path(__file__).parent / "originals"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch):
-    monkeypatch.delenv("ZOO_CACHE", raising=False)  # what was downloaded once for this user
 
 
 def original(script, requirements, *arguments):
