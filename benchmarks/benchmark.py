@@ -169,7 +169,7 @@ def _medians(rounds: list[dict[str, float | str]]) -> dict[str, float | str]:
 
 def _run(candidate: Candidate, turn: int) -> dict[str, Any]:
     try:
-        python = _python(candidate.requirements)
+        python = peer_python(candidate.requirements)
     except subprocess.CalledProcessError:
         return {"not_run": f"pip could not install {', '.join(candidate.requirements)}"}
     process = _start(python, candidate.script, *candidate.arguments, turn=turn, environment=candidate.environment)
@@ -198,7 +198,8 @@ def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no output"])[-1]
 
 
-def _python(requirements: tuple[str, ...]) -> str:
+def peer_python(requirements: tuple[str, ...]) -> str:
+    """Return the Python of the environment of peers, with these packages installed; this one if there are none."""
     if not requirements:
         return sys.executable
     python = PEER_VENV / "bin" / "python"

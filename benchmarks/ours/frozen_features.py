@@ -60,10 +60,10 @@ def through(work: Path) -> float:
 
 with tempfile.TemporaryDirectory() as work:
     from zoo.core import environment
-    from zoo.modeling import efficientnet_lite_checkpoint
+    from zoo.modeling.efficientnet_lite_checkpoint import LITE0
 
     environment.prepare()
-    weights = efficientnet_lite_checkpoint.fetch().parent  # converted once per machine, not part of a training
+    weights = LITE0.fetch().parent  # converted once per machine, not part of a training
     os.environ["ZOO_CACHE"] = str(Path(work) / "cache")
     (Path(work) / "cache" / "weights").mkdir(parents=True)
     (Path(work) / "cache" / "weights" / weights.name).symlink_to(weights)

@@ -63,6 +63,8 @@ class Weights:
         model: Builder arguments of the model that was trained; empty if they are in the .json next to the file, which
             `python -m zoo.ship` writes.
         fetch: For weights that are not shipped: returns the weights file, verified against `sha256` and converted once.
+        size: Bytes of the file that is downloaded.
+        trained_on: The data that weights of others were trained on.
     """
 
     source: str
@@ -70,6 +72,8 @@ class Weights:
     licence: str = "Apache-2.0"
     model: Mapping[str, Any] = field(default_factory=dict)
     fetch: Callable[[], Path] | None = None
+    size: int = 0
+    trained_on: str = ""
 
     @property
     def shipped(self) -> bool:

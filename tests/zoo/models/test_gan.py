@@ -203,13 +203,14 @@ def test_mode_collapse_is_detected(extractor, real):
 def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
     """Digits are not judged as garments, and colour images by more than their averaged pixels."""
     from pipelines.dataset import Info
-    from zoo.modeling import efficientnet_lite_checkpoint
+    from zoo.modeling import backbones
+    from zoo.modeling.efficientnet_lite_checkpoint import LITE0
     from zoobase.errors import DataError
 
     digits = Info("mnist", "", "", "", {}, {})
     assert extractor.name == "features of the zoo's fashion_mnist"
     try:
-        efficientnet_lite_checkpoint.fetch()
+        LITE0.fetch()
     except DataError as reason:
         pytest.skip(str(reason))
     ours = feature_extractor.feature_extractor_for(digits, (28, 28, 1))
@@ -219,10 +220,10 @@ def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
     assert grey.shape == (4, 112)
     np.testing.assert_allclose(ours.features(np.repeat(images, 3, axis=-1)).numpy(), grey, rtol=1e-4, atol=1e-4)
 
-    def missing():
+    def missing(name, model):
         raise DataError("no network")
 
-    monkeypatch.setattr(efficientnet_lite_checkpoint, "fetch", missing)
+    monkeypatch.setattr(backbones, "_pretrain_lite", missing)
     feature_extractor._of_photographs.cache_clear()
     assert feature_extractor.feature_extractor_for(digits, (28, 28, 1)).name == "pixels averaged to 8x8"
 

