@@ -28,6 +28,7 @@ ROOMS = {
         "cli",
         "__init__",
         "catalogue",
+        "near_duplicates",
         "datasets",
         "adapters",
         "augment",
@@ -67,10 +68,10 @@ ROOMS = {
         "tune",
         "search",
         "learning_curve",
+        "mistakes",
         "device",
         "train",
         "ship",
-        "mistakes",
         "evaluate",
         "predict",
         "sample",
@@ -101,7 +102,7 @@ LOADERS = {
     "export/wire/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
 }
 
-CATALOGUES = {"zoo/models", "pipelines/datasets"}  # one file a model, a dataset
+CATALOGUES = {"zoo/models", "pipelines/datasets", "zoo"}  # one file a model, a dataset, a command
 MOST = 14  # files of a room
 
 

@@ -70,12 +70,12 @@ def find(dataset: Dataset) -> dict[str, Any]:
 def _matches(kind: str, queries: list[bytes], others: list[bytes]) -> dict[int, int]:
     """Return the index of each query that resembles another -> the index of that."""
     if kind == "image":
-        from pipelines.images import near_duplicates as of_images
+        from pipelines.near_duplicates import images as of_images
 
         indices, distances = of_images.nearest(of_images.hashes(queries), of_images.hashes(others))
         resembles = distances <= of_images.MOST_BITS
     else:
-        from pipelines.text import near_duplicates as of_texts
+        from pipelines.near_duplicates import texts as of_texts
 
         texts = ([text.decode("utf-8", "replace") for text in part] for part in (queries, others))
         indices, similarities = of_texts.nearest(*texts)

@@ -1,0 +1,1 @@
+"""Examples that are nearly the same: images and texts."""
