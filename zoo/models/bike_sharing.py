@@ -31,8 +31,17 @@ COLUMNS = (
 @register(
     data="bike_sharing",
     task=Regression(season=("weekday", "hour"), unit="rentals an hour", loss="poisson"),
-    recipes={"default": Recipe(epochs=25, batch_size=128, optimizer="adamw", learning_rate=2e-3, weight_decay=0.01)},
-    tiny={"units": (16,), "embedding": 4},
+    recipes={
+        "default": Recipe(
+            epochs=25,
+            batch_size=128,
+            optimizer="adamw",
+            learning_rate=2e-3,
+            weight_decay=0.01,
+            model={"members": 6},
+        )
+    },
+    tiny={"units": (16,), "embedding": 4, "members": 2},
     card=Card(
         paper="Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3",
         describes_data=True,
