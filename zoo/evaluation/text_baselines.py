@@ -12,8 +12,10 @@ import numpy as np
 MAX_ORDER = 9  # of the n-gram models that are compared on validation; longer n-grams of characters are rarely better
 
 
-def best_ngram(train: np.ndarray, validation: np.ndarray, test: np.ndarray, size: int) -> tuple[int, np.ndarray]:
-    """Return the order of the best n-gram model on the validation ids, and the probabilities of the test ids.
+def best_ngram(
+    train: np.ndarray, validation: np.ndarray, test: np.ndarray, size: int
+) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the order of the best n-gram model on validation, and the probabilities of validation and test tokens.
 
     Args:
         train: Training ids (N,), integers in 0..size-1.
@@ -22,12 +24,12 @@ def best_ngram(train: np.ndarray, validation: np.ndarray, test: np.ndarray, size
         size: Size of the vocabulary.
 
     Returns:
-        The order, from 2 to `MAX_ORDER`, and float64 (M,), the probability of each test token given those before.
+        The order, from 2 to `MAX_ORDER`, and float64 (L,) and (M,), the probability of each token given those before.
     """
     longest = min(MAX_ORDER, int(63 / math.log2(max(2, size))), len(train), len(validation), len(test))
-    bits = {n: -np.log2(p).mean() for n, p in kneser_ney(train, validation, size, range(2, longest + 1)).items()}
-    order = min(bits, key=bits.get)
-    return order, kneser_ney(train, test, size, [order])[order]
+    models = kneser_ney(train, validation, size, range(2, longest + 1))
+    order = min(models, key=lambda n: -np.log2(models[n]).mean())
+    return order, models[order], kneser_ney(train, test, size, [order])[order]
 
 
 def kneser_ney(train: np.ndarray, test: np.ndarray, size: int, orders: Sequence[int]) -> dict[int, np.ndarray]:
@@ -58,6 +60,52 @@ def kneser_ney(train: np.ndarray, test: np.ndarray, size: int, orders: Sequence[
             grams, counts = np.unique(tables[n][0] % size**n, return_counts=True)
             probability = _interpolate(probability, test, n, grams, counts, size)
     return result
+
+
+CACHE = (3, 4, 5, 6)  # orders of the n-grams of the text before
+
+
+def cache(ids: np.ndarray, fallback: np.ndarray) -> np.ndarray:
+    """Return the probabilities that n-grams of the text before a token give it, without smoothing.
+
+    Reference: Kuhn, De Mori 1990, doi:10.1109/34.56193.
+
+    Args:
+        ids: Tokens (M,), in order.
+        fallback: Probability (M,) of the tokens whose context did not occur before.
+
+    Returns:
+        float64 (M, orders), for each order of `CACHE`.
+    """
+    tokens, columns = ids.tolist(), []
+    for order in CACHE:
+        seen: dict[tuple, dict[int, int]] = {}
+        column = fallback.astype(np.float64)
+        for i in range(order - 1, len(tokens)):
+            counts = seen.setdefault(tuple(tokens[i - order + 1 : i]), {})
+            if counts:
+                column[i] = counts.get(tokens[i], 0) / sum(counts.values())
+            counts[tokens[i]] = counts.get(tokens[i], 0) + 1
+        columns.append(column)
+    return np.stack(columns, axis=-1)
+
+
+def mixture_weights(probabilities: np.ndarray, steps: int = 50) -> np.ndarray:
+    """Return the weights (K,) of a mixture with the highest likelihood, by expectation maximisation.
+
+    Args:
+        probabilities: What each of K models gives to each token, (M, K).
+        steps: Number of iterations.
+
+    Example:
+        >>> mixture_weights(np.array([[0.9, 0.1], [0.8, 0.3], [0.7, 0.2]])).round(2).tolist()
+        [1.0, 0.0]
+    """
+    weights = np.full(probabilities.shape[1], 1.0 / probabilities.shape[1])
+    for _ in range(steps):
+        shares = probabilities * weights
+        weights = (shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)).mean(axis=0)
+    return weights
 
 
 def _interpolate(

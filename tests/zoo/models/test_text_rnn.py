@@ -123,9 +123,12 @@ def test_evaluation_has_bits_per_character_and_baselines(trained):
     evaluation = json.loads((run / "evaluation.json").read_text())
     bits = evaluation["metrics"]["bits_per_character"]
     assert 1 < bits < math.log2(60)
-    model, ngram, *others = evaluation["compared"]
+    model, ngram, adaptive, *others = evaluation["compared"]
     assert (model, others) == ("this model", ["xz", "xz after the training text"])
     assert ngram.endswith("-gram model (modified Kneser-Ney)")
+    assert adaptive == f"{ngram} and the text before"
+    bounds = [evaluation["compared"][row]["bits_per_character"] for row in (model, adaptive)]
+    assert evaluation["metrics"]["adaptive_bits_per_character"] <= min(bounds) + 0.05  # a mixture with the model
     assert all(1 < b["bits_per_character"] < 6 for b in evaluation["compared"].values())
     assert evaluation["compared"]["this model"]["bits_per_character"] == bits
     vocabulary = json.loads((run / "bundle" / "vocabulary.json").read_text())
@@ -153,6 +156,22 @@ def test_frequent_words_are_tokens_and_others_characters():
     assert words_and_characters.encode(b"\xff\0", vocabulary).tolist() == [vocabulary.index("\ufffd")] * 2
 
 
+def test_a_text_that_repeats_itself_is_known_the_second_time():
+    ids = np.tile(np.random.default_rng(0).permutation(50), 2)
+    probabilities = text_baselines.cache(ids, np.full(100, 0.02))
+    assert (probabilities[:50] == 0.02).all()  # nothing occurred before
+    assert (probabilities[55:] == 1.0).all()
+
+
+def test_the_weights_of_a_mixture_are_those_it_was_made_with():
+    random = np.random.default_rng(0)
+    models = random.dirichlet(np.ones(20), size=(2, 3000))  # two models of 20 tokens, at each of 3,000 places
+    source = random.random(3000) < 0.3
+    tokens = [random.choice(20, p=models[0 if first else 1, i]) for i, first in enumerate(source)]
+    given = models[:, np.arange(3000), tokens].T
+    assert text_baselines.mixture_weights(given) == pytest.approx([0.3, 0.7], abs=0.06)
+
+
 def test_kneser_ney_by_hand():
     """Too few n-grams for discounts of their own: 0.5, 1 and 1.5 are subtracted from the counts 1, 2 and 3 or more."""
     train, test = np.array([0, 1, 0, 1, 0, 2]), np.array([0, 1, 2])  # a b a b a c
@@ -175,7 +194,7 @@ def test_kneser_ney_probabilities_sum_to_one(ids, order):
 def test_the_order_is_chosen_on_validation(ids):
     tokens, size = ids
     train, validation, test = np.split(tokens, [len(tokens) // 2, len(tokens) * 3 // 4])
-    order, probabilities = text_baselines.best_ngram(train, validation, test, size)
+    order, _, probabilities = text_baselines.best_ngram(train, validation, test, size)
     bits = {n: -np.log2(p).mean() for n, p in text_baselines.kneser_ney(train, validation, size, range(2, 8)).items()}
     assert order == min(bits, key=bits.get)
     assert probabilities.shape == test.shape

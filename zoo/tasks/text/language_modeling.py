@@ -179,26 +179,40 @@ class LanguageModeling(BaseTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with an n-gram model, whose order is chosen on validation, and with xz."""
+        """Compare with n-gram models, without and with those of the text before, and with xz.
+
+        The metric `adaptive_bits_per_character` is that of a mixture of this model with both, as a reader would be who
+        learns from the text that he reads; its weights are fitted on validation.
+        """
+        from zoo.evaluation import outputs as inference
         from zoo.evaluation import text_baselines
 
         train, validation, test = ("".join(_texts(dataset[n])) for n in ("train", "validation", evaluation.split))
         vocabulary = pipelines.text.vocabulary([train])
         ids = [pipelines.text.encode(text, vocabulary) for text in (train, validation, test)]
-        order, probabilities = text_baselines.best_ngram(*ids, len(vocabulary))
-        name, bits = f"{order}-gram model (modified Kneser-Ney)", -np.log2(probabilities)
+        order, *ngrams = text_baselines.best_ngram(*ids, len(vocabulary))
+        known = [np.column_stack([p, text_baselines.cache(i, p)]) for i, p in zip(ids[1:], ngrams, strict=True)]
+        adaptive = known[1] @ text_baselines.mixture_weights(known[0])
+        name = f"{order}-gram model (modified Kneser-Ney)"
+        bits = {name: -np.log2(ngrams[1]), f"{name} and the text before": -np.log2(adaptive)}
         compared = {
             "xz": text_baselines.xz_bits(b"", test.encode(), len(test)),
             "xz after the training text": text_baselines.xz_bits(train.encode(), test.encode(), len(test)),
         }
-        mask, baselines = evaluation.truth != IGNORED, {}
+        baselines, extra, mask = {}, {}, evaluation.truth != IGNORED
         if self.level == "characters":  # the targets are the characters of the text after the first, in order
-            baselines[name] = {"bits": np.zeros(mask.shape)}
-            baselines[name]["bits"][mask] = bits[1 : 1 + mask.sum()]
+            for row, values in bits.items():
+                baselines[row] = {"bits": np.zeros(mask.shape)}
+                baselines[row]["bits"][mask] = values[1 : 1 + mask.sum()]
+            own = inference.collect(contract["serving_default"], feed("validation"), dataset.info, self.reduce)
+            beside = [_beside(part, rest) for part, rest in ((own, known[0]), (evaluation, known[1]))]
+            mixed = beside[1] @ text_baselines.mixture_weights(beside[0])
+            extra = {"adaptive_bits_per_character": float(-np.log2(mixed).mean())}
         else:
-            compared = {name: bits.mean(), **compared}
+            compared = {row: values.mean() for row, values in bits.items()} | compared
         table = {method: {"bits_per_character": float(value)} for method, value in compared.items()}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, "compared": table}, baselines=baselines)
+        metrics = {**evaluation.metrics, **extra, "compared": table}
+        return dataclasses.replace(evaluation, metrics=metrics, baselines=baselines)
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
@@ -250,6 +264,12 @@ def _bits(logits: np.ndarray, truth: np.ndarray) -> np.ndarray:
         targets = np.maximum(truth[i : i + 512], 0)[..., None].astype(np.int64)
         bits[i : i + 512] = -np.take_along_axis(part, targets, axis=-1)[..., 0] / np.log(2)
     return bits
+
+
+def _beside(part: SplitEvaluation, probabilities: np.ndarray) -> np.ndarray:
+    """Return the probabilities of the targets by a model, beside those of the characters of the text by others."""
+    own = 2.0 ** -part.outputs["bits"][part.truth != IGNORED].astype(np.float64)
+    return np.column_stack([own, probabilities[1 : 1 + len(own)]])
 
 
 def _windows_at(ids: np.ndarray, window: int) -> Callable[[Any, Any], Any]:
