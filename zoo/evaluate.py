@@ -66,6 +66,9 @@ def run(
     with step(f"while {plan.model} was evaluated"):
         evaluation = evaluate_split(plan, model, dataset, split, folder.baselines() if split == "test" else {})
     result = result_of(evaluation, plan.model)
+    if limit := plan.recipe.limit:
+        said = f"recipe.limit={limit}: the figures are of at most {limit:,} {split} examples, not of the whole split"
+        result["remarks"] = [*result.get("remarks", ()), said]
     if split == "test":
         folder.write("evaluation.json", result)
         write_figures(plan, evaluation, folder.history(), folder.path / "figures")

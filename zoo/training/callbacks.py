@@ -175,6 +175,7 @@ class TimeBudget(keras.callbacks.Callback):
         """Find the schedules of the model's optimizers; one that `make_optimizer` did not make has none."""
         optimizers = optimizers_of(self.model).values()
         self.schedules = [optimizer.schedule for optimizer in optimizers if hasattr(optimizer, "schedule")]
+        self._advance()  # a resumed training has used a part of its time before the first batch
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         self.validation_start = time.monotonic()
@@ -183,12 +184,16 @@ class TimeBudget(keras.callbacks.Callback):
         self.validation_seconds = time.monotonic() - self.validation_start
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if self._advance() >= 1:
+            self.checkpoint.stop_reason = "the time budget is used up"
+            self.model.stop_training = True
+
+    def _advance(self) -> float:
+        """Tell the schedules which fraction of the budget has passed, and return it."""
         fraction = (time.monotonic() - self.start) / max(self.seconds - self.validation_seconds, 1e-9)
         for schedule in self.schedules:
             schedule.elapsed.assign(min(fraction, 1.0))
-        if fraction >= 1:
-            self.checkpoint.stop_reason = "the time budget is used up"
-            self.model.stop_training = True
+        return fraction
 
 
 def learning_rate(model: keras.Model) -> float | None:

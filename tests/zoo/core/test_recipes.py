@@ -416,3 +416,17 @@ def test_the_data_and_the_settings_of_the_task_of_every_recipe_are_valid():
 def test_a_number_of_four_hundred_digits_is_one_sentence(name):
     with pytest.raises(UsageError, match=rf"recipe\.{name}=9+.* is not"):
         make_plan("mnist", settings={f"recipe.{name}": "9" * 400})
+
+
+def test_a_resumed_training_has_used_a_part_of_its_time_before_the_first_batch():
+    import types
+
+    from zoo.training.callbacks import TimeBudget
+    from zoo.training.optimizers import make_optimizer
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(make_optimizer(Recipe(minutes=1.0, schedule="cosine"), 100), "mse")
+    budget = TimeBudget(1.0, types.SimpleNamespace(rows=[{"seconds": 30.0}]))
+    budget.set_model(model)
+    budget.on_train_begin()
+    assert float(model.optimizer.schedule.elapsed) == pytest.approx(0.5, abs=0.05)
