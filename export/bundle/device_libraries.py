@@ -35,6 +35,7 @@ SHOWN = {  # method: how a result is read in Kotlin and in Swift
         "let masks = result.confidenceMasks  // a mask for each class",
     ),
 }
+CHECKED = "ImageClassifier.java, ImageSegmenterResult.java and MPPImageClassifier.h of google-ai-edge/mediapipe"
 SPARE = 1.1  # of the memory that was measured on this machine, whose pointers are longer
 LONGEST_ARRAY = 4096  # bytes of a file that is printed as an array
 PER_LINE = 20
@@ -64,7 +65,7 @@ def tasks(endpoint: Endpoint, file: Mapping[str, Any], labels: Sequence[str] | N
         f"{' The labels are in the file.' if labels else ''}",
         fenced("kotlin", f"tasks_{kind}.kt", values | {"shown": kotlin}),
         fenced("swift", f"tasks_{kind}.swift", values | {"shown": swift}),
-        "Read against the reference of MediaPipe Tasks for Android and iOS; not compiled.",
+        f"Read against {CHECKED}; not compiled.",
     ]
 
 
