@@ -1,4 +1,4 @@
-"""`python ask_tasks.py STAND_INS TASK FILE INPUTS OUT`: ask a MediaPipe Task raw inputs by its plain API, save the values.
+"""`python ask_tasks.py STAND_INS TASK FILE INPUTS OUT`: ask a MediaPipe Task raw inputs by its plain API.
 
 INPUTS is a .npy file of images uint8 (N, H, W, 3) or of sounds float32 (N, samples) at 16 kHz, or a JSON list of texts.
 """
