@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from export.bundle.npu import ACCELERATOR
 from export.bundle.snippets import fenced
 from export.contract import Endpoint
 from export.formats import tflite
 from export.formats.format import Description
 from export.runners import run_litert_c, run_mediapipe
+from export.runners.environments import VELA
 
 CALLS = {  # task: its package on Android, its method
     "ImageClassifier": ("imageclassifier", "classify"),
@@ -79,6 +81,21 @@ def program(path: str, endpoint: Endpoint, version: str | None) -> list[str]:
         "## C",
         f"`litert_run {path} {endpoint.name} < inputs > outputs` with LiteRT's shared library. {ran}",
         f"```c\n{source}\n```",
+    ]
+
+
+def npu(rows: Sequence[Any]) -> list[str]:
+    """Return the section of what an NPU would take of the int8 file, or nothing."""
+    facts = next((row.facts for row in rows if "npu_operators" in row.facts), None)
+    if facts is None:
+        return []
+    compiler, whole = VELA.requirements[0].replace("==", " "), facts["npu_operators"] + facts["cpu_operators"]
+    memory, flash = (facts[f"npu_{kind}_bytes"] / 1024 for kind in ("memory", "flash"))
+    return [
+        "## NPU (Ethos-U)",
+        f"{compiler} would put {facts['npu_operators']} of {whole} operators of the int8 file on an {ACCELERATOR}: "
+        f"{facts['npu_microseconds'] / 1000:.1f} ms an inference, {memory:.0f} kB of memory, {flash:.0f} kB of flash. "
+        "A report of the compiler; nothing ran there.",
     ]
 
 

@@ -123,6 +123,7 @@ def _litert(
         _checked("C++"),
         *device_libraries.program(file["path"], endpoint, versions.get("litert_c")),
         *device_libraries.microcontrollers(folder, certified),
+        *device_libraries.npu(certified),
     ]
     return [part for part in parts if part]
 
