@@ -16,6 +16,7 @@ from export.bundle import layout, tf_serving
 from export.bundle.card import FIGURES, write_card
 from export.bundle.gate import find_saved_model
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
+from export.bundle.npu import with_npu_report
 from export.contract import Artifact, Contract, check_exportable, with_labels
 from export.contract.inference import infer_contract
 from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
@@ -203,7 +204,7 @@ def _write_and_prove(
     )
     certificate = prove(subject, require=request.require, extras=request.extras)
     rows = request.quantization.evaluate(subject, certificate.rows)
-    rows = with_worst_layers(subject, rows)
+    rows = with_npu_report(subject, with_worst_layers(subject, rows))
     if request.bisect:
         calibration = request.quantization.calibration
         rows = explain_by_bisection(request.model, contract, cases, artifacts, rows, calibration)

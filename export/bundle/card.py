@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle.devices import fenced, filled, netron_hint, sizes_of, write_devices
+from export.bundle.devices import netron_hint, sizes_of, write_devices
 from export.bundle.hub_header import header
+from export.bundle.snippets import fenced, filled
 from export.bundle.tf_serving import CONFIG, docker_command
 from export.contract import Contract, Tensor, labels_text, range_text, shape_text
 from export.formats import saved_model, tflite
@@ -72,7 +73,7 @@ def write_card(
         _endpoints(contract, formats),
         _plain(labels_text(contract)),
         netron_hint(manifest["artifacts"]),
-        write_devices(folder, contract, manifest["artifacts"]),
+        write_devices(folder, contract, manifest["artifacts"], certificate.rows),
     ]
     if saved_model.FORMAT.name in formats:
         parts += _serving(contract, name)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import math
-import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from export.bundle import device_libraries
+from export.bundle.snippets import fenced, quoted
 from export.contract import Contract, Endpoint, Tensor, labels_text, range_text, shape_text
 from export.formats import FORMATS, onnx, tflite
+from export.proof.certificate import Row
 
 FILE = "DEVICES.md"
 FREE = 16  # stands in the code for a size that is known only at run time
-KOTLIN = {
-    "float32": "FloatArray",
-    "int64": "LongArray",
-    "int32": "IntArray",
-    "int16": "ShortArray",
-    "int8": "ByteArray",
-    "uint8": "ByteArray",
-    "bool": "BooleanArray",
+LITERT = "2.3.0"  # where no certificate says which version ran
+KOTLIN = {  # dtype: array, and the end of the methods of a TensorBuffer
+    "float32": ("FloatArray", "Float"),
+    "int32": ("IntArray", "Int"),
+    "int8": ("ByteArray", "Int8"),
+    "uint8": ("ByteArray", "Int8"),
+    "bool": ("BooleanArray", "Boolean"),
+}
+CHECKED = {  # against which files the code was read that no compiler here can compile
+    "Kotlin": "Model.kt and TensorBuffer.kt of google-ai-edge/LiteRT (litert/kotlin)",
+    "Swift": "tensorflow/lite/swift/Sources/Interpreter.swift and SignatureRunner.swift of tensorflow/tensorflow",
+    "C++": "tflite/signature_runner.h of google-ai-edge/LiteRT",
 }
 CPP = {"float32": "float", "float64": "double", "bool": "bool"}  # the integers are NAME_t
 JAVASCRIPT = {
@@ -38,8 +43,16 @@ JAVASCRIPT = {
 }
 
 
-def write_devices(folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]]) -> str | None:
+def write_devices(
+    folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]], rows: Sequence[Row] = ()
+) -> str | None:
     """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file; return the line of the card that leads there.
+
+    Args:
+        folder: The bundle.
+        contract: Its contract.
+        artifacts: Its artifacts, as the manifest has them.
+        rows: Those of its certificate.
 
     Returns:
         The line of the card that leads there, or None.
@@ -47,7 +60,7 @@ def write_devices(folder: Path, contract: Contract, artifacts: Sequence[Mapping[
     held = [artifact for artifact in artifacts if artifact["state"] is None]
     parts, topics = ["# On devices"], []
     if files := [artifact for artifact in held if artifact["format"] == tflite.FORMAT.name]:
-        parts += _litert(contract, files)
+        parts += _litert(folder, contract, files, rows)
         topics += ["Android", "iOS", "C++"]
     if file := next((artifact for artifact in held if artifact["format"] == onnx.FORMAT.name), None):
         parts += _onnx(contract[file["endpoints"][0]], file)
@@ -66,7 +79,9 @@ def netron_hint(artifacts: Sequence[Mapping[str, Any]]) -> str | None:
     return path and f"Look at its graph: `pip install netron`, then `netron {path}`, or open the file on netron.app."
 
 
-def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]:
+def _litert(
+    folder: Path, contract: Contract, files: Sequence[Mapping[str, Any]], certified: Sequence[Row]
+) -> list[str]:
     """Return the sections of the first TFLite file; its first endpoint without strings is called."""
     file, *others = files
     batch = file["batch"]
@@ -85,52 +100,137 @@ def _litert(contract: Contract, files: Sequence[Mapping[str, Any]]) -> list[str]
     if endpoint is None:
         return [*parts, "It takes or returns strings, for which there is no code here."]
     path = Path(file["path"])
-    values = {"path": str(path), "file": path.name, "stem": path.stem, "endpoint": _string(endpoint.name)}
+    versions = {row.runtime: next(iter(row.versions.values()), "") for row in certified if row.versions}
+    assets = f"{path.name}{' and labels.txt' if contract.labels else ''}"
+    values = {"path": str(path), "file": path.name, "stem": path.stem, "endpoint": quoted(endpoint.name)}
+    values |= {"assets": assets, "version": versions.get("litert") or LITERT}
+    values["assets"] += " lie" if contract.labels else " lies"
     more = ", ".join(f"`{other['path']}`" for other in others if other["endpoints"] == file["endpoints"])
     free = any(None in tensor.shape[1:] for tensor in (*endpoint.inputs, *endpoint.outputs))
+    labels = contract.labels
     parts += [
         f"The code is the same for {more}." if more else "",
         f"A size ? is known only at run time; {FREE} stands for it in the code below." if free else "",
+        *device_libraries.tasks(endpoint, file, labels, versions.get("mediapipe")),
         "## Android (Kotlin)",
-        fenced("kotlin", "kotlin", values | _kotlin(endpoint, batch)),
+        fenced("kotlin", "kotlin", values | _kotlin(endpoint, batch, labels)),
+        _checked("Kotlin"),
         "## iOS (Swift)",
-        fenced("swift", "swift", values | _swift(endpoint, batch)),
+        fenced("swift", "swift", values | _swift(endpoint, batch, labels)),
+        _checked("Swift"),
         "## C++",
-        fenced("cpp", "cpp", values | _cpp(endpoint, batch)),
+        fenced("cpp", "cpp", values | _cpp(endpoint, batch) | {"fill": _filling(endpoint)}),
+        _checked("C++"),
+        *device_libraries.program(file["path"], endpoint, versions.get("litert_c")),
+        *device_libraries.microcontrollers(folder, certified),
+        *device_libraries.npu(certified),
     ]
     return [part for part in parts if part]
 
 
-def _kotlin(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
-    def entry(tensor: Tensor) -> str:
-        *outer, last = sizes_of(tensor, batch)
-        if tensor.dtype in KOTLIN:
-            value = f"{KOTLIN[tensor.dtype]}({last})"
-            for size in reversed(outer):
-                value = f"Array({size}) {{ {value} }}"
-        else:
-            value = f"ByteBuffer.allocateDirect({_bytes(tensor, batch)}).order(ByteOrder.nativeOrder())"
-        return f"    {_string(tensor.name)} to {value},{_remark(tensor, batch)}"
+def _checked(language: str) -> str:
+    return f"Read against {CHECKED[language]}; not compiled."
 
+
+def _is_photo(tensor: Tensor, batch: int | None) -> bool:
+    """Return whether an input is one RGB image of a fixed size whose pixels are from 0 to 255."""
+    sizes = (tensor.meaning, tensor.dtype, batch, len(tensor.shape), tensor.shape[-1])
+    return (
+        sizes == ("image", "float32", 1, 4, 3)
+        and (tensor.low, tensor.high) == (0, 255)
+        and None not in tensor.shape[1:]
+    )
+
+
+def _scores(endpoint: Endpoint, labels: Sequence[str] | None) -> Tensor | None:
+    """Return the output that has a score for each label of one example, or None."""
+    found = (t for t in endpoint.outputs if t.meaning in ("logits", "probabilities") and len(t.shape) == 2)
+    return next((t for t in found if labels and t.shape[-1] == len(labels) and t.dtype == "float32"), None)
+
+
+def _filling(endpoint: Endpoint) -> str:
+    """Return how the inputs are filled, as a remark."""
+    ranged = [f"{t.name}: {text}" for t in endpoint.inputs if (text := " ".join(range_text(t).split())[:60])]
+    return f"fill the inputs{f' ({chr(59).join(ranged)})' if ranged else ''}"
+
+
+def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:
+    name = _kotlin_string(endpoint.name)
+
+    def buffers(tensors: Sequence[Tensor], kind: str) -> str:
+        return ", ".join(f"{quoted(t.name)} to model.create{kind}Buffer({quoted(t.name)}, {name})" for t in tensors)
+
+    def line(tensor: Tensor, table: str, method: str, argument: str) -> str:
+        if tensor.dtype not in KOTLIN:
+            return f"// {tensor.name}: a TensorBuffer of Kotlin has no method for {tensor.dtype}"
+        return f"{table}[{quoted(tensor.name)}]!!.{method}{KOTLIN[tensor.dtype][1]}({argument})"
+
+    writes, reads = [], []
+    for tensor in endpoint.inputs:
+        count = math.prod(sizes_of(tensor, batch))
+        value = f"{KOTLIN[tensor.dtype][0]}({count})" if tensor.dtype in KOTLIN else ""
+        if _is_photo(tensor, batch):
+            height, width = tensor.shape[1:3]
+            writes += [
+                f"val pixels = IntArray({height * width})  // photo is a Bitmap",
+                f"Bitmap.createScaledBitmap(photo, {width}, {height}, true)"
+                f".getPixels(pixels, 0, {width}, 0, 0, {width}, {height})",
+            ]
+            # red, green and blue of each pixel as they are: the graph normalizes them
+            value = f"FloatArray({count}) {{ (pixels[it / 3] shr (16 - 8 * (it % 3)) and 0xFF).toFloat() }}"
+        writes.append(line(tensor, "inputs", "write", value) + _remark(tensor, batch))
+    for tensor in endpoint.outputs:
+        reads.append(f"val {tensor.name} = {line(tensor, 'outputs', 'read', '')}{_remark(tensor, batch)}")
+        if tensor.dtype not in KOTLIN:
+            reads[-1] = line(tensor, "outputs", "read", "")
+    if scores := _scores(endpoint, labels):
+        reads += [
+            'val labels = context.assets.open("labels.txt").bufferedReader().readLines()',
+            f"println(labels[{scores.name}.indices.maxBy {{ {scores.name}[it] }}])",
+        ]
     return {
-        "inputs": "\n".join(map(entry, endpoint.inputs)),
-        "outputs": "\n".join(map(entry, endpoint.outputs)),
-        "endpoint": _string(endpoint.name).replace("$", "\\$"),
+        "input_buffers": buffers(endpoint.inputs, "Input"),
+        "output_buffers": buffers(endpoint.outputs, "Output"),
+        "writes": "\n".join(writes),
+        "reads": "\n".join(reads),
+        "endpoint": name,
     }
 
 
-def _swift(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
-    inputs = [f"    {_string(t.name)}: Data(count: {_bytes(t, batch)}),{_remark(t, batch)}" for t in endpoint.inputs]
+def _kotlin_string(text: str) -> str:
+    return quoted(text).replace("$", "\\$")
+
+
+def _swift(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:
+    prepared, inputs = [], []
+    for tensor in endpoint.inputs:
+        data = f"Data(count: {_bytes(tensor, batch)})"
+        if _is_photo(tensor, batch):
+            height, width = tensor.shape[1:3]
+            prepared += [
+                f"// rgba: {width}x{height} pixels of the photo, 4 bytes each; the graph normalizes them",
+                f"let {tensor.name} = (0..<{3 * height * width}).map {{ Float32(rgba[$$0 / 3 * 4 + $$0 % 3]) }}\n",
+            ]
+            data = f"{tensor.name}.withUnsafeBufferPointer {{ Data(buffer: $$0) }}"
+        inputs.append(f"    {quoted(tensor.name)}: {data},{_remark(tensor, batch)}")
     outputs = [
-        f"let {t.name}_data = try runner.output(named: {_string(t.name)}).data{_remark(t, batch)}"
+        f"let {t.name}_data = try runner.output(named: {quoted(t.name)}).data{_remark(t, batch)}"
         for t in endpoint.outputs
     ]
+    if scores := _scores(endpoint, labels):
+        outputs += [
+            f"let {scores.name} = {scores.name}_data.withUnsafeBytes {{ Array($$0.bindMemory(to: Float32.self)) }}",
+            'let labels = try String(contentsOfFile: Bundle.main.path(forResource: "labels", ofType: "txt")!)'
+            '.split(separator: "\\n")',
+            f"print(labels[{scores.name}.indices.max {{ {scores.name}[$$0] < {scores.name}[$$1] }}!])",
+        ]
     resized = [
-        f"try runner.resizeInput(named: {_string(t.name)}, toShape: [{_list(sizes_of(t, batch))}])\n"
+        f"try runner.resizeInput(named: {quoted(t.name)}, toShape: [{_list(sizes_of(t, batch))}])\n"
         for t in endpoint.inputs
         if None in t.shape[1:]
     ]
-    return {"inputs": "\n".join(inputs), "outputs": "\n".join(outputs), "resized": "".join(resized)}
+    texts = {"prepared": "\n".join(prepared), "inputs": "\n".join(inputs), "outputs": "\n".join(outputs)}
+    return {key: text.replace("$$", "$") for key, text in texts.items()} | {"resized": "".join(resized)}
 
 
 def _cpp(endpoint: Endpoint, batch: int | None) -> dict[str, str]:
@@ -155,10 +255,10 @@ def _onnx(endpoint: Endpoint, artifact: Mapping[str, Any]) -> list[str]:
     batch = artifact["batch"]
     if endpoint.has_strings:
         return ["## ONNX", f"`{artifact['path']}` takes or returns strings, for which there is no code here."]
-    names = ", ".join(_string(t.name) for t in endpoint.outputs)
-    arrays = ", ".join(f'{_string(t.name)}: np.zeros({sizes_of(t, batch)}, "{t.dtype}")' for t in endpoint.inputs)
+    names = ", ".join(quoted(t.name) for t in endpoint.outputs)
+    arrays = ", ".join(f'{quoted(t.name)}: np.zeros({sizes_of(t, batch)}, "{t.dtype}")' for t in endpoint.inputs)
     tensors = "\n".join(
-        f'    {_string(t.name)}: new ort.Tensor("{t.dtype}", new {JAVASCRIPT.get(t.dtype, "Array")}('
+        f'    {quoted(t.name)}: new ort.Tensor("{t.dtype}", new {JAVASCRIPT.get(t.dtype, "Array")}('
         f"{math.prod(sizes)}), [{_list(sizes)}]),{_remark(t, batch)}"
         for t in endpoint.inputs
         for sizes in [sizes_of(t, batch)]
@@ -171,17 +271,6 @@ def _onnx(endpoint: Endpoint, artifact: Mapping[str, Any]) -> list[str]:
         "In a browser or in Node, `npm install onnxruntime-web`, then",
         fenced("js", "onnxruntime_web.js", values),
     ]
-
-
-def filled(file_name: str, values: Mapping[str, str]) -> str:
-    """Return the lines of `templates/FILE_NAME.txt` with `$key` replaced."""
-    file = Path(__file__).parent / "templates" / f"{file_name}.txt"
-    return string.Template(file.read_text(encoding="utf-8")).substitute(values)
-
-
-def fenced(language: str, template: str, values: Mapping[str, str]) -> str:
-    """Return a template that is filled in as a block of code."""
-    return f"```{language}\n{filled(template, values)}```"
 
 
 def _shape(tensor: Tensor, batch: int | None) -> str:
@@ -209,7 +298,3 @@ def _cell(name: str) -> str:
 
 def _list(sizes: Sequence[int]) -> str:
     return ", ".join(map(str, sizes))
-
-
-def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)

@@ -152,18 +152,18 @@ def _prepare(
         else:
             _convert(artifact, job, scratch, quantized)
         if artifact.state is None:
-            _attach_metadata(folder / path, model.name, contract)
+            written = folder / path
+            written.write_bytes(with_metadata(written.read_bytes(), model.name, contract))
 
     artifact.finish = finish
     return artifact
 
 
-def _attach_metadata(path: Path, name: str, contract: Contract) -> None:
-    """Write what each tensor means, the labels and the vocabulary to a file that was just converted."""
-    file = path.read_bytes()
+def with_metadata(file: bytes, name: str, contract: Contract) -> bytes:
+    """Return a file that was just converted with what each tensor means, the labels and the vocabulary."""
     endpoints = _endpoints_of(file, contract)
     metadata = tflite_metadata.metadata_of(name, contract, endpoints)
-    path.write_bytes(tflite_metadata.attach(file, metadata, tflite_metadata.files_of(contract, endpoints)))
+    return tflite_metadata.attach(file, metadata, tflite_metadata.files_of(contract, endpoints))
 
 
 def _endpoints_of(file: bytes, contract: Contract) -> list[Endpoint | None]:

@@ -382,6 +382,32 @@ def difference(path: Path, attached: Attached, contract: Contract, endpoints: Se
     return None
 
 
+def files_in(file: bytes) -> dict[str, bytes]:
+    """Return the content of the files that the metadata of a TFLite file name, by name; it was screened."""
+    stream = io.BytesIO(file)
+    if not zipfile.is_zipfile(stream):
+        return {}
+    with zipfile.ZipFile(stream) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def tokenizer_in(attached: Attached, files: Mapping[str, bytes]) -> tuple[str, list[str]] | None:
+    """Return the delimiter of the RegexTokenizer of a file, and its words by id; None if it has none.
+
+    Forms of one word are separated by a space, as in `Tensor.words`.
+    """
+    tensors = [t for g in attached.metadata.get("subgraph_metadata", ()) for t in g.get("input_tensor_metadata", ())]
+    units = [unit["options"] for tensor in tensors for unit in tensor.get("process_units", ())]
+    options = next((options for kind, options in units if kind == "RegexTokenizerOptions"), None)
+    if options is None or VOCABULARY not in files:
+        return None
+    forms: dict[int, list[str]] = {}
+    for line in files[VOCABULARY].decode().splitlines():
+        form, _, number = line.rpartition(" ")
+        forms.setdefault(int(number), []).append(form)
+    return options["delim_regex_pattern"], [" ".join(forms.get(i, ())) for i in range(max(forms) + 1)]
+
+
 def _first_difference(value: Any, expected: Any, where: str) -> str | None:
     if isinstance(value, Mapping) and isinstance(expected, Mapping):
         for key in sorted({*value, *expected}):

@@ -17,6 +17,7 @@ from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
 from export.contract import Contract, Endpoint, Tensor
+from export.formats import tflite_metadata
 from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
 from export.runners import RUNTIMES
@@ -66,8 +67,8 @@ class BundlePages:
         self.contract = Contract.from_json(manifest["contract"])
         self.title = _title(folder)
         served, carried = self._read(manifest)
-        assets = {name: _read_asset(folder / f"{name}.json") for name in ("vocabulary", "tokenizer")}
-        self.pages = pages_of(served, [endpoint.name for endpoint in carried], assets)
+        self.labels = self._labels()
+        self.pages = pages_of(served, [endpoint.name for endpoint in carried], self._assets())
         if not self.pages:
             obstacles = filter(None, (litert_js.obstacle(endpoint.to_json()) for endpoint in carried))
             raise ExportError(f"{folder} has no endpoint for a page: {next(obstacles, 'it has no endpoint')}")
@@ -75,6 +76,14 @@ class BundlePages:
     def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
         """Read what the pages run: return its contract, and the endpoints that it carries."""
         raise NotImplementedError
+
+    def _labels(self) -> Sequence[str] | None:
+        """Return the names of the classes."""
+        return self.contract.labels
+
+    def _assets(self) -> dict[str, Any]:
+        """Return how a text becomes ids: "vocabulary" and "tokenizer", as the files of these names have it."""
+        return {name: _read_asset(self.folder / f"{name}.json") for name in ("vocabulary", "tokenizer")}
 
     def _model(self) -> dict[str, Any]:
         """Return what the script `load`s: "url", and what else it needs to know."""
@@ -101,7 +110,7 @@ class BundlePages:
 
     def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
         pages = [{"file": page.file, "heading": page.heading} for page in self.pages]
-        common = {"labels": self.contract.labels, "model": self._model(), "pages": pages}
+        common = {"labels": self.labels, "model": self._model(), "pages": pages}
         template = string.Template((HERE / "static" / "page.html").read_text(encoding="utf-8"))
         values = {"title": html.escape(self.title), "root": root, "script": script, "form": form, "where": self.where}
         return template.substitute(values, data=embedded({**common, **data}))
@@ -127,6 +136,21 @@ class LocalPages(BundlePages):
             self._content, fixed = fixed_size.fixed(self.folder, manifest, free, self._size, self.trust)
             return fixed, fixed.endpoints
         return self.contract, carried
+
+    def _labels(self) -> Sequence[str] | None:
+        """Return the labels of the metadata of the file, as the libraries of phones read them."""
+        found = tflite_metadata.files_in(self._content).get(tflite_metadata.LABELS)
+        return super()._labels() if found is None else found.decode().splitlines()
+
+    def _assets(self) -> dict[str, Any]:
+        """Return the tokenizer of the metadata of the file, else that of the bundle's files."""
+        attached = tflite_metadata.read(self._content)
+        found = attached and tflite_metadata.tokenizer_in(attached, tflite_metadata.files_in(self._content))
+        if not found:
+            return super()._assets()
+        delimiter, words = found
+        rules = {"lowercase": False, "replace": [[delimiter, " "]], "token": "[^ ]+", "parts": False, "forms": True}
+        return {"vocabulary": words, "tokenizer": rules | {"unknown": 1, "fill": 0}}
 
     def _model(self) -> dict[str, Any]:
         digest = hashlib.sha256(self._content).hexdigest()

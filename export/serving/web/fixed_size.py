@@ -57,7 +57,9 @@ def fixed(
     with tempfile.TemporaryDirectory() as scratch:
         content = _convert(folder / saved_model["path"], inputs, Path(scratch))
         _compare(content, inputs, outputs, folder)
-    return content, Contract(tuple(_sized(e, inputs[e.name], outputs[e.name]) for e in endpoints))
+    sized = tuple(_sized(e, inputs[e.name], outputs[e.name]) for e in endpoints)
+    contract = Contract(sized, Contract.from_json(manifest["contract"]).labels)
+    return tflite.with_metadata(content, folder.resolve().name, contract), contract
 
 
 def _example(tensor: Tensor, size: int) -> np.ndarray:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
+import subprocess
 
+import numpy as np
 import pytest
 
+from export import export_model
 from export.bundle.devices import write_devices
 from export.bundle.hub_header import header, pipeline_tag, without_header
 from export.contract import Contract, Endpoint, Tensor
+from export.runners import run_litert_c
+from export.runners.environments import MEDIAPIPE
 
 NASTY = 'a "b": \\ <script> [x](http://y) #\n---\n\x85\u2028\x7f\U0001f600 {k: v} %'
 
@@ -88,7 +94,11 @@ def test_the_code_names_the_files_shapes_and_dtypes(tmp_path):
     assert line == "Android, iOS, C++, ONNX: [DEVICES.md](DEVICES.md)."
     text = (tmp_path / "DEVICES.md").read_text()
     for part in (
-        '"image" to Array(1) { Array(8) { Array(8) { FloatArray(1) } } },  // float32 (1, 8, 8, 1)',
+        'implementation("com.google.ai.edge.litert:litert:2.3.0"); int8.tflite lies in src/main/assets',
+        'CompiledModel.create(context.assets, "int8.tflite", CompiledModel.Options(Accelerator.CPU))',
+        'inputs["image"]!!.writeFloat(FloatArray(64))  // float32 (1, 8, 8, 1)',
+        'val logits = outputs["logits"]!!.readFloat()  // float32 (1, ',
+        '#include "tflite/interpreter.h"',
         '"image": Data(count: 256),  // float32 (1, 8, 8, 1)',
         'try runner.resizeInput(named: "tokens", toShape: [1, 16])',
         'runner->ResizeInputTensor("tokens", {1, 16});',
@@ -119,13 +129,83 @@ def test_a_bundle_has_both(bundles):
     assert "netron tflite/float32.tflite" in text
     assert "(DEVICES.md)" in text
     assert "DEVICES.md" in bundles("functional_cnn").manifest["files"]
-    assert 'runSignature(inputs, outputs, "serving_default")' in (folder / "DEVICES.md").read_text()
+    text = (folder / "DEVICES.md").read_text()
+    assert 'model.run(inputs, outputs, "serving_default")' in text
+    version = importlib.metadata.version("ai-edge-litert")  # which the certificate ran
+    assert f"litert:{version}" in text
+    assert "println(labels[logits.indices.maxBy { logits[it] }])" in text
+    assert "print(labels[logits.indices.max { logits[$0] < logits[$1] }!])" in text
+    assert "tensorflow/lite/interpreter.h" not in text
+
+
+@pytest.fixture(scope="module")
+def devices(tmp_path_factory):
+    """Return the bundle of a small classifier of photographs that ran in the runtimes of devices."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(2, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(image))
+    model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(x)), name="tiny")
+    takes = Tensor("image", "float32", (None, 8, 8, 3), "image", 0, 255)
+    gives = Tensor("probabilities", "float32", (None, 2), "probabilities")
+    call = lambda x: {"probabilities": model(x["image"])}  # noqa: E731
+    served = Contract((Endpoint("classify", (takes,), (gives,), call),), ("cat", "dog"))
+    runtimes = ("mediapipe", "litert_c", "tflite_micro")
+    folder = tmp_path_factory.mktemp("devices") / "bundle"
+    return export_model(model, folder, contract=served, formats=("tflite",), extras=runtimes)
+
+
+def blocks(folder, language):
+    return re.findall(rf"```{language}\n(.*?)```", (folder / "DEVICES.md").read_text(), re.DOTALL)
+
+
+def test_the_program_in_c_is_compiled_and_runs_the_file(devices, tmp_path):
+    source = next(code for code in blocks(devices.path, "c") if "int main" in code)
+    (tmp_path / "litert_run.c").write_text(source)
+    library = run_litert_c.library_folder()
+    command = [run_litert_c.compiler(), "-Wall", "-Werror", "-o", "litert_run", "litert_run.c", f"-L{library}"]
+    subprocess.run([*command, "-l", "LiteRt", f"-Wl,-rpath,{library}"], cwd=tmp_path, check=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3)).astype("float32")
+    file = devices.path / "tflite/float32.tflite"
+    result = subprocess.run([tmp_path / "litert_run", file, "classify"], input=pixels.tobytes(), capture_output=True)
+    values = np.frombuffer(result.stdout, np.float32).reshape(3, 2)
+    expected = devices.contract["classify"].call({"image": pixels})["probabilities"]
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+
+
+def test_the_array_in_c_is_the_file(devices, tmp_path):
+    source = next(code for code in blocks(devices.path, "c") if "_Alignas(16) const unsigned char" in code)
+    program = (
+        "#include <stdio.h>\n" + source + "int main(void) { fwrite(float32_tflite, 1, sizeof float32_tflite, stdout); }"
+    )
+    (tmp_path / "array.c").write_text(program)
+    subprocess.run([run_litert_c.compiler(), "-Wall", "-Werror", "-o", "array", "array.c"], cwd=tmp_path, check=True)
+    written = subprocess.run([tmp_path / "array"], capture_output=True).stdout
+    assert written == (devices.path / "tflite/float32.tflite").read_bytes()
+
+
+def test_what_a_device_needs_is_in_the_page(devices):
+    text = (devices.path / "DEVICES.md").read_text()
+    row = next(row for row in devices.certificate.rows if row.runtime == "tflite_micro")
+    for part in (
+        "## MediaPipe Tasks: ImageClassifier",
+        f"tasks-vision:{MEDIAPIPE.version}",
+        'ImageClassifier.createFromFile(context, "float32.tflite")',
+        "(pixels[it / 3] shr (16 - 8 * (it % 3)) and 0xFF).toFloat()",
+        "rgba[$0 / 3 * 4 + $0 % 3]",
+        f"{row.facts['arena_bytes'] / 1024:.1f} |",
+        f"measured: {row.facts['arena_bytes']} bytes",
+        "resolver.AddConv2D();",
+        "resolver.AddFullyConnected();",
+        "not compiled.",
+    ):
+        assert part in text, part
 
 
 def test_the_onnx_lines_run(tmp_path):
     for module in ("tf2onnx", "onnx", "onnxruntime"):
         pytest.importorskip(module)
-    from export import export_model
     from tests.export.conftest import create
 
     model, served = create("functional_cnn")

@@ -174,6 +174,13 @@ def test_microcontrollers_run_float_and_int8_and_say_how_much_memory_they_need(t
     assert [row.state for row in rows.values()] == ["pass", "pass"]
     arenas = {name: row.facts["arena_bytes"] for name, row in rows.items()}
     assert 24 * 20 * 3 * 4 < arenas["int8"] < arenas["float32"] < 2e5
+    assert "npu_operators" not in rows["float32"].facts
+    facts = rows["int8"].facts  # what Arm's compiler reports
+    assert facts["npu_operators"] > facts["cpu_operators"] > 0
+    assert min(facts["npu_memory_bytes"], facts["npu_flash_bytes"], facts["npu_microseconds"]) > 0
+    text = (tmp_path / "b" / "DEVICES.md").read_text()
+    assert f"ethos-u-vela 5.2.0 would put {facts['npu_operators']} of" in text
+    assert "A report of the compiler; nothing ran there." in text
 
 
 def test_what_microcontrollers_lack_is_named(tmp_path, monkeypatch):

@@ -1,9 +1,11 @@
 // Texts as token ids, as tokenizer.json of the bundle says:
 // {"lowercase": A to Z, "replace": [[pattern, text], ...], "token": pattern, "parts": whether an unknown token becomes its
-// characters, "unknown": id, "fill": id}. Patterns are regular expressions of Unicode characters.
+// characters, "unknown": id, "fill": id, "forms": whether a word of the vocabulary has forms, separated by spaces}. Patterns are
+// regular expressions of Unicode characters.
 export class Tokenizer {
   constructor({ vocabulary, tokenizer }) {
-    this.index = new Map(vocabulary.map((word, i) => [word, i]));
+    const forms = tokenizer.forms ? (word) => word.split(" ") : (word) => [word]; // film, Film and FILM are one word
+    this.index = new Map(vocabulary.flatMap((word, i) => forms(word).map((form) => [form, i])));
     this.rules = tokenizer;
     this.replaced = (tokenizer.replace ?? []).map(([pattern, text]) => [new RegExp(pattern, "gu"), text]);
     this.token = new RegExp(tokenizer.token, "gsu");
