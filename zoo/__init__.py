@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from zoo.models.gan import gan as gan
     from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
     from zoo.models.landmarks import landmarks as landmarks
+    from zoo.models.magika import magika as magika
+    from zoo.models.minilm import minilm as minilm
     from zoo.models.mnist import mnist as mnist
     from zoo.models.mnist import mnist_cnn as mnist_cnn
     from zoo.models.pix2pix import pix2pix as pix2pix
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from zoo.models.skin_lesions import skin_lesions as skin_lesions
     from zoo.models.style_transfer import style_transfer as style_transfer
     from zoo.models.table import table as table
+    from zoo.models.text import text as text
     from zoo.models.text_rnn import text_rnn as text_rnn
     from zoo.models.unet import unet as unet
     from zoo.models.word2vec import word2vec as word2vec

@@ -71,7 +71,11 @@ class Verbs(click.Group):
 @click.group("zoo", cls=Verbs, invoke_without_command=True)
 @click.option("--markdown", is_flag=True, help="Print the table of models that the README holds (imports TensorFlow).")
 @click.option("--task", help='Only models of a task, such as "classification" or "text classification".')
-@click.option("--pretrained", is_flag=True, help="Only models with trained weights.")
+@click.option(
+    "--pretrained",
+    is_flag=True,
+    help="Only models with trained weights, and what those know (imports Keras).",
+)
 @click.option("--match", default="*", show_default=True, metavar="PATTERN", help='Only names such as "*flow*".')
 @click.pass_context
 @shell.common_options
@@ -99,7 +103,17 @@ def main_command(
         {key: getattr(e, key) for key in keys} | {"test_data": e.headline_data, "weights": list(e.weights)}
         for e in entries
     ]
-    if not console.json:
+    if pretrained:
+        from zoo.weights.__main__ import print_table, table
+
+        known = table(names)
+        for row in rows:
+            own = (weights for weights in known if weights["model"] == row["name"])
+            row["trained"] = [{key: value for key, value in weights.items() if key != "model"} for weights in own]
+        if not console.json:
+            print_table(console, known, ("model", "weights", "MB", "licence", "trained_on"))
+            console.print('next: zoo.build(NAME, weights=...), or python -m zoo.predict NAME INPUT for "default"')
+    elif not console.json:
         lines = [(e.name, e.task_words, e.headline) for e in entries]  # whole in 80 columns; the rest is in `info`
         console.lines(("model", "task", "metric"), lines)
         console.print("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")

@@ -15,6 +15,7 @@ from zoo.prediction import kept
 from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
+from zoo.prediction.nearest import nearest as nearest_texts
 from zoo.prediction.table_files import is_table, predict_rows
 from zoo.prediction.tables import write_csv
 from zoobase import console as shell
@@ -51,6 +52,7 @@ def run(
     direction: str | None = None,
     masks: str | Path | None = None,
     runtime: str | None = None,
+    nearest: str | Path | None = None,
     console: Console | None = None,
 ) -> PredictionResult:
     """Predict on each input with the model of a run or a bundle.
@@ -64,6 +66,8 @@ def run(
         direction: "a2b" or "b2a" for a model that translates in both directions; None is a2b, or that of the bundle.
         masks: Folder for the predicted masks of a segmentation: NAME.png for each input, whose values are class ids.
         runtime: As for `zoo.load`.
+        nearest: File of texts, one a line or the column `text` of a table, of which the `top_k` nearest to each input
+            are predicted, for a model that returns a vector for each text.
         console: Receives the predictions as text; None prints nothing.
 
     Returns:
@@ -87,6 +91,13 @@ def run(
         opened = opened.with_category_names(Path(category_names))
     opened.check()
     rows, problems, images, codes, files = [], [], {}, set(), []
+    if nearest is not None:
+        for text, found in nearest_texts(opened, inputs, nearest, top_k):
+            console.print(text)
+            for row in found:
+                console.print(f"  {row['similarity']:6.3f}  {row['text']}")
+            rows.extend(found)
+        return PredictionResult(rows, problems, images)
     if opened.task.reads_rows:
         files = [name for name in inputs if is_table(name)]
     for file in files:
@@ -145,6 +156,12 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
 @click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "display name"}.')
 @click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models that translate in both directions.")
 @click.option(
+    "--nearest",
+    metavar="FILE",
+    type=click.Path(),
+    help="Show the texts of FILE, one a line, that are nearest to each.",
+)
+@click.option(
     "-o", "--out", type=click.Path(), help="CSV file (- is standard output), Parquet file, image file, or FOLDER/."
 )
 @click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
@@ -156,6 +173,7 @@ def main(
     top_k: int,
     category_names: str | None,
     direction: str | None,
+    nearest: str | None,
     out: str | None,
     runtime: str | None,
     workers: int | None,
@@ -176,6 +194,8 @@ def main(
     """
     options = {"top_k": top_k, "category_names": category_names, "direction": direction, "runtime": runtime}
     if out is not None and out.endswith(".parquet"):
+        if nearest is not None:
+            raise UsageError("--nearest writes a .csv file: -o FILE.csv")
         _predict_many(source, inputs, out, workers or 1, options, console)
         return
     if workers is not None:
@@ -189,9 +209,9 @@ def main(
     many = any(Path(name).is_dir() or glob.has_magic(name) or is_table(name) for name in inputs)
     to_table = out is None and masks is None and many
     results = masks or (Path(out).parent if out not in (None, "-") else "." if to_table else tempfile.gettempdir())
-    confine_prediction(source, inputs, (category_names,), results)
+    confine_prediction(source, inputs, (category_names, nearest), results)
     with kept.preferred(source, runtime, console, direction) as (opened, options["runtime"]):
-        result = run(opened, inputs, **options, masks=masks, console=console)
+        result = run(opened, inputs, **options, masks=masks, nearest=nearest, console=console)
         if masks is not None:
             console.print(f"written: masks in {masks}")
         elif out is None and any(row["input"] not in inputs for row in result.rows):  # of a folder, or a table

@@ -60,7 +60,7 @@ def through(work: Path) -> float:
 
 with tempfile.TemporaryDirectory() as work:
     from zoo.core import environment
-    from zoo.modeling.efficientnet_lite_checkpoint import LITE0
+    from zoo.weights.efficientnet_lite import LITE0
 
     environment.prepare()
     weights = LITE0.fetch().parent  # converted once per machine, not part of a training

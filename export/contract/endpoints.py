@@ -145,6 +145,7 @@ def text_endpoint(
     name: str = "text",
     labels: Sequence[str] | None = None,
     vocabulary: Sequence[str] | None = None,
+    tensor: str = "text",
 ) -> Endpoint:
     """Return an endpoint that takes raw strings, for a base endpoint that takes token ids.
 
@@ -154,6 +155,7 @@ def text_endpoint(
         name: The signature name.
         labels: Class names in order; as in `bytes_endpoint`.
         vocabulary: The words that `preprocess` knows, of which golden texts are made: the others are the same to it.
+        tensor: The name of the input.
 
     Returns:
         `text` (B,) string -> the outputs of `base`. Only SavedModels carry it.
@@ -166,10 +168,10 @@ def text_endpoint(
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
         import tensorflow as tf
 
-        ids = tf.ensure_shape(tf.cast(preprocess(values["text"]), tokens.dtype), tokens.shape)
+        ids = tf.ensure_shape(tf.cast(preprocess(values[tensor]), tokens.dtype), tokens.shape)
         return _labelled(dict(base.call({tokens.name: ids})), scores, labels)
 
-    text = Tensor("text", "string", (base.batch,), "text", vocabulary=vocabulary and tuple(vocabulary))
+    text = Tensor(tensor, "string", (base.batch,), "text", vocabulary=vocabulary and tuple(vocabulary))
     return _raw(base, name, text, labels, call)
 
 

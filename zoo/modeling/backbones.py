@@ -45,11 +45,12 @@ class Backbone:
 
     Attributes:
         build: (image shape, level) -> model with random weights: image (B, H, W, 3) in [0, 255] -> embedding (B, D).
+            For texts, (size of the vocabulary) -> model: tokens (B, L) int32 -> embedding (B, D).
         pretrain: Loads pretrained weights into such a model; None if `build` does so, or if there are none.
         origin: Description of the source of the pretrained weights; "" if there are none.
     """
 
-    build: Callable[[Sequence[int], str], keras.Model]
+    build: Callable[..., keras.Model]
     pretrain: Callable[[keras.Model], None] | None
     origin: str
 
@@ -258,15 +259,22 @@ def _pretrain_lite(name: str, model: keras.Model) -> None:
 def classifier(
     name: str, num_classes: int, backbone: str, level: str, dropout: float, image_shape: tuple[int, ...]
 ) -> keras.Model:
-    """Return a classifier on a backbone with random weights (a third-party SavedModel has its own).
+    """Return a classifier of images on a backbone with random weights (a third-party SavedModel has its own).
 
     Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
     """
-    body = get(backbone).build(image_shape, level)
-    image = keras.Input(tuple(image_shape), name="image")
-    x = keras.layers.Identity(name=EMBEDDING)(body(image))
+    return on_backbone(name, get(backbone).build(image_shape, level), num_classes, dropout)
+
+
+def on_backbone(name: str, body: keras.Model, num_classes: int, dropout: float) -> keras.Model:
+    """Return a classifier whose head takes the embedding of a backbone.
+
+    Shapes: the input of the backbone -> logits (B, num_classes) float32.
+    """
+    start = keras.Input(body.input.shape[1:], dtype=body.input.dtype, name=body.input.name)
+    x = keras.layers.Identity(name=EMBEDDING)(body(start))
     x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     # zeros: with few images the random part of a kernel that training does not change would stay, and cost accuracy
     head = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32", name="logits")
-    return keras.Model(image, head(x), name=name)
+    return keras.Model(start, head(x), name=name)

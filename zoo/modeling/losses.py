@@ -123,3 +123,39 @@ class MultiLossModel(keras.Model):
         for metric, value in zip(self.loss_trackers, losses, strict=True):
             metric.update_state(value)
         return {metric.name: metric.result() for metric in self.loss_trackers}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class SupervisedContrastive(keras.losses.Loss):
+    """Draws vectors of one class together and the others apart (Khosla 2020, arXiv:2004.11362).
+
+    Cross-entropy of the others of its class among all others, less its smallest value, the logarithm of their number.
+
+    Shapes: labels (B,) integer; vectors (B, D) of length 1 -> (B,); 0 for an example that is alone of its class.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        name: str = "supervised_contrastive",
+        reduction: str = "sum_over_batch_size",
+        dtype: str | None = None,
+    ) -> None:
+        """Divide the cosines by `temperature`."""
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.temperature = temperature
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each example: the mean over the others of its class."""
+        labels = ops.reshape(y_true, (-1, 1))
+        itself = ops.eye(ops.shape(y_pred)[0], dtype=y_pred.dtype)
+        cosines = ops.matmul(y_pred, ops.transpose(y_pred)) / self.temperature
+        log_shares = ops.log_softmax(cosines - 1e9 * itself, axis=1)
+        same = ops.cast(ops.equal(labels, ops.transpose(labels)), y_pred.dtype) * (1 - itself)
+        count = ops.maximum(ops.sum(same, axis=1), 1)
+        cross_entropy = -ops.sum(same * log_shares, axis=1) / count
+        return ops.where(ops.sum(same, axis=1) > 0, cross_entropy - ops.log(count), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "temperature": self.temperature}

@@ -14,8 +14,8 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Variant
 from zoo.modeling import efficientnet_lite
-from zoo.modeling import efficientnet_lite_checkpoint as imagenet
 from zoo.tasks.image.classification import PhotoClassification
+from zoo.weights import efficientnet_lite as imagenet
 
 if TYPE_CHECKING:
     import keras

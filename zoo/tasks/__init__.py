@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
+    from zoo.tasks.file_types import FileTypeClassification
     from zoo.tasks.generative.autoencoding import Autoencoding
     from zoo.tasks.generative.gan import ImageGeneration
     from zoo.tasks.generative.image_translation import PairedImageTranslation
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.tasks.tabular.table import Table
     from zoo.tasks.text.classification import TextClassification
     from zoo.tasks.text.language_modeling import LanguageModeling
+    from zoo.tasks.text.sentences import SentenceClassification, SentenceEmbedding
     from zoo.tasks.text.translation import Translation
     from zoo.tasks.text.word_embeddings import WordEmbeddings
 
@@ -32,6 +34,7 @@ __all__ = [
     "Autoencoding",
     "BinaryClassification",
     "Classification",
+    "FileTypeClassification",
     "ImageGeneration",
     "LandmarkClassification",
     "LanguageModeling",
@@ -40,6 +43,8 @@ __all__ = [
     "PhotoClassification",
     "Regression",
     "Segmentation",
+    "SentenceClassification",
+    "SentenceEmbedding",
     "StyleTransfer",
     "Table",
     "TabularClassification",
@@ -53,6 +58,7 @@ __all__ = [
 __getattr__ = lazy_attributes(  # some import TensorFlow
     __name__,
     {
+        "zoo.tasks.file_types": ("FileTypeClassification",),
         "zoo.tasks.generative.autoencoding": ("Autoencoding",),
         "zoo.tasks.generative.gan": ("ImageGeneration",),
         "zoo.tasks.generative.image_translation": ("PairedImageTranslation",),
@@ -74,6 +80,7 @@ __getattr__ = lazy_attributes(  # some import TensorFlow
         "zoo.tasks.tabular.table": ("Table",),
         "zoo.tasks.text.classification": ("TextClassification",),
         "zoo.tasks.text.language_modeling": ("LanguageModeling",),
+        "zoo.tasks.text.sentences": ("SentenceClassification", "SentenceEmbedding"),
         "zoo.tasks.text.translation": ("Translation",),
         "zoo.tasks.text.word_embeddings": ("WordEmbeddings",),
     },

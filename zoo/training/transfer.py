@@ -29,7 +29,6 @@ from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import BASELINES
 from zoo.core.weight_files import save_file
-from zoo.modeling import backbones
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import trainer
 from zoo.training.calibration import calibrate
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
     from zoo.core.recipe import Recipe
     from zoo.core.task import Phase
+    from zoo.modeling.backbones import Backbone
 
 FIT_SPLITS = ("train", "validation")
 BATCH = 32
@@ -60,22 +60,21 @@ class PhasedTask(Protocol):
         calibrated: Whether the probabilities are calibrated on validation.
         views: Number of views of each training image, if they are augmented.
         pretrained: Whether the backbone starts from its pretrained weights.
-        fit: How images get the size of the model.
-        balance: Whether classes have weights.
     """
 
     baseline: bool
     calibrated: bool
     views: int
     pretrained: bool
-    fit: str
-    balance: bool
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
         """Return the phases in order."""
 
-    def shape(self, info: Info) -> tuple[int, ...]:
-        """Return (height, width, channels) of the model's images."""
+    def backbone(self, name: str) -> Backbone:
+        """Return a backbone by name; UsageError for an unknown one."""
+
+    def feature_settings(self, info: Info) -> list[Any]:
+        """Return what determines the inputs of the backbone and the weights of the examples, beside the data."""
 
     def class_weights(self, info: Info) -> np.ndarray | None:
         """Return the weights of the classes (classes,), or None."""
@@ -120,7 +119,7 @@ def train(session: Session) -> CheckpointCallback:
 
 def load_initial_weights(model: keras.Model, plan: Plan, name: str, console: Console) -> None:
     """Load the initial weights into a model on the backbone `name`: those of `--init`, or pretrained ones."""
-    backbone = backbones.get(name)
+    backbone = plan.task.backbone(name)
     if plan.init is not None:
         weights.load_into(model, plan.model, plan.init)
     elif not plan.task.pretrained or not backbone.origin:
@@ -137,8 +136,7 @@ def _features(model: keras.Model, session: Session) -> dict[str, dict[str, np.nd
     policy = policies.without_mixup(plan.recipe.augment)
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=policy))
     views = task.views if policy != "none" else 1
-    pixels = [*task.shape(info), task.fit, task.balance]
-    settings = [info.to_json(), pixels, policy, views, plan.seed, _digest(body)]
+    settings = [info.to_json(), task.feature_settings(info), policy, views, plan.seed, _digest(body)]
     folder = cache_folder(cache_root(plan.data["cache_dir"]) / "features", cache_key(settings))
 
     def compute(split: str) -> dict[str, np.ndarray]:
@@ -212,12 +210,12 @@ def _unfreeze(model: keras.Model, statistics: bool) -> None:
 def compute_features(
     body: keras.Model, feed: Feed, views: int, seed: int, console: Console, split: str = "train"
 ) -> dict[str, np.ndarray]:
-    """Compute the features of every image of a feed.
+    """Compute the features of every example of a feed.
 
     Args:
-        body: Image (B, H, W, C) -> embedding (B, D).
-        feed: Feed of (image, label[, weight]); its augmentation gives the views.
-        views: Views of each image: the first is the image itself, the others are augmented.
+        body: Image (B, H, W, C), or tokens (B, L) -> embedding (B, D).
+        feed: Feed of (image or tokens, label[, weight]); its augmentation gives the views.
+        views: Views of each example: the first is the example itself, the others are augmented.
         seed: Random seed of the augmentation.
         console: Receives progress.
         split: Name of the split, for the progress messages.
@@ -225,7 +223,8 @@ def compute_features(
     Returns:
         "embedding" float32 (N, views, D), "label", and "weight" if the feed has weights.
     """
-    call = tf.function(lambda images: body(tf.cast(images, tf.float32), training=False), reduce_retracing=True)
+    dtype = body.input.dtype
+    call = tf.function(lambda inputs: body(tf.cast(inputs, dtype), training=False), reduce_retracing=True)
     columns: list[np.ndarray] = []
     rest: list[Any] = []
     for view in range(views):
@@ -236,7 +235,7 @@ def compute_features(
             if view == 0:
                 rest.append([part.numpy() for part in batch[1:]])
         columns.append(np.concatenate(batches))
-        console.print(f"frozen features of {feed.count:,} {split} images: {view + 1} of {views} views")
+        console.print(f"frozen features of {feed.count:,} {split} examples: {view + 1} of {views} views")
     joined = [np.concatenate(parts) for parts in zip(*rest, strict=True)]
     return {"embedding": np.stack(columns, axis=1), **dict(zip(("label", "weight"), joined, strict=False))}
 

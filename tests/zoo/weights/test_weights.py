@@ -23,7 +23,7 @@ from zoo.core.weight_files import load_file
 from zoo.weights.__main__ import table
 from zoobase.errors import CheckFailed, UsageError, ZooError
 
-SHIPPED = [name for name in zoo.list_models() if "default" in zoo.get_spec(name).weights]
+SHIPPED = weights.shipped_models()
 
 
 def test_shipped_weights_are_small():

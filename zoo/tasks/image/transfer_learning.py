@@ -16,6 +16,7 @@ from zoobase.errors import unknown
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
+    from zoo.modeling.backbones import Backbone
     from zoo.training.callbacks import CheckpointCallback
     from zoo.training.session import Session
 
@@ -125,10 +126,18 @@ class TransferLearning(PhotoClassification):
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise UsageError for an unknown backbone, with the closest matches."""
+        if "backbone" in arguments:
+            self.backbone(arguments["backbone"])
+
+    def backbone(self, name: str) -> Backbone:
+        """Return a backbone by name; UsageError for an unknown one."""
         from zoo.modeling import backbones
 
-        if "backbone" in arguments:
-            backbones.get(arguments["backbone"])
+        return backbones.get(name)
+
+    def feature_settings(self, info: Info) -> list[Any]:
+        """Return the size of the images, how they get it, and the exponent of the class weights."""
+        return [*self.shape(info), self.fit, self.balance]
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
         """Return one sentence: which case applies, and how to change it."""

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from matplotlib.figure import Figure
 
-    from export.contract import Contract, Endpoint
+    from export.contract import Contract, Endpoint, Tensor
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
@@ -31,48 +31,43 @@ SHORTEST, LONGEST = 48, 512  # of the lengths that are chosen
 
 
 @dataclass(frozen=True)
-class TextClassification(ClassifierTask):
-    """Text classification with integer labels; the model takes word ids and returns logits.
+class TextClassifier(ClassifierTask):
+    """Base of the classification of texts; the model takes token ids and returns logits.
 
     Attributes:
-        length: Number of words, longer texts are cut; 0 is what 99 % of the training texts need, in [48, 512].
+        length: Number of tokens, longer texts are cut; 0 is what 99 % of the training texts need, in [48, 512].
         tokens: Largest size of the vocabulary.
-        vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
-        tokenizer: How texts are split: words, or delimited, which the libraries of devices can do.
+        splitter: Module with `split`, `index`, `encode` and `encode_tensor`.
+        units: What its tokens are.
+        first: Number of tokens at the start of the vocabulary that stand for no text.
     """
 
     length: int = 0
     tokens: int = 20_000
-    vectors: str = ""
-    tokenizer: Literal["words", "delimited"] = "words"
 
     title = "text classification"
     required_features = ("text", "label")
     accepts = "texts"
+    splitter: ClassVar[ModuleType] = words
+    units = "words"
+    first = 2
 
-    def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
-        texts = [self.splitter.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
-        vocabulary, _ = self.splitter.counted((word for text in texts for word in text), self.tokens, least=2)
-        statistics = lengths.statistics(list(map(len, texts)), self.length, SHORTEST, LONGEST)
-        storage.log.info("%s", lengths.describe(statistics, "words", "task.length"))
+    def with_vocabulary(self, dataset: Dataset, vocabulary: tuple[str, ...], counts: list[int]) -> Dataset:
+        """Return the dataset with a vocabulary, and the length and the share of cut texts by the tokens of each."""
+        statistics = lengths.statistics(counts, self.length, SHORTEST, LONGEST)
+        storage.log.info("%s", lengths.describe(statistics, self.units, "task.length"))
         info = dataclasses.replace(
             dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
         )
         return dataclasses.replace(dataset, info=info)
 
-    @property
-    def splitter(self) -> ModuleType:
-        """The module that turns texts into ids."""
-        return words if self.tokenizer == "words" else delimited_words
-
     def words_of(self, info: Info) -> int:
-        """Return the number of words of a text that the model reads."""
+        """Return the number of tokens of a text that the model reads."""
         return self.length or info.statistics.get("length", SHORTEST)
 
     def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
         """Return one sentence about the texts that are cut."""
-        return lengths.describe(info.statistics, "words", "task.length") if "length" in info.statistics else ""
+        return lengths.describe(info.statistics, self.units, "task.length") if "length" in info.statistics else ""
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the size of the vocabulary and the number of classes."""
@@ -81,48 +76,35 @@ class TextClassification(ClassifierTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (word ids int32 (length,), label int64)."""
+        """Return (token ids int32 (length,), label int64)."""
 
         def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            return self.splitter.encode_tensor(example["text"][None], info.vocabulary, self.words_of(info))[0], example[
-                "label"
-            ]
+            ids = self.splitter.encode_tensor(example["text"][None], info.vocabulary, self.words_of(info))
+            return ids[0], example["label"]
 
         return pipelines.feed(split, decode=decode)
 
-    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set the word vectors, and the statistics of layers with a method `observe` from the training texts."""
-        if self.vectors:
-            word_vectors.start_from(model, self.vectors, dataset.info.vocabulary)
-        observers = [layer for layer in model.layers if hasattr(layer, "observe")]
-        if not observers:
-            return
-        info, examples = dataset.info, list(dataset.train.as_numpy_iterator())
-        index, labels = self.splitter.index(info.vocabulary), np.array([int(example["label"]) for example in examples])
-        tokens = np.stack([self.splitter.encode(example["text"], index, self.words_of(info)) for example in examples])
-        for layer in observers:
-            layer.observe(tokens, labels, info.vocabulary)
-
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (word ids -> logits) and `text` (strings -> logits, label, score)."""
+        """Return `serving_default` (token ids -> logits) and `text` (strings -> logits, label, score)."""
         from export.contract import Contract, Tensor
         from export.contract.endpoints import tensor_endpoint, text_endpoint
 
-        tokens = Tensor("tokens", "int32", (None, self.words_of(info)), "token", low=0, high=len(info.vocabulary) - 1)
-        if self.tokenizer == "delimited":
-            found = delimited_words.index(info.vocabulary)
-            forms = (
-                " ".join(f for f in delimited_words.forms(w) if found[f] == i) for i, w in enumerate(info.vocabulary)
-            )
-            tokens = dataclasses.replace(tokens, words=tuple(forms), delimiter=delimited_words.DELIMITER)
+        tokens = self.tokens_of(info)
         base = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, info.num_classes), "logits")])
         text = text_endpoint(
             base,
             lambda t: self.splitter.encode_tensor(t, info.vocabulary, self.words_of(info)),
             labels=info.class_names,
-            vocabulary=info.vocabulary[2:],  # without padding and the unknown word
+            vocabulary=info.vocabulary[self.first :],
         )
         return Contract((base, text), labels=info.class_names)
+
+    def tokens_of(self, info: Info) -> Tensor:
+        """Return the input of the contract."""
+        from export.contract import Tensor
+
+        high = len(info.vocabulary) - 1
+        return Tensor("tokens", "int32", (None, self.words_of(info)), "token", low=0, high=high)
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
@@ -141,18 +123,6 @@ class TextClassification(ClassifierTask):
             evaluation, baselines={"TF-IDF of words and characters, linear SVM": {"predicted": predicted}}
         )
 
-    def bundle_assets(self, info: Info) -> dict[str, bytes]:
-        """Return the vocabulary: a JSON list whose index is the id of a word."""
-        if self.tokenizer == "delimited":  # the vocabulary is in the TFLite file
-            return {}
-        return tokenizer_snippets.assets(info, tokenizer_snippets.rules_of_words())
-
-    def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that tokenizes a text as the `text` endpoint does."""
-        if self.tokenizer == "delimited":
-            return {}
-        return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}
-
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix."""
         from zoo.evaluation import plots
@@ -161,12 +131,9 @@ class TextClassification(ClassifierTask):
         yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names)
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the word ids of a text."""
-        return {
-            endpoint.inputs[0].name: self.splitter.encode(
-                argument, self.splitter.index(info.vocabulary), self.words_of(info)
-            )
-        }
+        """Return the token ids of a text."""
+        ids = self.splitter.encode(argument, self.splitter.index(info.vocabulary), self.words_of(info))
+        return {endpoint.inputs[0].name: ids}
 
     def explain(
         self,
@@ -188,18 +155,76 @@ class TextClassification(ClassifierTask):
             top_k: Number of classes, and of words.
         """
         prediction = self.show(argument, outputs, info, top_k)
-        (name, ids), tokens = next(iter(inputs.items())), self.splitter.split(argument)[: self.words_of(info)]
+        index, length = self.splitter.index(info.vocabulary), self.words_of(info)
+        tokens = self.splitter.split(argument)[:length]
         if not tokens:
             return prediction
-        ablated = np.stack([np.append(np.delete(ids, i), ids.dtype.type(0)) for i in range(len(tokens))])
+        without = (" ".join(tokens[:i] + tokens[i + 1 :]) for i in range(len(tokens)))
+        (name,), ablated = inputs, np.stack([self.splitter.encode(text, index, length) for text in without])
         label = int(np.argmax(outputs["logits"]))
         ablated_logits = call("serving_default", {name: ablated})["logits"]
         drop = softmax(outputs["logits"])[label] - softmax(ablated_logits)[:, label]
-        vocabulary = set(info.vocabulary)
+        unknown = {token for token in tokens if index[words.UNKNOWN] in self.splitter.encode(token, index)}
         order = [int(i) for i in np.argsort(-np.abs(drop), kind="stable")[: max(1, top_k)]]
-        effects = ", ".join(
-            f"{tokens[i]}{'' if tokens[i] in vocabulary else ' (unknown)'} {drop[i]:+.1%}" for i in order
-        )
+        effects = ", ".join(f"{tokens[i]}{' (unknown)' if tokens[i] in unknown else ''} {drop[i]:+.1%}" for i in order)
         weights = [{"word": tokens[i], "weight": round(float(drop[i]), 6)} for i in order]
         rows = tuple({**row, "words": weights} for row in prediction.rows)
         return Prediction(lines=(*prediction.lines, f"largest effect: {effects}"), rows=rows)
+
+
+@dataclass(frozen=True)
+class TextClassification(TextClassifier):
+    """Text classification with integer labels; the model takes word ids and returns logits.
+
+    Attributes:
+        vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
+        tokenizer: How texts are split: words, or delimited, which the libraries of devices can do.
+    """
+
+    vectors: str = ""
+    tokenizer: Literal["words", "delimited"] = "words"
+
+    @property
+    def splitter(self) -> ModuleType:
+        """The module that turns texts into ids."""
+        return words if self.tokenizer == "words" else delimited_words
+
+    def tokens_of(self, info: Info) -> Tensor:
+        """Return the input of the contract, with the words by which the libraries of devices find the ids."""
+        tokens = super().tokens_of(info)
+        if self.tokenizer == "words":
+            return tokens
+        found = delimited_words.index(info.vocabulary)
+        forms = (" ".join(f for f in delimited_words.forms(w) if found[f] == i) for i, w in enumerate(info.vocabulary))
+        return dataclasses.replace(tokens, words=tuple(forms), delimiter=delimited_words.DELIMITER)
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
+        texts = [self.splitter.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
+        vocabulary, _ = self.splitter.counted((word for text in texts for word in text), self.tokens, least=2)
+        return self.with_vocabulary(dataset, vocabulary, list(map(len, texts)))
+
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Set the word vectors, and the statistics of layers with a method `observe` from the training texts."""
+        if self.vectors:
+            word_vectors.start_from(model, self.vectors, dataset.info.vocabulary)
+        observers = [layer for layer in model.layers if hasattr(layer, "observe")]
+        if not observers:
+            return
+        info, examples = dataset.info, list(dataset.train.as_numpy_iterator())
+        index, labels = self.splitter.index(info.vocabulary), np.array([int(example["label"]) for example in examples])
+        tokens = np.stack([self.splitter.encode(example["text"], index, self.words_of(info)) for example in examples])
+        for layer in observers:
+            layer.observe(tokens, labels, info.vocabulary)
+
+    def bundle_assets(self, info: Info) -> dict[str, bytes]:
+        """Return the vocabulary: a JSON list whose index is the id of a word."""
+        if self.tokenizer == "delimited":  # it is in the TFLite file
+            return {}
+        return tokenizer_snippets.assets(info, tokenizer_snippets.rules_of_words())
+
+    def code_snippets(self, info: Info) -> dict[str, str]:
+        """Return Python that tokenizes a text as the `text` endpoint does."""
+        if self.tokenizer == "delimited":
+            return {}
+        return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}

@@ -5,11 +5,12 @@ A test runs the snippet of every card on edge cases and compares the ids with th
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pipelines.text import words
+from pipelines.text import wordpiece, words
 from pipelines.text import words_and_characters as tokenizer
 from zoo.tasks.templates import template
 
@@ -64,7 +65,7 @@ def symbols(length: int, tokens: int | None = None, lowercase: bool = False) -> 
 
 def whole_words(length: int, tokens: int | None = None) -> str:
     """Return Python that does what `pipelines.text.words.encode` does; see `characters`."""
-    patterns = ",\n".join(f"    ({pattern!a}, {replacement!a})" for pattern, replacement in words.REPLACED) + ","
+    patterns = _replaced(words.REPLACED)
     return template(__file__, "words.py", length=length, fill=0, patterns=patterns, used=_first(tokens))
 
 
@@ -72,6 +73,24 @@ def words_and_characters(length: int, fill: int = 0) -> str:
     """Return Python that does what `pipelines.text.words_and_characters.encode` does."""
     pattern = ascii(tokenizer.PATTERN)
     return template(__file__, "words_and_characters.py", length=length, fill=fill, pattern=pattern)
+
+
+def word_pieces(length: int) -> str:
+    """Return Python that does what `pipelines.text.wordpiece.encode` does: its own functions."""
+    names = ("UNKNOWN", "START", "END", "REST", "LONGEST_WORD", "LAST_TABLE", "TAGS")
+    functions = (wordpiece.replacements, wordpiece.is_mark, wordpiece.split, wordpiece.pieces_of, wordpiece.encode)
+    return template(
+        __file__,
+        "wordpiece.py",
+        length=length,
+        constants="\n".join(f"{name} = {getattr(wordpiece, name)!r}" for name in names),
+        patterns=_replaced(wordpiece.REPLACED),
+        functions="\n\n".join(inspect.getsource(function).rstrip() for function in functions),
+    )
+
+
+def _replaced(pairs: Sequence[tuple[str, str]]) -> str:
+    return ",\n".join(f"    ({pattern!a}, {replacement!a})" for pattern, replacement in pairs) + ","
 
 
 def _first(tokens: int | None) -> str:

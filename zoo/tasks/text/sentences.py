@@ -1,0 +1,207 @@
+"""Texts as vectors by a pretrained encoder: their classification by a head on it, and the vectors themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.text import wordpiece, words
+from zoo.core.recipe import Recipe
+from zoo.core.task import Phase, Prediction, SplitEvaluation
+from zoo.tasks.text import tokenizer_snippets
+from zoo.tasks.text.classification import TextClassifier
+from zoobase.errors import unknown
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+    from zoo.modeling.backbones import Backbone
+    from zoo.training.callbacks import CheckpointCallback
+    from zoo.training.session import Session
+
+VOCABULARIES = ("minilm", "texts")
+
+
+@dataclass(frozen=True)
+class WordPieceTask(TextClassifier):
+    """Base of tasks whose texts are pieces of words.
+
+    Attributes:
+        vocabulary: Vocabulary of pieces: "minilm", that of its pretrained weights, or "texts", one of the training
+            texts, with which no pretrained weights fit.
+    """
+
+    vocabulary: str = "minilm"
+
+    splitter = wordpiece
+    units = "pieces of words"
+    first = len(wordpiece.SPECIAL)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for an unknown vocabulary."""
+        if self.vocabulary not in VOCABULARIES:
+            raise unknown("task.vocabulary", self.vocabulary, VOCABULARIES)
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
+        texts = [example["text"] for example in dataset.train.as_numpy_iterator()]
+        if self.vocabulary == "texts":
+            pieces = wordpiece.vocabulary(texts, self.tokens)
+        else:
+            from zoo.weights import minilm
+
+            pieces = minilm.vocabulary()
+        index = words.index(pieces)
+        return self.with_vocabulary(dataset, pieces, [len(wordpiece.encode(text, index)) for text in texts])
+
+    def bundle_assets(self, info: Info) -> dict[str, bytes]:
+        """Return the vocabulary: a JSON list whose index is the id of a piece."""
+        return tokenizer_snippets.assets(info)
+
+    def code_snippets(self, info: Info) -> dict[str, str]:
+        """Return Python that tokenizes a text as the `text` endpoint does."""
+        return {"Token ids of a text": tokenizer_snippets.word_pieces(self.words_of(info))}
+
+
+@dataclass(frozen=True)
+class SentenceClassification(WordPieceTask):
+    """Classification of texts by a head on the frozen vectors of an encoder, optionally then with all its layers.
+
+    Attributes:
+        tune_epochs: Epochs of a second phase, in which all layers are trained; 0 for none.
+        tune_rate: Learning rate of the second phase.
+        pretrained: False starts from random weights.
+        baseline: Whether to evaluate a logistic regression on the same frozen features as a baseline.
+        views: Views of each training text: 1, because texts are not augmented.
+    """
+
+    tune_epochs: int = 0
+    tune_rate: float = 1e-4
+    pretrained: bool = True
+    baseline: bool = True
+
+    views = 1
+
+    def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
+        """Return the phases in order; small datasets get smaller batches, so that an epoch has at least 20 steps."""
+        size = max(8, min(recipe.batch_size, info.counts["train"] // 20))
+        head = Phase("head", dataclasses.replace(recipe, batch_size=size), frozen=True)
+        if not self.tune_epochs:
+            return (head,)
+        tuned = dataclasses.replace(
+            recipe, epochs=self.tune_epochs, learning_rate=self.tune_rate, batch_size=min(size, 32), warmup=0.1
+        )
+        return head, Phase("tune", tuned, frozen=False)
+
+    def train_phases(self, session: Session) -> CheckpointCallback:
+        """Train the phases by `zoo.training.transfer`."""
+        from zoo.training import transfer
+
+        return transfer.train(session)
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for an unknown encoder, with the closest matches."""
+        if "backbone" in arguments:
+            self.backbone(arguments["backbone"])
+
+    def backbone(self, name: str) -> Backbone:
+        """Return an encoder by name; UsageError for an unknown one."""
+        from zoo.modeling import sentence_encoder
+
+        return sentence_encoder.get(name)
+
+    def feature_settings(self, info: Info) -> list[Any]:
+        """Return the number of pieces of a text; the vocabulary is a part of the info."""
+        return [self.words_of(info)]
+
+    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
+        """Return which layers are trained, and how many texts are cut."""
+        then = f"then all layers for {self.tune_epochs} epochs" if self.tune_epochs else "no other layers"
+        return (
+            f"A head on the vectors of {arguments['backbone']}, {then} ({info.counts['train']:,} training texts; "
+            f"--set task.tune_epochs=N). {super().describe_case(info, arguments)}"
+        )
+
+
+@dataclass(frozen=True)
+class SentenceEmbedding(WordPieceTask):
+    """Vectors of texts of length 1; in training, texts of one class are drawn together.
+
+    Attributes:
+        temperature: Divisor of the cosines in the loss.
+    """
+
+    length: int = 128
+    temperature: float = 0.1
+
+    title = "sentence embedding"
+    supports = frozenset()
+    monitor = "val_loss"
+    output = "embedding"
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the size of the vocabulary."""
+        return {"vocabulary_size": len(info.vocabulary)}
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the contrastive loss of labels."""
+        from zoo.modeling.losses import SupervisedContrastive
+
+        return {"loss": SupervisedContrastive(self.temperature)}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (token ids -> embedding) and `text` (strings -> embedding)."""
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import tensor_endpoint, text_endpoint
+
+        tokens = Tensor("tokens", "int32", (None, self.words_of(info)), "token", low=0, high=len(info.vocabulary) - 1)
+        base = tensor_endpoint(served, [tokens], [Tensor("embedding", "float32", (None, served.output.shape[-1]))])
+        text = text_endpoint(
+            base,
+            lambda t: wordpiece.encode_tensor(t, info.vocabulary, self.words_of(info)),
+            vocabulary=info.vocabulary[self.first :],
+        )
+        return Contract((base, text))
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return the share of texts whose nearest other text has their class."""
+        vectors = outputs["embedding"]
+        nearest = []
+        for start in range(0, len(vectors), 1000):
+            cosines = vectors[start : start + 1000] @ vectors.T
+            cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -np.inf
+            nearest.append(cosines.argmax(axis=1))
+        return {"neighbour_accuracy": float(np.mean(truth[np.concatenate(nearest)] == truth))}
+
+    def evaluate_extra(
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
+        """Return the evaluation unchanged: the vectors of a linear classifier are not comparable."""
+        return evaluation
+
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield nothing."""
+        return iter(())
+
+    def explain(
+        self,
+        argument: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Prediction:
+        """Return the vector; `--nearest` compares it with those of other texts."""
+        vector = [round(float(value), 6) for value in outputs["embedding"]]
+        shown = ", ".join(f"{value:.3f}" for value in vector[:4])
+        line = f"{len(vector)} numbers: {shown}, ... (--nearest FILE: the nearest of other texts)"
+        return Prediction(lines=(line,), rows=({"input": argument, "embedding": vector},))
