@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines.dataset import Dataset
-from pipelines.sources import packages, search, storage
-from pipelines.text import labelled, pairs, sword
+from pipelines.sources import packages, search, storage, sword
+from pipelines.text import labelled, pairs
 from zoobase.files import cache_root
 
 NAME = "verses"

@@ -11,8 +11,7 @@ import pytest
 
 import pipelines
 from pipelines.datasets import verses
-from pipelines.sources import packages
-from pipelines.text import sword
+from pipelines.sources import packages, sword
 from zoobase.errors import DataError, SourceUnavailable
 from zoobase.files import sha256
 
