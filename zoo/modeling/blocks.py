@@ -116,18 +116,19 @@ def patch_discriminator(
 CORE = "core"  # the part of a model of which an ensemble has several
 
 
-def mean_of(build: Callable[[str], keras.Model], members: int) -> keras.Model:
+def mean_of(build: Callable[[str, str], keras.Model], members: int) -> keras.Model:
     """Return the core of a model: one, or the mean of the outputs of several, whose inputs have names.
 
     Args:
-        build: Name -> a model with one output.
+        build: (name, prefix of the names of its layers) -> a model with one output; the prefix differs, because a HDF5
+            file has the variables of all members in one group.
         members: Number of models.
     """
     if members == 1:
-        return build(CORE)
-    models = [build(f"{CORE}_{i}") for i in range(members)]
+        return build(CORE, "")
+    models = [build(f"{CORE}_{i}", f"{i}_") for i in range(members)]
     inputs = {name: keras.Input(x.shape[1:], dtype=x.dtype, name=name) for name, x in models[0]._inputs_struct.items()}
-    mean = layers.Average(name=models[0].output_names[0])([model(inputs) for model in models])
+    mean = layers.Average(name=models[0].output_names[0].removeprefix("0_"))([model(inputs) for model in models])
     return keras.Model(inputs, mean, name=CORE)
 
 

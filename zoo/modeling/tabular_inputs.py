@@ -16,12 +16,13 @@ Columns = Sequence[Mapping[str, Any]]
 Tensors = dict[str, Any]
 
 
-def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
+def encoded_columns(columns: Columns, embedding: int, prefix: str = "") -> tuple[Tensors, Any]:
     """Return the inputs of a core model and their features.
 
     Args:
         columns: Descriptions of the columns, with vocabularies, means and standard deviations of the training rows.
         embedding: Dimensions of the embedding of a category; 0 is one-hot.
+        prefix: Of the names of the layers.
 
     Returns:
         {column: (B,) int64 id, 0 for an unknown category, or float32}, and (B, features).
@@ -32,17 +33,19 @@ def encoded_columns(columns: Columns, embedding: int) -> tuple[Tensors, Any]:
         if column["kind"] == "number":
             x = inputs[name] = keras.Input((), dtype="float32", name=name)
             x = keras.ops.where(keras.ops.isnan(x), column["mean"], x)  # a missing number is the mean
-            x = layers.Reshape((1,), name=f"{name}_row")(x)
+            x = layers.Reshape((1,), name=f"{prefix}{name}_row")(x)
             variance = column["deviation"] ** 2
-            parts.append(layers.Normalization(mean=column["mean"], variance=variance, name=f"{name}_normalised")(x))
+            parts.append(
+                layers.Normalization(mean=column["mean"], variance=variance, name=f"{prefix}{name}_normalised")(x)
+            )
             continue
         x = inputs[name] = keras.Input((), dtype="int64", name=name)
         size = len(column["vocabulary"]) + 1
         if embedding:
-            parts.append(layers.Embedding(size, embedding, name=f"{name}_embedding")(x))
+            parts.append(layers.Embedding(size, embedding, name=f"{prefix}{name}_embedding")(x))
         else:
-            parts.append(layers.CategoryEncoding(size, output_mode="one_hot", name=f"{name}_one_hot")(x))
-    return inputs, layers.Concatenate(name="features")(parts) if len(parts) > 1 else parts[0]
+            parts.append(layers.CategoryEncoding(size, output_mode="one_hot", name=f"{prefix}{name}_one_hot")(x))
+    return inputs, layers.Concatenate(name=f"{prefix}features")(parts) if len(parts) > 1 else parts[0]
 
 
 def looked_up_columns(columns: Columns) -> tuple[Tensors, Tensors]:

@@ -72,14 +72,14 @@ def bike_sharing(
     Shapes: {column: (B,) string or float32} -> prediction (B,) float32, positive, in the target's unit.
     """
 
-    def build(name: str) -> keras.Model:
-        inputs, x = encoded_columns(columns, embedding)
+    def build(name: str, prefix: str) -> keras.Model:
+        inputs, x = encoded_columns(columns, embedding, prefix)
         for i, width in enumerate(units):
-            x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
-            x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
-        x = layers.Dense(1, activation="exponential", name="factor")(x)
-        x = layers.Rescaling(target[0], name="unit")(x)  # the target's mean
-        return keras.Model(inputs, layers.Reshape((), name="prediction")(x), name=name)
+            x = layers.Dense(width, activation="relu", name=f"{prefix}dense_{i}")(x)
+            x = layers.Dropout(dropout, name=f"{prefix}dropout_{i}")(x)
+        x = layers.Dense(1, activation="exponential", name=f"{prefix}factor")(x)
+        x = layers.Rescaling(target[0], name=f"{prefix}unit")(x)  # the target's mean
+        return keras.Model(inputs, layers.Reshape((), name=f"{prefix}prediction")(x), name=name)
 
     core = mean_of(build, members)
     raw, encoded = looked_up_columns(columns)

@@ -56,17 +56,17 @@ def table(
     logits (B, num_classes) float32.
     """
 
-    def build(name: str) -> keras.Model:
-        inputs, x = encoded_columns(columns, embedding)
+    def build(name: str, prefix: str) -> keras.Model:
+        inputs, x = encoded_columns(columns, embedding, prefix)
         for i, width in enumerate(units):
-            x = layers.Dense(width, activation="relu", name=f"dense_{i}")(x)
-            x = layers.Dropout(dropout, name=f"dropout_{i}")(x)
+            x = layers.Dense(width, activation="relu", name=f"{prefix}dense_{i}")(x)
+            x = layers.Dropout(dropout, name=f"{prefix}dropout_{i}")(x)
         if num_classes:
-            x = layers.Dense(num_classes, dtype="float32", name="logits")(x)
+            x = layers.Dense(num_classes, dtype="float32", name=f"{prefix}logits")(x)
         else:
             mean, deviation = target
-            x = layers.Rescaling(deviation, mean, name="unit")(layers.Dense(1, name="score")(x))
-            x = layers.Reshape((), name="prediction")(x)
+            x = layers.Rescaling(deviation, mean, name=f"{prefix}unit")(layers.Dense(1, name=f"{prefix}score")(x))
+            x = layers.Reshape((), name=f"{prefix}prediction")(x)
         return keras.Model(inputs, x, name=name)
 
     core = mean_of(build, members)
