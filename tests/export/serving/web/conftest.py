@@ -10,6 +10,7 @@ import pytest
 from export.serving.web.site import write_site
 from export.wire import chromium, litert_js
 from tests.export.conftest import reseal
+from tests.export.formats.test_tflite_metadata import rewritten
 
 LABELS = [
     "<img src=x onerror=document.title='run'>",
@@ -44,7 +45,10 @@ def site(bundles, shared, litert):
         path.mkdir()
         hostile = shutil.copytree(bundles("functional_cnn").path, path / "cnn")
         contract = json.loads((hostile / "manifest.json").read_text())["contract"]
-        (hostile / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+        lines = "".join(f"{label}\n" for label in LABELS)
+        (hostile / "labels.txt").write_text(lines)
+        # the page of a TFLite file shows those of its metadata
+        rewritten(hostile / "tflite/float32.tflite", lambda graph: None, lambda files: {"labels.txt": lines.encode()})
         reseal(hostile, contract=contract | {"labels": LABELS})
         sources = [hostile, bundles("autoencoder").path, bundles("two_by_two").path]
         write_site(sources, path / "site", titles=[TITLE, "auto", "two"])
