@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 
 from export.formats import FORMATS
 from export.formats.format import KINDS, Description
+from export.formats.keras import names_in
 from export.formats.saved_model import served_versions
 from export.formats.screening import check_content
 from export.wire import machine
@@ -67,8 +67,7 @@ def _check_pickle(path: Path, head: bytes) -> None:
     """Raise CheckFailed for a pickle, and for a zip file with one in it."""
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         raise CheckFailed(f"{path} is a pickle, which executes the code in it when it is read; it is never opened")
-    names = zipfile.ZipFile(path).namelist() if head.startswith(b"PK") and zipfile.is_zipfile(path) else ()
-    if any(name.endswith((".pkl", ".pickle")) for name in names):
+    if any(name.endswith((".pkl", ".pickle")) for name in names_in(path, head)):
         raise CheckFailed(
             f"{path} contains a pickle, which executes the code in it when it is read; it is never opened"
         )

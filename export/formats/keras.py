@@ -17,7 +17,7 @@ from export.formats.keras_config import count_parameters, read_config
 from export.formats.screening import BY_NAME, WEIGHTS, check_content
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
-from export.wire.calls import COLOUR
+from export.wire.calls import COLOUR, one_line
 from zoobase.errors import ExportError, Unsupported
 from zoobase.files import check_present
 from zoobase.hdf5 import open_hdf5
@@ -82,12 +82,24 @@ def _legacy_way(path: Path) -> str:
     )
 
 
+def names_in(path: Path, head: bytes) -> list[str]:
+    """Return the names in a zip file; [] for a file that is none.
+
+    Raises:
+        ExportError: It is damaged.
+    """
+    if not head.startswith(b"PK") or not zipfile.is_zipfile(path):
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except Exception as error:  # a damaged file may raise anything
+        raise ExportError(f"{path} is a damaged zip file ({one_line(error)[:230]})") from error
+
+
 def matches(path: Path, head: bytes) -> bool:
     """Return whether a file is a .keras file."""
-    if not head.startswith(b"PK") or not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return "config.json" in archive.namelist()
+    return "config.json" in names_in(path, head)
 
 
 def describe(description: Description) -> None:

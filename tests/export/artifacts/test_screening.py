@@ -18,7 +18,7 @@ from export.formats import tflite_metadata
 from export.formats.keras import read_model
 from export.formats.onnx import external_tensors
 from tests.export.conftest import reseal
-from zoobase.errors import CheckFailed
+from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import open_hdf5
 
 BUNDLE = Path(__file__).parents[2] / "fixtures/bundle"  # two layers of the zoo, as .keras, .h5 and weights
@@ -104,6 +104,17 @@ def stuffed():
     end = ends.index(b"PK\x05\x06")
     ends[end + 16 : end + 20] = ends.index(b"PK\x01\x02").to_bytes(4, "little")
     return bytes(ends)
+
+
+@pytest.mark.parametrize("signature", [b"PK\x01\x02", b"PK\x05\x06"])
+def test_a_zip_file_with_a_damaged_directory_is_named(tmp_path, signature):
+    """Found by the fuzzer: it is a zip file by its end, and its list of files cannot be read."""
+    content = bytearray(zipped("config.json"))
+    position = content.index(signature) + (0 if signature == b"PK\x01\x02" else 12)
+    content[position : position + 2] = b"\xff\x00"
+    (tmp_path / "m.keras").write_bytes(content)
+    with pytest.raises(ExportError, match="is a damaged zip file"):
+        locate(tmp_path / "m.keras")
 
 
 def test_the_files_that_the_metadata_of_a_tflite_file_name_are_no_other_file(tmp_path):
