@@ -24,7 +24,7 @@ from zoo.tasks.text.language_modeling import LanguageModeling
         "default": Recipe(
             epochs=7,
             batch_size=64,
-            learning_rate=1.2e-2,
+            learning_rate=6e-3,
             warmup=0.1,
             optimizer="adam",
             clip_norm=1.0,
