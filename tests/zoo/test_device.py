@@ -11,10 +11,12 @@ from export import ExportFailed, verify_bundle
 from export.formats.tflite_metadata import read
 from export.runners.environments import MEDIAPIPE
 from tests.commands import run as command
+from tests.export.device_runtimes import needs_devices
 from tests.photographs import write
 from zoo import device, export
 from zoobase.errors import UsageError
 
+pytestmark = needs_devices
 TINY = {
     "photographs": {"model.backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64},
     "texts": {"model.pairs": 500, "model.parts": 500, "task.length": 24},

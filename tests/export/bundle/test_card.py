@@ -15,6 +15,7 @@ from export.bundle.hub_header import header, pipeline_tag, without_header
 from export.contract import Contract, Endpoint, Tensor
 from export.runners import run_litert_c
 from export.runners.environments import MEDIAPIPE
+from tests.export.device_runtimes import needs_devices
 
 NASTY = 'a "b": \\ <script> [x](http://y) #\n---\n\x85\u2028\x7f\U0001f600 {k: v} %'
 
@@ -160,6 +161,7 @@ def blocks(folder, language):
     return re.findall(rf"```{language}\n(.*?)```", (folder / "DEVICES.md").read_text(), re.DOTALL)
 
 
+@needs_devices
 def test_the_program_in_c_is_compiled_and_runs_the_file(devices, tmp_path):
     source = next(code for code in blocks(devices.path, "c") if "int main" in code)
     (tmp_path / "litert_run.c").write_text(source)
@@ -174,6 +176,7 @@ def test_the_program_in_c_is_compiled_and_runs_the_file(devices, tmp_path):
     np.testing.assert_allclose(values, expected, atol=1e-6)
 
 
+@needs_devices
 def test_the_array_in_c_is_the_file(devices, tmp_path):
     source = next(code for code in blocks(devices.path, "c") if "_Alignas(16) const unsigned char" in code)
     program = (
@@ -185,6 +188,7 @@ def test_the_array_in_c_is_the_file(devices, tmp_path):
     assert written == (devices.path / "tflite/float32.tflite").read_bytes()
 
 
+@needs_devices
 def test_what_a_device_needs_is_in_the_page(devices):
     text = (devices.path / "DEVICES.md").read_text()
     row = next(row for row in devices.certificate.rows if row.runtime == "tflite_micro")

@@ -15,6 +15,7 @@ from export.contract import Contract, Endpoint, Tensor
 from export.runners import RUNTIMES, run_litert_c, run_tflite_micro
 from export.runners.environments import MEDIAPIPE
 from tests.export.conftest import reseal
+from tests.export.device_runtimes import needs_devices
 from tests.export.formats.test_tflite_metadata import (
     forget_the_vocabulary,
     normalized_twice,
@@ -23,6 +24,7 @@ from tests.export.formats.test_tflite_metadata import (
     without_vocabulary,
 )
 
+pytestmark = needs_devices
 LABELS = ("ant", "bee", "cat", "dog")
 WORDS = ("", "[UNK]", "a", "good", "bad", "film", "don't", "Ärger")
 DEVICES = ("mediapipe", "litert_c", "tflite_micro")
