@@ -80,6 +80,8 @@ class SentenceClassification(WordPieceTask):
         tune_rate: Learning rate of the second phase.
         pretrained: False starts from random weights.
         baseline: Whether to evaluate a logistic regression on the same frozen features as a baseline.
+        calibrated: Whether the temperature is corrected on validation, so that the exported model's probabilities are
+            those of the data.
         views: Views of each training text: 1, because texts are not augmented.
     """
 
@@ -87,8 +89,12 @@ class SentenceClassification(WordPieceTask):
     tune_rate: float = 1e-4
     pretrained: bool = True
     baseline: bool = True
+    calibrated: bool = True
 
     views = 1
+
+    def class_weights(self, info: Info) -> None:
+        """Return None: all texts have the same weight."""
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
         """Return the phases in order; small datasets get smaller batches, so that an epoch has at least 20 steps."""
@@ -186,6 +192,12 @@ class SentenceEmbedding(WordPieceTask):
     ) -> SplitEvaluation:
         """Return the evaluation unchanged: the vectors of a linear classifier are not comparable."""
         return evaluation
+
+    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> None:
+        """Return None: vectors are no classes."""
+
+    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> None:
+        """Return None: vectors are no classes."""
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield nothing."""
