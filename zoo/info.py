@@ -186,14 +186,15 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
 
 
 def _interval(name: str) -> str:
-    """Return the interval of the headline metric of shipped weights, if it has one."""
+    """Return half the 95 % interval of the headline metric of shipped weights, if it has one."""
     from zoo import weights
 
     spec = registry.get_spec(name)
     if "default" not in spec.weights or not spec.weights["default"].shipped or not spec.card.expect:
         return ""
-    ends = weights.description(name).get("intervals", {}).get(next(iter(spec.card.expect)))
-    return f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else ""
+    metric, record = next(iter(spec.card.expect)), weights.description(name)
+    ends = record.get("intervals", {}).get(metric)
+    return f" ± {max(abs(end - record['metrics'][metric]) for end in ends):.2g}" if ends else ""
 
 
 def _format(value: Any) -> str:
