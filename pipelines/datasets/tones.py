@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import Dataset, Info
@@ -41,6 +40,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         counts={name: len(cents) for name, (_, cents) in parts.items()},
         split=split,
     )
+    import tensorflow as tf  # here, because a prediction in LiteRT needs the constants of this file only
+
     tensors = {name: {"frame": frames, "cents": cents} for name, (frames, cents) in parts.items()}
     return Dataset(**{n: tf.data.Dataset.from_tensor_slices(columns) for n, columns in tensors.items()}, info=info)
 
