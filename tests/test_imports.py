@@ -35,6 +35,7 @@ ROOMS = {
         "pairs",
         "images",
         "text",
+        "sound",
         "data_service",
         "feeding",
         "tabular",

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from zoo.models.attention import attention as attention
     from zoo.models.autoencoder import autoencoder as autoencoder
     from zoo.models.bike_sharing import bike_sharing as bike_sharing
+    from zoo.models.crepe import crepe as crepe
     from zoo.models.cyclegan import cyclegan as cyclegan
     from zoo.models.dcgan import dcgan as dcgan
     from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0

@@ -159,7 +159,7 @@ def shipped_weights(name: str) -> str:
     """Return which trained weights a model has, as text: shipped in the package, or downloaded."""
     weights = registry.get_spec(name).weights
     shipped = ["shipped"] if "default" in weights and weights["default"].shipped else []
-    downloaded = [f"{key}, downloaded" for key, value in weights.items() if not value.shipped]
+    downloaded = [f"{key}, downloaded".removeprefix("default, ") for key, value in weights.items() if not value.shipped]
     return ", ".join(shipped + downloaded) or "no"
 
 

@@ -11,12 +11,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import tensorflow as tf
-
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
-from pipelines.text import labelled
 from zoobase.errors import MISSING, DataError
 
 NAME = "file_folder"
@@ -24,6 +21,10 @@ BLOCK = 4096  # bytes of the start, and of the end, that are read
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    import tensorflow as tf  # here, because a prediction in LiteRT needs `read` only
+
+    from pipelines.text import labelled
+
     if data_dir is None:
         raise DataError("file_folder reads your own files: set --data-dir FOLDER, one sub-folder per type", MISSING)
     folder = Path(data_dir).expanduser()

@@ -192,6 +192,7 @@ def dataclass_fields(module: str, name: str) -> set[str]:
     node = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if node is None:
         return dataclass_fields(origins[name], name) if name in origins else set()
-    fields = {item.target.id for item in node.body if isinstance(item, ast.AnnAssign)} if node.decorator_list else set()
+    declared = [item for item in node.body if isinstance(item, ast.AnnAssign)] if node.decorator_list else []
+    fields = {item.target.id for item in declared if not ast.unparse(item.annotation).startswith("ClassVar")}
     bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
     return fields.union(*(dataclass_fields(module, base) for base in bases))

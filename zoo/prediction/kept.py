@@ -81,8 +81,9 @@ def _folder(name: str) -> Path | None:
     """Return the folder for the present weights and builder of a model; None without weights on this machine."""
     if name not in registry.list_models():
         return None
-    downloaded = sorted((cache_root() / "weights").glob(f"{name}-*/model.weights.h5"))
-    file = next((file for file in (SHIPPED / f"{name}.weights.h5", *downloaded) if file.is_file()), None)
+    downloaded = (cache_root() / "weights").glob(f"{name}-*/model.weights.h5")
+    newest = sorted(downloaded, key=lambda file: -file.stat().st_mtime)
+    file = next((file for file in (SHIPPED / f"{name}.weights.h5", *newest) if file.is_file()), None)
     if file is None or "default" not in registry.get_entry(name).weights:
         return None
     source = importlib.util.find_spec(registry.get_entry(name).module).origin

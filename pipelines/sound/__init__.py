@@ -1,0 +1,6 @@
+"""Sound: recordings as samples in [-1, 1] at one rate, and frames of them."""
+
+from pipelines.sound.frames import count, frames, frames_tensor
+from pipelines.sound.reading import read
+
+__all__ = ["count", "frames", "frames_tensor", "read"]
