@@ -68,6 +68,13 @@ COURSE: tuple[Row, ...] = (
         "python -m zoo.train attention",
         "recurrent",
     ),
+    ("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "recurrent"),
+    (
+        "Types of files, pitch of sounds (beyond the course)",
+        ("magika", "crepe"),
+        "python -m zoo info magika",
+        "transfer",
+    ),
     ("GAN (exercise)", ("gan",), "python -m zoo.train gan", "generative"),
     ("DCGAN, faces (project)", ("dcgan",), "python -m zoo.train dcgan --set data=celeb_a", "generative"),
     ("pix2pix", ("pix2pix",), "python -m zoo.train pix2pix", "generative"),

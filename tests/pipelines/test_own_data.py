@@ -13,7 +13,7 @@ from pipelines.catalogue import own_name
 from pipelines.dataset import OWN
 from zoobase.errors import DataError
 
-PUBLISHED_ONLY = {"breast_cancer", "digits", "mnist_5k", "shards"}  # these read no files of a user
+PUBLISHED_ONLY = {"breast_cancer", "digits", "mnist_5k", "shards", "tones"}  # these read no files of a user
 FAMILY = {
     "fashion_mnist",
     "mnist",

@@ -202,6 +202,9 @@ ARGUMENTS = {  # what each verb needs besides options
     "info": ["mnist"],
     "weights": [],
     "ship": ["RUN"],
+    "mistakes": ["RUN"],
+    "learning_curve": ["mnist"],
+    "device": ["--data-dir", "FOLDER", "--out", "OUT"],
 }
 WITH = {  # options that an option needs to have an effect
     ("predict", "workers"): ["-o", "out.parquet"],

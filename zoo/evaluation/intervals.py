@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from export.proof.evaluation import jackknife_margin, lower_is_better
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
 
+PREDICTED = "predicted"  # the one output of a baseline that gives classes (N,) without probabilities
 BETTER, NO_GAIN, WORSE = "better", "no gain", "worse"
 
 
@@ -29,21 +29,28 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
     """
     info, truth, count = evaluation.info, evaluation.truth, len(evaluation.truth)
 
-    def scores(outputs: Mapping[str, np.ndarray], kept: Any = slice(None)) -> dict[str, float]:
-        return dict(first_metrics(task.metrics({k: v[kept] for k, v in outputs.items()}, truth[kept], info)))
+    def scores(row: str, kept: Any = slice(None)) -> dict[str, float]:
+        outputs = {name: values[kept] for name, values in rows[row].items()}
+        if row and set(outputs) == {PREDICTED}:
+            return {"accuracy": float(np.mean(outputs[PREDICTED] == truth[kept]))}
+        return dict(first_metrics(task.metrics(outputs, truth[kept], info)))
 
     every = {"": evaluation.outputs, **evaluation.baselines}
-    rows = {row: task.per_example(outputs, truth) for row, outputs in every.items()}
-    whole = {row: scores(outputs) for row, outputs in rows.items()}
+    rows = {
+        row: outputs if row and set(outputs) == {PREDICTED} else task.per_example(outputs, truth)
+        for row, outputs in every.items()
+    }
+    whole = {row: scores(row) for row in rows}
     own = whole.pop("")
     if count < 2 or not own:
         return evaluation
     headline, sign = next(iter(own)), -1.0 if lower_is_better(next(iter(own))) else 1.0
+    paired = [row for row, metrics in whole.items() if headline in metrics]
 
     def statistic(kept: np.ndarray) -> np.ndarray:
-        parts = {row: scores(outputs, kept) for row, outputs in rows.items()}
-        values = [parts[""].get(name, np.nan) for name in own]
-        return np.array(values + [sign * (parts[""][headline] - parts[row][headline]) for row in whole])
+        part = scores("", kept)
+        values = [part.get(name, np.nan) for name in own]
+        return np.array(values + [sign * (part[headline] - scores(row, kept)[headline]) for row in paired])
 
     margins = jackknife_margin(statistic, count, blocks=task.sequential)
     intervals = {
@@ -52,11 +59,11 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
         if np.isfinite(margin)
     }
     gains = {
-        row: _gain(headline, sign * (own[headline] - metrics[headline]), margin, count)
-        for (row, metrics), margin in zip(whole.items(), margins[len(own) :], strict=True)
+        row: _gain(headline, sign * (own[headline] - whole[row][headline]), margin, count)
+        for row, margin in zip(paired, margins[len(own) :], strict=True)
     }
     metrics = {**evaluation.metrics, "intervals": intervals}
-    if whole or "compared" in metrics:
+    if whole:
         metrics["compared"] = {"this model": own} | whole | dict(metrics.get("compared", {}))
     if gains:
         metrics["gains"] = gains

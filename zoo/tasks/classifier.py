@@ -34,17 +34,9 @@ class ClassifierTask(BaseTask):
         }
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return accuracy, top-k accuracy, loss, calibration error, macro averages, and metrics per class.
-
-        Of a baseline without probabilities, whose outputs are `predicted` (N,), only accuracy and macro F1.
-        """
+        """Return accuracy, top-k accuracy, loss, calibration error, macro averages, and metrics per class."""
         from sklearn import metrics
 
-        if "predicted" in outputs:
-            predicted = outputs["predicted"]
-            labels = np.arange(info.num_classes)
-            f1 = metrics.f1_score(truth, predicted, labels=labels, average="macro", zero_division=0)
-            return {"accuracy": float(np.mean(predicted == truth)), "f1_macro": float(f1)}
         logits = outputs["logits"].astype(np.float64)
         probabilities = softmax(logits)
         predicted = logits.argmax(axis=-1)

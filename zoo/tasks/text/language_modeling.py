@@ -209,7 +209,8 @@ class LanguageModeling(BaseTask):
             mixed = beside[1] @ text_baselines.mixture_weights(beside[0])
             extra = {"adaptive_bits_per_character": float(-np.log2(mixed).mean())}
         else:
-            compared = {row: values.mean() for row, values in bits.items()} | compared
+            own_bits = evaluation.metrics["bits_per_character"]
+            compared = {"this model": own_bits} | {row: values.mean() for row, values in bits.items()} | compared
         table = {method: {"bits_per_character": float(value)} for method, value in compared.items()}
         metrics = {**evaluation.metrics, **extra, "compared": table}
         return dataclasses.replace(evaluation, metrics=metrics, baselines=baselines)
