@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from pipelines.dataset import Dataset
+    from export.contract import Contract
+    from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
     from zoo.core.task import SplitEvaluation
 
@@ -113,12 +114,8 @@ def evaluate_split(
     """
     from zoo.evaluation import intervals, outputs
 
-    contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-
-    def collect(part: str) -> SplitEvaluation:
-        return outputs.collect_all(contracts, plan.feed(dataset, part), dataset.info, plan.task.reduce)
-
-    evaluation = collect(split)
+    contracts = _contracts(plan, model, dataset.info)
+    evaluation = collect(plan, model, dataset, split)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     contract = outputs.merge_contracts(contracts)
@@ -126,10 +123,22 @@ def evaluate_split(
     evaluation = dataclasses.replace(evaluation, baselines={**evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
     if split == "test" and type(plan.task).conformal is not BaseTask.conformal:
-        result = plan.task.conformal(collect("validation"), evaluation)
+        result = plan.task.conformal(collect(plan, model, dataset, "validation"), evaluation)
         extra = {} if result is None else {"conformal": result}
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
     return evaluation
+
+
+def collect(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> SplitEvaluation:
+    """Return the outputs and the truth of a split, or what the task keeps of them, without metrics."""
+    from zoo.evaluation import outputs
+
+    contracts = _contracts(plan, model, dataset.info)
+    return outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce)
+
+
+def _contracts(plan: Plan, model: keras.Model, info: Info) -> dict[str, Contract]:
+    return {name: plan.task.contract(served, info) for name, served in plan.task.served(model).items()}
 
 
 def write_figures(

@@ -64,7 +64,7 @@ def run(
         >>> [row["examples"] for row in curve["rows"]]
         [314, 628, 1257]
     """
-    from pipelines import catalogue, splits
+    from pipelines import catalogue
 
     if sizes < LEAST:
         raise UsageError(f"--sizes {sizes} is too few for a curve: give at least {LEAST}")
@@ -79,18 +79,16 @@ def run(
     options["settings"] = {k: v for k, v in settings.get("settings", {}).items() if k not in ("data", "recipe.split")}
     rows: list[dict[str, Any]] = []
     for size in counts:
-        part = _part(dataset, size, splits.subset)
+        part = _part(dataset, size)
         results = []
         for seed in range(plan.seed, plan.seed + seeds):
             place = folder / f"{size}-examples-seed-{seed}"
             if not (RunFolder.exists(place) and RunFolder.open(place).finished):
                 train.run(name, dataset=part, out=str(place), seed=seed, export=False, evaluate=False, **options)
             results.append(evaluate.run(place, split="validation", dataset=part))
-        rows.append({"examples": size, **_mean(results)})
-        console.print(f"{size:,} training examples: validation {_text(rows[-1])}")
-    metric = rows[-1].pop("metric")
-    for row in rows:
-        row.pop("metric", None)
+        metric = next(iter(results[0]["metrics"]))
+        rows.append({"examples": size, **_mean(results, metric)})
+        console.print(f"{size:,} training examples: validation {metric} {_text(rows[-1])}")
     doubled = extrapolate([row["examples"] for row in rows], [row["value"] for row in rows], 2 * count)
     curve = {"metric": metric, "rows": rows, "doubled": doubled, "folder": str(folder)}
     write_atomic(folder / "learning_curve.json", json.dumps(curve, indent=1) + "\n")
@@ -98,21 +96,21 @@ def run(
     return curve
 
 
-def _part(dataset: Dataset, size: int, subset: Any) -> Dataset:
+def _part(dataset: Dataset, size: int) -> Dataset:
     from pipelines.dataset import Dataset as Splits
+    from pipelines.splits import subset
 
     info = dataclasses.replace(dataset.info, counts={**dataset.info.counts, "train": size})
     train_part = dataset.train if size == dataset.info.counts["train"] else subset(dataset.train, size)
     return Splits(train=train_part, validation=dataset.validation, test=dataset.test, info=info)
 
 
-def _mean(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean of the first metric over seeds, with the mean of its intervals on the split."""
-    metric = next(iter(results[0]["metrics"]))
+def _mean(results: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
+    """Return the mean of a metric over seeds, with the mean of its intervals on the split."""
     values = [result["metrics"][metric] for result in results]
     intervals = [result.get("intervals", {}).get(metric, [result["metrics"][metric]] * 2) for result in results]
     low, high = (sum(ends) / len(ends) for ends in zip(*intervals, strict=True))
-    return {"metric": metric, "value": sum(values) / len(values), "low": low, "high": high}
+    return {"value": sum(values) / len(values), "low": low, "high": high}
 
 
 def extrapolate(counts: Sequence[int], values: Sequence[float], count: int) -> float:
@@ -139,7 +137,7 @@ def extrapolate(counts: Sequence[int], values: Sequence[float], count: int) -> f
 
 
 def _text(row: Mapping[str, Any]) -> str:
-    return f"{row['metric']} {row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
+    return f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
 
 
 def _plot(curve: Mapping[str, Any], title: str, path: Path) -> None:

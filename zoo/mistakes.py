@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo import evaluate
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
@@ -101,7 +102,7 @@ def run(
 
 @dataclasses.dataclass(frozen=True)
 class _Judged:
-    """Predictions with their errors: 0 or 1 of classes, absolute differences of numbers."""
+    """Predictions with their errors: 1 minus the probability of the true class, or absolute differences of numbers."""
 
     true: np.ndarray
     predicted: np.ndarray
@@ -131,11 +132,7 @@ def _judge_numbers(residuals: np.ndarray, truth: np.ndarray) -> _Judged:
 
 
 def _outputs(folder: RunFolder, dataset: Dataset, split: str) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-    from zoo.evaluation import outputs
-
-    plan, model = folder.plan(), folder.model()
-    contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-    evaluation = outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce)
+    evaluation = evaluate.collect(folder.plan(), folder.model(), dataset, split)
     return evaluation.outputs, evaluation.truth
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zoo.core.recipe import Recipe
@@ -78,6 +78,21 @@ class Phase:
     recipe: Recipe
     frozen: bool
     statistics: bool = False
+
+
+def head_and_tune(
+    recipe: Recipe, examples: int, tune_epochs: int | None, tune_rate: float, statistics: bool = False
+) -> tuple[Phase, ...]:
+    """Return the phases of a head on a frozen backbone and, unless `tune_epochs` is None, of all layers at a low rate.
+
+    Small datasets get smaller batches, so that an epoch of the `examples` has at least 20 steps.
+    """
+    size = max(8, min(recipe.batch_size, examples // 20))
+    head = Phase("head", replace(recipe, batch_size=size), frozen=True)
+    if tune_epochs is None:
+        return (head,)
+    tuned = replace(recipe, epochs=tune_epochs, learning_rate=tune_rate, batch_size=min(size, 32), warmup=0.1)
+    return head, Phase("tune", tuned, frozen=False, statistics=statistics)
 
 
 class BaseTask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import Phase, Prediction
+from zoo.core.task import Phase, Prediction, head_and_tune
 from zoo.tasks.image.classification import PhotoClassification
 from zoobase.errors import unknown
 
@@ -107,16 +106,10 @@ class TransferLearning(PhotoClassification):
         return {**super().model_args(info), "level": CASES[self.case(info)].level}
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases in order; small datasets get smaller batches, so that an epoch has at least 20 steps."""
+        """Return the phases in order."""
         case = CASES[self.case(info)]
-        size = max(8, min(recipe.batch_size, info.counts["train"] // 20))
-        head = Phase("head", dataclasses.replace(recipe, batch_size=size), frozen=True)
-        if not case.tune:
-            return (head,)
-        tuned = dataclasses.replace(
-            recipe, epochs=self.tune_epochs, learning_rate=self.tune_rate, batch_size=min(size, 32), warmup=0.1
-        )
-        return head, Phase("tune", tuned, frozen=False, statistics=case.statistics)
+        epochs = self.tune_epochs if case.tune else None
+        return head_and_tune(recipe, info.counts["train"], epochs, self.tune_rate, case.statistics)
 
     def train_phases(self, session: Session) -> CheckpointCallback:
         """Train the phases by `zoo.training.transfer`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from pipelines.text import wordpiece, words
 from zoo.core.recipe import Recipe
-from zoo.core.task import Phase, Prediction, SplitEvaluation
+from zoo.core.task import Phase, Prediction, SplitEvaluation, head_and_tune
 from zoo.tasks.text import tokenizer_snippets
 from zoo.tasks.text.classification import TextClassifier
 from zoobase.errors import unknown
@@ -97,15 +96,8 @@ class SentenceClassification(WordPieceTask):
         """Return None: all texts have the same weight."""
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases in order; small datasets get smaller batches, so that an epoch has at least 20 steps."""
-        size = max(8, min(recipe.batch_size, info.counts["train"] // 20))
-        head = Phase("head", dataclasses.replace(recipe, batch_size=size), frozen=True)
-        if not self.tune_epochs:
-            return (head,)
-        tuned = dataclasses.replace(
-            recipe, epochs=self.tune_epochs, learning_rate=self.tune_rate, batch_size=min(size, 32), warmup=0.1
-        )
-        return head, Phase("tune", tuned, frozen=False)
+        """Return the phases in order."""
+        return head_and_tune(recipe, info.counts["train"], self.tune_epochs or None, self.tune_rate)
 
     def train_phases(self, session: Session) -> CheckpointCallback:
         """Train the phases by `zoo.training.transfer`."""
