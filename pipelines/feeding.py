@@ -111,9 +111,9 @@ class Feed:
     def share(self, parts: int, own: range) -> Feed:
         """Return a feed of some parts of each batch, for replicas of a model that share a batch.
 
-        Batch sizes remain those of whole batches; each own part is a batch of the new feed. Order and augmentation of
-        the examples do not depend on the number of parts. Training drops what cannot be divided into equal parts: fewer
-        than `parts` examples of the last batch of an epoch.
+        Batch sizes remain those of whole batches; each own part is a batch of the new feed, and parts differ by one
+        example at most. Order and augmentation of the examples do not depend on the number of parts. A last batch of
+        fewer than `parts` examples is dropped.
 
         Args:
             parts: Number of parts.
@@ -199,16 +199,15 @@ class Feed:
             self.count, batch_size, (seed, epoch) if shuffled and not self.ordered else None, drop_remainder
         )
         if self.parts > 1:
-            indexed = indexed.flat_map(lambda *batch: self._own_parts(batch, equal=shuffled))
+            indexed = indexed.flat_map(lambda *batch: self._own_parts(batch))
         return indexed.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def _own_parts(self, batch: Batch, equal: bool) -> tf.data.Dataset:
+    def _own_parts(self, batch: Batch) -> tf.data.Dataset:
         """Return the own parts of a batch; none of a batch with fewer examples than parts."""
         size = tf.shape(tf.nest.flatten(batch)[0], tf.int64)[0]
-        used = size - size % self.parts if equal else size
 
         def cut(part: tf.Tensor) -> Batch:
-            bounds = slice(used * part // self.parts, used * (part + 1) // self.parts)
+            bounds = slice(size * part // self.parts, size * (part + 1) // self.parts)
             return tf.nest.map_structure(lambda values: values[bounds], batch)
 
         stop = tf.where(size < self.parts, tf.constant(self.own.start, tf.int64), self.own.stop)

@@ -166,6 +166,7 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
 )
 @click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the inputs, for a Parquet file.")
+@click.option("--ray", metavar="ADDRESS", help="Ray cluster that gives them: HOST:PORT, auto or local (default).")
 @shell.common_options
 def main(
     source: str,
@@ -177,6 +178,7 @@ def main(
     out: str | None,
     runtime: str | None,
     workers: int | None,
+    ray: str | None,
     console: Console,
 ) -> None:
     """Predict on image files of any size and mode, folders of them, or texts, with the model of a run or a bundle.
@@ -196,10 +198,11 @@ def main(
     if out is not None and out.endswith(".parquet"):
         if nearest is not None:
             raise UsageError("--nearest writes a .csv file: -o FILE.csv")
-        _predict_many(source, inputs, out, workers or 1, options, console)
+        _predict_many(source, inputs, out, options | {"workers": workers or 1, "ray": ray or "local"}, console)
         return
-    if workers is not None:
-        raise UsageError("--workers is for many inputs, whose predictions go to a Parquet file: -o FILE.parquet")
+    for name, value in (("workers", workers), ("ray", ray)):
+        if value is not None:
+            raise UsageError(f"--{name} is for many inputs, whose predictions go to a Parquet file: -o FILE.parquet")
     if out == "-" and console.json:
         raise UsageError("-o - and --json both write to standard output: choose one")
     if out == "-":
@@ -232,12 +235,10 @@ def _write(result: PredictionResult, out: str | None, console: Console) -> None:
         raise ZooError("; ".join(result.problems))
 
 
-def _predict_many(
-    source: str, inputs: Sequence[str], out: str, workers: int, options: dict[str, Any], console: Console
-) -> None:
+def _predict_many(source: str, inputs: Sequence[str], out: str, options: dict[str, Any], console: Console) -> None:
     from zoo.prediction import batch
 
-    summary = batch.run(source, inputs, out, workers=workers, **options, console=console)
+    summary = batch.run(source, inputs, out, **options, console=console)
     if summary["rows"]:
         console.print(f"written: {out}, {summary['rows']} rows")
     console.result(summary)

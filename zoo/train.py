@@ -261,7 +261,11 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 @settings_options()
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--workers", type=click.IntRange(1), help="Processes of this machine that share each batch.")
-@click.option("--ray", metavar="ADDRESS", help="Ray cluster of the workers: HOST:PORT, or local for this machine.")
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Ray cluster of the workers: HOST:PORT, auto for the one that runs on this machine, or local for a new one.",
+)
 @click.option("--min-workers", type=click.IntRange(1), help="With --ray: workers to continue with if some are lost.")
 @shell.common_options
 @click.pass_context
@@ -380,8 +384,7 @@ def _run_by_ray(
     if least > workers:
         raise click.UsageError(f"--min-workers {least} is more than --workers {workers}.")
     plan, _ = open_or_plan({name: value for name, value in given.items() if name != "callbacks"})
-    for count in range(least, workers + 1):
-        check_batch_size(plan.recipe.batch_size, count)
+    check_batch_size(plan.recipe.batch_size, workers)
     with contextlib.ExitStack() as stack:
         if "out" not in given and "resume" not in given:
             given = given | {"out": stack.enter_context(new_folder(plan.model))}

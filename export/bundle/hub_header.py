@@ -29,12 +29,13 @@ SCORES = ("logits", "probabilities")
 def header(card: Mapping[str, Any], contract: Contract, formats: Iterable[str], name: str) -> str:
     """Return the header with its delimiters; `card` as of `export.bundle.card.write_card`.
 
-    A key that the card and the contract do not give is left out.
+    A key that the card and the contract do not give is left out. So is `library_name`: "keras" would promise
+    `keras.saving.load_model("hf://...")`, which reads a `.keras` file that has been unpacked, and not the bundle.
     """
     task = pipeline_tag(contract)
-    values: dict[str, Any] = _licence(card.get("licence")) | {"library_name": "keras"}
+    values: dict[str, Any] = _licence(card.get("licence"))
     values |= {"pipeline_tag": task} if task else {}
-    values["tags"] = ["keras", "keras-proof-zoo", *(format for format in formats if format != "keras")]
+    values["tags"] = ["keras-proof-zoo", *(format for format in formats if format != "keras")]
     metrics = {str(key): value for key, value in card.get("metrics", {}).items() if _is_finite(value)}
     if metrics:
         values["metrics"] = list(metrics)

@@ -208,6 +208,7 @@ ARGUMENTS = {  # what each verb needs besides options
 }
 WITH = {  # options that an option needs to have an effect
     ("predict", "workers"): ["-o", "out.parquet"],
+    ("predict", "ray"): ["-o", "out.parquet"],
     ("train", "min_workers"): ["--ray", "local", "--workers", "2"],
     ("export", "max_drop"): ["--quantize", "int8"],
 }

@@ -18,6 +18,7 @@ from zoobase.errors import MissingError, ZooError
 from zoobase.plugins import loaded_module
 from zoobase.requirements import install_command
 
+THIS_MACHINE = ("local", "auto")  # a cluster of this command, or the one that runs here
 LONGEST = 40  # characters of a folder for sockets, whose paths have at most 107
 STORE = 200_000_000  # bytes of shared memory; results are files
 TOKEN = Path("~/.ray/auth_token")  # that of the clusters of `ray start --head`, which writes it
@@ -30,10 +31,10 @@ ENVIRONMENT = {
 
 
 def check(address: str) -> None:
-    """Raise MissingError if Ray is not installed, or nothing listens at the address: Ray would try for minutes."""
+    """Raise MissingError if Ray is not installed, or nothing listens at HOST:PORT: Ray would try for minutes."""
     if loaded_module("ray") is None and importlib.util.find_spec("ray") is None:
         raise MissingError(f"this needs Ray: {install_command('ray')}")
-    if address == "local":
+    if address in THIS_MACHINE:
         return
     host, _, port = address.rpartition(":")
     try:
@@ -47,7 +48,7 @@ def connected(address: str, workers: int) -> Iterator[None]:
     """Use a cluster in the block.
 
     Args:
-        address: HOST:PORT of a cluster, or "local" for one of `workers` processors on this machine. Ray listens on all
+        address: HOST:PORT of a cluster, "auto" for the one that runs on this machine, or "local" for one of `workers` processors on this machine. Ray listens on all
             interfaces of the machine, so that one asks for a token that only the user's processes know.
         workers: Number of processes.
 
@@ -91,8 +92,10 @@ def connected(address: str, workers: int) -> Iterator[None]:
 
 
 def _no_cluster(address: str) -> MissingError:
+    where = "on this machine" if address == "auto" else f"at {address}"
     return MissingError(
-        f"there is no Ray cluster at {address}, or it asks for another token; give HOST:PORT of ray start"
+        f"there is no Ray cluster {where}, or it asks for another token; `ray start --head` starts one, and prints "
+        "HOST:PORT"
     )
 
 

@@ -40,7 +40,7 @@ def launch(
     Args:
         train: `zoo.train.run`.
         options: Its arguments; `out` or `resume` is on a path that all workers share.
-        address: "local" for a cluster of this machine, or HOST:PORT of one.
+        address: As of `ray_cluster.connected`.
         workers: Number of workers, one on each processor that the cluster has.
         min_workers: Number of workers to continue with, if the others cannot be started again.
         console: Receives the output.

@@ -75,8 +75,8 @@ class Replicas:
                 )
         check_batch_size(recipe.batch_size, self.count)
 
-    def adapt(self, model: keras.Model, feed: Feed) -> None:
-        """Prepare a compiled model for `fit`, within `scope`.
+    def adapt(self, model: keras.Model, feed: Feed, batch_size: int) -> None:
+        """Prepare a compiled model for `fit` on batches of a feed, within `scope`.
 
         Raises:
             UsageError: The model has a training step of its own.
@@ -85,7 +85,8 @@ class Replicas:
             return
         from zoo.modeling.instance_methods import adapt_to_replicas
 
-        adapt_to_replicas(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1)
+        is_equal = not any(size % self.count for size in (batch_size, feed.count % batch_size))
+        adapt_to_replicas(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1, is_equal)
 
     def check_data(self, plan: Plan) -> None:
         """Check whether a data service can read the data, before it is loaded.
@@ -180,9 +181,11 @@ SINGLE = Replicas()
 
 
 def check_batch_size(batch_size: int, count: int) -> None:
-    """Raise UsageError if replicas cannot have equal parts of a batch."""
-    if batch_size % count:
-        raise UsageError(f"recipe.batch_size={batch_size} cannot be divided by {count} replicas")
+    """Raise UsageError if a batch has no example for some replica."""
+    if batch_size < count:
+        raise UsageError(
+            f"recipe.batch_size={batch_size} is too small for {count} replicas: each computes one at least"
+        )
 
 
 def read_environment() -> tuple[int, int]:

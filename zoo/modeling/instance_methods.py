@@ -18,6 +18,8 @@ Under any strategy:
 - A loss of outputs (B,) is a scalar before it is reduced, and `reduce_values` returns it without the division by the
   number of replicas, which other losses have since https://github.com/keras-team/keras/issues/19891: the gradient is as
   many times too large. No thread is known.
+- The gradient is the mean of those of the replicas, whatever their shares of the batch: an example of a smaller share
+  counts more than one of a larger.
 - Synchronized batch normalisation computes the variance as E(x^2) - E(x)^2, whose rounding a ReLU behind it amplifies:
   after one step of a small convolutional network, weights were 1e-4 off those of one device, and with two passes over x
   4e-7.
@@ -27,6 +29,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -116,13 +119,14 @@ def _fused_call(
 # === Several replicas ===
 
 
-def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool) -> None:
+def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool, equal_shares: bool) -> None:
     """Set the attributes of a compiled model that let it `fit` on several replicas; called in the strategy's scope.
 
     Args:
         model: The model.
         batch: The `tf.TensorSpec` of a batch.
         several_workers: Whether the replicas are in several processes.
+        equal_shares: Whether all replicas have equally many examples of each batch.
 
     Raises:
         UsageError: The model has a training step of its own, whose losses and gradients it would have to scale itself.
@@ -140,6 +144,8 @@ def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool) -> 
     for loss in model._compile_loss._flat_losses if model._compile_loss is not None else ():
         loss.loss.call = _with_rank(loss.loss.call)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
+    if not equal_shares:
+        replace_steps(model, train=_weighted_by_share(model))
     if several_workers:
         replace_steps(model, train=_with_axis(model.train_step), test=_with_axis(model.test_step))
 
@@ -173,6 +179,23 @@ def _with_rank(call: Callable[[Any, Any], tf.Tensor]) -> Callable[[Any, Any], tf
         return tf.reshape(values, [1]) if values.shape.rank == 0 else values
 
     return losses
+
+
+def _weighted_by_share(model: keras.Model) -> Step:
+    """Return a training step whose gradient counts each example of the whole batch equally.
+
+    `fit` calls the step once a replica, each in a thread of its own.
+    """
+    step, scale, share = model.train_step, model.optimizer.scale_loss, threading.local()
+    model.optimizer.scale_loss = lambda loss: scale(loss) * tf.cast(share.factor, loss.dtype)
+
+    def train_step(data: Any) -> dict[str, Any]:
+        context = tf.distribute.get_replica_context()
+        size = tf.cast(tf.shape(tf.nest.flatten(data)[0])[0], tf.float32)
+        share.factor = size * context.num_replicas_in_sync / context.all_reduce(tf.distribute.ReduceOp.SUM, size)
+        return step(data)
+
+    return train_step
 
 
 def _with_axis(step: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], dict[str, tf.Tensor]]:

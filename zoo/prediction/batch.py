@@ -32,6 +32,7 @@ def run(
     out: str | Path,
     *,
     workers: int = 1,
+    ray: str = "local",
     runtime: str | None = None,
     top_k: int = 3,
     category_names: str | Path | None = None,
@@ -49,6 +50,8 @@ def run(
         inputs: As for `zoo.predict.run`; also patterns, and objects in a store such as "s3://bucket/photos/*.jpg".
         out: The Parquet file. Inputs without a prediction are named in OUT.errors.csv, with the reason.
         workers: Number of processes.
+        ray: A cluster that gives the processes: "local" for this machine, "auto", or HOST:PORT. All of its machines
+            need the same Python environment, and the paths of inputs, bundle and `out`.
         runtime: "c_api" (default; the SavedModel in the loader of TF Serving), "tflite" or "saved_model".
         top_k: Number of ranked predictions per input.
         category_names: JSON file {class: display name}.
@@ -61,13 +64,13 @@ def run(
     Raises:
         UsageError: There are no inputs, `out` is not a file, or an unfinished prediction in OUT.parquet.parts has other
             settings.
-        MissingError: There is no bundle, or Ray is not installed.
+        MissingError: There is no bundle, Ray is not installed, or there is no such cluster.
     """
     console = console or Console(quiet=True)
     if "://" in str(out) or Path(out).is_dir():
         raise UsageError(f"{out} is not a file of this machine: name one for the table, such as out.parquet")
     out = Path(out)
-    ray_cluster.check("local")
+    ray_cluster.check(ray)
     bundle = predictor.find_bundle(source, direction)
     environment.prepare()
     plan, info = read_bundle(bundle)
@@ -90,7 +93,7 @@ def run(
         with StepProgress(console, "input", len(names)) as progress:
             done = len(names) - sum(len(_part(names, i)) for i in missing)
             begun = None
-            for finished in _predict(parts, model, [(i, _part(names, i)) for i in missing], workers):
+            for finished in _predict(parts, model, [(i, _part(names, i)) for i in missing], workers, ray):
                 done += finished
                 begun = begun or (time.monotonic(), done)  # the workers take seconds to start
                 rate = (done - begun[1]) / max(time.monotonic() - begun[0], 1e-9)
@@ -117,13 +120,13 @@ def _settings(model: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _predict(
-    parts: Parts, model: Mapping[str, Any], work: Sequence[tuple[int, Sequence[str]]], workers: int
+    parts: Parts, model: Mapping[str, Any], work: Sequence[tuple[int, Sequence[str]]], workers: int, address: str
 ) -> Iterator[int]:
     """Yield the number of inputs of each part that is finished."""
     if not work:
         return
     workers = min(workers, len(work))
-    with ray_cluster.connected("local", workers):
+    with ray_cluster.connected(address, workers):
         import ray
 
         ray.data.DataContext.get_current().enable_progress_bars = False

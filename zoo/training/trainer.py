@@ -125,7 +125,7 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     with replicas.scope():
         compile_model(model, plan, session.info, steps * recipe.epochs, session.objects)
         adapt_momentum(model, steps)
-        replicas.adapt(model, training)
+        replicas.adapt(model, training, recipe.batch_size)
         averaged = AveragedWeights(model)
         checkpoint = CheckpointCallback(session, averaged)
         start = _resume(model, session, checkpoint)

@@ -55,7 +55,7 @@ def test_a_wrong_setting_is_the_error_of_the_command(tmp_path):
         (["--ray", "local", "--workers", "2", "--min-workers", "3"], 2, "--min-workers 3 is more than --workers 2"),
         (["--ray", "127.0.0.1:9"], 3, "there is no Ray cluster at 127.0.0.1:9"),
         (["--ray", "nowhere"], 3, "there is no Ray cluster at nowhere"),
-        (["--ray", "local", "--workers", "5", "--min-workers", "4"], 2, "batch_size=24 cannot be divided by 5"),
+        (["--ray", "local", "--workers", "25", "--min-workers", "4"], 2, "batch_size=24 is too small for 25 replicas"),
     ],
 )
 def test_wrong_usage_is_one_sentence(arguments, code, sentence, tmp_path):

@@ -56,10 +56,10 @@ def child(process, index):
 
 
 def test_an_error_of_the_workers_is_that_of_the_command(tmp_path):
-    process = start(*words(), "--set=recipe.batch_size=15", "--workers", 2, "--out", tmp_path / "run")
+    process = start(*words(), "--set=recipe.batch_size=1", "--workers", 2, "--out", tmp_path / "run")
     printed = process.communicate(timeout=300)[0]
     assert process.returncode == 2, printed
-    assert "error: recipe.batch_size=15 cannot be divided by 2 replicas" in printed
+    assert "error: recipe.batch_size=1 is too small for 2 replicas" in printed
     assert not (tmp_path / "run" / "config.json").exists()
 
 
