@@ -167,7 +167,7 @@ class Feed:
         return one.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def epochs(
-        self, batch_size: int, *, seed: int, start: int = 0, stop: int, drop_remainder: bool = False
+        self, batch_size: int, *, seed: int, start: int = 0, stop: int, skip: int = 0, drop_remainder: bool = False
     ) -> tf.data.Dataset:
         """Return the epochs start..stop-1 one after the other, each in its own order.
 
@@ -176,30 +176,46 @@ class Feed:
             seed: Determines, with the epoch, the order and the augmentation.
             start: First epoch; epoch 3 does not depend on epochs 0 to 2.
             stop: One past the last epoch.
+            skip: Number of batches of the first epoch to omit, as they were trained on before an interruption.
             drop_remainder: Drop the smaller last batch of each epoch.
 
         Returns:
             `steps(batch_size, drop_remainder)` batches per epoch.
         """
-        total = (stop - start) * len(self.own) * self.steps(batch_size, drop_remainder)
+        total = len(self.own) * ((stop - start) * self.steps(batch_size, drop_remainder) - skip)
         passes = tf.data.Dataset.range(start, stop).flat_map(
-            lambda epoch: self._pass(batch_size, seed, epoch, shuffled=True, drop_remainder=drop_remainder)
-        )
+            lambda epoch: self._pass(
+                batch_size, seed, epoch, shuffled=True, drop_remainder=drop_remainder,
+                skip=tf.where(epoch == start, tf.constant(skip, tf.int64), 0),
+            )
+        )  # fmt: skip
         return passes.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
 
     def _pass(
-        self, batch_size: int, seed: int, epoch: int | tf.Tensor, *, shuffled: bool, drop_remainder: bool
+        self,
+        batch_size: int,
+        seed: int,
+        epoch: int | tf.Tensor,
+        *,
+        shuffled: bool,
+        drop_remainder: bool,
+        skip: int | tf.Tensor = 0,
     ) -> tf.data.Dataset:
         """Return one pass over the first `count` examples: indexed, batched, and augmented by their keys."""
+        indexed = self.store.batches(
+            self.count, batch_size, (seed, epoch) if shuffled and not self.ordered else None, drop_remainder
+        )
+        indexed = indexed.skip(skip)
+        if self.parts > 1:
+            indexed = indexed.flat_map(lambda *batch: self._own_parts(batch))
+        return self._augmented(indexed, seed, epoch)
+
+    def _augmented(self, indexed: tf.data.Dataset, seed: int, epoch: int | tf.Tensor) -> tf.data.Dataset:
+        """Return the batches of (index, batch), augmented."""
 
         def finish(index: tf.Tensor, batch: Batch) -> Batch:
             return self.augment(batch, stateless_random.example_keys(seed, epoch, index)) if self.augment else batch
 
-        indexed = self.store.batches(
-            self.count, batch_size, (seed, epoch) if shuffled and not self.ordered else None, drop_remainder
-        )
-        if self.parts > 1:
-            indexed = indexed.flat_map(lambda *batch: self._own_parts(batch))
         return indexed.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
     def _own_parts(self, batch: Batch) -> tf.data.Dataset:
@@ -224,7 +240,7 @@ class Store:
     def __init__(
         self, examples: tf.data.Dataset, decode: Callable[[Any], Any] | None, count: int, location: str
     ) -> None:
-        self.examples, self.decode, self.count, self._location = examples, decode, count, location
+        self.examples, self.decode, self.count, self.requested = examples, decode, count, location
         self._decoded = examples if decode is None else examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def fill(self) -> None:
@@ -235,8 +251,8 @@ class Store:
     @functools.cached_property
     def location(self) -> str:
         """Where examples are cached: "memory", "disk" or "none"."""
-        if self._location != "auto":
-            return self._location
+        if self.requested != "auto":
+            return self.requested
         return "memory" if self._example_bytes * self.count <= MEMORY else "disk"
 
     @functools.cached_property

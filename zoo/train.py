@@ -46,9 +46,9 @@ def run(
 ) -> RunSummary:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
 
-    The same call with the same `out` resumes an interrupted run after its last complete epoch. Under a `TF_CONFIG` with
-    several workers, each process makes the same call: they share each batch, and the first one writes the run folder,
-    evaluates and exports.
+    The same call with the same `out` resumes an interrupted run after its last complete epoch, or, with
+    `checkpoint_minutes`, within one. Under a `TF_CONFIG` with several workers, each process makes the same call: they
+    share each batch, and the first one writes the run folder, evaluates and exports.
 
     Args:
         name: Name of the model; may be None with `resume`.
@@ -96,7 +96,7 @@ def run(
         replicas.wait()  # until the chief has written the settings to the run folder
     with contextlib.ExitStack() as stack:
         session = _open(given, dataset, console, replicas, stack)
-        session = dataclasses.replace(session, objects=objects)
+        session = dataclasses.replace(session, objects=objects, checkpoint_minutes=chosen.checkpoint_minutes)
         if replicas.is_chief:
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
@@ -264,7 +264,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Ray cluster of the workers: HOST:PORT, auto for the one that runs on this machine, or local for a new one.",
+    help="Ray cluster of the workers: HOST:PORT, auto (it runs here) or local (a new one).",
 )
 @click.option("--min-workers", type=click.IntRange(1), help="With --ray: workers to continue with if some are lost.")
 @shell.common_options

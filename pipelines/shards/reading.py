@@ -140,18 +140,30 @@ def _find_damage(folder: str | os.PathLike) -> None:
 
 
 def _examples(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
-    rows = _indexed(root, manifest, split).map(lambda index, example: example)
+    rows = _indexed(root, manifest, manifest.shards[split]).map(lambda index, example: example)
     return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
+
+
+def files(folder: str | os.PathLike, split: str) -> tuple[Shard, ...]:
+    """Return the files of a split, in the order of the examples."""
+    return _manifest(_root(folder)).shards[split]
+
+
+def examples_of(folder: str | os.PathLike, shards: Sequence[Shard]) -> tf.data.Dataset:
+    """Return the examples of some files of a folder, in their order."""
+    root = _root(folder)
+    rows = _indexed(root, _manifest(root), shards).map(lambda index, example: example)
+    return rows.apply(tf.data.experimental.assert_cardinality(sum(shard.examples for shard in shards)))
 
 
 def indexed(folder: str | os.PathLike, split: str) -> tf.data.Dataset:
     """Return (index, example) of a split; the index int64 is right also if parts of the files are read elsewhere."""
     root = _root(folder)
-    return _indexed(root, _manifest(root), split)
+    manifest = _manifest(root)
+    return _indexed(root, manifest, manifest.shards[split])
 
 
-def _indexed(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
-    shards = manifest.shards[split]
+def _indexed(root: str, manifest: Manifest, shards: Sequence[Shard]) -> tf.data.Dataset:
     files = [f"{root}/{shard.file}" for shard in shards]
     starts = [sum(shard.examples for shard in shards[:number]) for number in range(len(shards))]
 

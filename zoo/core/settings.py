@@ -62,6 +62,9 @@ class TrainSettings:
     data_service: str | None = setting(
         None, "A tf.data service that reads data=shards, in an order that is not repeatable.", metavar="HOST:PORT"
     )
+    checkpoint_minutes: float = setting(
+        0.0, "Minutes after which the state is saved within an epoch, too; 0: not.", metavar="N"
+    )
     evaluate: bool = setting(True, "Whether to evaluate on the test split.", negative="Train only.")
     export: bool = setting(True, "Whether to export and verify.", negative="Train and evaluate only.")
     quick: bool = setting(False, "Export the SavedModel and TFLite only.")

@@ -48,8 +48,9 @@ def connected(address: str, workers: int) -> Iterator[None]:
     """Use a cluster in the block.
 
     Args:
-        address: HOST:PORT of a cluster, "auto" for the one that runs on this machine, or "local" for one of `workers` processors on this machine. Ray listens on all
-            interfaces of the machine, so that one asks for a token that only the user's processes know.
+        address: HOST:PORT of a cluster, "auto" for the one that runs on this machine, or "local" for a new one of
+            `workers` processors. Ray listens on all interfaces of the machine, so that a new one asks for a token that
+            only the user's processes know.
         workers: Number of processes.
 
     Raises:

@@ -110,9 +110,15 @@ class Replicas:
     def served(self, training: Feed, plan: Plan, dataset: Dataset) -> Feed:
         """Return the training feed, with the examples from the data service if there is one.
 
+        Of shards, each of several workers reads files of its own.
+
         Raises:
             pipelines.DataError: The model does not take the examples one by one.
         """
+        if self.workers > 1 and plan.data["name"] == "shards" and not plan.recipe.limit:
+            from pipelines.shards import shares
+
+            training = shares.share(training, dataset.train, plan.data["data_dir"], self.index, self.workers)
         if self.data_service is None:
             return training
         from pipelines import data_service
@@ -153,27 +159,25 @@ class Replicas:
                 "another worker has ended; start all of them again with the same command, which resumes the run"
             ) from error
 
-    def wait(self, epoch: int = 0) -> None:
-        """Wait until every process has called this method, with the same epoch.
+    def wait(self, step: int = 0) -> None:
+        """Wait until every process has called this method, with the same step.
 
         Raises:
             WorkerLost: Another process has ended.
-            ZooError: The epochs differ.
+            ZooError: The steps differ.
         """
         if self.workers == 1:
             return
         import tensorflow as tf
 
         def gather() -> tf.Tensor:
-            return tf.distribute.get_replica_context().all_gather(tf.constant([epoch], tf.int32), axis=0)
+            return tf.distribute.get_replica_context().all_gather(tf.constant([step], tf.int64), axis=0)
 
         with self.together():
-            epochs = (
-                self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy().tolist()
-            )
-        if len(set(epochs)) > 1:
+            found = self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy().tolist()
+        if len(set(found)) > 1:
             raise ZooError(
-                f"the workers would resume after different epochs, {epochs}: is the run folder on a shared path?"
+                f"the workers would resume after different steps, {found}: is the run folder on a shared path?"
             )
 
 

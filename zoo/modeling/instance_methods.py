@@ -140,7 +140,7 @@ def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool, equ
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True  # statistics of the whole batch, as on one device
             layer._moments = functools.partial(_moments, layer, layer._moments)
-    model._symbolic_build(data_batch=tf.nest.map_structure(_zeros, batch))
+    build_metrics(model, batch)
     for loss in model._compile_loss._flat_losses if model._compile_loss is not None else ():
         loss.loss.call = _with_rank(loss.loss.call)
     model._maybe_symbolic_build = lambda iterator=None, data_batch=None: None
@@ -148,6 +148,16 @@ def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool, equ
         replace_steps(model, train=_weighted_by_share(model))
     if several_workers:
         replace_steps(model, train=_with_axis(model.train_step), test=_with_axis(model.test_step))
+
+
+def build_metrics(model: keras.Model, batch: Any) -> None:
+    """Create the variables of the metrics of a compiled model, which `fit` does in the first step.
+
+    Args:
+        model: The model.
+        batch: The `tf.TensorSpec` of a batch.
+    """
+    model._symbolic_build(data_batch=tf.nest.map_structure(_zeros, batch))
 
 
 def _zeros(spec: tf.TensorSpec) -> tf.Tensor:

@@ -96,6 +96,17 @@ class AveragedWeights(keras.callbacks.Callback):
                 variable.assign(value)
             self.active = False
 
+    @contextlib.contextmanager
+    def kept_raw(self) -> Iterator[None]:
+        """Let a `fit` in the block end with the raw weights, not with the averages."""
+        for optimizer in self.optimizers:
+            optimizer.finalize_variable_values = lambda variables: None
+        try:
+            yield
+        finally:
+            for optimizer in self.optimizers:
+                del optimizer.finalize_variable_values
+
     def on_test_begin(self, logs: dict | None = None) -> None:
         self.stack.enter_context(self.swapped())
 
@@ -123,17 +134,38 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
         self.stop_reason = ""
-        self.start = 0.0
+        self.minutes = session.checkpoint_minutes if self.writes else 0.0
+        self.is_alone = session.replicas.count == 1
+        self.epoch, self.start, self.saved = 0, 0.0, 0.0
+        # of an epoch that was interrupted: finished steps, what the metrics have counted, and the time that it took
+        self.done, self.metrics, self.seconds = 0, [], 0.0
 
     def state(self) -> dict[str, Any]:
-        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
+        state = {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
+        return state | {"seconds": time.monotonic() - self.start}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.rows, self.stop_reason = state["rows"], state["stopped"]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
+        if state["step"]:
+            self.done, self.metrics, self.seconds = state["step"], state["metrics"], state["seconds"]
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self.start = time.monotonic()
+        self.saved = time.monotonic()
+        self.epoch, self.start = epoch, self.saved - self.seconds
+        for variable, value in zip(self._counted(), self.metrics, strict=True) if self.metrics else ():
+            variable.assign(value)
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        if not self.minutes or time.monotonic() - self.saved < 60 * self.minutes:
+            return
+        step = self.done + batch + 1
+        checkpoints.save(self.folder.path / "checkpoints", self.epoch, self.model, self.state(), step, self._counted())
+        self.saved = time.monotonic()
+
+    def _counted(self) -> list[keras.Variable]:
+        """Return the variables of the metrics; none with replicas, of which each has counted its own part."""
+        return self.model.metrics_variables if self.is_alone else []
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         seconds = time.monotonic() - self.start
@@ -152,6 +184,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if self.writes:
             self.folder.write_history(self.rows)
             checkpoints.save(self.folder.path / "checkpoints", epoch + 1, self.model, self.state())
+        self.done, self.metrics, self.seconds = 0, [], 0.0
         if self.stop_reason:
             self.model.stop_training = True
 
@@ -167,7 +200,7 @@ class TimeBudget(keras.callbacks.Callback):
         super().__init__()
         self.checkpoint = checkpoint
         self.seconds = 60 * minutes
-        self.start = time.monotonic() - sum(row["seconds"] for row in checkpoint.rows)
+        self.start = time.monotonic() - sum(row["seconds"] for row in checkpoint.rows) - checkpoint.seconds
         self.validation_start = self.validation_seconds = 0.0
         self.schedules: list[Schedule] = []
 
@@ -208,17 +241,17 @@ class ShowProgress(keras.callbacks.Callback):
     EVERY = 50  # batches between two updates of the learning rate, because computing it takes time
 
     def __init__(self, session: Session, steps: int, start: int = 0) -> None:
-        """Show the progress of a training with `steps` steps an epoch, of which `start` epochs are finished."""
+        """Show the progress of a training with `steps` steps an epoch, of which `start` steps are finished."""
         super().__init__()
         recipe = session.plan.recipe
         self.console, self.epochs, self.batch_size = session.console, recipe.epochs, recipe.batch_size
-        self.steps, self.start = steps, start
+        self.steps, self.step, self.batches = steps, start, 0
         self.bar: Any = None
         self.task: TaskID | None = None
-        self.step, self.epoch, self.epoch_start, self.rate = 0, start, 0.0, ""
+        self.epoch, self.epoch_start, self.rate = 0, 0.0, ""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        if not self.console.interactive:
+        if not self.console.interactive or self.bar is not None:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -229,12 +262,12 @@ class ShowProgress(keras.callbacks.Callback):
         )
         self.bar.start()
         self.task = self.bar.add_task("training", total=self.epochs * self.steps, status="")
-        self.step = self.start * self.steps
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch, self.epoch_start = epoch, time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self.batches = batch + 1
         if self.bar is None:
             return
         self.step += 1
@@ -249,7 +282,7 @@ class ShowProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         seconds = time.monotonic() - self.epoch_start
-        throughput = self.steps * self.batch_size / max(seconds, 1e-9)  # validation included
+        throughput = self.batches * self.batch_size / max(seconds, 1e-9)  # validation included
         self.console.print(
             f"epoch {epoch + 1}/{self.epochs}  {seconds:.0f} s  {throughput:,.0f}/s  "
             f"{self._learning_rate()}{_losses(logs or {})}"

@@ -1,4 +1,4 @@
-"""The state of a training between two epochs, in one file that is written atomically.
+"""The state of a training after an epoch, or within one, in one file that is written atomically.
 
 It holds everything that affects the rest of the training: weights, moving statistics, the state of random layers
 (which `keras.callbacks.BackupAndRestore` leaves out), of optimizers and of callbacks. The file is an .npz without
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from zoobase.errors import ZooError
 from zoobase.files import checksum_file, is_intact, write_with_checksum
 
 _NUMBERED = re.compile(r"seed_generator_\d+")  # the number depends on what else the process has created
+METRICS = "metrics/"
 MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
 
 
@@ -35,13 +36,30 @@ def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
     return variables
 
 
-def save(folder: Path, epoch: int, model: keras.Model, state: dict[str, Any]) -> Path:
-    """Write the state after `epoch` epochs; only the newest `MAX_STATES` are kept."""
+def save(
+    folder: Path,
+    epoch: int,
+    model: keras.Model,
+    state: dict[str, Any],
+    step: int = 0,
+    metrics: Sequence[keras.Variable] = (),
+) -> Path:
+    """Write the state after `epoch` epochs and `step` steps of the next; only the newest `MAX_STATES` are kept.
+
+    Args:
+        folder: Where it is written.
+        epoch: Number of finished epochs.
+        model: The model, with its optimizers.
+        state: Of the callbacks, JSON-able.
+        step: Number of finished steps of the epoch that is not finished.
+        metrics: The variables of the metrics of these steps.
+    """
     arrays = {name: np.asarray(v) for name, v in variables_of(model).items()}
-    arrays["state.json"] = np.frombuffer(json.dumps({"epoch": epoch, **state}).encode(), np.uint8)
+    arrays |= {f"{METRICS}{i}": np.asarray(variable) for i, variable in enumerate(metrics)}
+    arrays["state.json"] = np.frombuffer(json.dumps({"epoch": epoch, "step": step, **state}).encode(), np.uint8)
     content = io.BytesIO()
     np.savez(content, **arrays)
-    path = folder / f"state-{epoch:05d}.npz"
+    path = folder / (f"state-{epoch:05d}-{step:07d}.npz" if step else f"state-{epoch:05d}.npz")
     write_with_checksum(path, content.getvalue())
     for old in states(folder)[MAX_STATES:]:
         old.unlink(missing_ok=True)
@@ -51,8 +69,8 @@ def save(folder: Path, epoch: int, model: keras.Model, state: dict[str, Any]) ->
 
 def states(folder: Path) -> list[Path]:
     """Return the states in a folder, newest first."""
-    paths = [p for p in folder.glob("state-*.npz") if re.fullmatch(r"state-\d+\.npz", p.name)]
-    return sorted(paths, reverse=True)
+    paths = [p for p in folder.glob("state-*.npz") if re.fullmatch(r"state-\d+(-\d+)?\.npz", p.name)]
+    return sorted(paths, key=lambda path: path.stem, reverse=True)
 
 
 def read(folder: Path) -> Iterator[tuple[Path, dict[str, np.ndarray] | None]]:
@@ -69,17 +87,18 @@ def restore(model: keras.Model, arrays: dict[str, np.ndarray], path: Path) -> di
     """Restore a state into a compiled model.
 
     Returns:
-        The state of the callbacks, with "epoch".
+        The state of the callbacks, with "epoch", "step" and "metrics", the arrays of the metrics.
 
     Raises:
         ZooError: It is the state of another model.
     """
     variables = variables_of(model)
-    saved = {k: v for k, v in arrays.items() if k != "state.json"}
+    saved = {k: v for k, v in arrays.items() if k != "state.json" and not k.startswith(METRICS)}
     mismatches = sorted(set(variables) ^ set(saved))
     mismatches = mismatches or [n for n, v in variables.items() if tuple(v.shape) != saved[n].shape]
     if mismatches:
         raise ZooError(f"{path} is the state of another model: {mismatches[0]} does not match")
     for name, variable in variables.items():
         variable.assign(saved[name])
-    return json.loads(arrays["state.json"].tobytes())
+    metrics = [arrays[name] for name in sorted(arrays, key=len) if name.startswith(METRICS)]
+    return json.loads(arrays["state.json"].tobytes()) | {"metrics": metrics}

@@ -24,6 +24,7 @@ class Session:
         console: Receives progress.
         replicas: The copies of the model that share each batch.
         objects: Callbacks, and what replaces optimizer, loss and metrics.
+        checkpoint_minutes: After how many minutes the state is saved within an epoch; 0 for never.
     """
 
     plan: Plan
@@ -32,6 +33,7 @@ class Session:
     console: Console = field(default_factory=lambda: Console(quiet=True))
     replicas: Replicas = SINGLE
     objects: UserObjects = NO_OBJECTS
+    checkpoint_minutes: float = 0.0
 
     @property
     def info(self) -> Info:

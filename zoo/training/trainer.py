@@ -14,7 +14,7 @@ from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
-from zoo.modeling.instance_methods import fused
+from zoo.modeling.instance_methods import build_metrics, fused
 from zoo.training import checkpoints, whitening
 from zoo.training.callbacks import (
     AveragedWeights,
@@ -129,10 +129,11 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
         averaged = AveragedWeights(model)
         checkpoint = CheckpointCallback(session, averaged)
         start = _resume(model, session, checkpoint)
-    replicas.wait(start)
+    done = checkpoint.done
+    replicas.wait(start * steps + done)
     if start >= recipe.epochs or checkpoint.stop_reason:
         return checkpoint
-    progress = ShowProgress(session, steps, start)
+    progress = ShowProgress(session, steps, start * steps + done)
     throughput = Throughput(folder.path / "logs" / f"worker-{replicas.index}", recipe.batch_size / replicas.workers)
     throughput.watch(model)
     callbacks = [StopOnNaN(folder), averaged, checkpoint, progress, throughput]
@@ -144,20 +145,30 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None
     if preview:  # before `checkpoint`: a saved state has its image
         callbacks.insert(0, PreviewImages(folder.path / "progress", preview))
-    epochs = training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=recipe.epochs)
+
+    def fit_epochs(start: int, stop: int, done: int) -> None:
+        epochs = training.epochs(recipe.batch_size, seed=plan.seed, start=start, stop=stop, skip=done)
+        model.fit(
+            replicas.distribute(epochs),
+            validation_data=replicas.distribute(evaluated.batches(size)),
+            validation_steps=evaluated.steps(size),
+            initial_epoch=start,
+            epochs=stop,
+            steps_per_epoch=steps - done,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+
     try:
         with fused(model):
-            model.fit(
-                replicas.distribute(epochs),
-                validation_data=replicas.distribute(evaluated.batches(size)),
-                validation_steps=evaluated.steps(size),
-                initial_epoch=start,
-                epochs=recipe.epochs,
-                steps_per_epoch=steps,
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=0,
-            )
+            if done:  # the rest of the epoch that was interrupted
+                build_metrics(model, training.epochs(1, seed=0, stop=1).element_spec)
+                with averaged.kept_raw():
+                    fit_epochs(start, start + 1, done)
+                start += 1
+            if start < recipe.epochs and not checkpoint.stop_reason:
+                fit_epochs(start, recipe.epochs, 0)
     finally:
         progress.close()
     return checkpoint
@@ -173,8 +184,10 @@ def _resume(model: keras.Model, session: Session, checkpoint: CheckpointCallback
             continue
         state = checkpoints.restore(model, arrays, path)
         checkpoint.restore(state)
-        check_file(session.folder.weights)
-        session.console.print(f"resuming after epoch {state['epoch']} from {path}")
+        if state["rows"]:
+            check_file(session.folder.weights)
+        within = f" and {state['step']:,} steps of the next" if state["step"] else ""
+        session.console.print(f"resuming after epoch {state['epoch']}{within} from {path}")
         return state["epoch"]
     return 0
 

@@ -4,10 +4,12 @@ import contextlib
 import json
 import os
 import signal
+import time
 
 import psutil
 import pytest
 
+import pipelines
 from tests.zoo.conftest import DATA
 from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, finish, start, wait_for_state, words
 from zoo import train
@@ -76,3 +78,22 @@ def test_a_wrong_cluster_is_one_sentence(config, sentence, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(UsageError, match=sentence):
         train.run("mnist", settings={"data": "digits"}, out="nowhere")
+
+
+@pytest.mark.proof
+def test_workers_read_shards_of_their_own_and_resume_within_an_epoch(tmp_path):
+    """The first worker is killed within an epoch; the same command goes on with the next batch."""
+    data = pipelines.load("mnist", data_dir=str(DATA["mnist"]))
+    pipelines.write_shards(data, tmp_path / "shards", shards=4)
+    own = [*words(limit=0), "--set=data=shards", f"--data-dir={tmp_path / 'shards'}", "--workers=2"]
+    finish(start(*own, "--out", tmp_path / "undisturbed"))
+    out = tmp_path / "run"
+    process = start(*own, "--out", out, "--checkpoint-minutes", 1e-4)
+    deadline = time.monotonic() + 200
+    while not any("-00002-" in path.name for path in checkpoints.states(out / "checkpoints")):
+        assert time.monotonic() < deadline
+    os.kill(child(process, 0), signal.SIGKILL)
+    process.communicate(timeout=200)
+    printed = finish(start(*own, "--out", out))
+    assert "steps of the next" in printed
+    assert_equal(out, tmp_path / "undisturbed")
