@@ -4,10 +4,13 @@ The time of a step of n workers, with M bytes of gradients and a batch of B exam
 
     step(B / n)  +  2 (n - 1) latency + 2 (n - 1) / n M / bandwidth  +  read B + augment B / n
 
+(read B / n where each worker reads shards of its own)
+
 - step(b) = s0 + s1 b: measured on one worker, with one core, in CPU time.
 - The gradients are summed by a ring (Patarasuk, Yuan 2009), after the backward pass: nothing overlaps. Latency and
   bandwidth are measured for two workers on this machine.
-- Each worker reads the whole batch and augments its part; that takes the time of the core that computes.
+- Each worker reads the whole batch, or its part of it from shards of its own, and augments its part; that takes the
+  time of the core that computes.
 - Workers are equally fast, and none waits for another.
 """
 
@@ -35,6 +38,7 @@ PAGE = HERE.parent / "docs" / "how-to" / "distribute.md"
 FIGURE = HERE.parent / "docs" / "benchmarks" / "scaling.png"
 BLOCK = re.compile(r"(<!-- scaling:[^\n]*\n).*(<!-- /scaling -->)", re.DOTALL)
 WORKERS = tuple(2**power for power in range(11))
+OWN = "10 Gbit/s, shards of its own on disk"
 LOCAL, STRONG = 128, 4096  # examples a worker, and examples a batch
 ETHERNET = {"10 Gbit/s": (30e-6, 1.25e9), "100 Gbit/s": (10e-6, 12.5e9)}  # assumed: seconds, bytes/s
 
@@ -59,8 +63,8 @@ class Costs:
     read: float
     augment: float
 
-    def seconds(self, workers: int, batch: float) -> float:
-        """Return the seconds of a step.
+    def seconds(self, workers: int, batch: float, own_shards: bool = False) -> float:
+        """Return the seconds of a step; with `own_shards`, each worker reads only its part of the batch.
 
         Example:
             >>> costs = Costs((0.01, 0.001), 10**6, 1e-3, 1e9, 1e-5, 1e-4)
@@ -69,7 +73,9 @@ class Costs:
         """
         own = batch / workers
         ring = 2 * (workers - 1) * (self.latency + self.bytes / workers / self.bandwidth)
-        return self.step[0] + self.step[1] * own + ring + self.read * batch + self.augment * own
+        return (
+            self.step[0] + self.step[1] * own + ring + self.read * (own if own_shards else batch) + self.augment * own
+        )
 
 
 def costs(results: Mapping[str, Any], network: str, cache: str = "memory") -> Costs:
@@ -99,21 +105,25 @@ def _ring(values: Mapping[str, float]) -> tuple[float, float]:
     return max(0.0, float(offset)) / 2, 1 / float(slope)
 
 
-def efficiency(costs: Costs, workers: int, batch: int | None = None) -> float:
+def efficiency(costs: Costs, workers: int, batch: int | None = None, own_shards: bool = False) -> float:
     """Return the examples per second and worker, relative to one worker; `batch` is None for LOCAL a worker."""
     one = costs.seconds(1, batch or LOCAL) / (batch or LOCAL)
     whole = batch or LOCAL * workers
-    return one / (costs.seconds(workers, whole) / whole * workers)
+    return one / (costs.seconds(workers, whole, own_shards) / whole * workers)
 
 
 def text(results: Mapping[str, Any]) -> str:
     """Return the block of the page: the figures measured, what two workers needed, the table and the plot."""
     local, disk, machine = costs(results, "loopback"), costs(results, "loopback", "disk"), results["machine"]
-    both = results["workers"]
-    predicted = 1e3 * local.seconds(2, both["batch"])
+    processes = [(count, 1e3 * results[f"workers_{count}"]["seconds"]) for count in PROCESSES]
+    batch = results["workers_1"]["batch"]
+    measured = "; ".join(
+        f"{count}: {seconds:.0f} ms measured, {1e3 * local.seconds(count, batch):.0f} by the model"
+        for count, seconds in processes
+    )
     where = f"{machine['cores']} cores of {machine['processor']} (load {machine['load']:g}, {machine['date']})"
     latencies = "; ".join(f"{name}: {1e6 * latency:.0f} us" for name, (latency, _) in ETHERNET.items())
-    head = ["workers", "loopback", *ETHERNET, "10 Gbit/s, data on disk", f"10 Gbit/s, batch {STRONG:,}"]
+    head = ["workers", "loopback", *ETHERNET, "10 Gbit/s, data on disk", OWN, f"10 Gbit/s, batch {STRONG:,}"]
     lines = [
         f"Measured on {where}, a worker being one core, with ResNet-20 on Fashion-MNIST in float32, "
         f"{results['step']['bytes'] / 1e6:.2f} MB of gradients; steps and feed in CPU time, which other load "
@@ -124,9 +134,9 @@ def text(results: Mapping[str, Any]) -> str:
         f"{local.bandwidth / 1e6:,.0f} MB/s;",
         f"- the feed: {1e6 * local.read:.1f} us to read an example in memory, {1e6 * disk.read:.1f} us on disk, "
         f"{1e6 * local.augment:.1f} us to augment it;",
-        f"- **two workers with a batch of {both['batch']}: {predicted:.0f} ms by the model, "
-        f"{1e3 * both['seconds']:.0f} ms measured.** At a load above 1 workers wait for a core, and for each other, "
-        "which the model leaves out. More than two were not measured.",
+        f"- **a step of a batch of {batch}, by the number of processes: {measured}.** The model gives each a core of its "
+        f"own; here {PROCESSES[-1]} share {machine['cores']}, with the threads that send and sum the gradients. Processes "
+        "that wait for a core, and for each other, are left out of it.",
         "",
         f"Examples per second and worker, relative to one worker (efficiency), with {LOCAL} examples a worker, and "
         f"with a batch of {STRONG:,} for all. Latency and bandwidth of Ethernet are assumed, not measured "
@@ -135,10 +145,10 @@ def text(results: Mapping[str, Any]) -> str:
         f"| {' | '.join(head)} | examples/s at 10 Gbit/s |",
         f"|{'---:|' * (len(head) + 1)}",
     ]
-    ten = costs(results, "10 Gbit/s")
+    ten, disk_ten = costs(results, "10 Gbit/s"), costs(results, "10 Gbit/s", "disk")
     for n in WORKERS[1:]:
         cells = [efficiency(costs(results, network), n) for network in ("loopback", *ETHERNET)]
-        cells += [efficiency(costs(results, "10 Gbit/s", "disk"), n), efficiency(ten, n, STRONG)]
+        cells += [efficiency(disk_ten, n, own_shards=own) for own in (False, True)] + [efficiency(ten, n, STRONG)]
         rate = n * LOCAL / ten.seconds(n, n * LOCAL)
         lines.append(f"| {n:,} | {' | '.join(f'{cell:.2f}' for cell in cells)} | {rate:,.0f} |")
     return "\n".join([*lines, "", "![efficiency](../benchmarks/scaling.png)", ""])
@@ -156,6 +166,8 @@ def draw(results: Mapping[str, Any]) -> Any:
     axes.plot(
         WORKERS, [efficiency(costs(results, ten, "disk"), n) for n in WORKERS], marker="s", label=f"{ten}, on disk"
     )
+    own = [efficiency(costs(results, ten, "disk"), n, own_shards=True) for n in WORKERS]
+    axes.plot(WORKERS, own, marker="^", label=OWN)
     axes.plot(
         WORKERS, [efficiency(costs(results, ten), n, STRONG) for n in WORKERS], "--", label=f"{ten}, batch {STRONG:,}"
     )
@@ -167,7 +179,8 @@ def draw(results: Mapping[str, Any]) -> Any:
     return figure
 
 
-MODES = {"step": 1, "feed": 1, "all_reduce": 2, "workers": 2}  # measurement -> processes
+PROCESSES = (1, 2, 4)
+MODES = {"step": 1, "feed": 1, "all_reduce": 2} | {f"workers_{n}": n for n in PROCESSES}  # measurement -> processes
 
 
 def _run(mode: str, count: int) -> dict[str, Any]:
@@ -178,7 +191,7 @@ def _run(mode: str, count: int) -> dict[str, Any]:
         cluster = {"worker": free_addresses(count)}
         tasks = [{"type": "worker", "index": index} for index in range(count)]
         environments = [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
-    command = [sys.executable, str(HERE / "ours" / "scaling.py"), mode]
+    command = [sys.executable, str(HERE / "ours" / "scaling.py"), re.sub(r"_\d+$", "", mode)]
     path = {"PYTHONPATH": str(HERE.parent), "TF_CPP_MIN_LOG_LEVEL": "3"}
     processes = [
         subprocess.Popen(command, env={**os.environ, **path, **e}, stdout=subprocess.PIPE, text=True)

@@ -37,6 +37,7 @@ ROOMS = {
         "text",
         "sound",
         "data_service",
+        "worker_shards",
         "feeding",
         "tabular",
         "shards",

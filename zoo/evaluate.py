@@ -13,6 +13,7 @@ import click
 
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import BaseTask, first_metrics
+from zoo.distribution.replicas import SINGLE, Replicas
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import step
@@ -32,7 +33,12 @@ MAX_TABLE_CLASSES = 20  # a larger confusion matrix does not fit a terminal
 
 
 def run(
-    path: str | Path, *, split: str = "test", dataset: Dataset | None = None, console: Console | None = None
+    path: str | Path,
+    *,
+    split: str = "test",
+    dataset: Dataset | None = None,
+    replicas: Replicas = SINGLE,
+    console: Console | None = None,
 ) -> dict[str, Any]:
     """Evaluate a run's best weights on a split; for the test split, write evaluation.json and figures/.
 
@@ -40,6 +46,7 @@ def run(
         path: The run folder.
         split: "test", "validation" or "train".
         dataset: The dataset that the run was trained on; loaded again if None.
+        replicas: The processes that share the evaluation; the others call `share`.
         console: Receives progress and tables; None prints nothing.
 
     Returns:
@@ -65,7 +72,9 @@ def run(
     model = folder.model()
     dataset = folder.dataset(dataset)
     with step(f"while {plan.model} was evaluated"):
-        evaluation = evaluate_split(plan, model, dataset, split, folder.baselines() if split == "test" else {})
+        evaluation = evaluate_split(
+            plan, model, dataset, split, folder.baselines() if split == "test" else {}, replicas
+        )
     result = result_of(evaluation, plan.model)
     if limit := plan.recipe.limit:
         said = f"recipe.limit={limit}: the figures are of at most {limit:,} {split} examples, not of the whole split"
@@ -100,6 +109,7 @@ def evaluate_split(
     dataset: Dataset,
     split: str,
     baselines: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({}),
+    replicas: Replicas = SINGLE,
 ) -> SplitEvaluation:
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
 
@@ -111,30 +121,45 @@ def evaluate_split(
         dataset: The splits.
         split: Name of one.
         baselines: The outputs of baselines by name, beside those of the task.
+        replicas: The processes that share the computation; the others call `share`.
     """
     from zoo.evaluation import intervals, outputs
 
     contracts = _contracts(plan, model, dataset.info)
-    evaluation = collect(plan, model, dataset, split)
+    evaluation = collect(plan, model, dataset, split, replicas)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     contract = outputs.merge_contracts(contracts)
     evaluation = plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
     evaluation = dataclasses.replace(evaluation, baselines={**evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
-    if split == "test" and type(plan.task).conformal is not BaseTask.conformal:
-        result = plan.task.conformal(collect(plan, model, dataset, "validation"), evaluation)
+    if split == "test" and _is_conformal(plan):
+        result = plan.task.conformal(collect(plan, model, dataset, "validation", replicas), evaluation)
         extra = {} if result is None else {"conformal": result}
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
     return evaluation
 
 
-def collect(plan: Plan, model: keras.Model, dataset: Dataset, split: str) -> SplitEvaluation:
+def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:
+    """Compute a part of the outputs that `run` needs for the test split, in a process that does not write them."""
+    folder = RunFolder.open(path)
+    plan, model = folder.plan(), folder.model()
+    for split in ("test", "validation") if _is_conformal(plan) else ("test",):
+        collect(plan, model, dataset, split, replicas)
+
+
+def _is_conformal(plan: Plan) -> bool:
+    return type(plan.task).conformal is not BaseTask.conformal
+
+
+def collect(
+    plan: Plan, model: keras.Model, dataset: Dataset, split: str, replicas: Replicas = SINGLE
+) -> SplitEvaluation:
     """Return the outputs and the truth of a split, or what the task keeps of them, without metrics."""
     from zoo.evaluation import outputs
 
     contracts = _contracts(plan, model, dataset.info)
-    return outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce)
+    return outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce, replicas.sharing)
 
 
 def _contracts(plan: Plan, model: keras.Model, info: Info) -> dict[str, Contract]:

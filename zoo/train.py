@@ -101,12 +101,18 @@ def run(
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
         start, summary = time.monotonic(), RunSummary(_train(session))
-        if not replicas.is_chief:
-            return summary
         folder = session.folder
+        if not replicas.is_chief:
+            if chosen.evaluate:
+                with replicas.together():
+                    evaluate.share(folder.path, session.dataset, replicas)
+                    replicas.wait()
+            return summary
         if chosen.evaluate:
             console.print(f"evaluating the best weights on {session.info.counts['test']:,} test examples")
-            summary.update(evaluate.run(folder.path, dataset=session.dataset))
+            with replicas.together():
+                summary.update(evaluate.run(folder.path, dataset=session.dataset, replicas=replicas))
+                replicas.wait()  # a process that ends while others compute would be an error to them
             if chosen.export:
                 what = {
                     "quantize": chosen.quantize,

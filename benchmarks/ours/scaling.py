@@ -9,7 +9,8 @@ import sys
 import time
 
 INDEX = json.loads(os.environ["TF_CONFIG"])["task"]["index"] if "TF_CONFIG" in os.environ else 0
-os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[INDEX]})  # before TensorFlow counts the cores
+CORES = sorted(os.sched_getaffinity(0))
+os.sched_setaffinity(0, {CORES[INDEX % len(CORES)]})  # before TensorFlow counts the cores
 
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -108,13 +109,13 @@ def all_reduce():
 
 
 def workers():
-    """Return the seconds of a step of two workers, which share a batch, with the feed, by the clock."""
+    """Return the seconds of a step of some workers, which share a batch, with the feed, by the clock."""
     replicas = choose(None)
     with replicas.scope():
         model, _ = fitting.compiled(NETWORK, PRECISION, POLICY, BATCH)
         plan = fitting.planned(POLICY, BATCH)
         feed = replicas.share(plan.feed(plan.load_data(), "train", training=True))
-        replicas.adapt(model, feed)
+        replicas.adapt(model, feed, BATCH)
     batches = replicas.distribute(feed.epochs(BATCH, seed=0, stop=1))
     return {"batch": BATCH, "seconds": fit(model, batches, time.perf_counter)}
 

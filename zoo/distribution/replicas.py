@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,9 +116,9 @@ class Replicas:
             pipelines.DataError: The model does not take the examples one by one.
         """
         if self.workers > 1 and plan.data["name"] == "shards" and not plan.recipe.limit:
-            from pipelines.shards import shares
+            from pipelines import worker_shards
 
-            training = shares.share(training, dataset.train, plan.data["data_dir"], self.index, self.workers)
+            training = worker_shards.share(training, dataset.train, plan.data["data_dir"], self.index, self.workers)
         if self.data_service is None:
             return training
         from pipelines import data_service
@@ -158,6 +158,37 @@ class Replicas:
             raise WorkerLost(
                 "another worker has ended; start all of them again with the same command, which resumes the run"
             ) from error
+
+    def sharing(self, call: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Return a function of a batch, of which each process computes a part, and all get all of the outputs.
+
+        Every process calls it with the same batches. Outputs that are strings, and several devices in each process, are
+        not shared: then each process computes all.
+
+        Args:
+            call: Inputs by name -> outputs by name, tensors with a batch dimension.
+        """
+        if self.workers == 1 or self.count > self.workers:
+            return call
+        import tensorflow as tf
+
+        @tf.function(reduce_retracing=True)
+        def gather(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            return {name: context.all_gather(tf.identity(values), axis=0) for name, values in outputs.items()}
+
+        def shared(inputs: dict[str, Any]) -> dict[str, Any]:
+            size = len(next(iter(inputs.values())))
+            if size < self.workers:
+                return call(inputs)
+            own = slice(size * self.index // self.workers, size * (self.index + 1) // self.workers)
+            outputs = call({name: values[own] for name, values in inputs.items()})
+            if any(values.dtype == tf.string for values in outputs.values()):
+                return call(inputs)
+            gathered = self.strategy.run(gather, (outputs,))
+            return {n: self.strategy.experimental_local_results(values)[0] for n, values in gathered.items()}
+
+        return shared
 
     def wait(self, step: int = 0) -> None:
         """Wait until every process has called this method, with the same step.

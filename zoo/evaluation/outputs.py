@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 
+Call = Callable[[dict[str, Any]], dict[str, Any]]  # tensors by name
+
+
 def by_name(x: Any, endpoint: Endpoint) -> dict[str, Any]:
     """Return the x of a feed as {input name: value} for the inputs of the endpoint."""
     return {t.name: x[t.name] for t in endpoint.inputs} if isinstance(x, Mapping) else {endpoint.inputs[0].name: x}
@@ -31,6 +34,7 @@ def collect(
     feed: Feed,
     info: Info,
     reduce: Callable[[SplitEvaluation], SplitEvaluation] = lambda batch: batch,
+    share: Callable[[Call], Call] = lambda call: call,
 ) -> SplitEvaluation:
     """Run the live model over a feed, in float32 and inference mode.
 
@@ -39,6 +43,7 @@ def collect(
         feed: Feed of (x, y); y is the truth.
         info: Info of the dataset.
         reduce: What is kept of each batch, as `BaseTask.reduce`; everything by default.
+        share: Replaces the call of the model, as by one that several processes share.
 
     Returns:
         Inputs, outputs and truth, or what `reduce` keeps of them, as arrays of the feed's length, in order.
@@ -49,6 +54,7 @@ def collect(
     call: Callable = tf.function(
         lambda inputs: endpoint.call({k: tf.cast(v, dtypes[k]) for k, v in inputs.items()}), reduce_retracing=True
     )
+    call = share(call)
     batches = []
     for x, y, *_ in feed.batches(min(BATCH, examples_within(LARGEST_BATCH, endpoint))):
         tensors = by_name(x, endpoint)
@@ -76,9 +82,11 @@ def collect_all(
     feed: Feed,
     info: Info,
     reduce: Callable[[SplitEvaluation], SplitEvaluation] = lambda batch: batch,
+    share: Callable[[Call], Call] = lambda call: call,
 ) -> SplitEvaluation:
     """Run every served model of a task over a feed; the inputs and outputs of several models are merged."""
-    first, *others = [collect(contract["serving_default"], feed, info, reduce) for contract in contracts.values()]
+    served = [contract["serving_default"] for contract in contracts.values()]
+    first, *others = [collect(endpoint, feed, info, reduce, share) for endpoint in served]
     for other in others:
         first = dataclasses.replace(
             first, inputs={**first.inputs, **other.inputs}, outputs={**first.outputs, **other.outputs}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines.shards import shares
+from pipelines import worker_shards
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,9 @@ def feeds(folder, workers, devices=1, cache="auto", split=None):
     )
     parts = workers * devices
     return [
-        shares.share(feed, split or train, folder, i, workers).share(parts, range(i * devices, (i + 1) * devices))
+        worker_shards.share(feed, split or train, folder, i, workers).share(
+            parts, range(i * devices, (i + 1) * devices)
+        )
         for i in range(workers)
     ]
 
@@ -64,4 +66,4 @@ def test_fewer_files_than_workers_is_one_sentence(folder):
 
 def test_a_feed_of_something_else_is_left_as_it_is(folder):
     feed = feeds(folder, 2, split=pipelines.load("digits").train)[0]
-    assert not isinstance(feed, shares.ShardsFeed)
+    assert not isinstance(feed, worker_shards.ShardsFeed)
