@@ -134,9 +134,9 @@ def text(results: Mapping[str, Any]) -> str:
         f"{local.bandwidth / 1e6:,.0f} MB/s;",
         f"- the feed: {1e6 * local.read:.1f} us to read an example in memory, {1e6 * disk.read:.1f} us on disk, "
         f"{1e6 * local.augment:.1f} us to augment it;",
-        f"- **a step of a batch of {batch}, by the number of processes: {measured}.** The model gives each a core of its "
-        f"own; here {PROCESSES[-1]} share {machine['cores']}, with the threads that send and sum the gradients. Processes "
-        "that wait for a core, and for each other, are left out of it.",
+        f"- **a step of a batch of {batch}, by the number of processes: {measured}.** The model gives each a core of "
+        f"its own; here {PROCESSES[-1]} share {machine['cores']}, with the threads that send and sum the gradients. "
+        "Processes that wait for a core, and for each other, are left out of it.",
         "",
         f"Examples per second and worker, relative to one worker (efficiency), with {LOCAL} examples a worker, and "
         f"with a batch of {STRONG:,} for all. Latency and bandwidth of Ethernet are assumed, not measured "

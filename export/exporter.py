@@ -36,9 +36,11 @@ from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
 from export.wire import weight_sums
 from export.wire.calls import one_line
-from zoobase.console import quiet_stderr
+from zoobase.console import finite, quiet_stderr
 from zoobase.errors import ExportError, ExportFailed, Unsupported
 from zoobase.files import check_space, full_disk, is_full, staging, without_folders
+
+FACTS = ("title", "description", "licence", "data", "intervals")  # of the card, which pages of the model show
 
 
 def export_model(
@@ -227,6 +229,7 @@ def _write_and_prove(
         "demanded": sorted(demanded),
         "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in request.card.get("metrics", {}).items()},
         "metadata": without_folders(dict(request.metadata)),
+        "card": finite(without_folders({key: request.card[key] for key in FACTS if request.card.get(key)})),
     }
     return certificate, manifest
 

@@ -194,7 +194,11 @@ def checksum_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-_ABSOLUTE = re.compile(r"(?<![\w:/.~])/(?:[^\s'\",;:/]+/)*[^\s'\",;:/]+")
+_ABSOLUTE = re.compile(r"(?:(?<![\w:/.~])|(?<!\w)~)/(?:[^\s'\",;:/]+/)*[^\s'\",;:/]+")
+
+
+def _shortened(path: str) -> str:
+    return os.path.basename(path) if os.path.exists(os.path.expanduser(path)) else path
 
 
 def without_folders(value: Any) -> Any:
@@ -207,7 +211,7 @@ def without_folders(value: Any) -> Any:
         {'command': 'python -m zoo.train flowers --data-dir bin'}
     """
     if isinstance(value, str):
-        return _ABSOLUTE.sub(lambda m: os.path.basename(m[0]) if os.path.exists(m[0]) else m[0], value)
+        return _ABSOLUTE.sub(lambda m: _shortened(m[0]), value)
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     return [without_folders(item) for item in value] if isinstance(value, list | tuple) else value

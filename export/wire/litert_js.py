@@ -45,6 +45,13 @@ FILES = {  # package: {member: file name in the cache}
 CHANGES = (  # of index.js
     # a browser resolves no package names, and an import map would be an inline script
     ('from "@litertjs/wasm-utils"', 'from "./wasm-utils.js"'),
+    # the page may have the bytes of the wasm already, from a compressed file
+    (
+        "  return createWasmLib(LiteRt, jsFilePath);",
+        '  const wasmBinary = await options?.prepare?.(fileName.replace(/js$/, "wasm"));\n'
+        "  if (wasmBinary) self.Module = { wasmBinary };\n"
+        "  return createWasmLib(LiteRt, jsFilePath);",
+    ),
     # the wasm runs int64 tensors; only the list of typed arrays leaves them out
     (
         "    typedArrayConstructor: Uint8Array,\n    elementType: ElementType.UINT8\n  }",

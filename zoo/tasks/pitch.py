@@ -76,7 +76,7 @@ class PitchEstimation(BaseTask):
         from export.contract import Contract, Endpoint, Tensor
         from export.contract.endpoints import tensor_endpoint
 
-        frame = Tensor("frame", "float32", (None, LENGTH), low=-1.0, high=1.0)
+        frame = Tensor("frame", "float32", (None, LENGTH), "audio", low=-1.0, high=1.0, sample_rate=RATE)
         base = tensor_endpoint(served, [frame], [Tensor("salience", "float32", (None, PITCHES))])
         outputs = (Tensor("frequency", "float32", (None,)), Tensor("confidence", "float32", (None,)))
         pitch = Endpoint("pitch", (frame,), outputs, lambda values: decode_tensor(base.call(values)["salience"]))

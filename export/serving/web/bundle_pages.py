@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
@@ -21,7 +22,7 @@ from export.formats import tflite_metadata
 from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
 from export.runners import RUNTIMES
-from export.serving.web import fixed_size
+from export.serving.web import facts, fixed_size
 from export.serving.web.pages import Page, pages_of
 from export.wire import litert_js
 from export.wire.calls import Function, in_batches
@@ -42,6 +43,9 @@ class BundlePages:
 
     Attributes:
         folder: The bundle.
+        manifest: Its manifest.
+        verdict: That of its certificate.
+        picture: HTML of its picture in a gallery, once it is written.
         title: The title of its pages.
         pages: Its pages; the first one is index.html.
         where: Where the model runs, as the pages say it.
@@ -63,7 +67,8 @@ class BundlePages:
             CheckFailed: If it is damaged, or its proof did not pass.
         """
         self.folder, self.trust = folder, trust
-        manifest = read_proven(folder, "gets a page")
+        self.manifest = manifest = read_proven(folder, "gets a page")
+        self.verdict = layout.read_certificate(folder)["verdict"]
         self.contract = Contract.from_json(manifest["contract"])
         self.title = _title(folder)
         served, carried = self._read(manifest)
@@ -93,6 +98,11 @@ class BundlePages:
         """Write the model to the folder of the pages, if it is there; return its endpoints as functions of one row."""
         raise NotImplementedError
 
+    @property
+    def description(self) -> str:
+        """The sentence of the card."""
+        return str(self.manifest.get("card", {}).get("description") or "")
+
     def write(self, site: Path, root: str) -> None:
         """Write the pages to a folder; `root` is the way from there to the folder of the assets."""
         site.mkdir(exist_ok=True)
@@ -100,6 +110,7 @@ class BundlePages:
         with quiet_stderr():  # LiteRT logs its delegates
             golden = {page.endpoint.name: golden_of(page, cases, functions[page.endpoint.name]) for page in self.pages}
         (site / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
+        self._write_picture(site, cases, functions)
         for page in self.pages:
             form = (HERE / "forms" / f"{page.form}.html").read_text(encoding="utf-8")
             data = {"heading": page.heading, "endpoint": page.endpoint.to_json(), "options": page.options}
@@ -107,12 +118,38 @@ class BundlePages:
         form = (HERE / "static" / "golden.html").read_text(encoding="utf-8")
         data = {"heading": "Check this browser", "options": {p.endpoint.name: p.options for p in self.pages}}
         (site / "golden.html").write_text(self._page(root, "golden", form, data), encoding="utf-8")
+        template = string.Template((HERE / "static" / "certificate.html").read_text(encoding="utf-8"))
+        form, data = template.substitute(rows=facts.certificate_rows(self.folder)), {"heading": "Certificate"}
+        (site / "certificate.html").write_text(self._page(root, "certificate", form, data), encoding="utf-8")
+
+    def _write_picture(
+        self, site: Path, cases: Mapping[str, Sequence[GoldenCase]], functions: Mapping[str, Function]
+    ) -> None:
+        """Write the picture of the model in a gallery, if it is an image; `picture` is its HTML."""
+        page = self.pages[0]
+        inputs = rows_of(page.endpoint, cases[page.endpoint.name])
+        arrays = in_batches(functions[page.endpoint.name], inputs, 1) | inputs
+        texts = [pair["text"] for pair in _texts(page, cases)]
+        self.picture, content = facts.picture(page, arrays, texts)
+        if content is not None:
+            (site / "picture.png").write_bytes(content)
 
     def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
-        pages = [{"file": page.file, "heading": page.heading} for page in self.pages]
+        headings = [page.heading for page in self.pages]
+        pages = [
+            {
+                "file": p.file,
+                "title": p.heading if headings.count(p.heading) == 1 else f"{p.heading} ({p.endpoint.name})",
+            }
+            for p in self.pages
+        ]
         common = {"labels": self.labels, "model": self._model(), "pages": pages}
         template = string.Template((HERE / "static" / "page.html").read_text(encoding="utf-8"))
         values = {"title": html.escape(self.title), "root": root, "script": script, "form": form, "where": self.where}
+        values["home"] = '<a class="home" href="../index.html">All models</a>' if root == ".." else ""
+        lead = f'<p class="lead">{html.escape(self.description)}</p>' if self.description else ""
+        values["lead"] = lead + facts.badges(self.manifest, self.verdict)
+        values["about"] = facts.about(self.manifest, self.verdict)
         return template.substitute(values, data=embedded({**common, **data}))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,7 @@ SCORES = ("logits", "probabilities")
 HEADINGS = {
     "classify": "Classify an image",
     "translate": "Image to image",
+    "sound": "Listen to a sound",
     "latent": "Move through the latent space",
     "text": "Classify a text",
     "generate": "Write on from a prompt",
@@ -56,9 +59,17 @@ def pages_of(contract: Contract, carried: Collection[str], assets: Mapping[str, 
         if not any(form == other and endpoint.inputs == of.inputs and endpoint.outputs == of.outputs
                    for other, of, _ in chosen):  # fmt: skip
             chosen.append((form, endpoint, options))
-    chosen.sort(key=lambda choice: choice[0] == "generic")  # stable: forms of their own come first
+    chosen.sort(key=_rank)  # stable
     names = ["index.html", *(f"endpoint-{identifier(endpoint.name)}.html" for _, endpoint, _ in chosen[1:])]
     return [Page(endpoint, form, name, options) for (form, endpoint, options), name in zip(chosen, names, strict=False)]
+
+
+def _rank(choice: tuple[str, Endpoint, Mapping[str, Any]]) -> int:
+    """Forms of their own come first, and of sounds the endpoint with the fewest numbers to read."""
+    form, endpoint, options = choice
+    if form == "sound" and not options["scores"]:
+        return sum(math.prod(t.shape[1:]) for t in endpoint.outputs if None not in t.shape[1:])
+    return sys.maxsize if form == "generic" else 0
 
 
 def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -75,6 +86,8 @@ def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -
     rest = [t for t in endpoint.inputs if not _is_image(t)]
     image_outputs = [t for t in endpoint.outputs if _is_image(t)]
     scores = next((t for t in endpoint.outputs if _is_scores(t, contract)), None)
+    if [t.meaning for t in endpoint.inputs] == ["audio"]:
+        return "sound", {"sound": endpoint.inputs[0].name, "scores": scores.name if scores else None}
     vectors = [t for t in endpoint.inputs if t.meaning in ("latent", "noise") and len(t.shape) == 2]
     if len(images) == 1 and not rest and scores:
         return "classify", {"image": images[0].name, "scores": scores.name}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import html
 import json
 import os
@@ -13,15 +15,19 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.serving.publisher import proven_saved_model
+from export.serving.web import facts
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
 from export.wire import litert_js
 from zoobase.errors import ExportError, Unavailable
-from zoobase.files import staging
+from zoobase.files import sha256, staging
 
 MARK = "site.json"  # what makes a folder a site that may be replaced
 WRITER = "python -m export web"
-ASSETS = ("arrays.js", "ui.js", "image_input.js", "golden.js", "tokenizer.js", "style.css", "icon.svg")
+ASSETS = (
+    *("arrays.js", "ui.js", "image_input.js", "golden.js", "certificate.js", "offline.js", "tokenizer.js"),
+    *("style.css", "icon.svg"),
+)
 FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 FILES = ("compose.yaml", "nginx.conf")
@@ -72,7 +78,8 @@ def write_site(
         if len(bundle_pages) > 1:
             _write_gallery(site, bundle_pages, folders)
         write_assets(site / "assets", LocalPages.script)
-        shutil.copytree(runtime, site / "assets" / "litert")
+        _write_runtime(runtime, site / "assets" / "litert")
+        write_worker(site)
         record = {"schema": 1, "writer": WRITER, "litert_js": litert_js.versions()}
         layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in bundle_pages]})
         check_target(target)
@@ -88,6 +95,7 @@ def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, 
     """
     ServedPages(Path(bundle), name, trust).write(folder, ".")
     write_assets(folder / "assets", ServedPages.script)
+    write_worker(folder)
 
 
 def fetch_runtime() -> Path:
@@ -125,12 +133,36 @@ def write_assets(folder: Path, script: str) -> None:
         shutil.copyfile(HERE / "forms" / f"{form}.js", folder / f"{form}.js")
 
 
+def _write_runtime(runtime: Path, folder: Path) -> None:
+    """Copy LiteRT.js, with its WebAssembly compressed: a static server need not compress it."""
+    folder.mkdir()
+    for path in runtime.iterdir():
+        if path.suffix == ".wasm":
+            (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+        else:
+            shutil.copyfile(path, folder / path.name)
+
+
+def write_worker(site: Path) -> None:
+    """Write the script that keeps the files of a site in the browser, under a name by their content."""
+    digest = hashlib.sha256()
+    for name in layout.files_of(site):
+        digest.update(f"{name}\0{sha256(site / name)}\n".encode())
+    template = string.Template((HERE / "static" / "sw.js").read_text(encoding="utf-8"))
+    (site / "sw.js").write_text(template.substitute(name=f"models {digest.hexdigest()[:16]}"), encoding="utf-8")
+
+
 def _write_gallery(site: Path, bundle_pages: Sequence[BundlePages], folders: Sequence[str]) -> None:
     entries = []
     for pages, name in zip(bundle_pages, folders, strict=True):
         headings = ", ".join(dict.fromkeys(page.heading for page in pages.pages))
-        link = f'<a href="{html.escape(name)}/index.html">{html.escape(pages.title)}</a>'
-        entries.append(f"<li>{link}: {html.escape(headings)}</li>")
+        folder, title = html.escape(name), html.escape(pages.title)
+        entries += [
+            f'<li class="card"><div class="picture">{pages.picture.replace("{folder}", folder)}</div>',
+            f'<div class="words"><h2><a href="{folder}/index.html">{title}</a></h2>',
+            f"<p>{html.escape(pages.description or headings)}</p>",
+            f"{facts.badges(pages.manifest, pages.verdict)}</div></li>",
+        ]
     template = string.Template((HERE / "static" / "gallery.html").read_text(encoding="utf-8"))
     (site / "index.html").write_text(template.substitute(entries="\n".join(entries)), encoding="utf-8")
 

@@ -11,7 +11,8 @@ function choose(logits, temperature) {
   return Math.max(0, weights.findIndex((weight) => (rest -= weight) < 0));
 }
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const { token, scores, states, vocabulary } = data.options;
   const tokenizer = new Tokenizer(data.options);
   const isProbability = tensor("outputs", scores).meaning === "probabilities";

@@ -26,7 +26,8 @@ function numbers(text, tensor, example) {
   return values;
 }
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const example = await golden(data.endpoint.name);
   const areas = data.endpoint.inputs.map((tensor) => {
     const row = Array.from(example.input(tensor.name, 0), Number);

@@ -3,7 +3,8 @@ import { ask, byId, data, element, guarded, normal, open, paint, range, size, te
 
 const SLIDERS = 8, STEP = 0.25, LARGEST = 3;
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const { vector, others, output } = data.options;
   const length = size(tensor("inputs", vector).shape);
   const rest = Object.fromEntries(others.map((name) => [name, new Float32Array(size(tensor("inputs", name).shape))]));

@@ -1,5 +1,5 @@
 // The numbers of one row in, a prediction out.
-import { ask, byId, data, element, golden, guarded, open, showScores, tensor } from "./ui.js";
+import { ask, byId, data, element, golden, guarded, open, showScores, showValues, tensor } from "./ui.js";
 
 function control({ label, low, high, integer, choices }, value) {
   const text = choices ? label.replace(/_id$/, "") : label;
@@ -12,7 +12,8 @@ function control({ label, low, high, integer, choices }, value) {
   return { node: element("label", {}, text.replaceAll("_", " ") + hint, input), input };
 }
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const { fields, scores } = data.options;
   const example = await golden(data.endpoint.name);
   const used = {};
@@ -29,9 +30,7 @@ open(async (model) => {
     if (scores) {
       showScores(outputs[scores], tensor("outputs", scores).meaning);
     } else {
-      const shown = data.endpoint.outputs.map(({ name }) => [name, Array.from(outputs[name], (x) => Number(Number(x).toPrecision(6))).join(", ")]);
-      byId("answer").textContent = shown.map(([name, text]) => `${name}: ${text}`).join("; ");
-      document.documentElement.dataset.state = "answered";
+      showValues(outputs);
     }
   }
 

@@ -5,7 +5,8 @@ import { ask, byId, data, element, golden, guarded, label, open, probabilities, 
 const WAIT = 300; // milliseconds after the last key
 const SHOWN = 8; // words
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const { token, scores, length } = data.options;
   const { meaning } = tensor("outputs", scores);
   const tokenizer = new Tokenizer(data.options);

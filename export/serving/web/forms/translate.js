@@ -2,7 +2,8 @@
 import { addExamples, ImageInput } from "./image_input.js";
 import { ask, byId, data, element, golden, guarded, normal, open, paint, range, size, tensor } from "./ui.js";
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const { images, noise, outputs } = data.options;
   const values = Object.fromEntries(noise.map((name) => [name, new Float32Array(size(tensor("inputs", name).shape))]));
   const canvases = outputs.map((name) => {
@@ -41,6 +42,6 @@ open(async (model) => {
   const show = async (row) => {
     for (const [i, name] of images.entries()) await inputs[i].show(Float32Array.from(examples.input(name, row)));
   };
-  addExamples(byId("examples"), examples.rows, show);
+  addExamples(byId("examples"), tensor("inputs", images[0]), examples, images[0], (_, row) => show(row));
   await show(0);
 });

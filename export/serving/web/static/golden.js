@@ -1,6 +1,6 @@
 // Run the golden rows of a bundle in this browser and compare the outputs with those of LiteRT in Python.
 import { ids, Tokenizer } from "./tokenizer.js";
-import { ask, byId, data, element, golden, open, say } from "./ui.js";
+import { byId, data, element, golden, open, say } from "./ui.js";
 
 const TOLERANCE = 5e-6; // of the largest absolute value of a row, and of one
 const TEXTS = 2e-5; // the texts are compared with the reference model, which is not LiteRT
@@ -15,7 +15,8 @@ function difference(found, expected) {
   return worst; // NaN where only one of them is NaN becomes infinity
 }
 
-open(async (model) => {
+open(async (load) => {
+  const model = await load();
   const results = [];
   const add = (endpoint, output, rows, worst, tolerance) => {
     const state = worst <= tolerance ? "pass" : "fail";
@@ -27,7 +28,7 @@ open(async (model) => {
     const worst = Object.fromEntries(rows.names.map((output) => [output, 0]));
     const inputs = Object.keys(model.inputs(name));
     for (let i = 0; i < rows.rows; i++) {
-      const outputs = await ask(model, name, Object.fromEntries(inputs.map((input) => [input, rows.input(input, i)])));
+      const outputs = await model.call(name, Object.fromEntries(inputs.map((input) => [input, rows.input(input, i)])));
       for (const output of rows.names) worst[output] = Math.max(worst[output], difference(outputs[output], rows.output(output, i)));
     }
     for (const output of rows.names) add(name, output, rows.rows, worst[output], TOLERANCE);
@@ -35,7 +36,7 @@ open(async (model) => {
       const tokenizer = new Tokenizer(options);
       let largest = 0;
       for (const { text, scores } of rows.texts) {
-        const outputs = await ask(model, name, { [options.token]: ids(tokenizer, tokenizer.split(text), options.length) });
+        const outputs = await model.call(name, { [options.token]: ids(tokenizer, tokenizer.split(text), options.length) });
         largest = Math.max(largest, difference(outputs[options.scores], scores));
       }
       add(name, `${options.scores} of texts`, rows.texts.length, largest, TEXTS);

@@ -22,19 +22,23 @@ export class ImageInput {
   build(container) {
     this.canvas = element("canvas", { width: this.width * this.scale, height: this.height * this.scale });
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
-    const file = element("input", { type: "file", accept: "image/*" });
-    file.addEventListener("change", guarded(() => file.files[0] && this.read(file.files[0])));
+    const [file, camera] = [{}, { capture: "environment" }].map((extra) => {
+      const chosen = element("input", { type: "file", accept: "image/*", ...extra });
+      chosen.addEventListener("change", guarded(() => chosen.files[0] && this.read(chosen.files[0])));
+      return chosen;
+    });
     this.fit = element("select", {}, element("option", { value: "stretch", textContent: "stretched" }), element("option", { value: "crop", textContent: "cropped" }));
     const invert = element("button", { type: "button", textContent: "Invert" });
     invert.addEventListener("click", () => this.invert());
     this.buttons = element("div", { className: "row" });
     const box = element(
       "div", { className: "drop" },
-      element("label", {}, this.name === "image" ? "Image " : `Image ${this.name} `, file),
-      element("p", { textContent: "Or drop one here, or paste one." }),
-      element("label", {}, "An image of another shape is ", this.fit),
       this.canvas,
       this.buttons,
+      element("label", {}, this.name === "image" ? "Image file " : `Image file for ${this.name} `, file),
+      element("label", { className: "camera" }, "Take a picture ", camera),
+      element("p", { textContent: "Or drop one here, or paste one." }),
+      element("label", {}, "An image of another shape is ", this.fit),
     );
     this.buttons.append(invert);
     if (this.canDraw) this.allowDrawing();
@@ -164,13 +168,21 @@ export class ImageInput {
   }
 }
 
-// Buttons that show the golden rows of the bundle as examples.
-export function addExamples(container, rows, show) {
-  const buttons = Array.from({ length: rows }, (_, i) => {
-    const button = element("button", { type: "button", textContent: `${i + 1}` });
-    button.setAttribute("aria-label", `Example ${i + 1}`);
-    button.addEventListener("click", guarded(() => show(i)));
-    return button;
-  });
-  container.append(element("span", { textContent: "Examples:" }), ...buttons);
+// Whether all pixels are the same.
+export function isBlank(values) {
+  return values.every((value) => value === values[0]);
+}
+
+// Buttons with thumbnails of the golden rows of the bundle; `show` is called with the values of one, and its number.
+export function addExamples(container, tensor, examples, name, show) {
+  for (let i = 0; i < examples.rows; i++) {
+    const values = Float32Array.from(examples.input(name, i));
+    if (isBlank(values)) continue; // one of the cases of the proof, which shows nothing
+    const thumbnail = element("canvas");
+    paint(thumbnail, tensor.shape.slice(1), values, ...range(tensor));
+    const button = element("button", { type: "button" }, thumbnail);
+    button.setAttribute("aria-label", `Example ${container.children.length + 1}`);
+    button.addEventListener("click", guarded(() => show(values, i)));
+    container.append(button);
+  }
 }

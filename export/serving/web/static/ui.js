@@ -1,6 +1,7 @@
 // What every page shares. Names and labels come from users: they reach the page as text, never as HTML.
 import { decodeBase64, message } from "./arrays.js";
 import { load } from "./model.js";
+import "./offline.js";
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
@@ -33,15 +34,20 @@ export function guarded(handler) {
   };
 }
 
-// Load the model, then run the script of the form.
+// Run the script of the form, which gets a function that returns the loaded model.
 export const open = guarded(async (run) => {
   byId("heading").textContent = data.heading;
-  byId("pages").append(...data.pages.map((page) => element("a", { href: page.file, textContent: page.heading })));
+  byId("pages").append(...data.pages.map((page) => element("a", { href: page.file, textContent: page.title })));
   if (data.pages.length < 2) byId("pages").hidden = true;
   say("Loading the model.");
-  const model = await load(data.model.url, data.model);
-  say("The model is loaded.");
-  await run(model);
+  const loading = load(data.model.url, data.model);
+  loading.catch(() => undefined); // reported where it is awaited
+  const loaded = async () => {
+    const model = await loading;
+    if (byId("status").dataset.state !== "error") say("");
+    return model;
+  };
+  await run(loaded);
 });
 
 // Call the model, and show how long the first answer and the last one took.
@@ -52,6 +58,7 @@ export async function ask(model, endpoint, values) {
   const now = performance.now();
   first ??= now;
   root.dataset.firstAnswer = Math.round(first);
+  root.dataset.state = "answered";
   byId("timing").textContent = `First answer ${(first / 1000).toFixed(1)} s after the page was opened, the last call ${(now - started).toFixed(1)} ms.`;
   return outputs;
 }
@@ -93,7 +100,7 @@ export function label(i) {
   return data.labels?.[i] ?? `class ${i}`;
 }
 
-// Show the most probable classes in the list #scores, and the best one in #answer.
+// Show the most probable classes in the list #scores, the best one in #answer, and how sure that is in #doubt.
 export function showScores(scores, meaning, count = 5) {
   const values = probabilities(scores, meaning);
   const order = values.map((_, i) => i).sort((a, b) => values[b] - values[a]).slice(0, count);
@@ -109,8 +116,46 @@ export function showScores(scores, meaning, count = 5) {
       ),
     ),
   );
-  root.dataset.state = "answered";
+  showDoubt(values, scores, meaning);
+  root.dataset.firstShown ??= Math.round(performance.now());
   return values;
+}
+
+// Probabilities are those of the model, whose calibration the card states. The energy of logits (Liu et al. 2020,
+// arXiv:2010.03759) says whether the input is like those that the model was trained on.
+function showDoubt(values, scores, meaning) {
+  const doubt = byId("doubt");
+  if (!doubt) return;
+  const [best, second] = values.map((value, i) => [value, i]).sort(([a], [b]) => b - a);
+  const lowest = data.reference?.lowest_energy ?? null;
+  const isUnlike = meaning === "logits" && lowest !== null && scores.length > 1 && energy(scores) < lowest;
+  const isSure = best[0] >= 0.8;
+  doubt.classList.toggle("sure", isSure && !isUnlike);
+  if (isUnlike) doubt.textContent = "This is unlike what the model was trained on: do not rely on the answer.";
+  else if (isSure) doubt.textContent = "The model is sure.";
+  else if (second && best[0] - second[0] < 0.2) doubt.textContent = `The model is not sure: ${label(second[1])} is almost as probable.`;
+  else doubt.textContent = "The model is not quite sure.";
+}
+
+function energy(logits) {
+  const largest = Math.max(...logits);
+  return largest + Math.log(Array.from(logits, (value) => Math.exp(value - largest)).reduce((a, b) => a + b, 0));
+}
+
+// Say why there is no answer.
+export function showNothing(reason) {
+  byId("answer").textContent = "—";
+  byId("doubt").textContent = reason;
+  byId("doubt").classList.remove("sure");
+  byId("scores").replaceChildren();
+  root.dataset.state = "answered";
+}
+
+// Show the outputs of the endpoint as numbers.
+export function showValues(outputs) {
+  const shown = data.endpoint.outputs.map(({ name }) => [name, Array.from(outputs[name], (x) => Number(Number(x).toPrecision(6)))]);
+  root.dataset.firstShown ??= Math.round(performance.now());
+  byId("answer").textContent = shown.map(([name, numbers]) => `${name.replaceAll("_", " ")}: ${numbers.slice(0, 8).join(", ")}${numbers.length > 8 ? ", ..." : ""}`).join("; ");
 }
 
 // Paint values (height, width, channels) in [low, high] on a canvas.

@@ -192,3 +192,55 @@ def test_a_copy_of_the_site_works_below_any_path(site, net, page, tmp_path):
     shutil.copytree(site, tmp_path / "some" / "where")
     with chromium.serving(tmp_path) as url:
         assert page.open(f"{url}/some/where/{net.name}/index.html") == "answered"
+
+
+def test_a_blank_canvas_has_no_answer(site, net, page):
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html")
+        page.evaluate("document.querySelector('canvas').focus()")
+        page.press("Delete")
+        page.evaluate("Array.from(document.querySelectorAll('button')).find((b) => b.textContent === 'Clear').click()")
+        page.wait("document.getElementById('doubt').textContent.startsWith('The image is blank')")
+        assert page.text("answer") == "—"
+        page.evaluate("document.querySelector('.thumbnails button').click()")
+        page.wait("document.getElementById('answer').textContent.includes('%')")
+
+
+def test_the_page_says_what_the_model_is_and_how_far_it_was_proven(site, net, page):
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html")
+        assert "proven" in page.evaluate("document.querySelector('header .badges').textContent")
+        page.open(f"{url}/{net.name}/certificate.html")
+        rows = page.evaluate("Array.from(document.querySelectorAll('tbody tr'), (row) => row.textContent)")
+        assert any("tflite/float32.tflite" in row and "pass" in row for row in rows)
+
+
+def test_a_page_works_without_a_network_after_the_first_visit(site, net, page):
+    with chromium.serving(site) as url:
+        address = f"{url}/{net.name}/index.html"
+        page.open(address)
+        kept = f"caches.open('{worker_name(site)}').then((c) => c.keys()).then((k) => k.map((r) => r.url).join(' '))"
+        page.wait(f"{kept}.then((urls) => urls.includes('.wasm.gz') && urls.includes('model.tflite'))")
+    page.messages.clear()
+    assert page.open(f"{address}") == "answered"  # its server has ended
+
+
+def worker_name(site):
+    return re.search(r'NAME = "([^"]*)"', (site / "sw.js").read_text())[1]
+
+
+def test_the_webassembly_is_loaded_compressed(site, net, page):
+    page.requests.clear()
+    assert not list(site.rglob("*.wasm"))
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html?again")
+        assert any(request.endswith(".wasm.gz") for request in page.requests)
+
+
+def test_an_input_that_is_unlike_the_training_data_is_said(changed_site, page):
+    site, net = changed_site
+    text = (net / "index.html").read_text()
+    (net / "index.html").write_text(text.replace('"labels":', '"reference": {"lowest_energy": 1e9}, "labels":', 1))
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html")
+        page.wait("document.getElementById('doubt').textContent.startsWith('This is unlike')")
