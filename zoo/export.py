@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from export.contract import Contract
+    from export.contract import Contract, Endpoint
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
@@ -34,6 +34,7 @@ MAX_DROP = 0.01  # of the metric of a quantised file
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 GOLDEN = 32  # real examples of the test split among the golden inputs
+MOST_TRAINING_NUMBERS = 2**23  # in the training examples whose statistics are written
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
 
@@ -222,6 +223,7 @@ def _export(
             _target(path, suffix),
             contract=contract,
             samples=inference.samples(endpoint, test, count) if test else None,
+            training=_training(endpoint, plan, dataset) if dataset and formats != DEVICE else None,
             card=_card(source, suffix),
             assets={} if formats == DEVICE else plan.task.bundle_assets(info),
             max_drop=max_drop,
@@ -235,6 +237,20 @@ def _export(
         rows = [summary(row, bundle.path) for row in certificate["artifacts"] if row["format"] != "reference"]
         bundles.append({"path": str(bundle.path), "verdict": certificate["verdict"], "artifacts": rows})
     return bundles
+
+
+def _training(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any] | None:
+    """Return training examples, with whose statistics requests to a server are compared: fewer of large inputs."""
+    from export.contract.statistics import LEAST_ROWS, ROWS
+    from zoo.evaluation import outputs as inference
+
+    info = dataset.info
+    every = max(1, info.counts.get("train", 0) // ROWS)  # evenly among all: classes may be sorted
+    split = dataset["train"].shard(every, 0)
+    feed = plan.task.examples(split, info, plan.recipe, plan.arguments(info), False)
+    numbers = sum(value.size for value in inference.samples(endpoint, feed, 1).values())
+    count = min(ROWS, MOST_TRAINING_NUMBERS // max(1, numbers), inference.examples_within(LARGEST, endpoint))
+    return inference.samples(endpoint, feed, count) if count >= LEAST_ROWS else None
 
 
 def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
