@@ -59,6 +59,7 @@ def export_model(
     quantize: Sequence[str] = (),
     calibration: Mapping[str, np.ndarray] | None = None,
     training: Mapping[str, np.ndarray] | None = None,
+    validation: Mapping[str, np.ndarray] | None = None,
     evaluation: Evaluation | None = None,
     max_drop: float = 0.01,
     keep_float: int = 0,
@@ -89,6 +90,8 @@ def export_model(
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
         training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
             with which `export watch` compares requests.
+        validation: As `training`, of rows that the model was not trained on, for the statistics of its answers: a model
+            is surer of those that it was trained on.
         evaluation: Real data with labels, on which the metric drop of quantised files is measured.
         max_drop: Largest allowed drop of the metric.
         keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
@@ -114,10 +117,13 @@ def export_model(
     check_exportable(contract)
     check_samples(samples or {}, contract.endpoints)
     check_samples(training or {}, contract.endpoints)
+    check_samples(validation or {}, contract.endpoints)
     quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float)
     quantization.check(contract)
     texts, runtimes = (card or {}, assets or {}, metadata or {}), (tuple(require), tuple(extras))
-    request = ExportRequest(model, contract, samples, formats, *texts, *runtimes, quantization, bisect, training)
+    request = ExportRequest(
+        model, contract, samples, formats, *texts, *runtimes, quantization, bisect, training, validation
+    )
     progress = progress or (lambda text: None)
     return _export(request, target, number, lambda folder: publish_bundle(folder, out, if_exists), progress)
 
@@ -138,6 +144,7 @@ class ExportRequest:
     quantization: QuantizationSettings
     bisect: bool
     training: Mapping[str, np.ndarray] | None = None
+    validation: Mapping[str, np.ndarray] | None = None
 
 
 def _export(
@@ -196,7 +203,7 @@ def _write_and_prove(
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
             tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
             if request.training:
-                statistics.write(folder / artifact.path, contract.endpoints[0], request.training)
+                statistics.write(folder / artifact.path, contract.endpoints[0], request.training, request.validation)
     for quantize in request.quantization.kinds:
         progress(f"writing tflite {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))

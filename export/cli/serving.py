@@ -110,9 +110,7 @@ def serve_command(
             if served.page:
                 echo(f"Open {served.page}")
             if log:
-                echo(
-                    f"Requests are written to {log}, as they were sent. Next: python -m export watch {source} --log {log}"
-                )
+                echo(f"Requests are written to {log} as they are. Next: python -m export watch {source} --log {log}")
         _wait_for_end()
 
 

@@ -40,6 +40,7 @@ class Statistics:
         numbers: A sorted sample of each feature that is a number.
         categories: How often each value of the others occurred.
         outside: How many rows had a value that the contract does not allow, by input.
+        missing: How many values of each number were NaN.
     """
 
     endpoint: str
@@ -47,6 +48,7 @@ class Statistics:
     numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
     categories: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     outside: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of the file."""
@@ -54,36 +56,49 @@ class Statistics:
         return {"schema": 1, "endpoint": self.endpoint, "rows": self.rows, "numbers": numbers} | {
             "categories": {name: dict(counts) for name, counts in self.categories.items()},
             "outside": dict(self.outside),
+            "missing": dict(self.missing),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Statistics:
         """Rebuild from `to_json`."""
         numbers = {name: np.array(values) for name, values in data["numbers"].items()}
-        return cls(data["endpoint"], int(data["rows"]), numbers, data["categories"], data["outside"])
+        return cls(data["endpoint"], int(data["rows"]), numbers, data["categories"], data["outside"], data["missing"])
 
 
-def write(saved_model: Path, endpoint: Endpoint, inputs: Rows) -> None:
-    """Write the statistics of training rows into a SavedModel; nothing if there is nothing to compare."""
-    rows, size = len(next(iter(inputs.values()), ())), endpoint.batch or BATCH
-    parts = []
-    for start in range(0, rows - rows % (endpoint.batch or 1), size):
-        outputs = endpoint.call({name: value[start : start + size] for name, value in inputs.items()})
-        parts.append(of_outputs(endpoint.outputs, {name: np.asarray(value) for name, value in outputs.items()}))
-    answers = {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
-    if (statistics := collect(endpoint, inputs, answers)) is not None:
+def write(saved_model: Path, endpoint: Endpoint, inputs: Rows, unseen: Rows | None = None) -> None:
+    """Write the statistics of training rows into a SavedModel; nothing if there is nothing to compare.
+
+    Args:
+        saved_model: The folder.
+        endpoint: An endpoint with its call.
+        inputs: Rows of the training data.
+        unseen: Rows that the model was not trained on, for the answers; without them those of the training.
+    """
+    statistics = collect(endpoint, inputs, answers(endpoint, unseen or inputs))
+    if statistics is not None:
         path = saved_model / FILE
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(statistics.to_json()), encoding="utf-8")
 
 
-def collect(endpoint: Endpoint, inputs: Rows, answers: Rows) -> Statistics | None:
+def answers(endpoint: Endpoint, inputs: Rows) -> dict[str, np.ndarray]:
+    """Return the features of the answers of an endpoint with its call."""
+    rows, size = len(next(iter(inputs.values()), ())), endpoint.batch or BATCH
+    parts = []
+    for start in range(0, rows - rows % (endpoint.batch or 1), size):
+        outputs = endpoint.call({name: value[start : start + size] for name, value in inputs.items()})
+        parts.append(of_outputs(endpoint.outputs, {name: np.asarray(value) for name, value in outputs.items()}))
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
+
+
+def collect(endpoint: Endpoint, inputs: Rows, answered: Rows) -> Statistics | None:
     """Return the statistics of training rows; None if there are too few, or no feature.
 
     Args:
         endpoint: Its inputs and outputs.
         inputs: Arrays (N, ...) by input name.
-        answers: The features of the model's answers, as of `of_outputs`.
+        answered: The features of the model's answers, as of `answers`.
     """
     rows = len(next(iter(inputs.values()), ()))
     texts = {
@@ -91,13 +106,14 @@ def collect(endpoint: Endpoint, inputs: Rows, answers: Rows) -> Statistics | Non
         for name, value in inputs.items()
         if value.dtype.kind in "OSU" and len({*value.reshape(-1).tolist()}) > MOST_CATEGORIES
     }
-    columns = {**of_inputs(endpoint.inputs, inputs, texts), **answers}
+    columns = {**of_inputs(endpoint.inputs, inputs, texts), **answered}
     if rows < LEAST_ROWS or not columns:
         return None
     numbers = {n: np.sort(c[np.isfinite(c)])[:: -(-len(c) // ROWS)] for n, c in columns.items() if c.dtype.kind == "f"}
     categories = {n: dict(Counter(c.tolist()).most_common()) for n, c in columns.items() if c.dtype.kind != "f"}
     outside = {t.name: int(out_of_range(t, inputs[t.name]).sum()) for t in endpoint.inputs if t.name in inputs}
-    return Statistics(endpoint.name, rows, {n: v for n, v in numbers.items() if v.size}, categories, outside)
+    missing = {name: int((~np.isfinite(columns[name])).sum()) for name in numbers}
+    return Statistics(endpoint.name, rows, {n: v for n, v in numbers.items() if v.size}, categories, outside, missing)
 
 
 def of_inputs(tensors: Sequence[Tensor], inputs: Rows, texts: set[str] | frozenset[str]) -> dict[str, np.ndarray]:

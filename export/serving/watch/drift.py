@@ -1,7 +1,8 @@
 """Whether a window of requests differs from the training rows, with a bound on the rate of false alarms.
 
 Each test has a p-value; a window is an alarm if the smallest one, times the number of tests (Bonferroni), is below the
-rate, and the difference is not a small one. So among windows that do not differ at most the rate are alarms.
+rate, and the difference is not a small one. The tests allow for the training rows being a sample; as all windows are
+compared with the same sample, which may be an unusual one, their rate is twice as strict (benchmarks/watch.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from export.contract.statistics import TAILS, Statistics
 SMALL_DISTANCE = 0.1  # of two distribution functions, and a usual limit of the population stability index
 BINS = 10  # of a population stability index
 TAIL = 0.01  # the share of training rows in the tail
+STRICTNESS = 2  # of the rate
 SMALL_SHARE = 0.02  # of rows of a window that are beyond the training rows
 
 
@@ -26,7 +28,7 @@ class Difference:
 
     Attributes:
         feature: The feature, or input.
-        test: "distribution", "new categories", "tail" or "range".
+        test: "distribution", "new categories", "tail", "missing" or "range".
         p_value: Corrected for the number of tests.
         size: The distance of the distributions (Kolmogorov-Smirnov; of categories the stability index), or a share.
         stability: The population stability index, or None.
@@ -55,15 +57,18 @@ def differences(
     found = []
     for name, sample in trained.numbers.items():
         if (values := window.get(name, np.zeros(0))).size:
-            values = values[np.isfinite(values)]
-            found += _of_numbers(name, sample, values) if values.size else []
+            present = values[np.isfinite(values)]
+            found += _of_numbers(name, sample, present) if present.size else []
+            count, before = len(values) - len(present), trained.missing.get(name, 0)
+            text = f"{name}: {count} of {len(values)} values are missing"
+            found.append(_excess(name, "missing", count, len(values), before, before + len(sample), text))
     for name, counts in trained.categories.items():
         if (values := window.get(name, np.zeros(0))).size:
             found += _of_categories(name, counts, values)
     for name, (count, rows) in outside.items():
         text = f"{name}: {count} of {rows} rows are outside the range of the contract"
         found.append(_excess(name, "range", count, rows, trained.outside.get(name, 0), trained.rows, text))
-    tests = max(1, len(found))
+    tests = STRICTNESS * len(found)
     corrected = [Difference(d.feature, d.test, min(1.0, tests * d.p_value), *_rest(d)) for d in found]
     return sorted((d for d in corrected if d.p_value <= rate and d.size >= _least(d)), key=lambda d: d.p_value)
 

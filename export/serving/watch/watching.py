@@ -116,7 +116,7 @@ class Watch:
         self.has_statistics = self._trained is not None
 
     def _version_of(self, entry: Entry, state: State) -> int | None:
-        """Return the version that answered; nginx knows the label only, which is of that version since the last change."""
+        """Return the version that answered; nginx knows the label only, which means it since the last change."""
         if entry.version is not None:
             return entry.version
         path = self._base / ROLLOUT / STATE
