@@ -17,7 +17,7 @@ from export.bundle.card import FIGURES, write_card
 from export.bundle.gate import find_saved_model
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.bundle.npu import with_npu_report
-from export.contract import Artifact, Contract, check_exportable, with_labels
+from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
 from export.contract.inference import infer_contract
 from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
 from export.formats.keras import merged_weights
@@ -60,6 +60,8 @@ def export_model(
     if_exists: str = "error",
     quantize: Sequence[str] = (),
     calibration: Mapping[str, np.ndarray] | None = None,
+    training: Mapping[str, np.ndarray] | None = None,
+    validation: Mapping[str, np.ndarray] | None = None,
     evaluation: Evaluation | None = None,
     max_drop: float = 0.01,
     keep_float: int = 0,
@@ -88,6 +90,10 @@ def export_model(
             "replace" replaces it, if it is a bundle, once the new one is proven.
         quantize: Quantised TFLite files to write too: "float16", "dynamic", "int8". Each must stay within its budget.
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
+        training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
+            with which `export watch` compares requests.
+        validation: As `training`, of rows that the model was not trained on, for the statistics of its answers: a model
+            is surer of those that it was trained on.
         evaluation: Real data with labels, on which the metric drop of quantised files is measured.
         max_drop: Largest allowed drop of the metric.
         keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
@@ -112,10 +118,14 @@ def export_model(
     contract = with_formats(with_labels(contract or infer_contract(model, samples), labels))
     check_exportable(contract)
     check_samples(samples or {}, contract.endpoints)
+    check_samples(training or {}, contract.endpoints)
+    check_samples(validation or {}, contract.endpoints)
     quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float)
     quantization.check(contract)
     texts, runtimes = (card or {}, assets or {}, metadata or {}), (tuple(require), tuple(extras))
-    request = ExportRequest(model, contract, samples, formats, *texts, *runtimes, quantization, bisect)
+    request = ExportRequest(
+        model, contract, samples, formats, *texts, *runtimes, quantization, bisect, training, validation
+    )
     progress = progress or (lambda text: None)
     return _export(request, target, number, lambda folder: publish_bundle(folder, out, if_exists), progress)
 
@@ -135,6 +145,8 @@ class ExportRequest:
     extras: tuple[str, ...]
     quantization: QuantizationSettings
     bisect: bool
+    training: Mapping[str, np.ndarray] | None = None
+    validation: Mapping[str, np.ndarray] | None = None
 
 
 def _export(
@@ -192,6 +204,8 @@ def _write_and_prove(
     for artifact in artifacts:
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
             tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
+            if request.training:
+                statistics.write(folder / artifact.path, contract.endpoints[0], request.training, request.validation)
     for quantize in request.quantization.kinds:
         progress(f"writing tflite {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from export.contract import Contract
+    from export.contract import Contract, Endpoint
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
@@ -34,6 +34,7 @@ MAX_DROP = 0.01  # of the metric of a quantised file
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 GOLDEN = 32  # real examples of the test split among the golden inputs
+MOST_STATISTICS = 2**23  # numbers in the examples whose statistics are written
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
 
@@ -222,6 +223,7 @@ def _export(
             _target(path, suffix),
             contract=contract,
             samples=inference.samples(endpoint, test, count) if test else None,
+            **(_statistics(endpoint, plan, dataset) if dataset and formats != DEVICE else {}),
             card=_card(source, suffix),
             assets={} if formats == DEVICE else plan.task.bundle_assets(info),
             max_drop=max_drop,
@@ -235,6 +237,33 @@ def _export(
         rows = [summary(row, bundle.path) for row in certificate["artifacts"] if row["format"] != "reference"]
         bundles.append({"path": str(bundle.path), "verdict": certificate["verdict"], "artifacts": rows})
     return bundles
+
+
+def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:
+    """Return examples, random ones of each split, with whose statistics requests to a server are compared."""
+    training, validation = (_random_rows(endpoint, plan, dataset, split) for split in ("train", "validation"))
+    return {"training": training, "validation": validation} if training else {}
+
+
+def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -> dict[str, Any] | None:
+    """Return the inputs of random examples, fewer of large inputs; None if there are too few."""
+    import numpy as np
+    import tensorflow as tf
+
+    from export.contract.statistics import LEAST_ROWS, ROWS
+    from zoo.evaluation import outputs as inference
+
+    total = dataset.info.counts.get(split, 0)
+    if total < LEAST_ROWS:
+        return None
+    chosen = np.zeros(total, bool)
+    chosen[np.random.default_rng(0).permutation(total)[:ROWS]] = True
+    mask = tf.constant(chosen)
+    rows = dataset[split].take(total).enumerate().filter(lambda i, _: mask[i]).map(lambda _, row: row)
+    feed = plan.task.examples(rows, dataset.info, plan.recipe, plan.arguments(dataset.info), False)
+    numbers = sum(value.size for value in inference.samples(endpoint, feed, 1).values())
+    count = min(ROWS, MOST_STATISTICS // max(1, numbers), inference.examples_within(LARGEST, endpoint))
+    return inference.samples(endpoint, feed, count) if count >= LEAST_ROWS else None
 
 
 def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:

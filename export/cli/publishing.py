@@ -68,6 +68,9 @@ def requirements(
     metavar="SHARE",
     help="Compare it with the stable version, and publish it under the label canary; a router sends it this share.",
 )
+@click.option(
+    "--poll", type=click.FloatRange(0), metavar="SECONDS", help="How often servers read models.config.  [default: 5]"
+)
 @policy_option
 @update_options
 @trust_option
@@ -78,6 +81,7 @@ def publish_command(
     version: str,
     allow: tuple[str, ...],
     canary: float | None,
+    poll: float | None,
     policy: Path | None,
     trust: tuple[str, ...],
     console: Console,
@@ -86,7 +90,7 @@ def publish_command(
     """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified.
 
     With --canary the stable version stays: rollout/models.config gives TF Serving both under the labels stable and
-    canary, and rollout/rollout.json gives the share to the router or client that chooses between the labels.
+    canary, and rollout/rollout.json and split.conf give the share to the router or client that chooses between them.
     """
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
@@ -101,10 +105,13 @@ def publish_command(
         from export.serving.rollout import publish_canary
 
         wanted = requirements(**options, trust=trust)
+        how |= {} if poll is None else {"poll_seconds": poll}
         result = publish_canary(bundle, base_path, canary, requirements=wanted, **how)
         published, comparison = result.version, result.check
-    elif given := [name for name, value in options.items() if value is not None]:
-        raise ExportError(f"{', '.join(sorted(given))} compare a canary with the stable version; add --canary SHARE")
+    elif given := [name for name, value in (options | {"poll": poll}).items() if value is not None]:
+        raise ExportError(
+            f"{', '.join(sorted(given))} belong to a canary beside the stable version; add --canary SHARE"
+        )
     else:
         published = publish(bundle, base_path, trust=trust, **how)
     data = {"path": str(published.path), "version": published.version}

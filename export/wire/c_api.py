@@ -233,7 +233,15 @@ def version() -> str:
 
 
 class TensorFlowError(RuntimeError):
-    """A TensorFlow error: the name of its status code, then the message."""
+    """A TensorFlow error: the name of its status code, then the message.
+
+    Attributes:
+        code: The status code, of TensorFlow and of gRPC.
+    """
+
+    def __init__(self, message: str, code: int = 2) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class _Status:
@@ -247,7 +255,8 @@ class _Status:
         code, message = library().TF_GetCode(self._status), library().TF_Message(self._status)
         library().TF_DeleteStatus(self._status)
         if code and kind is None:
-            raise TensorFlowError(f"{STATUS.get(code, f'status {code}')}: {message.decode(errors='replace')}")
+            text = f"{STATUS.get(code, f'status {code}')}: {message.decode(errors='replace')}"
+            raise TensorFlowError(text, code)
 
 
 class Session:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LARGEST_BODY = 64 << 20  # bytes
 SECONDS = 30.0  # until the body is there
+FOREIGN = "this server answers requests of this machine only: Host and Origin must be local"
 ADMIN = ("/metrics", "/v2/repository")  # of KServe: figures, and loading and unloading of models
 
 
@@ -52,7 +53,7 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         length = headers.get("content-length", "0")
         if not is_local(headers.get("host"), headers.get("origin")):
-            await _refuse(send, 403, "this server answers requests of this machine only: Host and Origin must be local")
+            await _refuse(send, 403, FOREIGN)
         elif not self.admin and scope["path"].startswith(ADMIN):
             await _refuse(send, 404, "not offered; python -m export serve --admin offers it")
         elif length.isdecimal() and int(length) > LARGEST_BODY:

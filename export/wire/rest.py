@@ -20,6 +20,7 @@ import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
 FORMS = ("row", "column")
+KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # kinds of arrays of JSON values that a dtype takes
 FOLDER = "rest"  # folder of request bodies in the golden folder: ENDPOINT.row.json, ENDPOINT.column.json
 
 
@@ -182,10 +183,21 @@ def _map(value: Any, function: Any) -> Any:
 def _array(value: Any, dtype: Any) -> np.ndarray:
     if dtype == "string" or np.dtype(dtype).kind in "OSU":
         return _string_array(value)
+    expected = np.dtype(dtype)
     try:
-        return np.array(value, dtype)
-    except (ValueError, TypeError) as error:
+        kind = np.array(value).dtype.kind
+        if kind not in KINDS[expected.kind] and np.size(value):
+            _map(value, lambda item: _check(item, expected))
+        return np.array(value, expected)
+    except (ValueError, TypeError, OverflowError) as error:
         raise NotJson(f"values are not {dtype} of one shape ({error})") from error
+
+
+def _check(item: Any, dtype: np.dtype[Any]) -> None:
+    """Raise TypeError for a value that TF Serving does not take for a dtype: for an integer 1.5, "1" or null."""
+    kinds = {"f": (int, float), "b": (bool,)}.get(dtype.kind, (int,))
+    if not isinstance(item, kinds) or (isinstance(item, bool) and dtype.kind != "b"):
+        raise TypeError(f"JSON Value: {json.dumps(item)} is not of expected type: {dtype}")
 
 
 def _string_array(value: Any) -> np.ndarray:

@@ -1,13 +1,14 @@
-"""The state of a rollout: `FOLDER/rollout/` holds rollout.json for routers and models.config for TF Serving.
+"""The state of a rollout: `FOLDER/rollout/` has rollout.json, split.conf for nginx and models.config for TF Serving.
 
-Both files change at once: a staged folder is exchanged with the old one in one rename.
+All files change at once: a staged folder is exchanged with the old one in one rename.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from export.serving.publisher import STAGING
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import locked, staging
 
+SPLIT = "split.conf"
+POLL_SECONDS = 5.0  # between two looks of a server at models.config, as docs and compose project start TF Serving
+
 
 @dataclass(frozen=True)
 class State:
@@ -27,7 +31,8 @@ class State:
 
     Attributes:
         stable: The version with the label `stable`.
-        canary: The version with the label `canary`, or None.
+        canary: The version that may become the stable one, or None. The label `canary` is then on the stable version:
+            whoever asks it always gets an answer.
         share: The share of requests that a router should send to the canary, or None. TF Serving does not route.
         previous: The stable versions of before that `rollback` returns to, the latest last.
     """
@@ -39,8 +44,13 @@ class State:
 
     @property
     def labels(self) -> dict[str, int | None]:
-        """The versions by label."""
+        """The versions by their part."""
         return {"stable": self.stable, "canary": self.canary}
+
+    @property
+    def version_labels(self) -> dict[str, int]:
+        """The versions by label, as in `models.config`."""
+        return {"stable": self.stable, "canary": self.stable if self.canary is None else self.canary}
 
     @property
     def loaded(self) -> tuple[int, ...]:
@@ -93,18 +103,38 @@ def read_state(base: Path) -> State:
     return state
 
 
-def write_state(base: Path, state: State) -> None:
-    """Replace both files of the state atomically."""
-    config = _config(base, state)
+def write_state(base: Path, state: State, labels: Mapping[str, int] | None = None) -> None:
+    """Replace the files of the state atomically; `labels` are those of the state, or those of before."""
+    config = _config(base, state, labels or state.version_labels)
     with staging(base, STAGING) as folder:
         content = folder / ROLLOUT
         content.mkdir()
         layout.write_json(content / STATE, {"schema": 1} | asdict(state))
         (content / CONFIG).write_text(config)
+        (content / SPLIT).write_text(_split(state))
         layout.publish_or_replace(content, base / ROLLOUT)
 
 
-def _config(base: Path, state: State) -> str:
+def write_canary(base: Path, state: State, poll_seconds: float) -> None:
+    """Write a state with a new canary, in two steps where a server has the label already.
+
+    TF Serving refuses to move a label to a version that it has not loaded: it reads the version first, for as long as
+    two polls, then the label. A version that takes longer to load is no problem: the server tries again at each poll.
+    """
+    if (base / ROLLOUT).exists():
+        write_state(base, state, {"stable": state.stable, "canary": state.stable})
+        time.sleep(2 * poll_seconds)
+    write_state(base, state)
+
+
+def _split(state: State) -> str:
+    """Return the directive of nginx that gives each request its label."""
+    share = min(max(state.share or 0.0, 0.0001), 0.9999)  # nginx reads two decimals
+    canary = "" if state.canary is None else f"{share:.2%} canary; "
+    return f'split_clients "${{request_id}}" $label {{ {canary}* stable; }}\n'
+
+
+def _config(base: Path, state: State, labels: Mapping[str, int]) -> str:
     """Return the configuration for TF Serving; the name and the base path in the existing one are kept."""
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
@@ -120,7 +150,5 @@ def _config(base: Path, state: State) -> str:
     entry.model_version_policy.Clear()
     entry.model_version_policy.specific.versions.extend(state.loaded)
     entry.version_labels.clear()
-    entry.version_labels["stable"] = state.stable
-    if state.canary is not None:
-        entry.version_labels["canary"] = state.canary
+    entry.version_labels.update(labels)
     return text_format.MessageToString(config)

@@ -120,12 +120,21 @@ class UpdateCheck:
 
 
 @dataclass(frozen=True)
-class _Version:
+class OpenVersion:
+    """A version in the loader of TF Serving, in this process.
+
+    Attributes:
+        endpoints: Its signatures by name.
+        functions: The same to call.
+        labels: The names of its classes, or None.
+    """
+
     endpoints: Mapping[str, Endpoint]
     functions: Mapping[str, Function]
     labels: tuple[str, ...] | None
 
     def call(self, name: str, inputs: Arrays) -> Arrays:
+        """Return the outputs of a signature, a fixed batch size at a time."""
         return in_batches(self.functions[name], inputs, self.endpoints[name].batch)
 
 
@@ -139,7 +148,7 @@ def check_update(old: Path, new: Path, requirements: Requirements) -> UpdateChec
         Unavailable: If there is no file of requests, or the C API of TensorFlow is not available.
     """
     with quiet_stderr():
-        before, after = (_open(folder, requirements.trust) for folder in (old, new))
+        before, after = (open_version(folder, requirements.trust) for folder in (old, new))
     if problem := _incompatibility(before, after):
         raise CheckFailed(f"{new} cannot replace {old}: {problem}")
     check, times = UpdateCheck(), ([], [])
@@ -168,7 +177,7 @@ def check_update(old: Path, new: Path, requirements: Requirements) -> UpdateChec
     return check
 
 
-def _open(folder: Path, trust: Collection[str]) -> _Version:
+def open_version(folder: Path, trust: Collection[str]) -> OpenVersion:
     """Load a version with the C API, after the gate."""
     description = describe(folder)
     check_trusted(description, trust)
@@ -181,10 +190,10 @@ def _open(folder: Path, trust: Collection[str]) -> _Version:
     except Exception as error:  # whatever the loader raises
         raise CheckFailed(f"{folder} cannot be loaded ({one_line(error)})") from error
     functions = {name: variants["main"] for name, variants in opened.items()}
-    return _Version({e.name: e for e in endpoints}, functions, contract.labels if contract else None)
+    return OpenVersion({e.name: e for e in endpoints}, functions, contract.labels if contract else None)
 
 
-def _incompatibility(before: _Version, after: _Version) -> str | None:
+def _incompatibility(before: OpenVersion, after: OpenVersion) -> str | None:
     """Return what requests to the old version, or readers of its answers, would miss in the new one."""
     for name, old in before.endpoints.items():
         if name not in after.endpoints:
@@ -212,7 +221,7 @@ def _fits(old: Tensor, new: Tensor, is_input: bool) -> bool:
     return same_rank and all(w is None or w == n for w, n in zip(wide, narrow, strict=True))
 
 
-def _golden(before: _Version, old: Path, new: Path) -> Iterator[tuple[str, str, Arrays]]:
+def _golden(before: OpenVersion, old: Path, new: Path) -> Iterator[tuple[str, str, Arrays]]:
     """Yield (description, endpoint, inputs): the warm-up records of both, which hold real rows, and generated ones."""
     load_tensorflow()
     for folder in (old, new):
@@ -229,7 +238,7 @@ def _golden(before: _Version, old: Path, new: Path) -> Iterator[tuple[str, str, 
                 yield f"golden case {case.name} ({endpoint.name})", endpoint.name, case.inputs
 
 
-def _recorded(path: Path, before: _Version) -> Iterator[tuple[str, str, Arrays]]:
+def _recorded(path: Path, before: OpenVersion) -> Iterator[tuple[str, str, Arrays]]:
     """Yield (description, endpoint, inputs) of a file of REST bodies."""
     check_present(path)
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
@@ -237,7 +246,10 @@ def _recorded(path: Path, before: _Version) -> Iterator[tuple[str, str, Arrays]]
             continue
         where = f"line {number} of {path}"
         try:
-            name = json.loads(line).get("signature_name", "serving_default")
+            request = json.loads(line)
+            if "body" in request:  # a line of a request log
+                line, request = request["body"], json.loads(request["body"])
+            name = request.get("signature_name", "serving_default")
             if name not in before.endpoints:
                 raise rest.NotJson(f"the stable version has no signature {name}")
             inputs = rest.decode_request(line, {t.name: t.dtype for t in before.endpoints[name].inputs})
@@ -247,8 +259,8 @@ def _recorded(path: Path, before: _Version) -> Iterator[tuple[str, str, Arrays]]
 
 
 def _compare(
-    before: _Version,
-    after: _Version,
+    before: OpenVersion,
+    after: OpenVersion,
     where: str,
     name: str,
     inputs: Arrays,
@@ -275,7 +287,7 @@ def _compare(
         agreement.add(np.logical_and.reduce(agrees), where)
 
 
-def _decisive(version: _Version, name: str) -> list[Tensor]:
+def _decisive(version: OpenVersion, name: str) -> list[Tensor]:
     """Return the outputs that must agree: the classes of a classifier, all outputs of any other model.
 
     A classifier that was trained again has other features, so endpoints of a classifier without classes only run.
@@ -284,7 +296,7 @@ def _decisive(version: _Version, name: str) -> list[Tensor]:
     return classes[name] if any(classes.values()) else list(version.endpoints[name].outputs)
 
 
-def _evaluate(before: _Version, after: _Version, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _evaluate(before: OpenVersion, after: OpenVersion, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return the paired drop of the metric of `serving_default`, or of the only endpoint."""
     endpoint = before.endpoints.get("serving_default") or next(iter(before.endpoints.values()))
     evaluation = read_evaluation(arrays, endpoint)

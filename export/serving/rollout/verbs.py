@@ -15,8 +15,8 @@ from export.attestation import log
 from export.attestation.policy import admit, read_policy
 from export.bundle import layout
 from export.formats.saved_model import served_versions
-from export.serving.publisher import STAGING, Published, proven_saved_model, republish
-from export.serving.rollout.state import State, changing, read_state, write_state
+from export.serving.publisher import STAGING, ProvenSavedModel, Published, proven_saved_model, republish
+from export.serving.rollout.state import POLL_SECONDS, State, changing, read_state, write_canary, write_state
 from export.serving.rollout.update_check import Requirements, UpdateCheck, check_update
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import staging
@@ -31,6 +31,14 @@ class Canary:
     check: UpdateCheck
 
 
+def begin(saved_model: ProvenSavedModel, base: Path) -> None:
+    """Publish the first version of a base path, stable from the start: a server can begin with its configuration."""
+    published = saved_model.publish(base, "next")
+    state = State(published.version)
+    write_state(base, state)
+    log.append(base, "promoted", [state.stable], state.labels)
+
+
 def publish_canary(
     source: str | os.PathLike[str],
     base_path: str | os.PathLike[str],
@@ -40,6 +48,7 @@ def publish_canary(
     version: int | str = "next",
     allow: Collection[str] = (),
     policy: str | os.PathLike[str] | None = None,
+    poll_seconds: float = POLL_SECONDS,
 ) -> Canary:
     """Publish the SavedModel of a bundle as the canary beside the stable version, after a comparison of both.
 
@@ -47,11 +56,13 @@ def publish_canary(
         source: A proven bundle.
         base_path: The folder of one model's versions, with at least one, which is stable.
         share: The share of requests that a router should send to the label `canary`, above 0 and below 1. It is written
-            to `rollout/rollout.json`: TF Serving itself does not route.
+            to `rollout/rollout.json` and, for nginx, `rollout/split.conf`: TF Serving itself does not route.
         requirements: What the new version must hold; it names the trusted operators, too.
         version: As of `export.publish`.
         allow: As of `export.publish`.
         policy: As of `export.publish`.
+        poll_seconds: How often servers read `models.config`. Where they have the label `canary` already, they load
+            the version first, and the label moves after two polls.
 
     Raises:
         CheckFailed: If the bundle may not be published, or does not hold the requirements.
@@ -79,7 +90,7 @@ def publish_canary(
         check = check_update(folder_of(base, state.stable), saved_model.path, requirements)
         published = saved_model.publish(base, version)
         state = replace(state, canary=published.version, share=share)
-        write_state(base, state)
+        write_canary(base, state, poll_seconds)
         log.append(base, "canary", [published.version], state.labels)
     return Canary(published, state, check)
 

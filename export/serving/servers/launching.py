@@ -41,6 +41,7 @@ def running(
     is_ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
     reads: Sequence[str | os.PathLike[str]] | None = None,
+    writes: Sequence[str | os.PathLike[str]] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the duration of the block, with a temporary folder of its own.
 
@@ -50,6 +51,7 @@ def running(
         environment: Environment variables in addition to those of this process.
         reads: Files and folders that it reads besides installed packages and its program's folder: what it serves. The
             kernel forbids all others, and to write. None for a server that confines the process in which it loads.
+        writes: Folders that it may write besides its own, such as for a log; they exist.
 
     Raises:
         CheckFailed: If it ends, or is not ready in time; the message has the last line of its log.
@@ -59,7 +61,9 @@ def running(
         own.mkdir()
         if reads is not None:
             reads = [*map(os.path.realpath, (Path(command[0]).parent, *SYSTEM, *reads))]
-            confinement = json.dumps({"reads": reads, "writes": [str(own)], "network": True})
+            confinement = json.dumps(
+                {"reads": reads, "writes": [str(own), *map(os.path.realpath, writes)], "network": True}
+            )
             command = [sys.executable, "-P", machine.__file__, confinement, *command]
         with log.open("wb") as file:
             process = subprocess.Popen(

@@ -6,21 +6,24 @@ import contextlib
 import json
 import shlex
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import endpoints_of
+from export.attestation.log import ROLLOUT
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.layout import MANIFEST
+from export.bundle.tf_serving import CONFIG
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import check_base_path, newest_version
-from export.serving.servers import kserve, launching, tensorflow_serving, triton
+from export.serving.servers import builtin, kserve, launching, tensorflow_serving, triton
 from export.wire import rest
 from zoobase.errors import ExportError, Unavailable
 
-SERVERS = {"tensorflow_serving": tensorflow_serving, "kserve": kserve, "triton": triton}
+SERVERS = {"tensorflow_serving": tensorflow_serving, "builtin": builtin, "kserve": kserve, "triton": triton}
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Model:
         version: The version.
         endpoints: Its signatures.
         requests: The folder of request bodies of a bundle, or None.
+        config: The file models.config that says which versions are served once it exists, or None.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Model:
     version: int
     endpoints: tuple[Endpoint, ...]
     requests: Path | None
+    config: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -55,21 +60,29 @@ class Served:
         url: Its URL.
         example: A command line that asks it.
         page: The URL of its page, or None.
+        grpc: Host and port of gRPC, or None.
     """
 
     url: str
     example: str
     page: str | None = None
+    grpc: str | None = None
 
 
 def model_of(source: Path, trust: Collection[str] = ()) -> Model:
-    """Return what to serve from a proven bundle, or the newest version under a base path.
+    """Return what to serve: a proven bundle, a base path by its rollout or else its newest version, or a models.config.
 
     Raises:
-        ExportError: If `source` is neither, or the bundle holds no SavedModel.
+        ExportError: If `source` is none of them, or the bundle holds no SavedModel.
         CheckFailed: If the bundle is damaged or its proof did not pass, or the graph is not trusted.
     """
-    requests = None
+    requests = config = None
+    name = source.resolve().name
+    if source.is_file():
+        name, source, config = *_of_config(source), source.absolute()
+    elif (source / ROLLOUT).is_dir():
+        config = source.absolute() / ROLLOUT / CONFIG
+        name = _of_config(config)[0]
     if (source / MANIFEST).is_file():
         manifest = read_proven(source, "is served")
         artifact = find_saved_model(manifest)
@@ -90,7 +103,28 @@ def model_of(source: Path, trust: Collection[str] = ()) -> Model:
         description = describe(folder)
         check_trusted(description, trust)
         endpoints = tuple(endpoints_of(description))
-    return Model(source.resolve().name, folder.parent, int(folder.name), endpoints, requests)
+        config = config or source.absolute() / ROLLOUT / CONFIG
+    return Model(name, folder.parent, int(folder.name), endpoints, requests, config)
+
+
+def _of_config(path: Path) -> tuple[str, Path]:
+    """Return the name and the base path of the first model of a models.config.
+
+    A base path that is not on this machine, as in a container, is the folder that holds `rollout/models.config`.
+    """
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    config: Any = model_server_config_pb2.ModelServerConfig()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8"), config)
+        entry = config.model_config_list.config[0]
+    except (OSError, text_format.ParseError, ValueError, IndexError) as error:
+        raise ExportError(f"{path} is not a configuration of TF Serving with a model ({error})") from error
+    base = Path(entry.base_path)
+    if not base.is_dir() and path.absolute().parent.name == ROLLOUT:
+        base = path.absolute().parent.parent
+    return entry.name, base
 
 
 def choose(name: str | None = None) -> ModuleType:
@@ -111,7 +145,12 @@ def choose(name: str | None = None) -> ModuleType:
 
 @contextlib.contextmanager
 def serving(
-    model: Model, server: ModuleType, port: int, page: Path | None = None, admin: bool = False
+    model: Model,
+    server: ModuleType,
+    port: int,
+    page: Path | None = None,
+    admin: bool = False,
+    options: builtin.Options | None = None,
 ) -> Iterator[Served]:
     """Serve a model on 127.0.0.1 for the duration of the block.
 
@@ -119,15 +158,18 @@ def serving(
         model: What is served.
         server: Of `SERVERS`.
         port: The port.
-        page: A folder of pages that are served beside it, by KServe only.
+        page: A folder of pages that are served beside it, by KServe and the built-in server only.
         admin: Whether metrics, load and unload are offered, too, by KServe only.
+        options: Of the built-in server, which alone has them.
 
     Raises:
         ExportError: If the server has no pages or no such administration, or cannot serve a tensor of the model.
         CheckFailed: If the server does not start.
     """
-    if page is not None and server is not kserve:
-        raise ExportError(f"{server.TITLE} serves no pages; python -m export serve --server kserve")
+    if page is not None and server not in (kserve, builtin):
+        raise ExportError(f"{server.TITLE} serves no pages; python -m export serve --server builtin")
+    if options is not None and server is not builtin:
+        raise ExportError(f"{server.TITLE} writes no request log; python -m export serve --server builtin")
     if admin and server is not kserve:
         raise ExportError(f"{server.TITLE} has no --admin; python -m export serve --server kserve --admin")
     if server is triton:
@@ -136,10 +178,17 @@ def serving(
             url = f"http://{address.http}/v2/models/{model.name}"
             yield Served(url, f"curl {url}")
         return
-    arguments = (model.base, model.version, model.name, port)
-    options = {"pages": page, "admin": admin} if server is kserve else {}
-    with server.serving(*arguments, **options) as url:
-        at = f"http://127.0.0.1:{port}/pages/" if page else None
+    at = f"http://127.0.0.1:{port}/pages/" if page else None
+    if server is builtin:
+        chosen = replace(options or builtin.Options(), config=model.config, pages=page)
+        chosen = replace(chosen, grpc_port=chosen.grpc_port or launching.free_ports(1)[0])
+        follows = model.config is not None and model.config.is_file()
+        version = None if follows else model.version
+        with builtin.serving(model.base, version, model.name, port, chosen) as url:
+            yield Served(url, _example(model, url), at, f"127.0.0.1:{chosen.grpc_port}")
+        return
+    more = {"pages": page, "admin": admin} if server is kserve else {}
+    with server.serving(model.base, model.version, model.name, port, **more) as url:
         yield Served(url, _example(model, url), at)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.serving.publisher import proven_saved_model
+from export.serving.rollout.verbs import begin
 from export.serving.web import facts
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
@@ -30,7 +31,7 @@ ASSETS = (
 )
 FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-FILES = ("compose.yaml", "nginx.conf")
+FILES = tuple(sorted(path.name for path in (HERE / "compose").iterdir() if path.is_file()))
 
 
 def write_site(
@@ -191,8 +192,8 @@ def write_project(
 ) -> Path:
     """Write a folder for `docker compose up`.
 
-    It holds `compose.yaml`, `nginx.conf`, the page in `pages/`, and the SavedModel in `models/NAME/1`, where
-    `export publish` adds later versions.
+    It holds `compose.yaml`, `nginx.conf` and what they start, the page in `pages/`, and the SavedModel in
+    `models/NAME/1`, where `export publish --canary` adds later versions.
 
     Args:
         bundle: A bundle whose proof passed.
@@ -209,8 +210,8 @@ def write_project(
         CheckFailed: If the bundle is damaged or its proof did not pass.
 
     Example:
-        >>> sorted(path.name for path in write_project("bundle", "project", name="net").iterdir())
-        ['compose.yaml', 'models', 'nginx.conf', 'pages']
+        >>> sorted(path.name for path in write_project("bundle", "project", name="net").iterdir() if path.is_dir())
+        ['models', 'pages']
     """
     source, target = Path(bundle), Path(out).absolute()
     name = source.resolve().name if name is None else name
@@ -222,7 +223,7 @@ def write_project(
         project = folder / "project"
         project.mkdir()
         write_served_pages(source, project / "pages", name, trust)
-        proven_saved_model(source, trust).copy(project / "models" / name)
+        begin(proven_saved_model(source, trust), project / "models" / name)
         for file in FILES:
             template = string.Template((HERE / "compose" / file).read_text(encoding="utf-8"))
             (project / file).write_text(template.substitute(name=name), encoding="utf-8")

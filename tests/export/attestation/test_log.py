@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,8 @@ import pytest
 from export import publish
 from export.attestation import envelope, log
 from export.attestation.statement import canonical
-from export.serving.rollout import promote, publish_canary, retire, rollback
+from export.serving import rollout
+from export.serving.rollout import promote, retire, rollback
 from zoobase.errors import CheckFailed, Unavailable
 
 
@@ -26,6 +28,9 @@ def base(bundles, tmp_path):
     rollback(folder)
     retire(folder, keep=1)
     return folder
+
+
+publish_canary = functools.partial(rollout.publish_canary, poll_seconds=0)  # no server reads it
 
 
 def test_it_has_every_action(base):

@@ -104,3 +104,18 @@ def test_rows_need_one_first_dimension():
     assert set(json.loads(rest.encode_request(inputs, "f"))) == {"signature_name", "inputs"}
     with pytest.raises(rest.NotJson, match="column format"):
         rest.encode_request(inputs, "f", row=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        *(("1.5", "int32"), ('"1"', "int32"), ("null", "float32"), ('"x"', "float32"), ("true", "float32")),
+        *(("300", "uint8"), ("1", "bool"), ("true", "int64"), ("-1", "uint64")),
+    ],
+)
+def test_a_value_of_another_type_is_refused_as_by_tf_serving(value, dtype):
+    with pytest.raises(rest.NotJson, match=f"not {dtype} of one shape"):
+        rest.decode_request(f'{{"instances": [[{value}]]}}', {"x": dtype})
+    assert rest.decode_request('{"instances": [[]]}', {"x": dtype})["x"].shape == (1, 0)
+    large = rest.decode_request('{"instances": [18446744073709551615, 1]}', {"x": "uint64"})["x"]
+    assert large.tolist() == [2**64 - 1, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -13,11 +14,14 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import publish
+from export.serving import rollout
 from export.serving.publisher import find_version_damage
-from export.serving.rollout import Requirements, promote, publish_canary, retire, rollback
+from export.serving.rollout import Requirements, promote, retire, rollback
 from export.serving.rollout.state import State, read_state
 from export.serving.rollout.update_check import check_update
 from zoobase.errors import CheckFailed, ExportError, Unavailable
+
+publish_canary = functools.partial(rollout.publish_canary, poll_seconds=0)  # no server reads it
 
 
 def config_of(base):
@@ -40,11 +44,11 @@ def test_a_canary_is_promoted_and_taken_back(update, served):
     with pytest.raises(ExportError, match="publish with --canary SHARE"):
         publish(update("better"), served)
     assert promote(served).state == State(2, previous=(1,))
-    assert config_of(served) == ("/models/m", [1, 2], {"stable": 2})
+    assert config_of(served) == ("/models/m", [1, 2], {"stable": 2, "canary": 2})
     with pytest.raises(ExportError, match="has no canary"):
         promote(served)
     assert rollback(served) == State(1)
-    assert config_of(served) == ("/models/m", [1], {"stable": 1})
+    assert config_of(served) == ("/models/m", [1], {"stable": 1, "canary": 1})
     assert graph_of(served, 3) == graph_of(served, 1) != graph_of(served, 2)  # for servers that take the highest
     with pytest.raises(CheckFailed, match="no previous stable version"):
         rollback(served)
@@ -53,7 +57,7 @@ def test_a_canary_is_promoted_and_taken_back(update, served):
 def test_a_canary_is_withdrawn(update, served):
     publish_canary(update("better"), served, 0.5)
     assert rollback(served) == State(1)
-    assert config_of(served) == ("/models/m", [1], {"stable": 1})
+    assert config_of(served) == ("/models/m", [1], {"stable": 1, "canary": 1})
     assert graph_of(served, 3) == graph_of(served, 1)
     assert publish_canary(update("better"), served, 0.5).version.version == 4
 
@@ -63,7 +67,7 @@ def test_what_a_person_changed_in_the_configuration_is_kept(update, served):
     path = served / "rollout" / "models.config"
     path.write_text(path.read_text().replace("/models/m", "/data/m"))
     promote(served)
-    assert config_of(served) == ("/data/m", [1, 2], {"stable": 2})
+    assert config_of(served) == ("/data/m", [1, 2], {"stable": 2, "canary": 2})
     path.write_text("no { configuration")
     with pytest.raises(ExportError, match="not the configuration of one model"):
         rollback(served)
@@ -181,7 +185,7 @@ def test_the_commands(update, served):
         process = subprocess.run(command, capture_output=True, text=True)
         return process.returncode, process.stdout, process.stderr
 
-    code, output, _ = run("publish", update("better"), served, "--canary", "0.25", "--json")
+    code, output, _ = run("publish", update("better"), served, "--canary", "0.25", "--poll", "0", "--json")
     result = json.loads(output)
     assert (code, result["version"], result["canary"], result["check"]["golden"]["share"]) == (0, 2, 0.25, 1.0)
     code, output, _ = run("promote", served)

@@ -1,15 +1,15 @@
-"""Updates and rollbacks while clients ask a server: no failed answer, and none that mixes two versions."""
+"""Updates and rollbacks while clients ask nginx: no failed answer, and none that mixes two versions."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
-import random
 import subprocess
 import sys
 import threading
 import time
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -19,9 +19,12 @@ from export.formats.saved_model import served_versions
 from export.serving.publisher import find_version_damage
 from export.serving.rollout import promote, publish_canary, retire, rollback
 from export.serving.rollout.state import read_state
-from tests.export.serving.rollout.server import Server
+from export.serving.servers import builtin, launching, local
+from tests.export.serving.rollout.deployment import NAME, POLL, deployed
+from tests.export.serving.rollout.server import settled
 
-ROWS = 4
+ROWS, CLIENTS = 4, 8
+NAMES = ("stable", "better")
 
 
 @pytest.fixture
@@ -35,38 +38,30 @@ def answers(update, images):
     return {name: load(update(name), "c_api")["serving_default"](image=images)["logits"] for name in NAMES}
 
 
-NAMES = ("stable", "better")
-
-
 class Client(threading.Thread):
-    """A client that sends the canary its share of requests, and asks the stable version where there is no canary."""
+    """A client that asks nginx, which knows the share of the canary."""
 
-    def __init__(self, server, images, answers, seed):
+    def __init__(self, deployment, images, answers):
         super().__init__()
-        self.server, self.answers, self.rng = server, answers, random.Random(seed)
+        self.page, self.answers = urlsplit(deployment.page), answers
         self.body = json.dumps({"instances": images.tolist()})
         self.stopping = threading.Event()
-        self.counts, self.problems = dict.fromkeys((*NAMES, "canary"), 0), []
+        self.counts, self.problems = dict.fromkeys(NAMES, 0), []
 
     def run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
         while not self.stopping.is_set():
+            connection = http.client.HTTPConnection(self.page.hostname, self.page.port, timeout=30)
             try:
-                share = json.loads((self.server.base / "rollout" / "rollout.json").read_text())["share"]
-                label = "canary" if share and self.rng.random() < share else "stable"
-                status, text = self.ask(connection, label)
-                if label == "canary" and status == 404:  # withdrawn meanwhile, or not loaded yet
-                    status, text = self.ask(connection, "stable")
-                elif label == "canary":
-                    self.counts["canary"] += 1
-                self.check(status, text)
+                for number in range(20):  # noqa: B007
+                    connection.request("POST", f"/v1/models/{NAME}:predict", self.body)
+                    response = connection.getresponse()
+                    self.check(response.status, response.read().decode())
             except Exception as error:
-                self.problems.append(f"{type(error).__name__}: {error}")
-
-    def ask(self, connection, label):
-        connection.request("POST", f"/v1/models/m/labels/{label}:predict", self.body)
-        response = connection.getresponse()
-        return response.status, response.read().decode()
+                # a worker that nginx replaces closes connections between two requests: clients open another one
+                if number == 0 or not isinstance(error, ConnectionError):
+                    self.problems.append(f"{type(error).__name__}: {error}")
+            finally:
+                connection.close()
 
     def check(self, status, text):
         """Note an answer that is not that of one version for all its rows."""
@@ -83,9 +78,9 @@ class Client(threading.Thread):
 
 def kill_in_the_middle(bundle, base, seconds):
     """Start a publisher of a canary and kill it, after it has begun to write and some more seconds."""
-    command = [sys.executable, "-m", "export", "publish", str(bundle), str(base), "--canary", "0.5", "--quiet"]
+    command = [sys.executable, "-m", "export", "publish", str(bundle), str(base), "--canary", "0.5", "--poll", "0.1"]
     before = set(os.listdir(base))
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen([*command, "--quiet"]) as process:
         while process.poll() is None and set(os.listdir(base)) == before:
             time.sleep(0.0005)
         time.sleep(seconds)
@@ -93,25 +88,34 @@ def kill_in_the_middle(bundle, base, seconds):
     return process.returncode == -9
 
 
-def update_under_load(server, update, rounds, kills):
+def labelled(deployment, label, version):
+    """Wait until a label has reached a version."""
+    end = time.monotonic() + 30
+    while True:
+        found = json.loads(launching.fetch(f"{deployment.url}/labels/{label}/metadata"))["model_spec"]["version"]
+        if found == str(version):
+            return
+        assert time.monotonic() < end, f"{label} is {found}, not {version}"
+        time.sleep(POLL / 4)
+
+
+def update_under_load(deployment, update, rounds, kills):
     """Publish, promote and take back in turn; every third canary is withdrawn without a promotion."""
-    base, killed = server.base, 0
+    base, killed = deployment.base, 0
     for number in range(rounds):
         bundle = update("better") if read_is_stable(base, update) else update("stable")
         if number < kills:
-            stopped = kill_in_the_middle(bundle, base, 0.004 * number)
-            killed += stopped
-            if read_state(base).canary is not None:  # it had finished
-                server.wait("stable", rollback(base).stable)
-                server.wait("canary", None)
-        server.wait("canary", publish_canary(bundle, base, 0.5).state.canary)
-        time.sleep(0.05)
+            killed += kill_in_the_middle(bundle, base, 0.004 * number)
+            if read_state(base).canary is not None:  # it had written the state
+                labelled(deployment, "stable", rollback(base).stable)
+        state = publish_canary(bundle, base, 0.5, poll_seconds=POLL).state
+        labelled(deployment, "canary", state.canary)
+        time.sleep(0.3)
         if number % 3 < 2:
-            server.wait("stable", promote(base).state.stable)
-            server.wait("canary", None)
+            labelled(deployment, "stable", promote(base).state.stable)
         if number % 3:
-            server.wait("stable", rollback(base).stable)
-            server.wait("canary", None)
+            labelled(deployment, "stable", rollback(base).stable)
+        labelled(deployment, "canary", read_state(base).stable)
     return killed
 
 
@@ -122,47 +126,104 @@ def read_is_stable(base, update):
     return (stable / name).read_bytes() == (update("stable") / "saved_model" / "1" / name).read_bytes()
 
 
-def run_under_load(served, update, images, answers, rounds, kills):
-    publish_canary(update("better"), served, 0.5)  # writes the configuration that the server is started with
-    rollback(served)
-    with Server(served) as server:
-        clients = [Client(server, images, answers, seed) for seed in range(2)]
+def run_under_load(update, tmp_path, images, answers, rounds, kills):
+    with deployed(update("stable"), tmp_path) as deployment:
+        clients = [Client(deployment, images, answers) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
         try:
-            killed = update_under_load(server, update, rounds, kills)
+            killed = update_under_load(deployment, update, rounds, kills)
         finally:
             for client in clients:
                 client.stopping.set()
             for client in clients:
                 client.join()
-    assert [client.problems[:3] for client in clients] == [[], []]
-    assert server.problems == []
+        base = deployment.base
+    assert [problem for client in clients for problem in client.problems[:3]] == []
     assert killed == kills
-    counts = {name: sum(client.counts[name] for client in clients) for name in clients[0].counts}
+    counts = {name: sum(client.counts[name] for client in clients) for name in NAMES}
     assert min(counts.values()) > 0, counts
-    assert not any(find_version_damage(served / str(version)) for version in served_versions(served))
-    retire(served, keep=2)
-    assert [name for name in os.listdir(served) if name.startswith(".")] == []
-    print(counts, "answers,", max(served_versions(served)), "versions,", killed, "publishers killed")
+    assert not any(find_version_damage(base / str(version)) for version in served_versions(base))
+    retire(base, keep=2)
+    assert [name for name in os.listdir(base) if name.startswith(".")] == []
+    print(counts, "answers,", max(served_versions(base)), "versions,", killed, "publishers killed")
 
 
-def test_ten_updates_under_load(served, update, images, answers):
-    run_under_load(served, update, images, answers, rounds=6, kills=1)
+def test_updates_under_load(update, tmp_path, images, answers):
+    run_under_load(update, tmp_path, images, answers, rounds=3, kills=1)
 
 
 @pytest.mark.proof
-def test_fifty_updates_under_load(served, update, images, answers):
-    run_under_load(served, update, images, answers, rounds=50, kills=10)
+def test_fifty_updates_under_load(update, tmp_path, images, answers):
+    run_under_load(update, tmp_path, images, answers, rounds=50, kills=10)
 
 
-def test_a_server_without_the_configuration_goes_back_too(served, update):
+def ask(deployment, path=":predict", image=None, headers=False):
+    body = json.dumps({"instances": np.zeros((1, 12, 12, 1)).tolist() if image is None else image})
+    return json.loads(launching.fetch(f"{deployment.page}/v1/models/{NAME}{path}", body))
+
+
+def test_nginx_divides_the_requests_and_logs_a_sample(update, tmp_path):
+    import urllib.error
+    import urllib.request
+
+    with deployed(update("stable"), tmp_path, logged="50% 1; * 0;") as deployment:
+        publish_canary(update("better"), deployment.base, 0.25, poll_seconds=POLL)
+        labelled(deployment, "canary", 2)
+        time.sleep(10 * POLL)  # nginx reads its configuration again
+        logits = [ask(deployment, path)["predictions"] for path in ("/labels/stable:predict", "/labels/canary:predict")]
+        assert logits[0] != logits[1]
+        answers = [ask(deployment)["predictions"] for _ in range(400)]
+        assert {json.dumps(answer) for answer in answers} == {json.dumps(answer) for answer in logits}
+        assert 60 < sum(answer == logits[1] for answer in answers) < 140  # 100 expected, deviation 8.7
+        lines = [json.loads(line) for path in deployment.log.parent.iterdir() for line in path.read_text().splitlines()]
+        assert 60 < len(lines) < 260
+        assert len(list(deployment.log.parent.iterdir())) > 1  # rotated
+        assert {line["label"] for line in lines} == {"stable", "canary"}
+        assert json.loads(lines[0]["body"])["instances"]
+        # a canary that cannot answer: the stable version does
+        for file in (deployment.base / "rollout" / "models.config",):
+            text = file.read_text().replace("versions: 2", "").replace("value: 2", "value: 1")
+            file.write_text(text)
+        settled(deployment.url, {2: "END", 1: "AVAILABLE"})
+        assert all(ask(deployment)["predictions"] == logits[0] for _ in range(20))
+        with pytest.raises(launching.Refused) as error:
+            ask(deployment, image=[[1, 2]])
+        assert error.value.status == 400
+        with urllib.request.urlopen(f"{deployment.page}/v1/models/{NAME}") as response:
+            assert response.headers["Cache-Control"] == "no-store"
+        request = urllib.request.Request(f"{deployment.page}/index.html", headers={"Accept-Encoding": "gzip"})
+        with urllib.request.urlopen(request) as response:
+            assert (response.headers["Content-Encoding"], response.headers["Cache-Control"]) == ("gzip", "no-cache")
+            request.add_header("If-None-Match", response.headers["ETag"])
+        with pytest.raises(urllib.error.HTTPError, match="304"):
+            urllib.request.urlopen(request)
+        request = urllib.request.Request(f"{deployment.page}/assets/ui.js")
+        with urllib.request.urlopen(request) as response:
+            assert "max-age" in response.headers["Cache-Control"]
+
+
+def test_a_server_without_the_configuration_goes_back_too(served, update, tmp_path):
     publish_canary(update("better"), served, 0.5)
     promote(served)
-    with Server(served, configured=False) as server:
-        assert server.labels == {"stable": 2}
+    model = local.Model("m", served, 2, (), None)  # that of a server which serves the highest number
+    with local.serving(model, builtin, *launching.free_ports(1)) as answered:
         rollback(served)
-        server.wait("stable", 3)
-    assert server.problems == []
+        settled(answered.url, {3: "AVAILABLE"})
     first, third = (served / n / "variables" / "variables.data-00000-of-00001" for n in "13")
     assert first.read_bytes() == third.read_bytes()
+
+
+def test_a_base_path_is_followed_from_its_first_canary_on(served, update):
+    with local.serving(
+        local.model_of(served), builtin, *launching.free_ports(1), options=builtin.Options(poll_seconds=POLL)
+    ) as answered:
+        settled(answered.url, {1: "AVAILABLE"})
+        publish_canary(update("better"), served, 0.5)
+        settled(answered.url, {1: "AVAILABLE", 2: "AVAILABLE"})
+        promote(served)
+        for label in ("stable", "canary"):
+            labelled(type("", (), {"url": answered.url}), label, 2)
+        assert publish_canary(update("stable"), served, 0.5, poll_seconds=POLL).state.canary == 3
+        labelled(type("", (), {"url": answered.url}), "canary", 3)
+        labelled(type("", (), {"url": answered.url}), "stable", 2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,10 +13,9 @@ import pytest
 
 from export import publish
 from export.serving.servecheck import CHECKS, rest_servers, runs, version
-from export.serving.servers import kserve
+from export.serving.servers import builtin, kserve, launching
 from export.serving.servers import triton as triton_server
 from export.wire import c_api
-from tests.export.serving.rollout.server import Server
 
 
 @pytest.fixture(scope="module", params=["text", "functional_cnn"])
@@ -66,12 +67,38 @@ def test_triton(served, changed):
     assert f"{name} in case" in level.reason
 
 
+class Answering500(BaseHTTPRequestHandler):
+    """A server that answers a predict request as the built-in one does, and a bad one with 500."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        try:
+            status, text = 200, launching.fetch(self.server.url + ":predict", body)
+        except launching.Refused as error:
+            status, text = 500, error.body
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *arguments):
+        """Print nothing."""
+
+
 def test_servers_that_answer_otherwise_fail(served):
-    """A server that answers a bad request with 500, and one that has ended."""
+    """The built-in server passes; a server that answers a bad request with 500, and one that has ended, do not."""
+    level = rest_servers.serve_and_check(served, "server", builtin)
+    assert (level.state, level.reason) == ("pass", None)
+    assert "20 of 4 clients at once, 6 bad requests refused" in level.details
     served = dataclasses.replace(served, endpoints=[e for e in served.endpoints if e.name == "serving_default"])
-    with Server(served.base, configured=False) as server:
-        url = f"http://127.0.0.1:{server.port}/v1/models/net/labels/stable"
-        level = rest_servers.check("server", served, url, "a server of the tests")
+    with (
+        builtin.serving(served.base, served.version, "net", *launching.free_ports(1)) as url,
+        ThreadingHTTPServer(("127.0.0.1", 0), Answering500) as server,
+    ):
+        server.url = url
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        bad = f"http://127.0.0.1:{server.server_port}/v1/models/net"
+        level = rest_servers.check("server", served, bad, "a server of the tests")
+        server.shutdown()
     assert level.state == "fail"
     assert level.reason == "a body that is not JSON: is answered with status 500 instead of 4xx"
     level = rest_servers.check("server", served, url, "it has ended")

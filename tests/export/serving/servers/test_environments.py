@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from export.serving.servers import local
+from export.serving.servers import builtin, kserve, local
 from export.serving.servers.environments import ENVIRONMENTS, Environment, install
 from tests.export.test_cli import run
-from zoobase.errors import Unavailable
+from zoobase.errors import ExportError, Unavailable
 
 
 @pytest.fixture
@@ -42,12 +42,20 @@ def test_other_requirements_are_another_environment():
     assert len({e.folder for e in ENVIRONMENTS.values()}) == len(ENVIRONMENTS)
 
 
-def test_without_a_server_one_sentence_names_the_installation(empty_cache, bundles):
+def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bundles):
+    assert local.choose() is builtin
     with pytest.raises(Unavailable, match="--install triton"):
         local.choose("triton")
-    result = run("serve", bundles("two_by_two").path)
+    result = run("serve", bundles("two_by_two").path, "--server", "kserve")
     assert result.returncode == 3
-    assert result.stderr == "error: no server is installed; python -m export servers --install kserve\n"
+    assert result.stderr.endswith("python -m export servers --install kserve\n")
+    result = run("serve", bundles("two_by_two").path, "--log-share", "0.5")
+    assert (result.returncode, "--log-share needs --log FOLDER" in result.stderr) == (2, True)
+    with (
+        pytest.raises(ExportError, match="KServe writes no request log"),
+        local.serving(local.model_of(bundles("two_by_two").path), kserve, 1, options=builtin.Options()),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(
