@@ -28,7 +28,7 @@ help:
 	@echo "make check   lint and format check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
 	@echo "make site    a gallery of the shipped models as a static site that runs them in the browser, into build/gallery"
-	@echo "make tables  write what is generated: the README's table, the list of models in mkdocs.yml, docs/benchmarks.md"
+	@echo "make tables  write what is generated: tables, lists and shown files in pages, docs/models, links of the course"
 	@echo "make notebooks  run docs/notebooks/*.py and write their pages"
 	@echo "make servers install KServe, Triton, older versions of TensorFlow, MediaPipe and others; the tests then run them, too"
 	@echo "make proof   full-size proofs on real data (hours)"
@@ -86,10 +86,12 @@ format: setup
 
 tables: setup
 	$(BIN)/python -m docs.tables
+	$(BIN)/python -m docs.pages
+	$(BIN)/python -m docs.course --text
 	$(BIN)/python -m docs.architecture
 
 docs: setup
-	$(BIN)/python -m docs.pages
+	$(BIN)/python -m docs.site
 	$(BIN)/zensical build --clean --strict
 
 # each script as a notebook, run in an empty folder, and the notebook as a page with its outputs
@@ -134,4 +136,4 @@ audit:
 	.venv-audit/bin/pip-audit --requirement requirements/3.11-all.txt --require-hashes --disable-pip
 
 clean:
-	rm -rf .venv .venv-latest .venv-peers .venv-audit site docs/models docs/reference build *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-latest .venv-peers .venv-audit site build *.egg-info .pytest_cache .ruff_cache

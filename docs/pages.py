@@ -1,10 +1,8 @@
-"""python -m docs.pages: write the pages that are generated from code, before the site is built.
+"""python -m docs.pages: write docs/models, a page per model, from its spec, its card and docs/model_notes/NAME.md.
 
-docs/models/      a page per model, from its spec, its card and docs/model_notes/NAME.md
-docs/reference/   the public names of `zoo`, `export` and `pipelines` for mkdocstrings, the help of every command,
-                  and the settings of a training
-
-Both folders are generated and are not under version control.
+The pages of the models are under version control, because other pages link to them. Those of docs/reference are
+not: the public names of `zoo`, `export` and `pipelines` for mkdocstrings, the help of every command, the datasets
+and the settings of a training. `python -m docs.site` writes them for the site.
 """
 
 from __future__ import annotations
@@ -14,7 +12,6 @@ import functools
 import importlib
 import inspect
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -290,15 +287,21 @@ def results_page() -> str:
     return text.replace("# Benchmarks", "# Benchmark results", 1).replace("../docs/benchmarks/", "../benchmarks/")
 
 
+def write() -> None:
+    """Write docs/models."""
+    MODELS.mkdir(exist_ok=True)
+    wanted = {path: text for path, text in pages().items() if path.parent == MODELS}
+    for path in set(MODELS.glob("*.md")) - wanted.keys():
+        path.unlink()
+    for path, text in wanted.items():
+        path.write_text(text(), encoding="utf-8")
+
+
 @click.command("pages")
 def main() -> None:
-    """Write docs/models and docs/reference."""
-    for folder in (MODELS, REFERENCE):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    for path, text in pages().items():
-        path.write_text(text(), encoding="utf-8")
-    click.echo(f"written: {MODELS} and {REFERENCE}")
+    """Write docs/models."""
+    write()
+    click.echo(f"written: {MODELS}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""python -m docs.tables: update the generated blocks of README.md, mkdocs.yml and docs/benchmarks.md."""
+"""python -m docs.tables: update the generated blocks of README.md, mkdocs.yml and the pages of docs/."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import zoo
+from docs.course.lessons import LESSONS
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,8 +23,20 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "README.md", "models", markdown_table()
     navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
     yield ROOT / "mkdocs.yml", "models", navigation
+    lessons = "".join(f'      - "{lesson.title}": course/{lesson.name}.md\n' for lesson in LESSONS)
+    yield ROOT / "mkdocs.yml", "course", lessons
+    yield from shown_files()
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
+
+
+def shown_files() -> Iterator[tuple[Path, str, str]]:
+    """Yield the blocks that show a whole file: `<!-- examples/x.py: make tables -->`."""
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        for name in re.findall(r"^<!-- (\S+\.\w+): make tables -->$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            path = ROOT / name
+            language = {".py": "python", ".json": "json", ".toml": "toml"}[path.suffix]
+            yield page, name, f"\n```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n\n"
 
 
 def current(path: Path, name: str) -> str:
@@ -32,6 +45,7 @@ def current(path: Path, name: str) -> str:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
+    name = re.escape(name)
     return re.compile(rf"((?:<!--|#) {name}:[^\n]*\n)(.*?)( *(?:<!--|#) /{name})", re.DOTALL)
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -16,12 +17,14 @@ import pytest
 import pipelines
 import zoo
 import zoo.models
-from docs import architecture, pages, recipes
+from docs import architecture, pages, recipes, site
+from docs.course import notebook
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
 from zoo.cli.options import parse_settings
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
+from zoobase.errors import ZooError
 
 PAGE = (Path(recipes.__file__).parent / "recipes.md").read_text()
 RESULTS = json.loads((recipes.IMAGES / "results.json").read_text())
@@ -60,16 +63,16 @@ def test_links_within_the_page_lead_to_headings():
 
 
 ROOT = Path(recipes.__file__).parent.parent
-WRITTEN = sorted(p for p in (ROOT / "docs").rglob("*.md") if not {"models", "reference"} & set(p.parts))
-FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *WRITTEN]
+WRITTEN = sorted(p for p in (ROOT / "docs").rglob("*.md") if "models" not in p.parts)
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *WRITTEN]
+GENERATED = {path.resolve(): text for path, text in pages.pages().items()}
 MODELS_PATH = list(zoo.models.__path__)
 PLACEHOLDERS = {"S": "0"}  # of options that take a number
 
 
 def text_of(path):
     """The text of a page, written or generated."""
-    generated = {page.resolve(): text for page, text in pages.pages().items()}
-    return generated[path]() if path in generated else path.read_text()
+    return GENERATED[path]() if path in GENERATED else path.read_text()
 
 
 def without_code(text):
@@ -85,30 +88,86 @@ def anchors(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_and_images_resolve(path):
-    generated = {page.resolve() for page in pages.pages()}
+    """Also where the repository is shown: to files under version control."""
     folder = pages.MODELS if path.parent == pages.NOTES else path.parent  # notes become part of a model page
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text())):
         if "://" in target:
             continue
         file, _, anchor = target.partition("#")
         found = Path(os.path.normpath(folder / file)) if file else path
-        assert found in generated or found.exists(), f"{path.name}: {target}"
-        if anchor:
+        assert found.exists(), f"{path.name}: {target}"
+        assert found.is_dir() or tracked(found), f"{path.name}: {target}"
+        if anchor and found.suffix != ".md":
+            assert 0 < int(anchor.removeprefix("L")) <= len(found.read_text().splitlines()), f"{path.name}: {target}"
+        elif anchor:
             assert anchor in anchors(found), f"{path.name}: {target}"
 
 
-def test_scripts_are_included():
-    """The formatter once changed these lines, which the site then showed as they are."""
-    lines = [line for path in FILES for line in path.read_text().splitlines() if line.startswith("--8")]
-    assert lines
-    for line in lines:
-        assert (ROOT / re.fullmatch(r'--8<-- "(.+)"', line).group(1)).is_file()
+@functools.cache
+def tracked(path):
+    """Whether a file is under version control, or will be."""
+    done = subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=ROOT, check=False)
+    return done.returncode == 1
+
+
+def test_no_page_shows_a_line_of_a_tool():
+    """GitHub shows `--8<--` and `:::` as they are."""
+    for path in [*FILES, *pages.MODELS.glob("*.md")]:
+        lines = [line for line in path.read_text().splitlines() if re.match(r"\s*(--8<--|:::|\?\?\?|!!!) ?", line)]
+        assert not lines, (path, lines)
+
+
+def test_pages_of_models_are_current():
+    written = {path.resolve() for path in pages.MODELS.glob("*.md")}
+    wanted = {path for path in GENERATED if path.parent == pages.MODELS}
+    assert written == wanted
+    for path in wanted:
+        assert path.read_text() == GENERATED[path](), f"{path.name}: run `make tables`"
+
+
+def test_links_of_the_site_lead_to_its_pages():
+    code = {}
+    text = (
+        "[a](../../zoo/core/settings.py) [b](../../zoo/models/mnist.py#L5) [c](notebooks/text.py) [d](index.md) [e](x)"
+    )
+    page = ROOT / "docs" / "course" / "text.md"
+    links = re.findall(r"\((.*?)\)", site.rewritten(text, page, code))
+    anchor = "zoo-models-mnist-py-l5"
+    assert links == [
+        "../reference/settings.md",
+        f"../reference/code.md#{anchor}",
+        "notebooks/text.ipynb",
+        "index.md",
+        "x",
+    ]
+    assert code == {"zoo/models/mnist.py#L5": anchor}
+    assert site.rewritten("```python\n[a](../../zoo/core/settings.py)\n```", page, {}).count("settings.py") == 1
+
+
+def test_the_page_of_code_shows_definitions():
+    path, line = notebook.location("zoo.modeling.perceptual_loss.gram_matrix")
+    text = site.code_page({f"{path}#L{line}": "here"})
+    assert "{#here}" in text
+    assert text.count("def ") == 1
+    assert "transpose_a=True" in text
+
+
+def test_katex_is_pinned(monkeypatch, tmp_path):
+    """Another package than the pinned one is refused."""
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+
+    def pack(command, **_):
+        (Path(command[4]) / "katex.tgz").write_bytes(b"something else")
+
+    monkeypatch.setattr(subprocess, "run", pack)
+    with pytest.raises(ZooError, match="not the pinned package"):
+        site.katex()
 
 
 def test_navigation_has_every_page_once():
     navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
     listed = [ROOT / "docs" / name for name in re.findall(r"([\w/-]+\.md)", navigation)]
-    expected = {p.resolve() for p in pages.pages()} | {p for p in WRITTEN if p.parent != pages.NOTES}
+    expected = set(GENERATED) | {p for p in WRITTEN if p.parent != pages.NOTES} | {ROOT / "docs" / site.CODE}
     assert len(listed) == len(set(listed))
     assert set(listed) == expected
 
@@ -175,8 +234,6 @@ def check_settings(line, params):
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_python_blocks_are_python(path):
     for block in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
-        if included := re.fullmatch(r'--8<-- "(.+)"\n', block):
-            block = (ROOT / included[1]).read_text()
         compile(block, str(path), "exec")
 
 

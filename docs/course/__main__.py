@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import importlib
-import os
 import tempfile
 import time
 from collections.abc import Mapping
@@ -12,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from docs.course import index
+from docs.course import compose, index
 from docs.course.lessons import LESSONS
-from docs.course.page import Page
+from docs.course.page import Page, machine
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, unknown
@@ -46,15 +45,13 @@ def write(
     from zoo.core import environment
 
     environment.prepare()
-    from zoo.training.autotune import processor
-
     start = time.process_time()
     with tempfile.TemporaryDirectory() as temporary:
-        page = Page(name, lessons[name].title, folder, Path(temporary), small, data_dirs)
-        importlib.import_module(f"docs.course.lessons.{name}").write(page)
-    minutes, machine = (time.process_time() - start) / 60, f"{os.cpu_count()} cores of {processor()}"
+        page = Page(lessons[name], folder, Path(temporary), small, data_dirs)
+        importlib.import_module(lessons[name].module).write(page)
+    minutes = (time.process_time() - start) / 60
     page.save(
-        f"Written by `python -m docs.course {name}` in {minutes:.1f} minutes of CPU time on {machine}, "
+        f"Written by `python -m docs.course {name}` in {minutes:.1f} minutes of CPU time on {machine()}, "
         f"{datetime.date.today().isoformat()}. Bands reach from the lowest to the highest of the seeds "
         f"{', '.join(map(str, page.seeds))}."
     )
@@ -63,11 +60,17 @@ def write(
 
 @click.command("course")
 @click.argument("names", metavar="[PAGE]...", nargs=-1)
+@click.option("--text", is_flag=True, help="Only write text, exercises and links anew; nothing is measured.")
 @click.option("--small", is_flag=True, help="The smallest form: one seed, few examples.")
 @click.option("-o", "--out", type=click.Path(path_type=Path), default=HERE, help="Folder of the pages.")
 @shell.common_options
-def main(names: tuple[str, ...], small: bool, out: Path, console: Console) -> None:
+def main(names: tuple[str, ...], text: bool, small: bool, out: Path, console: Console) -> None:
     """Write each PAGE (by default all) of the course, its figures, and the index."""
+    if text:
+        compose.refresh(out)
+        index.write(out)
+        console.print(f"written: the text of {len(LESSONS)} pages in {out}")
+        return
     lessons = [lesson.name for lesson in LESSONS]
     for name in names:
         if name not in lessons:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import json
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from docs.course import compose
 from zoo.core.plan import Plan, make_plan
 from zoobase.errors import ZooError
 from zoobase.files import write_atomic
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from docs.course.lessons import Lesson
     from pipelines.dataset import Dataset
     from zoo.core.run_folder import RunFolder
 
@@ -33,6 +36,7 @@ class Page:
     """A page that a lesson writes from what it measures.
 
     Attributes:
+        lesson: The lesson.
         name: Name of the page and of its figures.
         folder: Folder of the page; figures go to its folder `figures`.
         scratch: Folder for runs and bundles, which are not kept.
@@ -43,15 +47,14 @@ class Page:
 
     def __init__(
         self,
-        name: str,
-        title: str,
+        lesson: Lesson,
         folder: Path,
         scratch: Path,
         small: bool = False,
         data_dirs: Mapping[str, str] | None = None,
     ) -> None:
         """Begin an empty page."""
-        self.name, self.title, self.folder, self.scratch, self.small = name, title, folder, scratch, small
+        self.lesson, self.name, self.folder, self.scratch, self.small = lesson, lesson.name, folder, scratch, small
         self.data_dirs = dict(data_dirs or {})
         self._datasets: dict[str, Dataset] = {}
         self.parts: list[str] = []
@@ -71,7 +74,7 @@ class Page:
 
     def heading(self, title: str) -> None:
         """Begin a section."""
-        self.parts.append(f"## {title}")
+        self.parts.append(f"### {title}")
 
     def text(self, paragraph: str) -> None:
         """Add a paragraph, a list or a link in Markdown; line breaks within a paragraph of the source are dropped."""
@@ -102,8 +105,16 @@ class Page:
         """Add what a command printed."""
         self.parts.append(f"```text\n{text.rstrip()}\n```")
 
-    def figure(self, figure: Figure, name: str, description: str) -> None:
-        """Write a figure, and show it."""
+    def figure(self, figure: Figure, name: str, description: str, data: str, seeds: str = "") -> None:
+        """Write a figure, and show it with its data, its seeds and the machine.
+
+        Args:
+            figure: The figure.
+            name: Name of its file.
+            description: What it shows.
+            data: The data, or "none".
+            seeds: The seeds, if they are not those of the page.
+        """
         from zoo.evaluation import plots
 
         path = self.folder / "figures" / f"{self.name}-{name}.png"
@@ -111,6 +122,12 @@ class Page:
         write_png(plots.pixels(figure), path)
         self.images.append(path)
         self.parts.append(f"![{description}](figures/{path.name})")
+        self.parts.append(f"*{description}. Data: {data}. {seeds or self.seed_text}. Machine: {machine()}.*")
+
+    @property
+    def seed_text(self) -> str:
+        """The seeds of the page, in words."""
+        return f"Seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) > 1 else f"Seed {self.seeds[0]}"
 
     def claim(self, holds: Any, sentence: str) -> None:
         """Add a sentence to the list of what was checked.
@@ -125,10 +142,10 @@ class Page:
     def save(self, written_by: str) -> Path:
         """Write the page."""
         claims = "\n".join(f"- {sentence}" for sentence in self.claims)
-        parts = [f"# {self.title}", written_by, *self.parts]
-        parts += ["## What was checked", "The command stops if one of these does not hold.", claims]
+        parts = [written_by, *self.parts]
+        parts += ["### What was checked", "The command stops if one of these does not hold.", claims]
         path = self.folder / f"{self.name}.md"
-        write_atomic(path, ("\n\n".join(parts) + "\n").encode())
+        write_atomic(path, compose.page(self.lesson, "\n\n".join(parts)).encode())
         return path
 
     # === Trainings ===
@@ -180,6 +197,13 @@ class Page:
             run.save_config(plan, dataset.info, {})
             trainer.train_best(Session(plan, run, dataset, objects=UserObjects(tuple(callbacks))))
         return RunFolder(out)
+
+
+def machine() -> str:
+    """Return the cores and the processor."""
+    from zoo.training.autotune import processor
+
+    return f"{os.cpu_count()} cores of {processor()}"
 
 
 def write_png(pixels: np.ndarray, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import docs.course.lessons
 import zoo
 from docs.course import index
 from docs.course.lessons import LESSONS
@@ -11,17 +10,34 @@ COURSE = Path(index.__file__).parent
 
 
 def test_every_model_is_in_the_index():
-    named = {model for _, models, _, _ in index.COURSE for model in models}
+    named = {model for row in index.COURSE for model in row.models} | {m for lesson in LESSONS for m in lesson.models}
     assert named == set(zoo.list_models())
-    assert {model for lesson in LESSONS for model in lesson.models} <= named
 
 
 def test_every_lesson_has_a_module_a_page_and_a_row():
-    modules = {path.stem for path in Path(docs.course.lessons.__file__).parent.glob("*.py")} - {"__init__"}
-    pages = {path.stem for path in COURSE.glob("*.md")} - {"index"}
+    modules = {path.stem for path in (COURSE / "lessons").glob("*/*.py")} - {"__init__"}
+    notebooks = {path.stem for path in (COURSE / "notebooks").glob("*.py")}
+    pages = {path.stem for path in COURSE.glob("*.md")} - {"index", "glossary", "faq", "pytorch"}
     names = [lesson.name for lesson in LESSONS]
     assert len(names) == len(set(names))
-    assert set(names) == modules == pages == {page for *_, page in index.COURSE}
+    assert set(names) == modules == notebooks == pages == {row.page for row in index.COURSE if row.page}
+    for lesson in LESSONS:
+        assert (COURSE / "lessons" / lesson.part / f"{lesson.name}.py").is_file()
+
+
+def test_the_order_is_one_to_read_in():
+    """What a lesson needs stands before it."""
+    before = set()
+    for lesson in LESSONS:
+        assert set(lesson.needs) <= before, lesson.name
+        before.add(lesson.name)
+
+
+def test_a_row_that_is_not_covered_says_why():
+    for row in index.COURSE:
+        assert row.page or row.reason, row.topic
+        assert row.covered == "yes" or len(row.reason.split()) > 5, row.topic
+        assert row.command or not row.page, row.topic
 
 
 def test_the_index_is_current():
@@ -29,5 +45,5 @@ def test_the_index_is_current():
 
 
 def test_a_room_holds_a_dozen_files():
-    for folder in (COURSE, COURSE / "lessons"):
+    for folder in (COURSE, COURSE / "lessons", *{path.parent for path in (COURSE / "lessons").glob("*/*.py")}):
         assert len(list(folder.glob("*.py"))) <= 14

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import docs.course
-from docs.course.lessons import LESSONS
+from docs.course.lessons import LESSONS, Lesson
 from docs.course.page import Page
 from zoobase.errors import ZooError
 
@@ -25,6 +25,8 @@ def test_page_in_its_smallest_form(name, written):
         assert f"- {sentence}" in text
     for image in page.images:
         assert f"(figures/{image.name})" in text
+        caption = text.partition(f"(figures/{image.name})")[2].split("\n")[2]
+        assert re.fullmatch(r"\*.+\. Data: .+\. Seeds? .+\. Machine: .+\.\*", caption), image.name
         pixels = Image.open(image).convert("L")
         assert pixels.getextrema()[0] < pixels.getextrema()[1]
 
@@ -43,7 +45,7 @@ def test_the_published_page_has_the_same_form(name, written):
 
 
 def test_a_claim_that_does_not_hold_stops_the_page(tmp_path):
-    page = Page("x", "X", tmp_path, tmp_path)
+    page = Page(Lesson("x", "basics", "X", "x", ()), tmp_path, tmp_path)
     page.claim(True, "One is one.")
     with pytest.raises(ZooError, match=r"the page x is not written, .*: One is two\."):
         page.claim(False, "One is two.")

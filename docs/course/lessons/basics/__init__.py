@@ -1,0 +1,1 @@
+"""Lessons on networks of dense layers and their training."""

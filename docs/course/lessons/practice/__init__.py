@@ -1,0 +1,1 @@
+"""Lessons on data pipelines, files and services."""

@@ -1,0 +1,115 @@
+"""Notebooks of the lessons: Python scripts in the percent format, which hold the idea, the formulas and the exercises.
+
+A cell begins with `# %%`; `# %% [markdown]` is text, `# %% solution` the solution of the exercise above it. A line
+`Code: `, followed by names such as `zoo.modeling.losses.gram_matrix`, says where our code computes a formula.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(__file__).parent / "notebooks"
+EXERCISES = "## Exercises"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell.
+
+    Attributes:
+        kind: "markdown", "code" or "solution".
+        text: Its text or code.
+    """
+
+    kind: str
+    text: str
+
+
+def read(name: str) -> list[Cell]:
+    """Return the cells of the notebook of a lesson."""
+    cells = []
+    for part in re.split(r"^# %%", (FOLDER / f"{name}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, _, body = part.partition("\n")
+        kind = "markdown" if "[markdown]" in head else "solution" if "solution" in head else "code"
+        if kind == "markdown":
+            body = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
+        cells.append(Cell(kind, body.strip()))
+    return cells
+
+
+def ipynb(name: str) -> str:
+    """Return the notebook of a lesson as a Jupyter notebook."""
+    cells = []
+    for i, cell in enumerate(read(name)):
+        common = {"id": f"cell-{i}", "metadata": {}, "source": cell.text.splitlines(keepends=True)}
+        if cell.kind == "markdown":
+            cells.append({"cell_type": "markdown", **common})
+        else:
+            cells.append({"cell_type": "code", **common, "execution_count": None, "outputs": []})
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return json.dumps({"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
+
+
+def location(name: str) -> tuple[Path, int]:
+    """Return the file, relative to the root, and the line where a name such as `zoo.models.gan.gan` is defined.
+
+    Raises:
+        LookupError: It is not defined where its name says.
+    """
+    parts = name.split(".")
+    for i in range(len(parts) - 1, 0, -1):
+        base = ROOT.joinpath(*parts[:i])
+        path = base.with_suffix(".py") if base.with_suffix(".py").is_file() else base / "__init__.py"
+        if path.is_file():
+            return path.relative_to(ROOT), definition(path, parts[i:]).lineno
+    raise LookupError(f"no module of ours has {name}")
+
+
+def definition(path: Path, names: list[str]) -> ast.stmt:
+    """Return the statement that defines a name, or a name in a class, in a file.
+
+    Raises:
+        LookupError: There is none.
+    """
+    body, found = ast.parse(path.read_text(encoding="utf-8")).body, None
+    for name in names:
+        found = next((node for node in body if name in _defined(node)), None)
+        if found is None:
+            raise LookupError(f"{path} does not define {'.'.join(names)}")
+        body = getattr(found, "body", [])
+    return found
+
+
+def source(path: Path, line: int) -> str:
+    """Return the source of the innermost definition that begins at a line of a file."""
+    text = path.read_text(encoding="utf-8")
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.stmt) and n.lineno == line]
+    start = min([d.lineno for d in getattr(nodes[0], "decorator_list", [])], default=line)
+    return textwrap.dedent("\n".join(text.splitlines()[start - 1 : nodes[0].end_lineno]))
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def linked(text: str, up: str = "../../") -> str:
+    """Return a text in which the names of its lines `Code: ` are links to the lines that define them."""
+
+    def link(match: re.Match[str]) -> str:
+        path, line = location(match[1])
+        return f"[`{match[1]}`]({up}{path}#L{line})"
+
+    lines, inside = [], False
+    for line in text.splitlines():
+        inside = line.startswith("Code:") or (inside and bool(line.strip()))
+        lines.append(re.sub(r"`([\w.]+)`", link, line) if inside else line)
+    return "\n".join(lines)

@@ -1,0 +1,110 @@
+# %% [markdown]
+# # Under- and overfitting
+#
+# ## The idea
+#
+# A network that is too small, or trained too short, does not even fit its training data: *underfitting*. One that fits them too well
+# has learnt their noise, and is worse on new data: *overfitting*. The validation loss, on data that the training does not see, tells the
+# two apart. The remedies are: stop early, penalise large weights, switch units off at random, and more data. How the optimizer moves
+# (momentum, learning rate, batch size) decides how fast and how far down the training gets.
+
+# %% [markdown]
+# ## Formulas
+#
+# $E$ is the loss on the data, $w$ the weights, $\eta$ the learning rate, $g_t$ the gradient of step $t$.
+#
+# ### L1 and L2
+#
+# $$E_{L1} = E + \lambda \sum_j |w_j|, \qquad E_{L2} = E + \lambda \sum_j w_j^2$$
+#
+# The derivative of the L1 penalty is $\pm\lambda$ however small a weight is, so many weights reach zero. That of L2 is $2 \lambda w_j$:
+# large weights shrink most, none becomes exactly zero.
+#
+# Code: `zoo.core.recipe.Recipe`, `docs.course.lessons.basics.fitting.penalty`
+#
+# ### Dropout
+#
+# In training each unit is kept with probability $1 - r$, and what is kept is scaled up, so that the expected value stays the same. For
+# predictions nothing is dropped:
+#
+# $$\tilde h = \frac{d \odot h}{1 - r}, \qquad d_j \sim \mathrm{Bernoulli}(1 - r), \qquad \mathbb{E}[\tilde h] = h$$
+#
+# Code: `docs.course.lessons.basics.fitting.dropped`
+#
+# ### Momentum
+#
+# The step is a moving sum of gradients. Along a valley they add up to $1 / (1 - \beta)$ of one; across it they cancel:
+#
+# $$v_t = \beta v_{t-1} - \eta\,g_t, \qquad w_t = w_{t-1} + v_t$$
+#
+# Code: `docs.course.lessons.basics.fitting.momentum_step`
+#
+# ### Learning rate decay
+#
+# $$\eta_t = \frac{\eta_0}{2} \left( 1 + \cos \frac{\pi t}{T} \right) \quad (\mathrm{cosine}), \qquad \eta_t = \eta_0\,d^{\lfloor t / s \rfloor} \quad (\mathrm{steps})$$
+#
+# Code: `zoo.core.recipe.Recipe`
+#
+# Dropout keeps the mean and makes it noisy:
+
+# %%
+import keras
+import numpy as np
+
+from docs.course.lessons.basics import fitting
+
+hidden = np.ones((1000, 50))
+thinned = fitting.dropped(hidden, rate=0.4, seed=0)
+print(f"mean {thinned.mean():.3f}, share of zeros {(thinned == 0).mean():.3f}")
+assert abs(thinned.mean() - 1) < 0.02
+assert abs((thinned == 0).mean() - 0.4) < 0.02
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. L1 makes zeros
+#
+# Fit a line to data in which only two of twenty columns matter, with scikit-learn's `Lasso` (L1) and `Ridge` (L2). Count the zeros.
+
+# %% solution
+from sklearn.linear_model import Lasso, Ridge
+
+random = np.random.default_rng(0)
+x = random.normal(size=(100, 20))
+y = 3 * x[:, 0] - 2 * x[:, 1] + random.normal(size=100)
+zeros = {type(m).__name__: int((m.fit(x, y).coef_ == 0).sum()) for m in (Lasso(alpha=0.2), Ridge(alpha=20))}
+print(zeros)
+assert zeros["Lasso"] > 10
+assert zeros["Ridge"] == 0
+
+# %% [markdown]
+# ### 2. Momentum in Keras
+#
+# Show that `momentum_step` gives the same weights as `keras.optimizers.SGD` for ten steps on $E = w_1^2 + 10 w_2^2$.
+
+# %% solution
+ours, velocity = np.array([1.0, 1.0]), np.zeros(2)
+theirs, optimizer = keras.Variable([1.0, 1.0]), keras.optimizers.SGD(0.01, momentum=0.9)
+for _ in range(10):
+    ours, velocity = fitting.momentum_step(ours, velocity, np.array([2.0, 20.0]) * ours, rate=0.01, beta=0.9)
+    optimizer.apply([np.array([2.0, 20.0], "float32") * theirs.numpy()], [theirs])
+print(ours, theirs.numpy())
+assert np.allclose(ours, theirs.numpy(), atol=1e-5)
+
+# %% [markdown]
+# ### 3. Overfit on purpose
+#
+# Fit polynomials of degree 1, 3 and 12 to fifteen noisy points of a sine, and compare the errors on training and new points. Which
+# underfits, which overfits?
+
+# %% solution
+random = np.random.default_rng(3)
+x, new = np.sort(random.uniform(-1, 1, 15)), np.linspace(-0.95, 0.95, 200)
+y = np.sin(3 * x) + random.normal(0, 0.2, 15)
+errors = {}
+for degree in (1, 3, 12):
+    fit = np.polynomial.Polynomial.fit(x, y, degree)
+    errors[degree] = float(np.mean((fit(x) - y) ** 2)), float(np.mean((fit(new) - np.sin(3 * new)) ** 2))
+print(errors, "degree 1 underfits, degree 12 overfits")
+assert errors[12][0] < errors[3][0] < errors[1][0]
+assert errors[3][1] < min(errors[1][1], errors[12][1])

@@ -1,0 +1,106 @@
+# %% [markdown]
+# # From the perceptron to logistic regression
+#
+# ## The idea
+#
+# A unit multiplies each input by a weight, adds a bias, and looks at the sum $z$. All points with $z = 0$ form its *decision line*.
+# The perceptron only asks on which side of the line a point lies. Logistic regression turns $z$ into a probability, asks how
+# probable the given labels are under the model, and moves the weights so that they become more probable. It is a neural network
+# with one unit, and every larger network on these pages is trained by the same rule.
+
+# %% [markdown]
+# ## Formulas
+#
+# $x$ is a row of $n$ inputs, $w$ the weights, $b$ the bias, $y$ the label (0 or 1), $\hat y$ the prediction, $\eta$ the learning
+# rate, $m$ the number of rows.
+#
+# ### The perceptron's step
+#
+# $$z = w \cdot x + b, \qquad \hat y = [z > 0], \qquad w \leftarrow w + \eta\,(y - \hat y)\,x, \qquad b \leftarrow b + \eta\,(y - \hat y)$$
+#
+# Code: `docs.course.lessons.basics.perceptron.perceptron_step`
+#
+# ### Sigmoid
+#
+# $$\sigma(z) = \frac{1}{1 + e^{-z}}, \qquad \sigma'(z) = \sigma(z)\,(1 - \sigma(z))$$
+#
+# Code: `docs.course.lessons.basics.perceptron.sigmoid`
+#
+# ### Maximum likelihood, and the logarithm that turns a product into a sum
+#
+# With $p_i = \sigma(w \cdot x_i + b)$ the probability of all labels is a product. Its logarithm is a sum, which has the maximum at the same
+# weights, whose derivative is simple, and which does not underflow. With a minus sign, divided by $m$, it is the *cross-entropy*:
+#
+# $$P = \prod_{i=1}^{m} p_i^{y_i} (1 - p_i)^{1 - y_i}, \qquad E = -\frac{1}{m} \ln P = -\frac{1}{m} \sum_{i=1}^{m} \left( y_i \ln p_i + (1 - y_i) \ln (1 - p_i) \right)$$
+#
+# Code: `docs.course.lessons.basics.perceptron.cross_entropy`
+#
+# ### The gradient step
+#
+# In the derivative of $E$ the factor $\sigma'$ cancels, and the perceptron's rule is left, with a probability in place of a decision:
+#
+# $$\frac{\partial E}{\partial w_j} = -\frac{1}{m} \sum_{i=1}^{m} (y_i - p_i)\,x_{ij}, \qquad w \leftarrow w + \frac{\eta}{m} \sum_{i=1}^{m} (y_i - p_i)\,x_i$$
+#
+# Code: `docs.course.lessons.basics.perceptron.logistic_step`
+#
+# The product of four probabilities and its logarithm:
+
+# %%
+import numpy as np
+
+from docs.course.lessons.basics import perceptron
+
+y = np.array([1.0, 0.0, 1.0, 1.0])
+p = np.array([0.9, 0.2, 0.6, 0.3])
+likelihood = np.prod(np.where(y == 1, p, 1 - p))
+print(f"P = {likelihood:.4f}, -ln P / 4 = {-np.log(likelihood) / 4:.4f}, E = {perceptron.cross_entropy(y, p):.4f}")
+assert np.isclose(-np.log(likelihood) / 4, perceptron.cross_entropy(y, p))
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Logical AND
+#
+# Find weights and a bias by hand with which a perceptron computes AND of two inputs, and check all four rows.
+
+# %% solution
+rows = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+w, b = np.array([1.0, 1.0]), -1.5
+decisions = (rows @ w + b > 0).astype(int)
+print(decisions)
+assert decisions.tolist() == [0, 0, 0, 1]
+
+# %% [markdown]
+# ### 2. Logical XOR
+#
+# Train a perceptron on XOR with `perceptron_step`. Does it ever have all four rows right? Why not?
+
+# %% solution
+targets, w, b, best = np.array([0, 1, 1, 0]), np.zeros(2), 0.0, 0
+for _ in range(100):
+    for i in range(4):
+        w, b = perceptron.perceptron_step(w, b, rows[i : i + 1], targets[i : i + 1], rate=0.5)
+        best = max(best, int(((rows @ w + b > 0) == targets).sum()))
+print(f"at most {best} of 4 rows are right: no line has (0, 1) and (1, 0) on one side and the others on the other")
+assert best < 4
+
+# %% [markdown]
+# ### 3. The gradient
+#
+# Check the formula of the gradient against the difference of two cross-entropies, for random rows.
+
+# %% solution
+random = np.random.default_rng(0)
+x, y, w, b = random.normal(size=(50, 3)), random.integers(0, 2, 50), random.normal(size=3), 0.1
+formula = -x.T @ (y - perceptron.sigmoid(x @ w + b)) / len(y)
+
+
+def loss(w):
+    """Return the cross-entropy of the rows at weights w."""
+    return perceptron.cross_entropy(y, perceptron.sigmoid(x @ w + b))
+
+
+moves = 1e-6 * np.eye(3)
+differences = [(loss(w + move) - loss(w - move)) / 2e-6 for move in moves]
+print(formula, differences)
+assert np.allclose(formula, differences, atol=1e-7)

@@ -1,0 +1,119 @@
+# %% [markdown]
+# # Tensors, models and pipelines
+#
+# ## The idea
+#
+# A tensor is an array with a dtype and a shape; a layer is a function of tensors with weights; a model is a graph of layers. A pipeline
+# brings the data to the model: it reads, decodes, shuffles, batches and augments. While the model computes one batch, the pipeline can
+# prepare the next one, if reading and computing do not need the same resource.
+
+# %% [markdown]
+# ## Formulas
+#
+# ### Parameters of a dense layer
+#
+# $n_{in}$ inputs, $n_{out}$ outputs, one bias each:
+#
+# $$P = n_{in}\,n_{out} + n_{out}$$
+#
+# Code: `zoo.modeling.layer_table.layer_table`
+#
+# ### Time of an epoch
+#
+# $B$ batches, $t_r$ seconds to prepare one, $t_c$ seconds to compute with it. Without and with prefetching:
+#
+# $$T = B\,(t_r + t_c), \qquad T_{\mathrm{prefetch}} \approx B \max(t_r, t_c)$$
+#
+# The second holds only if the two do not share a resource: on a machine whose processor both decodes and trains, prefetching can gain
+# little; with a GPU, or with a disk or a network to wait for, it gains up to one half.
+#
+# Code: `docs.course.lessons.practice.pipelines_and_models.overlapped`
+#
+# ### Steps of an epoch
+#
+# $$B = \left\lceil \frac{m}{\mathrm{batch\ size}} \right\rceil$$
+#
+# Code: `pipelines.feeding.Feed`
+#
+# Shapes on the way through a small model:
+
+# %%
+import keras
+import numpy as np
+import tensorflow as tf
+
+import pipelines
+import zoo
+
+model = zoo.build("mnist", units=[32])
+for layer in model.layers:
+    print(f"{layer.name:12} {layer.output.shape} {layer.count_params():,} parameters")
+assert model.count_params() == (784 * 32 + 32) + (32 * 10 + 10)
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. Three ways to the same model
+#
+# Build a network of two dense layers by `Sequential`, by the functional API and as a class, with the same weights. Do they agree?
+
+# %% solution
+hidden, logits = keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)
+sequential = keras.Sequential([keras.Input((4,)), hidden, logits])
+inputs = keras.Input((4,))
+functional = keras.Model(inputs, logits(hidden(inputs)))
+
+
+class Subclassed(keras.Model):
+    """The same two layers."""
+
+    def __init__(self):
+        """Keep the layers."""
+        super().__init__()
+        self.hidden, self.logits = hidden, logits
+
+    def call(self, x):
+        """Return the logits."""
+        return self.logits(self.hidden(x))
+
+
+x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+outputs = [np.asarray(m(x)) for m in (sequential, functional, Subclassed())]
+assert np.array_equal(outputs[0], outputs[1])
+assert np.array_equal(outputs[0], outputs[2])
+
+# %% [markdown]
+# ### 2. Shuffle, batch, repeat
+#
+# Why does `shuffle` belong before `batch`? Show what the other order does to ten numbers.
+
+# %% solution
+numbers = tf.data.Dataset.range(10)
+right = [batch.numpy().tolist() for batch in numbers.shuffle(10, seed=0).batch(5)]
+wrong = [batch.numpy().tolist() for batch in numbers.batch(5).shuffle(10, seed=0)]
+print(right, wrong, "the second shuffles whole batches: 0 to 4 are always together")
+assert [0, 1, 2, 3, 4] in wrong
+assert [0, 1, 2, 3, 4] not in right
+
+# %% [markdown]
+# ### 3. What a cache freezes
+#
+# `.map(random).cache()` and `.cache().map(random)`: which draws new random numbers in every epoch?
+
+# %% solution
+
+
+def noisy(x):
+    """Return a number with noise that no seed fixes."""
+    noise = tf.numpy_function(np.random.default_rng().random, [], tf.float64)
+    return tf.cast(x, tf.float64) + noise
+
+
+after = numbers.map(noisy).cache()
+before = numbers.cache().map(noisy)
+epochs = {
+    name: [[float(v) for v in data] for _ in range(2)] for name, data in (("map, cache", after), ("cache, map", before))
+}
+assert epochs["map, cache"][0] == epochs["map, cache"][1]  # the noise of the first epoch is kept
+assert epochs["cache, map"][0] != epochs["cache, map"][1]
+print("augmentation belongs after the cache; pipelines.feed does it so:", pipelines.feed.__doc__.splitlines()[0])

@@ -1,0 +1,118 @@
+# %% [markdown]
+# # Saving and loading
+#
+# ## The idea
+#
+# A file can hold weights only, weights with the layers, or the whole computation. The first needs the code that builds the model, the
+# second needs Keras (and the code of own layers), the third needs only a runtime. To *continue* a training more is needed: the state of the
+# optimizer, the epoch, the order of the data and the state of the random numbers.
+
+# %% [markdown]
+# ## Formulas
+#
+# ### Size of a file
+#
+# $P$ parameters of $b$ bytes each (4 for float32, 2 for float16, 1 for int8). Adam keeps two more numbers for every parameter:
+#
+# $$\mathrm{bytes} \approx b P, \qquad \mathrm{bytes}_{\mathrm{Adam}} \approx 3 b P$$
+#
+# Code: `docs.course.lessons.practice.saving.size`
+#
+# ### Quantisation to int8
+#
+# $$q = \mathrm{round}\left( \frac{w}{s} \right) + z, \qquad w \approx s\,(q - z), \qquad |w - s\,(q - z)| \le \frac{s}{2}$$
+#
+# Code: `export.exporter.export_model`
+#
+# ### The best epoch
+#
+# $$e^\ast = \arg\min_e E_{\mathrm{validation}}(e)$$
+#
+# Code: `zoo.training.callbacks.CheckpointCallback`
+#
+# Saving and loading in Keras, in each form:
+
+# %%
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+folder = pathlib.Path(tempfile.mkdtemp())
+keras.utils.set_random_seed(0)
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(3)])
+x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+before = model.predict(x, verbose=0)
+
+model.save(folder / "model.keras")  # layers and weights
+model.save(folder / "model.h5")  # the same in the older form
+model.save_weights(folder / "model.weights.h5")  # weights only
+model.export(folder / "saved_model", verbose=False)  # the computation, for tf.saved_model.load and TF Serving
+
+for name in ("model.keras", "model.h5"):
+    assert np.array_equal(keras.models.load_model(folder / name).predict(x, verbose=0), before)
+copy = keras.models.clone_model(model)
+copy.load_weights(folder / "model.weights.h5")
+assert np.array_equal(copy.predict(x, verbose=0), before)
+served = tf.saved_model.load(folder / "saved_model")
+assert np.allclose(served.serve(x), before, atol=1e-6)
+print("all four give the same logits")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### 1. ModelCheckpoint
+#
+# Train for ten epochs, and keep only the weights of the lowest validation loss. Is it that of the last epoch?
+
+# %% solution
+random = np.random.default_rng(1)
+inputs = random.normal(size=(60, 4)).astype("float32")
+labels = random.integers(0, 3, 60)  # noise: the model can only overfit
+model.compile(keras.optimizers.Adam(0.05), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+keep = keras.callbacks.ModelCheckpoint(str(folder / "best.weights.h5"), save_best_only=True, save_weights_only=True)
+history = model.fit(inputs, labels, validation_split=0.5, epochs=10, verbose=0, callbacks=[keep]).history["val_loss"]
+model.load_weights(folder / "best.weights.h5")
+measured = model.evaluate(inputs[30:], labels[30:], verbose=0)
+print(f"last epoch {history[-1]:.3f}, best {min(history):.3f}, loaded {measured:.3f}")
+assert abs(measured - min(history)) < 1e-4
+assert min(history) < history[-1]
+
+# %% [markdown]
+# ### 2. No overwriting
+#
+# What does `model.save` do with a file that is already there? Write a function that refuses.
+
+# %% solution
+
+
+def save_new(model, path):
+    """Save to a path that must be free."""
+    if pathlib.Path(path).exists():
+        raise FileExistsError(f"{path} is already there")
+    model.save(path)
+
+
+refused = False
+try:
+    save_new(model, folder / "model.keras")
+except FileExistsError as error:
+    refused = True
+    print(error, "- Keras itself overwrites without a question, unless overwrite=False")
+assert refused
+
+# %% [markdown]
+# ### 3. The optimizer's state
+#
+# Which of `model.keras` and `model.h5` lets Adam go on where it stopped? Compare the iterations after loading.
+
+# %% solution
+model.save(folder / "trained.keras")
+model.save(folder / "trained.h5")
+steps = {
+    name: int(keras.models.load_model(folder / name).optimizer.iterations) for name in ("trained.keras", "trained.h5")
+}
+print(steps, "the model itself:", int(model.optimizer.iterations))
+assert steps["trained.keras"] == int(model.optimizer.iterations)
