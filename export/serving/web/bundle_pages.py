@@ -17,7 +17,7 @@ from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
-from export.contract import Contract, Endpoint, Tensor
+from export.contract import Contract, Endpoint, Tensor, statistics
 from export.formats import tflite_metadata
 from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
@@ -35,6 +35,7 @@ MODEL = path_of()
 ROWS = 8
 BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
 TEXTS = 12
+UNLIKE = 0.01  # of unseen rows that are called unlike what the model was made for
 REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
 
@@ -114,6 +115,7 @@ class BundlePages:
         for page in self.pages:
             form = (HERE / "forms" / f"{page.form}.html").read_text(encoding="utf-8")
             data = {"heading": page.heading, "endpoint": page.endpoint.to_json(), "options": page.options}
+            data["reference"] = self._reference(page)
             (site / page.file).write_text(self._page(root, page.form, form, data), encoding="utf-8")
         form = (HERE / "static" / "golden.html").read_text(encoding="utf-8")
         data = {"heading": "Check this browser", "options": {p.endpoint.name: p.options for p in self.pages}}
@@ -121,6 +123,18 @@ class BundlePages:
         template = string.Template((HERE / "static" / "certificate.html").read_text(encoding="utf-8"))
         form, data = template.substitute(rows=facts.certificate_rows(self.folder)), {"heading": "Certificate"}
         (site / "certificate.html").write_text(self._page(root, "certificate", form, data), encoding="utf-8")
+
+    def _reference(self, page: Page) -> dict[str, Any]:
+        """Return below which energy of the logits an input is unlike those that the model was made for."""
+        artifact = find_saved_model(self.manifest)
+        path = artifact and self.folder / artifact["path"] / statistics.FILE
+        if not path or not path.is_file():
+            return {}
+        known = statistics.Statistics.from_json(_read_asset(path))
+        energies = known.numbers.get(f"{page.options.get('scores')}.energy")
+        if energies is None or known.endpoint != page.endpoint.name:
+            return {}
+        return {"lowest_energy": float(np.quantile(energies, UNLIKE))}
 
     def _write_picture(
         self, site: Path, cases: Mapping[str, Sequence[GoldenCase]], functions: Mapping[str, Function]

@@ -4,7 +4,6 @@ import { ask, byId, data, element, golden, guarded, open, showNothing, showScore
 const EVERY = 200; // milliseconds between two calls while it listens
 
 open(async (load) => {
-  const model = await load();
   const { sound, scores } = data.options;
   const input = tensor("inputs", sound);
   const length = size(input.shape);
@@ -22,12 +21,12 @@ open(async (load) => {
     context.stroke();
   }
 
+  const show = (outputs) => (scores ? showScores(outputs[scores], tensor("outputs", scores).meaning) : showValues(outputs));
+
   async function run(samples) {
     draw(samples);
     if (samples.every((value) => Math.abs(value) < 1e-4)) return showNothing("It is silent.");
-    const outputs = await ask(model, data.endpoint.name, { [sound]: samples });
-    if (scores) showScores(outputs[scores], tensor("outputs", scores).meaning);
-    else showValues(outputs);
+    show(await ask(await load(), data.endpoint.name, { [sound]: samples }));
   }
 
   // The loudest part of a file that is long enough for the model; shorter ones are followed by silence.
@@ -78,11 +77,12 @@ open(async (load) => {
   }));
   byId("file").addEventListener("change", guarded(() => byId("file").files[0] && read(byId("file").files[0])));
   const examples = await golden(data.endpoint.name);
-  const show = (row) => run(Float32Array.from(examples.input(sound, row)));
+  const play = (row) => run(Float32Array.from(examples.input(sound, row)));
   byId("examples").append("Examples:", ...Array.from({ length: examples.rows }, (_, i) => {
     const button = element("button", { type: "button", textContent: `${i + 1}`, ariaLabel: `Example ${i + 1}` });
-    button.addEventListener("click", guarded(() => show(i)));
+    button.addEventListener("click", guarded(() => play(i)));
     return button;
   }));
-  await show(0);
+  show(Object.fromEntries(examples.names.map((name) => [name, examples.output(name, 0)]))); // by Python, until the model is loaded
+  await play(0);
 });

@@ -13,7 +13,6 @@ function control({ label, low, high, integer, choices }, value) {
 }
 
 open(async (load) => {
-  const model = await load();
   const { fields, scores } = data.options;
   const example = await golden(data.endpoint.name);
   const used = {};
@@ -23,15 +22,14 @@ open(async (load) => {
   });
   byId("fields").append(...controls.map(({ node }) => node));
 
+  const show = (outputs) => (scores ? showScores(outputs[scores], tensor("outputs", scores).meaning) : showValues(outputs));
+  show(Object.fromEntries(example.names.map((name) => [name, example.output(name, 0)]))); // by Python, until the model is loaded
+  const model = await load();
+
   async function run() {
     const values = {};
     fields.forEach((field, i) => (values[field.input] ??= []).push(Number(controls[i].input.value)));
-    const outputs = await ask(model, data.endpoint.name, values);
-    if (scores) {
-      showScores(outputs[scores], tensor("outputs", scores).meaning);
-    } else {
-      showValues(outputs);
-    }
+    show(await ask(model, data.endpoint.name, values));
   }
 
   byId("form").addEventListener("submit", (event) => { event.preventDefault(); guarded(run)(); });

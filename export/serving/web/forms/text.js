@@ -6,10 +6,13 @@ const WAIT = 300; // milliseconds after the last key
 const SHOWN = 8; // words
 
 open(async (load) => {
-  const model = await load();
   const { token, scores, length } = data.options;
   const { meaning } = tensor("outputs", scores);
   const tokenizer = new Tokenizer(data.options);
+  const example = (await golden(data.endpoint.name)).texts.find(({ text }) => tokenizer.split(text).length > 2);
+  byId("text").value = example?.text ?? "";
+  if (example) showScores(example.scores, meaning); // by Python, until the model is loaded
+  const model = await load();
   let version = 0;
 
   async function run() {
@@ -38,7 +41,5 @@ open(async (load) => {
     clearTimeout(timer);
     timer = setTimeout(guarded(run), WAIT);
   });
-  const example = (await golden(data.endpoint.name)).texts.find(({ text }) => tokenizer.split(text).length > 2);
-  byId("text").value = example?.text ?? "";
   await run();
 });
