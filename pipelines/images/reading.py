@@ -158,7 +158,9 @@ def _as_data_error(path: str | os.PathLike) -> Iterator[None]:
 def reason(error: Exception) -> str:
     """Return the line of a decoder's error that describes the problem."""
     text = str(getattr(error, "message", "") or error).partition(" [Op:")[0].strip()
-    return (text.splitlines() or [type(error).__name__])[0].replace("{{function_node ", "").rpartition("}} ")[2]
+    lines = [line for line in text.splitlines() if line.strip() and "[[" not in line] or [type(error).__name__]
+    line = lines[-1] if lines[0].startswith("Graph execution error") else lines[0]  # of `predict`, after a traceback
+    return line.replace("{{function_node ", "").rpartition("}} ")[2]
 
 
 def header(content: bytes) -> tuple[str, tuple[int, int, int]]:

@@ -41,6 +41,8 @@ def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
     """Return the level of a server that answers at a URL."""
     calls = version.calls
     sent = [(e, case) for e, case in calls if _is_finite(case)]
+    if not sent:
+        return Level.concluded(level, [], "", 0)
     messages = [text for endpoint, case in sent for text in _predict(url, endpoint, case)]
     refused = 0
     for description, body in _bad_requests(version.endpoints[0]):

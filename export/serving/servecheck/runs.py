@@ -38,7 +38,7 @@ def compare_with_tensorflow(version: ServedVersion, level: str, runtime: str, ab
     calls = sum(map(len, answered.values()))
     versions = ", ".join(f"{name} {number}" for name, number in run.report["versions"].items())
     left_out = f"; it does not run {', '.join(skipped)}" if skipped else ""
-    return Level.concluded(level, messages, f"{calls} calls in {versions}{left_out}")
+    return Level.concluded(level, messages, f"{calls} calls in {versions}{left_out}", calls)
 
 
 def check_older_loaders(version: ServedVersion) -> Level:

@@ -20,7 +20,8 @@ def check(version: ServedVersion) -> Level:
         for endpoint, case in version.calls
         for text in _check(version, endpoint, case)
     ]
-    return Level.concluded("wire", messages, f"{len(version.calls)} calls as JSON and as PredictRequest")
+    calls = len(version.calls)
+    return Level.concluded("wire", messages, f"{calls} calls as JSON and as PredictRequest", calls)
 
 
 def _check(version: ServedVersion, endpoint: Endpoint, case: GoldenCase) -> Iterator[str]:

@@ -44,7 +44,7 @@ def check(version: ServedVersion) -> Level:
     messages += _differences(version, results)
     details = f"{len(version.calls)} calls of {CLIENTS} clients at once by HTTP and by gRPC each, "
     details += f"{report['refused']} bad requests refused; {TRITON.requirements[0]}"
-    return Level.concluded("triton", messages, details)
+    return Level.concluded("triton", messages, details, len(version.calls))
 
 
 def _ask(version: ServedVersion, address: triton.Address, scratch: Path) -> tuple[dict, Mapping[Key, np.ndarray]]:

@@ -13,7 +13,7 @@ from export.formats import saved_model
 from export.formats.format import Description
 from export.parity.cases import GoldenCase
 from export.parity.golden import cases_for
-from export.proof.certificate import FAIL, PASS
+from export.proof.certificate import FAIL, NOT_RUN, PASS
 from export.runners import runtimes_of
 from export.runtime.execution import ArtifactRun
 
@@ -39,8 +39,10 @@ class Level:
     required: bool = False
 
     @classmethod
-    def concluded(cls, name: str, messages: Sequence[str], details: str) -> Level:
-        """Return a level that ran: it fails with the first message if there is one."""
+    def concluded(cls, name: str, messages: Sequence[str], details: str, calls: int = 1) -> Level:
+        """Return a level that ran: it fails with the first message if there is one; without `calls` it did not run."""
+        if not messages and not calls:
+            return cls(name, NOT_RUN, "there is no call that TensorFlow has answered")
         return cls(name, FAIL if messages else PASS, messages[0] if messages else None, details)
 
 

@@ -112,3 +112,9 @@ def test_tensorflow_is_not_imported(picture, tmp_path):
     files = [str(tmp_path / name) for name in ("a.png", "b.webp", "c.jpg")]
     done = subprocess.run([sys.executable, "-c", code, *files], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:4] == ["(28, 28, 1)"] * 3 + ["False"]
+
+
+def test_the_reason_of_a_graph_is_its_last_line():
+    """`model.predict` puts a traceback before it."""
+    text = "Graph execution error:\n\nDetected at node DecodeImage\n<stack traces unavailable>\nInvalid JPEG data.\n\t [[{{node"
+    assert reading.reason(ValueError(text)) == "Invalid JPEG data."

@@ -14,7 +14,7 @@ from export.bundle.tf_serving import WARMUP, models_config, write_warmup
 from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
 from export.runtime import process
-from export.serving.servecheck import CHECKS, LEVELS, Report
+from export.serving.servecheck import CHECKS, LEVELS, Report, rest_servers, serialization
 from export.serving.servecheck import version as servecheck_version
 from export.serving.servecheck.structure import check as check_structure
 from export.serving.servecheck.version import Level, read_version
@@ -271,3 +271,12 @@ def test_arrays_that_json_cannot_represent(base):
     level = CHECKS["wire"](version)
     assert level.state == "fail"
     assert "name it photo_bytes" in level.reason
+
+
+def test_a_level_without_a_call_does_not_pass(base):
+    """TensorFlow has answered nothing yet."""
+    version = read_version(base, 1, base / "1")
+    assert version.calls == []
+    levels = [serialization.check(version), rest_servers.check("kserve_v1", version, "http://localhost:9", "no server")]
+    assert {level.state for level in levels} == {"not_run"}
+    assert "no call" in levels[0].reason
