@@ -32,7 +32,8 @@ for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):
     verbs.add_command(command)
-verbs.add_command(deployment.watch_command)
+for command in (deployment.manifest_command, deployment.watch_command):
+    verbs.add_command(command)
 for command in (transfer.push_command, transfer.pull_command, transfer.sagemaker_command):
     verbs.add_command(command)
 for command in (attestation.attest_command, attestation.bom_command, attestation.admit_command):

@@ -92,8 +92,8 @@ def export_model(
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
         training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
             with which `export watch` compares requests.
-        validation: As `training`, of rows that the model was not trained on, for the statistics of its answers: a model
-            is surer of those that it was trained on.
+        validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
+            surer for rows that it was trained on.
         evaluation: Real data with labels, on which the metric drop of quantised files is measured.
         max_drop: Largest allowed drop of the metric.
         keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on

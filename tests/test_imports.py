@@ -72,6 +72,7 @@ ROOMS = {
         "learning_curve",
         "mistakes",
         "device",
+        "cluster",
         "train",
         "ship",
         "evaluate",

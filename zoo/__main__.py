@@ -25,6 +25,7 @@ VERBS = {
     "learning_curve": "Train on parts of the data, to see whether more examples would help.",
     "export": "Export a run again and verify every artifact.",
     "device": "From a folder of photographs, texts or masks to a file that phones open.",
+    "cluster": "Write the file that starts a training on Kubernetes, Ray or Slurm.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",
     "ship": "Make the weights of a run the default weights of its model.",

@@ -241,8 +241,10 @@ def _export(
 
 def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:
     """Return examples, random ones of each split, with whose statistics requests to a server are compared."""
-    training, validation = (_random_rows(endpoint, plan, dataset, split) for split in ("train", "validation"))
-    return {"training": training, "validation": validation} if training else {}
+    if not (training := _random_rows(endpoint, plan, dataset, "train")):
+        return {}
+    unseen = _random_rows(endpoint, plan, dataset, "validation") or _random_rows(endpoint, plan, dataset, "test")
+    return {"training": training, "validation": unseen}
 
 
 def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""python -m export watch: what is served is compared with what was trained, and a bad version is taken back."""
+"""python -m export manifest and watch: what starts a model elsewhere, and what takes a bad version back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,53 @@ from pathlib import Path
 
 import click
 
-from export.cli import PATH, trust_option
+from export.cli import PATH, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 KINDS = ("errors", "latency", "inputs")
+
+
+@click.command("manifest")
+@click.argument("kind", type=click.Choice(("kserve", "triton", "docker")))
+@click.argument("source", metavar="BUNDLE|BASE_PATH", type=PATH)
+@click.option("-o", "--out", type=PATH, help="A new folder, which triton and docker need; a file of kserve.")
+@click.option("--uri", help="Where the cluster reads SOURCE: s3://BUCKET/PATH; kserve needs it.")
+@click.option("--name", help="Name of the model; default: that of the folder.")
+@trust_option
+@common_options
+def manifest_command(
+    kind: str,
+    source: Path,
+    out: Path | None,
+    uri: str | None,
+    name: str | None,
+    trust: tuple[str, ...],
+    console: Console,
+) -> None:
+    """Write what starts the SavedModel of SOURCE elsewhere.
+
+    kserve is an InferenceService of Kubernetes; triton a model repository with a Dockerfile for NVIDIA Triton; docker
+    the Dockerfile of an image with TF Serving and the model.
+    """
+    from export.serving import manifests
+
+    if (kind == "kserve") != (uri is not None):
+        raise click.UsageError("kserve, and nothing else, needs --uri: where the cluster reads the model")
+    if kind == "kserve":
+        text = manifests.inference_service(source, uri or "", name)
+        if out is None:
+            console.result({"manifest": text})
+            echo(text.rstrip()) if not console.json else None
+            return
+        out.write_text(text, encoding="utf-8")
+        following = f"kubectl apply -f {out}"
+    else:
+        if out is None:
+            raise click.UsageError(f"{kind} needs -o FOLDER")
+        write = manifests.write_triton if kind == "triton" else manifests.write_docker
+        following = f"docker build {write(source, out, name, trust)}"
+    show(console, {"path": str(out)}, f"{out}: written. Next: {following}")
 
 
 @click.command("watch")

@@ -73,9 +73,9 @@ def write(saved_model: Path, endpoint: Endpoint, inputs: Rows, unseen: Rows | No
         saved_model: The folder.
         endpoint: An endpoint with its call.
         inputs: Rows of the training data.
-        unseen: Rows that the model was not trained on, for the answers; without them those of the training.
+        unseen: Rows that the model was not trained on; without them there are no statistics of the answers.
     """
-    statistics = collect(endpoint, inputs, answers(endpoint, unseen or inputs))
+    statistics = collect(endpoint, inputs, answers(endpoint, unseen) if unseen else {})
     if statistics is not None:
         path = saved_model / FILE
         path.parent.mkdir(exist_ok=True)

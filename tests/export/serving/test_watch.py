@@ -136,8 +136,9 @@ def bundle(shared):
 
     def make(path):
         model, contract = create("functional_cnn")
-        images = np.random.default_rng(1).uniform(0, 255, (300, 12, 12, 1)).astype("float32")
-        export_model(model, path, contract=contract, formats=("saved_model",), training={"image": images})
+        images = np.random.default_rng(1).uniform(0, 255, (600, 12, 12, 1)).astype("float32")
+        rows = {"training": {"image": images[:300]}, "validation": {"image": images[300:]}}
+        export_model(model, path, contract=contract, formats=("saved_model",), **rows)
 
     return shared("bundle-with-statistics", make)
 

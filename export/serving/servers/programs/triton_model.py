@@ -22,13 +22,15 @@ class TritonPythonModel:
         """Load the SavedModel, once this process is confined: Triton itself writes to /tmp, and loads nothing."""
         config = json.loads(args["model_config"])
         parameters = {name: entry["string_value"] for name, entry in config["parameters"].items()}
-        sys.path.insert(0, parameters["library"])
+        here = Path(args["model_repository"], args["model_version"])
+        saved_model = (here / parameters["saved_model"]).resolve()
+        sys.path.insert(0, str(here / parameters["library"]))
         import c_api
         import machine
 
-        reads = [parameters["saved_model"], os.environ[c_api.VARIABLE]]
+        reads = [str(saved_model), os.path.realpath(os.environ[c_api.VARIABLE])]
         machine.confine(reads, ["/dev/shm"], network=True)  # where Triton's processes exchange tensors
-        self.session = c_api.Session(Path(parameters["saved_model"]))
+        self.session = c_api.Session(saved_model)
         self.signature = self.session.signatures[parameters["signature"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:

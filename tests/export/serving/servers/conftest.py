@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export.serving.servers import kserve, launching, local, triton
+from export.serving.servers import builtin, kserve, launching, local, triton
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def installed_triton():
 
 @pytest.fixture
 def served(installed_kserve):
-    """Return a context manager that serves a bundle by KServe, with the pages of a folder beside it."""
+    """Return a context manager that serves a bundle, with the pages of a folder beside it."""
 
-    def serve(bundle, pages=None):
+    def serve(bundle, pages=None, server=builtin):
         (port,) = launching.free_ports(1)
-        return local.serving(local.model_of(bundle), kserve, port, pages)
+        return local.serving(local.model_of(bundle), server, port, pages)
 
     return serve

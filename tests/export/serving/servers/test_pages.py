@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from export import ExportError, load
+from export.serving.servers import kserve
 from export.serving.web.browser import tab
 from export.serving.web.site import write_project, write_served_pages
 from export.wire import chromium
@@ -51,7 +52,7 @@ def test_a_page_gets_the_answers_of_the_saved_model(name, bundles, served, page,
 def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
     write_served_pages(sentiment, tmp_path / "pages", "sentiment")
     expected = load(sentiment)["text"](text=[REVIEW])
-    with served(sentiment, tmp_path / "pages") as model:
+    with served(sentiment, tmp_path / "pages", kserve) as model:
         assert page.open(f"{model.page}index.html") == "answered"
         page.evaluate(f"document.getElementById('text').value = {REVIEW!r}")
         page.evaluate("document.getElementById('text').dispatchEvent(new Event('input'))")
