@@ -16,7 +16,7 @@ import tensorflow as tf
 from tensorflow.data.experimental import service
 
 from pipelines.feeding import Batch, Feed, Store
-from pipelines.shards import reading
+from pipelines.shards import copies, reading
 from zoobase.errors import MISSING, USAGE, DataError
 
 _SECONDS = 5.0  # for a connection
@@ -65,6 +65,8 @@ def served(feed: Feed, split: tf.data.Dataset, folder: str, address: str) -> Fee
         raise DataError(
             "a data service cannot feed this model, which does not take the examples of its shards one by one", USAGE
         )
+    if copies.is_needed(folder):
+        raise DataError(f"the workers of a data service cannot read {folder}: copy the folder, or mount it", USAGE)
     check(address)
     return replace(feed, store=ServedStore(feed.store, reading.indexed(folder, "train"), address))
 

@@ -56,7 +56,9 @@ class ShardsFeed(Feed):
         return self._augmented(batches, seed, epoch)
 
 
-def share(feed: Feed, split: tf.data.Dataset, folder: str, worker: int, workers: int) -> Feed:
+def share(
+    feed: Feed, split: tf.data.Dataset, folder: str, worker: int, workers: int, cache_dir: str | None = None
+) -> Feed:
     """Return a feed in which a worker reads every `workers`-th file of the training split.
 
     Args:
@@ -65,6 +67,7 @@ def share(feed: Feed, split: tf.data.Dataset, folder: str, worker: int, workers:
         folder: The folder of the shards: a path, or a URL that TensorFlow reads.
         worker: Number of the worker.
         workers: Number of workers.
+        cache_dir: Folder of copies from a store that TensorFlow cannot read.
 
     Returns:
         The feed; `feed` itself if it does not take the examples of the split one by one, or has an order of its own.
@@ -95,6 +98,6 @@ def share(feed: Feed, split: tf.data.Dataset, folder: str, worker: int, workers:
     for number, shard in enumerate(shards):
         before[shard.file] = sum(other.examples for other in shards[:number])
     local = tuple(sum(other.examples for other in own[:number]) for number in range(len(own)))
-    store = Store(reading.examples_of(folder, own), feed.store.decode, totals[worker], feed.store.requested)
+    store = Store(reading.examples_of(folder, own, cache_dir), feed.store.decode, totals[worker], feed.store.requested)
     starts = (local, tuple(before[shard.file] for shard in own))
     return ShardsFeed(min(totals), store, feed.augment, starts=starts)

@@ -29,6 +29,7 @@ from zoobase.errors import CheckFailed, UsageError, step
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
+    from zoo.core.run_store import RunStore
     from zoo.distribution.replicas import Replicas
     from zoo.training.session import Session
 
@@ -89,13 +90,19 @@ def run(
     console = console or Console(quiet=True)
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     replicas = choose(chosen.devices, chosen.data_service)
+    given, store = _with_local_copy(given, replicas.index)
     if replicas.workers > 1 and chosen.out is None and chosen.resume is None:
         raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
     if not replicas.is_chief:
         console.quiet = True  # the log of `pipelines` goes there, too
         replicas.wait()  # until the chief has written the settings to the run folder
     with contextlib.ExitStack() as stack:
+        if store is not None:
+            store.fetch()
         session = _open(given, dataset, console, replicas, stack)
+        session.folder.store = store
+        if replicas.is_chief:
+            session.folder.saved()
         session = dataclasses.replace(session, objects=objects, checkpoint_minutes=chosen.checkpoint_minutes)
         if replicas.is_chief:
             replicas.wait()
@@ -104,6 +111,8 @@ def run(
         folder = session.folder
         if not replicas.is_chief:
             if chosen.evaluate:
+                if store is not None:
+                    store.fetch()  # the weights
                 with replicas.together():
                     evaluate.share(folder.path, session.dataset, replicas)
                     replicas.wait()
@@ -123,9 +132,21 @@ def run(
                 summary["bundles"] = export.run(folder.path, **what)
             summary["seconds"] = round(time.monotonic() - start, 1)
         folder.finish(summary)
+        folder.saved()
     if chosen.evaluate:
         _show(console, session.plan.model, summary, given=bool(session.plan.data.get("given")))
     return summary
+
+
+def _with_local_copy(given: Mapping[str, Any], worker: int) -> tuple[dict[str, Any], RunStore | None]:
+    """Return the settings with the local copy of a run folder that is in a store, and the store."""
+    from zoo.core.run_store import RunStore, is_url
+
+    for key in ("out", "resume"):
+        if is_url(given.get(key)):
+            store = RunStore(str(given[key]), worker)
+            return {**given, key: str(store.path)}, store
+    return dict(given), None
 
 
 def _open(
@@ -224,6 +245,8 @@ def _train(session: Session) -> dict[str, Any]:
             f"the validation still improved in the last epoch: --init {session.folder.path} continues from these "
             f"weights, --set recipe.epochs={epochs} trains longer from the start"
         )
+    if replicas.is_chief:
+        session.folder.saved()
     replicas.wait()  # a process that ends while others compute would be an error to them
     return {
         "run": str(session.folder.path),
@@ -384,8 +407,11 @@ def _run_by_ray(
 ) -> dict[str, Any]:
     """Call `run` in the workers of a Ray cluster."""
     from zoo import train  # the workers import it by its name, which is not __main__
+    from zoo.core.run_store import is_url
     from zoo.distribution import ray_training
 
+    if is_url(given.get("out") or given.get("resume")):
+        raise click.UsageError("With --ray, --out is a path that all machines share.")
     least = min_workers or workers
     if least > workers:
         raise click.UsageError(f"--min-workers {least} is more than --workers {workers}.")

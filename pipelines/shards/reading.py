@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from pipelines.dataset import Dataset
-from pipelines.shards import examples
+from pipelines.shards import copies, examples
 from pipelines.shards.manifest import MANIFEST, SPLITS, UNFINISHED, Manifest, Shard
 from pipelines.sources import storage
 from zoobase.errors import MISSING, DataError
@@ -32,8 +32,10 @@ def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None) 
     the result is kept by path, size and time. Of other files, each record is compared by its checksum when it is read.
 
     Args:
-        folder: A folder of `write_shards`: a path, or a URL such as gs://BUCKET/FOLDER.
-        cache_dir: Folder of the results of the comparison.
+        folder: A folder of `write_shards`: a path, or a URL such as gs://BUCKET/FOLDER. Of a
+            store that TensorFlow cannot read, such as s3://BUCKET/FOLDER, files are copied to the cache by fsspec, each
+            when it is first read.
+        cache_dir: Folder of the results of the comparison, and of copies.
 
     Raises:
         DataError: It is not such a folder, it is not complete, or a file is damaged.
@@ -43,7 +45,7 @@ def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None) 
     _check(root, [shard for split in SPLITS for shard in manifest.shards[split]], cache_dir)
     source = f"shards of {manifest.info.name} in {root}"
     storage.log.info("%s: %s", manifest.info.name, source)
-    parts = {split: _examples(root, manifest, split) for split in SPLITS}
+    parts = {split: _examples(root, manifest, split, cache_dir) for split in SPLITS}
     return Dataset(**parts, info=dataclasses.replace(manifest.info, source=source))
 
 
@@ -55,7 +57,13 @@ def _root(folder: str | os.PathLike) -> str:
 def _manifest(root: str) -> Manifest:
     path = f"{root}/{MANIFEST}"
     try:
-        if tf.io.gfile.exists(path):
+        if copies.is_needed(root):
+            content = copies.read(path)
+            if content is None:
+                raise DataError(
+                    f"there is no {path}; the folder is a copy of one of python -m pipelines shard", MISSING
+                )
+        elif tf.io.gfile.exists(path):
             with tf.io.gfile.GFile(path, "rb") as file:
                 content = file.read()
         elif tf.io.gfile.exists(f"{root}/{UNFINISHED}"):
@@ -78,8 +86,6 @@ def _manifest(root: str) -> Manifest:
 
 
 def _reason(error: tf.errors.OpError) -> str:
-    if isinstance(error, tf.errors.UnimplementedError):
-        return f"TensorFlow has no file system for it here ({error.message}); copy the folder, or mount it"
     return " ".join(error.message.split())
 
 
@@ -89,6 +95,9 @@ def _check(root: str, shards: Sequence[Shard], cache_dir: str | os.PathLike | No
     def check(shard: Shard) -> str | None:
         """Return the key of a file whose digest was computed; None for one that is not local, or was just written."""
         path = f"{root}/{shard.file}"
+        if copies.is_needed(root):
+            copies.check(root, shard)
+            return None
         try:
             status = tf.io.gfile.stat(path)
         except tf.errors.NotFoundError:
@@ -129,6 +138,8 @@ def naming_damage(folder: str | os.PathLike) -> Iterator[None]:
 def _find_damage(folder: str | os.PathLike) -> None:
     """Read all files of a folder; raise DataError for the first one that is not that of the manifest."""
     root = _root(folder)
+    if copies.is_needed(root):
+        return  # the copies have the digests of the manifest
     manifest = _manifest(root)
     for shard in (shard for split in SPLITS for shard in manifest.shards[split]):
         with tf.io.gfile.GFile(f"{root}/{shard.file}", "rb") as file:
@@ -139,8 +150,8 @@ def _find_damage(folder: str | os.PathLike) -> None:
             raise DataError(f"{root}/{shard.file} {_DIFFERS}")
 
 
-def _examples(root: str, manifest: Manifest, split: str) -> tf.data.Dataset:
-    rows = _indexed(root, manifest, manifest.shards[split]).map(lambda index, example: example)
+def _examples(root: str, manifest: Manifest, split: str, cache_dir: str | os.PathLike | None) -> tf.data.Dataset:
+    rows = _indexed(root, manifest, manifest.shards[split], cache_dir).map(lambda index, example: example)
     return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
 
 
@@ -149,10 +160,12 @@ def files(folder: str | os.PathLike, split: str) -> tuple[Shard, ...]:
     return _manifest(_root(folder)).shards[split]
 
 
-def examples_of(folder: str | os.PathLike, shards: Sequence[Shard]) -> tf.data.Dataset:
+def examples_of(
+    folder: str | os.PathLike, shards: Sequence[Shard], cache_dir: str | os.PathLike | None = None
+) -> tf.data.Dataset:
     """Return the examples of some files of a folder, in their order."""
     root = _root(folder)
-    rows = _indexed(root, _manifest(root), shards).map(lambda index, example: example)
+    rows = _indexed(root, _manifest(root), shards, cache_dir).map(lambda index, example: example)
     return rows.apply(tf.data.experimental.assert_cardinality(sum(shard.examples for shard in shards)))
 
 
@@ -163,11 +176,19 @@ def indexed(folder: str | os.PathLike, split: str) -> tf.data.Dataset:
     return _indexed(root, manifest, manifest.shards[split])
 
 
-def _indexed(root: str, manifest: Manifest, shards: Sequence[Shard]) -> tf.data.Dataset:
+def _indexed(
+    root: str, manifest: Manifest, shards: Sequence[Shard], cache_dir: str | os.PathLike | None = None
+) -> tf.data.Dataset:
     files = [f"{root}/{shard.file}" for shard in shards]
+    by_path = dict(zip(files, shards, strict=True))
     starts = [sum(shard.examples for shard in shards[:number]) for number in range(len(shards))]
 
+    def copy(file: bytes) -> bytes:
+        return os.fsencode(copies.local(root, by_path[file.decode()], cache_dir))
+
     def records(file: tf.Tensor, start: tf.Tensor) -> tf.data.Dataset:
+        if copies.is_needed(root):
+            file = tf.ensure_shape(tf.numpy_function(copy, [file], tf.string), [])
         return tf.data.TFRecordDataset(file, buffer_size=_BUFFER).enumerate(start)
 
     def decode(index: tf.Tensor, record: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:

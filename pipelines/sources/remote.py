@@ -13,8 +13,8 @@ import urllib.parse
 import zipfile
 from pathlib import Path
 
-from pipelines.sources import packages, storage
-from zoobase.errors import FAILED, MISSING, USAGE, DataError
+from pipelines.sources import packages, storage, stores
+from zoobase.errors import MISSING, USAGE, DataError
 from zoobase.files import cache_root, sha256
 
 LARGEST_ARCHIVE = 20_000_000_000  # bytes of what a zip file holds
@@ -70,29 +70,20 @@ def _fetched(url: str, cache: Path) -> Path:
 
 
 def _download(url: str, target: Path) -> None:
-    import fsspec
-    from fsspec.registry import known_implementations
+    if url.partition("://")[0] not in ("http", "https"):
+        stores.download(url, target)
+        return
+    import requests  # with ~/.netrc and proxies; fsspec would need aiohttp
 
-    scheme = url.partition("://")[0]
     try:
-        if scheme in ("http", "https"):  # with ~/.netrc and proxies; fsspec would need aiohttp
-            import requests
-
-            with requests.get(url, stream=True, timeout=60) as response, target.open("wb") as file:
-                response.raise_for_status()
-                shutil.copyfileobj(response.raw, file)
-        else:
-            with fsspec.open(url, "rb") as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file)
-    except ImportError as error:
-        hint = known_implementations.get(scheme, {}).get("err", error)
-        raise DataError(f"{url} cannot be read: {hint}", MISSING) from error
+        with requests.get(url, stream=True, timeout=60) as response, target.open("wb") as file:
+            response.raise_for_status()
+            shutil.copyfileobj(response.raw, file)
     except ValueError as error:
         raise DataError(f"{url} cannot be read: {error}", USAGE) from error
-    except Exception as error:  # each store has errors of its own
-        code = MISSING if isinstance(error, OSError) else FAILED
+    except OSError as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise DataError(f"{url} cannot be read ({reason})", code) from error
+        raise DataError(f"{url} cannot be read ({reason})", MISSING) from error
 
 
 def _unpacked(archive: Path, cache: Path) -> Path:

@@ -31,6 +31,7 @@ from pipelines.dataset import Info
 from pipelines.sources.storage import LOCK
 from zoo.core import registry
 from zoo.core.plan import Plan, damaged
+from zoo.core.run_store import RunStore
 from zoo.core.settings import from_config
 from zoo.core.weight_files import load_file
 from zoobase import finite
@@ -65,6 +66,12 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         """Represent an existing folder; see `create` and `open`."""
         self.path = Path(path)
+        self.store: RunStore | None = None
+
+    def saved(self) -> None:
+        """Write the run to its store, if it has one; called when a state is whole."""
+        if self.store is not None:
+            self.store.save()
 
     def __repr__(self) -> str:
         return f"RunFolder({str(self.path)!r})"

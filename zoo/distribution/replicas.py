@@ -118,7 +118,8 @@ class Replicas:
         if self.workers > 1 and plan.data["name"] == "shards" and not plan.recipe.limit:
             from pipelines import worker_shards
 
-            training = worker_shards.share(training, dataset.train, plan.data["data_dir"], self.index, self.workers)
+            where = (plan.data["data_dir"], self.index, self.workers, plan.data["cache_dir"])
+            training = worker_shards.share(training, dataset.train, *where)
         if self.data_service is None:
             return training
         from pipelines import data_service

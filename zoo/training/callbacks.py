@@ -161,6 +161,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             return
         step = self.done + batch + 1
         checkpoints.save(self.folder.path / "checkpoints", self.epoch, self.model, self.state(), step, self._counted())
+        self.folder.saved()
         self.saved = time.monotonic()
 
     def _counted(self) -> list[keras.Variable]:
@@ -184,6 +185,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if self.writes:
             self.folder.write_history(self.rows)
             checkpoints.save(self.folder.path / "checkpoints", epoch + 1, self.model, self.state())
+            self.folder.saved()
         self.done, self.metrics, self.seconds = 0, [], 0.0
         if self.stop_reason:
             self.model.stop_training = True

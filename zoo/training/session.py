@@ -43,5 +43,6 @@ class Session:
     def inner(self, name: str, plan: Plan) -> Session:
         """Return the session of one of several trainings of a run, in a folder of its own."""
         folder = RunFolder(self.folder.path / name)
+        folder.store = self.folder.store
         folder.path.mkdir(parents=True, exist_ok=True)
         return dataclasses.replace(self, plan=plan, folder=folder)

@@ -116,5 +116,5 @@ def test_tensorflow_is_not_imported(picture, tmp_path):
 
 def test_the_reason_of_a_graph_is_its_last_line():
     """`model.predict` puts a traceback before it."""
-    text = "Graph execution error:\n\nDetected at node DecodeImage\n<stack traces unavailable>\nInvalid JPEG data.\n\t [[{{node"
+    text = "Graph execution error:\n\nDetected at node Decode\n<no stack traces>\nInvalid JPEG data.\n\t [[{{node"
     assert reading.reason(ValueError(text)) == "Invalid JPEG data."

@@ -104,7 +104,7 @@ def test_other_file_systems_of_tensorflow(fashion, folder, tmp_path):
         file.write(content[:-1])
     with pytest.raises(DataError, match=f"{name} is damaged: it has"):
         pipelines.load("shards", "ram://store/garments", tmp_path)
-    with pytest.raises(DataError, match=r"s3://bucket/x/manifest.json cannot be read: TensorFlow has no file system"):
+    with pytest.raises(DataError, match=r"s3://bucket/x/manifest.json cannot be read: Install s3fs"):
         pipelines.load("shards", "s3://bucket/x")
 
 
@@ -193,3 +193,39 @@ def test_a_damaged_manifest_is_one_sentence(change, sentence, folder, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match=sentence):
         pipelines.load("shards", tmp_path)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Return the URL of a folder of shards in a store that TensorFlow cannot read."""
+    import fsspec
+
+    pipelines.write_shards(pipelines.load("digits"), tmp_path / "shards", shards=3)
+    store = fsspec.filesystem("memory")
+    store.put(str(tmp_path / "shards"), "/stored/shards", recursive=True)
+    yield "memory://stored/shards"
+    store.rm("/stored", recursive=True)
+
+
+def test_shards_in_a_store_are_copied_when_they_are_read(stored, tmp_path):
+    loaded = pipelines.load("shards", stored, tmp_path / "cache")
+    assert list((tmp_path / "cache").rglob("*.tfrecord")) == []
+    first = next(loaded.train.as_numpy_iterator())
+    copies = [path.name for path in (tmp_path / "cache").rglob("*.tfrecord")]
+    assert [name.partition("-")[2] for name in copies] == ["train-00000-of-00003.tfrecord"]
+    assert np.array_equal(first["image"], next(pipelines.load("digits").train.as_numpy_iterator())["image"])
+
+
+def test_a_damaged_shard_in_a_store_is_named(stored, tmp_path):
+    import fsspec
+
+    store = fsspec.filesystem("memory")
+    path = "/stored/shards/train-00000-of-00003.tfrecord"
+    content = bytearray(store.cat_file(path))
+    content[100] ^= 1
+    store.pipe_file(path, bytes(content))
+    with pytest.raises(tf.errors.OpError, match="train-00000-of-00003.tfrecord is damaged: its SHA-256"):
+        next(pipelines.load("shards", stored, tmp_path / "cache").train.as_numpy_iterator())
+    store.rm(path)
+    with pytest.raises(DataError, match="train-00000-of-00003.tfrecord is missing"):
+        pipelines.load("shards", stored, tmp_path / "cache")

@@ -66,3 +66,20 @@ def test_the_rest_of_an_epoch_is_trained_with_the_same_bits(epoch, step, undistu
 
 def test_without_minutes_only_whole_epochs_are_saved(undisturbed):
     assert all(path.stem.count("-") == 1 for path in checkpoints.states(undisturbed / "checkpoints"))
+
+
+def test_a_run_in_a_store_is_resumed_on_another_machine(undisturbed, tmp_path, monkeypatch):
+    """The cache, and with it the local copy, is another one."""
+    import fsspec
+
+    url = f"memory://{tmp_path.name}/run"
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "one"))
+    with pytest.raises(KeyboardInterrupt):
+        run(url, 1e-9, [Interruption(2, 4)])
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "two"))
+    run(url)
+    fsspec.filesystem("memory").get(f"/{tmp_path.name}/run", str(tmp_path / "copy"), recursive=True)
+    found, expected = last_state(tmp_path / "copy"), last_state(undisturbed)
+    assert all(np.array_equal(found[name], value) for name, value in expected.items())
+    assert (tmp_path / "copy" / "summary.json").is_file()
+    assert len(checkpoints.states(tmp_path / "copy" / "checkpoints")) == checkpoints.MAX_STATES
