@@ -11,6 +11,7 @@ import click
 
 import zoo
 from docs.course.lessons import LESSONS
+from pipelines import catalogue
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,6 +24,8 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "README.md", "models", markdown_table()
     navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
     yield ROOT / "mkdocs.yml", "models", navigation
+    navigation = "".join(f"      - {name}: datasets/{name}.md\n" for name in catalogue.entries())
+    yield ROOT / "mkdocs.yml", "datasets", navigation
     lessons = "".join(f'      - "{lesson.title}": course/{lesson.name}.md\n' for lesson in LESSONS)
     yield ROOT / "mkdocs.yml", "course", lessons
     yield from shown_files()
