@@ -95,12 +95,18 @@ def _shown(name: str) -> Iterator[str]:
     for answer in facts["answers"]:
         yield f"    {answer['command']}\n\n" + "\n".join(f"    {line}" for line in answer["text"].splitlines())
     yield "## Certificate"
+    yield certificate(name)
+    yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
+
+
+def certificate(name: str) -> str:
+    """Return the rows of the certificate of a model with trained weights, as `docs.model_figures` has written them."""
+    facts = json.loads((MODEL_FIGURES / name / FACTS).read_text(encoding="utf-8"))
     rows = [
         f"| `{row['artifact']}` | {row['runtime']} | {row['max_error']:.1e} | {row['bytes'] / 1e6:.2f} |"
         for row in facts["rows"]
     ]
-    yield "\n".join(["| artifact | runtime | largest difference | MB |", "|---|---|---:|---:|", *rows])
-    yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
+    return "\n".join(["| artifact | runtime | largest difference | MB |", "|---|---|---:|---:|", *rows])
 
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 import zoo
+from docs import pages
 from docs.course.lessons import LESSONS
 from pipelines import catalogue
 
@@ -30,6 +31,8 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "mkdocs.yml", "course", lessons
     yield from shown_files()
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    yield ROOT / "docs" / "index.md", "certificate", f"\n{pages.certificate('fashion_mnist')}\n\n"
+    yield ROOT / "docs" / "benchmarks.md", "summary", report.summary(results)
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
 
 

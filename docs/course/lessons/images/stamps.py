@@ -125,7 +125,8 @@ def _network(weights: str | None, classes: int, seed: int) -> keras.Model:
     keras.utils.set_random_seed(seed)
     body = zoo.build("efficientnet_lite0", weights=weights, image_shape=(SIDE, SIDE, 3), features_only=True)
     for layer in body.layers:
-        if weights and isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False  # few images have no statistics worth learning
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = weights is None  # few images have no statistics worth learning
+            layer.momentum = 0.8  # 0.99 needs about 500 steps, and these trainings have 48
     x = keras.layers.GlobalAveragePooling2D()(body.output["stride_32"])
     return keras.Model(body.input, keras.layers.Dense(classes)(keras.layers.Dropout(0.2)(x)))
