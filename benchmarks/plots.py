@@ -42,18 +42,24 @@ def _value(score: Mapping[str, Any], kind: str) -> float | None:
 
 
 def _bars(axes: Axes, medians: Mapping[str, float], spread: Mapping[str, Any], ours: set[str]) -> None:
-    """Plot a bar for each candidate, ours in another colour, with a line from its smallest to its largest value."""
+    """Plot each candidate, ours in another colour, with a line from its smallest to its largest value."""
     names, values = list(medians), list(medians.values())
-    axes.barh(names, values, color=[OURS if name in ours else PEER for name in names])
+    colours = [OURS if name in ours else PEER for name in names]
+    logarithmic = bool(values) and max(values) > LOG_RATIO * min(values) > 0
+    if logarithmic:  # points: a bar would begin at an arbitrary number
+        axes.scatter(values, names, color=colours, s=36, zorder=3)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_xscale("log")
+    else:
+        axes.barh(names, values, color=colours)
     for position, name in enumerate(names):
         rounds = [v for v in spread[name]["values"] if v != NEVER] if name in spread else []
         if len(rounds) > 1:
-            axes.plot([min(rounds), max(rounds)], [position, position], color="black", linewidth=1)
-        label = f" {values[position]:,.4g}" if values[position] else " not reached"
-        axes.annotate(label, (values[position], position), va="center", fontsize=8)
-    if values and max(values) > LOG_RATIO * min(values) > 0:
-        axes.set_xscale("log")
-    axes.margins(x=0.2)
+            axes.plot([min(rounds), max(rounds)], [position, position], color="black", linewidth=1, zorder=4)
+        label = f"{values[position]:,.4g}" if values[position] else "not reached"
+        right = max([values[position], *rounds])
+        axes.annotate(label, (right, position), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.margins(x=0.25)
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
 

@@ -23,6 +23,23 @@ BLOCK = re.compile(r"(<!-- benchmarks:[^\n]*\n).*(<!-- /benchmarks -->)", re.DOT
 LOAD = os.getloadavg()[0]  # before the benchmarks start
 VERSIONS = ("tensorflow", "keras", "numpy", "ai-edge-litert")
 
+SENTENCES = (  # benchmark, number of its ratio, what it says
+    ("training", 0, "A small CNN trains {ratio} times as fast as by Keras' `fit` in float32."),
+    ("training", 5, "In bfloat16 it is {ratio} times as fast as Keras' `fit`."),
+    ("training", 1, "It is {ratio} times as fast as PyTorch with channels last, in float32."),
+    ("time_to_accuracy", 1, "It has 92 % on Fashion-MNIST {ratio} times as soon as PyTorch's basic example."),
+    ("image_feed", 0, "A folder of JPEGs is read {ratio} times as fast as by `image_dataset_from_directory`."),
+    ("frozen_features", 1, "An epoch on features computed once is {ratio} times as fast as through the backbone."),
+    ("inference", 0, "A prediction by the int8 file is {ratio} times as fast as `model.predict` of one image."),
+    ("generation", 0, "Text is generated {ratio} times as fast as by `model.predict` in a loop."),
+    (
+        "export_and_proof",
+        2,
+        "Export and proof of MobileNetV2 run at {ratio} of the speed of Keras' export and a reload.",
+    ),
+    ("word_vectors", 0, "Word vectors train at {ratio} of the speed of gensim, which is the one to take for that."),
+)
+
 
 def machine() -> dict[str, Any]:
     """Return the properties of the machine and the software that affect the results."""
@@ -95,6 +112,18 @@ def table(results: dict[str, Any]) -> str:
     images = [f"![{name}](benchmarks/{name}.png)" for name in sorted(results)]
     pairs = [f"| {' | '.join(images[i : i + 2])} |" for i in range(0, len(images), 2)]
     return "\n".join([*lines, "", "| | |", "|---|---|", *pairs, ""])
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Return the block of docs/benchmarks.md that says the most important ratios in ten sentences."""
+    lines = []
+    for name, number, sentence in SENTENCES:
+        if name in results and number < len(results[name]["goals"]):
+            ratio = results[name]["goals"][number]["reached"]
+            if isinstance(ratio, int | float) and ratio != NEVER:
+                shown = f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}" if ratio < 10 else f"{ratio:.0f}"
+                lines.append(f"- {sentence.format(ratio=shown)} (`{name}`)")
+    return "\n".join(lines) + "\n"
 
 
 def _comparison(goal: dict[str, Any]) -> str:

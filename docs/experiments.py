@@ -80,9 +80,10 @@ EXPERIMENTS = (
         "early_stopping",
         "Early stopping",
         "`recipe.patience` ends a training when the validation loss has not improved for so many epochs. The star "
-        "marks the epoch whose weights are kept, the dotted line where training stopped. Every run keeps its best "
-        "epoch with or without it, so what early stopping saves is time; the test figures are those of the same "
-        "epoch.",
+        "marks the lowest mean of the seeds, the dotted line the epoch at which the first of the seeds stopped. Every "
+        "run keeps the weights of its own best epoch, with or without it, so what early stopping saves is "
+        "time; the test "
+        "figures are those of that epoch.",
         {"no patience": {}, "patience 5": {"recipe.patience": 5}},
     ),
     Experiment(

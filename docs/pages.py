@@ -1,6 +1,8 @@
-"""python -m docs.pages: write docs/models, a page per model, from its spec, its card and docs/model_notes/NAME.md.
+"""python -m docs.pages: write docs/models and docs/datasets, a page for each.
 
-The pages of the models are under version control, because other pages link to them. Those of docs/reference are
+A model's is from its spec, its card and docs/model_notes/NAME.md, a dataset's from the docstring of its file.
+
+These pages are under version control, because other pages link to them. Those of docs/reference are
 not: the public names of `zoo`, `export` and `pipelines` for mkdocstrings, the help of every command, the datasets
 and the settings of a training. `python -m docs.site` writes them for the site.
 """
@@ -12,6 +14,7 @@ import functools
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ from typing import Any
 import click
 
 import zoo
+from docs.course.lessons import LESSONS
 from docs.model_figures import FACTS
 from docs.model_figures import HERE as MODEL_FIGURES
 from pipelines import catalogue
@@ -26,7 +30,8 @@ from zoo.core.recipe import Recipe, default_of
 from zoo.core.settings import TrainSettings
 
 HERE = Path(__file__).parent
-MODELS, REFERENCE, NOTES = HERE / "models", HERE / "reference", HERE / "model_notes"
+MODELS, DATASETS, NOTES = HERE / "models", HERE / "datasets", HERE / "model_notes"
+REFERENCE = HERE / "reference"  # written for the site only
 PACKAGES = ("zoo", "zoo.tasks", "export", "pipelines")
 HIGHER_IS_BETTER = ("accuracy", "exact", "mean_iou", "psnr_db", "spearman_men")
 COMMANDS = ("zoo", "export", "pipelines")
@@ -42,21 +47,27 @@ def model_page(name: str) -> str:
     summary, _, details = docstring.partition("\n")
     facts = {
         "task": card["task"],
-        "default dataset": f"`{card['data']}`",
+        "default dataset": f"[`{card['data']}`](../datasets/{card['data']}.md)",
         "parameters": f"{card['parameters']:,}",
         "weights": shipped_weights(name),
         "licence": card["licence"],
         "reference": card["paper"],
+        "lessons": ", ".join(
+            f"[{lesson.title}](../course/{lesson.name}.md)" for lesson in LESSONS if name in lesson.models
+        )
+        or "none",
     }
     parts = [f"# {name}", summary]
-    parts += [details.strip().replace("->", "→")] if details.strip() else []
+    prose, arguments, raised = _sections(details)
+    parts += [prose.replace("->", "→")] if prose else []
     parts += ["\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])]
     parts += ["## Figures", *_figures(card)]
     parts += _shown(name)
     parts += ["## Train", f"    {card['command']}", _recipes(card["recipes"])]
-    parts += ["## Builder arguments", _arguments(card["arguments"])]
+    parts += ["## Builder arguments", _arguments(card["arguments"], arguments)]
+    parts += ["Raises:", "\n".join(f"- `{error}`: {when}" for error, when in raised.items())] if raised else []
     parts += ["## Build", _build(name, card["weights"])]
-    parts += [f"!!! note\n\n    {card['notes']}"] if card["notes"] else []
+    parts += [f"> **Note:** {card['notes']}"] if card["notes"] else []
     notes = NOTES / f"{name}.md"
     parts += [notes.read_text(encoding="utf-8").strip()] if notes.is_file() else []
     return "\n\n".join(parts) + "\n"
@@ -84,12 +95,18 @@ def _shown(name: str) -> Iterator[str]:
     for answer in facts["answers"]:
         yield f"    {answer['command']}\n\n" + "\n".join(f"    {line}" for line in answer["text"].splitlines())
     yield "## Certificate"
+    yield certificate(name)
+    yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
+
+
+def certificate(name: str) -> str:
+    """Return the rows of the certificate of a model with trained weights, as `docs.model_figures` has written them."""
+    facts = json.loads((MODEL_FIGURES / name / FACTS).read_text(encoding="utf-8"))
     rows = [
         f"| `{row['artifact']}` | {row['runtime']} | {row['max_error']:.1e} | {row['bytes'] / 1e6:.2f} |"
         for row in facts["rows"]
     ]
-    yield "\n".join(["| artifact | runtime | largest difference | MB |", "|---|---|---:|---:|", *rows])
-    yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
+    return "\n".join(["| artifact | runtime | largest difference | MB |", "|---|---|---:|---:|", *rows])
 
 
 def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
@@ -100,14 +117,25 @@ def _recipes(recipes: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*blocks, "", "Every field is described in [recipes](../recipes.md#every-field)."])
 
 
-def _arguments(arguments: Mapping[str, Any]) -> str:
-    rows = []
+def _sections(details: str) -> tuple[str, dict[str, str], dict[str, str]]:
+    """Return the prose of a docstring, and {name: description} of its sections `Args` and `Raises`."""
+    prose, *rest = re.split(r"^(Args|Raises|Returns|Example):\n", details.strip() + "\n", flags=re.MULTILINE)
+    sections = dict(zip(rest[::2], rest[1::2], strict=True))
+    found = {}
+    for title in ("Args", "Raises"):
+        entries = re.findall(r"^    (\w+): (.*(?:\n      .*)*)", sections.get(title, ""), re.MULTILINE)
+        found[title] = {name: " ".join(text.split()) for name, text in entries}
+    return prose.strip(), found["Args"], found["Raises"]
+
+
+def _arguments(arguments: Mapping[str, Any], described: Mapping[str, str]) -> str:
+    """Return the arguments as a list: a table would break their names."""
+    lines = []
     for name, value in arguments.items():
-        default = (
-            "or ".join(f"`{choice}` " for choice in value) if isinstance(value, list) else f"`{json.dumps(value)}`"
-        )
-        rows.append(f"| `{name}` | {default.strip() if len(default) < 200 else 'see the source'} |")
-    return "\n".join(["| argument | default, or choices |", "|---|---|", *rows])
+        choices = isinstance(value, list) and all(isinstance(choice, str) for choice in value)
+        default = f"one of {', '.join(f'`{choice}`' for choice in value)}" if choices else f"`{json.dumps(value)}`"
+        lines.append(f"- `{name}` ({default if len(default) < 200 else 'see the source'}): {described.get(name, '')}")
+    return "\n".join(line.removesuffix(": ") for line in lines)
 
 
 def _build(name: str, weights: list[str]) -> str:
@@ -226,9 +254,10 @@ def pages() -> dict[Path, Callable[[], str]]:
     return {
         MODELS / "index.md": models_index,
         **{MODELS / f"{name}.md": functools.partial(model_page, name) for name in zoo.list_models()},
+        DATASETS / "index.md": datasets_index,
+        **{DATASETS / f"{name}.md": functools.partial(dataset_page, name) for name in catalogue.entries()},
         **{REFERENCE / f"{p.replace('.', '_')}.md": functools.partial(reference_page, p) for p in PACKAGES},
         REFERENCE / "commands.md": commands_page,
-        REFERENCE / "datasets.md": datasets_page,
         REFERENCE / "settings.md": settings_page,
         REFERENCE / "benchmark_results.md": results_page,
     }
@@ -255,7 +284,8 @@ def settings_page() -> str:
             "option that has no effect is refused.",
             "\n".join(keywords),
             "## `settings`, and `--set`",
-            "`data` is the name of a [dataset](datasets.md), `model.X` an argument of the model's builder, `task.X` a "
+            "`data` is the name of a [dataset](../datasets/index.md), `model.X` an argument of the model's "
+            "builder, `task.X` a "
             "field of its [task](zoo_tasks.md), and `recipe.X` one of these; what some of them do is "
             "[measured](../recipes.md).",
             "\n".join(fields) + "\n",
@@ -275,9 +305,40 @@ def _described(declared: dataclasses.Field) -> str:
     return (metadata["help"] + choices + check).replace("|", "\\|")
 
 
-def datasets_page() -> str:
-    """Return the list of datasets."""
-    lines = "\n".join(f"- `{name}`: {entry.summary}" for name, entry in catalogue.entries().items())
+def dataset_page(name: str) -> str:
+    """Return the page of a dataset, from the docstring of its file and what `python -m docs.dataset_figures` wrote."""
+    entry = catalogue.get_entry(name)
+    summary, _, rest = entry.docstring.partition("\n\n")
+    fields = re.findall(r"^(\w[\w ]*): +(.*(?:\n +.*)*)", rest, re.MULTILINE)
+    prose = re.sub(r"^\w[\w ]*: +.*(?:\n +.*)*", "", rest, flags=re.MULTILINE).strip()
+    parts = [f"# {name}", " ".join(summary.split()), *([prose] if prose else [])]
+    parts += ["\n".join(f"- **{key}**: {' '.join(text.split())}" for key, text in fields)]
+    facts = HERE / "dataset_figures" / f"{name}.json"
+    if facts.is_file():
+        sample = json.loads(facts.read_text(encoding="utf-8"))
+        counts = ", ".join(f"{count:,} for {split}" for split, count in sample["counts"].items())
+        parts += ["## Size and sample", f"{counts}. Source of the sample: {sample['source']}."]
+        if sample.get("class_names"):
+            parts += [f"Classes: {', '.join(sample['class_names'])}."]
+        if (HERE / "dataset_figures" / f"{name}.png").is_file():
+            parts += [f"![The first examples of {name}](../dataset_figures/{name}.png)"]
+        parts += ["\n".join(f"- {text}" for text in sample["texts"])] if sample.get("texts") else []
+    elif entry.needs_data_dir:
+        parts += ["There is no sample: the data is your own."]
+    else:
+        parts += [
+            "There is no sample: your machine fetches the data, which may not be copied here, or no package carries it."
+        ]
+    option = " --data-dir FOLDER" if entry.needs_data_dir else ""
+    parts += ["## Use", f"    python -m pipelines info {name}{option}"]
+    models = [model for model in zoo.list_models() if zoo.get_spec(model).data == name]
+    parts += ["Models: " + (", ".join(f"[{m}](../models/{m}.md)" for m in models) or "none by default") + "."]
+    return "\n\n".join(parts) + "\n"
+
+
+def datasets_index() -> str:
+    """Return the list of the pages of datasets."""
+    lines = "\n".join(f"- [`{name}`]({name}.md): {entry.summary}" for name, entry in catalogue.entries().items())
     return f"# Datasets\n\nThe names that `pipelines.load(NAME)` and `--set data=NAME` take.\n\n{lines}\n"
 
 
@@ -287,21 +348,27 @@ def results_page() -> str:
     return text.replace("# Benchmarks", "# Benchmark results", 1).replace("../docs/benchmarks/", "../benchmarks/")
 
 
+def committed() -> dict[Path, Callable[[], str]]:
+    """Return the generated pages that are under version control."""
+    return {path: text for path, text in pages().items() if path.parent != REFERENCE}
+
+
 def write() -> None:
-    """Write docs/models."""
-    MODELS.mkdir(exist_ok=True)
-    wanted = {path: text for path, text in pages().items() if path.parent == MODELS}
-    for path in set(MODELS.glob("*.md")) - wanted.keys():
-        path.unlink()
+    """Write docs/models and docs/datasets."""
+    wanted = committed()
+    for folder in (MODELS, DATASETS):
+        folder.mkdir(exist_ok=True)
+        for path in set(folder.glob("*.md")) - wanted.keys():
+            path.unlink()
     for path, text in wanted.items():
         path.write_text(text(), encoding="utf-8")
 
 
 @click.command("pages")
 def main() -> None:
-    """Write docs/models."""
+    """Write docs/models and docs/datasets."""
     write()
-    click.echo(f"written: {MODELS}")
+    click.echo(f"written: {MODELS} and {DATASETS}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,6 @@ REFERENCE = {  # source file -> the page about it
     "export/__init__.py": "reference/export.md",
     "pipelines/__init__.py": "reference/pipelines.md",
     "zoo/core/settings.py": "reference/settings.md",
-    "pipelines/catalogue.py": "reference/datasets.md",
 }
 LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 KATEX = "katex@0.16.22"

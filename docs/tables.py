@@ -10,7 +10,9 @@ from pathlib import Path
 import click
 
 import zoo
+from docs import pages
 from docs.course.lessons import LESSONS
+from pipelines import catalogue
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,10 +25,14 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "README.md", "models", markdown_table()
     navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
     yield ROOT / "mkdocs.yml", "models", navigation
+    navigation = "".join(f"      - {name}: datasets/{name}.md\n" for name in catalogue.entries())
+    yield ROOT / "mkdocs.yml", "datasets", navigation
     lessons = "".join(f'      - "{lesson.title}": course/{lesson.name}.md\n' for lesson in LESSONS)
     yield ROOT / "mkdocs.yml", "course", lessons
     yield from shown_files()
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    yield ROOT / "docs" / "index.md", "certificate", f"\n{pages.certificate('fashion_mnist')}\n\n"
+    yield ROOT / "docs" / "benchmarks.md", "summary", report.summary(results)
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
 
 

@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,18 @@ class Entry:
     @property
     def summary(self) -> str:
         """The first line of the docstring of its file."""
-        doc = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
-        return doc.split("\n")[0]
+        return self.docstring.split("\n")[0]
+
+    @property
+    def docstring(self) -> str:
+        """The docstring of its file, which names sources, features, splits and licence."""
+        return ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+
+    @property
+    def needs_data_dir(self) -> bool:
+        """Whether there is no source but the user's own data."""
+        sources = re.search(r"^Sources: +(.+)", self.docstring, re.MULTILINE)
+        return bool(sources and re.match(r"data_dir( only|:| \(.*required\))", sources[1]))
 
 
 def entries() -> dict[str, Entry]:

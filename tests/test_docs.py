@@ -1,5 +1,6 @@
 """Links of the documentation resolve, commands parse, snippets run; the page of recipes says what was measured."""
 
+import configparser
 import copy
 import dataclasses
 import functools
@@ -14,11 +15,12 @@ from pathlib import Path
 import click
 import pytest
 
-import pipelines
+import pipelines.catalogue
 import zoo
 import zoo.models
 from docs import architecture, pages, recipes, site
 from docs.course import notebook
+from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
 from zoo.cli.options import parse_settings
@@ -63,13 +65,15 @@ def test_links_within_the_page_lead_to_headings():
 
 
 ROOT = Path(recipes.__file__).parent.parent
-WRITTEN = sorted(p for p in (ROOT / "docs").rglob("*.md") if "models" not in p.parts)
+WRITTEN = sorted(p for p in (ROOT / "docs").rglob("*.md") if p not in pages.committed())
 FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *WRITTEN]
 GENERATED = {path.resolve(): text for path, text in pages.pages().items()}
 MODELS_PATH = list(zoo.models.__path__)
+FOLDERS = {"run", "tuned"}  # of the reader, in commands that write them first
 PLACEHOLDERS = {"S": "0"}  # of options that take a number
 
 
+@functools.cache
 def text_of(path):
     """The text of a page, written or generated."""
     return GENERATED[path]() if path in GENERATED else path.read_text()
@@ -112,17 +116,31 @@ def tracked(path):
 
 def test_no_page_shows_a_line_of_a_tool():
     """GitHub shows `--8<--` and `:::` as they are."""
-    for path in [*FILES, *pages.MODELS.glob("*.md")]:
+    for path in [*FILES, *pages.committed()]:
         lines = [line for line in path.read_text().splitlines() if re.match(r"\s*(--8<--|:::|\?\?\?|!!!) ?", line)]
         assert not lines, (path, lines)
 
 
-def test_pages_of_models_are_current():
-    written = {path.resolve() for path in pages.MODELS.glob("*.md")}
-    wanted = {path for path in GENERATED if path.parent == pages.MODELS}
-    assert written == wanted
-    for path in wanted:
-        assert path.read_text() == GENERATED[path](), f"{path.name}: run `make tables`"
+def test_pages_of_models_and_datasets_are_current():
+    folders = (pages.MODELS, pages.DATASETS)
+    assert {path for folder in folders for path in folder.glob("*.md")} == set(pages.committed())
+    for path in pages.committed():
+        assert path.read_text() == text_of(path.resolve()), f"{path.name}: run `make tables`"
+
+
+def test_the_page_of_a_dataset_says_what_it_is():
+    for path in pages.DATASETS.glob("*.md"):
+        if path.stem != "index":
+            fields = re.findall(r"^- \*\*([\w ]+)\*\*: \S", path.read_text(), re.MULTILINE)
+            assert {"Sources", "Features", "Splits", "Licence"} <= set(fields), path.name
+            assert "sample" in path.read_text(), path.name
+
+
+def test_arguments_of_a_model_are_a_list():
+    text = (pages.MODELS / "autoencoder.md").read_text()
+    assert "Args:" not in text
+    assert "- `latent_dim` (`null`): Dimensions of the code;" in text
+    assert "- `UsageError`: Height or width" in text
 
 
 def test_links_of_the_site_lead_to_its_pages():
@@ -176,9 +194,8 @@ def test_notes_belong_to_models():
     assert {p.stem for p in pages.NOTES.glob("*.md")} <= set(zoo.list_models())
 
 
-def commands(path):
+def commands(text):
     """Command lines of a page: those in blocks and those in running text."""
-    text = path.read_text()
     lines = re.findall(r"^(?:    )?((?:[A-Z_]+=\S+ )?python -m .+)$", text, re.MULTILINE)
     lines += re.findall(r"`((?:[A-Z_]+=\S+ )?python -m [^`]+)`", text)
     return [line for line in lines if "pytest" not in line]
@@ -200,9 +217,16 @@ def parse(command, words, name):
     return command.make_context(name, list(words)).params
 
 
-@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "examples").glob("*.py"))], ids=lambda p: p.name)
-def test_commands_parse(path, monkeypatch, capsys):
-    for line in commands(path):
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+NOTEBOOKS = sorted(notebook.FOLDER.glob("*.py"))
+HELP = {(pages.REFERENCE / "commands.md").resolve()}  # what click itself prints
+PAGES = [*FILES, *EXAMPLES, *NOTEBOOKS, *sorted(set(GENERATED) - HELP)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_parse_and_resolve(path, monkeypatch, capsys):
+    """Generated pages included; models, datasets and settings exist, and a training has its data."""
+    for line in commands(text_of(path)):
         words = [PLACEHOLDERS.get(word, word) for word in shlex.split(line, comments=True)]
         while "=" in words[0]:
             name, _, value = words.pop(0).partition("=")
@@ -213,14 +237,58 @@ def test_commands_parse(path, monkeypatch, capsys):
             command = pages.command(module)
         except LookupError:  # a plain script
             continue
-        params = parse(command, arguments, module)
-        if module == "zoo.train" and params.get("name") in zoo.list_models():
+        mention = f"`{line}`" in text_of(path)  # a name in running text, without its arguments
+        try:
+            params = parse(command, arguments, module)
+        except (click.exceptions.MissingParameter, click.exceptions.NoArgsIsHelpError):
+            assert mention, line
+            continue
+        check_names(line, module, params)
+        if module in ("zoo.train", "zoo.tune") and params.get("name") in zoo.list_models():
             check_settings(line, params)
 
 
+def check_names(line, module, params):
+    """What a command takes as a model is one, or stands for a file or folder of the reader."""
+    name = params.get("name") if module.startswith("zoo") else None
+    if isinstance(name, str) and module in ("zoo.train", "zoo.tune", "zoo.export"):
+        own = name.isupper() or "/" in name or name in FOLDERS
+        assert name in zoo.list_models() or own, line
+    if module == "docs.course":
+        assert set(params["names"]) <= {lesson.name for lesson in LESSONS} | {"[PAGE...]"}, line
+
+
+def test_a_command_of_a_model_that_is_gone_is_noticed():
+    command = pages.command("zoo.train")
+    with pytest.raises(AssertionError, match="mnits"):
+        check_names("python -m zoo.train mnits", "zoo.train", {"name": "mnits"})
+    assert parse(command, ["mnist"], "zoo.train")["name"] == "mnist"
+
+
+def test_a_training_without_its_data_is_noticed():
+    params = parse(pages.command("zoo.train"), ["landmarks"], "zoo.train")
+    with pytest.raises(AssertionError, match=r"zoo\.train landmarks"):
+        check_settings("python -m zoo.train landmarks", params)
+    check_settings("", parse(pages.command("zoo.train"), ["landmarks", "--data-dir", "X"], "zoo.train"))
+
+
+def test_extras_exist():
+    """`pip install '.[x]'` of every page names an extra."""
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    extras = set(parser["options.extras_require"])
+    for path in PAGES:
+        for names in re.findall(r"pip install '?\.\[([\w,]+)\]", text_of(path)):
+            assert set(names.split(",")) <= extras, path
+
+
 def check_settings(line, params):
-    """`--recipe` and `--set` name what the model has."""
+    """`--recipe` and `--set` name what the model has, and data that only the user has is given."""
     spec = zoo.get_spec(params["name"])
+    named = [pair.removeprefix("data=") for pair in params["settings"] if pair.startswith("data=")]
+    data = named[0] if named else spec.data
+    if data in pipelines.list_datasets() and pipelines.catalogue.get_entry(data).needs_data_dir:
+        assert params.get("data_dir") or params.get("resume"), line
     recipe = spec.recipe(params["recipe"] or "default")
     for pair in params["settings"]:
         kind, _, field = pair.partition("=")[0].partition(".")

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from pipelines import catalogue
 from zoo.core import registry
 from zoo.core.recipe import Recipe
 from zoo.core.run_folder import versions
@@ -76,7 +77,7 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
-        "command": card.command or f"python -m zoo.train {name}",
+        "command": card.command or f"python -m zoo.train {name}{_own_data(spec.data)}",
         "test_data": test_data(name),
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),
@@ -87,6 +88,13 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "file": entry.module,
         **({"layers": _layers(spec.task, model)} if layers else {}),
     }
+
+
+def _own_data(dataset: str) -> str:
+    """Return the option that a training needs whose default dataset is the user's own data."""
+    if not catalogue.get_entry(dataset).needs_data_dir:
+        return ""
+    return f" --data-dir {'FILE.csv' if dataset == 'table' else 'FOLDER'}"
 
 
 def _layers(task: BaseTask, model: Any) -> dict[str, list[dict[str, Any]]]:

@@ -19,7 +19,7 @@ def page(lesson: Lesson, measured: str) -> str:
     cells = notebook.read(lesson.name)
     start = next(i for i, cell in enumerate(cells) if cell.text.startswith(notebook.EXERCISES))
     parts = [f"# {lesson.title}", _facts(lesson)]
-    parts += [_rendered(cell) for cell in cells[:start] if not cell.text.startswith("# ")]
+    parts += [_rendered(cell) for cell in cells[:start]]
     parts += ["## Experiment", BEGIN.format(lesson.name), measured.strip(), END]
     parts += [_rendered(cell) for cell in cells[start:]]
     parts += ["## Read next", "\n".join(_next(lesson)), "## Models that use it", "\n".join(_models(lesson))]
@@ -40,7 +40,7 @@ def refresh(folder: Path = HERE) -> None:
 
 def _rendered(cell: notebook.Cell) -> str:
     if cell.kind == "markdown":
-        return notebook.linked(cell.text)
+        return notebook.linked(re.sub(r"\A# .+\n+", "", cell.text))  # the page has its own title
     code = f"```python\n{cell.text}\n```"
     if cell.kind == "solution":
         return f'<details markdown="1">\n<summary>Solution</summary>\n\n{code}\n\n</details>'

@@ -5,6 +5,7 @@ Sources:   data_dir (a CSV with the columns admit, gre, gpa, rank, or a folder w
            stated, so it is not distributed: without data_dir this is `breast_cancer`, a similar table of scikit-learn.
 Features:  gre and gpa float32; rank string, "1" to "4", a category; admit float32, 1 or 0.
 Splits:    as in `breast_cancer`: 60/20/20 by a fixed shuffle, stratified.
+Licence:   that of the table is not stated; `breast_cancer` is CC BY 4.0.
 """
 
 from __future__ import annotations

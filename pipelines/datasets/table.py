@@ -3,6 +3,7 @@
 Sources:   data_dir (a .csv or .tsv file in UTF-8, or a .parquet file; required).
 Features:  every column as a string, stripped; an empty cell is "". Names keep letters, digits and underscores only.
 Splits:    "official" is 60/20/20 by a fixed shuffle of the rows; percentages divide the same shuffle.
+Licence:   yours.
 """
 
 from __future__ import annotations

@@ -11,6 +11,22 @@ from PIL import Image
 from pipelines.images.pixels import IGNORE
 from zoobase.errors import DataError
 
+DISTINCT = (  # colours of the first classes
+    (230, 25, 75),
+    (60, 180, 75),
+    (0, 130, 200),
+    (255, 225, 25),
+    (145, 30, 180),
+    (245, 130, 48),
+    (70, 240, 240),
+    (240, 50, 230),
+    (170, 110, 40),
+    (0, 128, 128),
+    (250, 190, 212),
+    (128, 128, 128),
+)
+
+
 LOSSLESS = ("PNG", "BMP", "GIF")
 
 
@@ -58,10 +74,14 @@ def encode(ids: np.ndarray, colours: bool = False) -> bytes:
 
 
 def palette() -> np.ndarray:
-    """Return the colours of Pascal VOC by class id, uint8 (256, 3): class 0 is black, ignored pixels are cream."""
+    """Return a colour for each class id, uint8 (256, 3): class 0 is black, ignored pixels are cream.
+
+    The first ones are easy to tell apart, the others are those of Pascal VOC.
+    """
     ids = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= (((ids >> (3 * bit + channel)) & 1) << (7 - bit)).astype(np.uint8)
+    colours[1 : 1 + len(DISTINCT)] = DISTINCT
     return colours

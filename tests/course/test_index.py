@@ -15,7 +15,7 @@ def test_every_model_is_in_the_index():
 
 
 def test_every_lesson_has_a_module_a_page_and_a_row():
-    modules = {path.stem for path in (COURSE / "lessons").glob("*/*.py")} - {"__init__"}
+    modules = {path.stem for path in (COURSE / "lessons").glob("*/*.py")} - {"__init__", "stamps"}
     notebooks = {path.stem for path in (COURSE / "notebooks").glob("*.py")}
     pages = {path.stem for path in COURSE.glob("*.md")} - {"index", "glossary", "faq", "pytorch"}
     names = [lesson.name for lesson in LESSONS]

@@ -11,6 +11,8 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+CURVES = 3  # panels of a row
+
 
 def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     """Plot training and validation of every quantity that is validated, and the learning rate, against epochs.
@@ -18,9 +20,15 @@ def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     One epoch is no curve: its values are shown as bars.
     """
     names = [n.removeprefix("val_") for n in history[0] if n.startswith("val_")]
+    names = [name for i, name in enumerate(names) if not any(_same(history, name, other) for other in names[:i])]
     names += ["learning_rate"] if "learning_rate" in history[0] else []
-    figure = Figure(figsize=(4.5 * max(len(names), 1), 3.6), layout="constrained")
-    for axes, name in zip(np.atleast_1d(figure.subplots(1, max(len(names), 1))), names, strict=False):
+    columns = min(max(len(names), 1), CURVES)
+    rows = -(-max(len(names), 1) // columns)
+    figure = Figure(figsize=(4.5 * columns, 3.4 * rows + 0.2), layout="constrained")
+    cells = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in cells[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(cells, names, strict=False):
         series = {label: key for label, key in (("training", name), ("validation", f"val_{name}")) if key in history[0]}
         series = {"learning rate": name} if name == "learning_rate" else series
         axes.set(title=name.replace("_", " "))
@@ -37,6 +45,11 @@ def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
             axes.legend()
     figure.suptitle(title)
     return figure
+
+
+def _same(history: Sequence[Mapping[str, float]], name: str, other: str) -> bool:
+    """Whether two validated quantities have the same values, as the loss and the cross-entropy of a plain training."""
+    return all(np.isclose(row[f"val_{name}"], row[f"val_{other}"], rtol=1e-4) for row in history)
 
 
 def caption(figure: Figure, text: str) -> Figure:
@@ -225,7 +238,8 @@ def scatter(points: np.ndarray, labels: np.ndarray, names: Sequence[str], title:
     for i, name in enumerate(names):
         chosen = points[labels == i]
         axes.scatter(chosen[:, 0], chosen[:, 1], s=4, alpha=0.5, color=f"C{i % 10}", label=name, rasterized=True)
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, fontsize=10)
     figure.legend(loc="outside right upper", markerscale=3, fontsize=8)
     return figure
 
@@ -237,6 +251,7 @@ def words(points: np.ndarray, names: Sequence[str], bold: int, title: str) -> Fi
     axes.scatter(points[:, 0], points[:, 1], s=3, color="grey")
     for i, ((x, y), name) in enumerate(zip(points, names, strict=True)):
         axes.annotate(name, (x, y), fontsize=9 if i < bold else 7, fontweight="bold" if i < bold else "normal")
+    axes.margins(x=0.12, y=0.06)  # for the names, which the layout does not know
     axes.set(title=title, xticks=[], yticks=[])
     return figure
 

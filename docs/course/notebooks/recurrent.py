@@ -32,7 +32,9 @@
 #
 # Forget gate $f$, input gate $i$, output gate $o$, candidate $\tilde c$, cell state $c$:
 #
-# $$f_t = \sigma(x_t W_f + h_{t-1} U_f + b_f), \qquad i_t = \sigma(x_t W_i + h_{t-1} U_i + b_i), \qquad o_t = \sigma(x_t W_o + h_{t-1} U_o + b_o)$$
+# $$f_t = \sigma(x_t W_f + h_{t-1} U_f + b_f), \qquad i_t = \sigma(x_t W_i + h_{t-1} U_i + b_i)$$
+#
+# $$o_t = \sigma(x_t W_o + h_{t-1} U_o + b_o)$$
 #
 # $$\tilde c_t = \tanh(x_t W_c + h_{t-1} U_c + b_c), \qquad c_t = f_t \odot c_{t-1} + i_t \odot \tilde c_t, \qquad h_t = o_t \odot \tanh(c_t)$$
 #

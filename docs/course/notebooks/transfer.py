@@ -21,9 +21,12 @@
 #
 # Code: `pipelines.augment.policies.policy_from_settings`, `pipelines.augment.affine.warp`
 #
-# ### Rotation, zoom and shear are one matrix
+# ### Rotation and zoom
 #
-# $$\begin{pmatrix} x' \\\\ y' \end{pmatrix} = \frac{1}{s} \begin{pmatrix} \cos\theta & -\sin\theta \\\\ \sin\theta & \cos\theta \end{pmatrix} \begin{pmatrix} x \\\\ y \end{pmatrix} + t$$
+# The pixel at $(x, y)$, measured from the middle of the image, moves by the angle $\theta$, the zoom $s$ and the shift $t$; a shear adds a
+# multiple of $y$ to $x$:
+#
+# $$x' = s\,(x \cos\theta - y \sin\theta) + t_x, \qquad y' = s\,(x \sin\theta + y \cos\theta) + t_y$$
 #
 # Code: `pipelines.augment.affine.warp`
 #

@@ -96,9 +96,51 @@ def write(page: Page) -> None:
         page.heading(title)
         page.text(f"{text} Measured: [{title.lower()}](../recipes.md#{_anchor(title)}).")
         page.parts.append(f"![Training and validation loss by epoch](../recipes/{name}.png)")
-        page.command(experiments[name].command(list(experiments[name].variants)[-1]))
+        variants = experiments[name].variants
+        page.command(*(line for label in variants for line in (f"# {label}", experiments[name].command(label))))
     _check(page, rows)
+    _search(page)
     _minima(page)
+
+
+def _search(page: Page) -> None:
+    page.heading("Hyper-parameters")
+    page.text(
+        """What is chosen and not learnt: learning rate, batch size, number of units, dropout. The most important one
+        is the learning rate; try powers of ten first, then smaller steps. A random search needs fewer trainings than
+        a grid, since every training tries a new value of each setting. Here nine learning rates, chosen on the
+        validation data; the test data are not used. `zoo.tune` does the same for any settings, by random or by
+        Bayesian search, and stops trainings that do not promise anything."""
+    )
+    rates = np.logspace(-4.5, -0.5, page.choose(9, 3))
+    chosen = [settings(page) | {"recipe.learning_rate": float(f"{rate:.2g}")} for rate in rates]
+    losses = np.array(
+        [
+            [min(row["val_loss"] for row in page.train("mnist", one, seed).history()) for one in chosen]
+            for seed in page.seeds
+        ]
+    )
+    values = [one["recipe.learning_rate"] for one in chosen]
+    figure, (axes,) = axes_row(1, width=6, height=3)
+    band(axes, losses, "lowest validation loss", "C0", values)
+    axes.axhline(np.log(10), color="grey", linestyle=":", label="guessing")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="validation loss", title="nine trainings for each seed")
+    axes.legend(fontsize=8)
+    page.figure(figure, "search", "Lowest validation loss by learning rate", data="Fashion-MNIST")
+    best = int(losses.mean(axis=0).argmin())
+    page.command(
+        train_command("mnist", chosen[best]),
+        "python -m zoo.tune mnist --space examples/space.toml",
+    )
+    page.claim(
+        page.small or 0 < best < len(values) - 1,
+        f"The best of the learning rates is {values[best]:g}, neither the lowest nor the highest.",
+    )
+    if not page.small:  # which has too few images
+        page.claim(
+            losses[:, 0].min() > losses[:, best].max() + 0.1,
+            f"With every seed {values[0]:g} is worse by more than 0.1: too slow.",
+        )
 
 
 def _check(page: Page, rows: Mapping[str, Mapping[str, Any]]) -> None:

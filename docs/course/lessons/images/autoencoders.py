@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from docs.course.page import Page, axes_row, band, show, train_command
+
+if TYPE_CHECKING:
+    import keras
 
 DIMENSIONS = (2, 8, 32)
 RATIOS = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)  # alpha / beta
@@ -48,15 +51,28 @@ def interpolated(model: Any, first: np.ndarray, last: np.ndarray, steps: int = 9
     return np.asarray(model.decode((1 - shares) * codes[0] + shares * codes[1]))
 
 
+def style_options(page: Page) -> dict[str, Any]:
+    """Return the options that all style transfers of this page share."""
+    size, steps = page.choose((112, 35), (36, 6))
+    return {"size": size, "steps": steps, "features": "hed", "variation": 0.0}
+
+
+def style_command(page: Page, **options: Any) -> str:
+    """Return the command line of a style transfer of this page."""
+    given = {**style_options(page), **options}
+    words = [f"--{name.replace('_', '-')} {value:g}" for name, value in given.items() if not isinstance(value, str)]
+    words += [f"--{name.replace('_', '-')} {value}" for name, value in given.items() if isinstance(value, str)]
+    return f"python -m zoo.stylize china.png --style flower.png {' '.join(words)}"
+
+
 def stylised(page: Page, name: str, **options: Any) -> tuple[np.ndarray, dict[str, float]]:
     """Run `zoo.stylize`; return the image and the losses of the best step."""
     from zoo import stylize
     from zoo.evaluation import images
 
     out = page.scratch / f"{name}.png"
-    size, steps = page.choose((112, 35), (36, 6))
     content, style = _photographs(page.scratch)
-    result = stylize.run(content, style, out, size=size, steps=steps, features="hed", variation=0.0, **options)
+    result = stylize.run(content, style, out, **style_options(page), **options)
     return images.read(out), result["best"]
 
 
@@ -89,6 +105,7 @@ def write(page: Page) -> None:
     """Measure and write the page."""
     _compression(page)
     _denoising(page)
+    _decoders(page)
     _strip(page)
     _layers(page)
 
@@ -196,21 +213,77 @@ def _denoising(page: Page) -> None:
     page.claim(after < before, f"The error of unseen images falls from {before:.4f} with noise to {after:.4f}.")
 
 
+def decoder(kind: str, seed: int) -> keras.Model:
+    """Return an untrained decoder (B, 7, 7, 8) -> (B, 28, 28, 1), by transposed convolutions or by upsampling."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    inputs = x = keras.Input((7, 7, 8))
+    for filters in (16, 8):
+        if kind == "transposed":
+            x = layers.Conv2DTranspose(filters, 3, 2, "same", activation="relu")(x)
+        else:
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu")(layers.UpSampling2D(2)(x))
+    return keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(x))
+
+
+def checkerboard(images: np.ndarray) -> float:
+    """Return the share of the energy of images (N, H, W, 1) at the finest pattern: every second row or column."""
+    spectrum = np.abs(np.fft.fft2(images[..., 0] - images[..., 0].mean((1, 2), keepdims=True))) ** 2
+    height, width = images.shape[1] // 2, images.shape[2] // 2
+    finest = spectrum[:, height].sum() + spectrum[:, :, width].sum() - spectrum[:, height, width].sum()
+    return float(finest / spectrum.sum())
+
+
+def _decoders(page: Page) -> None:
+    page.heading("Two decoders: transposed convolutions, and upsampling")
+    page.text(
+        """A decoder enlarges: by transposed convolutions of stride 2, or by repeating each pixel and a plain
+        convolution. The same smooth maps through untrained decoders of both kinds, with kernels of 3, which 2 does
+        not divide: the transposed ones draw a checkerboard before they have learnt anything. `autoencoder` and
+        `dcgan` take kernels of 4, and the generators of images repeat pixels (`NearestUpsampling2D`)."""
+    )
+    grid = np.linspace(-1, 1, 7, dtype=np.float32)
+    smooth = np.stack([a * grid[:, None] + (1 - a) * grid[None] ** 2 for a in np.linspace(0, 1, 8)], axis=-1)[None]
+    kinds = ("transposed", "upsampling")
+    made = {kind: [np.asarray(decoder(kind, seed)(smooth)) for seed in range(5)] for kind in kinds}
+    figure, axes = axes_row(5, width=1.5, height=1.6, rows=2)
+    for line, (kind, images) in zip(axes, made.items(), strict=True):
+        for seed, (cell, image) in enumerate(zip(line, images, strict=True)):
+            pixels = (image[0] - image.min()) / max(float(np.ptp(image)), 1e-9) * 255
+            show(cell, pixels, f"seed {seed}")
+        line[0].set_ylabel(kind, fontsize=8)
+    page.figure(figure, "decoders", "Untrained decoders of both kinds", data="smooth maps", seeds="Seeds 0 to 4")
+    shares = {kind: [checkerboard(image) for image in images] for kind, images in made.items()}
+    page.table(
+        ["decoder", "energy at the finest pattern, lowest seed", "highest seed"],
+        [(kind, min(values), max(values)) for kind, values in shares.items()],
+    )
+    page.code(decoder, checkerboard)
+    page.claim(
+        min(shares["transposed"]) > 3 * max(shares["upsampling"]),
+        "With every seed the transposed decoder has more than three times the energy at the finest pattern.",
+    )
+
+
 def _strip(page: Page) -> None:
     page.heading("Style transfer: from content to style")
     page.text(
         """Nothing is trained here: the pixels themselves are changed, so that the features of a trained network (VGG16)
         stay those of the content image, weighted by alpha, while the correlations between features become those of the
-        style image, weighted by beta. The strip goes from alpha / beta = 1 to 1/10,000."""
+        style image, weighted by beta. The strip goes from alpha / beta = 1 to 1/10,000. The two files of the
+        commands are squares of photographs of scikit-learn:"""
     )
+    page.code(_photographs)
     ratios = page.choose(RATIOS, RATIOS[::4])
     results = [stylised(page, f"ratio{i}", alpha=1.0, beta=1 / ratio) for i, ratio in enumerate(ratios)]
-    _show_strip(page, [image for image, _ in results], [f"alpha / beta = {r:g}" for r in ratios], "ratios")
+    _show_strip(page, [image for image, _ in results], [f"{r:g}" for r in ratios], "ratios")
     page.table(
         ["alpha / beta", "content loss", "style loss"],
         [(r, l["content"], l["style"]) for r, (_, l) in zip(ratios, results, strict=True)],
     )
-    page.command(*(f"python -m zoo.stylize china.png --style flower.png --alpha 1 --beta {1 / r:g}" for r in ratios))
+    page.command(*(style_command(page, alpha=1.0, beta=1 / ratio) for ratio in ratios))
     page.claim(
         all(a["style"] >= b["style"] and a["content"] <= b["content"] for (_, a), (_, b) in itertools.pairwise(results))
         and results[0][1]["style"] > results[-1][1]["style"],
@@ -230,8 +303,9 @@ def _layers(page: Page) -> None:
     choices += page.choose([(1.0, 0.75, 0.2, 0.2, 0.2)], [])
     images = [stylised(page, f"layer{i}", beta=1e5, style_weights=weights)[0] for i, weights in enumerate(choices)]
     names = [",".join(f"{w:g}" for w in weights) for weights in choices]
-    _show_strip(page, images, names, "layers")
-    page.command(*(f"python -m zoo.stylize china.png --style flower.png --beta 1e5 --style-weights {n}" for n in names))
+    titles = [f"only layer {i + 1}" for i in layers] + page.choose(["the course's"], [])
+    _show_strip(page, images, titles, "layers")
+    page.command(*(style_command(page, beta=1e5, style_weights=n) for n in names))
     distances = {layer: layer_distances(page, image) for layer, image in zip(layers, images, strict=False)}
     low, high = layers[0], 3
     page.claim(
@@ -242,8 +316,13 @@ def _layers(page: Page) -> None:
 
 
 def _show_strip(page: Page, images: list[np.ndarray], titles: list[str], name: str) -> None:
-    figure, axes = axes_row(len(images), width=1.9, height=2.1)
+    from PIL import Image
+
+    content, style = (np.asarray(Image.open(path)) for path in _photographs(page.scratch))
+    images, titles = [content, style, *images], ["content", "style", *titles]
+    figure, axes = axes_row(len(images), width=1.7, height=1.9)
     for cell, image, title in zip(axes, images, titles, strict=True):
         show(cell, image, title)
         cell.title.set_fontsize(7)
-    page.figure(figure, name, f"Strip of stylised photographs: {name}")
+    text = {"ratios": "alpha / beta from 1 to 1/10,000", "layers": "style from one layer each"}[name]
+    page.figure(figure, name, f"Stylised photographs: {text}", data="two photographs of scikit-learn", seeds="Seed 0")

@@ -170,9 +170,9 @@ def _collapse(page: Page, good: list[Any]) -> None:
         highest = max(m["diversity"] for m in measures["provoked"])
         lowest = min(m["diversity"] for m in measures["as above"])
         page.claim(
-            highest < lowest - 0.2,
+            highest < lowest - 0.1,
             f"The diversity of the provoked is at most {highest:.2f}, that of the others at least {lowest:.2f} "
-            f"(0.2 apart "
+            f"(0.1 apart "
             "or more).",
         )
 

@@ -126,12 +126,12 @@ def write(page: Page) -> None:
         """A healthy person with an alarm is a type I error, an ill one without is a type II error. A lower threshold
         trades one for the other; which is worse, the model cannot know."""
     )
-    page.code(counts, sensitivity, specificity)
+    page.code(counts, sensitivity, specificity, precision)
     rows = []
     for threshold in THRESHOLDS:
         found, missed, alarmed, cleared = counts(ill, probability, threshold)
         both = sensitivity(found, missed), specificity(cleared, alarmed)
-        rows.append((threshold, found, missed, alarmed, cleared, *both))
+        rows.append((threshold, found, missed, alarmed, cleared, *both, precision(found, alarmed)))
         row = threshold_row(ill, probability, threshold)
         page.claim(
             (row["sensitivity"], row["specificity"]) == both,
@@ -139,9 +139,9 @@ def write(page: Page) -> None:
             f"{both[0]:.3f} and {both[1]:.3f}.",
         )
     header = ["threshold", "found", "missed (type II)", "falsely alarmed (type I)", "cleared"]
-    page.table([*header, "sensitivity", "specificity"], rows)
+    page.table([*header, "sensitivity (recall)", "specificity", "precision"], rows)
     page.claim(
-        all(a[-2] >= b[-2] and a[-1] <= b[-1] for a, b in itertools.pairwise(rows)),
+        all(a[5] >= b[5] and a[6] <= b[6] for a, b in itertools.pairwise(rows)),
         "A higher threshold never raises the sensitivity and never lowers the specificity.",
     )
     from sklearn.metrics import roc_auc_score
@@ -155,7 +155,52 @@ def write(page: Page) -> None:
         "row has the higher probability, and scikit-learn's value.",
     )
     page.command("python -m zoo.train admissions", "python -m zoo.train skin_lesions --data-dir FOLDER")
+    _precision(page, ill, probability, points)
     _three(page)
+
+
+def _precision(page: Page, ill: np.ndarray, probability: np.ndarray, points: np.ndarray) -> None:
+    from sklearn.metrics import precision_recall_curve
+
+    page.heading("Precision and recall")
+    page.text(
+        """Recall is another word for sensitivity. Precision asks about the alarms: how many of them are right? It
+        depends on how many are ill: right, the same test, with the sensitivity and specificity of this page, in
+        groups of which a smaller and smaller share is ill."""
+    )
+    by_hand = [
+        (precision(found, alarmed), sensitivity(found, missed))
+        for found, missed, alarmed, _ in (counts(ill, probability, threshold) for threshold in points[1:-1, 0])
+    ]
+    found, missed, alarmed, cleared = counts(ill, probability, 0.5)
+    both = sensitivity(found, missed), specificity(cleared, alarmed)
+    shares = np.logspace(-4, -0.01, 60)
+    figure, (left, right) = axes_row(2, width=5, height=3.2)
+    left.plot([r for _, r in by_hand], [p for p, _ in by_hand], ".-", markersize=3)
+    left.set(xlabel="recall", ylabel="precision", ylim=(0.3, 1.02), title="precision and recall by threshold")
+    right.plot(shares, [precision_at(share, *both) for share in shares])
+    right.axvline(ill.mean(), color="grey", linestyle=":", label=f"in these rows: {ill.mean():.2f}")
+    right.set(xscale="log", xlabel="share that is ill", ylabel="precision", title="what an alarm means")
+    right.legend(fontsize=8)
+    page.figure(
+        figure,
+        "precision",
+        "Precision against recall, and against the share of ill persons",
+        data="breast cancer (scikit-learn), test split",
+        seeds="Seed 0",
+    )
+    page.code(precision_at)
+    p, r, thresholds = precision_recall_curve(ill, probability)
+    page.claim(
+        np.allclose(by_hand, np.stack([p[:-1], r[:-1]], axis=1)[-len(by_hand) :], atol=1e-9) or len(thresholds) == 0,
+        "Precision and recall by hand are those of scikit-learn at every threshold.",
+    )
+    counted, rare = precision(found, alarmed), precision_at(0.001, *both)
+    page.claim(
+        abs(precision_at(float(ill.mean()), *both) - counted) < 1e-9,
+        f"At the share of these rows Bayes' rule gives the counted precision, {counted:.3f}; if one of a thousand is "
+        f"ill, it is {rare:.3f}.",
+    )
 
 
 def _three(page: Page) -> None:
@@ -173,6 +218,8 @@ def _three(page: Page) -> None:
         plots.confusion_matrix(np.array(metrics["confusion_matrix"]), NAMES),
         "three",
         "Confusion matrix of three classes",
+        data="Fashion-MNIST, test split",
+        seeds="Seed 0",
     )
     page.table(
         ["class", "sensitivity", "specificity", "area under the ROC curve"],

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from docs.course.lessons.images import stamps
 from docs.course.page import Page, axes_row, show
 
 PARAMETERS = {  # parameter -> policy
@@ -102,6 +104,11 @@ def write(page: Page) -> None:
         """`fill` says what stands where the moved image leaves a gap: its nearest pixels (above), its reflection (last
         row), or one value. Brightness, contrast, noise, cutout and mixup are further parameters."""
     )
+    page.text(
+        """Only training images are changed. Validation and test images stay as the files are: they stand for the images
+        that the model will be given, and a validation loss that changes from epoch to epoch by chance would choose the
+        wrong epoch. `plan.feed(dataset, "train")` has the policy, `plan.feed(dataset, "validation")` has none."""
+    )
     page.code(views)
     page.command(
         "python -m pipelines preview PHOTOS/ --augment rotation=40,zoom=0.4 -o grid.png",
@@ -160,10 +167,80 @@ def write(page: Page) -> None:
         and all((len(phases) == 2) == (n >= large) for (n, _), (_, phases) in decisions.items()),
         "In every case the backbone is frozen at first; only large datasets have a second phase that trains all of it.",
     )
+    _measured(page)
+
+
+def _measured(page: Page) -> None:
+    page.heading("The four cases, measured")
+    if page.small:
+        images, labels = stamps.read(Path(page.data_dirs["image_folder"]), _folders(page))
+        few, more = 2, 3
+    else:
+        images, labels = stamps.photographs()
+        few, more = 4, 16
+    domains = {"similar": images, "different": stamps.in_tiles(images)}
     page.text(
-        """What frozen features are worth with few images is measured in a
-        [notebook](../notebooks/features_for_scikit_learn.md)."""
+        f"""{len(images)} photographs of {", ".join(stamps.CLASSES[:-1])} and {stamps.CLASSES[-1]} at 96x96 pixels,
+        {few} or {more} of each class for training, the others for the test. *Similar*: the photographs. *Different*:
+        the same photographs cut into 4x4 tiles that lie in another order, the same for all; edges and textures are
+        those of photographs, things are not. On frozen features of EfficientNet-Lite0 a new last layer is trained
+        (three seeds); all layers are trained with {more} of each class only, from ImageNet's weights and from random
+        ones. Real large data sets are not here: {more * (labels.max() + 1)} images are *more*, not many."""
     )
+    show_figure, axes = axes_row(2, width=5.5, height=1.6)
+    order = np.random.default_rng(1).permutation(len(images))[:8]
+    for cell, (name, pixels) in zip(axes, domains.items(), strict=True):
+        show(cell, np.concatenate(list(pixels[order]), axis=1), name)
+    source = "Tux Paint stamps, Debian package tuxpaint-stamps-default (GPL-2)"
+    page.figure(show_figure, "stamps", "Eight photographs, and the same in tiles", data=source, seeds="Seed 1")
+    rows: dict[tuple[str, int], dict[str, list[float]]] = {}
+    for domain, pixels in domains.items():
+        features = stamps.frozen_features(pixels)
+        for count in (few, more):
+            parts = [stamps.split(labels, count, seed) for seed in (0, 1, 2)]
+            row = {name: [stamps.head(x, labels, *p) for p in parts] for name, x in features.items()}
+            if count == more and not page.small:
+                for name, weights in (("all layers", "imagenet"), ("from random weights", None)):
+                    row[name] = [stamps.whole_network(pixels, labels, parts[0], weights, 0)]
+            rows[domain, count] = row
+    names = list(rows["similar", more])
+    page.table(
+        ["data", "a class", *names],
+        [
+            (domain, str(count), *(f"{np.mean(row[n]):.3f}" if n in row else "" for n in names))
+            for (domain, count), row in rows.items()
+        ],
+    )
+    page.text(
+        "The figures are the mean over the classes of the share that is recognised; guessing has "
+        f"{1 / (labels.max() + 1):.2f}."
+    )
+    page.code(stamps.head, stamps.in_tiles)
+    if page.small:  # photographs of noise
+        return
+    gain = {key: float(np.mean(row["earlier"]) - np.mean(row["head"])) for key, row in rows.items()}
+    on_few, on_more, on_similar = gain["different", few], gain["different", more], gain["similar", more]
+    page.claim(
+        on_more > max(0.02, on_similar),
+        f"On different data the earlier block is better than the last one, by {on_more:.3f} with {more} of each class "
+        f"and by {on_few:.3f} with {few} (more than 0.02); on similar data by {on_similar:.3f}.",
+    )
+    page.claim(
+        all(
+            min(np.mean(rows[d, more][n]) for n in ("head", "earlier", "all layers"))
+            > np.mean(rows[d, more]["from random weights"]) + 0.1
+            for d in domains
+        ),
+        "Every kind of transfer is better than training from random weights, by 0.1 or more.",
+    )
+    page.claim(
+        all(min(rows[d, more][n]) > max(rows[d, few][n]) - 0.05 for d in domains for n in ("head", "earlier")),
+        "More images of each class are better than few, for every kind of frozen features.",
+    )
+
+
+def _folders(page: Page) -> list[str]:
+    return sorted(path.name for path in Path(page.data_dirs["image_folder"]).iterdir() if path.is_dir())
 
 
 def _phase(phase: Any) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from docs.course.page import Page, axes_row
+from docs.course.page import Page, axes_row, train_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def write(page: Page) -> None:
     run = page.train("mnist", settings(page))
     page.heading("Build")
     page.text("Train, export, and prove that the exported files compute what the model does.")
-    page.command("python -m zoo.train mnist --set data=digits --out run", "python -m zoo.export run")
+    page.command(f"{train_command('mnist', settings(page)).removesuffix(' --no-export')} --out run")
     first = exported(page, "first", run)
 
     page.heading("Deploy")
@@ -111,7 +111,7 @@ def write(page: Page) -> None:
     tuned_settings = {k: v for k, v in settings(page).items() if k != "model.units"}
     tuned_settings |= {"recipe.candidates": json.loads(candidates), "recipe.epochs": page.choose(12, 4)}
     tuned = page.train("mnist", tuned_settings)
-    page.command(f"python -m zoo.train mnist --set data=digits --set 'recipe.candidates={candidates}' --out tuned")
+    page.command(f"{train_command('mnist', tuned_settings).removesuffix(' --no-export')} --out tuned")
     inner = [type(run)(path) for path in sorted(tuned.path.glob("restarts/*"))]
     losses = [min(row["val_loss"] for row in other.history()) for other in inner]
     figure, (axes,) = axes_row(1, width=6, height=3)

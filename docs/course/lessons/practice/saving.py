@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from docs.course.page import Page, axes_row
+from docs.course.page import Page, axes_row, train_command
 
 if TYPE_CHECKING:
     import keras
@@ -86,7 +86,8 @@ def write(page: Page) -> None:
     page.table(["file", "loaded by", "state"], certificate)
     page.claim(bundle.certificate.verdict == "pass", "Every file of the bundle passed its verification.")
     page.command(
-        "python -m zoo.train mnist --set data=digits", "python -m zoo.export RUN", "python -m export verify BUNDLE"
+        f"{train_command('mnist', settings(page)).removesuffix(' --no-export')} --out RUN",
+        "python -m export verify RUN/bundle",
     )
     page.heading("Resume exactly")
     page.text(
@@ -94,7 +95,7 @@ def write(page: Page) -> None:
         the order of the examples, and the state of dropout's random numbers. A run folder has them all. The same
         command resumes it. Below, one run was interrupted after its second epoch, and resumed."""
     )
-    page.command("python -m zoo.train mnist --set data=digits --out RUN", "python -m zoo.train --resume RUN")
+    page.command(f"{train_command('mnist', settings(page))} --out RUN", "python -m zoo.train --resume RUN")
     weights = [run.model().get_weights() for run in (whole, parts)]
     losses = [[row["val_loss"] for row in run.history()] for run in (whole, parts)]
     figure, (axes,) = axes_row(1, width=6, height=3)
