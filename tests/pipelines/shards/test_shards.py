@@ -224,8 +224,8 @@ def test_a_damaged_shard_in_a_store_is_named(stored, tmp_path):
     content = bytearray(store.cat_file(path))
     content[100] ^= 1
     store.pipe_file(path, bytes(content))
-    with pytest.raises(tf.errors.OpError, match="train-00000-of-00003.tfrecord is damaged: its SHA-256"):
+    with pytest.raises(tf.errors.OpError, match=r"train-00000-of-00003\.tfrecord is damaged: its SHA-256"):
         next(pipelines.load("shards", stored, tmp_path / "cache").train.as_numpy_iterator())
     store.rm(path)
-    with pytest.raises(DataError, match="train-00000-of-00003.tfrecord is missing"):
+    with pytest.raises(DataError, match=r"train-00000-of-00003\.tfrecord is missing"):
         pipelines.load("shards", stored, tmp_path / "cache")

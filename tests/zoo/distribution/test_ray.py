@@ -3,13 +3,16 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
+from tests import commands
 from tests.zoo.distribution.two_workers import assert_equal, finish, start, wait_for_state, words
 from zoo.distribution import ray_cluster
 from zoo.training import checkpoints
@@ -70,6 +73,26 @@ def test_without_ray_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingError, match=r"pip install .ray\["):
         ray_cluster.check("local")
+
+
+PRINTED = [
+    line.strip()
+    for page in ("distribute.md", "batch-prediction.md")
+    for line in (Path(__file__).parents[3] / "docs" / "how-to" / page).read_text().splitlines()
+    if line.startswith("    python") and re.search(r"--ray \S+:\d+", line)
+]
+
+
+@pytest.mark.parametrize("command", PRINTED)
+def test_a_printed_command_for_a_cluster_gets_as_far_as_its_address(command, tmp_path):
+    words = re.sub(r"--ray \S+", "--ray 127.0.0.1:9", command).replace("/shared", str(tmp_path)).split()
+    process = commands.Command(*words[1:], merged=True)
+    assert process.wait(100) == 3
+    assert "there is no Ray cluster at 127.0.0.1:9" in process.stdout
+
+
+def test_some_commands_for_clusters_are_printed():
+    assert any("--min-workers" in command for command in PRINTED)
 
 
 @pytest.mark.proof
