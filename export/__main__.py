@@ -11,6 +11,7 @@ from export.cli import (
     diff,
     formats,
     inspect,
+    matrix,
     model,
     publishing,
     serving,
@@ -31,6 +32,8 @@ for verb in (model, verify, compare, inspect, diff, web, formats):
 for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):
+    verbs.add_command(command)
+for command in (matrix.matrix_command, matrix.upgrade_command):
     verbs.add_command(command)
 for command in (deployment.manifest_command, deployment.watch_command):
     verbs.add_command(command)

@@ -53,6 +53,7 @@ ROOMS = {
         "serving",
         "exporter",
         "verifier",
+        "versions",
         "attestation",
         "bundle",
         "proof",

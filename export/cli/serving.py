@@ -131,7 +131,8 @@ def servers_command(names: tuple[str, ...], console: Console) -> None:
     Each has a Python environment of its own in the cache, because it cannot be installed beside this TensorFlow.
     """
     from export.proof.prove import check_names
-    from export.serving.servers.environments import ENVIRONMENTS, install
+    from export.runtime.installation import install
+    from export.serving.servers.environments import ENVIRONMENTS
 
     check_names([name for name in names if name != "all"], tuple(ENVIRONMENTS), "server")
     for name in ENVIRONMENTS if "all" in names else names:

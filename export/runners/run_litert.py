@@ -18,7 +18,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     """Load a TFLite file and return its signatures."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(artifact["path"]))
+    interpreter = Interpreter(model_path=str(artifact["path"]), num_threads=protocol.threads())
     present = interpreter.get_signature_list()
     if not present:  # a third-party file: its only function is called by the names of its tensors
         return {endpoint["name"]: {"main": _without_signature(interpreter)} for endpoint in artifact["endpoints"]}

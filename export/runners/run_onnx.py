@@ -19,7 +19,9 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     import onnxruntime
 
     (endpoint,) = artifact["endpoints"]
-    session = onnxruntime.InferenceSession(str(artifact["path"]), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = protocol.threads() or options.intra_op_num_threads
+    session = onnxruntime.InferenceSession(str(artifact["path"]), options, providers=["CPUExecutionProvider"])
     outputs = [tensor["name"] for tensor in endpoint["outputs"]]
     for kind, tensors in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
         if {t.name for t in tensors} != {t["name"] for t in endpoint[kind]}:

@@ -25,7 +25,8 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     os.environ["HOME"] = tempfile.gettempdir()  # where it keeps an id for statistics; the user's own is out of reach
     import openvino
 
-    model = openvino.Core().compile_model(str(artifact["path"]), "CPU", EXACT)
+    threads = {"INFERENCE_NUM_THREADS": protocol.threads()} if protocol.threads() else {}
+    model = openvino.Core().compile_model(str(artifact["path"]), "CPU", EXACT | threads)
     names = [tensor["name"] for tensor in endpoints[0]["outputs"]]
     outputs = {name: model.output(name) for name in names}
 

@@ -145,6 +145,12 @@ class Runtime:
             return "unknown"
 
 
+def threads() -> int | None:
+    """Return the number of threads that a runtime is told to compute with; None for its own choice."""
+    text = os.environ.get("EXPORT_THREADS")
+    return int(text) if text else None
+
+
 def by_endpoint(
     artifact: Mapping[str, Any], function: Callable[[dict[str, Any]], Function], present: Iterable[str]
 ) -> Opened:

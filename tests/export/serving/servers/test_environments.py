@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from export.runners.environments import Environment
+from export.runtime.installation import install
 from export.serving.servers import builtin, kserve, local
-from export.serving.servers.environments import ENVIRONMENTS, Environment, install
+from export.serving.servers.environments import ENVIRONMENTS
 from tests.export.test_cli import run
 from zoobase.errors import ExportError, Unavailable
 

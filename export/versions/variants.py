@@ -1,0 +1,61 @@
+"""Kernels and numbers of threads, as environment variables of the process of a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from export.versions.releases import Release
+from zoobase import suggestion
+from zoobase.errors import ExportError
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to compute.
+
+    Attributes:
+        name: How tables name it; "" for the usual way.
+        variables: Environment variables of the process.
+        runtimes: Those that read them; empty for all.
+    """
+
+    name: str
+    variables: Mapping[str, str]
+    runtimes: tuple[str, ...] = ()
+
+    def suits(self, release: Release) -> bool:
+        """Whether the runtime of a release reads the variables."""
+        return not self.runtimes or release.package.runtime in self.runtimes
+
+
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        Variant("usual", {}),
+        # TensorFlow's own kernels in place of oneDNN's
+        Variant("eigen", {"TF_ENABLE_ONEDNN_OPTS": "0"}, ("c_api",)),
+        # oneDNN as on an older processor
+        Variant("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ("c_api", "openvino")),
+        Variant("sse41", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, ("c_api", "openvino")),
+        *(
+            Variant(f"{n} thread{'s' * (n > 1)}", {"EXPORT_THREADS": str(n), "TF_NUM_INTRAOP_THREADS": str(n)})
+            for n in (1, 2, 4)
+        ),
+    )
+}
+
+
+def variants(names: str) -> list[Variant]:
+    """Return variants by their names, separated by commas; "all" for all of them.
+
+    Raises:
+        ExportError: There is no such variant.
+    """
+    if names == "all":
+        return list(VARIANTS.values())
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
+        if name not in VARIANTS:
+            raise ExportError(f"unknown variant {name!r}; {suggestion(name, tuple(VARIANTS))}")
+    return [VARIANTS[name] for name in chosen]

@@ -1,0 +1,115 @@
+"""Artifacts in other releases of their runtimes."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+
+import numpy as np
+import pytest
+
+from export.runtime.installation import install
+from export.versions import matrix as runs
+from export.versions.releases import PACKAGES, Release, parse, releases
+from export.versions.variants import variants
+from tests.export.test_cli import run
+from zoobase.errors import ExportError, Unavailable
+
+LITERT = importlib.metadata.version("ai-edge-litert")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("onnxruntime>=1.20,<1.22,litert>=2", [("onnxruntime", "<1.22,>=1.20"), ("litert", ">=2")]),
+        ("tensorflow_c==2.20.0", [("c_api", "==2.20.0")]),
+        ("openvino>=2025; litert", [("openvino", ">=2025"), ("litert", "")]),
+    ],
+)
+def test_lists_of_releases(text, expected):
+    assert [(package.runtime, str(wanted.specifier)) for package, wanted in parse(text)] == expected
+
+
+@pytest.mark.parametrize(("text", "sentence"), [("tvm>=1", "unknown runtime 'tvm'"), ("litert>=x", "is not a runtime")])
+def test_what_is_no_release_is_one_sentence(text, sentence):
+    with pytest.raises(ExportError, match=sentence):
+        parse(text)
+    with pytest.raises(ExportError, match="unknown variant"):
+        variants("avx3")
+
+
+def test_the_newest_patch_of_each_minor_release(monkeypatch):
+    from export.versions import releases as module
+
+    listed = ["1.20.0", "1.20.1", "1.19.2", "1.21.0", "1.18.1"]
+    monkeypatch.setattr(module, "_published", lambda distribution: listed)
+    assert [release.version for release in releases("onnxruntime>=1.19")] == ["1.19.2", "1.20.1", "1.21.0"]
+    assert [release.version for release in releases("onnxruntime==1.20.0")] == ["1.20.0"]
+    with pytest.raises(ExportError, match=r"no release onnxruntime>=2"):
+        releases("onnxruntime>=2")
+    old, new = (Release(PACKAGES["onnxruntime"], version).environment for version in ("1.18.1", "1.19.2"))
+    assert "numpy==1.26.4" in old.requirements
+    assert "numpy==2.4.6" in new.requirements
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """Return the installed release of LiteRT, in an environment of its own."""
+    release = Release(PACKAGES["litert"], LITERT)
+    try:
+        install(release.environment)
+    except Unavailable as error:
+        pytest.skip(str(error))
+    return release
+
+
+def test_a_bundle_in_another_environment(bundles, installed):
+    (usual, single) = runs.matrix(bundles("two_by_two").path, [installed], variants("usual,1 thread"))
+    assert usual.state in (runs.EQUAL, runs.WITHIN)
+    assert (usual.artifact, usual.release, single.variant) == (
+        "tflite/float32.tflite",
+        f"ai-edge-litert {LITERT}",
+        "1 thread",
+    )
+    assert usual.megabytes > 10
+
+
+def test_a_difference_is_found_and_another_release_is_not_taken_for_the_one_that_was_asked_for(
+    bundles, installed, monkeypatch
+):
+    folder = bundles("two_by_two").path
+    subject = runs._of_bundle(folder, ())
+    for cases in subject.cases.values():
+        for case in cases:
+            case.outputs = {name: value + np.float32(1e-3) for name, value in case.outputs.items()}
+    monkeypatch.setattr(runs, "_of_bundle", lambda *arguments: subject)
+    (cell,) = runs.matrix(folder, [installed])
+    assert cell.state == runs.DIFFERENT
+    assert "mean" in cell.reason
+    other = dataclasses.replace(installed, version="9.9")
+    monkeypatch.setattr(Release, "environment", installed.environment)
+    (cell,) = runs.matrix(folder, [other])
+    assert cell.state == runs.NOT_RUN
+    assert LITERT in cell.reason
+
+
+def test_a_file_of_third_parties_is_compared_with_the_installed_release(bundles, installed):
+    (cell,) = runs.matrix(bundles("two_by_two").path / "tflite/float32.tflite", [installed])
+    assert (cell.state, cell.difference) == (runs.EQUAL, 0.0)
+
+
+def test_upgrade_says_yes_or_no(bundles, installed):
+    folder = bundles("two_by_two").path
+    process = run("upgrade", folder, "--to", f"litert=={LITERT}", "--json")
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["safe"] == "yes"
+    process = run("upgrade", folder, "--to", "litert==9.9.9")
+    assert process.returncode == 2
+    assert "there is no release litert==9.9.9" in process.stderr
+
+
+def test_nothing_for_a_runtime_is_one_sentence(bundles):
+    folder = bundles("two_by_two").path
+    with pytest.raises(ExportError, match="holds no artifact that one of these runtimes reads"):
+        runs.matrix(folder, [Release(PACKAGES["onnxruntime"], "1.20.1")])
