@@ -188,7 +188,9 @@ def test_nginx_divides_the_requests_and_logs_a_sample(update, tmp_path):
         settled(deployment.url, {2: "END", 1: "AVAILABLE"})
         with pytest.raises(launching.Refused):
             ask(deployment, "/labels/canary:predict")
-        assert all(ask(deployment)["predictions"] == logits[0] for _ in range(40))
+        assert all(ask(deployment)["predictions"] == logits[0] for _ in range(80))
+        lines = deployment.log.read_text().splitlines()  # of the canary, whoever answered in its place
+        assert "404" in {json.loads(line)["status"] for line in lines}
         with pytest.raises(launching.Refused) as error:
             ask(deployment, image=[[1, 2]])
         assert error.value.status == 400
