@@ -13,13 +13,16 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import yaml
 
 from export import load
 from export.formats.saved_model import served_versions
+from export.serving import manifests
 from export.serving.publisher import find_version_damage
 from export.serving.rollout import promote, publish_canary, retire, rollback
 from export.serving.rollout.state import read_state
 from export.serving.servers import builtin, launching, local
+from export.serving.web.site import write_project
 from tests.export.serving.rollout.deployment import NAME, POLL, deployed
 from tests.export.serving.rollout.server import settled
 
@@ -205,6 +208,28 @@ def test_nginx_divides_the_requests_and_logs_a_sample(update, tmp_path):
         request = urllib.request.Request(f"{deployment.page}/assets/ui.js")
         with urllib.request.urlopen(request) as response:
             assert "max-age" in response.headers["Cache-Control"]
+
+
+def test_the_health_checks_of_the_project_and_of_the_image(update, tmp_path):
+    """As docker would run them: with bash, and without curl."""
+    manifests.write_docker(update("stable"), tmp_path / "image", "m")
+    (line,) = [line for line in (tmp_path / "image" / "Dockerfile").read_text().splitlines() if "HEALTHCHECK" in line]
+    project = write_project(update("stable"), tmp_path / "project", name="m")
+    services = yaml.safe_load((project / "compose.yaml").read_text())["services"]
+    checks = [json.loads(line[line.index("[") :]), services["model"]["healthcheck"]["test"][1:]]
+    (port,) = launching.free_ports(1)
+
+    def healthy():
+        words = [[word.replace("8501", str(port)) for word in check] for check in checks]
+        return [
+            subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode for check in words
+        ]
+
+    assert all(healthy())
+    with local.serving(local.model_of(project / "models" / "m"), builtin, port):
+        assert healthy() == [0, 0]
+    with local.serving(local.Model("other", project / "models" / "m", 1, (), None), builtin, port):
+        assert all(healthy())
 
 
 def test_a_server_without_the_configuration_goes_back_too(served, update, tmp_path):
