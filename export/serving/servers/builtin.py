@@ -9,12 +9,12 @@ import os
 import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import zoobase
-from export.bundle.tf_serving import CONFIG
 from export.serving.servers import launching
 from export.wire import c_api
-from zoobase.errors import CheckFailed
+from zoobase.errors import CheckFailed, ExportError
 
 TITLE = "the built-in server"
 STAND_INS = Path(__file__).parent.parent / "builtin" / "stand_ins"
@@ -91,7 +91,7 @@ def serving(base: Path, version: int | None, name: str, port: int, options: Opti
     folder = str(c_api.folder())
     path = os.pathsep.join([str(STAND_INS), zoobase.ROOT])
     environment = {"PYTHONPATH": path, c_api.VARIABLE: folder, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    reads = [*CODE, folder, base, *filter(None, (options.config and _folder_of(options.config), options.pages))]
+    reads = [*CODE, folder, base, *_read_for(options.config), *([options.pages] if options.pages else [])]
 
     def is_ready() -> bool:
         statuses = json.loads(launching.fetch(url))["model_version_status"]
@@ -108,6 +108,31 @@ def serving(base: Path, version: int | None, name: str, port: int, options: Opti
         yield url
 
 
-def _folder_of(config: Path) -> Path:
-    """Return what may be read beside a configuration: `rollout` is replaced, so that its parent must be readable."""
-    return config.absolute().parent.parent if config.name == CONFIG else config.absolute().parent
+def _read_for(config: Path | None) -> list[Path]:
+    """Return what may be read for a configuration: the base paths in it, and its folder's parent.
+
+    The folder itself, `rollout`, is another one after each change.
+    """
+    if config is None:
+        return []
+    bases = [Path(entry.base_path) for entry in read_entries(config)] if config.is_file() else []
+    return [config.absolute().parent.parent, *filter(Path.is_dir, bases)]
+
+
+def read_entries(config: Path) -> list[Any]:
+    """Return the models of a models.config.
+
+    Raises:
+        ExportError: If it cannot be read, or has none.
+    """
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    message: Any = model_server_config_pb2.ModelServerConfig()
+    try:
+        text_format.Parse(config.read_text(encoding="utf-8"), message)
+    except (OSError, text_format.ParseError, ValueError) as error:
+        raise ExportError(f"{config} is not a configuration of TF Serving ({error})") from error
+    if not message.model_config_list.config:
+        raise ExportError(f"{config} is a configuration of TF Serving without a model")
+    return list(message.model_config_list.config)

@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import endpoints_of
@@ -112,15 +111,7 @@ def _of_config(path: Path) -> tuple[str, Path]:
 
     A base path that is not on this machine, as in a container, is the folder that holds `rollout/models.config`.
     """
-    from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
-
-    config: Any = model_server_config_pb2.ModelServerConfig()
-    try:
-        text_format.Parse(path.read_text(encoding="utf-8"), config)
-        entry = config.model_config_list.config[0]
-    except (OSError, text_format.ParseError, ValueError, IndexError) as error:
-        raise ExportError(f"{path} is not a configuration of TF Serving with a model ({error})") from error
+    entry = builtin.read_entries(path)[0]
     base = Path(entry.base_path)
     if not base.is_dir() and path.absolute().parent.name == ROLLOUT:
         base = path.absolute().parent.parent

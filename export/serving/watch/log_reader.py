@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class LogReader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._positions: dict[int, int] = {}  # inode: bytes that were read
+        self._positions: dict[bytes, int] = {}  # digest of a file's first line, which has a time: bytes that were read
 
     def read(self) -> Iterator[Entry]:
         """Yield the requests that were written since the last call, oldest first."""
@@ -58,13 +58,15 @@ class LogReader:
         for name in names:
             try:
                 with (self._folder / name).open("rb") as file:
-                    inode = os.fstat(file.fileno()).st_ino
-                    file.seek(self._positions.get(inode, 0))
+                    first = hashlib.sha256(file.readline()).digest()
+                    file.seek(self._positions.get(first, 0))
                     text = file.read()
             except FileNotFoundError:
                 continue
             end = text.rfind(b"\n") + 1
-            self._positions[inode] = self._positions.get(inode, 0) + end
+            if not end:  # nothing new, or not even a whole line
+                continue
+            self._positions[first] = self._positions.get(first, 0) + end
             for line in text[:end].splitlines():
                 if (entry := _parsed(line)) is not None:
                     yield entry

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from export import load, publish
+from export.__main__ import verbs
 from export.serving import manifests
 from export.serving.rollout.state import State, write_state
 from export.serving.servers import launching, triton
@@ -53,6 +56,18 @@ def test_triton_serves_its_repository(bundles, tmp_path):
     (output,) = json.loads(answer)["outputs"]
     expected = load(bundle)["serving_default"](image=image)["logits"]
     np.testing.assert_allclose(np.reshape(output["data"], output["shape"]), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_workflow_runs_our_commands_in_the_container_of_the_project(bundles, tmp_path):
+    root = Path(__file__).parents[3]
+    (job,) = yaml.safe_load((root / "examples" / "serving" / "tf-serving.yml").read_text())["jobs"].values()
+    manifests.write_docker(bundles("two_by_two").path, tmp_path / "image", "two")
+    assert f"FROM {job['container']['image']}\n" in (tmp_path / "image" / "Dockerfile").read_text()
+    words = [shlex.split(step["run"], comments=True) for step in job["steps"] if "-m export" in step.get("run", "")]
+    assert [line[3] for line in words] == ["publish", "serve-check"]
+    for _, _, _, verb, *arguments in words:
+        context = verbs.commands[verb].make_context(verb, arguments)
+        assert context.params["base_path"] == Path("models/mnist")
 
 
 @pytest.mark.parametrize("kind", ["docker", "triton"])

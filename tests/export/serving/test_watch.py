@@ -12,7 +12,7 @@ from export import export_model, publish
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.statistics import FILE, Statistics, collect, of_inputs, of_outputs, out_of_range
 from export.serving.builtin.request_log import NAME
-from export.serving.rollout import publish_canary
+from export.serving.rollout import promote, publish_canary
 from export.serving.rollout.state import read_state
 from export.serving.watch.drift import differences, stability
 from export.serving.watch.log_reader import LogReader
@@ -203,6 +203,22 @@ def test_a_bad_canary_is_taken_back(served, kind, change):
     assert all(alarm.rolled_back == 1 for alarm in alarms)
 
 
+def test_a_stable_version_is_compared_with_the_one_before(served):
+    """Refused requests are the clients' fault, unless both versions are asked at once; there is no way back from 1."""
+    base, log = served
+    promote(base)
+    lines = [log_line(1) for _ in range(LEAST_ANSWERS)]
+    log.write_text("".join([*lines, *(log_line(2, status="INVALID_ARGUMENT") for _ in range(LEAST_ANSWERS))]))
+    assert Watch(base, log.parent).step() == []
+    with log.open("a") as file:
+        file.write("".join(log_line(2, status=status) for status in ["UNAVAILABLE", "OK"] * (LEAST_ANSWERS // 2)))
+    (alarm,) = Watch(base, log.parent, Limits(roll_back=())).step()
+    assert (alarm.kind, alarm.rolled_back, read_state(base).stable) == ("errors", None, 2)
+    (alarm,) = Watch(base, log.parent).step()
+    assert (alarm.rolled_back, read_state(base).stable) == (1, 1)
+    assert Watch(base, log.parent).step() == []
+
+
 def test_a_log_of_nginx_knows_labels_only(served):
     base, log = served
     state = base / "rollout" / "rollout.json"
@@ -223,6 +239,8 @@ def test_rotated_lines_are_read_once(tmp_path):
     log.write_text(log_line(4))
     assert [entry.version for entry in reader.read()] == [2, 3, 4]
     assert [*reader.read()] == []
+    log.write_text(log_line(5))  # another file, which the file system may give the number of one that is gone
+    assert [entry.version for entry in reader.read()] == [5]
 
 
 def test_the_command(served):

@@ -49,7 +49,7 @@ def deployed(bundle, folder, logged="* 0;"):
     (folder / "nginx.conf").write_text(f"{user} pid {folder}/pid; error_log {folder}/errors;\n{text}")
     environment = {"NGINX_CONF": f"{folder}/nginx.conf", "SPLIT": f"{project}/models/{NAME}/rollout/split.conf"}
     environment |= {"LOG": f"{project}/logs/requests.jsonl", "LOGGED_CONF": f"{project}/logged.conf"}
-    environment |= {"LOGGED": logged, "EVERY": str(POLL), "LOG_SIZE": "20000"}
+    environment |= {"LOGGED": logged, "EVERY": str(POLL), "LOG_SIZE": "60000"}
     options = builtin.Options(poll_seconds=POLL)
     with local.serving(local.model_of(project / "models" / NAME), builtin, model, options=options) as served:
         script = [shutil.which("sh"), str(project / "run.sh")]

@@ -13,13 +13,16 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import yaml
 
 from export import load
 from export.formats.saved_model import served_versions
+from export.serving import manifests
 from export.serving.publisher import find_version_damage
 from export.serving.rollout import promote, publish_canary, retire, rollback
 from export.serving.rollout.state import read_state
 from export.serving.servers import builtin, launching, local
+from export.serving.web.site import write_project
 from tests.export.serving.rollout.deployment import NAME, POLL, deployed
 from tests.export.serving.rollout.server import settled
 
@@ -164,6 +167,10 @@ def ask(deployment, path=":predict", image=None, headers=False):
     return json.loads(launching.fetch(f"{deployment.page}/v1/models/{NAME}{path}", body))
 
 
+def logged(deployment):
+    return [json.loads(line) for path in deployment.log.parent.iterdir() for line in path.read_text().splitlines()]
+
+
 def test_nginx_divides_the_requests_and_logs_a_sample(update, tmp_path):
     import urllib.error
     import urllib.request
@@ -177,17 +184,19 @@ def test_nginx_divides_the_requests_and_logs_a_sample(update, tmp_path):
         answers = [ask(deployment)["predictions"] for _ in range(400)]
         assert {json.dumps(answer) for answer in answers} == {json.dumps(answer) for answer in logits}
         assert 60 < sum(answer == logits[1] for answer in answers) < 140  # 100 expected, deviation 8.7
-        lines = [json.loads(line) for path in deployment.log.parent.iterdir() for line in path.read_text().splitlines()]
-        assert 60 < len(lines) < 260
+        lines = logged(deployment)
+        assert 120 < len(lines) < 280  # 200 expected, and files that are gone
         assert len(list(deployment.log.parent.iterdir())) > 1  # rotated
         assert {line["label"] for line in lines} == {"stable", "canary"}
         assert json.loads(lines[0]["body"])["instances"]
         # a canary that cannot answer: the stable version does
-        for file in (deployment.base / "rollout" / "models.config",):
-            text = file.read_text().replace("versions: 2", "").replace("value: 2", "value: 1")
-            file.write_text(text)
+        file = deployment.base / "rollout" / "models.config"
+        file.write_text(file.read_text().replace("versions: 2", ""))
         settled(deployment.url, {2: "END", 1: "AVAILABLE"})
-        assert all(ask(deployment)["predictions"] == logits[0] for _ in range(20))
+        with pytest.raises(launching.Refused):
+            ask(deployment, "/labels/canary:predict")
+        assert all(ask(deployment)["predictions"] == logits[0] for _ in range(80))
+        assert "404" in {line["status"] for line in logged(deployment)}  # of the canary, whoever answered in its place
         with pytest.raises(launching.Refused) as error:
             ask(deployment, image=[[1, 2]])
         assert error.value.status == 400
@@ -202,6 +211,28 @@ def test_nginx_divides_the_requests_and_logs_a_sample(update, tmp_path):
         request = urllib.request.Request(f"{deployment.page}/assets/ui.js")
         with urllib.request.urlopen(request) as response:
             assert "max-age" in response.headers["Cache-Control"]
+
+
+def test_the_health_checks_of_the_project_and_of_the_image(update, tmp_path):
+    """As docker would run them: with bash, and without curl."""
+    manifests.write_docker(update("stable"), tmp_path / "image", "m")
+    (line,) = [line for line in (tmp_path / "image" / "Dockerfile").read_text().splitlines() if "HEALTHCHECK" in line]
+    project = write_project(update("stable"), tmp_path / "project", name="m")
+    services = yaml.safe_load((project / "compose.yaml").read_text())["services"]
+    checks = [json.loads(line[line.index("[") :]), services["model"]["healthcheck"]["test"][1:]]
+    (port,) = launching.free_ports(1)
+
+    def healthy():
+        words = [[word.replace("8501", str(port)) for word in check] for check in checks]
+        return [
+            subprocess.run(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode for check in words
+        ]
+
+    assert all(healthy())
+    with local.serving(local.model_of(project / "models" / "m"), builtin, port):
+        assert healthy() == [0, 0]
+    with local.serving(local.Model("other", project / "models" / "m", 1, (), None), builtin, port):
+        assert all(healthy())
 
 
 def test_a_server_without_the_configuration_goes_back_too(served, update, tmp_path):

@@ -247,13 +247,16 @@ def test_a_configuration_is_read_again_and_reloaded_by_grpc(base, client, tmp_pa
     entry = config.model_config_list.config.add(name="net", base_path=str(base), model_platform="tensorflow")
     entry.model_version_policy.specific.versions.append(1)
     entry.version_labels["stable"] = 1
-    path = tmp_path / "models.config"
+    config.model_config_list.config.add(name="another", base_path=str(base), model_platform="tensorflow")
+    path = tmp_path / "config" / "models.config"
+    path.parent.mkdir()
     path.write_text(text_format.MessageToString(config))
     model, options = local.model_of(path), builtin.Options(poll_seconds=0.05)
     with local.serving(model, builtin, *launching.free_ports(1), options=options) as served:
         other = Client(served)
         assert [status["version"] for status in other.get()["model_version_status"]] == ["1"]
         assert other.predict(IMAGE, label="stable").model_spec.version.value == 1
+        settled(other.url.replace("net", "another"), {2: "AVAILABLE"})
         request = model_management_pb2.ReloadConfigRequest(config=config)
         moved = request.config.model_config_list.config[0]
         moved.version_labels["stable"] = 2

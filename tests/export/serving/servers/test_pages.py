@@ -14,6 +14,7 @@ from export.serving.servers import kserve
 from export.serving.web.browser import tab
 from export.serving.web.site import write_project, write_served_pages
 from export.wire import chromium
+from tests.export.serving.rollout.deployment import deployed
 from tests.export.test_cli import run
 
 REVIEW = "a moving and beautiful film"
@@ -62,6 +63,14 @@ def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
         page.wait("document.getElementById('words').children.length > 0")
     page.evaluate("document.getElementById('text').dispatchEvent(new Event('input'))")  # the server is gone
     page.wait("document.getElementById('status').textContent.startsWith('The server does not answer')")
+
+
+def test_the_page_of_a_project_asks_the_server_behind_nginx(bundles, page, tmp_path):
+    with deployed(bundles("functional_cnn").path, tmp_path) as deployment:
+        page.requests.clear()
+        assert page.open(f"{deployment.page}/golden.html") == "pass", page.text("status")
+        assert page.open(f"{deployment.page}/index.html") == "answered"
+        assert f"{deployment.page}/v1/models/m:predict" in page.requests
 
 
 def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
