@@ -158,7 +158,7 @@ def overlapped(files: list[bytes], prefetch: bool, pause: float) -> float:
 
     dataset = tf.data.Dataset.from_tensor_slices(files).batch(16).map(stored).unbatch().map(decode).batch(16)
     options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False  # else TensorFlow adds one by itself
+    options.experimental_optimization.apply_default_optimizations = False  # else TensorFlow reads ahead by itself
     dataset = (dataset.prefetch(2) if prefetch else dataset).with_options(options)
     return seconds(dataset, lambda batch: time.sleep(pause), 1)[0]
 
@@ -167,13 +167,14 @@ def _pipelines(page: Page) -> None:
     page.heading("Where prefetch, cache and parallel map pay")
     files, epochs = photographs(page.choose(256, 16)), page.choose(8, 3)
     page.text(
-        f"""{len(files)} JPEG files of 384x384 pixels are decoded to {SIDE}x{SIDE}, in batches of 16. Left, reading only: a
-        parallel map decodes several files at once, a cache keeps what was decoded, from the second epoch on. Right, the
-        files come from a slow store, and a device that is not this processor computes with every batch (both are waits
-        of twice the time that decoding takes): a prefetch fetches and decodes the next batch while the device computes.
-        Where the processor itself does everything, there is nothing to overlap, and a prefetch gains nothing. TensorFlow
-        adds a prefetch at the end of a pipeline by itself, which is switched off here. The figures are the fastest epoch,
-        on the left after the first one, since other work on the machine can only slow an epoch down."""
+        f"""{len(files)} JPEG files of 384x384 pixels are decoded to {SIDE}x{SIDE}, in batches of 16. Left, reading
+        only: a parallel map decodes several files at once, a cache keeps what was decoded, from the second epoch on.
+        Right, the files come from a slow store, and a device that is not this processor computes with every batch
+        (both are waits of twice the time that decoding takes): a prefetch fetches and decodes the next batch while
+        the device computes. Where the processor itself does everything, there is nothing to overlap, and a prefetch
+        gains nothing. By default TensorFlow makes a map parallel and adds a prefetch by itself; that is switched off
+        on the right. The figures are those of the fastest epoch, on the left after the first one: other work on the
+        machine can only slow an epoch down."""
     )
     reading = {name: seconds(data, lambda batch: None, epochs) for name, data in pipelines_of(files).items()}
     batches = len(files) / 16
