@@ -176,7 +176,8 @@ def _pipelines(page: Page) -> None:
         on the right. The figures are those of the fastest epoch, on the left after the first one: other work on the
         machine can only slow an epoch down."""
     )
-    reading = {name: seconds(data, lambda batch: None, epochs) for name, data in pipelines_of(files).items()}
+    pipelines = {name: data for name, data in pipelines_of(files).items() if "prefetch" not in name}
+    reading = {name: seconds(data, lambda batch: None, epochs) for name, data in pipelines.items()}
     batches = len(files) / 16
     pause = 2 * min(reading["map"][1:]) / batches
     both: dict[bool, list[float]] = {False: [], True: []}
