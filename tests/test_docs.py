@@ -255,7 +255,7 @@ def check_names(line, module, params):
         own = name.isupper() or "/" in name or name in FOLDERS
         assert name in zoo.list_models() or own, line
     if module == "docs.course":
-        assert set(params["names"]) <= {lesson.name for lesson in LESSONS} | {"[PAGE...]"}, line
+        assert set(params["names"]) <= {lesson.name for lesson in LESSONS} | {"[PAGE...]", "NAME"}, line
 
 
 def test_a_command_of_a_model_that_is_gone_is_noticed():

@@ -70,7 +70,10 @@ def test_formulas_are_balanced():
         for formula in re.findall(r"\$\$(.+?)\$\$", prose):
             for opening, closing in ("{}", "()", "[]"):
                 assert formula.count(opening) == formula.count(closing), (name, formula)
-            assert len(re.findall(r"\\left", formula)) == len(re.findall(r"\\right(?!arrow)", formula)), (name, formula)
+            assert len(re.findall(r"\\left(?!arrow)", formula)) == len(re.findall(r"\\right(?!arrow)", formula)), (
+                name,
+                formula,
+            )
         inline = prose.replace("$$", "")
         assert inline.count("$") % 2 == 0, name
 

@@ -168,7 +168,7 @@ def _initial_weights(page: Page, images: Any, labels: Any) -> None:
     for line, (name, colour) in zip(axes, INITIALIZERS.items(), strict=True):
         for cell, layer in zip(line, (0, 2, 4, 7), strict=True):
             values = outputs[name][layer].ravel()
-            cell.hist(values, bins=40, range=(0, 3), color=colour, log=True)
+            cell.hist(values, bins=40, range=(0, 3), color=colour, log=True, histtype="step")
             cell.set(ylim=(0.8, 1e4), title=f"layer {layer + 1}, deviation {values.std():.1e}")
             cell.title.set_fontsize(7)
             cell.tick_params(labelsize=6)

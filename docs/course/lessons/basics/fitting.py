@@ -192,7 +192,7 @@ def _minima(page: Page) -> None:
     axes.set(xlabel="share of the way", ylabel="training loss", title="the loss on a straight line between minima")
     for place in (0, 1):
         axes.axvline(place, color="grey", linestyle=":")
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     page.figure(
         figure, "minima", "Training loss on the line between the weights of two trainings", data="Fashion-MNIST"
     )

@@ -95,14 +95,14 @@ def write(page: Page) -> None:
         probability. A doctor needs a decision: from which probability on is it an alarm?"""
     )
     figure, (left, middle, right) = axes_row(3, height=3.6)
-    bins = np.linspace(0, 1, 26)
-    left.hist(
-        [probability[~ill], probability[ill]], bins, color=["C0", "C3"], stacked=True, label=["benign", "malignant"]
-    )
+    jitter = np.random.default_rng(0).uniform(-0.35, 0.35, len(ill))
+    for label, rows, colour in (("benign", ~ill, "C0"), ("malignant", ill, "C3")):
+        left.scatter(probability[rows], ill[rows] + jitter[rows], s=8, color=colour, label=label)
     for threshold in THRESHOLDS:
         left.axvline(threshold, color="black", linestyle=":")
-    left.set(xlabel="probability of malignant", ylabel="rows", yscale="log", title="thresholds at 0.2, 0.5, 0.8")
-    left.legend(fontsize=8)
+    left.set(xlabel="probability of malignant", title="a point for each row; thresholds at 0.2, 0.5, 0.8")
+    left.title.set_fontsize(9)
+    left.set_yticks([0, 1], ["benign", "malignant"])
     points = curve(ill, probability)
     middle.plot(points[:, 1], points[:, 2], ".-", markersize=3)
     middle.set(xlabel="sensitivity", ylabel="specificity", title="as the course draws it")
@@ -165,14 +165,14 @@ def _precision(page: Page, ill: np.ndarray, probability: np.ndarray, points: np.
     page.heading("Precision and recall")
     page.text(
         """Recall is another word for sensitivity. Precision asks about the alarms: how many of them are right? It
-        depends on how many are ill: right, the same test, with the sensitivity and specificity of this page, in
+        depends on how many are ill: right, the same test at the threshold 0.2, in
         groups of which a smaller and smaller share is ill."""
     )
     by_hand = [
         (precision(found, alarmed), sensitivity(found, missed))
         for found, missed, alarmed, _ in (counts(ill, probability, threshold) for threshold in points[1:-1, 0])
     ]
-    found, missed, alarmed, cleared = counts(ill, probability, 0.5)
+    found, missed, alarmed, cleared = counts(ill, probability, THRESHOLDS[0])
     both = sensitivity(found, missed), specificity(cleared, alarmed)
     shares = np.logspace(-4, -0.01, 60)
     figure, (left, right) = axes_row(2, width=5, height=3.2)

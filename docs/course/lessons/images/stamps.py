@@ -58,6 +58,15 @@ def photographs() -> tuple[np.ndarray, np.ndarray]:
         return arrays["images"], arrays["labels"]
 
 
+def two_photographs(count: int = 8) -> tuple[np.ndarray, np.ndarray]:
+    """Return crops (2 * count, 96, 96, 3) of two photographs of scikit-learn, and which one each is of (2 * count,)."""
+    from sklearn.datasets import load_sample_images
+
+    corners = np.random.default_rng(0).integers(0, 300, (count, 2))
+    crops = [image[y : y + SIDE, x : x + SIDE] for image in load_sample_images().images for y, x in corners]
+    return np.stack(crops), np.repeat([0, 1], count)
+
+
 def in_tiles(images: np.ndarray) -> np.ndarray:
     """Return the images with their 4x4 tiles in another order, the same for all: textures stay, things do not."""
     count, side = len(images), images.shape[1] // TILES

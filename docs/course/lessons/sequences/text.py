@@ -128,8 +128,9 @@ def _words(page: Page) -> None:
     for i, (name, family) in enumerate(FAMILIES.items()):
         chosen = points[[shown.index(word) for word in family]]
         axes.scatter(*chosen.T, s=14, color=f"C{i}", label=name)
-        for word, (x, y) in zip(family, chosen, strict=True):
-            axes.annotate(word, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=8, color=f"C{i}")
+        for j, (word, (x, y)) in enumerate(zip(family, chosen, strict=True)):
+            place_of = {"xytext": ((4, 4), (4, -9), (-24, 8), (-26, -9), (10, -2), (-30, 0))[j]}
+            axes.annotate(word, (x, y), **place_of, textcoords="offset points", fontsize=7, color=f"C{i}")
     axes.margins(0.12)
     axes.set(xticks=[], yticks=[], title=f"word2vec, {len(words):,} words, 100 dimensions")
     axes.legend(fontsize=8, loc="best")
