@@ -22,7 +22,7 @@ from zoobase.errors import KnownError
 from zoobase.files import write_atomic
 
 RESULTS = HERE / "version_matrix.json"
-PAGE = HERE.parent / "docs" / "reference" / "version_matrix.md"
+PAGE = HERE.parent / "docs" / "version_matrix.md"
 RELEASES = "onnxruntime>=1.17,litert>=1.1,openvino>=2024.4,tensorflow_c>=2.16"
 FORMATS = ("saved_model", "tflite", "onnx")
 SIGNS = {"equal": "=", "within tolerance": "~", "different": "**D**", "refused": "**R**", "not run": "?"}
@@ -68,10 +68,10 @@ def text(results: Mapping[str, Any]) -> str:
     lines = [
         "# Releases of runtimes",
         "",
-        "What the files of our models answer in other releases of their runtimes, compared with the certificate of each "
-        "bundle, with its tolerance, by `python -m benchmarks.version_matrix --measure`, on "
+        "What the files of our models answer in other releases of their runtimes, compared with the certificate of "
+        "each bundle, with its tolerance, by `python -m benchmarks.version_matrix --measure`, on "
         f"{machine['cores']} cores of {machine['processor']}, {machine['date']}. For files of your own: "
-        "[`python -m export matrix` and `upgrade`](../how-to/upgrade.md).",
+        "[`python -m export matrix` and `upgrade`](how-to/upgrade.md).",
         "",
         f"{len(models)} models, {len(rows)} releases, {len(cells):,} cells, of which {ran:,} ran, in "
         f"{sum(entry['seconds'] for entry in models.values()) / 60:.0f} minutes: "
@@ -114,7 +114,7 @@ def _plain(reason: str) -> str:
 @click.option("--measure", "measures", is_flag=True, help="Measure first what is not there yet; hours.")
 @shell.common_options
 def main(measures: bool, console: Console) -> None:
-    """Write docs/reference/version_matrix.md."""
+    """Write docs/version_matrix.md."""
     results = measure(console) if measures else json.loads(RESULTS.read_text())
     write_atomic(PAGE, text(results))
     console.print(f"written: {PAGE}")

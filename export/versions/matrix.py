@@ -21,10 +21,11 @@ from export.parity.cases import GoldenCase, read_golden
 from export.parity.comparison import compare_endpoint
 from export.parity.golden import cases_for
 from export.parity.noise_floor import Policy
-from export.runtime.execution import ArtifactRun
+from export.runtime.execution import ArtifactRun, run_all
 from export.runtime.installation import install
 from export.versions.releases import Release
 from export.versions.variants import Variant
+from export.wire.protocol import Runtime
 from zoobase.errors import ExportError, Unavailable
 
 EQUAL, WITHIN, DIFFERENT, REFUSED, NOT_RUN = "equal", "within tolerance", "different", "refused", "not run"
@@ -99,12 +100,10 @@ def matrix(
             continue
         size = _megabytes(release.environment.folder)
         for artifact, variant in ((a, v) for a in readable for v in variants if v.suits(release)):
-            start, cases = time.monotonic(), {name: subject.cases[name] for name in artifact.endpoints}
-            endpoints = [subject.contract[name] for name in artifact.endpoints]
-            runtime = release.runtime(variant.variables)
-            run = run_artifact(subject.folder / artifact.path, artifact.format, endpoints, cases, [runtime])[
-                runtime.name
-            ]
+            start = time.monotonic()
+            run = subject.run(artifact, release.runtime(variant.variables))
+            if {*artifact.endpoints} <= {*run.report.get("skipped", ())}:
+                continue  # what an optional runtime never runs, such as strings
             state, reason, difference = judge(subject, artifact, run)
             loaded = {*run.report.get("versions", {}).values()}
             if loaded and release.version not in loaded:
@@ -126,6 +125,7 @@ class Subject:
         artifacts: The artifacts.
         cases: Inputs by endpoint, with the outputs of the reference.
         floor: The noise floor of the reference, by endpoint and output.
+        is_bundle: Whether the folder is a bundle, which has the cases as files.
     """
 
     folder: Path
@@ -133,6 +133,15 @@ class Subject:
     artifacts: Sequence[Artifact]
     cases: Mapping[str, Sequence[GoldenCase]]
     floor: Mapping[str, Mapping[str, float]]
+    is_bundle: bool = True
+
+    def run(self, artifact: Artifact, runtime: Runtime) -> ArtifactRun:
+        """Return the run of an artifact in a confined process."""
+        if self.is_bundle:
+            plan = {runtime.name: (runtime, [dataclasses.replace(artifact)])}
+            return run_all(self.folder, self.contract, plan, ())[runtime.name, artifact.path]
+        path, endpoints = self.folder / artifact.path, [self.contract[name] for name in artifact.endpoints]
+        return run_artifact(path, artifact.format, endpoints, self.cases, [runtime])[runtime.name]
 
 
 def _of_bundle(folder: Path, trust: Collection[str]) -> Subject:
@@ -163,7 +172,7 @@ def _of_file(path: Path, trust: Collection[str]) -> Subject:
         for case in group:
             case.outputs = run.of(name).of(case.name)
     artifact = Artifact(description.format, path.name, tuple(e.name for e in endpoints))
-    return Subject(path.parent, Contract(endpoints), [artifact], cases, {})
+    return Subject(path.parent, Contract(endpoints), [artifact], cases, {}, is_bundle=False)
 
 
 def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:

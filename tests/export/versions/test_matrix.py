@@ -9,6 +9,7 @@ import json
 import numpy as np
 import pytest
 
+from export.bundle import layout
 from export.runtime.installation import install
 from export.versions import matrix as runs
 from export.versions.releases import PACKAGES, Release, parse, releases
@@ -73,6 +74,13 @@ def test_a_bundle_in_another_environment(bundles, installed):
         "1 thread",
     )
     assert usual.megabytes > 10
+
+
+def test_a_file_of_a_fixed_batch_size_is_given_its_batches(bundles, installed):
+    folder = bundles("category").path
+    assert [a["batch"] for a in layout.read_manifest(folder)["artifacts"] if a["format"] == "tflite"] == [1]
+    (cell,) = runs.matrix(folder, [installed])
+    assert cell.state in (runs.EQUAL, runs.WITHIN), cell.reason
 
 
 def test_a_difference_is_found_and_another_release_is_not_taken_for_the_one_that_was_asked_for(
