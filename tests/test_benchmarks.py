@@ -129,7 +129,7 @@ def test_a_target_that_is_not_reached_is_an_infinite_cost(saved):
     assert "ours against missing: seconds to 94 %: target not reached by the peer (target 3)." in text
     assert "missing against ours: **0.00, missed** (target 1)." in text
     first, _ = plots.draw(json.loads((saved / "results.json").read_text())["timed"]).axes
-    assert [note.get_text() for note in first.texts] == [" 2", " 5", " not reached"]
+    assert [note.get_text() for note in first.texts] == ["2", "5", "not reached"]
 
 
 def test_a_candidate_gets_its_round_and_start_time(tmp_path):
