@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from export.artifacts.equivalence import compare
     from export.bundle.layout import Bundle
     from export.bundle.loader import load
+    from export.certifier import certify
     from export.contract import Contract, Endpoint, Tensor
     from export.contract.inference import infer_contract
     from export.exporter import export_model
@@ -36,6 +37,7 @@ __all__ = [
     "ExportError",
     "ExportFailed",
     "Tensor",
+    "certify",
     "check_serving",
     "compare",
     "export_model",
@@ -52,6 +54,7 @@ _lazy = lazy_attributes(
     {
         "export.exporter": ("export_model",),
         "export.verifier": ("verify_bundle",),
+        "export.certifier": ("certify",),
         "export.serving.publisher": ("publish",),
         "export.serving.transfer.exchange": ("push", "pull"),
         "export.artifacts.equivalence": ("compare",),

@@ -29,6 +29,7 @@ def verbs() -> None:
 
 for verb in (model, verify, compare, inspect, diff, web, formats):
     verbs.add_command(verb.command)
+verbs.add_command(compare.certify_command)
 for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):

@@ -53,6 +53,7 @@ ROOMS = {
         "serving",
         "exporter",
         "verifier",
+        "certifier",
         "versions",
         "attestation",
         "bundle",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ MIN_OTHER_ANSWERS = 3  # rows that must differ from the most frequent answer bef
 SAME, QUANTIZED, RENAMED = "same", "same, quantised", "same, renamed"
 UNDECIDED, INCOMPLETE = "undecided", "incomplete"
 EXCHANGED, NOT_REPEATABLE, DIFFERENT = "exchanged", "not repeatable", "different"
+MoreCases = Callable[[Description, Endpoint, Sequence[GoldenCase]], Sequence[GoldenCase]]
 EXIT_CODES = {  # of several verdicts that apply, the last one counts
     SAME: 0,
     QUANTIZED: 0,
@@ -119,6 +120,7 @@ def compare(
     samples: Mapping[str, np.ndarray] | None = None,
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
+    more_cases: MoreCases | None = None,
 ) -> Comparison:
     """Compare two artifacts of any format, also of third parties.
 
@@ -132,6 +134,7 @@ def compare(
         match: {input or output of the reference: that of the candidate}, which takes precedence.
         trust: Operators that may run although they are not on the list of inference operators; "unconfined" runs where
             the kernel cannot confine the processes; "any" runs any artifact.
+        more_cases: Returns further inputs, from the reference, an endpoint of it and the generated inputs.
 
     Raises:
         Unavailable: If an artifact or its runtime is not available.
@@ -151,9 +154,9 @@ def compare(
     endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
     _check_requested(match or {}, endpoints)
-    result = _compare(descriptions, endpoints, samples or {}, match or {})
+    result = _compare(descriptions, endpoints, samples or {}, match or {}, 0, more_cases)
     if result.verdict == UNDECIDED:
-        result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS)
+        result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS, more_cases)
     missing, additional = (
         [e.name for e in side if e not in paired]
         for side, paired in zip(every, zip(*endpoints, strict=True), strict=True)
@@ -170,11 +173,12 @@ def _compare(
     endpoints: Sequence[tuple[Endpoint, Endpoint]],
     samples: Mapping[str, np.ndarray],
     requested: Mapping[str, str],
-    more_rows: int = 0,
+    more_rows: int,
+    more_cases: MoreCases | None,
 ) -> Comparison:
-    """Run and compare two artifacts, with `more_rows` further rows of input at many levels."""
+    """Run and compare two artifacts, with `more_rows` further rows of input at many levels, and `more_cases`."""
     result = Comparison(*(str(description.path) for description in descriptions))
-    pairs = [_prepare(descriptions, *pair, samples, requested, more_rows) for pair in endpoints]
+    pairs = [_prepare(descriptions, *pair, samples, requested, more_rows, more_cases) for pair in endpoints]
     inputs = (
         {p.reference.name: [_stored(case, p.reference) for case in p.cases] for p in pairs},
         {p.candidate.name: p.candidate_cases for p in pairs},
@@ -239,6 +243,7 @@ def _prepare(
     samples: Mapping[str, np.ndarray],
     requested: Mapping[str, str],
     more_rows: int,
+    more_cases: MoreCases | None,
 ) -> EndpointPair:
     """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
     is_quantized = len({tuple(map(quantization_of, (*e.inputs, *e.outputs))) for e in (reference, candidate)}) > 1
@@ -253,6 +258,7 @@ def _prepare(
     if more_rows:
         rows = math.ceil(more_rows / size) * size
         cases.append(GoldenCase("levels", {t.name: level_values(t, rows) for t in common.inputs}))
+    cases += more_cases(descriptions[0], common, cases) if more_cases else ()
     cases = [_rounded(case, pairings[0], reference, candidate) for case in cases]
     candidate_cases = [_renamed(case, candidate, pairs, n) for n, pairs in enumerate(pairings) for case in cases]
     return EndpointPair(reference, candidate, pairings, cases, candidate_cases)
@@ -502,7 +508,7 @@ def _add_outputs(
     result.endpoints.append(
         {"reference": reference.name, "candidate": candidate.name}
         | {kind: [asdict(pair) for pair in matched] for kind, matched in sides.items()}
-        | {"figures": figures}
+        | {"figures": figures, "noise_floor": floor}
     )
 
 

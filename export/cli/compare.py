@@ -1,8 +1,10 @@
-"""python -m export compare REFERENCE CANDIDATE: compare the outputs of two artifacts."""
+"""python -m export compare and certify REFERENCE CANDIDATE: compare the outputs of two artifacts."""
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +15,71 @@ from zoobase import Console, common_options
 from zoobase.console import echo
 
 
+def _options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the arguments and options of both verbs."""
+    decorators = (
+        click.argument("reference", type=PATH),
+        click.argument("candidate", type=PATH),
+        click.option("--samples", type=PATH, help="An .npz file with real inputs by name."),
+        click.option(
+            "--match", multiple=True, metavar="NAME=NAME", help="Pair these two inputs or outputs; may be repeated."
+        ),
+        trust_option,
+        common_options,
+    )
+    for decorator in reversed(decorators):
+        function = decorator(function)
+    return function
+
+
 @click.command("compare")
-@click.argument("reference", type=PATH)
-@click.argument("candidate", type=PATH)
-@click.option("--samples", type=PATH, help="An .npz file with real inputs by name.")
-@click.option("--match", multiple=True, metavar="NAME=NAME", help="Pair these two inputs or outputs; may be repeated.")
-@trust_option
-@common_options
-def command(
-    reference: Path,
-    candidate: Path,
-    samples: Path | None,
-    match: tuple[str, ...],
-    trust: tuple[str, ...],
-    console: Console,
-) -> None:
+@_options
+def command(console: Console, **arguments: Any) -> None:
     """Run two artifacts of any format on the same inputs, each in a fresh process.
 
     Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
     """
     from export.artifacts.equivalence import compare
+
+    result = compare(**_prepared(**arguments))
+    _finish(result, result.to_json(), console)
+
+
+@click.command("certify")
+@_options
+@click.option("-o", "--out", type=PATH, help="Write the certificate as JSON to this file.")
+def certify_command(console: Console, out: Path | None, **arguments: Any) -> None:
+    """Compare as `compare` does, and say how much of the reference the inputs reached.
+
+    Inputs are added that read every row of the tables of a Keras reference, and that lie near the constants that it
+    compares with. Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
+    """
+    from export import certify
+    from zoobase.files import write_atomic
+
+    result = certify(**_prepared(**arguments))
+    if out:
+        write_atomic(out, json.dumps(result.to_json(), indent=1) + "\n")
+    _finish(result.comparison, result.to_json(), console, result.sentences())
+
+
+def _prepared(samples: Path | None, match: tuple[str, ...], **others: Any) -> dict[str, Any]:
+    """Return the arguments of `compare` from those of the command."""
     from export.cli.inputs import read_samples
 
-    pairs = dict(_pair(text) for text in match)
-    inputs = read_samples(samples) if samples else None
-    result = compare(reference, candidate, samples=inputs, match=pairs, trust=trust)
+    return others | {"samples": read_samples(samples) if samples else None, "match": dict(map(_pair, match))}
+
+
+def _finish(result: Any, data: Any, console: Console, sentences: Sequence[str] = ()) -> None:
+    """Print a comparison, and exit with its code."""
     if console.json:
-        console.result(result.to_json())
+        console.result(data)
     elif not console.quiet:
         _show(result)
+        for text in sentences:
+            echo(text)
     if not console.json and (not console.quiet or result.exit_code):
-        echo(f"{candidate}: {result.verdict}. Next: python -m export inspect {candidate}")
+        echo(f"{result.candidate}: {result.verdict}. Next: python -m export inspect {result.candidate}")
     sys.exit(result.exit_code)
 
 

@@ -1,0 +1,99 @@
+"""Certify a conversion that somebody else made: `compare`, with inputs that cover the reference, and what they reached."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.artifacts.equivalence import Comparison, compare
+from export.contract import Contract, Endpoint
+from export.contract.inference import infer_contract
+from export.formats import FORMATS
+from export.formats.format import Description
+from export.formats.keras import read_model
+from export.parity.cases import GoldenCase
+from export.proof.certificate import describe_coverage
+from export.proof.coverage import Coverage
+from export.proof.reference import run_reference
+
+
+@dataclass
+class Certified:
+    """A comparison, and what its inputs reached in the reference.
+
+    Attributes:
+        comparison: Verdict, figures, noise floor of the reference, findings and reservations.
+        coverage: By endpoint, as in a certificate; empty where the reference has no layers that can be observed.
+    """
+
+    comparison: Comparison
+    coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `-o` writes and --json prints: that of `compare`, and `coverage`."""
+        return self.comparison.to_json() | {"coverage": self.coverage}
+
+    def sentences(self) -> list[str]:
+        """Return what the inputs reached, for people."""
+        if not self.coverage:
+            return ["coverage: not measured; only that of a Keras reference can be"]
+        texts = [(name, text) for name, summary in self.coverage.items() for text in describe_coverage(summary)]
+        return [f"coverage: {f'{name}: ' if len(self.coverage) > 1 else ''}{text}" for name, text in texts]
+
+
+def certify(
+    reference: str | os.PathLike[str],
+    candidate: str | os.PathLike[str],
+    *,
+    samples: Mapping[str, np.ndarray] | None = None,
+    match: Mapping[str, str] | None = None,
+    trust: Collection[str] = (),
+) -> Certified:
+    """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
+
+    If the reference is a Keras file, inputs are added that read every row of its tables with an effect, and inputs near
+    the constants that it compares with; and what all of them reached is measured.
+
+    Args:
+        reference: An artifact.
+        candidate: Another one, such as a conversion of it.
+        samples: Real inputs (N, ...) by the names of the reference.
+        match: {input or output of the reference: that of the candidate}.
+        trust: Operators that may run although they are not on the list of inference operators.
+
+    Example:
+        >>> certify("model.keras", "model.tflite").comparison.verdict  # doctest: +SKIP
+        'same'
+    """
+    coverage: dict[str, dict[str, Any]] = {}
+
+    def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
+        if not FORMATS[description.format].needs_code:
+            return []
+        every, summary = _covering(description.path, endpoint, cases)
+        coverage.update({endpoint.name: summary} if summary else {})
+        return every[len(cases) :]
+
+    result = compare(reference, candidate, samples=samples, match=match, trust=trust, more_cases=more_cases)
+    return Certified(result, coverage)
+
+
+def _covering(path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:
+    """Return the cases with those that cover the Keras model at a path, and the summary of what they reached."""
+    model = read_model(path)
+    calls = {e.name: e.call for e in infer_contract(model).endpoints}
+    if endpoint.name not in calls:  # of a contract that the file itself does not imply
+        return list(cases), {}
+    live = Contract((dataclasses.replace(endpoint, call=calls[endpoint.name]),))
+    every, coverage = {endpoint.name: list(cases)}, Coverage(model)
+    with coverage.observer.observing(live) as observed:
+        for name, more in coverage.search(observed, every).items():
+            every[name] += more
+        run_reference(observed, every, model.weights)
+    return every[endpoint.name], coverage.summary()
