@@ -25,7 +25,7 @@ from zoobase.console import Console
 from zoobase.files import write_atomic
 
 RESULTS = HERE / "seeded_bugs.json"
-PAGE = HERE.parent / "docs" / "reference" / "seeded_bugs.md"
+PAGE = HERE.parent / "docs" / "concepts" / "conversion_bugs.md"
 ATOL = 1e-3
 CONVERSIONS = {
     "classifier": images.CLASSIFIER,
@@ -34,6 +34,14 @@ CONVERSIONS = {
     "recurrent": sequences.RECURRENT,
     "table": tables.TABLE,
 }
+CHECKS = {  # key of a result -> title
+    "certify": "`export certify`",
+    "compare": "`export compare`",
+    "fixed": "fixed tolerance of 1e-3, one random row",
+    "fixed_pixels": "the same, with pixels in [0, 255]",
+}
+SHORT = {"certify": "certify", "compare": "compare", "fixed": "fixed", "fixed_pixels": "fixed, pixels"}
+MISSED: dict[str, str] = {}
 
 
 def write(conversion: Conversion, weights: Mapping[str, np.ndarray], bug: str | None, folder: Path) -> Path:
@@ -57,10 +65,10 @@ def _named(outputs: Any) -> dict[str, Any]:
     return outputs if isinstance(outputs, dict) else {"output": outputs}
 
 
-def fixed_tolerance(conversion: Conversion, model: Any, path: Path) -> bool:
+def fixed_tolerance(conversion: Conversion, model: Any, path: Path, knows_pixels: bool = False) -> bool:
     """Return whether one random row, compared with a fixed tolerance, finds a difference.
 
-    Real numbers are standard normal, and ids are uniform.
+    Real numbers are standard normal, and ids are uniform; with `knows_pixels`, images are uniform in [0, 255].
     """
     import tensorflow as tf
 
@@ -69,6 +77,8 @@ def fixed_tolerance(conversion: Conversion, model: Any, path: Path) -> bool:
         name: (rng.integers(0, ids, (1, *shape)) if ids else rng.standard_normal((1, *shape))).astype(dtype)
         for name, (dtype, shape, ids) in conversion.inputs.items()
     }
+    if knows_pixels and "image" in inputs:
+        inputs["image"] = rng.uniform(0, 255, inputs["image"].shape).astype(np.float32)
     reference = _named(model(inputs if len(inputs) > 1 else next(iter(inputs.values()))))
     if path.is_dir():
         candidate = tf.saved_model.load(str(path)).signatures["serving_default"](
@@ -102,6 +112,7 @@ def check(conversion: Conversion, bugs: list[str | None], folder: Path, console:
             "certify": certified.comparison.verdict,
             "finding": next(iter(certified.comparison.findings), ""),
             "fixed": fixed_tolerance(conversion, model, path),
+            "fixed_pixels": fixed_tolerance(conversion, model, path, knows_pixels=True),
         }
         console.print(f"{bug or 'right'}: {found[bug or 'right']}")
     return found
@@ -123,20 +134,65 @@ def measure(console: Console) -> dict[str, Any]:
 
 
 def text(results: Mapping[str, Any]) -> str:
-    """Return the page."""
-    return ""
+    """Return the page: the shares, the table of bugs, those that `export certify` misses, and false alarms."""
+    rows = [(model, bug, row) for model, found in results["models"].items() for bug, row in found.items()]
+    bugs = [(model, bug, row) for model, bug, row in rows if bug != "right"]
+    counts = {name: sum(is_found(row, name) for *_, row in bugs) for name in CHECKS}
+    alarms = [model for model, bug, row in rows if bug == "right" and any(is_found(row, name) for name in CHECKS)]
+    machine = results["machine"]
+    lines = [
+        "# Bugs of conversions",
+        "",
+        f"Written by `python -m benchmarks.seeded_bugs`: {len(bugs)} bugs that conversions have, and which check finds "
+        f"each. {len(CONVERSIONS)} small Keras models are implemented a second time in TensorFlow operators and "
+        "converted to TFLite files or a SavedModel, once right and once with each bug; the reference is the `.keras` "
+        "file. The weights are random, and the bugs were chosen before any was run. Measured with "
+        f"{results['minutes']:g} minutes on {machine['cores']} cores of {machine['processor']}, {machine['date']}.",
+        "",
+        "| check | finds | share |",
+        "|---|---:|---:|",
+        *(f"| {title} | {counts[name]} of {len(bugs)} | {counts[name] / len(bugs):.0%} |" for name, title in CHECKS.items()),
+        "",
+        f"Of the {len(results['models'])} right conversions, {len(alarms)} "
+        f"{'is' if len(alarms) == 1 else 'are'} found different by any check"
+        f"{': ' + ', '.join(alarms) if alarms else ''}.",
+        "",
+        "The fixed tolerance is `np.testing.assert_allclose(candidate, reference, rtol=0, atol=1e-3)` on one random "
+        "input of one row, as scripts of conversion commonly have it: real numbers are standard normal, and ids "
+        "uniform. The last check gives it what it cannot know of itself, the range of pixels.",
+        "",
+        "| model | bug | what is wrong | " + " | ".join(SHORT.values()) + " |",
+        "|---|---|---|" + "---|" * len(SHORT),
+        *(
+            f"| {model} | `{bug}` | {CONVERSIONS[model].bugs[bug]} | "
+            + " | ".join(_cell(row, name) for name in SHORT)
+            + " |"
+            for model, bug, row in bugs
+        ),
+        "",
+        "## What `export certify` misses, and why",
+        "",
+    ]
+    missed = [(model, bug) for model, bug, row in bugs if not is_found(row, "certify")]
+    lines += [f"- {model}, `{bug}`: {MISSED[bug]}" for model, bug in missed] or ["Nothing."]
+    return "\n".join([*lines, ""])
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    verdict = row[name] if isinstance(row[name], str) else "different" if row[name] else "same"
+    return f"**{verdict}**" if is_found(row, name) else verdict
 
 
 def is_found(row: Mapping[str, Any], check: str) -> bool:
     """Return whether a check finds a difference: any verdict but that the two are the same."""
-    return row[check] if check == "fixed" else not row[check].startswith("same")
+    return row[check] if isinstance(row[check], bool) else not row[check].startswith("same")
 
 
 @click.command("seeded_bugs")
 @click.option("--measure", "measures", is_flag=True, help="Measure first; ten minutes.")
 @shell.common_options
 def main(measures: bool, console: Console) -> None:
-    """Write docs/reference/seeded_bugs.md."""
+    """Write docs/concepts/conversion_bugs.md."""
     results = measure(console) if measures else json.loads(RESULTS.read_text())
     write_atomic(PAGE, text(results))
     console.print(f"written: {PAGE}")

@@ -1,4 +1,4 @@
-"""Certify a conversion that somebody else made: `compare`, with inputs that cover the reference, and what they reached."""
+"""Certify a conversion that somebody else made: `compare`, with inputs that cover the reference."""
 
 from __future__ import annotations
 

@@ -1,0 +1,66 @@
+"""Certificates of conversions that others made, and the published table of seeded bugs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import seeded_bugs
+from benchmarks.conversions import weights_of
+from export import certify, compare
+from export.__main__ import verbs
+from export.runtime.backend import load_tensorflow
+
+
+def test_the_page_says_what_was_measured():
+    results = json.loads(seeded_bugs.RESULTS.read_text())
+    assert {name: list(rows) for name, rows in results["models"].items()} == {
+        name: ["right", *conversion.bugs] for name, conversion in seeded_bugs.CONVERSIONS.items()
+    }
+    assert sum(len(conversion.bugs) for conversion in seeded_bugs.CONVERSIONS.values()) == 40
+    bugs = {bug: row for rows in results["models"].values() for bug, row in rows.items() if bug != "right"}
+    assert set(seeded_bugs.MISSED) == {bug for bug, row in bugs.items() if not seeded_bugs.is_found(row, "certify")}
+    assert not [row for rows in results["models"].values() if (row := rows["right"])["certify"] != "same"]
+    assert seeded_bugs.text(results) == seeded_bugs.PAGE.read_text()
+
+
+@pytest.fixture(scope="module")
+def conversions(tmp_path_factory):
+    """Return the transformer with a table of 2,000 rows, its file, and its conversions by their bug."""
+    load_tensorflow()
+    folder, conversion = tmp_path_factory.mktemp("conversions"), seeded_bugs.CONVERSIONS["transformer"]
+    model = conversion.reference()
+    model.save(folder / "model.keras")
+    files = {bug: seeded_bugs.write(conversion, weights_of(model), bug, folder) for bug in (None, "dead_row")}
+    return conversion, model, folder / "model.keras", files
+
+
+def test_a_right_conversion_is_certified_with_the_coverage_of_its_inputs(conversions, tmp_path):
+    *_, reference, files = conversions
+    certificate = tmp_path / "certificate.json"
+    done = CliRunner().invoke(verbs, ["certify", str(reference), str(files[None]), "-o", str(certificate)])
+    assert done.exit_code == 0, done.output
+    assert "2,000 of 2,000 rows of tokens" in done.output
+    written = json.loads(certificate.read_text())
+    assert written["verdict"] == "same"
+    coverage = written["coverage"]["serving_default"]
+    assert not coverage["shallow"]
+    assert coverage["tables"]["tokens"] == {"rows": 2000, "read": 2000}
+    assert 0 < max(written["endpoints"][0]["noise_floor"]["batch_1"].values()) < 1e-5
+
+
+def test_a_row_of_a_large_table_is_found_by_the_certificate_alone(conversions):
+    conversion, model, reference, files = conversions
+    assert certify(reference, files["dead_row"]).comparison.verdict == "different"
+    assert compare(reference, files["dead_row"]).verdict == "same"
+    assert not seeded_bugs.fixed_tolerance(conversion, model, files["dead_row"])
+
+
+def test_coverage_is_measured_of_keras_references_alone(conversions):
+    *_, files = conversions
+    certified = certify(files[None], files[None], samples={"ids": np.arange(96, dtype="int32").reshape(8, 12)})
+    assert certified.coverage == {}
+    assert certified.sentences() == ["coverage: not measured; only that of a Keras reference can be"]
