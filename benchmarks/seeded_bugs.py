@@ -41,7 +41,15 @@ CHECKS = {  # key of a result -> title
     "fixed_pixels": "the same, with pixels in [0, 255]",
 }
 SHORT = {"certify": "certify", "compare": "compare", "fixed": "fixed", "fixed_pixels": "fixed, pixels"}
-MISSED: dict[str, str] = {}
+MISSED = {  # why `certify` does not find them
+    "float16_layer": "it changes probabilities by 4e-6, below the tolerance of 1e-5; the verdict is about outputs, and "
+    "weights are compared by value in the proof of a bundle only",
+    "bin_edge": "inputs lie on either side of each edge, 0.02 % to 0.1 % away, but not on it: there the reference "
+    "jumps when its input moves by one rounding, and such rows are not compared. Whole numbers in real tables do lie "
+    "on edges; `--samples` with such rows finds it",
+    "clipped": "inputs of a normalisation are drawn within three deviations of its mean, which is where the clipping "
+    "starts; `--samples` with larger numbers finds it",
+}
 
 
 def write(conversion: Conversion, weights: Mapping[str, np.ndarray], bug: str | None, folder: Path) -> Path:
@@ -139,19 +147,22 @@ def text(results: Mapping[str, Any]) -> str:
     bugs = [(model, bug, row) for model, bug, row in rows if bug != "right"]
     counts = {name: sum(is_found(row, name) for *_, row in bugs) for name in CHECKS}
     alarms = [model for model, bug, row in rows if bug == "right" and any(is_found(row, name) for name in CHECKS)]
-    machine = results["machine"]
+    machine, shares = results["machine"], CHECKS.items()
     lines = [
         "# Bugs of conversions",
         "",
         f"Written by `python -m benchmarks.seeded_bugs`: {len(bugs)} bugs that conversions have, and which check finds "
         f"each. {len(CONVERSIONS)} small Keras models are implemented a second time in TensorFlow operators and "
         "converted to TFLite files or a SavedModel, once right and once with each bug; the reference is the `.keras` "
-        "file. The weights are random, and the bugs were chosen before any was run. Measured with "
+        "file. The weights are random, and the bugs were chosen before any was run. Measured in "
         f"{results['minutes']:g} minutes on {machine['cores']} cores of {machine['processor']}, {machine['date']}.",
         "",
         "| check | finds | share |",
         "|---|---:|---:|",
-        *(f"| {title} | {counts[name]} of {len(bugs)} | {counts[name] / len(bugs):.0%} |" for name, title in CHECKS.items()),
+        *(
+            f"| {title} | {counts[name]} of {len(bugs)} | {counts[name] / len(bugs):.0%} |"
+            for name, title in CHECKS.items()
+        ),
         "",
         f"Of the {len(results['models'])} right conversions, {len(alarms)} "
         f"{'is' if len(alarms) == 1 else 'are'} found different by any check"

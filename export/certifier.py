@@ -14,13 +14,16 @@ import numpy as np
 from export.artifacts.equivalence import Comparison, compare
 from export.contract import Contract, Endpoint
 from export.contract.inference import infer_contract
+from export.contract.sampling import corner_values, has_corners
 from export.formats import FORMATS
 from export.formats.format import Description
 from export.formats.keras import read_model
-from export.parity.cases import GoldenCase
+from export.parity.cases import GoldenCase, scores_of
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
+
+CORNERS = 16  # rows
 
 
 @dataclass
@@ -57,7 +60,7 @@ def certify(
 ) -> Certified:
     """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
 
-    If the reference is a Keras file, inputs are added that read every row of its tables with an effect, and inputs near
+    Rows of the largest contrast are added; if the reference is a Keras file, also inputs that read every row of its tables with an effect, and inputs near
     the constants that it compares with; and what all of them reached is measured.
 
     Args:
@@ -74,14 +77,25 @@ def certify(
     coverage: dict[str, dict[str, Any]] = {}
 
     def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
-        if not FORMATS[description.format].needs_code:
-            return []
-        every, summary = _covering(description.path, endpoint, cases)
-        coverage.update({endpoint.name: summary} if summary else {})
+        every = [*cases, *_corners(endpoint)]
+        if FORMATS[description.format].needs_code:
+            every, summary = _covering(description.path, endpoint, every)
+            coverage.update({endpoint.name: summary} if summary else {})
         return every[len(cases) :]
 
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, more_cases=more_cases)
     return Certified(result, coverage)
+
+
+def _corners(endpoint: Endpoint) -> list[GoldenCase]:
+    """Return a case in which each number is at an end of its range; named rows do not widen the tolerance of others."""
+    if not any(map(has_corners, endpoint.inputs)):
+        return []
+    rng, rows = np.random.default_rng(0), CORNERS * (endpoint.batch or 1)
+    inputs = {tensor.name: corner_values(tensor, rows, rng) for tensor in endpoint.inputs}
+    return [
+        GoldenCase("corners", inputs, rows=tuple(f"corner {row}" for row in range(rows)), scores=scores_of(endpoint))
+    ]
 
 
 def _covering(path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:

@@ -118,6 +118,25 @@ def level_values(tensor: Tensor, rows: int) -> np.ndarray:
     return np.clip(levels, low, high).astype(tensor.dtype)
 
 
+def corner_values(tensor: Tensor, rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Return rows in which each number is at one end of its range or the other: the largest contrast that is legal.
+
+    Tensors without such a range have typical values.
+    """
+    values = sample_values(tensor, rows, rng)
+    if not has_corners(tensor):
+        return values
+    low, high = legal_range(tensor)
+    return np.where(rng.integers(0, 2, values.shape), high, low).astype(tensor.dtype)
+
+
+def has_corners(tensor: Tensor) -> bool:
+    """Return whether a tensor holds numbers with one known range."""
+    is_number = tensor.dtype not in ("string", "bool") and tensor.meaning not in ("token", "category")
+    is_listed = tensor.vocabulary is not None or bool(tensor.ranges)
+    return is_number and not is_listed and tensor.low is not None and tensor.high is not None
+
+
 def texts_of(tensor: Tensor) -> dict[str, bytes]:
     """Return the texts that a tensor must accept, by name; empty if it does not hold text."""
     if tensor.dtype != "string" or tensor.meaning in ("encoded_image", "category"):
