@@ -147,7 +147,7 @@ def text(results: Mapping[str, Any]) -> str:
     bugs = [(model, bug, row) for model, bug, row in rows if bug != "right"]
     counts = {name: sum(is_found(row, name) for *_, row in bugs) for name in CHECKS}
     alarms = [model for model, bug, row in rows if bug == "right" and any(is_found(row, name) for name in CHECKS)]
-    machine, shares = results["machine"], CHECKS.items()
+    machine = results["machine"]
     lines = [
         "# Bugs of conversions",
         "",
@@ -160,7 +160,7 @@ def text(results: Mapping[str, Any]) -> str:
         "| check | finds | share |",
         "|---|---:|---:|",
         *(
-            f"| {title} | {counts[name]} of {len(bugs)} | {counts[name] / len(bugs):.0%} |"
+            f"| {title} | {counts[name]} of {len(bugs)} | {counts[name] / len(bugs):.1%} |"
             for name, title in CHECKS.items()
         ),
         "",

@@ -60,8 +60,8 @@ def certify(
 ) -> Certified:
     """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
 
-    Rows of the largest contrast are added; if the reference is a Keras file, also inputs that read every row of its tables with an effect, and inputs near
-    the constants that it compares with; and what all of them reached is measured.
+    Rows of the largest contrast are added. If the reference is a Keras file, so are inputs that read every row of its
+    tables with an effect, and inputs near the constants that it compares with; what all of them reached is measured.
 
     Args:
         reference: An artifact.

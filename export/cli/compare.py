@@ -51,8 +51,9 @@ def command(console: Console, **arguments: Any) -> None:
 def certify_command(console: Console, out: Path | None, **arguments: Any) -> None:
     """Compare as `compare` does, and say how much of the reference the inputs reached.
 
-    Inputs of the largest contrast are added, and such that read every row of the tables of a Keras reference, or lie
-    near the constants that it compares with. Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
+    Inputs of the largest contrast are added, and for a Keras reference inputs that read every row of its tables or lie
+    near the constants that it compares with. Exit code 0: same, also under other names; 3: undecided, for lack of
+    evidence; 1: any other verdict.
     """
     from export.certifier import certify
     from zoobase.files import write_atomic

@@ -52,15 +52,28 @@ def test_a_right_conversion_is_certified_with_the_coverage_of_its_inputs(convers
     assert 0 < max(written["endpoints"][0]["noise_floor"]["batch_1"].values()) < 1e-5
 
 
-def test_a_row_of_a_large_table_is_found_by_the_certificate_alone(conversions):
+def test_a_row_of_a_large_table_is_found(conversions):
     conversion, model, reference, files = conversions
     assert certify(reference, files["dead_row"]).comparison.verdict == "different"
-    assert compare(reference, files["dead_row"]).verdict == "same"
     assert not seeded_bugs.fixed_tolerance(conversion, model, files["dead_row"])
 
 
-def test_coverage_is_measured_of_keras_references_alone(conversions):
-    *_, files = conversions
-    certified = certify(files[None], files[None], samples={"ids": np.arange(96, dtype="int32").reshape(8, 12)})
-    assert certified.coverage == {}
+def test_what_only_contrast_reaches_is_found_by_the_certificate_alone(tmp_path):
+    tf = load_tensorflow()
+    kernel = np.where(np.indices((8, 8)).sum(0) % 2, 1, -1)[..., None, None] / 255 * np.ones((1, 1, 3, 2)) * (1, -1)
+    files = []
+    for activation in (tf.nn.relu6, tf.nn.relu):
+
+        @tf.function(input_signature=[tf.TensorSpec((None, 8, 8, 3), tf.float32, "image")])
+        def serve(image, activation=activation):
+            return {"scores": activation(tf.einsum("bhwc,hwcd->bd", image, tf.constant(kernel, tf.float32)))}
+
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()])
+        files.append(tmp_path / f"{activation.__name__}.tflite")
+        files[-1].write_bytes(converter.convert())
+    certified = certify(*files)
+    assert certified.comparison.verdict == "different"
+    assert "corner" in certified.comparison.findings[0]
     assert certified.sentences() == ["coverage: not measured; only that of a Keras reference can be"]
+    assert compare(*files).verdict == "same"
+    assert certify(files[0], files[0]).comparison.verdict == "same"
