@@ -155,8 +155,8 @@ def text(results: Mapping[str, Any]) -> str:
         f"each. {len(CONVERSIONS)} small Keras models are implemented a second time in TensorFlow operators and "
         "converted to TFLite files or a SavedModel, once right and once with each bug; the reference is the `.keras` "
         "file. The weights are random. The bugs were chosen before any was run, and none was changed afterwards; the "
-        "rows of largest contrast that `certify` adds were written after a first run, for `relu_for_relu6`. Measured in "
-        f"{results['minutes']:g} minutes on {machine['cores']} cores of {machine['processor']}, {machine['date']}.",
+        "rows of largest contrast that `certify` adds were written after a first run, for `relu_for_relu6`. Measured "
+        f"in {results['minutes']:g} minutes on {machine['cores']} cores of {machine['processor']}, {machine['date']}.",
         "",
         "| check | finds | share |",
         "|---|---:|---:|",
