@@ -9,7 +9,6 @@ from export.cli import (
     compare,
     deployment,
     diff,
-    formats,
     inspect,
     matrix,
     model,
@@ -27,9 +26,10 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, web, formats):
+for verb in (model, verify, compare, inspect, diff, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
+verbs.add_command(inspect.formats_command)
 for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):

@@ -1,4 +1,4 @@
-"""python -m export inspect ARTIFACT: show its contents and whether it can execute code, without running it."""
+"""python -m export inspect ARTIFACT: show its contents without running it; formats: what this package writes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from export.cli import PATH, print_table, trust_option
 from export.contract import shape_text
+from export.runners import RUNTIMES
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -84,3 +85,19 @@ def _show(description: Any) -> None:
         for port in ports
     ]
     print_table(("signature", "", "tensor", "dtype", "shape"), rows)
+
+
+@click.command("formats")
+@common_options
+def formats_command(console: Console) -> None:
+    """List the formats, the runtimes that prove them, and the installed versions."""
+    rows = [
+        {"format": format, "runtime": r.name, "required": r.required, "installed": r.version}
+        for r in RUNTIMES.values()
+        for format in r.formats
+    ]
+    if console.json:
+        console.result(rows)
+        return
+    cells = [(r["format"], r["runtime"], "yes" if r["required"] else "", r["installed"] or "no") for r in rows]
+    print_table(("format", "proven in", "required", "installed"), cells)
