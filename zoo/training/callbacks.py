@@ -141,8 +141,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.done, self.metrics, self.seconds = 0, [], 0.0
 
     def state(self) -> dict[str, Any]:
-        state = {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
-        return state | {"seconds": time.monotonic() - self.start}
+        return {"rows": self.rows, "best": self.best, "best_epoch": self.best_epoch, "stopped": self.stop_reason}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.rows, self.stop_reason = state["rows"], state["stopped"]
@@ -159,8 +158,8 @@ class CheckpointCallback(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         if not self.minutes or time.monotonic() - self.saved < 60 * self.minutes:
             return
-        step = self.done + batch + 1
-        checkpoints.save(self.folder.path / "checkpoints", self.epoch, self.model, self.state(), step, self._counted())
+        step, state = self.done + batch + 1, self.state() | {"seconds": time.monotonic() - self.start}
+        checkpoints.save(self.folder.path / "checkpoints", self.epoch, self.model, state, step, self._counted())
         self.folder.saved()
         self.saved = time.monotonic()
 

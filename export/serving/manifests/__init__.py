@@ -13,6 +13,7 @@ from export.attestation.log import ROLLOUT
 from export.bundle import layout
 from export.bundle.layout import MANIFEST
 from export.contract import Contract
+from export.formats import saved_model
 from export.serving.publisher import proven_saved_model
 from export.serving.rollout.state import read_state
 from export.serving.servers import triton
@@ -75,7 +76,7 @@ def write_triton(bundle: Path, out: Path, name: str | None = None, trust: Collec
         CheckFailed: If the bundle is damaged or its proof did not pass.
     """
     saved, name = proven_saved_model(bundle, trust), name or bundle.resolve().name
-    endpoints = Contract.from_json(saved.record["contract"]).carried_by("saved_model")
+    endpoints = Contract.from_json(saved.record["contract"]).carried_by(saved_model.FORMAT.name)
     with _project(out) as folder:
         first = folder / "models" / name / "1"
         for endpoint in endpoints:
@@ -84,7 +85,7 @@ def write_triton(bundle: Path, out: Path, name: str | None = None, trust: Collec
             for file in (c_api.__file__, machine.__file__):
                 shutil.copy(file, model / "1")
         first.mkdir(parents=True, exist_ok=True)
-        saved.copy(folder / "copy", 1).path.rename(first / "saved_model")
+        saved.copy(folder / "copy", 1).path.rename(first / saved_model.FORMAT.name)
         shutil.rmtree(folder / "copy")
         _write(folder, "Dockerfile", "triton.Dockerfile.txt", name=name)
         return layout.publish(folder, out.absolute())

@@ -426,7 +426,7 @@ def test_a_resumed_training_has_used_a_part_of_its_time_before_the_first_batch()
 
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(make_optimizer(Recipe(minutes=1.0, schedule="cosine"), 100), "mse")
-    budget = TimeBudget(1.0, types.SimpleNamespace(rows=[{"seconds": 30.0}]))
+    budget = TimeBudget(1.0, types.SimpleNamespace(rows=[{"seconds": 20.0}], seconds=10.0))
     budget.set_model(model)
     budget.on_train_begin()
     assert float(model.optimizer.schedule.elapsed) == pytest.approx(0.5, abs=0.05)

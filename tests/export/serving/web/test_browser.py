@@ -240,7 +240,7 @@ def test_the_webassembly_is_loaded_compressed(site, net, page):
 def test_an_input_that_is_unlike_the_training_data_is_said(changed_site, page):
     site, net = changed_site
     text = (net / "index.html").read_text()
-    (net / "index.html").write_text(text.replace('"labels":', '"reference": {"lowest_energy": 1e9}, "labels":', 1))
+    (net / "index.html").write_text(text.replace('"reference": {}', '"reference": {"lowest_energy": 1e9}'))
     with chromium.serving(site) as url:
         page.open(f"{url}/{net.name}/index.html")
         page.wait("document.getElementById('doubt').textContent.startsWith('This is unlike')")
