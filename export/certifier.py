@@ -71,7 +71,7 @@ def certify(
         trust: Operators that may run although they are not on the list of inference operators.
 
     Example:
-        >>> certify("model.keras", "model.tflite").comparison.verdict  # doctest: +SKIP
+        >>> certify("bundle/saved_model/1", "served/1").comparison.verdict
         'same'
     """
     coverage: dict[str, dict[str, Any]] = {}

@@ -20,6 +20,7 @@ WITH_BUNDLE = (
     "export.serving.servecheck",
     "export.serving.transfer.exchange",
     "export.verifier",
+    "export.certifier",
 )
 MODULES = (
     "zoobase",
