@@ -149,15 +149,16 @@ def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor,
     artifacts = {a.path: a for a in request.artifacts if not a.quantize}
     compared = [(run, e) for (_, path), run in runs.items() if path in artifacts for e in run.outputs]
     return any(
-        _compare(request, endpoint, run, floor, policy).findings
-        and not _compare(most, endpoint, run, largest, policy).findings
+        compare_run(request, endpoint, run, floor, policy).findings
+        and not compare_run(most, endpoint, run, largest, policy).findings
         for run, endpoint in compared
     )
 
 
-def _compare(
+def compare_run(
     request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, quantize: str | None = None
 ) -> EndpointComparison:
+    """Compare what an artifact returned for an endpoint with the reference; a quantised one by its own rule."""
     tensors, cases = request.contract[endpoint].outputs, run.applicable(endpoint, request.cases[endpoint])
     classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
     if quantize:
@@ -172,7 +173,7 @@ def _check_live(request: ProofRequest, floor: Floor, policy: Policy) -> Row:
     findings, figures = [Finding(text, NOTE) for text in notes], {}
     for endpoint in request.contract.endpoints:
         name, cases = endpoint.name, request.cases[endpoint.name]
-        comparison = _compare(request, name, request.live, floor, policy)
+        comparison = compare_run(request, name, request.live, floor, policy)
         figures[name] = {"noise": comparison.figures["noise"]}
         if raising := [case.name for case in cases if case.may_raise and not case.outputs]:
             findings.append(Finding(f"{name} raises for {', '.join(raising)}; so must every artifact", NOTE))
@@ -204,7 +205,7 @@ def check_run(
     skipped, figures = report["skipped"] if row.extra else (), {}
     notes = [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []
     for endpoint in (name for name in artifact.endpoints if name not in skipped):
-        comparison = _compare(request, endpoint, run, floor, policy, artifact.quantize)
+        comparison = compare_run(request, endpoint, run, floor, policy, artifact.quantize)
         figures[endpoint], messages = comparison.figures, list(comparison.findings)
         if left_out := run.of(endpoint).inapplicable:
             notes.append(Finding(f"endpoint {endpoint}: cannot be given {', '.join(left_out)}", NOTE))

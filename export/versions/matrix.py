@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from export.artifacts.calling import check_samplable, endpoints_of, run_artifact
 from export.bundle import layout
 from export.bundle.gate import read_proven, refusal
 from export.contract import Artifact, Contract
-from export.contract.sampling import legal_range
-from export.parity.cases import GoldenCase, read_golden
-from export.parity.comparison import compare_endpoint
+from export.parity.cases import read_golden
 from export.parity.golden import cases_for
 from export.parity.noise_floor import Policy
+from export.proof.certificate import ProofRequest
+from export.proof.prove import compare_run
 from export.runtime.execution import ArtifactRun, run_all
 from export.runtime.installation import install
 from export.versions.releases import Release
@@ -116,23 +116,13 @@ def matrix(
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is run.
+class Subject(ProofRequest):
+    """What is run: the artifacts of a bundle, or one file.
 
     Attributes:
-        folder: Of the artifacts.
-        contract: Their endpoints.
-        artifacts: The artifacts.
-        cases: Inputs by endpoint, with the outputs of the reference.
-        floor: The noise floor of the reference, by endpoint and output.
         is_bundle: Whether the folder is a bundle, which has the cases as files.
     """
 
-    folder: Path
-    contract: Contract
-    artifacts: Sequence[Artifact]
-    cases: Mapping[str, Sequence[GoldenCase]]
-    floor: Mapping[str, Mapping[str, float]]
     is_bundle: bool = True
 
     def run(self, artifact: Artifact, runtime: Runtime) -> ArtifactRun:
@@ -153,7 +143,7 @@ def _of_bundle(folder: Path, trust: Collection[str]) -> Subject:
         if artifact.state is None and (reason := refusal(folder, data, trust)):
             artifact.state, artifact.reason = REFUSED, reason
     floor = layout.read_certificate(folder)["noise_floor"]
-    return Subject(folder, contract, artifacts, read_golden(folder / "golden", contract), floor)
+    return Subject(folder, contract, artifacts, read_golden(folder / "golden", contract), floor=floor)
 
 
 def _of_file(path: Path, trust: Collection[str]) -> Subject:
@@ -172,7 +162,7 @@ def _of_file(path: Path, trust: Collection[str]) -> Subject:
         for case in group:
             case.outputs = run.of(name).of(case.name)
     artifact = Artifact(description.format, path.name, tuple(e.name for e in endpoints))
-    return Subject(path.parent, Contract(endpoints), [artifact], cases, {}, is_bundle=False)
+    return Subject(path.parent, Contract(endpoints), [artifact], cases, is_bundle=False)
 
 
 def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:
@@ -184,12 +174,12 @@ def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, 
     endpoints = [name for name in artifact.endpoints if name not in run.report["skipped"]]
     findings, errors = [], []
     for name in endpoints:
-        tensors, given = subject.contract[name].outputs, run.applicable(name, subject.cases[name])
-        classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
-        peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in tensors if t.meaning == "image"}
-        comparison = compare_endpoint(given, run.of(name), subject.floor.get(name, {}), classes, Policy(), peaks)
+        comparison = compare_run(subject, name, run, subject.floor, Policy(), artifact.quantize)
         findings += [f"{name}: {text}" for text in comparison.findings]
-        errors += [f["max_error"] for f in comparison.figures["outputs"].values() if f.get("max_error") is not None]
+        outputs = comparison.figures.get("outputs", {}).values()  # those of a quantised file have no largest error
+        errors += [figure["max_error"] for figure in outputs if figure.get("max_error") is not None]
+    if artifact.quantize and endpoints:
+        return (DIFFERENT if findings else WITHIN), findings[0] if findings else "", None
     if not errors:
         return REFUSED, findings[0] if findings else "it can run no endpoint", None
     largest = float(np.max(errors))

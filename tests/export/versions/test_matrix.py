@@ -6,9 +6,11 @@ import dataclasses
 import importlib.metadata
 import json
 
+import keras
 import numpy as np
 import pytest
 
+from export import export_model
 from export.bundle import layout
 from export.runtime.installation import install
 from export.versions import matrix as runs
@@ -81,6 +83,14 @@ def test_a_file_of_a_fixed_batch_size_is_given_its_batches(bundles, installed):
     assert [a["batch"] for a in layout.read_manifest(folder)["artifacts"] if a["format"] == "tflite"] == [1]
     (cell,) = runs.matrix(folder, [installed])
     assert cell.state in (runs.EQUAL, runs.WITHIN), cell.reason
+
+
+def test_a_quantised_file_is_compared_as_the_certificate_does(installed, tmp_path):
+    model = keras.Sequential([keras.Input((8,), name="x"), keras.layers.Dense(64, "relu"), keras.layers.Dense(4)])
+    bundle = export_model(model, tmp_path / "bundle", formats=("tflite",), quantize=("dynamic",))
+    cells = runs.matrix(bundle.path, [installed])
+    assert len(cells) == 2
+    assert {cell.state for cell in cells} <= {runs.EQUAL, runs.WITHIN}, cells
 
 
 def test_a_difference_is_found_and_another_release_is_not_taken_for_the_one_that_was_asked_for(
