@@ -144,6 +144,11 @@ def with_samples(endpoint: Endpoint, samples: Mapping[str, np.ndarray]) -> Endpo
     return dataclasses.replace(endpoint, inputs=tuple(map(with_range, endpoint.inputs)))
 
 
+def has_rows(endpoint: Endpoint) -> bool:
+    """Return whether all inputs have a first dimension, the same of all: that of the rows of a batch."""
+    return all(t.shape for t in endpoint.inputs) and len({t.shape[0] for t in endpoint.inputs}) <= 1
+
+
 def check_samplable(endpoint: Endpoint, path: Path) -> None:
     """Raise ExportError if inputs cannot be generated: integers of unknown range, or no batch dimension."""
     for tensor in endpoint.inputs:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from export.cli import PATH, print_table, show, trust_option
+from export.cli.inputs import read_samples
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -17,23 +18,38 @@ from zoobase.console import echo
 @click.argument("bundle", type=PATH)
 @click.option("--runtimes", required=True, metavar="LIST", help='Such as "onnxruntime>=1.17,litert>=1.4".')
 @click.option("--variants", default="usual", show_default=True, metavar="LIST", help="Kernels and threads, or all.")
+@click.option("--samples", type=PATH, metavar="FILE", help="Inputs of a file (.npz): rows, or those of one call.")
+@click.option("-o", "--out", "scripts", type=PATH, metavar="FOLDER", help="For a script of each first difference.")
 @trust_option
 @common_options
-def matrix_command(bundle: Path, runtimes: str, variants: str, trust: tuple[str, ...], console: Console) -> None:
+def matrix_command(
+    bundle: Path,
+    runtimes: str,
+    variants: str,
+    samples: Path | None,
+    scripts: Path | None,
+    trust: tuple[str, ...],
+    console: Console,
+) -> None:
     """Run every artifact of BUNDLE in each release of its runtimes, and compare it with the reference.
 
     BUNDLE may also be one file or SavedModel, which the installed release of its runtime is the reference of.
 
     Runtimes: onnxruntime, litert, openvino, tensorflow_c; of each minor release the newest patch. Their environments
-    are installed once, in the cache. Variants: usual, eigen, avx2, sse41, "1 thread", "2 threads", "4 threads". Exit
-    code 1 if one differs, 3 if one could not run.
+    are installed once, in the cache. Variants: usual, eigen, avx2, sse41, "1 thread", "2 threads", "4 threads". Where
+    a runtime differs, the first operator that does is found by bisection. Exit code 1 if one differs, 3 if one could
+    not run.
     """
     from export.versions import matrix as runs
     from export.versions import variants as known
     from export.versions.releases import releases
 
     chosen = known.variants(variants)
-    cells = runs.matrix(bundle, releases(runtimes), chosen, trust=trust, progress=_progress(console))
+    given = read_samples(samples) if samples else None
+    if scripts:
+        scripts.mkdir(parents=True, exist_ok=True)
+    options = {"samples": given, "scripts": scripts, "trust": trust, "progress": _progress(console)}
+    cells = runs.matrix(bundle, releases(runtimes), chosen, **options)
     if console.json:
         console.result([runs.to_json(cell) for cell in cells])
     elif not console.quiet:
@@ -42,6 +58,8 @@ def matrix_command(bundle: Path, runtimes: str, variants: str, trust: tuple[str,
             for c in cells
         ]
         print_table(("artifact", "release", "variant", "state", "largest error", ""), rows)
+        for before, after in runs.changes(cells):
+            echo(f"{after.artifact}: other bits in {after.release} than in {before.release}")
         counts = ", ".join(f"{sum(c.state == s for c in cells)} {s}" for s in dict.fromkeys(c.state for c in cells))
         echo(f"{bundle}: {counts}. Next: python -m export upgrade {bundle} --to PACKAGE==VERSION")
     states = {cell.state for cell in cells}
@@ -51,21 +69,29 @@ def matrix_command(bundle: Path, runtimes: str, variants: str, trust: tuple[str,
 @click.command("upgrade")
 @click.argument("bundle", type=PATH)
 @click.option("--to", required=True, metavar="RELEASE", help="Such as onnxruntime==1.22.0.")
+@click.option("--samples", type=PATH, metavar="FILE", help="Inputs of a file (.npz): rows, or those of one call.")
+@click.option("--data", type=PATH, metavar="FILE", help="Inputs by name and their truth (.npz), to compare the metric.")
 @trust_option
 @common_options
-def upgrade_command(bundle: Path, to: str, trust: tuple[str, ...], console: Console) -> None:
-    """Say whether BUNDLE answers in another release of a runtime as its certificate says.
+def upgrade_command(
+    bundle: Path, to: str, samples: Path | None, data: Path | None, trust: tuple[str, ...], console: Console
+) -> None:
+    """Say whether BUNDLE, or one file, answers in another release of a runtime as its certificate says.
 
-    Exit code 0: yes; 1: no; 3: it could not be run.
+    With data also by how much the metric changes from the installed release to that one, with its 95 % interval. Exit
+    code 0: yes; 1: no; 3: it could not be run.
     """
+    from export.proof.certificate import describe_drop
     from export.versions import matrix as runs
     from export.versions.releases import releases
 
-    cells = runs.matrix(bundle, releases(to), trust=trust, progress=_progress(console))
+    given, truth = (read_samples(file) if file else None for file in (samples, data))
+    cells = runs.matrix(bundle, releases(to), samples=given, data=truth, trust=trust, progress=_progress(console))
     bad = [cell for cell in cells if cell.state not in (runs.EQUAL, runs.WITHIN)]
     is_safe, first = not bad, (bad or cells)[0]
     largest = max((cell.difference for cell in cells if cell.difference is not None), default=None)
     lines = [f"{c.artifact} in {c.release}: {c.state}{f': {c.reason}' if c.reason else ''}" for c in cells]
+    lines += [f"{c.artifact} in {c.release}: {describe_drop(c.metric)}" for c in cells if c.metric]
     answer = "yes" if is_safe else "unknown" if first.state == runs.NOT_RUN else "no"
     then = f"Next: python -m export matrix {bundle} --runtimes {to}"
     lines.append(f"{bundle}: is it safe to upgrade to {to}? {answer}. {then}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,23 @@ from typing import Any
 import numpy as np
 
 from export.artifacts import check_confined, check_trusted, describe
-from export.artifacts.calling import check_samplable, endpoints_of, run_artifact, runtime_for
+from export.artifacts.calling import check_samplable, endpoints_of, has_rows, run_artifact, runtime_for, with_samples
 from export.bundle import layout
 from export.bundle.gate import read_proven, refusal
-from export.contract import Artifact, Contract
-from export.parity.cases import read_golden
-from export.parity.golden import cases_for
+from export.contract import Artifact, Contract, Endpoint
+from export.parity.cases import GoldenCase, read_golden
+from export.parity.distance import max_row_error
+from export.parity.golden import cases_for, check_samples
 from export.parity.noise_floor import Policy
 from export.proof.certificate import ProofRequest
 from export.proof.prove import compare_run
+from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from export.runtime.installation import install
+from export.versions.metric import metric_change
+from export.versions.operators import OperatorDifference, first_operator
 from export.versions.releases import Release
+from export.versions.script import write_script
 from export.versions.variants import Variant
 from export.wire.protocol import Runtime
 from zoobase.errors import ExportError, Unavailable
@@ -42,6 +48,8 @@ class Cell:
         state: equal, within tolerance, different, refused or not run.
         reason: Where and how much it differs, or why it was refused or did not run.
         difference: The largest error of an output, as the certificate measures it; None where there is none.
+        answers: A digest of everything that it returned: equal for the same bits.
+        metric: The drop of the metric on data from the installed release to this one, as of `paired_drop`.
         seconds: Of its process.
         megabytes: Of the environment.
     """
@@ -52,6 +60,8 @@ class Cell:
     state: str
     reason: str = ""
     difference: float | None = None
+    answers: str | None = None
+    metric: Mapping[str, Any] | None = None
     seconds: float | None = None
     megabytes: float | None = None
 
@@ -61,15 +71,23 @@ def matrix(
     releases: Sequence[Release],
     variants: Sequence[Variant] = (Variant("", {}),),
     *,
+    samples: Mapping[str, np.ndarray] | None = None,
+    data: Mapping[str, np.ndarray] | None = None,
+    scripts: Path | None = None,
     trust: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Cell]:
     """Run every artifact of a proven bundle in each release that can read it, each in a confined process.
 
+    Of the first release of a runtime that differs, the first operator that differs is found by bisection.
+
     Args:
         bundle: A bundle whose proof passed; or a file or SavedModel, also of third parties.
         releases: The releases; their environments are installed once, in the cache.
         variants: Kernels and numbers of threads, each of which is run.
+        samples: Inputs of a file: rows of them; or those of one call, of a file whose inputs have no common rows.
+        data: Inputs by name and one more array, the truth, on which the change of the metric is measured.
+        scripts: A folder for a script of each such difference that shows it without this package.
         trust: As of `verify_bundle`.
         progress: Called with a short description of each stage.
 
@@ -86,8 +104,10 @@ def matrix(
         ['equal']
     """
     source = Path(bundle)
-    subject = _of_bundle(source, trust) if (source / layout.MANIFEST).is_file() else _of_file(source, trust)
+    is_bundle = (source / layout.MANIFEST).is_file()
+    subject = _of_bundle(source, trust) if is_bundle else _of_file(source, trust, samples)
     cells: list[Cell] = []
+    explained: set[tuple[str, str]] = set()
     for release in releases:
         readable = [a for a in subject.artifacts if a.format in release.runtime().formats and a.state is None]
         if not readable:
@@ -101,15 +121,26 @@ def matrix(
         size = _megabytes(release.environment.folder)
         for artifact, variant in ((a, v) for a in readable for v in variants if v.suits(release)):
             start = time.monotonic()
-            run = subject.run(artifact, release.runtime(variant.variables))
+            runtime = release.runtime(variant.variables)
+            run = subject.run(artifact, runtime)
             if {*artifact.endpoints} <= {*run.report.get("skipped", ())}:
                 continue  # what an optional runtime never runs, such as strings
             state, reason, difference = judge(subject, artifact, run)
-            loaded = {*run.report.get("versions", {}).values()}
+            seconds = round(time.monotonic() - start, 1)
+            loaded, key = {*run.report.get("versions", {}).values()}, (artifact.path, runtime.name)
             if loaded and release.version not in loaded:
                 state, reason = NOT_RUN, f"the process loaded {', '.join(sorted(loaded))}"
-            seconds = round(time.monotonic() - start, 1)
-            cells.append(Cell(artifact.path, release.name, variant.name, state, reason, difference, seconds, size))
+            elif state == DIFFERENT and key not in explained:
+                explained.add(key)
+                progress(f"{release.name}: {artifact.path} differs; looking for the first operator that does")
+                if found := _explain(subject, artifact, run, runtime, scripts):
+                    reason += f"; {found.sentence()}"
+                    if scripts:
+                        write_script(found, release, artifact, scripts)
+            ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
+            metric = metric_change(subject.folder, subject.contract, artifact, release, data or {}) if ran else None
+            cell = Cell(artifact.path, release.name, variant.name, state, reason, difference, _digest(run))
+            cells.append(dataclasses.replace(cell, metric=metric, seconds=seconds, megabytes=size))
     if not cells:
         raise ExportError(f"{source} holds no artifact that one of these runtimes reads")
     return cells
@@ -146,15 +177,14 @@ def _of_bundle(folder: Path, trust: Collection[str]) -> Subject:
     return Subject(folder, contract, artifacts, read_golden(folder / "golden", contract), floor=floor)
 
 
-def _of_file(path: Path, trust: Collection[str]) -> Subject:
-    """Return a file with generated inputs; the reference is the release of its runtime that is installed here."""
+def _of_file(path: Path, trust: Collection[str], samples: Mapping[str, np.ndarray] | None) -> Subject:
+    """Return a file with inputs; the reference is the release of its runtime that is installed here."""
     description = describe(path)
     check_trusted(description, trust)
     check_confined(path, trust)
     endpoints, runtime = endpoints_of(description), runtime_for(description.format)
-    for endpoint in endpoints:
-        check_samplable(endpoint, path)
-    cases = {e.name: [case for case in cases_for(e) if case.compared] for e in endpoints}
+    check_samples(samples or {}, endpoints)
+    cases = {e.name: _cases(e, path, samples or {}) for e in endpoints}
     run = run_artifact(path, description.format, endpoints, cases, [runtime])[runtime.name]
     if run.failure:
         raise ExportError(f"{path} does not run in the installed {runtime.distribution}: {run.failure}")
@@ -163,6 +193,84 @@ def _of_file(path: Path, trust: Collection[str]) -> Subject:
             case.outputs = run.of(name).of(case.name)
     artifact = Artifact(description.format, path.name, tuple(e.name for e in endpoints))
     return Subject(path.parent, Contract(endpoints), [artifact], cases, is_bundle=False)
+
+
+def _cases(endpoint: Endpoint, path: Path, samples: Mapping[str, np.ndarray]) -> list[GoldenCase]:
+    """Return the inputs of a function of a file; where they have no common rows they are given as those of one call."""
+    if has_rows(endpoint):
+        given = {t.name: samples[t.name] for t in endpoint.inputs if t.name in samples}
+        check_samplable(with_samples(endpoint, given), path)
+        return [case for case in cases_for(with_samples(endpoint, given), given) if case.compared]
+    if missing := [t.name for t in endpoint.inputs if t.name not in samples]:
+        raise ExportError(
+            f"the inputs of {path} have no rows in common, so that none can be generated: give --samples with those of "
+            f"one call ({', '.join(missing)} missing)"
+        )
+    return [GoldenCase("samples", {t.name: t.array(samples[t.name]) for t in endpoint.inputs})]
+
+
+def changes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    """Return the cells of an artifact that have other bits than those of the release before, with those.
+
+    Example:
+        >>> a, b, c = (Cell("f.onnx", f"onnxruntime 1.{i}", "", EQUAL, answers=x) for i, x in enumerate("ppq"))
+        >>> [(before.release, after.release) for before, after in changes([a, b, c])]
+        [('onnxruntime 1.1', 'onnxruntime 1.2')]
+    """
+    found, last = [], {}
+    for cell in cells:
+        key = (cell.artifact, cell.variant, cell.release.partition(" ")[0])
+        if cell.answers is not None:
+            if key in last and last[key].answers != cell.answers:
+                found.append((last[key], cell))
+            last[key] = cell
+    return found
+
+
+def _digest(run: ArtifactRun) -> str | None:
+    """Return a digest of all arrays that a run returned, or None if it returned none."""
+    digest, arrays = hashlib.sha256(), False
+    for endpoint, outputs in sorted(run.outputs.items()):
+        for key, array in sorted(outputs.arrays.items()):
+            arrays = True
+            digest.update(repr((endpoint, key, array.dtype.str, array.shape)).encode())
+            digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+    return digest.hexdigest()[:12] if arrays else None
+
+
+def _explain(
+    subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime, folder: Path | None
+) -> OperatorDifference | None:
+    """Return the first operator that a runtime computes otherwise than one that is right, or None."""
+    right = next((r for r in _candidates(artifact, other) if _is_right(subject, artifact, r)), None)
+    names = [name for name in artifact.endpoints if name not in run.report["skipped"]]
+    errors = {
+        (name, case.name): (max(_errors(case, run.of(name).of(case.name)), default=0.0), case)
+        for name in names
+        for case in subject.cases[name]
+        if case.compared and case.outputs and not case.chain
+    }
+    if right is None or not errors:
+        return None
+    name, _ = max(errors, key=lambda key: errors[key][0])
+    case = max((pair for (n, _), pair in errors.items() if n == name), key=lambda pair: pair[0])[1]
+    endpoint = subject.contract[name]
+    endpoint = dataclasses.replace(endpoint, batch=artifact.batch or endpoint.batch)
+    return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)
+
+
+def _candidates(artifact: Artifact, other: Runtime) -> list[Runtime]:
+    """Return the installed runtimes that read an artifact, the release of the other one first."""
+    usable = [r for r in runtimes_of(artifact.format) if r.version and not r.on_request]
+    return sorted(usable, key=lambda runtime: runtime.name != RUNTIMES[other.name].name)
+
+
+def _is_right(subject: Subject, artifact: Artifact, runtime: Runtime) -> bool:
+    return judge(subject, artifact, subject.run(artifact, runtime))[0] in (EQUAL, WITHIN)
+
+
+def _errors(case: GoldenCase, outputs: Mapping[str, np.ndarray]) -> list[float]:
+    return [max_row_error(value, outputs[name]) for name, value in case.outputs.items() if name in outputs]
 
 
 def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:
@@ -175,7 +283,7 @@ def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, 
     findings, errors = [], []
     for name in endpoints:
         comparison = compare_run(subject, name, run, subject.floor, Policy(), artifact.quantize)
-        findings += [f"{name}: {text}" for text in comparison.findings]
+        findings += [f"{name}: {text}" if name else text for text in comparison.findings]
         outputs = comparison.figures.get("outputs", {}).values()  # those of a quantised file have no largest error
         errors += [figure["max_error"] for figure in outputs if figure.get("max_error") is not None]
     if artifact.quantize and endpoints:

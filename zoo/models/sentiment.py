@@ -78,7 +78,9 @@ class Linear(layers.Layer):
     def _bigrams(self, tokens: Any) -> tuple[Any, Any]:
         """Return the bucket of each bigram, and whether both of its words are in the vocabulary."""
         left, right = tokens[:, :-1], tokens[:, 1:]
-        return (left * 7919 + right) % self.pairs, (left > 1) & (right > 1)
+        # (7919 left + right) % pairs, of which no term reaches 2**24: OpenVINO computes the remainder in float32
+        product = (left * 100 % self.pairs) * 79 + left * 19
+        return (product + right) % self.pairs, (left > 1) & (right > 1)
 
     def observe(self, tokens: np.ndarray, labels: np.ndarray, vocabulary: Sequence[str]) -> None:
         """Set the n-grams of the words, and the log-count ratios from the texts of each class.

@@ -131,3 +131,42 @@ def test_nothing_for_a_runtime_is_one_sentence(bundles):
     folder = bundles("two_by_two").path
     with pytest.raises(ExportError, match="holds no artifact that one of these runtimes reads"):
         runs.matrix(folder, [Release(PACKAGES["onnxruntime"], "1.20.1")])
+
+
+def test_inputs_without_common_rows_are_given_as_those_of_one_call(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    shapes = {"x": [1, 3], "state": [2, 1, 3], "rate": []}
+    values = [helper.make_tensor_value_info(name, floats, shape) for name, shape in shapes.items()]
+    nodes = [
+        helper.make_node("Add", ["x", "state"], ["sum"]),
+        helper.make_node("Mul", ["sum", "rate"], ["y"]),
+    ]
+    output = helper.make_tensor_value_info("y", floats, [2, 1, 3])
+    onnx.save(
+        helper.make_model(
+            helper.make_graph(nodes, "g", values, [output]), opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+        ),
+        tmp_path / "file.onnx",
+    )
+    samples = {name: np.full(shape, 2, np.float32) for name, shape in shapes.items()}
+    subject = runs._of_file(tmp_path / "file.onnx", (), samples)
+    ((case,),) = subject.cases.values()
+    np.testing.assert_array_equal(case.outputs["y"], np.full((2, 1, 3), 8))
+    del samples["rate"]
+    with pytest.raises(ExportError, match=r"those of one call \(rate missing\)"):
+        runs._of_file(tmp_path / "file.onnx", (), samples)
+
+
+def test_the_change_of_the_metric_on_data(bundles, installed, tmp_path):
+    folder = bundles("two_by_two").path
+    inputs = {"left": np.ones((50, 5), np.float32), "right": np.ones((50, 3), np.float32)}
+    (cell,) = runs.matrix(folder, [installed], data={**inputs, "truth": np.zeros(50, int)})
+    assert (cell.metric["metric"], cell.metric["drop"]) == ("accuracy", 0)
+    assert (cell.metric["low"], cell.metric["high"]) == (-3 / 50, 3 / 50)
+    np.savez(tmp_path / "data.npz", **inputs, truth=np.zeros(50, int))
+    process = run("upgrade", folder, "--to", f"litert=={LITERT}", "--data", tmp_path / "data.npz")
+    assert process.returncode == 0, process.stderr
+    assert "drop +0.0000" in process.stdout
+    with pytest.raises(ExportError, match="takes the inputs in the data"):
+        runs.matrix(folder, [installed], data={"other": np.zeros(3), "truth": np.zeros(3, int)})

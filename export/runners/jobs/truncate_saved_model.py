@@ -1,0 +1,69 @@
+"""List the operators of a signature of a SavedModel, or write the part of it that computes a result of one of them.
+
+`python -P truncate_saved_model.py JOB.json`, the job being {"path": folder, "out": folder, "signature": name, "tensor":
+name or null, "result": file}. Its variables become constants, and its functions are inlined.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+NOT_COMPUTED = ("Const", "Placeholder", "NoOp", "Identity")
+
+
+def operators(path: str, signature: str) -> list[dict[str, Any]]:
+    """Return [{"type", "inputs", "outputs"}] of the frozen graph of a signature."""
+    frozen = _freeze(path, signature)[1]
+    return [
+        {"type": op.type, "inputs": [t.name for t in op.inputs], "outputs": [t.name for t in op.outputs]}
+        for op in frozen.graph.get_operations()
+        if op.type not in NOT_COMPUTED and all(not _is_handle(t) for t in op.outputs)
+    ]
+
+
+def truncate(path: str, signature: str, tensor: str, out: str) -> dict[str, str]:
+    """Write a SavedModel that computes a tensor; return its name and dtype in it."""
+    import tensorflow as tf
+
+    function, frozen = _freeze(path, signature)
+    value = frozen.graph.get_tensor_by_name(tensor)
+    part = frozen.prune(frozen.inputs, value)
+    given = function.structured_input_signature[1]
+    names = {t.name.partition(":")[0]: t for t in frozen.inputs}
+    order = [next(key for key in given if name in (key, f"{signature}_{key}")) for name in names]
+    module = tf.Module()
+
+    def call(**inputs: Any) -> dict[str, Any]:
+        return {"value": part(*(inputs[key] for key in order))}
+
+    module.call = tf.function(call, autograph=False)
+    specs = {key: tf.TensorSpec(spec.shape, spec.dtype, key) for key, spec in given.items()}
+    tf.saved_model.save(module, out, signatures={signature: module.call.get_concrete_function(**specs)})
+    return {"name": "value", "dtype": value.dtype.name}
+
+
+def _freeze(path: str, signature: str) -> tuple[Any, Any]:
+    """Return the function of a signature, and the same without variables and calls."""
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    loaded = tf.saved_model.load(path)
+    function = loaded.signatures[signature]
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
+    frozen.loaded = loaded  # which owns what the graph still refers to
+    return function, frozen
+
+
+def _is_handle(tensor: Any) -> bool:
+    return tensor.dtype.name in ("resource", "variant", "string")
+
+
+if __name__ == "__main__":
+    from machine import read_job
+
+    job = read_job()
+    folder, name, tensor = job["path"], job["signature"], job["tensor"]
+    found = operators(folder, name) if tensor is None else truncate(folder, name, tensor, job["out"])
+    Path(job["result"]).write_text(json.dumps(found))

@@ -1,0 +1,68 @@
+"""List the operators of a signature of a TFLite file, or write the part of it that computes a result of one of them.
+
+`python -P truncate_tflite.py JOB.json`, the job being {"path": file, "out": file, "signature": name, "tensor": name or
+null, "result": file}. Names of tensors need not be unique in such a file: here they end in their number.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def operators(path: str, signature: str) -> list[dict[str, Any]]:
+    """Return [{"type", "inputs", "outputs"}] of the graph of a signature."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph, _ = _open(path, signature)
+    types = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+
+    def names(indices: Any) -> list[str]:
+        return [_name(graph, int(i)) for i in indices if i >= 0] if indices is not None else []
+
+    return [
+        {"type": types.get(codes[op.opcodeIndex], "?"), "inputs": names(op.inputs), "outputs": names(op.outputs)}
+        for op in graph.operators
+    ]
+
+
+def truncate(path: str, signature: str, tensor: str, out: str) -> dict[str, str]:
+    """Write the operators up to the one that computes a tensor; return its name and dtype in the new file."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    model, graph, entry = _open(path, signature)
+    index = int(tensor.rpartition(":")[2])
+    last = next(i for i, op in enumerate(graph.operators) if index in op.outputs)
+    graph.operators, graph.outputs = graph.operators[: last + 1], [index]
+    mapping = schema.TensorMapT()
+    mapping.name, mapping.tensorIndex = "value", index
+    entry.outputs, model.signatureDefs, model.metadata, model.metadataBuffer = [mapping], [entry], None, None
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    Path(out).write_bytes(builder.Output())
+    dtypes = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+    return {"name": "value", "dtype": dtypes[graph.tensors[index].type]}
+
+
+def _open(path: str, signature: str) -> tuple[Any, Any, Any]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(Path(path).read_bytes(), 0))
+    entry = next(entry for entry in model.signatureDefs if entry.signatureKey.decode() == signature)
+    return model, model.subgraphs[entry.subgraphIndex], entry
+
+
+def _name(graph: Any, index: int) -> str:
+    return f"{(graph.tensors[index].name or b'').decode()}:{index}"
+
+
+if __name__ == "__main__":
+    from machine import read_job
+
+    job = read_job()
+    file, name, tensor = job["path"], job["signature"], job["tensor"]
+    found = operators(file, name) if tensor is None else truncate(file, name, tensor, job["out"])
+    Path(job["result"]).write_text(json.dumps(found))

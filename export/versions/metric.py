@@ -1,0 +1,56 @@
+"""The paired change of a metric on data, from the installed release of a runtime to another one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.artifacts.calling import run_artifact
+from export.contract import Artifact, Contract, Endpoint
+from export.parity.cases import GoldenCase
+from export.proof.evaluation import default_metrics, paired_drop, read_evaluation
+from export.runners import RUNTIMES
+from export.versions.releases import Release
+from export.wire.arrays import Arrays
+from export.wire.protocol import Runtime
+from zoobase.errors import ExportError
+
+
+def metric_change(
+    folder: Path, contract: Contract, artifact: Artifact, release: Release, data: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Return the drop of the metric of an artifact with its 95 % confidence interval, as `paired_drop` does.
+
+    Args:
+        folder: Where the artifact lies.
+        contract: Its contract.
+        artifact: One with an endpoint that takes the inputs in the data.
+        release: The release to upgrade to.
+        data: The inputs (N, ...) by name, and one more array, the truth (N, ...).
+
+    Raises:
+        ExportError: If no endpoint takes them, or one of the runs fails.
+    """
+    able = [contract[name] for name in artifact.endpoints if {t.name for t in contract[name].inputs} <= {*data}]
+    if not able:
+        raise ExportError(f"no function of {artifact.path} takes the inputs in the data: {', '.join(sorted(data))}")
+    endpoint = dataclasses.replace(able[0], batch=artifact.batch or able[0].batch)
+    evaluation = read_evaluation(data, endpoint)
+    before, after = (
+        _outputs(folder / artifact.path, artifact.format, endpoint, evaluation.inputs, runtime)
+        for runtime in (RUNTIMES[release.package.runtime], release.runtime())
+    )
+    return paired_drop(default_metrics(endpoint), before, after, evaluation.truth)
+
+
+def _outputs(path: Path, format: str, endpoint: Endpoint, inputs: Mapping[str, np.ndarray], runtime: Runtime) -> Arrays:
+    case = GoldenCase("data", {t.name: t.array(inputs[t.name]) for t in endpoint.inputs}, compared=False)
+    run = run_artifact(path, format, [endpoint], {endpoint.name: [case]}, [runtime])[runtime.name]
+    outputs = run.of(endpoint.name)
+    if failure := run.failure or outputs.first_error():
+        raise ExportError(f"{path} does not run on the data in {runtime.distribution}: {failure}")
+    return outputs.of(case.name)

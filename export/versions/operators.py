@@ -1,0 +1,194 @@
+"""Find the first operator of a file that two runtimes, or two releases of one, compute differently, by bisection.
+
+The file is cut off after an operator, and the part is run in both. So what a runtime fuses before that point is still
+fused, which it would not be if every intermediate result were returned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.artifacts.calling import ThirdPartyTensor, run_artifact
+from export.contract import Endpoint
+from export.formats import FORMATS, onnx, saved_model, tflite
+from export.parity.cases import GoldenCase
+from export.parity.distance import max_row_error
+from export.runtime import process
+from export.wire.protocol import Runtime
+
+TRUNCATE = {  # the script, and what its process is forked from
+    onnx.FORMAT.name: ("jobs/truncate_onnx.py", None),
+    tflite.FORMAT.name: ("jobs/truncate_tflite.py", None),
+    saved_model.FORMAT.name: ("jobs/truncate_saved_model.py", "keras"),
+}
+FUSED = 3  # operators before one that are named
+TOLERANCE = 4e-5  # of the values of an operator, in units of the largest one of the row
+
+
+@dataclass(frozen=True)
+class OperatorDifference:
+    """The first operator with equal inputs and different results.
+
+    Attributes:
+        type: Its type, such as `Conv`.
+        tensor: The name of its result.
+        error: The largest difference, in units of the row; of integers in steps.
+        before: Types of the operators that it follows, which a runtime may have fused with it, the last one last.
+        inputs: What the file was given.
+        expected: The result in the runtime that is right.
+        file: The file that ends with it, if a folder for it was given.
+    """
+
+    type: str
+    tensor: str
+    error: float
+    before: tuple[str, ...]
+    inputs: Mapping[str, np.ndarray] = field(repr=False)
+    expected: np.ndarray = field(repr=False)
+    file: Path | None = None
+
+    def sentence(self) -> str:
+        """Return it for people."""
+        name = (self.tensor.rpartition(":")[0] or self.tensor).split(";")[0][-80:]
+        unit = "" if np.issubdtype(self.expected.dtype, np.floating) else " steps"
+        after = f" after {', '.join(self.before)}" if self.before else ""
+        return f"the first operator that differs is {self.type}{after} ({name}), by {self.error:.2g}{unit}"
+
+
+def first_operator(
+    path: Path,
+    format: str,
+    endpoint: Endpoint,
+    case: GoldenCase,
+    right: Runtime,
+    other: Runtime,
+    folder: Path | None = None,
+    tolerance: float = TOLERANCE,
+) -> OperatorDifference | None:
+    """Return the first operator of an artifact that two runtimes compute differently.
+
+    Args:
+        path: An artifact.
+        format: The name of its format: ONNX, TFLite or SavedModel.
+        endpoint: The function of it that is called.
+        case: Its inputs.
+        right: The runtime, or the release, whose results are expected.
+        other: The one that differs.
+        folder: Where the part of the file that ends with the operator is kept; None to keep none.
+        tolerance: Of a result, in units of its row; 0 for a difference of any bit.
+
+    Returns:
+        The difference; None where the file cannot be cut, or no part of it differs.
+    """
+    if format not in TRUNCATE:
+        return None
+    with tempfile.TemporaryDirectory(prefix="operators-") as scratch:
+        search = _Search(path.resolve(), format, endpoint, case, (right, other), Path(scratch), tolerance)
+        found = search.first()
+        if found and folder:
+            part = folder / f"part{FORMATS[format].extension}"
+            search.cut(found.tensor, part)
+            return dataclasses.replace(found, file=part)
+        return found
+
+
+@dataclass
+class _Search:
+    path: Path
+    format: str
+    endpoint: Endpoint
+    case: GoldenCase
+    runtimes: tuple[Runtime, Runtime]
+    scratch: Path
+    tolerance: float
+    results: dict[str, OperatorDifference | None] = field(default_factory=dict)
+
+    def first(self) -> OperatorDifference | None:
+        """Bisect the operators that a differing result depends on, until all inputs of the found one are equal."""
+        operators = self._job(None, self.scratch / "none") or []
+        producers = {tensor: i for i, operator in enumerate(operators) for tensor in operator["outputs"]}
+        names = {tensor: operator["type"] for operator in operators for tensor in operator["outputs"]}
+        consumed = {tensor for operator in operators for tensor in operator["inputs"]}
+        ends = [t for t in producers if t not in consumed]
+        tensor = next((t for t in reversed(ends) if self._difference(t)), None)
+        while tensor is not None:
+            chain = _ancestors(operators, producers, producers[tensor])
+            equal, different = -1, len(chain) - 1
+            while different - equal > 1:
+                middle = (equal + different) // 2
+                result = operators[chain[middle]]["outputs"][0]
+                equal, different = (equal, middle) if self._difference(result) else (middle, different)
+            operator = operators[chain[different]]
+            tensor = next((t for t in operator["outputs"] if self._difference(t)), tensor)
+            before = next((t for t in operator["inputs"] if t in producers and self._difference(t)), None)
+            if before is None:
+                found = self.results[tensor]
+                before = _preceding(operators, producers, operator)
+                return dataclasses.replace(found, type=names[tensor], before=before) if found else None
+            tensor = before
+        return None
+
+    def _difference(self, tensor: str) -> OperatorDifference | None:
+        """Return how much the result of an operator differs, or None."""
+        if tensor not in self.results:
+            part = self.scratch / f"{len(self.results)}{FORMATS[self.format].extension}"
+            self.results[tensor] = self._compare(tensor, part)
+        return self.results[tensor]
+
+    def _compare(self, tensor: str, part: Path) -> OperatorDifference | None:
+        output = self._job(tensor, part)
+        if output is None:
+            return None
+        named = ThirdPartyTensor(output["name"], output["dtype"], ())
+        endpoint = dataclasses.replace(self.endpoint, outputs=(named,))
+        case, values = dataclasses.replace(self.case, outputs={}), []
+        for runtime in self.runtimes:
+            run = run_artifact(part, self.format, [endpoint], {endpoint.name: [case]}, [runtime])[runtime.name]
+            value = run.of(endpoint.name).of(self.case.name).get(output["name"])
+            if value is None:
+                return None
+            values.append(value)
+        error = max_row_error(*values)
+        if error <= self.tolerance:
+            return None
+        if values[0].shape == values[1].shape and values[0].dtype.kind in "iu":
+            error = float(np.max(np.abs(values[0].astype(np.int64) - values[1].astype(np.int64))))
+        return OperatorDifference("", tensor, error, (), self.case.inputs, values[0])
+
+    def cut(self, tensor: str, out: Path) -> None:
+        """Write the part of the file that ends with a tensor."""
+        self._job(tensor, out)
+
+    def _job(self, tensor: str | None, out: Path) -> Any:
+        script, loaded = TRUNCATE[self.format]
+        job = {"path": str(self.path), "signature": self.endpoint.name, "tensor": tensor, "out": str(out)}
+        return process.run_job(script, job, self.scratch, loaded, reads=[self.path], writes=[out.parent])[0]
+
+
+def _preceding(
+    operators: Sequence[Mapping[str, Any]], producers: Mapping[str, int], operator: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the types of the operators on the path to an operator along first inputs."""
+    types: list[str] = []
+    while len(types) < FUSED and operator["inputs"] and (index := producers.get(operator["inputs"][0])) is not None:
+        operator = operators[index]
+        types.insert(0, operator["type"])
+    return tuple(types)
+
+
+def _ancestors(operators: Sequence[Mapping[str, Any]], producers: Mapping[str, int], last: int) -> list[int]:
+    """Return the operators that one depends on, itself included, in order."""
+    found, pending = set(), [last]
+    while pending:
+        index = pending.pop()
+        if index not in found:
+            found.add(index)
+            pending += [producers[name] for name in operators[index]["inputs"] if name in producers]
+    return sorted(found)
