@@ -1,7 +1,9 @@
 """Shipped models in many releases of their runtimes: python -m benchmarks.version_matrix [--measure].
 
 Each model is exported with its default weights as SavedModel, TFLite and ONNX, and proven; then each file is run in
-every release. What was measured stays in version_matrix.json: a run that was interrupted continues with the next model.
+every release; so are weights of others that the zoo converts, and ONNX files of others. What was measured stays in
+version_matrix.json: a run that was interrupted continues with the next model. For each file that differs there is a
+script in `red_cells`.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from zoobase.files import write_atomic
 RESULTS = HERE / "version_matrix.json"
 PAGE = HERE.parent / "docs" / "version_matrix.md"
 RELEASES = "onnxruntime>=1.17,litert>=1.1,openvino>=2024.4,tensorflow_c>=2.16"
+RED_CELLS = HERE / "red_cells"
+CONVERTED = {"crepe": "default", "efficientnet_lite0": "imagenet", "magika": "default"}  # weights of others
 FORMATS = ("saved_model", "tflite", "onnx")
 SIGNS = {"equal": "=", "within tolerance": "~", "different": "**D**", "refused": "**R**", "not run": "?"}
 
@@ -31,30 +35,80 @@ SIGNS = {"equal": "=", "within tolerance": "~", "different": "**D**", "refused":
 def measure(console: Console) -> dict[str, Any]:
     """Run what has not been measured yet; return all results."""
     from benchmarks import report
-    from export import export_model
-    from export.versions import matrix
+    from benchmarks import third_party_files as others
     from export.versions.releases import releases
     from zoo import weights
 
-    found = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"models": {}, "machine": report.machine()}
-    chosen = releases(RELEASES)
-    for name in weights.shipped_models():
-        if name in found["models"]:
-            continue
-        console.print(name)
-        start, cells = time.monotonic(), []
-        plan, model, info = weights.open_default(name)
-        for suffix, served in plan.task.served(model).items():
-            with tempfile.TemporaryDirectory() as folder:
-                bundle, contract = Path(folder) / "bundle", plan.task.contract(served, info)
-                try:
-                    export_model(served, bundle, contract=contract, formats=FORMATS)
-                    cells += [{**matrix.to_json(c), "served": suffix} for c in matrix.matrix(bundle, chosen)]
-                except KnownError as error:
-                    console.print(f"{name}: {error}")
-        found["models"][name] = {"cells": cells, "seconds": round(time.monotonic() - start)}
-        write_atomic(RESULTS, json.dumps(found, indent=1) + "\n")
+    found = {"models": {}, "files": {}, "machine": report.machine()}
+    found |= json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    chosen, onnxruntime = releases(RELEASES), releases(RELEASES.partition(",")[0])
+    of_others = {file.name: (others.fetched(file), file.inputs) for file in others.FILES}
+    of_others |= {f"{name}_float_bias": (others.quantized(name), {}) for name in others.FLOAT_BIAS}
+    work = {
+        "models": {n: lambda n=n: _cells_of_model(n, chosen, console) for n in (*weights.shipped_models(), *CONVERTED)},
+        "files": {n: lambda v=v: _cells_of_file(*v, onnxruntime) for n, v in of_others.items()},
+    }
+    for kind, entries in work.items():
+        for name in (name for name in entries if name not in found[kind]):
+            console.print(name)
+            start = time.monotonic()
+            cells = entries[name]()
+            found[kind][name] = {"cells": cells, "seconds": round(time.monotonic() - start)}
+            write_atomic(RESULTS, json.dumps(found, indent=1) + "\n")
     return found
+
+
+def _cells_of_model(name: str, chosen: Sequence[Any], console: Console) -> list[dict[str, Any]]:
+    from export import export_model
+    from export.versions import matrix
+
+    cells = []
+    for suffix, served, contract in _served(name):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                export_model(served, Path(folder) / "bundle", contract=contract, formats=FORMATS)
+                found = matrix.matrix(Path(folder) / "bundle", chosen, scripts=RED_CELLS)
+                cells += [{**matrix.to_json(c), "served": suffix} for c in found]
+            except KnownError as error:
+                console.print(f"{name}: {error}")
+    return cells
+
+
+def _served(name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (suffix, model, contract) of what a model serves; of converted weights the model alone."""
+    import zoo
+    from zoo import weights
+
+    if name in CONVERTED:
+        yield "", zoo.build(name, weights=CONVERTED[name]), None
+        return
+    plan, model, info = weights.open_default(name)
+    for suffix, served in plan.task.served(model).items():
+        yield suffix, served, plan.task.contract(served, info)
+
+
+def _cells_of_file(file: Any, inputs: Mapping[str, Any], chosen: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the cells of a file; those with other bits than the release before name the first operator that has."""
+    from export.artifacts import describe
+    from export.artifacts.calling import endpoints_of
+    from export.parity.cases import GoldenCase
+    from export.parity.golden import cases_for
+    from export.versions import matrix
+    from export.versions.operators import first_operator
+
+    by_name = {release.name: release.runtime() for release in chosen}
+    with file as path:
+        cells = matrix.matrix(path, chosen, samples=inputs or None, scripts=RED_CELLS)
+        description = describe(path)
+        (endpoint,) = endpoints_of(description)
+        given = {t.name: t.array(inputs[t.name]) for t in endpoint.inputs} if inputs else {}
+        case = GoldenCase("samples", given) if given else cases_for(endpoint)[0]
+        operators = {}
+        for before, after in matrix.changes(cells):
+            runtimes = (by_name[before.release], by_name[after.release])
+            first = first_operator(path, description.format, endpoint, case, *runtimes, tolerance=0)
+            operators[after.release] = first.sentence() if first else "no part of the file shows it"
+    return [{**matrix.to_json(c), "served": "", "operator": operators.get(c.release)} for c in cells]
 
 
 def text(results: Mapping[str, Any]) -> str:
@@ -83,30 +137,61 @@ def text(results: Mapping[str, Any]) -> str:
         f"| release | {' | '.join(str(i) for i in range(1, len(models) + 1))} |",
         f"|---|{'---|' * len(models)}",
     ]
-    order = list(SIGNS)
-    for release in rows:
-        states = []
-        for entry in models.values():
-            of_model = [cell["state"] for cell in entry["cells"] if cell["release"] == release]
-            states.append(SIGNS[max(of_model, key=_severity(order))] if of_model else "")
-        lines.append(f"| {release} | {' | '.join(states)} |")
-    red = [(name, cell) for name, cell in cells if cell["state"] in ("different", "refused", "not run")]
-    lines += ["", "## What is not as the certificate says", ""]
-    lines += ["Nothing."] if not red else ["| model | file | release | state | reason |", "|---|---|---|---|---|"]
+    lines += [_row(release, models.values()) for release in rows]
+    lines += ["", *_of_others(results["files"])]
+    of_files = [(name, cell) for name, entry in results["files"].items() for cell in entry["cells"]]
+    red = [(name, cell) for name, cell in (*cells, *of_files) if cell["state"] in ("different", "refused", "not run")]
+    lines += ["", "## What is not as expected", ""]
+    lines += ["Nothing."] if not red else ["| file | release | state | reason |", "|---|---|---|---|"]
     lines += [
-        f"| `{name}` | `{cell['artifact']}` | {cell['release']} | {cell['state']} | {_plain(cell['reason'])} |"
+        f"| `{name}` `{cell['artifact']}` | {cell['release']} | {cell['state']} | {_plain(cell['reason'])} |"
         for name, cell in red
     ]
+    lines += ["", "Scripts that show it without this package, in `benchmarks/red_cells`:", ""]
+    lines += [f"- `{path.name}`: {_first_line(path)}" for path in sorted(RED_CELLS.glob("*.py"))]
     return "\n".join([*lines, ""])
 
 
-def _severity(order: Sequence[str]) -> Any:
-    ranks = {state: i for i, state in enumerate(order)}
-    return lambda state: ranks[state]
+def _row(release: str, entries: Any) -> str:
+    order, states = list(SIGNS), []
+    for entry in entries:
+        of_model = [cell["state"] for cell in entry["cells"] if cell["release"] == release]
+        states.append(SIGNS[max(of_model, key=order.index)] if of_model else "")
+    return f"| {release} | {' | '.join(states)} |"
+
+
+def _of_others(files: Mapping[str, Any]) -> list[str]:
+    """Return the table of the files of others, and where their bits change."""
+    rows = list(dict.fromkeys(cell["release"] for entry in files.values() for cell in entry["cells"]))
+    changed = [
+        f"- `{name}`, {cell['release']}: {cell['operator']}."
+        for name, entry in files.items()
+        for cell in entry["cells"]
+        if cell.get("operator")
+    ]
+    return [
+        "## ONNX files of others",
+        "",
+        "Compared with the newest release, on inputs of `benchmarks/third_party_files.py`: a detector of speech, a "
+        "detector of file types and sentence embeddings from their packages, and three models of ours quantised with a "
+        "bias in float32, as exporters of PyTorch do it.",
+        "",
+        f"| release | {' | '.join(f'`{name}`' for name in files)} |",
+        f"|---|{'---|' * len(files)}",
+        *(_row(release, files.values()) for release in rows),
+        "",
+        "Releases with other bits than the one before, and the first operator that has them:",
+        "",
+        *changed,
+    ]
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(encoding="utf-8").partition('"""')[2].partition("\n")[0].removesuffix('"""').strip()
 
 
 def _plain(reason: str) -> str:
-    short = reason if len(reason) <= 200 else f"{reason[:200]} ..."
+    short = reason if len(reason) <= 300 else f"{reason[:300]} ..."
     return f"`{short.replace('|', '/').replace('`', '')}`" if short else ""
 
 

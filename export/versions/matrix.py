@@ -25,7 +25,6 @@ from export.proof.certificate import ProofRequest
 from export.proof.prove import compare_run
 from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
-from export.runtime.installation import install
 from export.versions.metric import metric_change
 from export.versions.operators import OperatorDifference, first_operator
 from export.versions.releases import Release
@@ -107,40 +106,41 @@ def matrix(
     is_bundle = (source / layout.MANIFEST).is_file()
     subject = _of_bundle(source, trust) if is_bundle else _of_file(source, trust, samples)
     cells: list[Cell] = []
-    explained: set[tuple[str, str]] = set()
+    explained: set[tuple[str, ...]] = set()
     for release in releases:
         readable = [a for a in subject.artifacts if a.format in release.runtime().formats and a.state is None]
         if not readable:
             continue
         progress(release.name)
-        try:
-            install(release.environment, progress)
-        except Unavailable as error:
-            cells += [Cell(a.path, release.name, v.name, NOT_RUN, str(error)) for a in readable for v in variants]
-            continue
-        size = _megabytes(release.environment.folder)
-        for artifact, variant in ((a, v) for a in readable for v in variants if v.suits(release)):
-            start = time.monotonic()
-            runtime = release.runtime(variant.variables)
-            run = subject.run(artifact, runtime)
-            if {*artifact.endpoints} <= {*run.report.get("skipped", ())}:
-                continue  # what an optional runtime never runs, such as strings
-            state, reason, difference = judge(subject, artifact, run)
-            seconds = round(time.monotonic() - start, 1)
-            loaded, key = {*run.report.get("versions", {}).values()}, (artifact.path, runtime.name)
-            if loaded and release.version not in loaded:
-                state, reason = NOT_RUN, f"the process loaded {', '.join(sorted(loaded))}"
-            elif state == DIFFERENT and key not in explained:
-                explained.add(key)
-                progress(f"{release.name}: {artifact.path} differs; looking for the first operator that does")
-                if found := _explain(subject, artifact, run, runtime, scripts):
-                    reason += f"; {found.sentence()}"
-                    if scripts:
-                        write_script(found, release, artifact, scripts)
-            ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
-            metric = metric_change(subject.folder, subject.contract, artifact, release, data or {}) if ran else None
-            cell = Cell(artifact.path, release.name, variant.name, state, reason, difference, _digest(run))
-            cells.append(dataclasses.replace(cell, metric=metric, seconds=seconds, megabytes=size))
+        for variant in (v for v in variants if v.suits(release)):
+            place = variant.of(release)
+            try:
+                place.install(progress)
+            except Unavailable as error:
+                cells += [Cell(a.path, release.name, variant.name, NOT_RUN, str(error)) for a in readable]
+                continue
+            size, runtime = _megabytes(place.environment.folder), place.runtime(variant.variables)
+            for artifact in readable:
+                start = time.monotonic()
+                run = subject.run(artifact, runtime)
+                if {*artifact.endpoints} <= {*run.report.get("skipped", ())}:
+                    continue  # what an optional runtime never runs, such as strings
+                state, reason, difference = judge(subject, artifact, run)
+                seconds = round(time.monotonic() - start, 1)
+                loaded, key = {*run.report.get("versions", {}).values()}, (artifact.path, runtime.name, variant.name)
+                if loaded and release.version not in loaded:
+                    state, reason = NOT_RUN, f"the process loaded {', '.join(sorted(loaded))}"
+                elif state == DIFFERENT and key not in explained:
+                    explained.add(key)
+                    progress(f"{release.name}: {artifact.path} differs; looking for the first operator that does")
+                    if found := _explain(subject, artifact, run, runtime, scripts):
+                        reason += f"; {found.sentence()}"
+                        if scripts:
+                            write_script(found, release, artifact, scripts)
+                ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
+                metric = metric_change(subject.folder, subject.contract, artifact, place, data or {}) if ran else None
+                cell = Cell(artifact.path, release.name, variant.name, state, reason, difference, _digest(run))
+                cells.append(dataclasses.replace(cell, metric=metric, seconds=seconds, megabytes=size))
     if not cells:
         raise ExportError(f"{source} holds no artifact that one of these runtimes reads")
     return cells

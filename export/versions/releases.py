@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -17,7 +17,9 @@ from packaging.version import Version
 
 from export.runners import RUNTIMES
 from export.runners.environments import Environment
-from export.runtime.installation import PIP
+from export.runtime.installation import PIP, install
+from export.versions import emulation
+from export.versions.emulation import EmulatedEnvironment
 from export.wire import c_api
 from export.wire.protocol import Runtime
 from zoobase import suggestion
@@ -59,10 +61,12 @@ class Release:
     Attributes:
         package: Of which runtime.
         version: Its version.
+        emulated: Whether it is that for aarch64, in an emulator.
     """
 
     package: Package
     version: str
+    emulated: bool = False
 
     @property
     def name(self) -> str:
@@ -75,12 +79,21 @@ class Release:
         numpy = NUMPY_2 if Version(self.version) >= Version(self.package.numpy_2) else NUMPY_1
         others = () if self.package.runtime == "c_api" else (numpy, *self.package.needs)
         requirements = (f"{self.package.distribution}=={self.version}", *others)
-        return Environment(
-            f"{self.package.distribution}-{self.version}",
-            requirements,
-            f"the release {self.version}",
-            dependencies=False,
-        )
+        kind, machine = (EmulatedEnvironment, "-aarch64") if self.emulated else (Environment, "")
+        name = f"{self.package.distribution}-{self.version}{machine}"
+        return kind(name, requirements, f"the release {self.version}", dependencies=False)
+
+    def install(self, progress: Callable[[str], None] | None = None) -> None:
+        """Install its environment in the cache, once.
+
+        Raises:
+            Unavailable: A package index does not answer, or the emulator is not installed.
+        """
+        environment = self.environment
+        if isinstance(environment, EmulatedEnvironment):
+            environment.install(progress)
+        else:
+            install(environment, progress)
 
     def runtime(self, variables: dict[str, str] | None = None) -> Runtime:
         """Return the runtime of a proof that runs in this release, with further environment variables."""
@@ -94,7 +107,11 @@ class Release:
                 reads=(*base.reads, folder),
             )
         return dataclasses.replace(
-            base, installation=self.environment, environment={**base.environment, **environment}, forked_from=None
+            base,
+            installation=self.environment,
+            environment={**base.environment, **environment},
+            forked_from=None,
+            reads=(*base.reads, str(emulation.root())) if self.emulated else base.reads,
         )
 
 
