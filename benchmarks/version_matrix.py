@@ -28,6 +28,8 @@ PAGE = HERE.parent / "docs" / "version_matrix.md"
 RELEASES = "onnxruntime>=1.17,litert>=1.1,openvino>=2024.4,tensorflow_c>=2.16"
 RED_CELLS = HERE / "red_cells"
 CONVERTED = {"crepe": "default", "efficientnet_lite0": "imagenet", "magika": "default"}  # weights of others
+PROCESSORS = ("bike_sharing", "fashion_mnist", "sentiment", "grapheme_to_phoneme", "crepe", "magika")
+VARIANTS = ("eigen", "avx2", "sse41", "1 thread", "2 threads", "4 threads", "aarch64")
 FORMATS = ("saved_model", "tflite", "onnx")
 SIGNS = {"equal": "=", "within tolerance": "~", "different": "**D**", "refused": "**R**", "not run": "?"}
 
@@ -37,15 +39,19 @@ def measure(console: Console) -> dict[str, Any]:
     from benchmarks import report
     from benchmarks import third_party_files as others
     from export.versions.releases import releases
+    from export.versions.variants import VARIANTS as VARIANTS_BY_NAME
     from zoo import weights
 
-    found = {"models": {}, "files": {}, "machine": report.machine()}
+    found = {"models": {}, "processors": {}, "files": {}, "machine": report.machine()}
     found |= json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     chosen, onnxruntime = releases(RELEASES), releases(RELEASES.partition(",")[0])
+    newest = list({release.package: release for release in chosen}.values())
+    variants = [VARIANTS_BY_NAME[name] for name in VARIANTS]
     of_others = {file.name: (others.fetched(file), file.inputs) for file in others.FILES}
     of_others |= {f"{name}_float_bias": (others.quantized(name), {}) for name in others.FLOAT_BIAS}
     work = {
         "models": {n: lambda n=n: _cells_of_model(n, chosen, console) for n in (*weights.shipped_models(), *CONVERTED)},
+        "processors": {n: lambda n=n: _cells_of_model(n, newest, console, variants) for n in PROCESSORS},
         "files": {n: lambda v=v: _cells_of_file(*v, onnxruntime) for n, v in of_others.items()},
     }
     for kind, entries in work.items():
@@ -58,16 +64,20 @@ def measure(console: Console) -> dict[str, Any]:
     return found
 
 
-def _cells_of_model(name: str, chosen: Sequence[Any], console: Console) -> list[dict[str, Any]]:
+def _cells_of_model(
+    name: str, chosen: Sequence[Any], console: Console, variants: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
     from export import export_model
     from export.versions import matrix
+    from export.versions.variants import VARIANTS as VARIANTS_BY_NAME
 
+    usual = [] if variants else [VARIANTS_BY_NAME["usual"]]
     cells = []
     for suffix, served, contract in _served(name):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 export_model(served, Path(folder) / "bundle", contract=contract, formats=FORMATS)
-                found = matrix.matrix(Path(folder) / "bundle", chosen, scripts=RED_CELLS)
+                found = matrix.matrix(Path(folder) / "bundle", chosen, [*usual, *variants], scripts=RED_CELLS)
                 cells += [{**matrix.to_json(c), "served": suffix} for c in found]
             except KnownError as error:
                 console.print(f"{name}: {error}")
@@ -138,18 +148,43 @@ def text(results: Mapping[str, Any]) -> str:
         f"|---|{'---|' * len(models)}",
     ]
     lines += [_row(release, models.values()) for release in rows]
-    lines += ["", *_of_others(results["files"])]
-    of_files = [(name, cell) for name, entry in results["files"].items() for cell in entry["cells"]]
-    red = [(name, cell) for name, cell in (*cells, *of_files) if cell["state"] in ("different", "refused", "not run")]
-    lines += ["", "## What is not as expected", ""]
-    lines += ["Nothing."] if not red else ["| file | release | state | reason |", "|---|---|---|---|"]
-    lines += [
-        f"| `{name}` `{cell['artifact']}` | {cell['release']} | {cell['state']} | {_plain(cell['reason'])} |"
-        for name, cell in red
+    lines += ["", *_of_processors(results["processors"]), "", *_of_others(results["files"])]
+    every = [
+        (name, c) for kind in ("models", "processors", "files") for name, e in results[kind].items() for c in e["cells"]
     ]
+    red: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for name, cell in every:
+        if cell["state"] in ("different", "refused", "not run"):
+            where = cell["reason"].partition(";")[0]
+            red.setdefault((name, cell["artifact"], cell["variant"], cell["state"], where), []).append(cell)
+    lines += ["", "## What is not as expected", ""]
+    lines += ["Nothing."] if not red else ["| file | releases | state | reason |", "|---|---|---|---|"]
+    for (name, artifact, variant, state, _), same in red.items():
+        names = [cell["release"] for cell in same]
+        which = names[0] if len(names) == 1 else f"{names[0]} to {names[-1].partition(' ')[2]}"
+        which += f", {variant}" * (variant not in ("", "usual"))
+        lines.append(f"| `{name}` `{artifact}` | {which} | {state} | {_plain(same[0]['reason'])} |")
     lines += ["", "Scripts that show it without this package, in `benchmarks/red_cells`:", ""]
     lines += [f"- `{path.name}`: {_first_line(path)}" for path in sorted(RED_CELLS.glob("*.py"))]
     return "\n".join([*lines, ""])
+
+
+def _of_processors(models: Mapping[str, Any]) -> list[str]:
+    """Return the table of kernels, threads and another processor, of the newest releases."""
+    cells = [cell for entry in models.values() for cell in entry["cells"]]
+    rows = dict.fromkeys((cell["release"], cell["variant"]) for cell in cells)
+    lines = [
+        "## Processors and threads",
+        "",
+        "The newest releases with other kernels and numbers of threads, and on aarch64 in an emulator.",
+        "",
+        f"| release | | {' | '.join(f'`{name}`' for name in models)} |",
+        f"|---|---|{'---|' * len(models)}",
+    ]
+    for release, variant in rows:
+        of_variant = [{"cells": [c for c in e["cells"] if c["variant"] == variant]} for e in models.values()]
+        lines.append(_row(release, of_variant).replace(f"| {release} |", f"| {release} | {variant} |", 1))
+    return lines
 
 
 def _row(release: str, entries: Any) -> str:

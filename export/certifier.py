@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 
+from export.artifacts import describe
 from export.artifacts.equivalence import Comparison, compare
 from export.contract import Contract, Endpoint
 from export.contract.inference import infer_contract
 from export.contract.sampling import corner_values, has_corners
 from export.formats import FORMATS
 from export.formats.format import Description
-from export.formats.keras import read_model
+from export.formats.keras import merged_weights, read_model
 from export.parity.cases import GoldenCase, scores_of
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
+from export.wire import weight_sums
 
 CORNERS = 16  # rows
 
@@ -43,11 +45,14 @@ class Certified:
         return self.comparison.to_json() | {"coverage": self.coverage}
 
     def sentences(self) -> list[str]:
-        """Return what the inputs reached, for people."""
+        """Return what the inputs reached, and which weights are there, for people."""
         if not self.coverage:
             return ["coverage: not measured; only that of a Keras reference can be"]
         texts = [(name, text) for name, summary in self.coverage.items() for text in describe_coverage(summary)]
-        return [f"coverage: {f'{name}: ' if len(self.coverage) > 1 else ''}{text}" for name, text in texts]
+        sentences = [f"coverage: {f'{name}: ' if len(self.coverage) > 1 else ''}{text}" for name, text in texts]
+        if weights := self.comparison.weights:
+            sentences.append(f"weights: {weights['matched']} of {weights['of']} are in the candidate, by their values")
+        return sentences
 
 
 def certify(
@@ -61,7 +66,9 @@ def certify(
     """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
 
     Rows of the largest contrast are added. If the reference is a Keras file, so are inputs that read every row of its
-    tables with an effect, and inputs near the constants that it compares with; what all of them reached is measured.
+    tables with an effect, and inputs near the constants that it compares with; what all of them reached is measured,
+    and the constants of the candidate are compared with its weights: one that holds a weight with some rows changed is
+    different, whatever it answered. Weights that were folded into others are only counted.
 
     Args:
         reference: An artifact.
@@ -75,6 +82,11 @@ def certify(
         'same'
     """
     coverage: dict[str, dict[str, Any]] = {}
+    is_keras = FORMATS[describe(Path(reference)).format].needs_code
+
+    def write_weights(folder: Path) -> None:
+        model = read_model(Path(reference))
+        weight_sums.write(folder, ((w.path, np.asarray(w.value)) for w in model.weights), merged_weights(model))
 
     def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
         every = [*cases, *_corners(endpoint)]
@@ -83,7 +95,8 @@ def certify(
             coverage.update({endpoint.name: summary} if summary else {})
         return every[len(cases) :]
 
-    result = compare(reference, candidate, samples=samples, match=match, trust=trust, more_cases=more_cases)
+    options = {"more_cases": more_cases, "weights": write_weights if is_keras else None}
+    result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
     return Certified(result, coverage)
 
 

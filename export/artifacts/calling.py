@@ -183,10 +183,16 @@ def run_artifact(
     cases: Mapping[str, Sequence[GoldenCase]],
     runtimes: Sequence[Runtime],
     environment: Mapping[str, str] | None = None,
+    weights: Callable[[Path], None] | None = None,
 ) -> dict[str, ArtifactRun]:
-    """Return the run of an artifact on cases by runtime, each in a fresh process; `environment` as of `run_all`."""
+    """Return the run of an artifact on cases by runtime, each in a fresh process; `environment` as of `run_all`.
+
+    Its constants are compared with the weights whose checksums `weights` writes to a folder.
+    """
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         write_golden(Path(scratch) / "golden", {name: list(group) for name, group in cases.items()})
+        if weights:
+            weights(Path(scratch) / "golden")
         contract = Contract(tuple(endpoints))
         names = tuple(endpoint.name for endpoint in endpoints)
         plan = {r.name: (r, [Artifact(format, str(path.resolve()), names)]) for r in runtimes}

@@ -44,6 +44,7 @@ from export.parity.noise_floor import (
 from export.parity.quantization import BUDGETS, check_budget
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, other_kernels_of
+from export.wire import weight_sums
 from export.wire.arrays import Outputs
 from zoobase.errors import CheckFailed, ExportError
 
@@ -83,6 +84,7 @@ class Comparison:
         notes: Remarks.
         findings: Why the verdict is not "same".
         verdicts: All verdicts that apply.
+        weights: How many weights of the reference the candidate holds, by their values; None if they were not compared.
     """
 
     reference: str
@@ -91,6 +93,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     verdicts: list[str] = field(default_factory=lambda: [SAME])
+    weights: dict[str, Any] | None = None
 
     @property
     def verdict(self) -> str:
@@ -109,7 +112,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
-        keys = ("reference", "candidate", "verdict", "endpoints", "notes", "findings")
+        keys = ("reference", "candidate", "verdict", "endpoints", "weights", "notes", "findings")
         return {key: getattr(self, key) for key in keys}
 
 
@@ -121,6 +124,7 @@ def compare(
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
     more_cases: MoreCases | None = None,
+    weights: Callable[[Path], None] | None = None,
 ) -> Comparison:
     """Compare two artifacts of any format, also of third parties.
 
@@ -135,6 +139,7 @@ def compare(
         trust: Operators that may run although they are not on the list of inference operators; "unconfined" runs where
             the kernel cannot confine the processes; "any" runs any artifact.
         more_cases: Returns further inputs, from the reference, an endpoint of it and the generated inputs.
+        weights: Writes the checksums of the weights of the reference to a folder, for a comparison by value.
 
     Raises:
         Unavailable: If an artifact or its runtime is not available.
@@ -154,9 +159,10 @@ def compare(
     endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
     _check_requested(match or {}, endpoints)
-    result = _compare(descriptions, endpoints, samples or {}, match or {}, 0, more_cases)
+    options = (samples or {}, match or {})
+    result = _compare(descriptions, endpoints, *options, 0, more_cases, weights)
     if result.verdict == UNDECIDED:
-        result = _compare(descriptions, endpoints, samples or {}, match or {}, MORE_ROWS, more_cases)
+        result = _compare(descriptions, endpoints, *options, MORE_ROWS, more_cases, weights)
     missing, additional = (
         [e.name for e in side if e not in paired]
         for side, paired in zip(every, zip(*endpoints, strict=True), strict=True)
@@ -175,6 +181,7 @@ def _compare(
     requested: Mapping[str, str],
     more_rows: int,
     more_cases: MoreCases | None,
+    weights: Callable[[Path], None] | None,
 ) -> Comparison:
     """Run and compare two artifacts, with `more_rows` further rows of input at many levels, and `more_cases`."""
     result = Comparison(*(str(description.path) for description in descriptions))
@@ -185,7 +192,11 @@ def _compare(
     )
     with ThreadPoolExecutor(2) as pool:
         endpoints_of_both = [p.reference for p in pairs], [p.candidate for p in pairs]
-        runs = list(pool.map(_run, descriptions, endpoints_of_both, inputs, (True, False)))
+        runs = list(pool.map(_run, descriptions, endpoints_of_both, inputs, (True, False), (None, weights)))
+    result.weights = runs[1].report.get("weights")
+    if result.weights:
+        changed = [text for text in result.weights["findings"] if not text.endswith(weight_sums.ABSENT)]
+        result.add(DIFFERENT, *(f"the candidate: {text}" for text in changed))
     for pair in pairs:
         _compare_endpoints(pair, descriptions, runs, requested, result)
     return result
@@ -414,13 +425,15 @@ def _run(
     endpoints: Sequence[Endpoint],
     cases: Mapping[str, Sequence[GoldenCase]],
     is_reference: bool,
+    weights: Callable[[Path], None] | None,
 ) -> ArtifactRun:
     """Run an artifact; the reference also with TensorFlow's other kernels, for its noise floor."""
     runtime, environment = runtime_for(description.format), onednn.other_kernels()
     stored = [as_stored(endpoint) for endpoint in endpoints]
 
     def run_with(changes: Mapping[str, str] | None = None) -> ArtifactRun:
-        return run_artifact(description.path, description.format, stored, cases, [runtime], changes)[runtime.name]
+        runs = run_artifact(description.path, description.format, stored, cases, [runtime], changes, weights)
+        return runs[runtime.name]
 
     run = run_with()
     if is_reference and environment and "tensorflow" in runtime.imports and not run.failure:

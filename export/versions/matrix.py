@@ -139,7 +139,15 @@ def matrix(
                             write_script(found, release, artifact, scripts)
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
                 metric = metric_change(subject.folder, subject.contract, artifact, place, data or {}) if ran else None
-                cell = Cell(artifact.path, release.name, variant.name, state, reason, difference, _digest(run))
+                cell = Cell(
+                    artifact.path,
+                    release.name,
+                    variant.name,
+                    state,
+                    reason,
+                    difference,
+                    _digest(run, artifact.endpoints),
+                )
                 cells.append(dataclasses.replace(cell, metric=metric, seconds=seconds, megabytes=size))
     if not cells:
         raise ExportError(f"{source} holds no artifact that one of these runtimes reads")
@@ -227,14 +235,13 @@ def changes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
     return found
 
 
-def _digest(run: ArtifactRun) -> str | None:
-    """Return a digest of all arrays that a run returned, or None if it returned none."""
-    digest, arrays = hashlib.sha256(), False
-    for endpoint, outputs in sorted(run.outputs.items()):
-        for key, array in sorted(outputs.arrays.items()):
-            arrays = True
-            digest.update(repr((endpoint, key, array.dtype.str, array.shape)).encode())
-            digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
+def _digest(run: ArtifactRun, endpoints: Sequence[str]) -> str | None:
+    """Return a digest of all arrays that the endpoints returned, or None if they returned none."""
+    arrays = {(name, *key): array for name in endpoints for key, array in run.of(name).arrays.items()}
+    digest = hashlib.sha256()
+    for key, array in sorted(arrays.items(), key=lambda item: item[0]):
+        digest.update(repr((key, array.dtype.str, array.shape)).encode())
+        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
     return digest.hexdigest()[:12] if arrays else None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 FILE, SLICES = "weights.json", "weights.npz"
+ABSENT = "has other values or is not there"  # the end of a finding
 NAMED = 20  # weights that a report names
 BLOCK = 2**20  # values that are mixed at once
 MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))  # of splitmix64
@@ -196,4 +197,4 @@ def _explain(entry: Mapping[str, Any], candidates: Sequence[_Constant], exact: b
         return f"the values of weight {entry['name']} are in another order"
     if best and 2 * best[0] <= best[1]:
         return f"weight {entry['name']} differs in {best[0]} of {best[1]} rows, the first of which is row {best[2]}"
-    return f"weight {entry['name']} has other values or is not there" if exact else None
+    return f"weight {entry['name']} {ABSENT}" if exact else None

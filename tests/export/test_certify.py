@@ -79,3 +79,21 @@ def test_what_only_contrast_reaches_is_found_by_the_certificate_alone(tmp_path):
     assert certified.sentences() == ["coverage: not measured; only that of a Keras reference can be"]
     assert compare(*files).verdict == "same"
     assert certify(files[0], files[0]).comparison.verdict == "same"
+
+
+def test_a_changed_row_that_no_input_reads_is_found_by_value(tmp_path):
+    import keras
+
+    tokens = keras.Input((3,), dtype="int32", name="x")
+    table = keras.layers.Embedding(50, 4, name="table")
+    model = keras.Model(tokens, keras.layers.Dense(2, name="y")(keras.ops.mean(table(tokens), axis=1)))
+    model.save(tmp_path / "model.keras")
+    values = table.embeddings.numpy()
+    table.embeddings.assign(np.concatenate([values[:-1], values[-1:] + 1]))
+    model.export(tmp_path / "candidate", verbose=False)
+    samples = {"x": np.arange(90, dtype=np.int32).reshape(30, 3) % 40}  # the last row is never read
+    assert compare(tmp_path / "model.keras", tmp_path / "candidate", samples=samples).exit_code == 0
+    certified = certify(tmp_path / "model.keras", tmp_path / "candidate", samples=samples)
+    assert certified.comparison.verdict == "different"
+    assert any("table/embeddings differs in 1 of 50 rows" in text for text in certified.comparison.findings)
+    assert certified.sentences()[-1] == "weights: 2 of 3 are in the candidate, by their values"
