@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from string import Template
 
@@ -14,12 +15,12 @@ from export.versions.releases import Release
 RUN = {  # by runtime: what is imported, and lines that define `answer` from `inputs`
     "onnxruntime": (
         "import onnxruntime",
-        'session = onnxruntime.InferenceSession(str(HERE / "$model"), providers=["CPUExecutionProvider"])',
+        'session = onnxruntime.InferenceSession(MODEL, providers=["CPUExecutionProvider"])',
         "answer = session.run(None, inputs)[0]",
     ),
     "litert": (
         "from ai_edge_litert.interpreter import Interpreter",
-        'runner = Interpreter(str(HERE / "$model")).get_signature_runner()',
+        "runner = Interpreter(MODEL).get_signature_runner()",
         "rows = range(0, len(expected), $batch)",
         'calls = [runner(**{k: v[i : i + $batch] for k, v in inputs.items()})["value"] for i in rows]',
         "answer = np.concatenate(calls)",
@@ -27,19 +28,16 @@ RUN = {  # by runtime: what is imported, and lines that define `answer` from `in
     "openvino": (
         "import openvino",
         'exact = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}',
-        'answer = openvino.Core().compile_model(str(HERE / "$model"), "CPU", exact)(inputs)["value"]',
+        'answer = openvino.Core().compile_model(MODEL, "CPU", exact)(inputs)["value"]',
     ),
     "c_api": (
         "import tensorflow as tf",
-        'function = tf.saved_model.load(str(HERE / "$model")).signatures["$signature"]',
+        'function = tf.saved_model.load(MODEL).signatures["$signature"]',
         'answer = function(**{k: tf.constant(v) for k, v in inputs.items()})["value"].numpy()',
     ),
 }
 SCRIPT = Template('''\
-"""$sentence.
-
-In an environment with $requirements: python $name.py
-"""
+"""$text"""
 
 from pathlib import Path
 
@@ -47,6 +45,7 @@ import numpy as np
 $imports
 
 HERE = Path(__file__).parent
+MODEL = str(HERE / "$model")
 stored = np.load(HERE / "$name.npz")
 inputs = {name[len("input ") :]: stored[name] for name in stored.files if name.startswith("input ")}
 expected = stored["expected"]
@@ -73,15 +72,23 @@ def write_script(found: OperatorDifference, release: Release, artifact: Artifact
     arrays = {f"input {key}": value for key, value in found.inputs.items()}
     np.savez(folder / f"{name}.npz", allow_pickle=False, expected=found.expected, **arrays)
     imports, *lines = RUN[release.package.runtime]
-    facts = {"model": model.name, "signature": artifact.endpoints[0], "batch": artifact.batch or len(found.expected)}
+    facts = {"signature": artifact.endpoints[0], "batch": artifact.batch or len(found.expected)}
     script = folder / f"{name}.py"
     script.write_text(
         SCRIPT.substitute(
-            sentence=f"{release.name}: {found.sentence()}",
-            requirements=" and ".join((f"{release.package.distribution}=={release.version}", "numpy")),
+            text=_text(found, release),
             name=name,
+            model=model.name,
             imports=imports,
             lines="\n".join(Template(line).substitute(facts) for line in lines),
         )
     )
     return script
+
+
+def _text(found: OperatorDifference, release: Release) -> str:
+    """Return the docstring: one line, what differs, and what to install."""
+    needed = f"In an environment with {release.package.distribution}=={release.version} and numpy, run this file."
+    paragraphs = (f"{found.sentence().capitalize()}.", needed)
+    rest = "\n\n".join(textwrap.fill(text, 110, break_long_words=False) for text in paragraphs)
+    return f"{release.name} computes {found.type} differently.\n\n{rest}\n"
