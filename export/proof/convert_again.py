@@ -18,11 +18,11 @@ import numpy as np
 import protocol
 
 from export.contract import Endpoint
+from export.formats import QUANTIZATIONS, saved_model, tflite
 from export.formats import onnx as onnx_format
-from export.formats import saved_model, tflite
 from export.formats.format import NATIVE
 from export.runners import run_keras
-from export.runners.jobs import convert_onnx, convert_tflite
+from export.runners.jobs import convert_onnx, convert_tflite, quantize_tflite
 from export.runners.jobs.run_structure import Digests, first_difference, run_deep
 from export.wire import calls
 
@@ -213,14 +213,18 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
     if not saved.exists():
         saved_model.save(model, endpoints, saved, batch=1 if is_tflite else None)
     out = scratch / "again" / f"{file['quantize']}.{file['format']}"
-    work = {
-        saved_model.FORMAT.name: str(saved),
-        "out": str(out),
-        "quantize": file["quantize"],
-        "opset": file.get("opset"),
-    }
+    quantization = QUANTIZATIONS.get(file["quantize"])
+    work = {saved_model.FORMAT.name: str(saved), "out": str(out), "opset": file.get("opset")}
     if is_tflite:
-        report = convert_tflite.convert(work | {"signatures": file["endpoints"], "calibration": {}})
+        work |= {"signatures": file["endpoints"], "calibration": {}, "keep_float": 0}
+        types = quantization.types() if quantization else tflite.FLOAT
+        if quantization and quantization.modules:
+            exact = str(out.with_suffix(".exact"))
+            report = convert_tflite.convert(work | tflite.FLOAT | {"out": exact})
+            if not report["error"]:
+                quantize_tflite.quantize(work | types | {"float": exact})
+        else:
+            report = convert_tflite.convert(work | types)
     else:
         report = convert_onnx.convert(work | {"signature": file["endpoints"][0]})
     if report["error"] or not out.exists():

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import export
 from export.contract import Contract, Endpoint, Tensor
-from export.formats import tflite_metadata
+from export.formats import tflite, tflite_metadata
 from export.formats.tflite_metadata import attach, pack, read, unpack
 from tests.export.conftest import create, reseal
 from zoobase.errors import ExportError
@@ -241,10 +241,13 @@ def test_quantized_files_have_the_same_metadata(tmp_path):
         *(model, tmp_path / "b"),
         contract=contract,
         formats=("tflite",),
-        quantize=("float16", "dynamic", "int8"),
+        quantize=[quantization.name for quantization in tflite.QUANTIZATIONS],
         calibration=calibration,
     ).path
-    every = [read((path / f"tflite/{name}.tflite").read_bytes()) for name in ("float32", "float16", "dynamic", "int8")]
+    every = [
+        read((path / f"tflite/{name}.tflite").read_bytes())
+        for name in ("float32", *(q.name for q in tflite.QUANTIZATIONS))
+    ]
     assert all(attached == every[0] for attached in every)
     assert every[0].names == ["labels.txt"]
 
