@@ -288,7 +288,8 @@ def _parameters(model: Any) -> int:
     constants = {}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            if model.buffers[tensor.buffer].data is not None and tensor.shape is not None and len(tensor.shape):
+            buffer = model.buffers[tensor.buffer]
+            if (buffer.data is not None or buffer.size) and tensor.shape is not None and len(tensor.shape):
                 constants[tensor.buffer] = int(np.prod(tensor.shape))
     return sum(constants.values())
 

@@ -43,11 +43,14 @@ def compare_quantized(
         if not messages and generated:
             figures["quantised"][output]["contract_sqnr_db"] = ratio = sqnr_db(*root_mean_squares(generated))
             if ratio is not None and ratio < budget.sqnr_db:
-                notes.append(
+                text = (
                     f"{output} has {ratio:.1f} dB SQNR on inputs of the whole range that the contract allows (budget "
-                    f"{budget.sqnr_db:g} dB): the calibration data cover little of it; state a narrower range, or "
-                    f"calibrate with data that fill it"
                 )
+                text += f"{budget.sqnr_db:g} dB)"
+                if QUANTIZATIONS[quantize].is_calibrated:
+                    text += ": the calibration data cover little of it; state a narrower range, or calibrate with data "
+                    text += "that fill it"
+                notes.append(text)
     return EndpointComparison(figures, findings, notes)
 
 

@@ -50,7 +50,8 @@ class TFLiteDigests(FileDigests):
         from ai_edge_litert import schema_py_generated as schema
 
         super().__init__()
-        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+        self._file = path.read_bytes()
+        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(self._file, 0))
         names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
         self._codes = [  # without versions, which are the largest that any signature of the file needs
             f"{names.get(max(c.builtinCode, c.deprecatedBuiltinCode))} {_text(c.customCode)}".strip()
@@ -82,7 +83,9 @@ class TFLiteDigests(FileDigests):
         return known, acting
 
     def _constant(self, tensor: Any) -> tuple[str, tuple[str, ...], str]:
-        data = self._model.buffers[tensor.buffer].data
+        buffer = self._model.buffers[tensor.buffer]
+        # ai-edge-quantizer writes large ones behind the FlatBuffer
+        data = np.frombuffer(self._file, np.uint8)[buffer.offset :][: buffer.size] if buffer.size else buffer.data
         content = "none" if data is None else hashlib.sha256(np.asarray(data).tobytes()).hexdigest()
         return "constant", (), f"{self._type(tensor)} {content} {tensor.isVariable}"
 
