@@ -12,6 +12,7 @@ import click
 import zoo
 from docs import pages
 from docs.course.lessons import LESSONS
+from export.formats import QUANTIZATIONS, format_of
 from pipelines import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -30,10 +31,29 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     lessons = "".join(f'      - "{lesson.title}": course/{lesson.name}.md\n' for lesson in LESSONS)
     yield ROOT / "mkdocs.yml", "course", lessons
     yield from shown_files()
+    yield ROOT / "docs" / "how-to" / "quantise.md", "quantizations", quantizations()
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     yield ROOT / "docs" / "index.md", "certificate", f"\n{pages.certificate('fashion_mnist')}\n\n"
     yield ROOT / "docs" / "benchmarks.md", "summary", report.summary(results)
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
+
+
+def quantizations() -> str:
+    """Return the table of the quantised forms of every format."""
+    head = (
+        "`--quantize`",
+        "file",
+        "weights",
+        "activations",
+        "signal-to-noise, at least",
+        "rows with the same top class",
+    )
+    rows = [head, ("---", "---", "---", "---", "---:", "---:")]
+    for name, q in QUANTIZATIONS.items():
+        file = f"`{(format := format_of(name)).name}/{name}{format.extension}`"
+        budget = (f"{q.budget.sqnr_db:g} dB", f"{q.budget.top1:.0%}".replace("%", " %"))
+        rows.append((f"`{name}`", file, q.weights, q.activations or "float", *budget))
+    return "\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows) + "\n"
 
 
 def shown_files() -> Iterator[tuple[Path, str, str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from export.bundle.layout import Bundle, choose_path, choose_saved_model_version
 from export.bundle.npu import with_npu_report
 from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
 from export.contract.inference import infer_contract
-from export.formats import DEFAULT_FORMATS, FORMATS, onnx, saved_model, tflite, with_formats
+from export.formats import DEFAULT_FORMATS, FORMATS, QUANTIZATIONS, format_of, onnx, saved_model, tflite, with_formats
 from export.formats.keras import merged_weights
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.parity.cases import write_golden
@@ -88,8 +87,8 @@ def export_model(
             more than in the existing bundles OUT, OUT-2, ...).
         if_exists: What to do if `out` exists: "error"; "new-version" keeps it and creates OUT-2, OUT-3, ...;
             "replace" replaces it, if it is a bundle, once the new one is proven.
-        quantize: Quantised TFLite files to write too: "float16", "dynamic", "int8". Each must stay within its budget.
-        calibration: Real inputs (N, ...) by name from the training data, at least 100 for int8.
+        quantize: Quantised files to write too, of `export.formats.QUANTIZATIONS`. Each must stay within its budget.
+        calibration: Real inputs (N, ...) by name from the training data, at least 100 for forms with measured ranges.
         training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
             with which `export watch` compares requests.
         validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
@@ -207,7 +206,7 @@ def _write_and_prove(
             if request.training:
                 statistics.write(folder / artifact.path, contract.endpoints[0], request.training, request.validation)
     for quantize in request.quantization.kinds:
-        progress(f"writing tflite {quantize}")
+        progress(f"writing {format_of(quantize).name} {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))
     write_assets(folder, contract, request.assets)
     demanded = frozenset() if request.formats in (DEFAULT_FORMATS, tuple(FORMATS)) else frozenset(request.formats)
@@ -231,7 +230,7 @@ def _write_and_prove(
         request={"formats": list(request.formats), "quantize": list(request.quantization.kinds)},
     )
     tflite.clean(folder)
-    shutil.rmtree(folder / onnx.SCRATCH, ignore_errors=True)
+    onnx.clean(folder)
     withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,
@@ -265,13 +264,12 @@ def _write(request: ExportRequest, folder: Path, format: str, version: int, obst
 
 
 def _write_quantized(request: ExportRequest, folder: Path, quantize: str) -> Artifact:
-    """Write one quantised TFLite file; return an artifact with the reason if it cannot be written."""
-    settings = request.quantization
+    """Write one quantised file; return an artifact with the reason if it cannot be written."""
+    settings, format = request.quantization, format_of(quantize)
+    arguments = (QUANTIZATIONS[quantize], settings.calibration, settings.keep_float)
     return _written(
-        lambda: tflite.write_quantized(
-            request.model, request.contract, folder, quantize, settings.calibration, settings.keep_float
-        ),
-        Artifact(tflite.FORMAT.name, tflite.path_of(quantize), (), quantize=quantize),
+        lambda: format.write_quantized(request.model, request.contract, folder, *arguments),
+        Artifact(format.name, f"{format.name}/{quantize}{format.extension}", (), quantize=quantize),
     )
 
 

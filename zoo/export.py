@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from export.contract.quantization import CALIBRATION_ROWS
+from export.formats import QUANTIZATIONS
 from pipelines.dataset import OWN
 from zoo.cli.options import settings_options
 from zoo.core import registry
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
-CALIBRATION = 256  # training examples on which the int8 ranges are calibrated
-FEWEST = 100  # training examples of int8
+CALIBRATION = 256  # training examples on which ranges are measured
 MAX_DROP = 0.01  # of the metric of a quantised file
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
@@ -84,8 +85,8 @@ def run(
         source: The run folder, or the name of a model.
         out: Folder of the bundle; by default RUN/bundle or bundles/MODEL. If the task serves several models, each gets
             OUT-SUFFIX.
-        quantize: Quantised TFLite files to write as well: "float16", "dynamic", "int8". int8 is calibrated on the
-            training split, and each file is evaluated by the task's first metric on the test split.
+        quantize: Quantised files to write as well, such as "int8". Ranges are measured on the training split, and each
+            file is evaluated by the task's first metric on the test split.
         quick: Whether to write the SavedModel and TFLite only, and not the Keras files.
         max_drop: Largest allowed drop of that metric.
         device: Whether to write TFLite files only, of the one endpoint that the libraries of devices open, and to run
@@ -128,14 +129,15 @@ def run(
 def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in their refusal.
 
-    int8 ranges are measured on training examples. Where the metric is a share of N test examples, its drop has a 95 %
+    Ranges are measured on training examples. Where the metric is a share of N test examples, its drop has a 95 %
     interval that reaches 3 / N even if no answer changes.
     """
     counts = info.counts
-    if "int8" in quantize and counts["train"] < FEWEST:
+    measured = [kind for kind in quantize if QUANTIZATIONS[kind].is_calibrated]
+    if measured and counts["train"] < CALIBRATION_ROWS:
         raise UsageError(
-            f"--quantize int8 measures ranges on at least {FEWEST} training examples, and {info.name} has "
-            f"{counts['train']}: omit int8, or give more data"
+            f"--quantize {','.join(measured)} measures ranges on at least {CALIBRATION_ROWS} training examples, and "
+            f"{info.name} has {counts['train']}: omit {' and '.join(measured)}, or give more data"
         )
     if quantize and plan.task.counts_examples and (least := 3 / counts["test"]) > MAX_DROP:
         raise UsageError(

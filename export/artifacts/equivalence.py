@@ -29,6 +29,7 @@ from export.artifacts.calling import (
 from export.artifacts.matching import Pair, by_value, distance, match
 from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
+from export.formats import QUANTIZATIONS
 from export.formats.format import Description, sentence
 from export.parity.cases import GoldenCase
 from export.parity.comparison import check_repeatability, compare_values, count_other_answers, stable_pairs
@@ -41,7 +42,7 @@ from export.parity.noise_floor import (
     measure_noise_floor,
     measure_row_noise,
 )
-from export.parity.quantization import BUDGETS, check_budget
+from export.parity.quantization import check_budget
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, other_kernels_of
 from export.wire import weight_sums
@@ -578,6 +579,6 @@ def _compare_pair(
         typical = [(a, b) for case, a, b in real if case.name == "real"]
         ordinary = [(a, b) for case, a, b in real if not case.rows]
         everything = [(a, b) for _, a, b in real]
-        _, messages = check_budget(name, typical or ordinary or everything, classes, BUDGETS["int8"])
+        _, messages = check_budget(name, typical or ordinary or everything, classes, QUANTIZATIONS["int8"].budget)
         messages += ["give --samples FILE.npz with typical inputs"] if messages and not typical else []
     return messages, figures

@@ -13,7 +13,7 @@ from typing import Any
 
 from export.artifacts import ANY, check_trusted, describe, locate, reservations_of
 from export.bundle import layout
-from export.formats import FORMATS, saved_model, tflite
+from export.formats import FORMATS, format_of, saved_model
 from export.formats.format import sentence
 from export.proof.certificate import PASS, RESERVED
 from export.runtime.process import home_of
@@ -74,7 +74,7 @@ def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, An
     request = certificate.get("request") or {}
     written = {(a["format"], a.get("quantize")) for a in manifest["artifacts"]}
     asked = [(format, None) for format in request.get("formats", ())]
-    asked += [(tflite.FORMAT.name, kind) for kind in request.get("quantize", ())]
+    asked += [(format_of(kind).name, kind) for kind in request.get("quantize", ())]
     for format, kind in asked:
         if (format, kind) not in written:
             return f"{' '.join(filter(None, (format, kind)))} was asked for, and manifest.json lists no such artifact"

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from export.contract import Artifact, Contract
-from export.formats import FORMATS
+from export.formats import FORMATS, QUANTIZATIONS
 from export.formats.saved_model import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
 from zoobase.errors import ExportError
@@ -166,7 +166,7 @@ def _validator(schema: Path, definition: str | None) -> Any:
 
     content = json.loads(schema.read_text(encoding="utf-8"))
     if schema == SCHEMA:
-        content["$defs"]["format"] = {"enum": list(FORMATS)}
+        content["$defs"] |= {"format": {"enum": list(FORMATS)}, "quantize": {"enum": [None, *QUANTIZATIONS]}}
     if definition:
         content = {"$ref": f"#/$defs/{definition}", "$defs": content["$defs"]}
     return Draft202012Validator(content)

@@ -87,7 +87,7 @@ def load(
     Args:
         path: The bundle.
         format: "saved_model", "tflite", "keras" or "onnx"; or "c_api", a SavedModel in the C++ loader of TF Serving.
-        quantize: Precision of TFLite: None for float32, or "float16", "dynamic", "int8".
+        quantize: A quantised form of the format, such as "int8"; None for the file that is not quantised.
         trust: Packages whose code a Keras file may import, and operators of a SavedModel that may run although they are
             not on the list of inference operators.
         as_keras: Return the SavedModel as a `keras.Model`: the name of an endpoint, or True for `serving_default`. The

@@ -90,14 +90,25 @@ def _show(description: Any) -> None:
 @click.command("formats")
 @common_options
 def formats_command(console: Console) -> None:
-    """List the formats, the runtimes that prove them, and the installed versions."""
+    """List the formats, their quantised forms, the runtimes that prove them, and the installed versions."""
+    from export.formats import FORMATS
+
     rows = [
-        {"format": format, "runtime": r.name, "required": r.required, "installed": r.version}
+        {
+            "format": format,
+            "quantize": [q.name for q in FORMATS[format].quantizations],
+            "runtime": r.name,
+            "required": r.required,
+            "installed": r.version,
+        }
         for r in RUNTIMES.values()
         for format in r.formats
     ]
     if console.json:
         console.result(rows)
         return
-    cells = [(r["format"], r["runtime"], "yes" if r["required"] else "", r["installed"] or "no") for r in rows]
-    print_table(("format", "proven in", "required", "installed"), cells)
+    cells = [
+        (r["format"], ", ".join(r["quantize"]), r["runtime"], "yes" if r["required"] else "", r["installed"] or "no")
+        for r in rows
+    ]
+    print_table(("format", "quantised", "proven in", "required", "installed"), cells)

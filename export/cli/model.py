@@ -9,8 +9,7 @@ import click
 
 from export.bundle.layout import IF_EXISTS
 from export.cli import PATH, show_certificate
-from export.formats import DEFAULT_FORMATS
-from export.formats.tflite import QUANTIZE
+from export.formats import DEFAULT_FORMATS, QUANTIZATIONS
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -26,8 +25,8 @@ from zoobase.console import echo
 @click.option("--extra", "extras", multiple=True, metavar="NAME", help="Also run this runtime, if it is installed.")
 @click.option("--version", default="1", show_default=True, metavar="next|N|time", help="Version of the SavedModel.")
 @click.option("--if-exists", type=click.Choice(IF_EXISTS), default="error", show_default=True, help="If OUT exists.")
-@click.option("--quantize", metavar="A,B", help=f"Quantised TFLite files to write too: {','.join(QUANTIZE)}.")
-@click.option("--calibration", type=PATH, help="Real training inputs for int8, an .npz by name.")
+@click.option("--quantize", metavar="A,B", help=f"Quantised files to write too: {','.join(QUANTIZATIONS)}.")
+@click.option("--calibration", type=PATH, help="Real training inputs that measure ranges, an .npz by name.")
 @click.option("--eval", "evaluation", type=PATH, help="Inputs by name and one array of labels, as .npz.")
 @click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
 @click.option(

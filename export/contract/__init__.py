@@ -239,7 +239,7 @@ class Artifact:
         producer: {library: version} of the libraries that wrote it.
         reason: Why it does not exist (unsupported or failed), or None.
         state: None while unproven, else "unsupported" or "fail".
-        quantize: "float16", "dynamic" or "int8" if it is quantised, else None.
+        quantize: The name of its quantised form, or None.
         note: A remark, or None.
         finish: Work that can run in parallel, such as a conversion; called once before the artifact is used.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from export.contract import Contract
+from export.contract.quantization import Quantization
 from export.formats import hdf5, keras, onnx, saved_model, tflite, weights
 from export.formats.format import Format
 from zoobase import suggestion
@@ -12,7 +13,18 @@ from zoobase.errors import ExportError
 
 _FILES = (keras, hdf5, weights, saved_model, tflite, onnx)
 FORMATS: dict[str, Format] = {file.FORMAT.name: file.FORMAT for file in _FILES}
+QUANTIZATIONS: dict[str, Quantization] = {q.name: q for format in FORMATS.values() for q in format.quantizations}
 DEFAULT_FORMATS = tuple(format.name for format in FORMATS.values() if format.is_default)
+
+
+def format_of(quantize: str) -> Format:
+    """Return the format of a quantised form.
+
+    Example:
+        >>> format_of("int8").extension
+        '.tflite'
+    """
+    return next(format for format in FORMATS.values() if QUANTIZATIONS[quantize] in format.quantizations)
 
 
 def with_formats(contract: Contract) -> Contract:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
+from export.contract.quantization import Quantization
 
 KINDS = {  # of what a graph may do otherwise in calls that no proof has made: a pass is then stated with reservations
     "random": "draws random numbers",
@@ -114,6 +115,8 @@ class Format:
         holds_graph: Whether it holds a graph and nothing of training, so that reservations can be stated.
         is_drawn: Whether Netron draws its files.
         contradiction: `(path, contract) -> why` what a file says of itself is not what the contract says, or None.
+        quantizations: The quantised forms that it has.
+        write_quantized: `(model, contract, folder, quantization, calibration, keep_float) -> Artifact`, as `write`.
         unreadable: Returns why a file that was just written cannot be read back, from the error; such a file is
             withheld. None where that is a failure.
     """
@@ -133,6 +136,8 @@ class Format:
     is_drawn: bool = True
     contradiction: Callable[[Path, Contract], str | None] | None = None
     unreadable: Callable[[str], str] | None = None
+    quantizations: tuple[Quantization, ...] = ()
+    write_quantized: Callable[..., Artifact] | None = None
 
     def artifact(self, contract: Contract, path: str, **facts: Any) -> Artifact:
         """Return an artifact of the format, with the endpoints of a contract that it carries."""

@@ -1,25 +1,32 @@
-"""ONNX by tf2onnx: optional, written on request. A graph is one function, so it carries one endpoint."""
+"""ONNX by tf2onnx: optional, written on request. A graph is one function, so it carries one endpoint.
+
+Its quantised form has integer weights and pairs of QuantizeLinear and DequantizeLinear, by onnxruntime's quantizer.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from export.contract import Artifact, Contract
+from export.contract import Artifact, Contract, Endpoint
+from export.contract.quantization import Budget, Quantization, calibration_of
 from export.formats.format import Description, Format, Port, Signature
 from export.formats.saved_model import save
 from export.runtime import process
+from zoobase.errors import Unsupported
 from zoobase.requirements import install_command
 
 OPSET = 18  # the largest that tf2onnx 1.17 writes
-SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
+SCRATCH = ".onnx-work"  # in the staging folder; `clean` removes it
 EXTERNAL = 1  # of TensorProto.DataLocation
+QUANTIZATIONS = (Quantization("qdq", "int8", "int8", Budget(15.0, 0.95), ("tf2onnx", "onnx", "onnxruntime"), "onnx"),)
+BATCH = 32  # rows of a call of the calibration
 RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -33,17 +40,61 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
     if missing:
         artifact.state, artifact.reason = "not_run", f"{' and '.join(missing)} not installed; {install_command('onnx')}"
         return artifact
-    scratch = folder / SCRATCH
-    scratch.mkdir()
-    save(model, [endpoint], scratch / "saved_model")
-    job = {
-        "saved_model": str(scratch / "saved_model"),
-        "out": str(folder / artifact.path),
-        "signature": endpoint.name,
-        "opset": OPSET,
-    }
+    scratch = folder / SCRATCH / FORMAT.name
+    job = _job(model, endpoint, scratch, folder / artifact.path)
     artifact.finish = lambda: _convert(artifact, job, scratch)
     return artifact
+
+
+def write_quantized(
+    model: Any,
+    contract: Contract,
+    folder: Path,
+    quantization: Quantization,
+    calibration: Mapping[str, np.ndarray] | None,
+    keep_float: int = 0,
+) -> Artifact:
+    """Prepare `onnx/NAME.onnx`; arguments and errors as those of TFLite, but no operators stay float."""
+    endpoint = next(iter(contract.carried_by(FORMAT.name)), None)
+    if endpoint is None or not (rows := calibration_of((endpoint,), calibration)):
+        raise Unsupported(f"no endpoint of the contract is carried by ONNX {quantization.name}")
+    path, scratch = f"onnx/{quantization.name}.onnx", folder / SCRATCH / quantization.name
+    artifact = Artifact(FORMAT.name, path, (endpoint.name,), batch=endpoint.batch, quantize=quantization.name)
+    job = _job(model, endpoint, scratch, scratch / "float.onnx")
+    np.savez(scratch / "rows.npz", allow_pickle=False, **rows[endpoint.name])
+    work = {"out": str(folder / path), "float": job["out"], "calibration": str(scratch / "rows.npz")}
+    work["batch"] = endpoint.batch or BATCH
+
+    def finish() -> None:
+        (folder / path).parent.mkdir(exist_ok=True)
+        _convert(artifact, job, scratch)
+        if artifact.state is None:
+            report, problem = process.run_job(
+                "jobs/quantize_onnx.py", work, scratch, reads=[scratch], writes=[(folder / path).parent]
+            )
+            artifact.producer = {**artifact.producer, **(report or {"versions": {}})["versions"]}
+            if problem or report["error"]:
+                problem = problem or f"failed: {report['error']}"
+                artifact.state, artifact.reason = "fail", f"onnxruntime's quantizer {problem}"
+                (folder / path).unlink(missing_ok=True)
+
+    artifact.finish = finish
+    return artifact
+
+
+def _job(model: Any, endpoint: Endpoint, scratch: Path, out: Path) -> dict[str, Any]:
+    """Write the SavedModel that is converted to a new scratch folder; return the job that converts it."""
+    scratch.mkdir(parents=True)
+    save(model, [endpoint], scratch / "saved_model")
+    folder = str(scratch / "saved_model")
+    return {"saved_model": folder, "out": str(out), "signature": endpoint.name, "opset": OPSET}
+
+
+def clean(folder: Path) -> None:
+    """Remove the scratch files of conversions, and the folder of ONNX files if it is empty."""
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    if (folder / "onnx").is_dir() and not any((folder / "onnx").iterdir()):
+        (folder / "onnx").rmdir()
 
 
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
@@ -56,7 +107,7 @@ def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:
         problem = f"failed: {report['error']}" if report["error"] else problem or "wrote no file"
         artifact.state, artifact.reason = "fail", f"the converter {problem}"
     if artifact.state:
-        shutil.rmtree(out.parent, ignore_errors=True)
+        out.unlink(missing_ok=True)
 
 
 def matches(path: Path, head: bytes) -> bool:
@@ -121,4 +172,10 @@ def _ports(values: Any) -> tuple[Port, ...]:
     return tuple(map(port, values))
 
 
-FORMAT = Format("onnx", ".onnx", write, matches, describe, is_default=False, has_strings=False)
+FORMAT = Format(
+    *("onnx", ".onnx", write, matches, describe),
+    is_default=False,
+    has_strings=False,
+    quantizations=QUANTIZATIONS,
+    write_quantized=write_quantized,
+)

@@ -1,12 +1,10 @@
 """TFLite with builtin operators and batch size 1, the only form that every interpreter and browser runs.
 
-One file for each precision: float32; float16 (float16 weights); dynamic (int8 weights, float activations); int8
-(weights and activations, with ranges from calibration data). Inputs and outputs have the dtypes of the contract.
+One file of float32, and one for each of its quantised forms. Inputs and outputs have the dtypes of the contract.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from collections import Counter
@@ -18,16 +16,23 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
+from export.contract.quantization import Budget, Quantization, calibration_of
 from export.formats import tflite_metadata
 from export.formats.format import Description, Format, Port, Signature, TensorQuantization
 from export.formats.saved_model import save
 from export.formats.tflite_branches import Branches
 from export.runtime import process
-from zoobase.errors import ExportError, Unavailable, Unsupported
-from zoobase.requirements import install_command
+from zoobase.errors import Unsupported
 
-QUANTIZE = ("float16", "dynamic", "int8")
-CALIBRATION_ROWS = 100  # fewer give unusable ranges: with 8 a small CNN was off by 0.34, with 50 by 0.024
+SELECTIVE = ("ai_edge_quantizer",), "quantizer"  # the module that can leave operators float, and its extra
+QUANTIZATIONS = (
+    Quantization("float16", "float16", None, Budget(40.0, 0.99)),
+    Quantization("dynamic", "int8", None, Budget(20.0, 0.95)),
+    Quantization("int8", "int8", "int8", Budget(15.0, 0.95), may_keep_float=True),
+    Quantization("16x8", "int8", "int16", Budget(20.0, 0.95)),
+    Quantization("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),  # the converter has no such weights
+)
+FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised
 SCRATCH = ".tflite-work"  # in the staging folder; `clean` removes it
 RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
 STATEFUL = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
@@ -47,62 +52,31 @@ def write_quantized(
     model: Any,
     contract: Contract,
     folder: Path,
-    quantize: str,
+    quantization: Quantization,
     calibration: Mapping[str, np.ndarray] | None,
     keep_float: int = 0,
 ) -> Artifact:
-    """Prepare `tflite/<quantize>.tflite`.
+    """Prepare `tflite/NAME.tflite`.
 
     Args:
         model: A built Keras model.
         contract: The contract of the model.
         folder: The staged bundle.
-        quantize: One of `QUANTIZE`.
-        calibration: Real inputs by name; int8 carries the endpoints that they feed.
-        keep_float: How many consecutive operators of int8 stay float, those whose quantisation loses most.
+        quantization: One of `QUANTIZATIONS`.
+        calibration: Real inputs by name; a form with measured ranges carries the endpoints that they feed.
+        keep_float: How many consecutive operators stay float, those whose quantisation loses most, if it has such.
 
     Raises:
         Unsupported: If no endpoint can be carried.
     """
-    endpoints = contract.carried_by(FORMAT.name)
-    calibration_arrays = {
-        e.name: {t.name: calibration[t.name] for t in e.inputs} for e in endpoints if _has_calibration(e, calibration)
-    }
-    if quantize == "int8":
-        endpoints = tuple(e for e in endpoints if e.name in calibration_arrays)
+    endpoints, rows = contract.carried_by(FORMAT.name), {}
+    if quantization.is_calibrated:
+        rows = calibration_of(endpoints, calibration)
+        endpoints = tuple(e for e in endpoints if e.name in rows)
     if not endpoints:
-        raise Unsupported(f"no endpoint of the contract is carried by TFLite {quantize}")
-    if quantize == "int8":
-        return _prepare(model, endpoints, folder, contract, quantize, calibration_arrays, keep_float)
-    return _prepare(model, endpoints, folder, contract, quantize, {})
-
-
-def check_selective() -> None:
-    """Raise Unavailable unless the package that quantises selectively is installed."""
-    if importlib.util.find_spec("ai_edge_quantizer") is None:
-        raise Unavailable(
-            "keeping operators float (--keep-float) needs ai-edge-quantizer, which is not installed; "
-            f"{install_command('quantizer')}"
-        )
-
-
-def check_calibration(contract: Contract, calibration: Mapping[str, np.ndarray] | None) -> None:
-    """Raise ExportError unless every input has enough calibration rows for int8."""
-    endpoints = contract.carried_by(FORMAT.name)
-    if not endpoints:
-        return
-    names = {t.name for t in endpoints[0].inputs}
-    rows = min((len(calibration[name]) for name in names if name in (calibration or {})), default=0)
-    if missing := names - set(calibration or {}):
-        raise ExportError(
-            f"int8 needs calibration rows of {', '.join(sorted(missing))}: give {CALIBRATION_ROWS} or more real inputs "
-            f"of the training data, by name (--calibration x.npz)"
-        )
-    if rows < CALIBRATION_ROWS:
-        raise ExportError(
-            f"int8 needs at least {CALIBRATION_ROWS} calibration rows to measure its ranges, not {rows}; give "
-            f"real inputs of the training data, never of the test data (--calibration x.npz)"
-        )
+        raise Unsupported(f"no endpoint of the contract is carried by TFLite {quantization.name}")
+    kept = keep_float if quantization.may_keep_float else 0
+    return _prepare(model, endpoints, folder, contract, quantization, rows, kept)
 
 
 def clean(folder: Path) -> None:
@@ -112,43 +86,39 @@ def clean(folder: Path) -> None:
         (folder / "tflite").rmdir()
 
 
-def _has_calibration(endpoint: Endpoint, calibration: Mapping[str, np.ndarray] | None) -> bool:
-    return all(t.name in (calibration or {}) for t in endpoint.inputs)
-
-
 def _prepare(
     model: Any,
     endpoints: tuple[Endpoint, ...],
     folder: Path,
     contract: Contract,
-    quantize: str | None,
-    calibration_arrays: Mapping[str, Mapping[str, np.ndarray]],
+    quantization: Quantization | None,
+    rows: Mapping[str, Mapping[str, np.ndarray]],
     keep_float: int = 0,
 ) -> Artifact:
     shared = folder / SCRATCH / "saved_model"  # all precisions are converted from one
     if not shared.exists():
         save(model, contract.carried_by(FORMAT.name), shared, batch=1)
+    quantize = quantization and quantization.name
     path = path_of(quantize)
     scratch = folder / SCRATCH / Path(path).stem
     scratch.mkdir()
     calibration = {}
-    for endpoint, arrays in calibration_arrays.items():
+    for endpoint, arrays in rows.items():
         file = calibration[endpoint] = scratch / f"{endpoint}.npz"
-        stored = {t.name: t.array(arrays[t.name]) for t in contract[endpoint].inputs}
-        np.savez(file, allow_pickle=False, **stored)
+        np.savez(file, allow_pickle=False, **arrays)
     artifact = Artifact(FORMAT.name, path, tuple(e.name for e in endpoints), batch=1, quantize=quantize)
     job = {
         "saved_model": str(shared),
         "out": str(folder / path),
         "signatures": list(artifact.endpoints),
-        "quantize": quantize,
+        **(quantization.types() if quantization else FLOAT),
         "calibration": {endpoint: str(file) for endpoint, file in calibration.items()},
     }
     quantized = sorted({mode for layer in model._flatten_layers() if (mode := _quantization_mode(layer))})
 
     def finish() -> None:
-        if keep_float:
-            _quantize_selectively(artifact, job, scratch, quantized, keep_float)
+        if keep_float or (quantization and quantization.modules):
+            _quantize_float_file(artifact, job, scratch, quantized, keep_float)
         else:
             _convert(artifact, job, scratch, quantized)
         if artifact.state is None:
@@ -190,15 +160,15 @@ def _quantization_mode(layer: Any) -> str | None:
     return getattr(layer, "quantization_mode", None) or getattr(layer.dtype_policy, "quantization_mode", None)
 
 
-def _quantize_selectively(
+def _quantize_float_file(
     artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str], keep_float: int
 ) -> None:
-    """Convert to float, and quantise all operators but those that lose most."""
+    """Convert to float, and quantise that file by ai-edge-quantizer: all operators but those that lose most."""
     exact = str(scratch / "float.tflite")
-    _convert(artifact, {**job, "quantize": None, "calibration": {}, "out": exact}, scratch, quantized)
+    _convert(artifact, {**job, **FLOAT, "calibration": {}, "out": exact}, scratch, quantized)
     if artifact.state:
         return
-    work = {"out": job["out"], "calibration": job["calibration"], "float": exact, "keep_float": keep_float}
+    work = {name: job[name] for name in ("out", "calibration", *FLOAT)} | {"float": exact, "keep_float": keep_float}
     report, problem = process.run_job("jobs/quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
     if report is None:
         artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {problem}"
@@ -318,7 +288,8 @@ def _parameters(model: Any) -> int:
     constants = {}
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            if model.buffers[tensor.buffer].data is not None and tensor.shape is not None and len(tensor.shape):
+            buffer = model.buffers[tensor.buffer]
+            if (buffer.data is not None or buffer.size) and tensor.shape is not None and len(tensor.shape):
                 constants[tensor.buffer] = int(np.prod(tensor.shape))
     return sum(constants.values())
 
@@ -337,5 +308,10 @@ def contradiction(path: Path, contract: Contract) -> str | None:
 
 
 FORMAT = Format(
-    *("tflite", ".tflite", write, matches, describe), has_strings=False, holds_graph=True, contradiction=contradiction
+    *("tflite", ".tflite", write, matches, describe),
+    has_strings=False,
+    holds_graph=True,
+    contradiction=contradiction,
+    quantizations=QUANTIZATIONS,
+    write_quantized=write_quantized,
 )

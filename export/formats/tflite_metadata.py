@@ -4,7 +4,8 @@ Reference: github.com/google-ai-edge/mediapipe, mediapipe/tasks/metadata/metadat
 
 The metadata are a FlatBuffer in a buffer of the file; the files that they name (labels, a vocabulary) are a zip file
 behind it. `attach` writes a new root before a file: all bytes of the file stay as they are, and where they are relative
-to each other, so that its operators, tensors and buffers cannot change.
+to each other, so that its operators, tensors and buffers cannot change. Only the offsets of buffers that lie behind the
+FlatBuffer, as ai-edge-quantizer writes them, are counted from the start of the file and move with it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from zoobase.errors import ExportError
 NAME, IDENTIFIER = "TFLITE_METADATA", b"M001"
 PARSER = "1.3.0"  # the version of the schema that has everything that is written here
 ALIGNMENT = 64  # bytes, of what is written before a file: constants in it keep their alignment
+OFFSET = 6  # in the table of fields of a buffer: where its content starts in the file, if it is not in the FlatBuffer
 LARGEST_COUNT = 100_000  # of tables and strings that are read: a few bytes can refer to the same ones many times
 LABELS, VOCABULARY = "labels.txt", "vocabulary.txt"
 SPECIAL = ("<PAD>", "<UNKNOWN>")  # ids 0 and 1 in the vocabulary of a RegexTokenizer
@@ -520,8 +522,20 @@ def attach(file: bytes, metadata: Mapping[str, Any], files: Mapping[str, bytes])
         builder.PrependUOffsetTRelativeSlot(field, offset, 0)
     builder.Finish(builder.EndObject(), file_identifier=file[4:8])
     head = bytes(builder.Output())
+    file = _moved(old, len(head))
     _check_unchanged(old, _Model(head + file), len(head))
     return head + file if not files else _with_files(head + file, files)
+
+
+def _moved(model: _Model, shift: int) -> bytes:
+    """Return a file whose buffers behind the FlatBuffer will be `shift` bytes further on."""
+    file = bytearray(model.file)
+    for position in model.elements(BUFFERS):
+        if place := Table(model.file, position).Offset(OFFSET):
+            start = encode.Get(number_types.Uint64Flags.packer_type, model.file, position + place)
+            if start > 1:  # 0 and 1 mean that the buffer is in the FlatBuffer
+                encode.Write(number_types.Uint64Flags.packer_type, file, position + place, start + shift)
+    return bytes(file)
 
 
 def _vector_of_bytes(builder: Any, data: bytes) -> int:

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from export.contract.quantization import Budget
+from export.formats import QUANTIZATIONS
 from export.parity.cases import REAL, TYPICAL, GoldenCase, output_names
 from export.parity.comparison import EndpointComparison, check_errors, check_repeatability
 from export.parity.distance import count_top1, is_real, root_mean_squares, sqnr_db
 from export.parity.noise_floor import Policy
 from export.wire.arrays import Outputs
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The quantisation error that is allowed on typical inputs.
-
-    Attributes:
-        sqnr_db: Smallest signal-to-quantisation-noise ratio of every output, in dB.
-        top1: Smallest fraction of rows, without ties, whose top-1 class is unchanged.
-    """
-
-    sqnr_db: float
-    top1: float
-
-
-BUDGETS = {"float16": Budget(40.0, 0.99), "dynamic": Budget(20.0, 0.95), "int8": Budget(15.0, 0.95)}
 
 
 def compare_quantized(
@@ -40,7 +26,7 @@ def compare_quantized(
         SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches. What
         typical inputs pass and those of the whole range of the contract do not is a note.
     """
-    budget = BUDGETS[quantize]
+    budget = QUANTIZATIONS[quantize].budget
     compared = [case for case in cases if case.compared and case.outputs]
     findings = check_errors(cases, outputs) + check_repeatability(cases, outputs)
     figures: dict[str, Any] = {"quantised": {}, "budget": asdict(budget)}
@@ -57,11 +43,14 @@ def compare_quantized(
         if not messages and generated:
             figures["quantised"][output]["contract_sqnr_db"] = ratio = sqnr_db(*root_mean_squares(generated))
             if ratio is not None and ratio < budget.sqnr_db:
-                notes.append(
+                text = (
                     f"{output} has {ratio:.1f} dB SQNR on inputs of the whole range that the contract allows (budget "
-                    f"{budget.sqnr_db:g} dB): the calibration data cover little of it; state a narrower range, or "
-                    f"calibrate with data that fill it"
                 )
+                text += f"{budget.sqnr_db:g} dB)"
+                if QUANTIZATIONS[quantize].is_calibrated:
+                    text += ": the calibration data cover little of it; state a narrower range, or calibrate with data "
+                    text += "that fill it"
+                notes.append(text)
     return EndpointComparison(figures, findings, notes)
 
 

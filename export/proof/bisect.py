@@ -12,7 +12,7 @@ import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.contract.endpoints import tensor_endpoint
-from export.formats import tflite
+from export.formats import QUANTIZATIONS, tflite
 from export.parity.cases import GoldenCase, write_golden
 from export.parity.distance import is_real, max_row_error
 from export.proof.certificate import CAUSE, FAIL, UNSUPPORTED, Finding, Row
@@ -97,7 +97,7 @@ def _problem(
         run_reference(contract, cases)
         write_golden(folder / "golden", cases)
         if quantize:
-            artifact = tflite.write_quantized(part, contract, folder, quantize, calibration)
+            artifact = tflite.write_quantized(part, contract, folder, QUANTIZATIONS[quantize], calibration)
         else:
             artifact = tflite.write(part, contract, folder, 1)
         runtime = RUNTIMES["litert"]

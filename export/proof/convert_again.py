@@ -18,11 +18,11 @@ import numpy as np
 import protocol
 
 from export.contract import Endpoint
+from export.formats import QUANTIZATIONS, saved_model, tflite
 from export.formats import onnx as onnx_format
-from export.formats import saved_model, tflite
 from export.formats.format import NATIVE
 from export.runners import run_keras
-from export.runners.jobs import convert_onnx, convert_tflite
+from export.runners.jobs import convert_onnx, convert_tflite, quantize_tflite
 from export.runners.jobs.run_structure import Digests, first_difference, run_deep
 from export.wire import calls
 
@@ -50,7 +50,8 @@ class TFLiteDigests(FileDigests):
         from ai_edge_litert import schema_py_generated as schema
 
         super().__init__()
-        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+        self._file = path.read_bytes()
+        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(self._file, 0))
         names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
         self._codes = [  # without versions, which are the largest that any signature of the file needs
             f"{names.get(max(c.builtinCode, c.deprecatedBuiltinCode))} {_text(c.customCode)}".strip()
@@ -82,7 +83,9 @@ class TFLiteDigests(FileDigests):
         return known, acting
 
     def _constant(self, tensor: Any) -> tuple[str, tuple[str, ...], str]:
-        data = self._model.buffers[tensor.buffer].data
+        buffer = self._model.buffers[tensor.buffer]
+        # ai-edge-quantizer writes large ones behind the FlatBuffer
+        data = np.frombuffer(self._file, np.uint8)[buffer.offset :][: buffer.size] if buffer.size else buffer.data
         content = "none" if data is None else hashlib.sha256(np.asarray(data).tobytes()).hexdigest()
         return "constant", (), f"{self._type(tensor)} {content} {tensor.isVariable}"
 
@@ -213,14 +216,18 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
     if not saved.exists():
         saved_model.save(model, endpoints, saved, batch=1 if is_tflite else None)
     out = scratch / "again" / f"{file['quantize']}.{file['format']}"
-    work = {
-        saved_model.FORMAT.name: str(saved),
-        "out": str(out),
-        "quantize": file["quantize"],
-        "opset": file.get("opset"),
-    }
+    quantization = QUANTIZATIONS.get(file["quantize"])
+    work = {saved_model.FORMAT.name: str(saved), "out": str(out), "opset": file.get("opset")}
     if is_tflite:
-        report = convert_tflite.convert(work | {"signatures": file["endpoints"], "calibration": {}})
+        work |= {"signatures": file["endpoints"], "calibration": {}, "keep_float": 0}
+        types = quantization.types() if quantization else tflite.FLOAT
+        if quantization and quantization.modules:
+            exact = str(out.with_suffix(".exact"))
+            report = convert_tflite.convert(work | tflite.FLOAT | {"out": exact})
+            if not report["error"]:
+                quantize_tflite.quantize(work | types | {"float": exact})
+        else:
+            report = convert_tflite.convert(work | types)
     else:
         report = convert_onnx.convert(work | {"signature": file["endpoints"][0]})
     if report["error"] or not out.exists():

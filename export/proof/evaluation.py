@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
-from export.formats.tflite import QUANTIZE, check_calibration, check_selective
+from export.contract.quantization import check_modules
+from export.formats import QUANTIZATIONS, format_of, tflite
 from export.parity.cases import GoldenCase, write_golden
 from export.proof.certificate import PASS, Finding, ProofRequest, Row, describe_drop
 from export.proof.prove import check_names
-from export.runners import RUNTIMES
+from export.runners import runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from export.wire.arrays import Arrays
+from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
 
 GROUPS = 40  # groups of the jackknife
@@ -67,11 +69,13 @@ def with_metric_drop(
 ) -> Sequence[Row]:
     """Run the evaluation data through the quantised artifacts that passed so far; return the rows with the metric drop.
 
-    A row fails unless the whole confidence interval of the drop lies within the budget.
+    Each is run in the first runtime that a bundle needs of its format, and the row of that runtime fails unless the
+    whole confidence interval of the drop lies within the budget.
     """
-    runtime, name = RUNTIMES["litert"], evaluation.endpoint
-    passed = {row.artifact for row in rows if row.runtime == runtime.name and row.state == PASS}
-    quantized = [a for a in request.artifacts if a.quantize and name in a.endpoints and a.path in passed]
+    name = evaluation.endpoint
+    passed = {(row.artifact, row.runtime) for row in rows if row.state == PASS}
+    quantized = [a for a in request.artifacts if a.quantize and name in a.endpoints]
+    quantized = [a for a in quantized if (a.path, _runtime(a).name) in passed]
     if not quantized:
         return rows
     endpoint = request.contract[name]
@@ -102,8 +106,13 @@ def with_metric_drop(
             )
         return row.with_findings(*([] if drop["high"] <= max_drop else [Finding(text)]), endpoints=figures)
 
-    paths = {artifact.path for artifact in quantized}
-    return [evaluated(row) if row.artifact in paths and row.runtime == runtime.name else row for row in rows]
+    runs = {(artifact.path, _runtime(artifact).name) for artifact in quantized}
+    return [evaluated(row) if (row.artifact, row.runtime) in runs else row for row in rows]
+
+
+def _runtime(artifact: Artifact) -> Runtime:
+    """Return the runtime in which a quantised artifact is evaluated."""
+    return min(runtimes_of(artifact.format), key=lambda runtime: runtime.extra)
 
 
 def _parts(evaluation: Evaluation, endpoint: Endpoint) -> Iterator[Evaluation]:
@@ -124,7 +133,10 @@ def _run_quantized(
     request: ProofRequest, artifacts: Sequence[Artifact], evaluation: Evaluation
 ) -> dict[str, ArtifactRun]:
     """Return the runs of quantised artifacts over the inputs of an evaluation, by path."""
-    runtime, name = RUNTIMES["litert"], evaluation.endpoint
+    name, plan = evaluation.endpoint, {}
+    for artifact in artifacts:
+        runtime = _runtime(artifact)
+        plan.setdefault(runtime.name, (runtime, []))[1].append(artifact)
     with tempfile.TemporaryDirectory(prefix="evaluation-") as scratch:
         golden = Path(scratch) / "golden"
         write_golden(
@@ -132,7 +144,7 @@ def _run_quantized(
             {e: [] for a in artifacts for e in a.endpoints}
             | {name: [GoldenCase(name, dict(evaluation.inputs), compared=False)]},
         )
-        runs = run_all(request.folder, request.contract, {runtime.name: (runtime, artifacts)}, (), golden)
+        runs = run_all(request.folder, request.contract, plan, (), golden)
     return {path: run for (_, path), run in runs.items()}
 
 
@@ -275,11 +287,11 @@ class QuantizationSettings:
     """Which precisions to write, and the data to calibrate and evaluate them with.
 
     Attributes:
-        kinds: Precisions, of `QUANTIZE`.
+        kinds: Quantised forms, of `QUANTIZATIONS`.
         calibration: Real inputs by name, of the training data.
         evaluation: Real data with labels, or None.
         max_drop: Largest allowed drop of the metric.
-        keep_float: How many operators of the int8 file stay float.
+        keep_float: How many operators stay float, of the forms that have such.
     """
 
     kinds: tuple[str, ...] = ()
@@ -290,19 +302,23 @@ class QuantizationSettings:
 
     def check(self, contract: Contract) -> None:
         """Raise ExportError for invalid combinations, before anything is written."""
-        check_names(self.kinds, QUANTIZE, "precision")
+        check_names(self.kinds, tuple(QUANTIZATIONS), "precision")
+        chosen = [QUANTIZATIONS[kind] for kind in self.kinds]
         if not 0 <= self.max_drop < math.inf:
             raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
         if not self.kinds and (self.calibration is not None or self.evaluation is not None):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
-        if self.keep_float < 0 or (self.keep_float and "int8" not in self.kinds):
+        if self.keep_float < 0 or (self.keep_float and not any(q.may_keep_float for q in chosen)):
             raise ExportError(
                 f"keep_float is {self.keep_float}; give the number of operators of an int8 file (--quantize int8)"
             )
         if self.keep_float:
-            check_selective()
-        if "int8" in self.kinds:
-            check_calibration(contract, self.calibration)
+            check_modules("keeping operators float (--keep-float)", *tflite.SELECTIVE)
+        for quantization in chosen:
+            quantization.check_installed()
+            endpoints = contract.carried_by(format_of(quantization.name).name)
+            if quantization.is_calibrated and endpoints:
+                quantization.check_calibration(endpoints[0], self.calibration)
 
     def typical(self, samples: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
         """Return the real inputs for the comparison: evaluation data, else samples, else calibration data."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract
-from export.formats.tflite import path_of
+from export.formats.tflite import FORMAT, path_of
 from export.parity.cases import TYPICAL, GoldenCase
 from export.proof.certificate import CAUSE, FAIL, Finding, ProofRequest, Row
 from export.runtime import process
@@ -125,6 +125,7 @@ def with_worst_layers(request: ProofRequest, rows: Sequence[Row]) -> list[Row]:
     def explained(row: Row) -> Row:
         artifact = present.get(row.artifact)
         is_failed = artifact is not None and artifact.quantize and row.state == FAIL and row.endpoints
+        is_failed = is_failed and row.format == FORMAT.name
         clause = _worst(request, artifact) if is_failed else None
         return row.with_findings(Finding(clause, CAUSE)) if clause else row
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.contract import Artifact
-from export.formats import onnx, saved_model, tflite
+from export.formats import QUANTIZATIONS, onnx, saved_model, tflite
 from export.formats.format import NATIVE
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Finding, ProofRequest, Row
 from export.runtime import process
@@ -62,8 +62,8 @@ def compare_structure(request: ProofRequest) -> Row | None:
 def compare_conversions(request: ProofRequest) -> list[Row]:
     """Convert the Keras file again, and return a row for each file whose graph was compared with the result.
 
-    The same versions of the converters must be installed. int8 files are not compared, for their ranges come from data
-    that a bundle does not hold.
+    The same versions of the converters must be installed. Files with measured ranges are not compared, for these come
+    from data that a bundle does not hold.
     """
     usable = [a for a in request.artifacts if a.state is None]
     native = next((a for a in usable if a.format == NATIVE), None)
@@ -112,8 +112,8 @@ def _not_convertible(artifact: Artifact, names: Sequence[str]) -> str | None:
     """Return why an artifact cannot be compared with another conversion, or None."""
     if not names:
         return "the Keras file has none of its signatures"
-    if artifact.quantize == "int8":
-        return "int8 ranges come from calibration data, which the bundle does not hold"
+    if artifact.quantize and QUANTIZATIONS[artifact.quantize].is_calibrated:
+        return f"{artifact.quantize} ranges come from calibration data, which the bundle does not hold"
     others = [f"{name} {version}" for name, version in artifact.producer.items() if _installed(name) != version]
     return f"it was converted by {', '.join(others)}, which is not installed" if others else None
 

@@ -6,8 +6,10 @@ from typing import Any
 
 if __package__:
     from export.wire import protocol
+    from export.wire.arrays import Arrays
 else:
     import protocol
+    from arrays import Arrays
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
@@ -23,10 +25,16 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     options.intra_op_num_threads = protocol.threads() or options.intra_op_num_threads
     session = onnxruntime.InferenceSession(str(artifact["path"]), options, providers=["CPUExecutionProvider"])
     outputs = [tensor["name"] for tensor in endpoint["outputs"]]
+    dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
     for kind, tensors in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
         if {t.name for t in tensors} != {t["name"] for t in endpoint[kind]}:
             raise ValueError(f"the file has {kind} {sorted(t.name for t in tensors)}")
-    return {endpoint["name"]: {"main": lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))}}
+
+    def function(inputs: Arrays) -> Arrays:
+        stored = {name: value.astype(dtypes[name]) for name, value in inputs.items()}
+        return dict(zip(outputs, session.run(outputs, stored), strict=True))
+
+    return {endpoint["name"]: {"main": function}}
 
 
 def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:

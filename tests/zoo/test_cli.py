@@ -199,7 +199,7 @@ def test_export_again_keeps_the_first_bundle(trained, tmp_path):
 
 def test_an_unknown_precision_is_rejected_first(tmp_path):
     for verb in (("zoo.export", tmp_path), ("zoo.train", "fashion_mnist", "--out", tmp_path / "run")):
-        assert "int8" in error(*verb, "--quantize", "int4", code=2)
+        assert "int8" in error(*verb, "--quantize", "int9", code=2)
     assert list(tmp_path.iterdir()) == []
 
 

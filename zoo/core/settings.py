@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.formats import QUANTIZATIONS
 from zoo.core.recipe import Recipe, convert, convert_fields, setting
 from zoobase.console import MAX_SEED
 from zoobase.errors import UsageError, unknown
@@ -68,7 +69,7 @@ class TrainSettings:
     evaluate: bool = setting(True, "Whether to evaluate on the test split.", negative="Train only.")
     export: bool = setting(True, "Whether to export and verify.", negative="Train and evaluate only.")
     quick: bool = setting(False, "Export the SavedModel and TFLite only.")
-    quantize: tuple[str, ...] = setting((), "Also export quantised TFLite files: float16,dynamic,int8.", metavar="A,B")
+    quantize: tuple[str, ...] = setting((), f"Also export quantised files: {','.join(QUANTIZATIONS)}.", metavar="A,B")
 
     def __post_init__(self) -> None:
         """Convert and check every value."""
@@ -106,12 +107,16 @@ class TrainSettings:
 
 
 def check_quantize(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of quantised formats; UsageError with the closest matches for an unknown one."""
-    from export.formats.tflite import QUANTIZE
+    """Return the names of quantised forms.
 
+    Raises:
+        UsageError: A name is unknown, with the closest matches.
+        MissingError: What quantises is not installed.
+    """
     for name in names:
-        if name not in QUANTIZE:
-            raise unknown("precision", name, QUANTIZE)
+        if name not in QUANTIZATIONS:
+            raise unknown("precision", name, QUANTIZATIONS)
+        QUANTIZATIONS[name].check_installed()
     return tuple(names)
 
 

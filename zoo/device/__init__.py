@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.contract.quantization import CALIBRATION_ROWS
+from export.formats import QUANTIZATIONS
 from zoo import export, train
 from zoo.core.run_folder import RunFolder
 from zoobase.console import Console
@@ -138,7 +140,8 @@ def _export(folder: Path, budget: float, console: Console) -> dict[str, Any]:
     from export import ExportFailed
 
     train = RunFolder.open(folder).info().counts["train"]
-    kinds: Sequence[str] = [kind for kind in COMPRESSED if kind != "int8" or train >= export.FEWEST]
+    few = train < CALIBRATION_ROWS
+    kinds: Sequence[str] = [kind for kind in COMPRESSED if not (few and QUANTIZATIONS[kind].is_calibrated)]
     while True:
         try:
             (bundle,) = export.run(folder, quantize=kinds, max_drop=budget, device=True, console=console)

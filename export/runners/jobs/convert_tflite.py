@@ -2,7 +2,8 @@
 
 `python -P convert_tflite.py JOB.json`, the job being
     {"saved_model": folder, "out": file, "result": file, "signatures": [names], "memory": bytes or null,
-     "quantize": null, "float16", "dynamic" or "int8", "calibration": {signature: .npz of inputs by name}}
+     "weights": null for float32, "float16" or "int8", "activations": null for float, "int8" or "int16",
+     "calibration": {signature: .npz of inputs by name}}
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
     import tensorflow as tf
 
     report: dict[str, Any] = {"versions": {"tensorflow": tf.__version__}, "error": None, "flex": [], "note": None}
-    builtins, integers = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-    choices = [[integers], [builtins, integers]] if job.get("quantize") == "int8" else [[builtins]]
+    builtins = tf.lite.OpsSet.TFLITE_BUILTINS
+    integers = {
+        "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+    }.get(job["activations"])
+    choices = [[integers], [builtins, integers]] if integers else [[builtins]]
     for operators in choices:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"], signature_keys=job["signatures"])
@@ -45,12 +50,12 @@ def _quantize(converter: Any, job: dict[str, Any]) -> None:
     """Set the converter to the precision of the job; inputs and outputs stay float, as the contract declares them."""
     import tensorflow as tf
 
-    if not job.get("quantize"):
+    if not job["weights"]:
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if job["quantize"] == "float16":
+    if job["weights"] == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if job["quantize"] == "int8":
+    if job["activations"]:
         converter.representative_dataset = lambda: _rows(job["calibration"])
 
 

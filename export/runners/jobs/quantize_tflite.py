@@ -1,8 +1,8 @@
-"""Quantise a float TFLite file to int8, except the operators that lose most; by ai-edge-quantizer.
+"""Quantise a float TFLite file, except the operators that lose most; by ai-edge-quantizer.
 
 `python -P quantize_tflite.py JOB.json`, the job being
     {"float": file, "out": file, "result": file, "calibration": {signature: .npz of inputs by name},
-     "keep_float": number of operators}
+     "weights": "int8" or "int4", "activations": null for float or "int8", "keep_float": number of operators}
 """
 
 from __future__ import annotations
@@ -21,16 +21,22 @@ if __package__:
 else:
     from run_tensor_errors import layers_of
 
+Types = tuple[str, str | None]  # of weights and activations
 ROWS = 16  # of the calibration data, by which the choices are compared
 
 
 def quantize(job: dict[str, Any]) -> dict[str, Any]:
-    """Write the file; return {"versions", "note": the operators that stay float}.
+    """Write the file; return {"versions", "note": the operators that stay float, or None}.
 
     They are consecutive, because a float operator between two of int8 gets and gives quantised tensors. Every run of
     so many operators is tried, and that is kept float which gives the outputs the highest signal-to-noise ratio.
     """
-    exact = Path(job["float"]).read_bytes()
+    exact, types = Path(job["float"]).read_bytes(), (job["weights"], job["activations"])
+    Path(job["out"]).parent.mkdir(exist_ok=True)
+    versions = {"ai-edge-quantizer": importlib.metadata.version("ai-edge-quantizer")}
+    if not job["keep_float"]:
+        Path(job["out"]).write_bytes(_write(exact, types, None, []))
+        return {"versions": versions, "note": None}
     data = {}
     for signature, file in job["calibration"].items():
         with np.load(file, allow_pickle=False) as stored:
@@ -41,19 +47,18 @@ def quantize(job: dict[str, Any]) -> dict[str, Any]:
     layers = layers_of(exact, main)
     names = list(layers)
     keep = min(job["keep_float"], len(names))
-    ranges = _ranges(exact, data)
+    ranges = _ranges(exact, types, data)
     reference = _outputs(exact, main, data[main][:ROWS])
 
     def ratio(first: int) -> float:
-        quantized = _write(exact, ranges, names[first : first + keep])
+        quantized = _write(exact, types, ranges, names[first : first + keep])
         return _signal_to_noise(reference, _outputs(quantized, main, data[main][:ROWS]))
 
     first = max(range(len(names) - keep + 1), key=ratio)
-    Path(job["out"]).parent.mkdir(exist_ok=True)
-    Path(job["out"]).write_bytes(_write(exact, ranges, names[first : first + keep]))
+    Path(job["out"]).write_bytes(_write(exact, types, ranges, names[first : first + keep]))
     kept = ", ".join(dict.fromkeys(layers[name] for name in names[first : first + keep]))
     note = f"{keep} of {len(names)} operators stay float: {kept}"
-    return {"versions": {"ai-edge-quantizer": importlib.metadata.version("ai-edge-quantizer")}, "note": note}
+    return {"versions": versions, "note": note}
 
 
 def _outputs(file: bytes, signature: str, rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -73,16 +78,17 @@ def _signal_to_noise(reference: dict[str, np.ndarray], values: dict[str, np.ndar
     return min(map(float, ratios), default=0.0)
 
 
-def _write(exact: bytes, ranges: Any, kept: list[str]) -> bytes:
-    """Return the int8 file, its inputs and outputs and the operators with the results `kept` as in the float file."""
-    return bytes(_quantizer(exact, kept).quantize(ranges, enable_progress_report=False).quantized_model)
+def _write(exact: bytes, types: Types, ranges: Any, kept: list[str]) -> bytes:
+    """Return the quantised file; inputs, outputs and operators with the results `kept` are as in the float file."""
+    return bytes(_quantizer(exact, types, kept).quantize(ranges, enable_progress_report=False).quantized_model)
 
 
-def _quantizer(exact: bytes, kept: list[str]) -> Any:
+def _quantizer(exact: bytes, types: Types, kept: list[str]) -> Any:
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.qtyping import TFLOperationName
 
-    work = quantizer.Quantizer(exact, recipe.static_wi8_ai8())
+    recipes = {("int8", "int8"): recipe.static_wi8_ai8, ("int4", None): recipe.dynamic_wi4_afp32}
+    work = quantizer.Quantizer(exact, recipes[types]())
     for operation in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         work.update_quantization_recipe(".*", operation, algorithm_key="no_quantize")
     for name in kept:
@@ -91,7 +97,7 @@ def _quantizer(exact: bytes, kept: list[str]) -> Any:
     return work
 
 
-def _ranges(exact: bytes, data: dict[str, list[dict[str, Any]]]) -> Any:
+def _ranges(exact: bytes, types: Types, data: dict[str, list[dict[str, Any]]]) -> Any:
     """Return the least and the largest value of every tensor; `Quantizer.calibrate` takes a moving average of them.
 
     With the average, int8 of a trained classifier of Fashion-MNIST has 21 dB instead of 35 dB.
@@ -100,7 +106,7 @@ def _ranges(exact: bytes, data: dict[str, list[dict[str, Any]]]) -> Any:
     from ai_edge_quantizer.utils.qsv_utils import min_max_update
 
     manager = recipe_manager.RecipeManager()
-    manager.load_quantization_recipe(_quantizer(exact, []).get_quantization_recipe())
+    manager.load_quantization_recipe(_quantizer(exact, types, []).get_quantization_recipe())
     work = calibrator.Calibrator(exact, num_threads=os.cpu_count() or 1, qsv_update_func=min_max_update)
     work.calibrate(data, manager)
     return work.get_model_qsvs()

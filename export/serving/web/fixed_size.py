@@ -84,7 +84,7 @@ def _convert(saved_model: Path, inputs: Mapping[str, Mapping[str, np.ndarray]], 
             signatures[name] = function.get_concrete_function(**specs)
         tf.saved_model.save(module, str(scratch / "saved_model"), signatures=signatures)
     out = scratch / "tflite" / "fixed.tflite"
-    job = {"saved_model": str(scratch / "saved_model"), "out": str(out), "signatures": list(inputs), "quantize": None}
+    job = {"saved_model": str(scratch / "saved_model"), "out": str(out), "signatures": list(inputs), **tflite.FLOAT}
     report, problem = process.run_job("jobs/convert_tflite.py", job, scratch, "keras")
     if problem := problem or report["error"]:
         raise ExportError(f"{saved_model} cannot be converted for images of one size: {problem}")

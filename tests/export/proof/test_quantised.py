@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from export import Evaluation, ExportError, ExportFailed, export_model, verify_bundle
+from export.artifacts import describe
 from export.contract import Contract, Tensor
 from export.contract.endpoints import tensor_endpoint
-from export.parity.quantization import BUDGETS
+from export.formats import QUANTIZATIONS, format_of
 from export.proof.evaluation import paired_drop
 from tests import commands
 from tests.export.conftest import create
 
-ALL = ("float16", "dynamic", "int8")
+ALL = tuple(QUANTIZATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,17 @@ def contract_of(model):
 
 
 def rows_of(certificate):
-    return {row.artifact.partition("/")[2].partition(".")[0]: row for row in certificate.rows if "/" in row.artifact}
+    rows = (row for row in certificate.rows if "/" in row.artifact and row.runtime in ("litert", "onnxruntime", None))
+    return {row.artifact.partition("/")[2].partition(".")[0]: row for row in rows}
+
+
+def tensor_types(file):
+    """Return the types of all tensors of a TFLite file."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file.read_bytes(), 0))
+    return {names[tensor.type] for tensor in model.subgraphs[0].tensors}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +69,7 @@ def options(digits):
         "contract": contract_of(model),
         "calibration": {"image": train[0][:200]},
         "evaluation": Evaluation({"image": test[0]}, test[1]),
-        "max_drop": 0.02,
+        "max_drop": 0.03,  # int4 loses 0.8 points
     }
 
 
@@ -70,18 +81,26 @@ def bundle(digits, options, tmp_path_factory):
 
 def test_every_precision_is_evaluated_by_its_metric_drop(bundle):
     rows = rows_of(bundle.certificate)
-    sizes = {name: (bundle.path / f"tflite/{name}.tflite").stat().st_size for name in ("float32", *ALL)}
-    assert sizes["int8"] < sizes["float16"] < sizes["float32"]
+    files = {name: bundle.path / f"{(f := format_of(name)).name}/{name}{f.extension}" for name in ALL}
+    sizes = {name: file.stat().st_size for name, file in files.items()}
+    assert sizes["int4"] < sizes["int8"] < sizes["float16"] < (bundle.path / "tflite/float32.tflite").stat().st_size
+    assert "QuantizeLinear" in describe(files["qdq"]).operations
+    dtypes = {name: tensor_types(files[name]) for name in ("int8", "16x8", "int4")}
+    assert {"int8", "int32"} <= dtypes["int8"]
+    assert {"int16", "int64"} <= dtypes["16x8"]
+    assert "int4" in dtypes["int4"]
     for name in ALL:
         endpoint = rows[name].endpoints["serving_default"]
         figures, drop = endpoint["quantised"]["logits"], endpoint["evaluation"]
         assert figures["rows"] == 64
-        assert figures["sqnr_db"] >= BUDGETS[name].sqnr_db
-        assert figures["top1"][0] / figures["top1"][1] >= BUDGETS[name].top1
+        budget = QUANTIZATIONS[name].budget
+        assert figures["sqnr_db"] >= budget.sqnr_db
+        assert figures["top1"][0] / figures["top1"][1] >= budget.top1
+        assert endpoint["budget"] == {"sqnr_db": budget.sqnr_db, "top1": budget.top1}
         assert drop["metric"] == "accuracy"
         assert drop["examples"] == 500
         assert drop["reference"] > 0.85
-        assert drop["low"] <= drop["drop"] <= drop["high"] <= 0.02
+        assert drop["low"] <= drop["drop"] <= drop["high"] <= 0.03
     assert "accuracy" in (bundle.path / "README.md").read_text()
     assert json.loads((bundle.path / "parity.json").read_text())["verdict"] == "pass"
     verified = rows_of(verify_bundle(bundle.path))
@@ -171,7 +190,8 @@ def test_invalid_arguments(digits, tmp_path):
     for options, text in (
         ({"quantize": ("int8",)}, "int8 needs calibration rows of image"),
         ({"quantize": ("int8",), "calibration": {"image": train[0][:99]}}, "at least 100 calibration rows .* not 99"),
-        ({"quantize": ("int4",)}, "unknown precision 'int4'; did you mean int8"),
+        ({"quantize": ("int9",)}, "unknown precision 'int9'; did you mean int8"),
+        ({"quantize": ("qdq", "16x8")}, "qdq needs calibration rows of image"),
         ({"calibration": {"image": train[0]}}, "are for quantised files"),
         ({"quantize": ("float16",), "keep_float": 2}, "keep_float is 2; give the number of operators of an int8 file"),
     ):

@@ -9,6 +9,7 @@ import pytest
 
 from export import export_model, infer_contract, verify_bundle
 from export.bundle.layout import read_manifest
+from export.formats import QUANTIZATIONS
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, PASS
 from export.runtime.backend import load_tensorflow
@@ -158,7 +159,7 @@ def converted(bundle, tmp_path_factory):
     """A bundle with converted files of every precision whose graph can be compared, and one whose cannot."""
     _, model, contract = bundle
     path = tmp_path_factory.mktemp("converted") / "bundle"
-    options = {"quantize": ("float16", "dynamic", "int8"), "calibration": {"image": pictures(100)}}
+    options = {"quantize": tuple(QUANTIZATIONS), "calibration": {"image": pictures(100)}}
     return export_model(model, path, formats=("keras", "tflite", "onnx"), contract=contract, **options)
 
 
@@ -173,10 +174,12 @@ def deep_rows(folder):
 
 def test_conversions_of_a_clean_bundle_have_the_graphs_of_another_conversion(converted):
     rows = deep_rows(converted.path)
-    assert "calibration data, which the bundle does not hold" in rows.pop("tflite/int8.tflite").reason
+    for name in ("tflite/int8.tflite", "tflite/16x8.tflite", "onnx/qdq.onnx"):
+        assert "calibration data, which the bundle does not hold" in rows.pop(name).reason
     assert {path: row.state for path, row in rows.items()} == {
         "tflite/float32.tflite": PASS,
         "tflite/float16.tflite": PASS,
+        "tflite/int4.tflite": PASS,
         "tflite/dynamic.tflite": PASS,
         "onnx/model.onnx": PASS,
     }
