@@ -29,7 +29,7 @@ RELEASES = "onnxruntime>=1.17,litert>=1.1,openvino>=2024.4,tensorflow_c>=2.16"
 RED_CELLS = HERE / "red_cells"
 CONVERTED = {"crepe": "default", "efficientnet_lite0": "imagenet", "magika": "default"}  # weights of others
 PROCESSORS = ("bike_sharing", "fashion_mnist", "sentiment", "grapheme_to_phoneme", "crepe", "magika")
-VARIANTS = ("eigen", "avx2", "sse41", "1 thread", "2 threads", "4 threads", "aarch64")
+VARIANTS = ("usual", "eigen", "avx2", "sse41", "1 thread", "2 threads", "4 threads", "aarch64")
 FORMATS = ("saved_model", "tflite", "onnx")
 SIGNS = {"equal": "=", "within tolerance": "~", "different": "**D**", "refused": "**R**", "not run": "?"}
 
@@ -45,7 +45,7 @@ def measure(console: Console) -> dict[str, Any]:
     found = {"models": {}, "processors": {}, "files": {}, "machine": report.machine()}
     found |= json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     chosen, onnxruntime = releases(RELEASES), releases(RELEASES.partition(",")[0])
-    newest = list({release.package: release for release in chosen}.values())
+    newest = list({release.package: release for release in (*chosen, *releases("litert_js"))}.values())
     variants = [VARIANTS_BY_NAME[name] for name in VARIANTS]
     of_others = {file.name: (others.fetched(file), file.inputs) for file in others.FILES}
     of_others |= {f"{name}_float_bias": (others.quantized(name), {}) for name in others.FLOAT_BIAS}
@@ -176,7 +176,8 @@ def _of_processors(models: Mapping[str, Any]) -> list[str]:
     lines = [
         "## Processors and threads",
         "",
-        "The newest releases with other kernels and numbers of threads, and on aarch64 in an emulator.",
+        "The newest releases with other kernels and numbers of threads, on aarch64 in an emulator, and LiteRT's "
+        "WebAssembly in Chromium.",
         "",
         f"| release | | {' | '.join(f'`{name}`' for name in models)} |",
         f"|---|---|{'---|' * len(models)}",

@@ -35,10 +35,10 @@ def matrix_command(
 
     BUNDLE may also be one file or SavedModel, which the installed release of its runtime is the reference of.
 
-    Runtimes: onnxruntime, litert, openvino, tensorflow_c; of each minor release the newest patch. Their environments
-    are installed once, in the cache. Variants: usual, eigen, avx2, sse41, "1 thread", "2 threads", "4 threads". Where
-    a runtime differs, the first operator that does is found by bisection. Exit code 1 if one differs, 3 if one could
-    not run.
+    Runtimes: onnxruntime, litert, openvino, tensorflow_c; of each minor release the newest patch; and litert_js, which
+    runs in Chromium. Their environments are installed once, in the cache. Variants: usual, eigen, avx2, sse41, "1
+    thread", "2 threads", "4 threads", aarch64. Where a runtime differs, the first operator that does is found by
+    bisection. Exit code 1 if one differs, 3 if one could not run.
     """
     from export.versions import matrix as runs
     from export.versions import variants as known

@@ -28,7 +28,7 @@ from export.runtime.execution import ArtifactRun, run_all
 from export.versions.metric import metric_change
 from export.versions.operators import OperatorDifference, first_operator
 from export.versions.releases import Release
-from export.versions.script import write_script
+from export.versions.script import RUN, write_script
 from export.versions.variants import Variant
 from export.wire.protocol import Runtime
 from zoobase.errors import ExportError, Unavailable
@@ -119,7 +119,7 @@ def matrix(
             except Unavailable as error:
                 cells += [Cell(a.path, release.name, variant.name, NOT_RUN, str(error)) for a in readable]
                 continue
-            size, runtime = _megabytes(place.environment.folder), place.runtime(variant.variables)
+            size, runtime = _megabytes(place.folder), place.runtime(variant.variables)
             for artifact in readable:
                 start = time.monotonic()
                 run = subject.run(artifact, runtime)
@@ -135,7 +135,7 @@ def matrix(
                     progress(f"{release.name}: {artifact.path} differs; looking for the first operator that does")
                     if found := _explain(subject, artifact, run, runtime, scripts):
                         reason += f"; {found.sentence()}"
-                        if scripts:
+                        if scripts and release.package.runtime in RUN:
                             write_script(found, release, artifact, scripts)
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
                 metric = metric_change(subject.folder, subject.contract, artifact, place, data or {}) if ran else None

@@ -146,7 +146,7 @@ class _Search:
         output = self._job(tensor, part)
         if output is None:
             return None
-        named = ThirdPartyTensor(output["name"], output["dtype"], ())
+        named = ThirdPartyTensor(output["name"], output["dtype"], tuple(output.get("shape", ())))
         endpoint = dataclasses.replace(self.endpoint, outputs=(named,))
         case, values = dataclasses.replace(self.case, outputs={}), []
         for runtime in self.runtimes:

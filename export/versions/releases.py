@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
@@ -20,7 +21,7 @@ from export.runners.environments import Environment
 from export.runtime.installation import PIP, install
 from export.versions import emulation
 from export.versions.emulation import EmulatedEnvironment
-from export.wire import c_api
+from export.wire import c_api, litert_js
 from export.wire.protocol import Runtime
 from zoobase import suggestion
 from zoobase.errors import ExportError, Unavailable
@@ -31,26 +32,36 @@ NUMPY_2 = "numpy==2.4.6"
 
 @dataclass(frozen=True)
 class Package:
-    """A runtime whose releases are on PyPI.
+    """A runtime whose releases are on PyPI; or one from elsewhere, of which there is the release that is pinned here.
 
     Attributes:
         runtime: Its name in the certificate.
         distribution: Its name on PyPI.
         numpy_2: The first release that runs with NumPy 2.
         needs: What else it imports.
+        pinned: Returns the version and the folder of one that is not on PyPI, which it downloads; else None.
     """
 
     runtime: str
     distribution: str
-    numpy_2: str
+    numpy_2: str = "2.0"
     needs: tuple[str, ...] = ()
+    pinned: Callable[[], tuple[str, Path]] | None = None
+
+
+def _litert_js() -> tuple[str, Path]:
+    try:
+        return litert_js.versions()[litert_js.PACKAGE], litert_js.fetch()
+    except (OSError, ValueError) as error:
+        raise Unavailable(f"LiteRT.js is not available: {error}") from error
 
 
 PACKAGES = {
     "onnxruntime": Package("onnxruntime", "onnxruntime", "1.19", ("packaging",)),
     "litert": Package("litert", "ai-edge-litert", "1.1", ("flatbuffers", "typing-extensions", "tqdm", "protobuf")),
     "openvino": Package("openvino", "openvino", "2024.5", ("openvino-telemetry", "packaging")),
-    "tensorflow_c": Package("c_api", "tensorflow-cpu", "2.0"),
+    "tensorflow_c": Package("c_api", "tensorflow-cpu"),
+    "litert_js": Package("browser", litert_js.PACKAGE, pinned=_litert_js),
 }
 
 
@@ -83,6 +94,11 @@ class Release:
         name = f"{self.package.distribution}-{self.version}{machine}"
         return kind(name, requirements, f"the release {self.version}", dependencies=False)
 
+    @property
+    def folder(self) -> Path:
+        """Where it is installed."""
+        return self.package.pinned()[1] if self.package.pinned else self.environment.folder
+
     def install(self, progress: Callable[[str], None] | None = None) -> None:
         """Install its environment in the cache, once.
 
@@ -90,7 +106,9 @@ class Release:
             Unavailable: A package index does not answer, or the emulator is not installed.
         """
         environment = self.environment
-        if isinstance(environment, EmulatedEnvironment):
+        if self.package.pinned:
+            self.package.pinned()
+        elif isinstance(environment, EmulatedEnvironment):
             environment.install(progress)
         else:
             install(environment, progress)
@@ -98,6 +116,8 @@ class Release:
     def runtime(self, variables: dict[str, str] | None = None) -> Runtime:
         """Return the runtime of a proof that runs in this release, with further environment variables."""
         base, environment = RUNTIMES[self.package.runtime], dict(variables or {})
+        if self.package.pinned:
+            return dataclasses.replace(base, environment={**base.environment, **environment})
         if base.name == "c_api":  # a library that this Python loads
             folder = str(self.environment.packages / "tensorflow")
             return dataclasses.replace(
@@ -148,7 +168,8 @@ def releases(text: str) -> list[Release]:
     """
     found: list[Release] = []
     for package, wanted in parse(text):
-        versions = [v for v in _published(package.distribution) if wanted.specifier.contains(v)]
+        published = [package.pinned()[0]] if package.pinned else _published(package.distribution)
+        versions = [v for v in published if wanted.specifier.contains(v)]
         if not versions:
             raise ExportError(f"there is no release {wanted} of {package.distribution} for this Python")
         newest: dict[tuple[int, ...], str] = {}

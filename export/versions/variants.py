@@ -33,7 +33,9 @@ class Variant:
 
     def suits(self, release: Release) -> bool:
         """Whether the runtime of a release reads the variables."""
-        return not self.runtimes or release.package.runtime in self.runtimes
+        return (not self.runtimes or release.package.runtime in self.runtimes) and not (
+            release.package.pinned and self.variables
+        )
 
 
 VARIANTS = {

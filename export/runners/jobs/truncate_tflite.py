@@ -28,8 +28,8 @@ def operators(path: str, signature: str) -> list[dict[str, Any]]:
     ]
 
 
-def truncate(path: str, signature: str, tensor: str, out: str) -> dict[str, str]:
-    """Write the operators up to the one that computes a tensor; return its name and dtype in the new file."""
+def truncate(path: str, signature: str, tensor: str, out: str) -> dict[str, Any]:
+    """Write the operators up to the one that computes a tensor; return its name, dtype and shape in the new file."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -44,7 +44,8 @@ def truncate(path: str, signature: str, tensor: str, out: str) -> dict[str, str]
     builder.Finish(model.Pack(builder), b"TFL3")
     Path(out).write_bytes(builder.Output())
     dtypes = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-    return {"name": "value", "dtype": dtypes[graph.tensors[index].type]}
+    result = graph.tensors[index]
+    return {"name": "value", "dtype": dtypes[result.type], "shape": [*map(int, result.shape)]}
 
 
 def _open(path: str, signature: str) -> tuple[Any, Any, Any]:

@@ -196,3 +196,10 @@ def test_without_an_emulator_there_is_one_sentence(bundles, monkeypatch):
     release = Release(PACKAGES["litert"], LITERT)
     (cell,) = runs.matrix(bundles("two_by_two").path, [release], variants("aarch64"))
     assert (cell.state, cell.reason) == (runs.NOT_RUN, "qemu-aarch64 is not installed; sudo apt-get install qemu-user")
+
+
+def test_webassembly_in_a_browser(bundles):
+    (release,) = releases("litert_js")
+    (cell,) = runs.matrix(bundles("two_by_two").path, [release], variants("usual,1 thread"))
+    assert cell.state in (runs.EQUAL, runs.WITHIN), cell.reason
+    assert release.name == f"@litertjs/core {release.version}"

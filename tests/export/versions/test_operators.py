@@ -68,7 +68,7 @@ def output_of(script):
 
 
 def test_each_runtime_of_the_matrix_has_a_script():
-    assert set(RUN) == {package.runtime for package in PACKAGES.values()}
+    assert set(RUN) == {package.runtime for package in PACKAGES.values() if not package.pinned}
 
 
 def test_a_remainder_of_large_integers_in_openvino(tmp_path):
