@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts import describe
+from export.artifacts import READABLE, describe, torch_program
 from export.artifacts.equivalence import Comparison, compare
 from export.contract import Contract, Endpoint
 from export.contract.inference import infer_contract
 from export.contract.sampling import corner_values, has_corners
-from export.formats import FORMATS
 from export.formats.format import Description
 from export.formats.keras import merged_weights, read_model
 from export.parity.cases import GoldenCase, scores_of
@@ -46,10 +45,9 @@ class Certified:
 
     def sentences(self) -> list[str]:
         """Return what the inputs reached, and which weights are there, for people."""
-        if not self.coverage:
-            return ["coverage: not measured; only that of a Keras reference can be"]
         texts = [(name, text) for name, summary in self.coverage.items() for text in describe_coverage(summary)]
         sentences = [f"coverage: {f'{name}: ' if len(self.coverage) > 1 else ''}{text}" for name, text in texts]
+        sentences = sentences or ["coverage: not measured; only that of a Keras reference can be"]
         if weights := self.comparison.weights:
             sentences.append(f"weights: {weights['matched']} of {weights['of']} are in the candidate, by their values")
         return sentences
@@ -67,8 +65,9 @@ def certify(
 
     Rows of the largest contrast are added. If the reference is a Keras file, so are inputs that read every row of its
     tables with an effect, and inputs near the constants that it compares with; what all of them reached is measured,
-    and the constants of the candidate are compared with its weights: one that holds a weight with some rows changed is
-    different, whatever it answered. Weights that were folded into others are only counted.
+    and the constants of the candidate are compared with its weights, as with those of a program of PyTorch: one that
+    holds a weight with some rows changed is different, whatever it answered. Weights that were folded into others are
+    only counted.
 
     Args:
         reference: An artifact.
@@ -82,20 +81,24 @@ def certify(
         'same'
     """
     coverage: dict[str, dict[str, Any]] = {}
-    is_keras = FORMATS[describe(Path(reference)).format].needs_code
+    format = READABLE[describe(Path(reference)).format]
 
     def write_weights(folder: Path) -> None:
-        model = read_model(Path(reference))
-        weight_sums.write(folder, ((w.path, np.asarray(w.value)) for w in model.weights), merged_weights(model))
+        if format is torch_program.FORMAT:
+            weight_sums.write(folder, torch_program.weights(Path(reference)))
+        else:
+            model = read_model(Path(reference))
+            weight_sums.write(folder, ((w.path, np.asarray(w.value)) for w in model.weights), merged_weights(model))
 
     def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
         every = [*cases, *_corners(endpoint)]
-        if FORMATS[description.format].needs_code:
+        if READABLE[description.format].needs_code:
             every, summary = _covering(description.path, endpoint, every)
             coverage.update({endpoint.name: summary} if summary else {})
         return every[len(cases) :]
 
-    options = {"more_cases": more_cases, "weights": write_weights if is_keras else None}
+    has_weights = format.needs_code or format is torch_program.FORMAT
+    options = {"more_cases": more_cases, "weights": write_weights if has_weights else None}
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
     return Certified(result, coverage)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from export.artifacts import torch_program
 from export.formats import FORMATS
 from export.formats.format import KINDS, Description
 from export.formats.keras import names_in
@@ -18,6 +19,7 @@ from zoobase.hdf5 import find_signature
 
 ANY = "any"  # in `trust`: whatever an artifact holds
 UNCONFINED = "unconfined"  # in `trust`: that it is loaded by a process that the kernel does not confine
+READABLE = FORMATS | {torch_program.FORMAT.name: torch_program.FORMAT}  # also what only others write
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -39,7 +41,7 @@ def locate(path: Path) -> tuple[Path, str]:
         with artifact.open("rb") as file:
             head = file.read(16)
         _check_pickle(path, head)
-    for format in FORMATS.values():
+    for format in READABLE.values():
         if artifact.is_dir() == (not format.extension) and format.matches(artifact, head):
             if artifact.is_file():
                 _check_content(artifact, format.name)
@@ -50,7 +52,7 @@ def locate(path: Path) -> tuple[Path, str]:
         raise CheckFailed(f"{path} is refused: it has other content before its HDF5 file; write it again without")
     if head.startswith(b"PK"):
         raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
-    extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in FORMATS.values() if f.extension))
+    extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in READABLE.values() if f.extension))
     raise ExportError(f"{path} is not a {', '.join(extensions[:-1])} or {extensions[-1]} file, nor a SavedModel folder")
 
 
@@ -100,7 +102,8 @@ def describe(path: Path, complete: bool = True) -> Description:
         CheckFailed: If it is a pickle, or not one file of one format.
     """
     artifact, name = locate(path)
-    format, files = FORMATS[name], [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
+    format = READABLE[name]
+    files = [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
     description = Description(artifact, name, sum(p.stat().st_size for p in files))
     try:
         (format.describe if complete or not format.describe_graph else format.describe_graph)(description)
@@ -166,4 +169,4 @@ def reservations_of(path: Path, format: str) -> dict[str, list[str]]:
     Raises:
         ExportError: If it cannot be read.
     """
-    return reservations(describe(path, complete=False)) if FORMATS[format].holds_graph else {}
+    return reservations(describe(path, complete=False)) if READABLE[format].holds_graph else {}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from export.artifacts import READABLE
 from export.contract import Artifact, Contract, Endpoint, Tensor
-from export.formats import FORMATS
 from export.formats.format import Description, Port, Signature, TensorQuantization
 from export.parity.cases import GoldenCase, write_golden
 from export.runners import runtimes_of
@@ -37,7 +37,7 @@ def endpoints_of(description: Description) -> tuple[Endpoint, ...]:
     Raises:
         ExportError: If it cannot be called: weights only, or a Keras file that does not load.
     """
-    format = FORMATS[description.format]
+    format = READABLE[description.format]
     if format.needs_code and not description.signatures:
         raise ExportError(f"{description.path} holds weights only, which cannot run; give a whole model")
     contract = adjacent_contract(description.path)

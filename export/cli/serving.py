@@ -123,7 +123,7 @@ def _wait_for_end() -> None:
 
 
 @click.command("servers")
-@click.option("--install", "names", multiple=True, metavar="NAME", help='Install it; "all" installs all.')
+@click.option("--install", "names", multiple=True, metavar="NAME", help='Install it, or "all" but torch (5 GB).')
 @common_options
 def servers_command(names: tuple[str, ...], console: Console) -> None:
     """List the servers, older versions of TensorFlow and runtimes of devices that are used if they are installed.
@@ -135,7 +135,8 @@ def servers_command(names: tuple[str, ...], console: Console) -> None:
     from export.serving.servers.environments import ENVIRONMENTS
 
     check_names([name for name in names if name != "all"], tuple(ENVIRONMENTS), "server")
-    for name in ENVIRONMENTS if "all" in names else names:
+    small = [name for name, environment in ENVIRONMENTS.items() if not environment.is_large]
+    for name in small if "all" in names else names:
         install(ENVIRONMENTS[name], console.progress)
     states = {name: str(e.folder) if e.installed else None for name, e in ENVIRONMENTS.items()}
     if console.json:

@@ -17,12 +17,13 @@ from export.runners import (
     run_openvino,
     run_tensorflow,
     run_tflite_micro,
+    run_torch,
 )
 from export.wire.protocol import Runtime
 
 _SCRIPTS = (
     *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),
-    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser),
+    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch),
 )
 RUNTIMES: dict[str, Runtime] = {script.RUNTIME.name: script.RUNTIME for script in _SCRIPTS}
 FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.imports for runtime in RUNTIMES.values())))

@@ -24,12 +24,14 @@ class Environment:
         requirements: What pip installs; the versions are pinned.
         purpose: What it is used for.
         dependencies: Whether pip installs the dependencies, too.
+        is_large: Whether it is installed only where it is asked for by name, because it takes gigabytes.
     """
 
     name: str
     requirements: tuple[str, ...]
     purpose: str
     dependencies: bool = True
+    is_large: bool = False
 
     @property
     def folder(self) -> Path:
@@ -87,4 +89,8 @@ VELA = Environment(
     ("ethos-u-vela==5.2.0", "numpy==2.4.6", "flatbuffers==25.12.19"),
     "Arm's compiler for the NPU Ethos-U: a report of what it would take",
     dependencies=False,
+)
+# 5 GB, 3 min: PyPI has no PyTorch without CUDA for this processor
+TORCH = Environment(
+    "torch", ("torch==2.9.1", "numpy==2.4.6"), "PyTorch, for programs of torch.export (.pt2)", is_large=True
 )

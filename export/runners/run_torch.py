@@ -1,0 +1,75 @@
+"""Run a program of `torch.export` in PyTorch, in an environment of its own, without what it would unpickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from typing import Any
+
+import numpy as np
+
+if __package__:
+    from export.runners.environments import TORCH
+    from export.wire import protocol
+    from export.wire.arrays import Arrays
+else:
+    import protocol
+    from arrays import Arrays
+    from environments import TORCH
+
+EXAMPLES, GRAPH = "data/sample_inputs/", "models/model.json"
+
+
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+    """Load a program and return its function.
+
+    Raises:
+        ValueError: It returns other than the outputs of the endpoint.
+    """
+    import torch
+
+    torch.set_num_threads(protocol.threads() or torch.get_num_threads())
+    (endpoint,) = artifact["endpoints"]
+    copy = os.path.join(tempfile.mkdtemp(), "program.pt2")
+    _copy(str(artifact["path"]), copy)
+    function = torch.export.load(copy).module()
+    names = [tensor["name"] for tensor in endpoint["inputs"]]
+
+    def call(inputs: Arrays) -> Arrays:
+        with torch.no_grad():
+            result = function(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in names))
+        values = [*result.values()] if isinstance(result, dict) else result if isinstance(result, tuple) else [result]
+        outputs = [tensor["name"] for tensor in endpoint["outputs"]]
+        return {name: value.numpy() for name, value in zip(outputs, values, strict=True)}
+
+    return {endpoint["name"]: {"main": call}}
+
+
+def _copy(path: str, target: str) -> None:
+    """Write the program without its example inputs, which are pickled, and without code for checks of inputs."""
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(target, "w") as copy:
+        for info in source.infolist():
+            content, name = source.read(info), info.filename.partition("/")[2]
+            if name == GRAPH:
+                content = json.dumps(json.loads(content) | {"guards_code": []}).encode()
+            copy.writestr(info.filename, b"" if name.startswith(EXAMPLES) else content)
+
+
+RUNTIME = protocol.Runtime(
+    "torch",
+    __file__,
+    distribution="torch",
+    module="torch",
+    formats=("torch",),
+    measures_noise=("torch",),
+    open=open_artifact,
+    imports=("torch",),
+    extra=True,
+    install=TORCH.command,
+    installation=TORCH,
+)
+
+if __name__ == "__main__":
+    protocol.main(RUNTIME)
