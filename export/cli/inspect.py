@@ -55,14 +55,14 @@ def command(
 
 
 def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path, samples: Path | None) -> None:
+    from export.artifacts import READABLE
     from export.cli.inputs import read_samples, write_contract
     from export.contract.inference import infer_contract
-    from export.formats import FORMATS
     from export.formats.keras import read_model
     from export.runtime.confinement import confine_command
     from zoobase.errors import CheckFailed, ExportError
 
-    if not (FORMATS[description.format].needs_code and description.signatures):
+    if not (READABLE[description.format].needs_code and description.signatures):
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")
     if not trusted:
         raise CheckFailed(f"{artifact} is not loaded, and no contract is written: it can execute code")
@@ -91,12 +91,12 @@ def _show(description: Any) -> None:
 @common_options
 def formats_command(console: Console) -> None:
     """List the formats, their quantised forms, the runtimes that prove them, and the installed versions."""
-    from export.formats import FORMATS
+    from export.artifacts import READABLE
 
     rows = [
         {
             "format": format,
-            "quantize": [q.name for q in FORMATS[format].quantizations],
+            "quantize": [q.name for q in READABLE[format].quantizations],
             "runtime": r.name,
             "required": r.required,
             "installed": r.version,

@@ -67,6 +67,7 @@ RUNTIME = protocol.Runtime(
     open=open_artifact,
     imports=("torch",),
     extra=True,
+    environment={"USER": "nobody"},  # PyTorch asks for a name, and the file of users is out of reach
     install=TORCH.command,
     installation=TORCH,
 )
