@@ -154,6 +154,7 @@ def _open(
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
     from zoo import weights
+    from zoo.compression import distillation
     from zoo.training import autotune
     from zoo.training.session import Session
 
@@ -163,6 +164,8 @@ def _open(
     replicas.check_data(plan)
     if plan.init is not None:
         weights.locate(plan.model, plan.init)  # an unknown name is an error before the data is loaded
+    if plan.recipe.teacher:
+        distillation.check_teacher(plan.recipe.teacher)
     if plan.data["name"] == "shards":
         from pipelines.shards import reading
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ OPTIMIZERS = (
 )
 SCHEDULES = ("constant", "step", "exponential", "linear", "cosine", "one_cycle")
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
+
+SPARSITY = re.compile(r"(0?\.\d+)(?: block (\d+)x(\d+))?|(\d+):(\d+)")
 
 Check = tuple[Callable[[Any], bool], str]  # whether a value is valid, and what it must be
 
@@ -154,6 +157,27 @@ class Recipe:
         "Whether the first convolution starts from principal components of patches of training images (Jordan 2024, "
         "arXiv:2404.00498).",
     )
+    sparsity: str = setting(
+        "0",
+        'Zeros in every large kernel: a share such as "0.8", the smallest by magnitude; "2:4", two of four consecutive '
+        'inputs; or "0.8 block 1x16", blocks of 1 output and 16 inputs. They increase in the first half of the '
+        "training (Zhu, Gupta 2017, arXiv:1710.01878). 0 is off.",
+        check=(
+            lambda v: v == "0" or ((match := SPARSITY.fullmatch(v)) and _is_possible(*match.groups())),
+            'a share such as "0.8", "0.8 block 1x16" or "2:4"',
+        ),
+    )
+    clusters: int = setting(
+        0,
+        "At most so many different weights in every large kernel, found by k-means after half of the training and then "
+        "trained (Han, Mao, Dally 2016, arXiv:1510.00149); 0 is off.",
+        check=(lambda v: v == 0 or 2 <= v <= 4096, "0, or a whole number from 2 to 4096"),
+    )
+    teacher: str = setting(
+        "",
+        "A run, or the name of a model with default weights, whose outputs are learnt as much as the labels (Hinton, "
+        "Vinyals, Dean 2015, arXiv:1503.02531). Empty is off.",
+    )
     patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
     augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')
     split: str = setting(
@@ -211,6 +235,13 @@ class Recipe:
             check_value(declared, getattr(self, declared.name), f"recipe.{declared.name}")
         for name in ("candidates", "model", "task"):  # the same value from code, a command line or a config.json
             object.__setattr__(self, name, lists_to_tuples(getattr(self, name)))
+
+
+def _is_possible(share: str | None, outputs: str | None, inputs: str | None, kept: str | None, of: str | None) -> bool:
+    """Return whether the parts of `SPARSITY` leave some weights and some zeros."""
+    if of:
+        return 0 < int(kept or 0) < int(of)
+    return float(share or 0) > 0 and "0" not in (outputs, inputs)
 
 
 def lists_to_tuples(value: Any) -> Any:

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 REFUSED = {  # recipe field -> why
     "clip_norm": "the gradient of each replica would be clipped by itself",
+    "clusters": "each would cluster its own copy",
     "ema": "Keras does not average weights there",
     "minutes": "processes differ in speed",
+    "teacher": "it is not copied to them",
+    "sparsity": "each would choose the zeros of its own copy",
 }
 
 
@@ -69,7 +72,7 @@ class Replicas:
         if self.count == 1:
             return
         for name, reason in REFUSED.items():
-            if getattr(recipe, name):
+            if getattr(recipe, name) not in (0, "0", ""):
                 raise UsageError(
                     f"recipe.{name} is not possible with {self.count} replicas, because {reason}; set it to 0"
                 )

@@ -55,6 +55,24 @@ def replace_steps(model: keras.Model, train: Step, test: Step | None = None) -> 
         model.test_step = test
 
 
+def replace_loss(model: keras.Model, combine: Callable[[Any, Any, Any], Any]) -> None:
+    """Let a compiled model, which has not been traced yet, train by another loss; that of its validation stays.
+
+    Args:
+        model: The model.
+        combine: (loss, inputs, outputs) of a training step -> loss.
+    """
+    compute = model.compute_loss
+
+    def compute_loss(
+        x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
+        loss = compute(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        return combine(loss, x, y_pred) if training else loss
+
+    model.compute_loss = compute_loss
+
+
 # === Batch normalisation by TensorFlow's fused kernel ===
 
 

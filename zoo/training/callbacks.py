@@ -88,8 +88,9 @@ class AveragedWeights(keras.callbacks.Callback):
         weights = [v.numpy() for v, _ in pairs]
         self.active = True
         try:
-            for variable, average in pairs:
-                variable.assign(average)
+            for variable, average in pairs:  # an average of weights that are zero now need not be zero
+                constraint = getattr(variable, "constraint", None)
+                variable.assign(average if constraint is None else constraint(average))
             yield
         finally:
             for (variable, _), value in zip(pairs, weights, strict=True):
@@ -134,6 +135,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
         self.best, self.best_epoch = math.inf, 0
         self.stop_reason = ""
+        self.is_complete: Callable[[], bool] = lambda: True  # whether the weights are such as may be the best
         self.minutes = session.checkpoint_minutes if self.writes else 0.0
         self.is_alone = session.replicas.count == 1
         self.epoch, self.start, self.saved = 0, 0.0, 0.0
@@ -174,12 +176,13 @@ class CheckpointCallback(keras.callbacks.Callback):
         if rate is not None:
             row["learning_rate"] = rate
         self.rows.append(row)
-        if row[self.monitor] < self.best:
+        complete = self.is_complete()
+        if complete and row[self.monitor] < self.best:
             self.best, self.best_epoch = row[self.monitor], epoch + 1
             if self.writes:
                 with self.averaged.swapped():
                     save_file(self.model, self.folder.weights)
-        if self.patience and epoch + 1 - self.best_epoch >= self.patience:
+        if self.patience and complete and epoch + 1 - self.best_epoch >= self.patience:
             self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
         if self.writes:
             self.folder.write_history(self.rows)

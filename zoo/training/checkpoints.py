@@ -27,10 +27,16 @@ MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
 
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators."""
+    """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators.
+
+    Those of constraints, such as masks, are among them.
+    """
     variables: dict[str, keras.Variable] = {
         f"model/{i}/{_NUMBERED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
     }
+    for i, v in enumerate(model.variables):
+        of_constraint = getattr(getattr(v, "constraint", None), "variables", ())
+        variables |= {f"constraint/{i}/{j}/{v.path}": state for j, state in enumerate(of_constraint)}
     for key, optimizer in optimizers_of(model).items():
         variables |= {f"{key}/{i}/{v.path}": v for i, v in enumerate(optimizer.variables)}
     return variables

@@ -10,8 +10,11 @@ import keras
 from pipelines.dataset import Dataset
 from pipelines.feeding import Feed
 from zoo import weights
+from zoo.compression import distillation
+from zoo.compression.constraints import Compression
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
+from zoo.core.recipe import Recipe
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.instance_methods import build_metrics, fused
@@ -27,7 +30,7 @@ from zoo.training.callbacks import (
 )
 from zoo.training.compiling import compile_model
 from zoo.training.session import Session
-from zoobase.errors import UsageError
+from zoobase.errors import UsageError, ZooError
 from zoobase.files import write_with_checksum
 
 
@@ -92,6 +95,12 @@ def train(session: Session) -> CheckpointCallback:
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
     if plan.task.phases(plan.recipe, session.info):
+        for name in ("sparsity", "clusters", "teacher"):
+            if getattr(plan.recipe, name) != getattr(Recipe(), name):
+                raise UsageError(
+                    f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
+                    "features; omit it"
+                )
         if replicas.count > 1 or replicas.data_service:
             raise UsageError(
                 f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
@@ -124,10 +133,18 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     size = replicas.validation_size(evaluated.count, max(recipe.batch_size, 256))
     with replicas.scope():
         compile_model(model, plan, session.info, steps * recipe.epochs, session.objects)
+        if recipe.teacher:
+            with dtype_policy(plan.precision):
+                teacher = distillation.load_teacher(recipe.teacher)
+            distillation.distil(model, teacher, plan, session.info)
         adapt_momentum(model, steps)
         replicas.adapt(model, training, recipe.batch_size)
         averaged = AveragedWeights(model)
         checkpoint = CheckpointCallback(session, averaged)
+        compression = None
+        if recipe.sparsity != "0" or recipe.clusters:
+            compression = Compression(model, recipe, steps * recipe.epochs, session.console)
+            checkpoint.is_complete = lambda: compression.is_complete
         start = _resume(model, session, checkpoint)
     done = checkpoint.done
     replicas.wait(start * steps + done)
@@ -140,6 +157,8 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     if replicas.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(str(folder.path / "logs"), write_graph=False))
     callbacks += session.objects.callbacks
+    if compression:  # before `checkpoint`: a saved state has its masks
+        callbacks.insert(0, compression)
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
     preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None
@@ -171,6 +190,11 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
                 fit_epochs(start, recipe.epochs, 0)
     finally:
         progress.close()
+    if not checkpoint.is_complete():
+        raise ZooError(
+            f"{checkpoint.stop_reason or 'the training ended'} before all zeros and clusters were reached, which takes "
+            "half of the epochs: raise recipe.minutes or lower recipe.epochs"
+        )
     return checkpoint
 
 

@@ -1,0 +1,95 @@
+"""Which weights of a kernel become zero: the smallest, alone or in patterns, and when.
+
+Reference: Zhu, Gupta 2017, arXiv:1710.01878 (the schedule); Mishra 2021, arXiv:2104.08378 (2 of 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.core.recipe import SPARSITY
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The zeros of every kernel, seen as a matrix of inputs and outputs.
+
+    Attributes:
+        sparsity: The share of zeros in the end.
+        group: Every so many consecutive inputs of an output have the same number of zeros; 0 for no groups.
+        block: The outputs and inputs of the rectangles that are zero or not as a whole.
+    """
+
+    sparsity: float
+    group: int = 0
+    block: tuple[int, int] = (1, 1)
+
+
+def parse(text: str) -> Pattern | None:
+    """Return the pattern of the setting `recipe.sparsity`; None if it is off.
+
+    Example:
+        >>> parse("0.8 block 1x16")
+        Pattern(sparsity=0.8, group=0, block=(1, 16))
+        >>> parse("2:4").sparsity
+        0.5
+    """
+    match = SPARSITY.fullmatch(text)
+    if match is None:
+        return None
+    share, outputs, inputs, kept, group = match.groups()
+    if group:
+        return Pattern(1 - int(kept) / int(group), int(group))
+    return Pattern(float(share), block=(int(outputs or 1), int(inputs or 1)))
+
+
+def polynomial(progress: float, final: float) -> float:
+    """Return the sparsity at a share of the time in which it rises from 0 to `final`: fast at first, then slowly.
+
+    Example:
+        >>> [round(polynomial(progress, 0.8), 2) for progress in (0.0, 0.5, 1.0)]
+        [0.0, 0.7, 0.8]
+    """
+    return final * (1.0 - (1.0 - min(progress, 1.0)) ** 3)
+
+
+def choose(kernel: np.ndarray, pattern: Pattern, sparsity: float) -> np.ndarray:
+    """Return which weights of a kernel stay, at a sparsity on the way to that of the pattern.
+
+    Args:
+        kernel: Float (..., inputs, outputs).
+        pattern: Which weights become zero together.
+        sparsity: The share of zeros, in [0, 1].
+
+    Returns:
+        Bool, of the shape of the kernel. Weights that are zero already are the first to go, so that they stay zero.
+
+    Example:
+        >>> choose(np.array([[1.0], [-4.0], [2.0], [3.0]]), Pattern(0.5, group=4), 0.5)[:, 0]
+        array([False,  True, False,  True])
+    """
+    matrix = np.abs(kernel.reshape(-1, kernel.shape[-1]).T)  # (outputs, inputs)
+    if pattern.group:
+        size = (1, pattern.group)
+        cells = _cells(matrix, size)  # (outputs, groups, 1, group)
+        zeros = round(sparsity * pattern.group)
+        order = np.argsort(np.argsort(cells, axis=-1, kind="stable"), axis=-1, kind="stable")
+        kept = order >= zeros
+    else:
+        size = pattern.block
+        cells = _cells(matrix, size)
+        means = cells.mean(axis=(-2, -1))
+        order = np.argsort(np.argsort(means, axis=None, kind="stable"), kind="stable").reshape(means.shape)
+        kept = np.broadcast_to((order >= round(sparsity * means.size))[..., None, None], cells.shape)
+    rows, columns = matrix.shape
+    whole = kept.swapaxes(1, 2).reshape(kept.shape[0] * kept.shape[2], -1)[:rows, :columns]
+    return np.ascontiguousarray(whole.T).reshape(kernel.shape)
+
+
+def _cells(matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a matrix cut into rectangles, (rows of them, columns of them, height, width), filled up with zeros."""
+    height, width = size
+    padded = np.pad(matrix, [(0, -length % part) for length, part in zip(matrix.shape, size, strict=True)])
+    return padded.reshape(padded.shape[0] // height, height, padded.shape[1] // width, width).swapaxes(1, 2)
