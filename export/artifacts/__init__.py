@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Collection
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from zoobase.hdf5 import find_signature
 
 ANY = "any"  # in `trust`: whatever an artifact holds
 UNCONFINED = "unconfined"  # in `trust`: that it is loaded by a process that the kernel does not confine
-READABLE = FORMATS | {torch_program.FORMAT.name: torch_program.FORMAT}  # also what only others write
+READABLE = ChainMap(FORMATS, {torch_program.FORMAT.name: torch_program.FORMAT})  # also what only others write
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -52,7 +53,9 @@ def locate(path: Path) -> tuple[Path, str]:
         raise CheckFailed(f"{path} is refused: it has other content before its HDF5 file; write it again without")
     if head.startswith(b"PK"):
         raise ExportError(f"{path} is a zip file but not a .keras file: it has no config.json")
-    extensions = list(dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in READABLE.values() if f.extension))
+    extensions = list(
+        dict.fromkeys(f".{f.extension.rpartition('.')[2]}" for f in {**FORMATS, **READABLE}.values() if f.extension)
+    )
     raise ExportError(f"{path} is not a {', '.join(extensions[:-1])} or {extensions[-1]} file, nor a SavedModel folder")
 
 
