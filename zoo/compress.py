@@ -125,7 +125,8 @@ def _of_file(source: str | Path, data: str | Path) -> tuple[Subject, list[Any]]:
     model = read_model(Path(source))
     with np.load(data, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    contract = infer_contract(model, {k: v for k, v in arrays.items() if k in model.input_names})
+    names = {tensor.name for tensor in infer_contract(model).endpoints[0].inputs}
+    contract = infer_contract(model, {name: value for name, value in arrays.items() if name in names})
     evaluation = read_evaluation(arrays, contract.endpoints[0])
     order = np.random.default_rng(0).permutation(len(evaluation.truth))
     first, second, third = np.split(order, [round(part * len(order)) for part in PARTS])
