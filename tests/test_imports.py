@@ -73,6 +73,7 @@ ROOMS = {
         "search",
         "learning_curve",
         "mistakes",
+        "compress",
         "device",
         "cluster",
         "train",

@@ -24,6 +24,7 @@ VERBS = {
     "mistakes": "Show what a model gets wrong: worst examples, groups of them, and likely wrong labels.",
     "learning_curve": "Train on parts of the data, to see whether more examples would help.",
     "export": "Export a run again and verify every artifact.",
+    "compress": "Find the smallest or fastest file of a model within a budget of quality.",
     "device": "From a folder of photographs, texts or masks to a file that phones open.",
     "cluster": "Write the file that starts a training on Kubernetes, Ray or Slurm.",
     "info": "Show the card of a model.",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from export.contract import Contract, Endpoint
+    from export.proof.evaluation import Evaluation
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
@@ -270,15 +271,33 @@ def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -
     return inference.samples(endpoint, feed, count) if count >= LEAST_ROWS else None
 
 
-def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
+def open_source(source: str | Path) -> tuple[Plan, keras.Model, Dataset]:
+    """Return the plan, the model and the dataset of a run, or of the default weights of a model."""
+    check_source(Path(source))
+    if Path(source).exists():
+        exported, dataset = _of_run(source, None)
+    else:
+        exported = _of_default_weights(str(source))
+        dataset = exported.plan.load_data()
+    return exported.plan, exported.model, dataset
+
+
+def calibration_of(plan: Plan, dataset: Dataset, endpoint: Endpoint) -> dict[str, np.ndarray]:
+    """Return the inputs of training examples, by which ranges are measured."""
+    from zoo.evaluation import outputs as inference
+
+    return inference.samples(endpoint, plan.feed(dataset, "train"), CALIBRATION, shuffled=True)
+
+
+def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) -> Evaluation:
+    """Return the examples of a split with their truth, and the metrics of the task."""
+    import numpy as np
+
     from export.proof.evaluation import Evaluation
     from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
 
-    endpoint, info, task = contract.endpoints[0], dataset.info, plan.task
-
-    import numpy as np
+    info, task = dataset.info, plan.task
 
     def logits_of(outputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         """Return what metrics take: logits, of which softmax makes the probabilities."""
@@ -290,15 +309,21 @@ def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Se
         batch = task.reduce(SplitEvaluation({}, logits_of(outputs), truth, info))
         return batch.outputs, batch.truth
 
+    return Evaluation(
+        *inference.inputs_and_truth(endpoint, plan.feed(dataset, split)),
+        metrics=lambda outputs, truth: task.metrics(logits_of(outputs), truth, info),
+        reduce=reduce,
+        endpoint=endpoint.name,
+    )
+
+
+def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
+    endpoint = contract.endpoints[0]
     return {
         "quantize": tuple(quantize),
-        "calibration": inference.samples(endpoint, plan.feed(dataset, "train"), CALIBRATION, shuffled=True),
-        "evaluation": Evaluation(
-            *inference.inputs_and_truth(endpoint, plan.feed(dataset, "test")),
-            metrics=lambda outputs, truth: task.metrics(logits_of(outputs), truth, info),
-            reduce=reduce,
-            endpoint=endpoint.name,
-        ),
+        "calibration": calibration_of(plan, dataset, endpoint),
+        "evaluation": evaluation_of(plan, dataset, endpoint, "test"),
     }
 
 

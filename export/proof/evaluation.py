@@ -75,29 +75,15 @@ def with_metric_drop(
     name = evaluation.endpoint
     passed = {(row.artifact, row.runtime) for row in rows if row.state == PASS}
     quantized = [a for a in request.artifacts if a.quantize and name in a.endpoints]
-    quantized = [a for a in quantized if (a.path, _runtime(a).name) in passed]
+    quantized = [a for a in quantized if (a.path, runtime_of(a).name) in passed]
     if not quantized:
         return rows
-    endpoint = request.contract[name]
-    metrics, reduce = evaluation.metrics or default_metrics(endpoint), evaluation.reduce or (lambda *both: both)
-    kept: dict[str, list[tuple[Arrays, np.ndarray]]] = {}  # by artifact path, "" for the reference
-    problems: dict[str, str] = {}
-    for part in _parts(evaluation, endpoint):
-        reference = run_live(endpoint, part.inputs)
-        kept.setdefault("", []).append(reduce(reference, part.truth))
-        remaining = [a for a in quantized if a.path not in problems]
-        for path, run in _run_quantized(request, remaining, part).items() if remaining else ():
-            outputs = run.of(name).of(name)
-            if set(outputs) == set(reference):
-                kept.setdefault(path, []).append(reduce(outputs, part.truth))
-            else:
-                problems[path] = run.failure or run.of(name).first_error() or "no result"
-    reference, truth = _concatenate(kept[""])
+    drops = measure_drops(request.folder, request.contract, quantized, evaluation)
 
     def evaluated(row: Row) -> Row:
-        if row.artifact in problems:
-            return row.with_findings(Finding(f"evaluation: {problems[row.artifact]}"))
-        drop = paired_drop(metrics, reference, _concatenate(kept[row.artifact])[0], truth)
+        drop = drops[row.artifact]
+        if isinstance(drop, str):
+            return row.with_findings(Finding(f"evaluation: {drop}"))
         figures = {**row.endpoints, name: {**row.endpoints[name], "evaluation": drop | {"max_drop": max_drop}}}
         text = f"{describe_drop(drop)}, which may be more than the budget of {max_drop:g}"
         if drop["drop"] <= max_drop:  # the interval alone is too wide
@@ -106,11 +92,45 @@ def with_metric_drop(
             )
         return row.with_findings(*([] if drop["high"] <= max_drop else [Finding(text)]), endpoints=figures)
 
-    runs = {(artifact.path, _runtime(artifact).name) for artifact in quantized}
+    runs = {(artifact.path, runtime_of(artifact).name) for artifact in quantized}
     return [evaluated(row) if (row.artifact, row.runtime) in runs else row for row in rows]
 
 
-def _runtime(artifact: Artifact) -> Runtime:
+def measure_drops(
+    folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
+) -> dict[str, dict[str, Any] | str]:
+    """Run evaluation data through artifacts and the live model; return the paired drop by path, or why there is none.
+
+    Args:
+        folder: The folder of the artifacts.
+        contract: The contract, with the call of the live model, which is the reference.
+        artifacts: What is evaluated, each in the runtime that decides about its format.
+        evaluation: Real data with labels.
+
+    Returns:
+        {path: the result of `paired_drop`, or a clause}.
+    """
+    name = evaluation.endpoint
+    endpoint = contract[name]
+    metrics, reduce = evaluation.metrics or default_metrics(endpoint), evaluation.reduce or (lambda *both: both)
+    kept: dict[str, list[tuple[Arrays, np.ndarray]]] = {}  # by artifact path, "" for the reference
+    problems: dict[str, dict[str, Any] | str] = {}
+    for part in _parts(evaluation, endpoint):
+        reference = run_live(endpoint, part.inputs)
+        kept.setdefault("", []).append(reduce(reference, part.truth))
+        remaining = [a for a in artifacts if a.path not in problems]
+        for path, run in _run(folder, contract, remaining, part).items() if remaining else ():
+            outputs = run.of(name).of(name)
+            if set(outputs) == set(reference):
+                kept.setdefault(path, []).append(reduce(outputs, part.truth))
+            else:
+                problems[path] = run.failure or run.of(name).first_error() or "no result"
+    reference, truth = _concatenate(kept.pop(""))
+    whole = {path: _concatenate(parts)[0] for path, parts in kept.items() if path not in problems}
+    return problems | {path: paired_drop(metrics, reference, outputs, truth) for path, outputs in whole.items()}
+
+
+def runtime_of(artifact: Artifact) -> Runtime:
     """Return the runtime in which a quantised artifact is evaluated."""
     return min(runtimes_of(artifact.format), key=lambda runtime: runtime.extra)
 
@@ -129,13 +149,13 @@ def _rows_within(size: int, endpoint: Endpoint) -> int:
     return max(1, size // max(1, example))
 
 
-def _run_quantized(
-    request: ProofRequest, artifacts: Sequence[Artifact], evaluation: Evaluation
+def _run(
+    folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
 ) -> dict[str, ArtifactRun]:
-    """Return the runs of quantised artifacts over the inputs of an evaluation, by path."""
+    """Return the runs of artifacts over the inputs of an evaluation, by path."""
     name, plan = evaluation.endpoint, {}
     for artifact in artifacts:
-        runtime = _runtime(artifact)
+        runtime = runtime_of(artifact)
         plan.setdefault(runtime.name, (runtime, []))[1].append(artifact)
     with tempfile.TemporaryDirectory(prefix="evaluation-") as scratch:
         golden = Path(scratch) / "golden"
@@ -144,7 +164,7 @@ def _run_quantized(
             {e: [] for a in artifacts for e in a.endpoints}
             | {name: [GoldenCase(name, dict(evaluation.inputs), compared=False)]},
         )
-        runs = run_all(request.folder, request.contract, plan, (), golden)
+        runs = run_all(folder, contract, plan, (), golden)
     return {path: run for (_, path), run in runs.items()}
 
 

@@ -205,6 +205,7 @@ ARGUMENTS = {  # what each verb needs besides options
     "ship": ["RUN"],
     "mistakes": ["RUN"],
     "learning_curve": ["mnist"],
+    "compress": ["mnist", "--out", "OUT"],
     "device": ["--data-dir", "FOLDER", "--out", "OUT"],
 }
 WITH = {  # options that an option needs to have an effect

@@ -1,0 +1,121 @@
+"""The verb `compress`: files of a model within a budget of quality, chosen by validation examples, tested once."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from export import verify_bundle
+from export.formats import QUANTIZATIONS
+from zoo import compress, train
+from zoo.compression import search
+from zoo.compression.search import Candidate, choose
+from zoobase.errors import CheckFailed, UsageError
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory):
+    """Return the path of a Keras file of a classifier of digits, and of an .npz file with real examples."""
+    folder = tmp_path_factory.mktemp("classifier")
+    x, y = load_digits(return_X_y=True)
+    x, y = x.astype("float32"), y.astype("int32")
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((64,), name="pixels"), keras.layers.Rescaling(1 / 16), keras.layers.Dense(64, "relu")]
+    model = keras.Sequential([*layers, keras.layers.Dense(10, name="logits")])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(x[:900], y[:900], epochs=15, verbose=0)
+    model.save(folder / "model.keras")
+    np.savez(folder / "examples.npz", pixels=x, label=y)
+    return folder / "model.keras", folder / "examples.npz"
+
+
+@pytest.fixture(scope="module")
+def result(classifier, tmp_path_factory):
+    out = tmp_path_factory.mktemp("compressed") / "small"
+    return out, compress.run(classifier[0], data=classifier[1], out=out, budget=0.03)
+
+
+def test_the_smallest_file_within_the_budget_is_proven(result):
+    out, summary = result
+    candidates = [Candidate(**values) for values in summary["candidates"]]
+    assert {c.quantize for c in candidates} == {"float32", *QUANTIZATIONS}
+    assert all(c.problem is None and c.ms > 0 and 0 < c.gzip <= c.size * 1.05 for c in candidates)
+    within = [c for c in candidates if c.drop["high"] <= 0.03]
+    assert summary["chosen"]["gzip"] == min(c.gzip for c in within)
+    assert (out / summary["file"]).is_file()
+    assert verify_bundle(out / "bundle").verdict == "pass"
+    assert summary["test"]["high"] <= 0.03
+    assert (summary["test"]["examples"], candidates[0].drop["examples"]) == (719, 719), "two fifths each"
+    assert Image.open(out / "frontier.png").size[0] > 500
+    assert json.loads((out / "compression.json").read_text()) == summary
+    assert sorted(path.name for path in out.iterdir()) == ["bundle", "compression.json", "frontier.png"]
+
+
+def test_the_table_has_every_candidate(result, capsys):
+    from zoobase.console import Console
+
+    compress.show(Console(), result[1])
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("float32", *QUANTIZATIONS, "chosen for size", "719 test examples"))
+
+
+def file(quantize, gzip, high, ms=1.0, **changes):
+    drop = {"drop": high, "low": high, "high": high}
+    return Candidate(**{"training": "", "quantize": quantize, "keep_float": 0, "path": quantize, "gzip": gzip,
+                        "ms": ms, "drop": drop, **changes})  # fmt: skip
+
+
+def test_what_is_chosen():
+    files = [file("float32", 9, 0.9, ms=3), file("int8", 3, 0.004, ms=2), file("int4", 2, 0.006, ms=1)]
+    assert choose(files, 0.005, "size").quantize == choose(files, 0.005, "latency").quantize == "int8"
+    assert choose(files, 0.01, "size").quantize == choose(files, 0.01, "latency").quantize == "int4"
+    assert choose(files, 0.001, "size").quantize == "float32", "it is proven, not measured"
+    broken = [dataclasses.replace(f, problem="it does not run") if f.quantize == "int8" else f for f in files]
+    assert choose(broken, 0.005, "size").quantize == "float32"
+    trained = [*files, file("float32", 1, 0.2, training="80 % zeros")]
+    assert choose(trained, 0.005, "size").quantize == "int8", "a model that was trained on is measured"
+    untimed = [dataclasses.replace(f, ms=None) if f.quantize == "int8" else f for f in files]
+    assert choose(untimed, 0.005, "latency").quantize == "float32"
+
+
+def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypatch):
+    """What the validation examples allow, the test examples need not; and nothing half-written stays."""
+    monkeypatch.setattr(search, "QUANTIZATIONS", {"float16": QUANTIZATIONS["float16"]})
+    monkeypatch.setattr(Candidate, "is_within", lambda self, budget: self.quantize == "float16")
+    with pytest.raises(CheckFailed, match=r"float16, .* on the test examples, which may be more than the budget of 0:"):
+        compress.run(classifier[0], data=classifier[1], out=tmp_path / "small", budget=0.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_trained_on(tmp_path, monkeypatch):
+    settings = {"data": "digits", "model.units": [32], "recipe.epochs": 2}
+    options = {"settings": settings, "export": False, "evaluate": False, "precision": "float32"}
+    train.run("mnist", out=str(tmp_path / "run"), **options)
+    monkeypatch.setattr(search, "QUANTIZATIONS", {"dynamic": QUANTIZATIONS["dynamic"]})
+    trainings = {"80 % zeros": ({"sparsity": "0.8"}, ("dynamic",)), "other": ({"nothing": 1}, ("dynamic",))}
+    monkeypatch.setattr(compress, "TRAININGS", trainings)
+    summary = compress.run(tmp_path / "run", out=tmp_path / "small", budget=0.5, epochs=1)
+    sizes = {(c["training"], c["quantize"]): c["gzip"] for c in summary["candidates"]}
+    assert sorted(sizes) == [("", "dynamic"), ("", "float32"), ("80 % zeros", "dynamic")]
+    assert sizes["80 % zeros", "dynamic"] < 0.5 * sizes["", "dynamic"]
+    assert summary["chosen"]["training"] == "80 % zeros"
+    assert (tmp_path / "small" / summary["file"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"goal": "fun"}, "goal=fun is not valid: it must be size or latency"),
+        ({"budget": -1.0}, "must be zero or more"),
+        ({"data": None}, "--data has the examples of a Keras file"),
+        ({"out": "."}, "exists: choose another --out"),
+    ],
+)
+def test_invalid_arguments(classifier, tmp_path, monkeypatch, changes, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        compress.run(classifier[0], **{"data": classifier[1], "out": "small", **changes})
