@@ -90,6 +90,7 @@ ROOMS = {
         "models",
         "tasks",
         "training",
+        "compression",
         "distribution",
         "evaluation",
         "modeling",

@@ -18,6 +18,7 @@ OPTIMIZERS = (
     *("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
     *("adadelta", "adafactor", "adamax", "ftrl", "lamb", "lion", "nadam"),
 )
+QUANTIZATIONS = ("none", "int8", "int8_weights", "int4_weights")
 SCHEDULES = ("constant", "step", "exponential", "linear", "cosine", "one_cycle")
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
 
@@ -153,6 +154,13 @@ class Recipe:
         False,
         "Whether the first convolution starts from principal components of patches of training images (Jordan 2024, "
         "arXiv:2404.00498).",
+    )
+    quantization: str = setting(
+        "none",
+        "Training with quantization: int8 rounds weights and activations as the int8 file does, which is exported with "
+        "the ranges of the training; int8_weights and int4_weights round the weights only.",
+        choices=QUANTIZATIONS,
+        option=True,
     )
     patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
     augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import keras
 from pipelines.dataset import Dataset
 from pipelines.feeding import Feed
 from zoo import weights
+from zoo.compression import quantization
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.weight_files import check_file, load_file, save_file
@@ -92,6 +94,11 @@ def train(session: Session) -> CheckpointCallback:
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
     if plan.task.phases(plan.recipe, session.info):
+        if plan.recipe.quantization != "none":
+            raise UsageError(
+                f"{plan.model} is trained in phases, the first on cached features: train it without "
+                "recipe.quantization, and the result with zoo.quantize"
+            )
         if replicas.count > 1 or replicas.data_service:
             raise UsageError(
                 f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
@@ -119,6 +126,10 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
 def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) -> CheckpointCallback:
     """Fit a built model to two feeds by the recipe of a session; returns and raises the same as `train`."""
     plan, folder, replicas, recipe = session.plan, session.folder, session.replicas, session.plan.recipe
+    quantized, save = recipe.quantization != "none", None
+    if quantized:
+        stock, model = model, quantization.quantize(model, recipe.quantization)
+        save = functools.partial(quantization.save_file, model, stock)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)
     size = replicas.validation_size(evaluated.count, max(recipe.batch_size, 256))
@@ -127,7 +138,7 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
         adapt_momentum(model, steps)
         replicas.adapt(model, training, recipe.batch_size)
         averaged = AveragedWeights(model)
-        checkpoint = CheckpointCallback(session, averaged)
+        checkpoint = CheckpointCallback(session, averaged, save)
         start = _resume(model, session, checkpoint)
     done = checkpoint.done
     replicas.wait(start * steps + done)
@@ -140,6 +151,8 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     if replicas.is_chief:
         callbacks.append(keras.callbacks.TensorBoard(str(folder.path / "logs"), write_graph=False))
     callbacks += session.objects.callbacks
+    if quantized:
+        callbacks.insert(0, quantization.FreezeRanges(recipe.epochs))
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
     preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None

@@ -1,0 +1,1 @@
+"""Smaller models: training with quantization."""
