@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from export.certifier import certify
     from export.contract import Contract, Endpoint, Tensor
     from export.contract.inference import infer_contract
+    from export.contract.simulation import Simulation
     from export.exporter import export_model
     from export.proof.certificate import Certificate
     from export.proof.evaluation import Evaluation
@@ -36,6 +37,7 @@ __all__ = [
     "Evaluation",
     "ExportError",
     "ExportFailed",
+    "Simulation",
     "Tensor",
     "certify",
     "check_serving",
@@ -64,6 +66,7 @@ _lazy = lazy_attributes(
         "export.bundle.layout": ("Bundle",),
         "export.proof.certificate": ("Certificate",),
         "export.proof.evaluation": ("Evaluation",),
+        "export.contract.simulation": ("Simulation",),
         "export.contract": ("Contract", "Endpoint", "Tensor"),
         "zoobase.errors": ("ExportError", "ExportFailed"),
     },

@@ -18,6 +18,7 @@ from export.bundle.layout import Bundle, choose_path, choose_saved_model_version
 from export.bundle.npu import with_npu_report
 from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
 from export.contract.inference import infer_contract
+from export.contract.simulation import Simulation
 from export.formats import DEFAULT_FORMATS, FORMATS, QUANTIZATIONS, format_of, onnx, saved_model, tflite, with_formats
 from export.formats.keras import merged_weights
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
@@ -27,7 +28,7 @@ from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
-from export.proof.evaluation import Evaluation, QuantizationSettings
+from export.proof.evaluation import Evaluation, QuantizationSettings, with_simulation
 from export.proof.layer_diff import with_worst_layers, write_layers
 from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
@@ -64,6 +65,7 @@ def export_model(
     evaluation: Evaluation | None = None,
     max_drop: float = 0.01,
     keep_float: int = 0,
+    simulation: Simulation | None = None,
     bisect: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Bundle:
@@ -97,6 +99,9 @@ def export_model(
         max_drop: Largest allowed drop of the metric.
         keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
             the calibration data. Needs the extra `quantizer`.
+        simulation: What the int8 file is to compute, of a training with quantization: it is converted from this model,
+            with the ranges of the training, and its integers are compared with it. None measures ranges on
+            `calibration`.
         bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
         progress: Called with a short description of each stage.
 
@@ -119,7 +124,7 @@ def export_model(
     check_samples(samples or {}, contract.endpoints)
     check_samples(training or {}, contract.endpoints)
     check_samples(validation or {}, contract.endpoints)
-    quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float)
+    quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float, simulation)
     quantization.check(contract)
     texts, runtimes = (card or {}, assets or {}, metadata or {}), (tuple(require), tuple(extras))
     request = ExportRequest(
@@ -218,7 +223,10 @@ def _write_and_prove(
         images=folder / FIGURES,
     )
     certificate = prove(subject, require=request.require, extras=request.extras)
-    rows = request.quantization.evaluate(subject, certificate.rows)
+    rows, simulation = certificate.rows, request.quantization.simulation
+    if simulation is not None and typical is not None:
+        rows = with_simulation(subject, rows, simulation, typical)
+    rows = request.quantization.evaluate(subject, rows)
     rows = with_npu_report(subject, with_worst_layers(subject, rows))
     if request.bisect:
         calibration = request.quantization.calibration
@@ -267,8 +275,9 @@ def _write_quantized(request: ExportRequest, folder: Path, quantize: str) -> Art
     """Write one quantised file; return an artifact with the reason if it cannot be written."""
     settings, format = request.quantization, format_of(quantize)
     arguments = (QUANTIZATIONS[quantize], settings.calibration, settings.keep_float)
+    more = {"simulation": settings.simulation} if quantize == tflite.SIMULATED else {}
     return _written(
-        lambda: format.write_quantized(request.model, request.contract, folder, *arguments),
+        lambda: format.write_quantized(request.model, request.contract, folder, *arguments, **more),
         Artifact(format.name, f"{format.name}/{quantize}{format.extension}", (), quantize=quantize),
     )
 

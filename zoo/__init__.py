@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from zoo import train as train
     from zoo import tune as tune
     from zoo import weights as weights
+    from zoo.compression.quantization import quantize as quantize
     from zoo.modeling.features import freeze
     from zoo.models.admissions import admissions as admissions
     from zoo.models.attention import attention as attention
@@ -86,6 +87,7 @@ __all__ = [
     "list_models",
     "load",
     "preprocess",
+    "quantize",
     "register",
 ]
 _lazy_attribute = lazy_attributes(
@@ -106,6 +108,7 @@ _lazy_attribute = lazy_attributes(
         ),
         "zoo.predictor": ("Predictor", "load"),
         "zoo.modeling.features": ("freeze",),
+        "zoo.compression.quantization": ("quantize",),
     },
 )
 

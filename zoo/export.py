@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from export.contract import Contract, Endpoint
+    from export.contract.simulation import Simulation
     from export.proof.evaluation import Evaluation
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
 CALIBRATION = 256  # training examples on which ranges are measured
 MAX_DROP = 0.01  # of the metric of a quantised file
+TRAINED = {"none": (), "int8": ("int8",), "int8_weights": ("dynamic",), "int4_weights": ("int4",)}  # files
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 GOLDEN = 32  # real examples of the test split among the golden inputs
@@ -55,6 +57,7 @@ class _Source:
         provenance: How it was trained, in the form of SLSA.
         intervals: The 95 % intervals [low, high] of those metrics that have one.
         coverage: A sentence about prediction sets or intervals, or "".
+        ranges: Those of the activations, of a training for int8.
     """
 
     plan: Plan
@@ -67,6 +70,7 @@ class _Source:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
     coverage: str = ""
+    ranges: Mapping[str, tuple[float, float]] | None = None
 
 
 def run(
@@ -122,9 +126,15 @@ def run(
         dataset = exported.plan.load_data() if quantize else _load_if_available(exported.plan, console)
     else:
         exported, dataset = _of_run(source, dataset)
+        quantize = with_trained(quantize, exported.plan)
     if device:
         return _export(exported, dataset, out, quantize, DEVICE, max_drop, console, DEVICES)
     return _export(exported, dataset, out, quantize, QUICK if quick else None, max_drop, console)
+
+
+def with_trained(quantize: Sequence[str], plan: Plan) -> tuple[str, ...]:
+    """Return the quantised files of a run: those that are asked for, and the one that it was trained for."""
+    return tuple(dict.fromkeys([*quantize, *TRAINED[plan.recipe.quantization]]))
 
 
 def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
@@ -135,6 +145,7 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     """
     counts = info.counts
     measured = [kind for kind in quantize if QUANTIZATIONS[kind].is_calibrated]
+    measured = [kind for kind in measured if kind not in TRAINED[plan.recipe.quantization]]
     if measured and counts["train"] < CALIBRATION_ROWS:
         raise UsageError(
             f"--quantize {','.join(measured)} measures ranges on at least {CALIBRATION_ROWS} training examples, and "
@@ -149,6 +160,7 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
 
 
 def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset]:
+    from zoo.compression.quantization import read_ranges
     from zoo.training.provenance import describe
 
     folder = RunFolder.open(path)
@@ -157,8 +169,9 @@ def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset
     facts = (folder.path / "bundle", metrics := folder.metrics(), plan.command(), figures)
     evaluation = folder.read("evaluation.json") if metrics else {}
     model = folder.model()
+    ranges = None if plan.recipe.quantization == "none" else read_ranges(folder.weights)
     provenance = describe(plan, dataset.info, model, folder.read("config.json"), metrics)
-    return _Source(plan, model, dataset.info, *facts, provenance, **_uncertainty(evaluation)), dataset
+    return _Source(plan, model, dataset.info, *facts, provenance, ranges=ranges, **_uncertainty(evaluation)), dataset
 
 
 def _uncertainty(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,6 +246,7 @@ def _export(
             extras=extras,
             **({"formats": formats} if formats else {}),
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
+            simulation=_simulation(source, served) if "int8" in quantize else None,
             metadata=bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
             progress=console.print,
         )
@@ -325,6 +339,17 @@ def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Se
         "calibration": calibration_of(plan, dataset, endpoint),
         "evaluation": evaluation_of(plan, dataset, endpoint, "test"),
     }
+
+
+def _simulation(source: _Source, served: keras.Model) -> Simulation | None:
+    """Return what the int8 file of a run that was trained for it computes; None for another run."""
+    from export.contract.simulation import Simulation
+    from zoo.compression.quantization import simulate
+
+    if source.ranges is None:
+        return None
+    model = simulate(served, source.ranges)
+    return Simulation(model, source.plan.task.contract(model, source.info), source.ranges)
 
 
 def _target(out: Path, suffix: str) -> Path:

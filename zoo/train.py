@@ -175,7 +175,8 @@ def _open(
             stack.enter_context(folder.locked())
         return Session(plan, folder, folder.dataset(dataset), console, replicas)
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
-    export.check_data(plan, dataset.info, given.get("quantize") or ())
+    if given.get("export", True) and given.get("evaluate", True):
+        export.check_data(plan, dataset.info, export.with_trained(given.get("quantize") or (), plan))
     requested = plan.to_json()
     plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
     plan = autotune.fit_to_budget(plan, dataset, console)

@@ -17,6 +17,7 @@ import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
 from export.contract.quantization import Budget, Quantization, calibration_of
+from export.contract.simulation import Simulation
 from export.formats import tflite_metadata
 from export.formats.format import Description, Format, Port, Signature, TensorQuantization
 from export.formats.saved_model import save
@@ -32,6 +33,7 @@ QUANTIZATIONS = (
     Quantization("16x8", "int8", "int16", Budget(20.0, 0.95)),
     Quantization("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),  # the converter has no such weights
 )
+SIMULATED = "int8"  # the form that may have the ranges of a training
 FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised
 SCRATCH = ".tflite-work"  # in the staging folder; `clean` removes it
 RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
@@ -55,6 +57,7 @@ def write_quantized(
     quantization: Quantization,
     calibration: Mapping[str, np.ndarray] | None,
     keep_float: int = 0,
+    simulation: Simulation | None = None,
 ) -> Artifact:
     """Prepare `tflite/NAME.tflite`.
 
@@ -65,11 +68,14 @@ def write_quantized(
         quantization: One of `QUANTIZATIONS`.
         calibration: Real inputs by name; a form with measured ranges carries the endpoints that they feed.
         keep_float: How many consecutive operators stay float, those whose quantisation loses most, if it has such.
+        simulation: What is converted instead, with ranges of a training that need no calibration; None to calibrate.
 
     Raises:
         Unsupported: If no endpoint can be carried.
     """
     endpoints, rows = contract.carried_by(FORMAT.name), {}
+    if simulation is not None:
+        return _prepare(simulation.model, endpoints, folder, simulation.contract, quantization, {}, of="simulation")
     if quantization.is_calibrated:
         rows = calibration_of(endpoints, calibration)
         endpoints = tuple(e for e in endpoints if e.name in rows)
@@ -94,8 +100,9 @@ def _prepare(
     quantization: Quantization | None,
     rows: Mapping[str, Mapping[str, np.ndarray]],
     keep_float: int = 0,
+    of: str = "saved_model",
 ) -> Artifact:
-    shared = folder / SCRATCH / "saved_model"  # all precisions are converted from one
+    shared = folder / SCRATCH / of  # all precisions are converted from one
     if not shared.exists():
         save(model, contract.carried_by(FORMAT.name), shared, batch=1)
     quantize = quantization and quantization.name
@@ -232,6 +239,36 @@ def describe(description: Description) -> None:
         "branches": sorted({*Branches(model, codes).found.values()}),
     }
     description.parameters = _parameters(model)
+
+
+def integer_tensors(file: bytes, signature: str) -> tuple[dict[str, TensorQuantization], dict[str, TensorQuantization]]:
+    """Return the parameters of the tensors of integers of a signature.
+
+    Returns:
+        Of the results of operators, by the name of the tensor; and of the outputs of the signature that are integers or
+        were until the last operator, by the name of the output.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))
+    entry = next(s for s in model.signatureDefs if _text(s.signatureKey) == signature)
+    graph = model.subgraphs[entry.subgraphIndex]
+    types = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
+    makers = {index: operator for operator in graph.operators for index in operator.outputs}
+    codes = [code.builtinCode for code in model.operatorCodes]
+
+    def parameters(index: int) -> TensorQuantization | None:
+        tensor = graph.tensors[index]
+        return _quantization(types[tensor.type], tensor.quantization)
+
+    results = {_text(graph.tensors[i].name): found for i in makers if (found := parameters(i))}
+    outputs = {}
+    for output in entry.outputs:
+        index, operator = output.tensorIndex, makers.get(output.tensorIndex)
+        is_last = operator and codes[operator.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
+        if found := parameters(operator.inputs[0] if is_last else index):
+            outputs[_text(output.name)] = found
+    return results, outputs
 
 
 def _text(value: Any) -> str:

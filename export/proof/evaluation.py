@@ -1,4 +1,7 @@
-"""The metric drop of quantised artifacts on real data, paired with the reference, with its 95 % confidence interval."""
+"""Quantised artifacts on real data: the metric drop, paired with the reference, with its 95 % confidence interval.
+
+An int8 file of a training with quantization is compared with the trained network, too, integer by integer.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,12 @@ import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
 from export.contract.quantization import check_modules
+from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, tflite
 from export.parity.cases import GoldenCase, write_golden
-from export.proof.certificate import PASS, Finding, ProofRequest, Row, describe_drop
+from export.parity.simulation import check_ranges, differences, explain
+from export.proof.certificate import CAUSE, FAIL, PASS, Finding, ProofRequest, Row, describe_drop
+from export.proof.layer_diff import first_simulated_layer
 from export.proof.prove import check_names
 from export.runners import runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
@@ -28,6 +34,7 @@ STUDENT = 2.02  # 97.5 % quantile of Student's t with 39 degrees of freedom
 ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance")  # metrics for which lower is better
 BATCH = 256
 
+SIMULATED_ROWS, SIMULATED_LARGEST = 500, 2**24  # rows that are compared with a simulation, bytes of their outputs
 LARGEST = 2**26  # bytes of the outputs of a batch, and of those that a process returns if they are reduced
 
 Metrics = Callable[[Arrays, np.ndarray], Mapping[str, Any]]
@@ -119,7 +126,7 @@ def measure_drops(
         reference = run_live(endpoint, part.inputs)
         kept.setdefault("", []).append(reduce(reference, part.truth))
         remaining = [a for a in artifacts if a.path not in problems]
-        for path, run in _run(folder, contract, remaining, part).items() if remaining else ():
+        for path, run in run_quantized(folder, contract, remaining, name, part.inputs).items() if remaining else ():
             outputs = run.of(name).of(name)
             if set(outputs) == set(reference):
                 kept.setdefault(path, []).append(reduce(outputs, part.truth))
@@ -133,6 +140,61 @@ def measure_drops(
 def runtime_of(artifact: Artifact) -> Runtime:
     """Return the runtime in which a quantised artifact is evaluated."""
     return min(runtimes_of(artifact.format), key=lambda runtime: runtime.extra)
+
+
+def with_simulation(
+    request: ProofRequest, rows: Sequence[Row], simulation: Simulation, inputs: Mapping[str, np.ndarray]
+) -> list[Row]:
+    """Return the rows, those of an int8 file in LiteRT with what its integers differ from the network's.
+
+    A row fails if more than 0.1 % of the numbers of an output differ by more than one step of its integers, or if the
+    file has another range than the training; then the first layer that differs is named.
+
+    Args:
+        request: The artifacts.
+        rows: Their rows.
+        simulation: The network.
+        inputs: Real inputs (N, ...) by name. Where those of the file have other names, golden inputs are taken.
+    """
+    found = {a.path: a for a in request.artifacts if a.quantize == tflite.SIMULATED and a.state is None}
+
+    def compared(row: Row) -> Row:
+        artifact = found.get(row.artifact)
+        if artifact is None or row.runtime != runtime_of(artifact).name or row.state not in (PASS, FAIL):
+            return row
+        return _with_comparison(request, artifact, row, simulation, inputs)
+
+    return [compared(row) for row in rows]
+
+
+def _with_comparison(
+    request: ProofRequest, artifact: Artifact, row: Row, simulation: Simulation, inputs: Mapping[str, np.ndarray]
+) -> Row:
+    endpoint = simulation.contract[artifact.endpoints[0]]
+    names = [t.name for t in endpoint.inputs]
+    if not set(names) <= set(inputs):
+        cases = [case.inputs for case in request.cases[endpoint.name] if case.compared and not case.chain]
+        inputs = {name: np.concatenate([case[name] for case in cases]) for name in names}
+    count = min(SIMULATED_ROWS, _rows_within(SIMULATED_LARGEST, endpoint), len(inputs[names[0]]))
+    inputs = {name: inputs[name][:count] for name in names}
+    reference, run = (
+        run_live(endpoint, inputs),
+        run_quantized(request.folder, request.contract, [artifact], endpoint.name, inputs)[artifact.path],
+    )
+    values = run.of(endpoint.name).of(endpoint.name)
+    if set(values) != set(reference):
+        problem = run.failure or run.of(endpoint.name).first_error() or "no result"
+        return row.with_findings(Finding(f"comparison with the training: {problem}"))
+    results, outputs = tflite.integer_tensors((request.folder / artifact.path).read_bytes(), endpoint.name)
+    figures = {output: differences(reference[output], values[output], q.scale) for output, q in outputs.items()}
+    texts = [*check_ranges(simulation, results)]
+    texts += [text for output, figure in figures.items() if (text := explain(output, figure))]
+    if not outputs:
+        texts.append(f"no output of {endpoint.name} is computed by integers: the file is float")
+    clause = first_simulated_layer(request, artifact, simulation, inputs, results) if texts and outputs else None
+    causes = [Finding(clause, CAUSE)] if clause else []
+    figures = {**row.endpoints.get(endpoint.name, {}), "simulation": {"rows": count, "outputs": figures}}
+    return row.with_findings(*map(Finding, texts), *causes, endpoints={**row.endpoints, endpoint.name: figures})
 
 
 def _parts(evaluation: Evaluation, endpoint: Endpoint) -> Iterator[Evaluation]:
@@ -149,11 +211,11 @@ def _rows_within(size: int, endpoint: Endpoint) -> int:
     return max(1, size // max(1, example))
 
 
-def _run(
-    folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
+def run_quantized(
+    folder: Path, contract: Contract, artifacts: Sequence[Artifact], name: str, inputs: Mapping[str, np.ndarray]
 ) -> dict[str, ArtifactRun]:
-    """Return the runs of artifacts over the inputs of an evaluation, by path."""
-    name, plan = evaluation.endpoint, {}
+    """Return the runs of quantised artifacts over inputs of an endpoint, by path."""
+    plan: dict[str, tuple[Runtime, list[Artifact]]] = {}
     for artifact in artifacts:
         runtime = runtime_of(artifact)
         plan.setdefault(runtime.name, (runtime, []))[1].append(artifact)
@@ -161,8 +223,7 @@ def _run(
         golden = Path(scratch) / "golden"
         write_golden(
             golden,
-            {e: [] for a in artifacts for e in a.endpoints}
-            | {name: [GoldenCase(name, dict(evaluation.inputs), compared=False)]},
+            {e: [] for a in artifacts for e in a.endpoints} | {name: [GoldenCase(name, dict(inputs), compared=False)]},
         )
         runs = run_all(folder, contract, plan, (), golden)
     return {path: run for (_, path), run in runs.items()}
@@ -312,6 +373,7 @@ class QuantizationSettings:
         evaluation: Real data with labels, or None.
         max_drop: Largest allowed drop of the metric.
         keep_float: How many operators stay float, of the forms that have such.
+        simulation: What the int8 TFLite file is to compute, with ranges of a training; None to calibrate.
     """
 
     kinds: tuple[str, ...] = ()
@@ -319,6 +381,7 @@ class QuantizationSettings:
     evaluation: Evaluation | None = None
     max_drop: float = 0.01
     keep_float: int = 0
+    simulation: Simulation | None = None
 
     def check(self, contract: Contract) -> None:
         """Raise ExportError for invalid combinations, before anything is written."""
@@ -334,10 +397,13 @@ class QuantizationSettings:
             )
         if self.keep_float:
             check_modules("keeping operators float (--keep-float)", *tflite.SELECTIVE)
+        if self.simulation is not None and (tflite.SIMULATED not in self.kinds or self.keep_float):
+            raise ExportError("simulation= is what an int8 file computes: add int8 to quantize=, without keep_float=")
         for quantization in chosen:
             quantization.check_installed()
             endpoints = contract.carried_by(format_of(quantization.name).name)
-            if quantization.is_calibrated and endpoints:
+            is_trained = self.simulation is not None and quantization.name == tflite.SIMULATED
+            if quantization.is_calibrated and endpoints and not is_trained:
                 quantization.check_calibration(endpoints[0], self.calibration)
 
     def typical(self, samples: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract
+from export.contract.simulation import Simulation
+from export.formats.format import TensorQuantization
 from export.formats.tflite import FORMAT, path_of
 from export.parity.cases import TYPICAL, GoldenCase
+from export.parity.simulation import is_same
 from export.proof.certificate import CAUSE, FAIL, Finding, ProofRequest, Row
 from export.runtime import process
 from export.wire import layers
@@ -23,7 +26,8 @@ TOLERANCE = 4e-5  # of a layer's output, in units of its largest value
 HEAD = 3  # numbers before the values of a fingerprint
 MIN_VALUES = 16  # for a linear fit
 WORST_LAYERS = 3
-ROWS = 32
+LEAST_SHARE = 0.99  # of the integers of a layer that are within one step of those of a simulation
+ROWS, ROWS_OF_SIMULATION = 32, 16
 
 
 def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
@@ -156,3 +160,40 @@ def _worst(request: ProofRequest, artifact: Artifact) -> str | None:
         if operator["added"] > 0
     ]
     return f"most noise is added by {', '.join(worst)}" if worst else None
+
+
+def first_simulated_layer(
+    request: ProofRequest,
+    artifact: Artifact,
+    simulation: Simulation,
+    inputs: Mapping[str, np.ndarray],
+    tensors: Mapping[str, TensorQuantization],
+) -> str | None:
+    """Return a clause about the layers whose integers differ, in the order of the network; None if none can be.
+
+    Layers and tensors are matched by their scale and zero point; of several tensors the closest is taken.
+    """
+    import keras
+
+    model, few = simulation.model, {name: value[:ROWS_OF_SIMULATION] for name, value in inputs.items()}
+    endpoint = simulation.contract[artifact.endpoints[0]]
+    pairs = {
+        name: [tensor for tensor, q in tensors.items() if is_same(parameters, q)]
+        for name, parameters in simulation.parameters().items()
+    }
+    order = [layer.name for layer in model.layers if pairs.get(layer.name)]
+    if not order:
+        return None
+    observed = keras.Model(model.inputs, {name: model.get_layer(name).output for name in order})
+    expected = observed([few[t.name].astype(t.dtype) for t in endpoint.inputs], training=False)
+    with tempfile.TemporaryDirectory(prefix="layers-") as scratch:
+        files = {name: Path(scratch) / f"{name}.npz" for name in ("inputs", "expected")}
+        save_arrays(files["inputs"], {t.name: few[t.name].astype(t.dtype) for t in endpoint.inputs})
+        save_arrays(files["expected"], {name: np.asarray(expected[name]) for name in order})
+        job = {"quantized": str((request.folder / artifact.path).resolve()), "signature": endpoint.name, "pairs": pairs}
+        job |= {name: str(path) for name, path in files.items()}
+        shares = process.run_job("jobs/run_tensor_errors.py", job, Path(scratch), reads=[request.folder])[0] or {}
+    wrong = [f"{name} ({shares[name]:.1%})" for name in order if shares.get(name, 1) < LEAST_SHARE]
+    if not wrong:
+        return f"the integers of {len(shares)} layers agree" if shares else None
+    return f"first differs {', then '.join(wrong[:WORST_LAYERS])} of whose integers are within one step"

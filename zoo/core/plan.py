@@ -240,6 +240,8 @@ def resolve(settings: TrainSettings) -> Plan:
         precision=settings.precision,
         init=settings.init,
     )
+    if recipe.quantization != "none":
+        plan = dataclasses.replace(plan, precision=_precision_with_quantization(plan))
     largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
     if settings.seed > largest:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
@@ -249,6 +251,14 @@ def resolve(settings: TrainSettings) -> Plan:
             "recipe.candidates and --init"
         )
     return plan
+
+
+def _precision_with_quantization(plan: Plan) -> str:
+    """Return the precision of a training with quantization, whose rounding bfloat16 would drown in its own."""
+    if plan.precision == "bfloat16" or plan.members > 1:
+        given = "--precision bfloat16" if plan.precision == "bfloat16" else f"model.members={plan.members}"
+        raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given}; omit it")
+    return "float32"
 
 
 def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:

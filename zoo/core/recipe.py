@@ -19,6 +19,7 @@ OPTIMIZERS = (
     *("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
     *("adadelta", "adafactor", "adamax", "ftrl", "lamb", "lion", "nadam"),
 )
+QUANTIZATIONS = ("none", "int8", "int8_weights", "int4_weights")
 SCHEDULES = ("constant", "step", "exponential", "linear", "cosine", "one_cycle")
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
 
@@ -177,6 +178,13 @@ class Recipe:
         "",
         "A run, or the name of a model with default weights, whose outputs are learnt as much as the labels (Hinton, "
         "Vinyals, Dean 2015, arXiv:1503.02531). Empty is off.",
+    )
+    quantization: str = setting(
+        "none",
+        "Training with quantization: int8 rounds weights and activations as the int8 file does, which is exported with "
+        "the ranges of the training; int8_weights and int4_weights round the weights only.",
+        choices=QUANTIZATIONS,
+        option=True,
     )
     patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
     augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')

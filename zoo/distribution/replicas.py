@@ -76,6 +76,11 @@ class Replicas:
                 raise UsageError(
                     f"recipe.{name} is not possible with {self.count} replicas, because {reason}; set it to 0"
                 )
+        if recipe.quantization != "none":
+            raise UsageError(
+                f"recipe.quantization={recipe.quantization} is not possible with {self.count} replicas, each of which "
+                "would measure ranges of its own; omit it"
+            )
         check_batch_size(recipe.batch_size, self.count)
 
     def adapt(self, model: keras.Model, feed: Feed, batch_size: int) -> None:

@@ -122,14 +122,16 @@ class CheckpointCallback(keras.callbacks.Callback):
     weights that are not written yet.
     """
 
-    def __init__(self, session: Session, averaged: AveragedWeights) -> None:
+    def __init__(self, session: Session, averaged: AveragedWeights, save: Callable[[Path], None] | None = None) -> None:
         """Save to the run folder of a session, if this process is the one that writes.
 
         Args:
             session: The training, whose recipe says when it stops early and whose task what is compared.
             averaged: The average of the weights, which is validated and saved.
+            save: Writes the best weights to a file, if they are not those of the model that is trained.
         """
         super().__init__()
+        self.save = save or (lambda file: save_file(self.model, file))
         self.folder, self.averaged, self.patience = session.folder, averaged, session.plan.recipe.patience
         self.monitor, self.writes = session.plan.task.monitor, session.replicas.is_chief
         self.rows: list[dict[str, float]] = []
@@ -181,7 +183,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             self.best, self.best_epoch = row[self.monitor], epoch + 1
             if self.writes:
                 with self.averaged.swapped():
-                    save_file(self.model, self.folder.weights)
+                    self.save(self.folder.weights)
         if self.patience and complete and epoch + 1 - self.best_epoch >= self.patience:
             self.stop_reason = f"validation loss has not improved for {self.patience} epochs"
         if self.writes:

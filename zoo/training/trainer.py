@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import keras
 from pipelines.dataset import Dataset
 from pipelines.feeding import Feed
 from zoo import weights
-from zoo.compression import distillation
+from zoo.compression import distillation, quantization
 from zoo.compression.constraints import Compression
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
@@ -95,7 +96,7 @@ def train(session: Session) -> CheckpointCallback:
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
     if plan.task.phases(plan.recipe, session.info):
-        for name in ("sparsity", "clusters", "teacher"):
+        for name in ("sparsity", "clusters", "teacher", "quantization"):
             if getattr(plan.recipe, name) != getattr(Recipe(), name):
                 raise UsageError(
                     f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
@@ -128,6 +129,10 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
 def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) -> CheckpointCallback:
     """Fit a built model to two feeds by the recipe of a session; returns and raises the same as `train`."""
     plan, folder, replicas, recipe = session.plan, session.folder, session.replicas, session.plan.recipe
+    quantized, save = recipe.quantization != "none", None
+    if quantized:
+        stock, model = model, quantization.quantize(model, recipe.quantization)
+        save = functools.partial(quantization.save_file, model, stock)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)
     size = replicas.validation_size(evaluated.count, max(recipe.batch_size, 256))
@@ -140,7 +145,7 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
         adapt_momentum(model, steps)
         replicas.adapt(model, training, recipe.batch_size)
         averaged = AveragedWeights(model)
-        checkpoint = CheckpointCallback(session, averaged)
+        checkpoint = CheckpointCallback(session, averaged, save)
         compression = None
         if recipe.sparsity != "0" or recipe.clusters:
             compression = Compression(model, recipe, steps * recipe.epochs, session.console)
@@ -159,6 +164,8 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     callbacks += session.objects.callbacks
     if compression:  # before `checkpoint`: a saved state has its masks
         callbacks.insert(0, compression)
+    if quantized:
+        callbacks.insert(0, quantization.FreezeRanges(recipe.epochs))
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
     preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None

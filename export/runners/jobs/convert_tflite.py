@@ -4,6 +4,7 @@
     {"saved_model": folder, "out": file, "result": file, "signatures": [names], "memory": bytes or null,
      "weights": null for float32, "float16" or "int8", "activations": null for float, "int8" or "int16",
      "calibration": {signature: .npz of inputs by name}}
+Without calibration, integers are those of a graph with fake quantization.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
         "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
     }.get(job["activations"])
-    choices = [[integers], [builtins, integers]] if integers else [[builtins]]
+    choices = [[integers], [builtins, integers]] if integers and job["calibration"] else [[builtins]]
     for operators in choices:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"], signature_keys=job["signatures"])
@@ -55,7 +56,7 @@ def _quantize(converter: Any, job: dict[str, Any]) -> None:
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if job["weights"] == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if job["activations"]:
+    if job["calibration"]:  # else the graph has fake quantization, with the ranges of a training
         converter.representative_dataset = lambda: _rows(job["calibration"])
 
 

@@ -2,7 +2,8 @@
 
 `python -P run_tensor_errors.py JOB.json`, the job being {"float": file, "quantized": file, "signature": name,
 "inputs": .npz by name, "result": file}; the result is that of `rank_operators`. Both files must have the same
-signatures and names of tensors, as files that were converted from one model have.
+signatures and names of tensors, as files that were converted from one model have. With "expected": .npz of real numbers
+by layer, and "pairs": {layer: names of tensors}, in place of "float", the result is that of `shares_within_one_step`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,36 @@ def rank_operators(
     return sorted(ranking, key=lambda operator: -operator["added"])
 
 
+def shares_within_one_step(
+    file: bytes,
+    signature: str,
+    inputs: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
+    pairs: Mapping[str, list[str]],
+) -> dict[str, float]:
+    """Return which share of the integers of a layer is at most one step from expected real numbers, by its name.
+
+    `pairs` names the tensors of each layer, of which the closest one with its size is taken.
+    """
+    count = len(next(iter(inputs.values())))
+    rows = list(
+        _run(file, signature, [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(count)])
+    )
+    scales = {_text(t.name): t.quantization.scale for t in _subgraph(file, signature)[0].tensors}
+    shares = {}
+    for layer, values in expected.items():
+        for name in pairs[layer]:
+            actual = np.concatenate([row[name] for row in rows if name in row] or [np.zeros(0)])
+            if actual.size == values.size:
+                steps = np.abs(actual.reshape(values.shape) - values) / scales[name][0]
+                shares[layer] = max(shares.get(layer, 0.0), float(np.mean(steps <= 1.01)))
+    return shares
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
 def _run(file: bytes, signature: str, rows: list[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
     """Yield the real numbers of every result of a signature by name, for each row."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -85,7 +116,7 @@ def _real(stored: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:
 def operators(file: bytes, signature: str) -> list[tuple[str, list[str]]]:
     """Return (name of the result, names of the arguments) of every operator of a signature."""
     graph = _subgraph(file, signature)[0]
-    names = [tensor.name.decode("utf-8", "replace") for tensor in graph.tensors]
+    names = [_text(tensor.name) for tensor in graph.tensors]
     return [
         (names[output], [names[i] for i in operator.inputs if i >= 0])
         for operator in graph.operators
@@ -134,6 +165,11 @@ if __name__ == "__main__":
     from machine import read_job
 
     job = read_job()
+    if "expected" in job:
+        arrays = [read_arrays(Path(job[key])) for key in ("inputs", "expected")]
+        shares = shares_within_one_step(Path(job["quantized"]).read_bytes(), job["signature"], *arrays, job["pairs"])
+        Path(job["result"]).write_text(json.dumps(shares))
+        raise SystemExit
     files = [Path(job[key]).read_bytes() for key in ("float", "quantized")]
     ranking = rank_operators(*files, job["signature"], read_arrays(Path(job["inputs"])))
     Path(job["result"]).write_text(json.dumps(ranking))
