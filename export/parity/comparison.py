@@ -234,10 +234,11 @@ def _largest_difference(reference: np.ndarray, values: Mapping[str, np.ndarray])
     stack = np.stack([v.astype(np.float64) for v in values.values()])
     stack = np.where(np.isfinite(stack), stack, 0.0)  # other non-finite positions are a failure already
     difference = stack.max(axis=0) - stack.min(axis=0)
-    position = np.unravel_index(int(np.argmax(difference)), difference.shape)
-    error = float(np.max(row_errors(reference, reference + difference), initial=0.0))
-    at = stack[(slice(None), *position)]
-    return error, [list(values)[int(np.argmin(at))], list(values)[int(np.argmax(at))]]
+    errors = row_errors(reference, reference + difference)
+    row = int(np.argmax(errors))
+    flat = stack.reshape(len(stack), len(errors), -1)[:, row]
+    at = flat[:, int(np.argmax(np.ptp(flat, axis=0)))]
+    return float(errors[row]), [list(values)[int(np.argmin(at))], list(values)[int(np.argmax(at))]]
 
 
 def agreeing_rows(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int, tolerance: float) -> np.ndarray:
