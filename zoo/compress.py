@@ -12,7 +12,6 @@ import click
 
 from zoo import export, train
 from zoo.core import registry
-from zoo.core.recipe import Recipe
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
@@ -142,7 +141,7 @@ def _of_zoo(
     """Return what is compressed of a run or of default weights, and how it is trained further."""
     from zoo.compression.search import Subject
 
-    plan, model, dataset = export.open_source(source)
+    plan, model, dataset, ranges = export.open_source(source)
     served = plan.task.served(model)
     if len(served) > 1:
         raise UsageError(f"{plan.model} is served as {len(served)} models: export them with --quantize")
@@ -150,7 +149,8 @@ def _of_zoo(
     contract = plan.task.contract(served, dataset.info)
     endpoint = contract.endpoints[0]
     validation, test = (export.evaluation_of(plan, dataset, endpoint, split) for split in ("validation", "test"))
-    subject = Subject(served, contract, export.calibration_of(plan, dataset, endpoint), validation, test)
+    simulation = export.simulation_of(plan, dataset.info, served, ranges)
+    subject = Subject(served, contract, export.calibration_of(plan, dataset, endpoint), validation, test, simulation)
     return subject, _trainings(source, plan, dataset, epochs, folder, console)
 
 
@@ -158,10 +158,7 @@ def _trainings(
     source: str | Path, plan: Plan, dataset: Dataset, epochs: int, folder: Path, console: Console
 ) -> Iterator[tuple[str, Callable[[], Variant], Sequence[str]]]:
     """Yield the trainings that continue from the weights of a run or a model, by its own answers, if there are any."""
-    known = {declared.name for declared in dataclasses.fields(Recipe)}
     for number, (name, (recipe, forms)) in enumerate(TRAININGS.items() if epochs else ()):
-        if not set(recipe) <= known:
-            continue
         settings = {f"recipe.{key}": value for key, value in recipe.items()} | {
             "recipe.epochs": epochs,
             "recipe.learning_rate": SLOWER * plan.recipe.learning_rate,
@@ -173,6 +170,7 @@ def _trainings(
 def _train(source: str | Path, plan: Plan, dataset: Dataset, settings: dict[str, Any], out: Path, name: str) -> Variant:
     """Train on; return the model as it is served."""
     from export.formats import with_formats
+    from zoo.compression.quantization import read_ranges
     from zoo.compression.search import Variant
 
     trained = plan.arguments(dataset.info)
@@ -184,8 +182,11 @@ def _train(source: str | Path, plan: Plan, dataset: Dataset, settings: dict[str,
     init = str(source) if Path(source).exists() else "default"
     options = {"init": init, "dataset": dataset, "seed": plan.seed, "export": False, "evaluate": False}
     train.run(plan.model, settings=arguments | settings, out=str(out), **options)
-    (served,) = plan.task.served(RunFolder.open(out).model()).values()
-    return Variant(name, served, with_formats(plan.task.contract(served, dataset.info)))
+    folder = RunFolder.open(out)
+    ranges = None if folder.plan().recipe.quantization == "none" else read_ranges(folder.weights)
+    (served,) = plan.task.served(folder.model()).values()
+    contract = with_formats(plan.task.contract(served, dataset.info))
+    return Variant(name, served, contract, export.simulation_of(plan, dataset.info, served, ranges))
 
 
 def _export(
@@ -213,6 +214,7 @@ def _export(
         options: dict[str, Any] = {"formats": (format.name,), "samples": samples}
         if not is_float:
             options |= {"quantize": (chosen.quantize,), "keep_float": chosen.keep_float}
+            options |= variant.simulation_for(chosen.quantize, chosen.keep_float)
             if QUANTIZATIONS[chosen.quantize].is_calibrated:
                 options["calibration"] = subject.calibration
         console.print(f"proving {chosen.label}")

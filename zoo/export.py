@@ -246,7 +246,7 @@ def _export(
             extras=extras,
             **({"formats": formats} if formats else {}),
             **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
-            simulation=_simulation(source, served) if "int8" in quantize else None,
+            simulation=simulation_of(plan, info, served, source.ranges) if "int8" in quantize else None,
             metadata=bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
             progress=console.print,
         )
@@ -285,15 +285,20 @@ def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -
     return inference.samples(endpoint, feed, count) if count >= LEAST_ROWS else None
 
 
-def open_source(source: str | Path) -> tuple[Plan, keras.Model, Dataset]:
-    """Return the plan, the model and the dataset of a run, or of the default weights of a model."""
+def open_source(
+    source: str | Path,
+) -> tuple[Plan, keras.Model, Dataset, Mapping[str, tuple[float, float]] | None]:
+    """Return plan, model, dataset and ranges of the activations (None: not trained for int8) of a run or a model.
+
+    A model is one with default weights.
+    """
     check_source(Path(source))
     if Path(source).exists():
         exported, dataset = _of_run(source, None)
     else:
         exported = _of_default_weights(str(source))
         dataset = exported.plan.load_data()
-    return exported.plan, exported.model, dataset
+    return exported.plan, exported.model, dataset, exported.ranges
 
 
 def calibration_of(plan: Plan, dataset: Dataset, endpoint: Endpoint) -> dict[str, np.ndarray]:
@@ -341,15 +346,17 @@ def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Se
     }
 
 
-def _simulation(source: _Source, served: keras.Model) -> Simulation | None:
-    """Return what the int8 file of a run that was trained for it computes; None for another run."""
+def simulation_of(
+    plan: Plan, info: Info, served: keras.Model, ranges: Mapping[str, tuple[float, float]] | None
+) -> Simulation | None:
+    """Return what the int8 file of a model that was trained for it computes; None without ranges."""
     from export.contract.simulation import Simulation
     from zoo.compression.quantization import simulate
 
-    if source.ranges is None:
+    if ranges is None:
         return None
-    model = simulate(served, source.ranges)
-    return Simulation(model, source.plan.task.contract(model, source.info), source.ranges)
+    model = simulate(served, ranges)
+    return Simulation(model, plan.task.contract(model, info), ranges)
 
 
 def _target(out: Path, suffix: str) -> Path:

@@ -66,7 +66,7 @@ class Evaluation:
     endpoint: str = "serving_default"
     reduce: Reduce | None = None
 
-    def part(self, examples: slice) -> Evaluation:
+    def part(self, examples: slice | np.ndarray) -> Evaluation:
         """Return the evaluation of some of the examples."""
         return replace(self, inputs={k: v[examples] for k, v in self.inputs.items()}, truth=self.truth[examples])
 

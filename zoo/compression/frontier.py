@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from zoo.compression.search import Candidate
 
 
 def frontier(candidates: Sequence[Candidate], chosen: Candidate, budget: float, metric: str) -> Figure:
     """Plot the drop of a metric with its 95 % interval against size and latency of each file, and the best of them."""
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = Figure(figsize=(13, 6), layout="constrained")
     measured = [c for c in candidates if c.drop is not None and c.problem is None and c.ms is not None]
     cells = figure.subplots(1, 2, sharey=True)
     for axes, values, label in (
@@ -32,9 +33,12 @@ def frontier(candidates: Sequence[Candidate], chosen: Candidate, budget: float, 
             color = "tab:green" if c.is_within(budget) else "tab:red"
             marker, size = ("*", 16) if c == chosen else ("o", 6)
             axes.errorbar([x], [c.drop["drop"]], yerr=interval, marker=marker, markersize=size, color=color, capsize=3)
-            axes.annotate(c.label, (x, c.drop["drop"]), (5, 4), textcoords="offset points", fontsize=7)
+            axes.annotate(c.label, (x, c.drop["drop"]), (4, 5), textcoords="offset points", fontsize=7, rotation=40)
         axes.axhline(budget, color="grey", linestyle="--", linewidth=1)
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
     cells[0].set(ylabel=f"drop of {metric.replace('_', ' ')}, validation examples, 95 % interval")
     handles = [Patch(color=color) for color in ("tab:green", "tab:red")]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.contract import Artifact, Contract
+from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, onnx, tflite, with_formats
 from export.proof.evaluation import Evaluation, measure_drops
 from export.runtime import process
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 FLOAT = "float32"  # of a file that is not quantised
+FORMS = (FLOAT, *QUANTIZATIONS)
 KEPT = (1, 2, 4)  # operators that stay float
 SECONDS, ROWS = 0.5, 32  # of the timing of a file, and its inputs
 
@@ -37,6 +39,7 @@ class Subject:
         calibration: Inputs of training examples, by name.
         validation: The examples by which files are chosen.
         test: The examples on which the chosen file is evaluated, once.
+        simulation: What the int8 file computes, if the model was trained for it.
     """
 
     model: keras.Model
@@ -44,6 +47,7 @@ class Subject:
     calibration: Mapping[str, np.ndarray]
     validation: Evaluation
     test: Evaluation
+    simulation: Simulation | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,17 @@ class Variant:
         name: How it was trained; "" for the subject's own.
         model: The model.
         contract: Its contract.
+        simulation: What the int8 file computes, if the model was trained for it.
     """
 
     name: str
     model: keras.Model
     contract: Contract
+    simulation: Simulation | None = None
+
+    def simulation_for(self, kind: str, kept: int) -> dict[str, Any]:
+        """Return the argument `simulation` of what writes a form, if it has one; not where operators stay float."""
+        return {"simulation": self.simulation} if kind == tflite.SIMULATED and not kept else {}
 
 
 @dataclass(frozen=True)
@@ -125,11 +135,10 @@ def search(
     Returns:
         The candidates, and the variants by name.
     """
-    own = Variant("", subject.model, with_formats(subject.contract))
-    variants, artifacts = {own.name: own}, {}
-    progress(f"post-training: {', '.join(QUANTIZATIONS)}")
-    artifacts |= _write(own, subject, folder / "own", [(FLOAT, 0), *((kind, 0) for kind in QUANTIZATIONS)])
-    candidates = _measure(subject, folder, artifacts)
+    own = Variant("", subject.model, with_formats(subject.contract), subject.simulation)
+    variants = {own.name: own}
+    progress(f"post-training: {', '.join(FORMS)}")
+    candidates = _measure(subject, folder, _write(own, subject, folder / "own", [(kind, 0) for kind in FORMS]))
     selective = [q.name for q in QUANTIZATIONS.values() if q.may_keep_float]
     outside = [c.quantize for c in candidates if c.quantize in selective and not c.is_within(budget)]
     if outside:
@@ -176,7 +185,8 @@ def _write(
                 artifact = tflite.write(variant.model, variant.contract, place, 1)
             else:
                 arguments = (QUANTIZATIONS[kind], subject.calibration, kept)
-                artifact = format_of(kind).write_quantized(variant.model, variant.contract, place, *arguments)
+                more = variant.simulation_for(kind, kept)
+                artifact = format_of(kind).write_quantized(variant.model, variant.contract, place, *arguments, **more)
             if artifact.finish:
                 artifact.finish()
             candidate = dataclasses.replace(candidate, problem=artifact.reason)

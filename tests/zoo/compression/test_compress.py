@@ -84,7 +84,7 @@ def test_what_is_chosen():
 
 def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypatch):
     """What the validation examples allow, the test examples need not; and nothing half-written stays."""
-    monkeypatch.setattr(search, "QUANTIZATIONS", {"float16": QUANTIZATIONS["float16"]})
+    monkeypatch.setattr(search, "FORMS", ("float32", "float16"))
     monkeypatch.setattr(Candidate, "is_within", lambda self, budget: self.quantize == "float16")
     with pytest.raises(CheckFailed, match=r"float16, .* on the test examples, which may be more than the budget of 0:"):
         compress.run(classifier[0], data=classifier[1], out=tmp_path / "small", budget=0.0)
@@ -92,15 +92,20 @@ def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypat
 
 
 def test_a_run_is_trained_on(tmp_path, monkeypatch):
-    settings = {"data": "digits", "model.units": [32], "recipe.epochs": 2}
+    settings = {"data": "digits", "model.units": [32], "recipe.epochs": 2, "recipe.limit": 500}
     options = {"settings": settings, "export": False, "evaluate": False, "precision": "float32"}
     train.run("mnist", out=str(tmp_path / "run"), **options)
-    monkeypatch.setattr(search, "QUANTIZATIONS", {"dynamic": QUANTIZATIONS["dynamic"]})
-    trainings = {"80 % zeros": ({"sparsity": "0.8"}, ("dynamic",)), "other": ({"nothing": 1}, ("dynamic",))}
+    monkeypatch.setattr(search, "FORMS", ("float32", "dynamic"))
+    trainings = {
+        "80 % zeros": ({"sparsity": "0.8"}, ("dynamic",)),
+        "trained for int8": ({"quantization": "int8"}, ("int8",)),
+        "other": ({"optimizer": "adagrad", "momentum": 0.5}, ("dynamic",)),
+    }
     monkeypatch.setattr(compress, "TRAININGS", trainings)
     summary = compress.run(tmp_path / "run", out=tmp_path / "small", budget=0.5, epochs=1)
     sizes = {(c["training"], c["quantize"]): c["gzip"] for c in summary["candidates"]}
-    assert sorted(sizes) == [("", "dynamic"), ("", "float32"), ("80 % zeros", "dynamic")]
+    trained = [("80 % zeros", "dynamic"), ("trained for int8", "int8")]
+    assert sorted(sizes) == [("", "dynamic"), ("", "float32"), *trained], "what cannot be trained is left out"
     assert sizes["80 % zeros", "dynamic"] < 0.5 * sizes["", "dynamic"]
     assert summary["chosen"]["training"] == "80 % zeros"
     assert (tmp_path / "small" / summary["file"]).is_file()
