@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import tempfile
 import time
 from typing import Any
 
@@ -46,11 +47,17 @@ def int8_accuracy(tf: Any, model: Any, x: np.ndarray, y: np.ndarray) -> float:
     """Return the accuracy of the int8 file in LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
-    call = tf.function(lambda rows: model(rows, training=False))
     specs = tf.TensorSpec((1, 28, 28, 1), "float32")
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([call.get_concrete_function(specs)], model)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    interpreter = Interpreter(model_content=converter.convert(), num_threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        if model.__class__.__module__.startswith("keras"):
+            model.export(folder, verbose=False, input_signature=[specs])
+        else:
+            call = tf.function(lambda rows: model(rows, training=False), input_signature=[specs])
+            tf.saved_model.save(model, folder, signatures=call.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        file = converter.convert()
+    interpreter = Interpreter(model_content=file, num_threads=1)
     interpreter.allocate_tensors()
     (first,), (last,) = interpreter.get_input_details(), interpreter.get_output_details()
     right = 0
