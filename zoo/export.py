@@ -144,6 +144,13 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     interval that reaches 3 / N even if no answer changes.
     """
     counts = info.counts
+    for kind in TRAINED[plan.recipe.quantization]:
+        QUANTIZATIONS[kind].check_installed()
+        if plan.task.reads_rows and QUANTIZATIONS[kind].is_calibrated:
+            raise UsageError(
+                f"the {kind} file of {plan.model} would take encoded columns, for which there are no test examples: "
+                "set recipe.quantization=int8_weights, or train with --no-export"
+            )
     measured = [kind for kind in quantize if QUANTIZATIONS[kind].is_calibrated]
     measured = [kind for kind in measured if kind not in TRAINED[plan.recipe.quantization]]
     if measured and counts["train"] < CALIBRATION_ROWS:

@@ -88,11 +88,12 @@ class RoundedWeights(keras.Layer):
         """Return what the layer returns for rounded kernels; inputs and outputs have its shapes."""
         given = {"mask": mask, "training": training}
         arguments |= {name: value for name, value in given.items() if name in self.arguments and value is not None}
-        axes = {id(variable): axes for variable, axes in self.kernels()} if self.bits else {}
+        bits = self.bits or 0
+        axes = {id(variable): axes for variable, axes in self.kernels()} if bits else {}
 
         def value(variable: keras.Variable) -> Any:
             kernel = ops.convert_to_tensor(variable)
-            return round_symmetric(kernel, self.bits, axes[id(variable)]) if id(variable) in axes else kernel
+            return round_symmetric(kernel, bits, axes[id(variable)]) if id(variable) in axes else kernel
 
         states = self.layer.non_trainable_variables
         outputs, updates = self.call_layer(

@@ -298,7 +298,7 @@ class _Builder:
             )
         if kind in JOINS and is_rounded:
             names = [f"{layer.name}_input{i}" for i in range(len(args[0]))]
-            inputs = [self._input(x, *pair) for x, *pair in zip(args[0], names, call.inputs, strict=True)]
+            inputs = [self._input(x, name, tensor) for x, name, tensor in zip(args[0], names, call.inputs, strict=True)]
             y, ranges = self._unchanged(layer)(inputs, **options), {self.ranges[id(x)] for x in inputs}
             if kind is not layers.Concatenate or len(ranges) > 1:
                 return self._finish(y, call)
@@ -307,7 +307,7 @@ class _Builder:
             return y
         y = self._unchanged(layer)(*args, **options)
         if kind in OWN_RANGE and (is_rounded or is_pending):
-            return self._round(y, call, FIXED.get(_activation(layer)))
+            return self._round(y, call, FIXED.get(_activation(layer) or ""))
         if kind in (*SAME_VALUES, *SAME_RANGE) and is_rounded:
             quantizer = self.ranges[id(args[0])]
             y = quantizer(y, member=None) if kind in SAME_RANGE else y
@@ -362,7 +362,7 @@ class _Builder:
             return self._finish(y, call)
         y = FakeQuantization(self._unique(f"{layer.name}_linear"))(y)
         y = layers.Activation(layer.activation, name=self._unique(f"{layer.name}_activation"))(y)
-        return self._round(y, call, FIXED.get(activation))
+        return self._round(y, call, FIXED.get(activation or ""))
 
     def _with_rounded_bias(self, y: Any, *linear: Any) -> Any:
         """Return the result of a layer with the bias of integers, which only a simulation has; see `RoundedBias`."""
