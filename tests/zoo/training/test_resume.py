@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -76,6 +78,23 @@ def assert_same(one, other):
     assert state == expected_state
     with RunFolder(one).weights.open("rb") as a, RunFolder(other).weights.open("rb") as b:
         assert a.read() == b.read()
+
+
+def test_a_full_disk_in_a_resumed_run_is_one_sentence_and_loses_nothing(whole, tmp_path):
+    out = tmp_path / "full"
+    killed(out, epoch=2, delay=0.05)
+    size = min(path.stat().st_size for path in (out / "checkpoints").glob("*.npz")) // 2
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    command = [sys.executable, "-m", *WORDS, "--out", str(out), "--quiet"]
+    ended = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, timeout=300)
+    assert ended.returncode == 1
+    assert "cannot be written" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert "resuming after epoch" in finish(out)
+    assert_same(out, whole)
 
 
 def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
