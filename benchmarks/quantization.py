@@ -35,7 +35,7 @@ from zoobase.console import Console
 from zoobase.files import write_atomic
 
 RESULTS = HERE / "quantization.json"
-PAGE = HERE.parent / "docs" / "how-to" / "quantize.md"
+PAGE = HERE.parent / "docs" / "how-to" / "quantization-aware-training.md"
 START, END = "<!-- measured -->", "<!-- /measured -->"
 BUDGET = 0.005  # half a point of accuracy; of an error 1 % of its value
 TFMOT = Environment(
@@ -349,7 +349,7 @@ def _drop(found: Mapping[str, Any]) -> str:
 @click.option("--peer", "with_peer", is_flag=True, help="Measure the comparison with tensorflow_model_optimization.")
 @shell.common_options
 def main(models: Sequence[str], is_measured: bool, with_peer: bool, console: Console) -> None:
-    """Measure what quantization costs, and write the tables of docs/how-to/quantize.md."""
+    """Measure what quantization costs, and write the tables of docs/how-to/quantization-aware-training.md."""
     from zoo.core import environment
 
     environment.prepare()
