@@ -151,7 +151,7 @@ def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypat
     runs = []
     run_part = evaluation.run_quantized
     monkeypatch.setattr(
-        evaluation, "run_quantized", lambda *arguments: runs.append(len(arguments[-1].truth)) or run_part(*arguments)
+        evaluation, "run_quantized", lambda *arguments: runs.append(len(arguments[-1]["image"])) or run_part(*arguments)
     )
     monkeypatch.setattr(evaluation, "LARGEST", 8 * 4 * 24 * 28 * 11)
     options |= {"contract": contract, "formats": (), "max_drop": 1.0}
