@@ -70,17 +70,17 @@ CASES = {
         recipe="quick",
     ),
     "bike_sharing": Case("bike_sharing", epochs=5),
-    "unet": Case("unet", {"recipe.epochs": 2, "recipe.limit": 3000, "model.width": 8}, epochs=1, int4=False),
+    "unet": Case("unet", {"recipe.epochs": 2, "recipe.limit": 2000, "model.width": 8}, epochs=1, int4=False),
     "crepe": Case("crepe", {"recipe.epochs": 3, "model.capacity": 2}, epochs=1, int4=False),
     "efficientnet_lite0": Case(
         "efficientnet_lite0",
         {
             **{"data": "fashion_mnist", "task.height": 32, "task.width": 32, "model.width": 0.35, "model.depth": 0.5},
-            **{"recipe.epochs": 4, "recipe.limit": 12_000, "recipe.augment": "flip", "recipe.learning_rate": 3e-3},
+            **{"recipe.epochs": 4, "recipe.limit": 10_000, "recipe.augment": "flip", "recipe.learning_rate": 3e-3},
         },
         epochs=2,
+        int4=False,
     ),
-    "sentiment": Case("sentiment", epochs=2, int8=False),
 }
 
 

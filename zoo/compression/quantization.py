@@ -275,7 +275,7 @@ class _Builder:
     def _call(self, layer: Any, *args: Any, **options: Any) -> Any:
         """Make the call of a layer in the new model."""
         call, kind = self.calls[next(self.order)], type(layer)
-        if kind is layers.Identity and call.outputs[0] not in self.results:
+        if kind is layers.Identity and layer.name in self.names and call.outputs[0] not in self.results:
             return args[0]
         if hasattr(layer, "_run_through_graph") or hasattr(layer, "_functional"):
             return self._inner(layer, args, options)
@@ -329,11 +329,18 @@ class _Builder:
         return self._once(layer, lambda: RoundedWeights(layer, self.bits, self._unique(name), **options))
 
     def _unchanged(self, layer: Any) -> Any:
-        """Return a layer, under another name if another one of an inner model has its name."""
-        if self.wrapped.get(id(layer)) is layer:
-            return layer
-        is_new = layer.name not in self.names
-        return self._once(layer, lambda: layer if is_new else RoundedWeights(layer, None, self._unique(layer.name)))
+        """Return a layer, under another name if another one of an inner model has its name.
+
+        One without variables is a copy, so that `model.get_layer(NAME).output` is that of the new model.
+        """
+
+        def wrap() -> Any:
+            if layer.name in self.names:
+                return RoundedWeights(layer, None, self._unique(layer.name))
+            is_stock = isinstance(layer, keras.Layer) and type(layer).__module__.partition(".")[0] == "keras"
+            return type(layer).from_config(layer.get_config()) if is_stock and not layer.variables else layer
+
+        return self._once(layer, wrap)
 
     def _once(self, layer: Any, wrap: Callable[[], Any]) -> Any:
         if id(layer) not in self.wrapped:

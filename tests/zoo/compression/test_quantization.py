@@ -246,6 +246,8 @@ def test_inner_models_and_layers_that_are_called_twice_are_rounded_once():
     network.fit(rows, np.ones((4, 1)), epochs=1, verbose=0)
     assert [type(layer).__name__ for layer in network.layers].count("RoundedWeights") == 2
     assert network.get_layer("inner").get_layer("dense_weights").layer is inner.get_layer("dense")
+    taken = keras.Model(network.inputs, network.get_layer("sum").output)  # not of the graph of `model`
+    assert taken.predict(rows, verbose=0).shape == (4, 4)
     np.testing.assert_array_equal(simulate(model, ranges_of(network)).predict(rows, verbose=0).shape, (4, 1))
 
 
