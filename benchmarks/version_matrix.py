@@ -28,7 +28,7 @@ PAGE = HERE.parent / "docs" / "version_matrix.md"
 RELEASES = "onnxruntime>=1.17,litert>=1.1,openvino>=2024.4,tensorflow_c>=2.16"
 RED_CELLS = HERE / "red_cells"
 CONVERTED = {"crepe": "default", "efficientnet_lite0": "imagenet", "magika": "default"}  # weights of others
-PROCESSORS = ("bike_sharing", "fashion_mnist", "sentiment", "grapheme_to_phoneme", "crepe", "magika")
+PROCESSORS = ("fashion_mnist", "sentiment", "grapheme_to_phoneme", "crepe", "magika")
 VARIANTS = ("usual", "eigen", "avx2", "sse41", "1 thread", "2 threads", "4 threads", "aarch64")
 FORMATS = ("saved_model", "tflite", "onnx")
 SIGNS = {"equal": "=", "within tolerance": "~", "different": "**D**", "refused": "**R**", "not run": "?"}

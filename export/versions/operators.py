@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts.calling import ThirdPartyTensor, run_artifact
+from export.artifacts.calling import ThirdPartyTensor, has_rows, run_artifact
 from export.contract import Endpoint
 from export.formats import FORMATS, onnx, saved_model, tflite
 from export.parity.cases import GoldenCase
-from export.parity.distance import max_row_error
+from export.parity.distance import max_row_error, row_errors
 from export.runtime import process
 from export.wire.protocol import Runtime
 
@@ -41,7 +41,7 @@ class OperatorDifference:
         tensor: The name of its result.
         error: The largest difference, in units of the row; of integers in steps.
         before: Types of the operators that it follows, which a runtime may have fused with it, the last one last.
-        inputs: What the file was given.
+        inputs: What the file was given, the row that differs most.
         expected: The result in the runtime that is right.
         file: The file that ends with it, if a folder for it was given.
     """
@@ -160,7 +160,15 @@ class _Search:
             return None
         if values[0].shape == values[1].shape and values[0].dtype.kind in "iu":
             error = float(np.max(np.abs(values[0].astype(np.int64) - values[1].astype(np.int64))))
-        return OperatorDifference("", tensor, error, (), self.case.inputs, values[0])
+        return OperatorDifference("", tensor, error, (), *self._worst_row(values))
+
+    def _worst_row(self, values: Sequence[np.ndarray]) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
+        """Return the inputs and the expected result of the row that differs most, of a function called row by row."""
+        arrays, batch = [*self.case.inputs.values(), *values], self.endpoint.batch
+        if batch not in (None, 1) or not has_rows(self.endpoint) or len({a.shape[:1] for a in arrays}) > 1:
+            return self.case.inputs, values[0]
+        row = int(np.argmax(row_errors(*values)))
+        return {name: value[row : row + 1] for name, value in self.case.inputs.items()}, values[0][row : row + 1]
 
     def cut(self, tensor: str, out: Path) -> None:
         """Write the part of the file that ends with a tensor."""

@@ -70,7 +70,7 @@ def write_script(found: OperatorDifference, release: Release, artifact: Artifact
     name = f"{release.package.distribution}-{release.version}-{file}".replace(".", "_")
     model = found.file.rename(folder / f"{name}{found.file.suffix}")
     arrays = {f"input {key}": value for key, value in found.inputs.items()}
-    np.savez(folder / f"{name}.npz", allow_pickle=False, expected=found.expected, **arrays)
+    np.savez_compressed(folder / f"{name}.npz", allow_pickle=False, expected=found.expected, **arrays)
     imports, *lines = RUN[release.package.runtime]
     facts = {"signature": artifact.endpoints[0], "batch": artifact.batch or len(found.expected)}
     script = folder / f"{name}.py"
@@ -89,6 +89,7 @@ def write_script(found: OperatorDifference, release: Release, artifact: Artifact
 def _text(found: OperatorDifference, release: Release) -> str:
     """Return the docstring: one line, what differs, and what to install."""
     needed = f"In an environment with {release.package.distribution}=={release.version} and numpy, run this file."
-    paragraphs = (f"{found.sentence().capitalize()}.", needed)
+    sentence = found.sentence()
+    paragraphs = (f"{sentence[0].upper()}{sentence[1:]}.", needed)
     rest = "\n\n".join(textwrap.fill(text, 110, break_long_words=False) for text in paragraphs)
     return f"{release.name} computes {found.type} differently.\n\n{rest}\n"

@@ -47,7 +47,7 @@ VARIANTS = {
         # oneDNN as on an older processor
         Variant("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ("c_api", "openvino")),
         Variant("sse41", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, ("c_api", "openvino")),
-        Variant("aarch64", {}, ("onnxruntime", "litert", "openvino"), emulated=True),
+        Variant("aarch64", {}, ("onnxruntime", "litert"), emulated=True),
         *(
             Variant(f"{n} thread{'s' * (n > 1)}", {"EXPORT_THREADS": str(n), "TF_NUM_INTRAOP_THREADS": str(n)})
             for n in (1, 2, 4)
