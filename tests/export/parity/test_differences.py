@@ -43,6 +43,8 @@ def test_the_two_runs_that_differ_most_are_named():
     }
     # 0.5 in a row of 2 is more than 10 in one of 100
     assert pairwise_differences(runs, cases) == {"e": {"runs": 4, "max_error": 0.25, "of": ["p", "q"]}}
+    two = pairwise_differences({name: runs[name] for name in "pr"}, cases)
+    assert two == {"e": {"runs": 2, "max_error": 0.1, "of": ["r", "p"]}}
     assert pairwise_differences({"p": runs["p"]}, cases) == {}
     same = pairwise_differences({"p": runs["p"], "s": runs["p"]}, cases)
     assert same == {"e": {"runs": 2, "max_error": 0.0, "of": []}}
