@@ -30,8 +30,9 @@ QUANTIZATIONS = (
     Quantization("float16", "float16", None, Budget(40.0, 0.99)),
     Quantization("dynamic", "int8", None, Budget(20.0, 0.95)),
     Quantization("int8", "int8", "int8", Budget(15.0, 0.95), may_keep_float=True),
-    Quantization("16x8", "int8", "int16", Budget(20.0, 0.95)),
-    Quantization("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),  # the converter has no such weights
+    # the converter's own 16x8 has 0.2 dB where a second signature has an operator that stays float; int4 it has none
+    Quantization("16x8", "int8", "int16", Budget(20.0, 0.95), *SELECTIVE),
+    Quantization("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),
 )
 SIMULATED = "int8"  # the form that may have the ranges of a training
 FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised

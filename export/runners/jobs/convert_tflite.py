@@ -2,7 +2,7 @@
 
 `python -P convert_tflite.py JOB.json`, the job being
     {"saved_model": folder, "out": file, "result": file, "signatures": [names], "memory": bytes or null,
-     "weights": null for float32, "float16" or "int8", "activations": null for float, "int8" or "int16",
+     "weights": null for float32, "float16" or "int8", "activations": null for float or "int8",
      "calibration": {signature: .npz of inputs by name}}
 Without calibration, integers are those of a graph with fake quantization.
 """
@@ -22,11 +22,8 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
 
     report: dict[str, Any] = {"versions": {"tensorflow": tf.__version__}, "error": None, "flex": [], "note": None}
     builtins = tf.lite.OpsSet.TFLITE_BUILTINS
-    integers = {
-        "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-        "int16": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-    }.get(job["activations"])
-    choices = [[integers], [builtins, integers]] if integers and job["calibration"] else [[builtins]]
+    integers = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+    choices = [[integers], [builtins, integers]] if job["activations"] and job["calibration"] else [[builtins]]
     for operators in choices:
         try:
             converter = tf.lite.TFLiteConverter.from_saved_model(job["saved_model"], signature_keys=job["signatures"])

@@ -2,7 +2,7 @@
 
 `python -P quantize_tflite.py JOB.json`, the job being
     {"float": file, "out": file, "result": file, "calibration": {signature: .npz of inputs by name},
-     "weights": "int8" or "int4", "activations": null for float or "int8", "keep_float": number of operators}
+     "weights": "int8" or "int4", "activations": null for float, "int8" or "int16", "keep_float": number of operators}
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ def quantize(job: dict[str, Any]) -> dict[str, Any]:
     exact, types = Path(job["float"]).read_bytes(), (job["weights"], job["activations"])
     Path(job["out"]).parent.mkdir(exist_ok=True)
     versions = {"ai-edge-quantizer": importlib.metadata.version("ai-edge-quantizer")}
-    if not job["keep_float"]:
-        Path(job["out"]).write_bytes(_write(exact, types, None, []))
-        return {"versions": versions, "note": None}
     data = {}
     for signature, file in job["calibration"].items():
         with np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         count = len(next(iter(arrays.values())))
         data[signature] = [{name: value[i : i + 1] for name, value in arrays.items()} for i in range(count)]
+    if not job["keep_float"]:
+        ranges = _ranges(exact, types, data) if data else None
+        Path(job["out"]).write_bytes(_write(exact, types, ranges, []))
+        return {"versions": versions, "note": None}
     main = next(iter(data))
     layers = layers_of(exact, main)
     names = list(layers)
@@ -87,7 +88,11 @@ def _quantizer(exact: bytes, types: Types, kept: list[str]) -> Any:
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.qtyping import TFLOperationName
 
-    recipes = {("int8", "int8"): recipe.static_wi8_ai8, ("int4", None): recipe.dynamic_wi4_afp32}
+    recipes = {
+        ("int8", "int8"): recipe.static_wi8_ai8,
+        ("int8", "int16"): recipe.static_wi8_ai16,
+        ("int4", None): recipe.dynamic_wi4_afp32,
+    }
     work = quantizer.Quantizer(exact, recipes[types]())
     for operation in (TFLOperationName.INPUT, TFLOperationName.OUTPUT):
         work.update_quantization_recipe(".*", operation, algorithm_key="no_quantize")
