@@ -239,18 +239,17 @@ def machine() -> str:
 def peer(console: Console) -> dict[str, Any]:
     """Train one network with quantization by both libraries, each in a process of its own."""
     from export.runtime.installation import install
-    from pipelines import catalogue
+    from zoo.core.plan import make_plan
 
     install(TFMOT, console.print)
-    dataset, found = catalogue.load("fashion_mnist"), {"ours": [], "tfmot": []}
+    found: dict[str, list[Any]] = {"ours": [], "tfmot": []}
+    plan = make_plan("fashion_mnist")
+    dataset = plan.load_data()
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
         arrays = {}
         for split, count in (("train", PEER_ROWS), ("test", 10_000)):
-            rows = list(dataset[split].take(count).as_numpy_iterator())
-            arrays |= {
-                f"{split}_x": np.stack([r["image"] for r in rows]),
-                f"{split}_y": np.array([r["label"] for r in rows]),
-            }
+            x, y = next(iter(plan.feed(dataset, split).batches(count)))
+            arrays |= {f"{split}_x": np.asarray(x), f"{split}_y": np.asarray(y)}
         np.savez(data := Path(folder) / "data.npz", allow_pickle=False, **arrays)
         for seed in PEER_SEEDS:  # in turn, so that other load passes over both
             for name, rows in found.items():
