@@ -69,7 +69,7 @@ def run(
 
     Example:
         >>> run("fashion_mnist", out="small", budget=0.005)["chosen"]["quantize"]
-        'int8'
+        'dynamic'
     """
     from zoo.core import environment
 
