@@ -200,6 +200,9 @@ class FreezeRanges(keras.callbacks.Callback):
 # === The graph ===
 
 
+_Linear = tuple[RoundedWeights, FakeQuantization]  # a layer with weights, and what rounds its inputs
+
+
 @dataclass(frozen=True)
 class _Call:
     """A call of a layer in the graph of a model: what it takes and returns, by the ids of the tensors."""
@@ -231,7 +234,7 @@ class _Builder:
         self.wrapped: dict[int, Any] = {}  # layer -> what is called in its place
         self.ranges: dict[int, FakeQuantization] = {}  # tensor of the second pass -> what rounded it
         self.rounded: dict[int, Any] = {}  # tensor of real numbers -> the tensor rounded for its readers
-        self.linear: dict[int, tuple[RoundedWeights, FakeQuantization]] = {}  # result -> its layer, and that of inputs
+        self.linear: dict[int, _Linear] = {}  # result -> its layer, and that of inputs
         self.pending: set[int] = set()  # tensors that are rounded behind the next call
 
     def build(self, rounded: Sequence[FakeQuantization | None] = ()) -> keras.Model:
@@ -283,7 +286,7 @@ class _Builder:
         is_rounded = any(id(x) in self.ranges for x in _tensors(args, options))
         if kind is layers.BatchNormalization:
             y = self._once(layer, lambda: FreezableNormalization(layer, self._unique(layer.name)))(*args, **options)
-            y = self._with_rounded_bias(y, *self.linear.pop(id(args[0]), ()), layer)
+            y = self._with_rounded_bias(y, self.linear.pop(id(args[0]), None), layer)
             return self._finish(y, call) if is_pending else y
         if not self.activations:
             called = self._weights(layer, layer.name) if _has_kernels(layer) else self._unchanged(layer)
@@ -363,7 +366,7 @@ class _Builder:
         y, linear = wrapped(inputs, *args[1:], **options), (wrapped, self.ranges[id(inputs)])
         if activation == "linear":
             return self._finish(y, call, linear)
-        y = self._with_rounded_bias(y, *linear)
+        y = self._with_rounded_bias(y, linear)
         if activation in FUSED:
             y = y if is_plain else layers.Activation(activation, name=self._unique(f"{layer.name}_activation"))(y)
             return self._finish(y, call)
@@ -371,16 +374,18 @@ class _Builder:
         y = layers.Activation(layer.activation, name=self._unique(f"{layer.name}_activation"))(y)
         return self._round(y, call, FIXED.get(activation or ""))
 
-    def _with_rounded_bias(self, y: Any, *linear: Any) -> Any:
+    def _with_rounded_bias(
+        self, y: Any, linear: tuple[RoundedWeights, FakeQuantization] | None, norm: Any = None
+    ) -> Any:
         """Return the result of a layer with the bias of integers, which only a simulation has; see `RoundedBias`."""
-        if self.bits is not None or not linear or not isinstance(linear[0], RoundedWeights):
+        if self.bits is not None or linear is None:
             return y
-        wrapped, quantizer, norm = (*linear, None)[:3]
+        wrapped, quantizer = linear
         if norm is None and not wrapped.layer.use_bias:
             return y
         return RoundedBias(wrapped, norm, quantizer, self._unique(f"{wrapped.name}_bias"))(y)
 
-    def _finish(self, y: Any, call: _Call, linear: tuple[RoundedWeights, FakeQuantization] | None = None) -> Any:
+    def _finish(self, y: Any, call: _Call, linear: _Linear | None = None) -> Any:
         """Round a result, unless that is left to the call behind, which the converter fuses with it.
 
         Args:
@@ -391,7 +396,7 @@ class _Builder:
         readers = self.readers.get(call.outputs[0], [])
         is_normed = len(readers) == 1 and type(self.calls[readers[0]].layer) is layers.BatchNormalization
         if linear and not is_normed:
-            y = self._with_rounded_bias(y, *linear)
+            y = self._with_rounded_bias(y, linear)
         if len(readers) == 1 and call.outputs[0] not in self.results and self._is_fused(call.layer, readers[0]):
             self.pending.add(id(y))
             self.tensors.append(y)
