@@ -258,6 +258,11 @@ def _precision_with_quantization(plan: Plan) -> str:
     if plan.precision == "bfloat16" or plan.members > 1:
         given = "--precision bfloat16" if plan.precision == "bfloat16" else f"model.members={plan.members}"
         raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given}; omit it")
+    if plan.recipe.clusters:
+        raise UsageError(
+            "recipe.clusters is not possible with recipe.quantization, which gives each output channel other values; "
+            "omit one of them"
+        )
     return "float32"
 
 
