@@ -47,10 +47,11 @@ def measure(console: Console) -> dict[str, Any]:
     chosen, onnxruntime = releases(RELEASES), releases(RELEASES.partition(",")[0])
     newest = list({release.package: release for release in (*chosen, *releases("litert_js"))}.values())
     variants = [VARIANTS_BY_NAME[name] for name in VARIANTS]
+    named = (*weights.shipped_models(), *CONVERTED)
     of_others = {file.name: (others.fetched(file), file.inputs) for file in others.FILES}
     of_others |= {f"{name}_float_bias": (others.quantized(name), {}) for name in others.FLOAT_BIAS}
     work = {
-        "models": {n: lambda n=n: _cells_of_model(n, chosen, console) for n in (*weights.shipped_models(), *CONVERTED)},
+        "models": {n: lambda n=n: _cells_of_model(n, chosen, console, variants[:1]) for n in named},
         "processors": {n: lambda n=n: _cells_of_model(n, newest, console, variants) for n in PROCESSORS},
         "files": {n: lambda v=v: _cells_of_file(*v, onnxruntime) for n, v in of_others.items()},
     }
@@ -65,19 +66,17 @@ def measure(console: Console) -> dict[str, Any]:
 
 
 def _cells_of_model(
-    name: str, chosen: Sequence[Any], console: Console, variants: Sequence[Any] = ()
+    name: str, chosen: Sequence[Any], console: Console, variants: Sequence[Any]
 ) -> list[dict[str, Any]]:
     from export import export_model
     from export.versions import matrix
-    from export.versions.variants import VARIANTS as VARIANTS_BY_NAME
 
-    usual = [] if variants else [VARIANTS_BY_NAME["usual"]]
     cells = []
     for suffix, served, contract in _served(name):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 export_model(served, Path(folder) / "bundle", contract=contract, formats=FORMATS)
-                found = matrix.matrix(Path(folder) / "bundle", chosen, [*usual, *variants], scripts=RED_CELLS)
+                found = matrix.matrix(Path(folder) / "bundle", chosen, variants, scripts=RED_CELLS)
                 cells += [{**matrix.to_json(c), "served": suffix} for c in found]
             except KnownError as error:
                 console.print(f"{name}: {error}")

@@ -139,16 +139,9 @@ def matrix(
                             write_script(found, release, artifact, scripts)
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
                 metric = metric_change(subject.folder, subject.contract, artifact, place, data or {}) if ran else None
-                cell = Cell(
-                    artifact.path,
-                    release.name,
-                    variant.name,
-                    state,
-                    reason,
-                    difference,
-                    _digest(run, artifact.endpoints),
-                )
-                cells.append(dataclasses.replace(cell, metric=metric, seconds=seconds, megabytes=size))
+                answers = _digest(run, artifact.endpoints)
+                result = (state, reason, difference, answers, metric, seconds, size)
+                cells.append(Cell(artifact.path, release.name, variant.name, *result))
     if not cells:
         raise ExportError(f"{source} holds no artifact that one of these runtimes reads")
     return cells
@@ -249,18 +242,17 @@ def _explain(
     subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime, folder: Path | None
 ) -> OperatorDifference | None:
     """Return the first operator that a runtime computes otherwise than one that is right, or None."""
-    right = next((r for r in _candidates(artifact, other) if _is_right(subject, artifact, r)), None)
     names = [name for name in artifact.endpoints if name not in run.report["skipped"]]
-    errors = {
-        (name, case.name): (max(_errors(case, run.of(name).of(case.name)), default=0.0), case)
+    calls = [
+        (max(_errors(case, run.of(name).of(case.name)), default=0.0), name, case)
         for name in names
         for case in subject.cases[name]
         if case.compared and case.outputs and not case.chain
-    }
-    if right is None or not errors:
+    ]
+    right = next((r for r in _candidates(artifact, other) if calls and _is_right(subject, artifact, r)), None)
+    if right is None:
         return None
-    name, _ = max(errors, key=lambda key: errors[key][0])
-    case = max((pair for (n, _), pair in errors.items() if n == name), key=lambda pair: pair[0])[1]
+    _, name, case = max(calls, key=lambda call: call[0])
     endpoint = subject.contract[name]
     endpoint = dataclasses.replace(endpoint, batch=artifact.batch or endpoint.batch)
     return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)

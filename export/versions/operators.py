@@ -94,7 +94,7 @@ def first_operator(
         found = search.first()
         if found and folder:
             part = folder / f"part{FORMATS[format].extension}"
-            search.cut(found.tensor, part)
+            search.job(found.tensor, part)
             return dataclasses.replace(found, file=part)
         return found
 
@@ -112,9 +112,8 @@ class _Search:
 
     def first(self) -> OperatorDifference | None:
         """Bisect the operators that a differing result depends on, until all inputs of the found one are equal."""
-        operators = self._job(None, self.scratch / "none") or []
+        operators = self.job(None, self.scratch / "none") or []
         producers = {tensor: i for i, operator in enumerate(operators) for tensor in operator["outputs"]}
-        names = {tensor: operator["type"] for operator in operators for tensor in operator["outputs"]}
         consumed = {tensor for operator in operators for tensor in operator["inputs"]}
         ends = [t for t in producers if t not in consumed]
         tensor = next((t for t in reversed(ends) if self._difference(t)), None)
@@ -127,12 +126,11 @@ class _Search:
                 equal, different = (equal, middle) if self._difference(result) else (middle, different)
             operator = operators[chain[different]]
             tensor = next((t for t in operator["outputs"] if self._difference(t)), tensor)
-            before = next((t for t in operator["inputs"] if t in producers and self._difference(t)), None)
-            if before is None:
-                found = self.results[tensor]
-                before = _preceding(operators, producers, operator)
-                return dataclasses.replace(found, type=names[tensor], before=before) if found else None
-            tensor = before
+            source = next((t for t in operator["inputs"] if t in producers and self._difference(t)), None)
+            if source is None:
+                found, before = self.results[tensor], _preceding(operators, producers, operator)
+                return dataclasses.replace(found, type=operator["type"], before=before) if found else None
+            tensor = source
         return None
 
     def _difference(self, tensor: str) -> OperatorDifference | None:
@@ -143,7 +141,7 @@ class _Search:
         return self.results[tensor]
 
     def _compare(self, tensor: str, part: Path) -> OperatorDifference | None:
-        output = self._job(tensor, part)
+        output = self.job(tensor, part)
         if output is None:
             return None
         named = ThirdPartyTensor(output["name"], output["dtype"], tuple(output.get("shape", ())))
@@ -170,11 +168,8 @@ class _Search:
         row = int(np.argmax(row_errors(*values)))
         return {name: value[row : row + 1] for name, value in self.case.inputs.items()}, values[0][row : row + 1]
 
-    def cut(self, tensor: str, out: Path) -> None:
-        """Write the part of the file that ends with a tensor."""
-        self._job(tensor, out)
-
-    def _job(self, tensor: str | None, out: Path) -> Any:
+    def job(self, tensor: str | None, out: Path) -> Any:
+        """Write the part of the file that ends with a tensor; of None, return the operators of the file."""
         script, loaded = TRUNCATE[self.format]
         job = {"path": str(self.path), "signature": self.endpoint.name, "tensor": tensor, "out": str(out)}
         return process.run_job(script, job, self.scratch, loaded, reads=[self.path], writes=[out.parent])[0]
