@@ -118,3 +118,19 @@ def test_a_closed_or_full_standard_output_is_no_traceback():
     assert (closed.returncode, closed.stderr) == (0, "")
     full = subprocess.run(["sh", "-c", 'exec "$@" > /dev/full', "sh", *command], capture_output=True, text=True)
     assert (full.returncode, full.stderr) == (1, "error: No space left on device\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_stop_during_which_a_library_fails_is_a_stop(number, code):
+    """An interrupted `zipfile` raises a ValueError when it is closed with a file that is still being written."""
+    words = (
+        "import click, io, os, signal, zipfile; from zoobase import run\n"
+        "@click.command()\n"
+        "def verb():\n"
+        "    with zipfile.ZipFile(io.BytesIO(), 'w') as file:\n"
+        "        part = file.open('x', 'w')\n"
+        f"        os.kill(os.getpid(), signal.{number})\n"
+        "run(verb)"
+    )
+    process = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60)
+    assert (process.returncode, process.stderr) == (code, "error: stopped\n")

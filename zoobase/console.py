@@ -14,7 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -220,18 +220,34 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except (click.exceptions.Abort, KeyboardInterrupt) as stop:
-        _fail("stopped", EXIT_TERMINATED if _Terminated in map(type, (stop, stop.__cause__)) else 130, as_json)
+        _stop(stop, as_json)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader closed the pipe, as `| head` does
         sys.exit(0)
     except Exception as e:
         if debug:
             traceback.print_exc()
+        if (stop := _replaced_stop(e)) is not None:
+            _stop(stop, as_json)
         _fail(*describe_error(e), as_json)
 
 
 class _Terminated(KeyboardInterrupt):
     """SIGTERM was received."""
+
+
+def _stop(stop: BaseException, as_json: bool) -> NoReturn:
+    sys.unraisablehook = lambda _: None  # what was interrupted may fail again when it is deleted
+    _fail("stopped", EXIT_TERMINATED if _Terminated in map(type, (stop, stop.__cause__)) else 130, as_json)
+
+
+def _replaced_stop(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Return the interrupt during whose cleaning a library failed, as `zipfile` does with an open file; or None."""
+    while error is not None and not hasattr(error, "exit_code"):
+        if isinstance(error, KeyboardInterrupt):
+            return error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None
 
 
 def _terminate(number: int, frame: Any) -> None:
@@ -287,7 +303,7 @@ def describe_cause(error: Exception) -> str:
     return " ".join((text.splitlines()[-1] if "Graph execution error" in text else text).split())
 
 
-def _fail(message: str, code: int, as_json: bool) -> None:
+def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     message = printable(message)
     click.echo(f"error: {message}", err=True)
     if as_json and not Console.printed_json:

@@ -107,8 +107,8 @@ def check_serving(
         >>> report = check_serving("served", kills=1)
         >>> report.levels[0].name, report.levels[0].state
         ('structure', 'pass')
-        >>> report.verdict
-        'pass'
+        >>> [level for level in report.levels if level.state == "fail"], report.verdict
+        ([], 'pass')
     """
     base, report = Path(base_path), progress or (lambda text: None)
     check_names(require, LEVELS, "level")

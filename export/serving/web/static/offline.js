@@ -5,8 +5,11 @@ export async function keep() {
   try {
     await navigator.serviceWorker.register(new URL("../sw.js", import.meta.url));
     const { active } = await navigator.serviceWorker.ready;
-    const loaded = performance.getEntriesByType("resource").map(({ name }) => name);
-    active.postMessage([location.href, ...loaded].filter((url) => new URL(url).origin === location.origin));
+    const send = (urls) => active.postMessage(urls.filter((url) => new URL(url).origin === location.origin));
+    send([location.href]);
+    // also what is still being loaded: it was requested before there was a worker
+    const observer = new PerformanceObserver((list) => send(list.getEntries().map(({ name }) => name)));
+    observer.observe({ type: "resource", buffered: true });
   } catch {
     // the page works without
   }

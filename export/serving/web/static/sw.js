@@ -30,7 +30,8 @@ self.addEventListener("fetch", (event) => {
 
 async function answer(request) {
   const cache = await caches.open(NAME);
-  const kept = await cache.match(request);
+  // a page asks with "reload" for a file that turned out to be damaged
+  const kept = request.cache !== "reload" && (await cache.match(request));
   if (kept) return kept;
   const response = await fetch(request);
   if (response.ok) await cache.put(request, response.clone());

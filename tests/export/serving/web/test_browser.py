@@ -125,6 +125,7 @@ def test_a_broken_model_file_is_said_in_one_sentence(changed_site, page):
         assert page.text("status") == (
             "The model file is not the one that this page was written for: write the site again."
         )
+        page.wait(is_kept(site, "'model.tflite'"))
         model.unlink()
         page.open(f"{url}/{net.name}/index.html?missing")
         assert page.text("status") == "The model file is missing: model.tflite answers 404."
@@ -219,14 +220,16 @@ def test_a_page_works_without_a_network_after_the_first_visit(site, net, page):
     with chromium.serving(site) as url:
         address = f"{url}/{net.name}/index.html"
         page.open(address)
-        kept = f"caches.open('{worker_name(site)}').then((c) => c.keys()).then((k) => k.map((r) => r.url).join(' '))"
-        page.wait(f"{kept}.then((urls) => urls.includes('.wasm.gz') && urls.includes('model.tflite'))")
+        page.wait(is_kept(site, "location.href, ...performance.getEntriesByType('resource').map(({ name }) => name)"))
     page.messages.clear()
     assert page.open(f"{address}") == "answered"  # its server has ended
 
 
-def worker_name(site):
-    return re.search(r'NAME = "([^"]*)"', (site / "sw.js").read_text())[1]
+def is_kept(site, urls):
+    """Return an expression of JavaScript: whether the service worker has kept these URLs."""
+    name = re.search(r'NAME = "([^"]*)"', (site / "sw.js").read_text())[1]
+    matches = f"Promise.all([{urls}].map((url) => cache.match(new URL(url, location.href).href)))"
+    return f"caches.open('{name}').then((cache) => {matches}).then((all) => all.every(Boolean))"
 
 
 def test_the_webassembly_is_loaded_compressed(site, net, page):
