@@ -85,10 +85,11 @@ def stop() -> None:
         _stop(key)
 
 
-def _stop(key: _Key) -> None:
+def _stop(key: _Key, kill: bool = True) -> None:
     control, process = _servers.pop(key)
-    control.close()
-    process.kill()
+    control.close()  # after the requests that were sent before, the server ends
+    if kill:
+        process.kill()
     process.wait()
 
 
@@ -103,7 +104,7 @@ def _control(kind: str, environment: Mapping[str, str]) -> socket.socket:
         return _servers[key][0]
     same = [other for other in _servers if other[0] == kind]
     if len(same) >= _LARGEST_COUNT:
-        _stop(same[0])
+        _stop(same[0], kill=False)  # it may not yet have read a request
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen(

@@ -48,6 +48,7 @@ def check_older_loaders(version: ServedVersion) -> Level:
             RUNTIMES["c_api"],
             name=environment.requirements[0],
             environment={c_api.VARIABLE: str(environment.packages / "tensorflow")},
+            reads=(str(environment.folder),),
         )
         for environment in OLDER
         if environment.installed

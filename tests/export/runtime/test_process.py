@@ -136,6 +136,16 @@ def test_a_server_that_was_killed_is_replaced(scripts):
     assert state_of(scripts)[3]
 
 
+def test_a_request_is_run_although_its_server_is_replaced_at_once(scripts):
+    (scripts / "empty.py").write_text("")
+    (scripts / "job").write_text(json.dumps({"confine": {"reads": [str(scripts)], "writes": [str(scripts)]}}))
+    paths = {name: str(scripts / name) for name in ("script", "job", "log")} | {"script": str(scripts / "empty.py")}
+    request = paths | {"cwd": str(scripts), "paths": []}
+    kinds = [process._environment([str(process.WIRE)], {"TENSORFLOW_C_API": str(n)}) for n in range(4)]
+    connections = [process._submit("c_api", request | {"environment": kind}) for kind in kinds]
+    assert [connection.recv(16) for connection in connections] == [b"0"] * 4
+
+
 def test_a_forked_process_ends_with_its_parent(scripts, tmp_path):
     (scripts / FORKED).write_text(PROBE)
     script = (

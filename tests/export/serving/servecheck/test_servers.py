@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from export import publish
+from export.runtime import process
 from export.serving.servecheck import CHECKS, rest_servers, runs, version
 from export.serving.servers import builtin, kserve, launching
 from export.serving.servers import triton as triton_server
@@ -111,16 +113,30 @@ def older(monkeypatch, tmp_path):
     """Return a function that lets the level find a version in a folder: that of this TensorFlow, or a copy."""
 
     def place(folder):
-        environment = SimpleNamespace(installed=True, packages=folder.parent, requirements=("tensorflow-cpu==0",))
+        environment = SimpleNamespace(
+            installed=True, folder=folder.parent, packages=folder.parent, requirements=("tensorflow-cpu==0",)
+        )
         monkeypatch.setattr(runs, "OLDER", (environment,))
 
     return place
 
 
-def test_older_versions(served, changed, older, tmp_path):
-    older(c_api.folder())
+def test_older_versions_may_lie_anywhere(served, older, tmp_path, monkeypatch):
+    monkeypatch.setenv(process.VARIABLE, "0")  # a server has its library before it is confined
+    (tmp_path / "packages/tensorflow").mkdir(parents=True)
+    for name in c_api.LIBRARIES:
+        path = tmp_path / "packages/tensorflow" / name
+        try:
+            os.link(c_api.folder() / name, path)  # a gigabyte
+        except OSError:
+            shutil.copy(c_api.folder() / name, path)
+    older(tmp_path / "packages/tensorflow")
     level = CHECKS["older_c_api"](served)
     assert (level.state, level.reason) == ("pass", None)
+
+
+def test_older_versions(served, changed, older, tmp_path):
+    older(c_api.folder())
     name = changed()
     level = CHECKS["older_c_api"](served)
     assert level.state == "fail"
