@@ -161,14 +161,11 @@ def read_or_refuse(call):
 
 
 def hdf5(weights, secret):
-    """Return an HDF5 file whose strings have a fixed length.
-
-    Those of variable length, as Keras writes them, lie in a heap, and the HDF5 library reads a damaged heap for ever:
-    no error of ours can follow, since nothing interrupts it within its process.
-    """
+    """Return an HDF5 file with strings of variable length, as Keras writes them, and others."""
     stream = io.BytesIO()
     with h5py.File(stream, "w", libver=("earliest", "v110")) as file:
-        file.attrs["keras_version"] = np.bytes_("3.15")
+        file.attrs["keras_version"] = "3.15"
+        file.attrs["weight_names"] = ["kernel", "bias"]
         file["layers/dense/vars/0"] = np.ones((3, 2), np.float32)
         file.create_dataset("layers/dense/vars/1", (4, 4), "f4", chunks=(2, 2), compression="gzip")
         file["names"] = np.array([b"one", b"two"])
@@ -176,7 +173,7 @@ def hdf5(weights, secret):
             file["outside"] = h5py.ExternalLink(secret, "x")
             file.create_dataset("stored", (4,), "f4", external=[(secret, 0, 16)])
         if not weights:
-            file.attrs["model_config"] = np.bytes_('{"class_name": "Sequential", "config": {"layers": []}}')
+            file.attrs["model_config"] = '{"class_name": "Sequential", "config": {"layers": []}}'
     return stream.getvalue()
 
 

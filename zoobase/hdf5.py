@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import io
 import os
+import signal
 import struct
+import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +18,19 @@ from zoobase.errors import CheckFailed
 if TYPE_CHECKING:
     import h5py
 
+if sys.platform == "linux":
+    import resource
+
 MAGIC = b"\x89HDF\r\n\x1a\n"
+SECONDS, BYTES_PER_SECOND = 60, 10**7  # that reading a file may take
 
 
 def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) -> h5py.File:
     """Open an HDF5 file for reading, once it is known that all of it lies in this file.
 
     HDF5 searches its signature behind any number of other bytes, and links, datasets and virtual datasets can name any
-    other file of the machine, which would be read in their stead.
+    other file of the machine, which would be read in their stead. A damaged file can end the process that reads it, or
+    be read for ever: another process, where there are forks, reads all of it before.
 
     Args:
         source: The path, or the content.
@@ -46,8 +55,11 @@ def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) 
             if isinstance(source, Path) and find_signature(source):
                 raise CheckFailed(f"{name} is refused: it has other content before its HDF5 file; write it again")
             raise OSError(f"{name} is not an HDF5 file")
+        size = stream.seek(0, os.SEEK_END)
+        if not _is_readable(source, size):
+            raise OSError(f"{name} is damaged: the HDF5 library cannot read it")
         file = stack.enter_context(h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r"))
-        if stream.seek(0, os.SEEK_END) != _end(head):
+        if size != _end(head):
             raise CheckFailed(f"{name} is refused: it has other content behind its HDF5 file; write it again without")
         if found := _find_foreign(file):
             raise CheckFailed(f"{name} is refused: its {found}, so that reading it would read another file")
@@ -71,6 +83,43 @@ def _end(head: bytes) -> int | None:
     """Return the size of a file as its superblock, whose version is the byte behind the signature, states it."""
     start = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[len(MAGIC)])  # behind two other addresses of 8 bytes
     return None if start is None else struct.unpack_from("<Q", head, start)[0]
+
+
+def _is_readable(source: Path | bytes, size: int) -> bool:
+    """Return whether a process that reads all of a file ends, and by itself; an exception occurs here again."""
+    if sys.platform != "linux":
+        return True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the other process uses none of their locks
+        child = os.fork()
+    if child == 0:
+        try:
+            _read_all(source, size)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _read_all(source: Path | bytes, size: int) -> None:
+    """Read all values of a file in a limited time and memory, and nothing of another file."""
+    import h5py
+
+    faulthandler.disable()  # what damaged files do to this process is expected
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(SECONDS + size // BYTES_PER_SECOND)
+    used = int(Path("/proc/self/status").read_text().partition("VmData:")[2].split()[0]) << 10
+    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, used + 2**31 + 10 * size)):
+        hard = resource.getrlimit(kind)[1]
+        resource.setrlimit(kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    with h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
+        if _find_foreign(file):
+            return
+        objects = [file]
+        file.visititems(lambda _, item: objects.append(item))
+        for item in objects:
+            for read in (lambda i=item: dict(i.attrs), lambda i=item: i[()] if isinstance(i, h5py.Dataset) else None):
+                with contextlib.suppress(Exception):
+                    read()
 
 
 def _find_foreign(file: h5py.File) -> str | None:

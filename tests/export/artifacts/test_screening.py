@@ -18,6 +18,7 @@ from export.formats import tflite_metadata
 from export.formats.keras import read_model
 from export.formats.onnx import external_tensors
 from tests.export.conftest import reseal
+from zoobase import hdf5
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import open_hdf5
 
@@ -230,6 +231,25 @@ def test_every_reader_refuses_an_external_link(tmp_path):
             export.compare(folder / name, BUNDLE / name)
     with pytest.raises(CheckFailed, match="external link"):
         diff(BUNDLE, folder)
+
+
+@pytest.mark.parametrize("damage", ["a heap without an end", "an unknown kind of text"])
+def test_a_file_that_the_library_cannot_read_is_one_sentence(tmp_path, monkeypatch, damage):
+    """The first is read for ever, the second ends the process that reads it."""
+    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["names"] = ["one", "two"]
+    content = bytearray((tmp_path / "m.h5").read_bytes())
+    if damage == "an unknown kind of text":
+        content = content.replace(b"names\0\0\0\x19\x01\x01", b"names\0\0\0\x19\x08\x00")
+    else:
+        first = content.index(b"GCOL") + 16  # index, count, size
+        content[first : first + 16] = bytes(16)
+    (tmp_path / "m.h5").write_bytes(content)
+    with pytest.raises(OSError, match="is damaged: the HDF5 library cannot read it"):
+        open_hdf5(tmp_path / "m.h5")
+    with pytest.raises(ExportError):
+        describe(tmp_path / "m.h5")
 
 
 def test_links_within_a_file_may_go_in_circles(tmp_path):
