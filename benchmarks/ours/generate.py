@@ -1,4 +1,4 @@
-"""Characters/s of text generation by the `step` endpoint of text_rnn on one core: generate.py saved_model|tflite."""
+"""Characters/s of text generation by the `step` endpoint on one core: generate.py MODEL saved_model|tflite."""
 
 import json
 import os
@@ -11,21 +11,23 @@ os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 import numpy as np  # noqa: E402 - the core is set before any runtime starts threads
 
 import export  # noqa: E402
+from benchmarks.timing.process import peak_mb  # noqa: E402
 from zoo.tasks.text import decoding  # noqa: E402
 
 WARM_UP, LENGTH = 20, 500
 
 
-def main(runtime: str) -> float:
-    """Generate greedily; return characters per second."""
-    bundle = export.load(Path(os.environ["BENCHMARK_DATA"]) / "text_rnn", runtime)
+def main(model: str, runtime: str) -> dict[str, float]:
+    """Generate greedily; return characters per second, the peak memory of the process and the size of the state."""
+    bundle = export.load(Path(os.environ["BENCHMARK_DATA"]) / model, runtime)
     states = {t.name: np.zeros(t.shape, np.float32) for t in bundle.contract["step"].inputs if t.meaning == "state"}
     choose = decoding.sampler(0, temperature=0.0)
     step = bundle["step"]
     decoding.generate(lambda inputs: step(**inputs), states, [1], WARM_UP, choose)
     start = time.perf_counter()
     decoding.generate(lambda inputs: step(**inputs), states, [1], LENGTH, choose)
-    return LENGTH / (time.perf_counter() - start)
+    value = LENGTH / (time.perf_counter() - start)
+    return {"value": value, "peak MB": peak_mb(), "state kB": sum(a.nbytes for a in states.values()) / 1000}
 
 
-print(json.dumps({"value": main(*sys.argv[1:])}))
+print(json.dumps(main(*sys.argv[1:])))

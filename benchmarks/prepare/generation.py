@@ -1,4 +1,4 @@
-"""Write a text_rnn of the default size with random weights as a bundle to $BENCHMARK_DATA."""
+"""Write language models of the default size with random weights as bundles to $BENCHMARK_DATA."""
 
 import dataclasses
 import os
@@ -18,11 +18,14 @@ from pipelines.text import UNKNOWN  # noqa: E402
 
 CHARACTERS = (*map(chr, range(32, 96)), UNKNOWN)
 
-out = Path(os.environ["BENCHMARK_DATA"]) / "text_rnn"
-shutil.rmtree(out, ignore_errors=True)
-keras.utils.set_random_seed(0)
-model = zoo.build("text_rnn", vocabulary_size=len(CHARACTERS))
+MODELS = ("text_rnn", "text_transformer")
+
 info = Info("benchmark", "", "", "", {}, {}, vocabulary=CHARACTERS)
-contract = zoo.get_spec("text_rnn").task.contract(model, info)
-contract = dataclasses.replace(contract, endpoints=tuple(e for e in contract.endpoints if e.name == "step"))
-export_model(model, out, contract=contract, formats=("saved_model", "tflite"))
+for name in MODELS:
+    out = Path(os.environ["BENCHMARK_DATA"]) / name
+    shutil.rmtree(out, ignore_errors=True)
+    keras.utils.set_random_seed(0)
+    model = zoo.build(name, vocabulary_size=len(CHARACTERS))
+    contract = zoo.get_spec(name).task.contract(model, info)
+    contract = dataclasses.replace(contract, endpoints=tuple(e for e in contract.endpoints if e.name == "step"))
+    export_model(model, out, contract=contract, formats=("saved_model", "tflite"))

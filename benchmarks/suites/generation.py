@@ -3,12 +3,14 @@
 from benchmarks.benchmark import Benchmark, Candidate, Goal
 
 BENCHMARK = Benchmark(
-    title="Text generation by single characters, text_rnn of the default size, one core",
+    title="Text generation by single characters, models of the default size, one core",
     unit="characters/s",
     higher_is_better=True,
     candidates=(
-        Candidate("TFLite, step", "ours/generate.py", ("tflite",)),
-        Candidate("SavedModel, step", "ours/generate.py", ("saved_model",)),
+        Candidate("TFLite, step", "ours/generate.py", ("text_rnn", "tflite")),
+        Candidate("SavedModel, step", "ours/generate.py", ("text_rnn", "saved_model")),
+        Candidate("text_transformer in TFLite, step", "ours/generate.py", ("text_transformer", "tflite")),
+        Candidate("text_transformer as a SavedModel, step", "ours/generate.py", ("text_transformer", "saved_model")),
         Candidate("model.predict of one token and the state", "peers/keras_predict_loop.py", ("step",)),
         Candidate("model.predict of the last 128 tokens", "peers/keras_predict_loop.py", ("window",)),
     ),

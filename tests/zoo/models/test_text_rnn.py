@@ -34,7 +34,7 @@ def test_64_steps_equal_one_forward_pass(cell, ids):
 
     tokens, size = ids
     model = zoo.build("text_rnn", vocabulary_size=size, cell=cell, units=16, num_layers=2, embedding_dim=8, dropout=0.5)
-    states = [np.zeros((1, width), np.float32) for width in recurrent.state_widths(model).values()]
+    states = [np.zeros((1, *shape), np.float32) for shape in recurrent.state_shapes(model).values()]
     assert len(states) == {"gru": 2, "lstm": 4, "rnn": 2}[cell]
     whole = model(tokens[None, :64], training=False).numpy()[0]
     for i in range(64):
@@ -71,6 +71,43 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
     assert abs(float(loss(y2, model(x2, training=False))) - expected[1]) > 1e-3, "the states must affect the loss"
 
 
+@pytest.mark.parametrize("window", [128, 20])
+def test_64_steps_with_a_cache_equal_one_forward_pass(window, ids):
+    from zoo.tasks.text import recurrent
+
+    tokens, size = ids
+    model = zoo.build("text_transformer", vocabulary_size=size, width=16, heads=2, blocks=3, window=window)
+    states = [np.zeros((1, *shape), np.float32) for shape in recurrent.state_shapes(model).values()]
+    assert [state.shape for state in states] == [(1, window, 33)] * 3
+    whole = model(tokens[None, :64], training=False).numpy()[0]
+    for i in range(64):
+        logits, states = recurrent.advance(model, tokens[i : i + 1], states)
+        np.testing.assert_allclose(logits[0], whole[i], atol=5e-6)
+
+
+def test_later_tokens_and_those_before_the_window_change_nothing(ids):
+    tokens, size = ids
+    model = zoo.build("text_transformer", vocabulary_size=size, width=16, heads=2, blocks=1, window=20)
+
+    def outputs(changed):
+        other = tokens[None, :64].copy()
+        other[:, changed] = (other[:, changed] + 1) % size
+        return model(other, training=False).numpy()[0]
+
+    whole = outputs(slice(0, 0))
+    np.testing.assert_array_equal(outputs(slice(40, None))[:40], whole[:40])
+    np.testing.assert_allclose(outputs(slice(0, 21))[40:], whole[40:], atol=1e-6)
+    assert np.abs(outputs(slice(0, 22))[40] - whole[40]).max() > 1e-4
+
+
+def test_a_cache_is_not_carried_from_batch_to_batch():
+    settings = {"task.carry": True, **zoo.get_spec("text_transformer").tiny_settings()}
+    planned = plan.make_plan("text_transformer", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
+    info = planned.load_data().info
+    with pytest.raises(zoobase.errors.UsageError, match=r"task\.carry is for recurrent networks: block0"):
+        compile_model(planned.build(info), planned, info, steps=10)
+
+
 @pytest.mark.parametrize("carry", [False, True])
 def test_windows_start_at_another_offset_in_each_epoch(carry):
     settings = {"task.window": 32, "task.warm_up": 0, "task.carry": carry, "recipe.batch_size": 4}
@@ -101,10 +138,15 @@ def test_every_token_is_evaluated_once_with_context():
 
 
 @pytest.mark.parametrize(
-    "options", [{"temperature": 0.0}, {"temperature": 0.8, "top_p": 0.9}], ids=["greedy", "sampled"]
+    ("name", "options"),
+    [
+        ("text_rnn", {"temperature": 0.0}),
+        ("text_rnn", {"temperature": 0.8, "top_p": 0.9}),
+        ("text_transformer", {"temperature": 0.8}),  # longer than its window
+    ],
 )
-def test_200_characters_are_equal_in_every_runtime(trained, options):
-    run = trained("text_rnn")
+def test_200_characters_are_equal_in_every_runtime(trained, name, options):
+    run = trained(name)
     options = {"prompt": "HAMLET:", "length": 200, **options}
     texts = {r: sample.run(run, options=options, seed=1, runtime=r).rows[0]["text"] for r in kept.RUNTIMES}
     assert len(texts["keras"]) == 200

@@ -38,7 +38,7 @@ IGNORED = -1  # target of a context token, which is not evaluated
 class LanguageModeling(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
-    Its layers are a stack, recurrent ones among them, of which `zoo.tasks.text.recurrent` makes the step form.
+    Its layers are a stack, some of them with states, of which `zoo.tasks.text.recurrent` makes the step form.
 
     Attributes:
         window: Tokens per example.
@@ -133,7 +133,7 @@ class LanguageModeling(BaseTask):
         size = len(info.vocabulary)
         tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
         whole = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, self.window, size), "logits")])
-        widths = recurrent.state_widths(served)
+        shapes = recurrent.state_shapes(served)
 
         def call(token: Any, *states: Any) -> list[Any]:
             logits, next_states = recurrent.advance(served, token, states)
@@ -142,7 +142,7 @@ class LanguageModeling(BaseTask):
         one = step_endpoint(
             call,
             Tensor("token", "int32", (1,), "token", low=0, high=size - 1),
-            [Tensor(name, "float32", (1, width), "state") for name, width in widths.items()],
+            [Tensor(name, "float32", (1, *shape), "state") for name, shape in shapes.items()],
             Tensor("logits", "float32", (1, size), "logits"),
         )
         if self.level != "characters":  # the word tokenizer has no graph implementation

@@ -1,7 +1,8 @@
-"""Recurrent networks with initial states: the step form, which generates, and stateful training.
+"""Sequence models with states: the step form, which generates, and stateful training of recurrent networks.
 
-Such a model is a stack of layers, tokens (B, T) -> logits (B, T, vocabulary size); its `keras.layers.RNN` layers return
-their states, too.
+Such a model is a stack of layers, tokens (B, T) -> logits (B, T, vocabulary size). Its `keras.layers.RNN` layers return
+their states, too; other layers with states have `state_shapes` and `step(x, states) -> (x, next states)`, such as
+attention with a cache of keys and values.
 """
 
 from __future__ import annotations
@@ -14,25 +15,34 @@ import tensorflow as tf
 from keras import layers
 
 from zoo.modeling.instance_methods import replace_steps
+from zoobase.errors import UsageError
 
 
-def state_widths(model: keras.Model) -> dict[str, int]:
-    """Return the widths of the states of a model by name: `state0`, ... An LSTM layer has two, others one."""
-    sizes = [_as_list(layer.cell.state_size) for layer in model.layers if isinstance(layer, layers.RNN)]
-    return {f"state{i}": width for i, width in enumerate(width for size in sizes for width in size)}
+def state_shapes(model: keras.Model) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the states of a model, without batch, by name: `state0`, ... An LSTM layer has two."""
+    return {f"state{i}": shape for i, shape in enumerate(s for layer in model.layers for s in _state_shapes(layer))}
+
+
+def _state_shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
+    if isinstance(layer, layers.RNN):
+        return [(width,) for width in _as_list(layer.cell.state_size)]
+    return getattr(layer, "state_shapes", [])
 
 
 def advance(model: keras.Model, tokens: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
     """Apply a model with initial states to one token or to a sequence of tokens.
 
-    Shapes: tokens (B,) or (B, T) int32, states in the order of `state_widths`, (B, width) float32 each, zeros for the
-    beginning of a text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
+    Shapes: tokens (B,) or, of recurrent networks, (B, T) int32, states in the order of `state_shapes`, float32, zeros
+    for the beginning of a text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
     """
     x, remaining, next_states = tokens, list(states), []
     for layer in model.layers:
-        if isinstance(layer, layers.RNN):
-            count = len(_as_list(layer.cell.state_size))
-            initial, remaining = remaining[:count], remaining[count:]
+        count = len(_state_shapes(layer))
+        initial, remaining = remaining[:count], remaining[count:]
+        if count and not isinstance(layer, layers.RNN):
+            x, final = layer.step(x, initial)
+            next_states += final
+        elif count:
             if len(tokens.shape) == 1:
                 x, final = layer.cell(x, initial, training=training)
             else:
@@ -58,9 +68,16 @@ def enable_stateful_training(model: keras.Model, steps_per_epoch: int) -> None:
     Args:
         model: Compiled, tokens (B, T) -> logits.
         steps_per_epoch: Optimizer steps per epoch.
+
+    Raises:
+        UsageError: If other layers than recurrent ones have states.
     """
-    widths = state_widths(model)
-    variables = [tf.Variable(tf.zeros((0, w)), shape=(None, w), trainable=False, name=n) for n, w in widths.items()]
+    if other := [layer for layer in model.layers if _state_shapes(layer) and not isinstance(layer, layers.RNN)]:
+        raise UsageError(f"task.carry is for recurrent networks: {other[0].name} is a {type(other[0]).__name__}")
+    variables = [
+        tf.Variable(tf.zeros((0, *shape)), shape=(None, *shape), trainable=False, name=name)
+        for name, shape in state_shapes(model).items()
+    ]
 
     def initial_state(state: tf.Variable, rows: tf.Tensor) -> tf.Tensor:
         epoch_start = tf.equal(tf.cast(model.optimizer.iterations, tf.int64) % steps_per_epoch, 0)

@@ -1,0 +1,153 @@
+"""Causal Transformer language model of characters, which generates from a cache of keys and values.
+
+Reference: Vaswani 2017, arXiv:1706.03762; Radford 2019 (GPT-2: normalisation before each part); Su 2021,
+           arXiv:2104.09864 (rotary positions); Beltagy 2020, arXiv:2004.05150 (attention to a window).
+Train:     python -m zoo.train text_transformer
+Use:       python -m zoo.sample RUN --prompt "HAMLET:" --length 400
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.tasks.text.language_modeling import LanguageModeling
+
+MASKED = -1e9  # added to the scores of positions that are not attended to
+LONGEST_WAVE = 10_000.0  # of the rotary positions, in tokens / (2 pi)
+
+
+def _rotate(x: Any, positions: Any) -> Any:
+    """Rotate the pairs (i, i + size/2) of vectors by angles that grow with the position: (..., T, heads, size).
+
+    The product of a rotated query and a rotated key depends on the difference of their positions only.
+    """
+    half = x.shape[-1] // 2
+    frequencies = (LONGEST_WAVE ** -(np.arange(half) / half)).astype(np.float32)
+    angles = ops.expand_dims(ops.cast(positions, "float32"), -1) * frequencies
+    cos, sin = (ops.cast(ops.expand_dims(f(angles), -2), x.dtype) for f in (ops.cos, ops.sin))
+    a, b = x[..., :half], x[..., half:]
+    return ops.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CausalBlock(layers.Layer):
+    """Self-attention to the last `window` tokens and a dense network, each normalised before and added to its input.
+
+    Shapes: (B, T, D) -> (B, T, D). `step` does the same for one token, with the keys and values of those before it.
+    """
+
+    def __init__(self, heads: int, window: int, dropout: float = 0.0, **kwargs: Any) -> None:
+        """Attend with so many heads to so many tokens, that of the position included."""
+        super().__init__(**kwargs)
+        self.heads, self.window, self.dropout = heads, window, dropout
+
+    def build(self, shape: Any) -> None:
+        """Build the parts."""
+        width = shape[-1]
+        self.attention_norm = layers.LayerNormalization(name="attention_norm")
+        self.query_key_value = layers.Dense(3 * width, use_bias=False, name="query_key_value")
+        self.attended = layers.Dense(width, name="attended")
+        self.norm = layers.LayerNormalization(name="norm")
+        self.hidden = layers.Dense(4 * width, activation="gelu", name="hidden")
+        self.output_layer = layers.Dense(width, name="output_layer")
+        self.drop = layers.Dropout(self.dropout, name="drop")
+        for part in (self.attention_norm, self.query_key_value, self.attended, self.norm, self.hidden):
+            part.build(shape)
+        self.output_layer.build((*shape[:-1], 4 * width))
+        self.state_shapes = [(self.window, 2 * width + 1)]
+
+    def call(self, x: Any, training: bool | None = None) -> Any:
+        """Return the outputs of all positions."""
+        length, width = ops.shape(x)[1], x.shape[-1]
+        query, key, value = ops.split(self.query_key_value(self.attention_norm(x)), 3, axis=-1)
+        query, key, value = (
+            ops.reshape(part, (-1, length, self.heads, width // self.heads)) for part in (query, key, value)
+        )
+        positions = ops.arange(length)
+        query, key = _rotate(query, positions), _rotate(key, positions)
+        distances = positions[:, None] - positions[None]
+        allowed = ops.logical_and(distances >= 0, distances < self.window)
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = scores + ops.cast(ops.where(allowed, 0.0, MASKED), scores.dtype)
+        y = ops.einsum("bhqk,bkhd->bqhd", self._weights(scores), value)
+        x = x + self.drop(self.attended(ops.reshape(y, (-1, length, width))), training=training)
+        return x + self.drop(self._dense(x), training=training)
+
+    def step(self, x: Any, states: Any) -> tuple[Any, list[Any]]:
+        """Return the output of one token (B, D), and the next states.
+
+        The state (B, window, 2 * D + 1) has the key and the value of each of the last tokens, and 1 if there was one.
+        """
+        width = x.shape[-1]
+        query, key_value = ops.split(self.query_key_value(self.attention_norm(x)), [width], axis=-1)
+        new = ops.concatenate([key_value, ops.ones_like(x[:, :1])], axis=-1)
+        state = ops.concatenate([states[0][:, 1:], ops.expand_dims(new, 1)], axis=1)
+        key, value, exists = ops.split(state, [width, 2 * width], axis=-1)
+        key, value = (ops.reshape(part, (-1, self.window, self.heads, width // self.heads)) for part in (key, value))
+        query = ops.reshape(query, (-1, 1, self.heads, width // self.heads))
+        query, key = _rotate(query, np.array([self.window - 1])), _rotate(key, np.arange(self.window))
+        scores = (
+            ops.einsum("bqhd,bkhd->bhqk", query, key) + ops.reshape(exists - 1.0, (-1, 1, 1, self.window)) * -MASKED
+        )
+        y = ops.einsum("bhqk,bkhd->bqhd", self._weights(scores), value)
+        x = x + self.attended(ops.reshape(y, (-1, width)))
+        return x + self._dense(x), [state]
+
+    def _weights(self, scores: Any) -> Any:
+        scale = (self.query_key_value.kernel.shape[0] // self.heads) ** -0.5
+        return ops.cast(ops.softmax(ops.cast(scores, "float32") * scale), scores.dtype)
+
+    def _dense(self, x: Any) -> Any:
+        return self.output_layer(self.hidden(self.norm(x)))
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        """Return the shape of the input."""
+        return shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "heads": self.heads, "window": self.window, "dropout": self.dropout}
+
+
+@register(
+    data="shakespeare",
+    task=LanguageModeling(),
+    recipes={
+        "default": Recipe(
+            epochs=2,
+            batch_size=32,
+            learning_rate=8e-3,
+            warmup=0.1,
+            optimizer="muon",
+            clip_norm=1.0,
+        ),
+    },
+    tiny={"width": 16, "heads": 2, "blocks": 2},
+    card=Card(paper="Vaswani 2017, arXiv:1706.03762"),
+)
+def text_transformer(
+    vocabulary_size: int = 96,
+    width: int = 192,
+    heads: int = 6,
+    blocks: int = 4,
+    window: int = 128,
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Character-level Transformer of nanoGPT's kind, with a one-token step form for generation.
+
+    Shapes: tokens (B, T) int32 in [0, vocabulary_size) -> logits (B, T, vocabulary_size) float32.
+    """
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.Embedding(vocabulary_size, width, name="embedding")(tokens)
+    for i in range(blocks):
+        x = CausalBlock(heads, window, dropout, name=f"block{i}")(x)
+    x = layers.LayerNormalization(name="norm")(x)
+    logits = layers.Dense(vocabulary_size, dtype="float32", name="logits")(x)
+    return keras.Model(tokens, logits, name="text_transformer")
