@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 STRIDE = 4  # pixels between cells
-STEEPNESS = 8.0  # a cell beside one of 1 + 1/8 times its score or more has the score zero
+STEEPNESS = 4.0  # a cell beside one of 1 + 1/4 times its score or more has the score zero
 
 
 def centres(height: int, width: int) -> np.ndarray:
@@ -70,9 +70,10 @@ def decode(logits: Any, distances: Any, height: int, width: int) -> dict[str, An
     edges = boxes_of(distances, height, width)
     x, y = (ops.clip(edges[..., i::2], 0.0, float(side)) for i, side in ((0, width), (1, height)))
     boxes = ops.concatenate([x[..., :1], y[..., :1], x[..., 1:], y[..., 1:]], axis=-1)
+    leading = ops.top_k(ops.reshape(logits, (-1, cells, classes)), 1)[1]  # Keras' argmax needs operators TFLite lacks
     return {
         "boxes": ops.reshape(boxes, (-1, cells, 4)),
         "scores": ops.reshape(scores, (-1, cells)),
-        "classes": ops.cast(ops.argmax(ops.reshape(logits, (-1, cells, classes)), axis=-1), "int32"),
+        "classes": ops.cast(ops.squeeze(leading, axis=-1), "int32"),
         "probabilities": ops.reshape(probabilities, (-1, cells, classes)),
     }

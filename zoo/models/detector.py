@@ -44,12 +44,12 @@ def _up(x: Any, skip: Any, filters: int, name: str) -> Any:  # (B, H, W, C), (B,
 # === Functional Model ===
 
 _RECIPE = Recipe(
-    epochs=20,
+    epochs=12,
     batch_size=32,
     learning_rate=3e-3,
     weight_decay=1e-2,
     warmup=0.1,
-    augment="flip,width_shift=0.1,height_shift=0.1,zoom=0.2,brightness=0.15,contrast=0.3",
+    augment="flip,width_shift=0.1,height_shift=0.1,zoom=0.2,fill=constant,brightness=0.15,contrast=0.3",
 )
 
 
@@ -58,8 +58,8 @@ _RECIPE = Recipe(
     task=Detection(),
     recipes={
         "default": _RECIPE,
-        "quick": dataclasses.replace(_RECIPE, epochs=5, model={"width": 16}),
-        "full": dataclasses.replace(_RECIPE, epochs=100, model={"width": 48}),
+        "quick": dataclasses.replace(_RECIPE, epochs=3, model={"width": 16}),
+        "full": dataclasses.replace(_RECIPE, epochs=60, model={"width": 48}),
     },
     tiny={"width": 4, "task.height": 24, "task.width": 28, "recipe.limit": 60},
     card=Card(
