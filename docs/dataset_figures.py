@@ -22,6 +22,7 @@ LICENSED = (  # the datasets of which a sample may be shown here, and which pack
     "digits",
     "edges_to_garments",
     "fashion_mnist",
+    "garment_boxes",
     "garment_scenes",
     "gcide",
     "grey_to_colour",

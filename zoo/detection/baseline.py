@@ -118,7 +118,7 @@ def fit_windows(training: Feed) -> Windows:
         for images, of_images in batches
         for image, rows in zip(images, of_images, strict=True)
     ]
-    sizes = [rows[:, 2:4] - rows[:, :2] for _, rows in pairs]
+    sizes = [np.rint(rows[:, 2:4] - rows[:, :2]) for _, rows in pairs]
     every = np.concatenate(sizes) if pairs else np.zeros((0, 2))
     if not len(every):
         return Windows(None, every)

@@ -1,18 +1,19 @@
 """Detection: metrics, loss, decoding, evaluation, quantised files, endpoints and predictions."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import zoo
 from tests.photographs import photographs
-from tests.zoo.test_cli import cli
+from tests.zoo.conftest import DATA
 from zoo import predictor
+from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
-from zoo.evaluation import outputs as inference
+from zoo.tasks.image.detection import Detection
 from zoobase.errors import UsageError
 
 NAMES = ("a", "b", "c")
@@ -173,7 +174,7 @@ def test_evaluation_has_baselines_and_boxes(run):
     assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "boxes"}
 
 
-@pytest.mark.parametrize("runtime", ["keras", "saved_model", "c_api", "tflite"])
+@pytest.mark.parametrize("runtime", ["saved_model", "tflite"])
 def test_every_runtime_serves_boxes(run, photograph, runtime):
     import pipelines
 
@@ -193,52 +194,51 @@ def test_every_runtime_serves_boxes(run, photograph, runtime):
 
 
 def test_predictions_are_boxes_and_an_image(run, photograph, tmp_path):
-    task = predictor.load(run).task
-    info = predictor.load(run).info
+    from zoo import predict
+
+    opened = predictor.load(run)
     logits, distances = cells(OBJECTS, classes=10)
-    logits, distances = logits[:, :8, :8], distances * [32 / 28, 32 / 24, 32 / 28, 32 / 24]
-    prediction = task.show("x", {"logits": logits[0], "distances": distances[0]}, info, 3)
-    assert {row["label"] for row in prediction.rows} == {"Pullover", "T-shirt/top"}
-    assert prediction.rows[0] | {"score": 1} == {"input": "x", "label": prediction.rows[0]["label"], "score": 1} | {
-        k: prediction.rows[0][k] for k in ("left", "top", "right", "bottom")
-    }
-    cli("zoo.predict", run, photograph, "-o", tmp_path / "boxes.png")
-    with Image.open(tmp_path / "boxes.png") as image:
-        assert image.size == (28 * 9, 24 * 9)
+    outputs = {"logits": logits[0], "distances": (distances * [32 / 28, 32 / 24, 32 / 28, 32 / 24])[0]}
+    prediction = opened.task.show("x", outputs, opened.info, 3)
+    expected = {(opened.info.class_names[label], *map(float, box)) for *box, label in OBJECTS[:1]}
+    assert expected < {(r["label"], *(r[k] for k in ("left", "top", "right", "bottom"))) for r in prediction.rows}
+    assert "Pullover  from (1, 2) to (13, 12)" in "".join(prediction.lines)
+    nothing = opened.task.show("x", {"logits": cells([])[0][0], "distances": distances[0]}, opened.info, 3)
+    assert nothing.rows == ()
+    assert "no object" in nothing.lines[0]
+    image = predict.run(opened, [str(photograph)]).images[str(photograph)]
+    assert image.shape == (24 * 9, 28 * 9, 3)
 
 
-def test_the_drop_of_quantised_files_is_measured(run, tmp_path):
-    import export
-    from zoo.core.run_folder import RunFolder
-    from zoo.export import _quantization
+def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
+    from export.proof.evaluation import paired_drop
 
-    folder = RunFolder(run)
-    planned, dataset, model = folder.plan(), folder.dataset(), folder.model()
-    (served,) = planned.task.served(model).values()
-    contract = planned.task.contract(served, dataset.info)
-    options = _quantization(planned, dataset, contract, ("float16",))
-    options |= {"contract": contract, "formats": (), "max_drop": 1.0}
-    bundle = export.export_model(served, tmp_path / "b", **options)
-    (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/float16.tflite")
-    drop = row.endpoints["serving_default"]["evaluation"]
+    truth, found = random_images()
+    outputs = {"detections": found} | dict(zip(("hits", "uncounted"), metrics.match(found, truth), strict=True))
+    worse = outputs | {"hits": outputs["hits"] & (found[..., :1] < 30)}
+    info = SimpleNamespace(class_names=NAMES)
+    drop = paired_drop(lambda o, t: Detection().metrics(o, t, info), outputs, worse, truth)
     assert drop["metric"] == "mean_average_precision"
-    live = inference.collect(
-        contract["serving_default"], planned.feed(dataset, "test"), dataset.info, planned.task.reduce
-    )
-    expected = planned.task.metrics(live.outputs, live.truth, dataset.info)["mean_average_precision"]
-    assert drop["reference"] == pytest.approx(expected)
+    assert 0 < drop["low"] < drop["drop"] < drop["high"]
 
 
-def test_your_own_folder_is_trained_on(tmp_path):
+def test_your_own_folder_is_read(tmp_path):
     from tests.pipelines.images.test_boxes import coco
-    from zoo import train
 
-    root = coco(tmp_path / "data", 24)
-    settings = {"model.width": 4, "recipe.epochs": 1, "task.fit": "pad", "task.height": 32, "task.width": 32}
-    options = {"data_dir": str(root), "precision": "float32", "export": False}
-    train.run("detector", out=str(tmp_path / "run"), settings=settings, **options)
-    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    assert set(evaluation["per_class"]) == {"dog", "cat"}
+    settings = {"model.width": 4, "task.fit": "pad", "task.height": 32, "task.width": 32}
+    planned = plan.make_plan("detector", data_dir=str(coco(tmp_path / "data", 24)), settings=settings)
+    dataset = planned.load_data()
+    images, objects = next(iter(planned.feed(dataset, "train", training=True).batches(16)))
+    assert images.shape == (16, 32, 32, 3)
+    assert objects.shape == (16, 2, 6)
+    assert {-1.0, 0.0, 1.0} == set(np.unique(objects[..., 4]))  # padding, dogs and cats
+    assert planned.build(dataset.info).output.shape[1:] == (8, 8, 7)
+
+
+def test_data_without_boxes_is_rejected():
+    planned = plan.make_plan("detector", settings={"data": "fashion_mnist"}, data_dir=str(DATA["fashion_mnist"]))
+    with pytest.raises(UsageError, match="detector needs examples with boxes"):
+        planned.load_data()
 
 
 # === The model ===
