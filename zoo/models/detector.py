@@ -17,7 +17,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.detection.decoding import STRIDE
 from zoo.tasks.image.detection import Detection
 from zoobase.errors import UsageError
@@ -64,9 +64,18 @@ _RECIPE = Recipe(
     tiny={"width": 4, "task.height": 24, "task.width": 28, "recipe.limit": 60},
     card=Card(
         paper="Zhou, Wang, Kraehenbuehl 2019, arXiv:1904.07850",
+        expect={"mean_average_precision": 0.3848, "average_precision_50": 0.5654, "average_precision_75": 0.4478},
+        command="python -m zoo.train detector --precision float32",
+        measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 12 epochs, 16 minutes",
+        baselines={"linear classifier of gradients in windows": 0.0254},
         data_notes="The default data is garments pasted on photographs: it shows that a model learns to detect, and is "
         "no benchmark. Train on boxes of your own.",
     ),
+    weights={
+        "default": Weights(
+            "detector.weights.h5", sha256="86b8924843ad636ebd1c2753a5f591348bbb8f2e05f4a63d111db45956de7bb7"
+        )
+    },
 )
 def detector(
     num_classes: int = 10,

@@ -182,7 +182,7 @@ class Detection(ImageTask):
             name: np.stack([draw(image, rows[:, :5], names) for image, rows in zip(images, of_images, strict=True)])
             for name, of_images in (("true", evaluation.arrays["true"]), ("predicted", found))
         }
-        yield "boxes", plots.image_rows(drawn, "Held-out images", size=2.2)
+        yield "boxes", plots.image_rows(drawn, "Held-out images", size=1.8)
 
     def explain(
         self,
