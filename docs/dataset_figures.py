@@ -22,6 +22,7 @@ LICENSED = (  # the datasets of which a sample may be shown here, and which pack
     "digits",
     "edges_to_garments",
     "fashion_mnist",
+    "garment_boxes",
     "garment_scenes",
     "gcide",
     "grey_to_colour",
@@ -63,6 +64,7 @@ def _picture(examples: list[dict], columns: list[str], path: Path) -> None:
     import cv2
 
     from docs.course.page import write_png
+    from zoo.detection.drawing import draw
 
     rows = []
     for column in columns:
@@ -71,6 +73,9 @@ def _picture(examples: list[dict], columns: list[str], path: Path) -> None:
             image = cv2.imdecode(np.frombuffer(example[column], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
             if column == "mask":
                 image = cv2.applyColorMap(image[..., 0] * 23, cv2.COLORMAP_TURBO)
+            if "boxes" in example:
+                objects = np.concatenate([example["boxes"], example["labels"][:, None]], axis=1)
+                image = draw(image, objects, (), captions=False)
             side = min(image.shape[:2])
             top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
             square = np.ascontiguousarray(image[top : top + side, left : left + side])

@@ -93,6 +93,7 @@ ROOMS = {
         "training",
         "compression",
         "distribution",
+        "detection",
         "evaluation",
         "modeling",
         "weights",

@@ -148,6 +148,7 @@ COURSE: tuple[Row, ...] = (
         "The ISIC photographs are not in a package: three garments stand in for the figures.",
     ),
     Row("Segmentation of images", ("unet",), "python -m zoo.train unet", "architectures"),
+    Row("Detection of objects", ("detector",), "python -m zoo.train detector", "architectures"),
     Row(
         "Autoencoders, denoising, two decoders", ("autoencoder",), "python -m docs.course autoencoders", "autoencoders"
     ),

@@ -68,6 +68,46 @@ def warp(
     for kind, name, names in (("fill", fill, FILLS), ("interpolation", interpolation, INTERPOLATIONS)):
         if name not in names:
             raise DataError(f'{kind} "{name}" is not one of {", ".join(names)}', USAGE)
+    size = tf.unstack(tf.shape(images)[1:3])
+    motion = matrices(
+        keys, *size, rotation=rotation, width_shift=width_shift, height_shift=height_shift, shear=shear, zoom=zoom,
+        flip=flip,
+    )  # fmt: skip
+    rows = tf.cast(motion, tf.float32)
+    flags = INTERPOLATIONS[interpolation] | cv2.WARP_INVERSE_MAP
+    warp_image = functools.partial(_warp_image, flags=flags, border=FILLS[fill], constant=[float(value)] * 4)
+    pixels = images if images.dtype == tf.uint8 else tf.cast(images, tf.float32)
+    return _as(_map_images(warp_image, pixels, rows), images)
+
+
+def matrices(
+    keys: tf.Tensor,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    *,
+    rotation: float = 0,
+    width_shift: float = 0,
+    height_shift: float = 0,
+    shear: float = 0,
+    zoom: float = 0,
+    flip: bool = False,
+) -> tf.Tensor:
+    """Return what `warp` does to the images of these keys, by which their boxes are moved, too.
+
+    Args:
+        keys: Integer (B, K).
+        height: Height of the images.
+        width: Width of them.
+        rotation: This and the others as in `warp`.
+        width_shift: See `warp`.
+        height_shift: See `warp`.
+        shear: See `warp`.
+        zoom: See `warp`.
+        flip: See `warp`.
+
+    Returns:
+        float64 (B, 2, 3): from a pixel (x, y) of the result to its source.
+    """
     indices = stateless_random.integers(keys, _WARP, 6, 0, _STEPS - 1)
     angle, down, right, shear_angle, size, mirrored = tf.unstack(indices, axis=1)
     cos, sin = _table(np.cos, angle, np.deg2rad(rotation)), _table(np.sin, angle, np.deg2rad(rotation))
@@ -77,15 +117,11 @@ def warp(
     # From a pixel of the result to its source, about the centre: rotation, shear, zoom, mirror.
     xx, xy = scale * cos * mirror, scale * (cos * slope - sin)
     yx, yy = scale * sin * mirror, scale * (sin * slope + cos)
-    height, width = tf.unstack(tf.cast(tf.shape(images)[1:3], tf.float64))
+    height, width = tf.cast(height, tf.float64), tf.cast(width, tf.float64)
     x, y = (width - 1) / 2, (height - 1) / 2
     dx, dy = width * _table(_identity, right, width_shift), height * _table(_identity, down, height_shift)
     rows = [xx, xy, x - (xx * x + xy * y) - dx, yx, yy, y - (yx * x + yy * y) - dy]
-    matrices = tf.cast(tf.reshape(tf.stack(rows, axis=1), [-1, 2, 3]), tf.float32)
-    flags = INTERPOLATIONS[interpolation] | cv2.WARP_INVERSE_MAP
-    warp_image = functools.partial(_warp_image, flags=flags, border=FILLS[fill], constant=[float(value)] * 4)
-    pixels = images if images.dtype == tf.uint8 else tf.cast(images, tf.float32)
-    return _as(_map_images(warp_image, pixels, matrices), images)
+    return tf.reshape(tf.stack(rows, axis=1), [-1, 2, 3])
 
 
 def adjust_light(images: tf.Tensor, keys: tf.Tensor, *, brightness: float = 0, contrast: float = 0) -> tf.Tensor:

@@ -23,8 +23,12 @@ _FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # stream ids: each operation has i
 
 def flip_horizontal(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     """Mirror half of the images horizontally: images (B, H, W, C), keys integer (B, K)."""
-    mirrored = stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
-    return tf.where(mirrored[:, None, None, None], tf.reverse(images, [2]), images)
+    return tf.where(mirrored(keys)[:, None, None, None], tf.reverse(images, [2]), images)
+
+
+def mirrored(keys: tf.Tensor) -> tf.Tensor:
+    """Return which images `flip_horizontal` mirrors, bool (B,)."""
+    return stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
 
 
 def shift(
@@ -47,12 +51,17 @@ def shift(
     """
     if fill not in FILLS:
         raise DataError(f'fill "{fill}" is not one of {", ".join(FILLS)}', USAGE)
-    most = tf.cast(tf.cast(tf.shape(images)[1:3], tf.float32) * fraction, tf.int32)
-    down, right = tf.unstack(stateless_random.integers(keys, _SHIFT, 2, -most, most)[..., None], axis=1)  # (B, 1) each
     height, width = tf.shape(images)[1], tf.shape(images)[2]
+    down, right = tf.unstack(offsets(keys, height, width, fraction)[..., None], axis=1)  # (B, 1) each
     rows = _within(tf.range(height) - down, height, fill)
     columns = _within(tf.range(width) - right, width, fill)
     return _pick(images, rows, columns, value)
+
+
+def offsets(keys: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor, fraction: float = 0.1) -> tf.Tensor:
+    """Return by how many pixels, down and to the right, `shift` moves images: int32 (B, 2)."""
+    most = tf.cast(tf.cast(tf.stack([height, width]), tf.float32) * fraction, tf.int32)
+    return stateless_random.integers(keys, _SHIFT, 2, -most, most)
 
 
 def _pick(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, value: float) -> tf.Tensor:

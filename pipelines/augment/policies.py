@@ -9,8 +9,18 @@ from typing import Any
 import tensorflow as tf
 
 from pipelines.augment import affine, ops
-from pipelines.augment.ops import Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
-from pipelines.images import IGNORE
+from pipelines.augment.ops import (
+    Op,
+    compose,
+    cutout,
+    flip_horizontal,
+    gaussian_noise,
+    mirrored,
+    offsets,
+    on_images,
+    shift,
+)
+from pipelines.images import IGNORE, boxes
 from zoobase import suggestion
 from zoobase.errors import USAGE, DataError
 
@@ -184,3 +194,69 @@ def _for_masks(op: Op, ignore: int) -> Op | None:
     if function is shift:
         return functools.partial(op, value=ignore)
     return op if function is flip_horizontal else None
+
+
+def box_policy(name: str) -> Callable[[Any, tf.Tensor], Any] | None:
+    """Return the argument of `feed(augment=...)` for a policy of images and the boxes of their objects.
+
+    Geometric operations move both alike; an object of which less than a quarter remains in the image is none any more.
+    Other operations change the images only.
+
+    Args:
+        name: As in `policy`.
+
+    Returns:
+        (batch, keys) -> batch, for batches (images (B, H, W, C), rows float32 (B, M, 6), as of
+        `pipelines.images.boxes`); None for "none".
+
+    Raises:
+        DataError: The name is unknown, or the policy mixes images, or shows objects that have no box.
+
+    Example:
+        >>> augment = box_policy("width_shift=0.2,zoom=0.2,flip,brightness=0.1")
+        >>> images, rows = tf.zeros((1, 8, 8, 3)), tf.constant([[[1.0, 2.0, 5.0, 6.0, 0.0, 0.0]]])
+        >>> augment((images, rows), tf.constant([[0, 0, 0]]))[1].shape
+        TensorShape([1, 1, 6])
+    """
+    settings = _settings(NAMED.get(name, name)) if name not in POLICIES and is_settings(name) else None
+    if settings and "mixup" in settings:
+        raise DataError("mixup mixes whole images, and their boxes cannot be mixed; omit it", USAGE)
+    if settings and settings.get("fill") in ("reflect", "wrap"):
+        raise DataError(
+            f"fill={settings['fill']} repeats objects at the edges, without their boxes: use constant or nearest", USAGE
+        )
+    ops = _named(name) if settings is None else _ops(settings)
+    if not ops:
+        return None
+    on_image = compose(*ops)
+
+    def augment(batch: tuple, keys: tf.Tensor) -> tuple:
+        images, rows, *others = batch
+        height, width = tf.unstack(tf.shape(images)[1:3])
+        for op in ops:
+            motion = _motion(op, keys, height, width)
+            rows = rows if motion is None else tf.ensure_shape(boxes.moved(rows, motion, height, width), rows.shape)
+        return on_image(images, keys), rows, *others
+
+    return augment
+
+
+def _motion(op: Op, keys: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor | None:
+    """Return where a geometric operation takes pixels from, float64 (B, 2, 3) as `affine.matrices`; None for others."""
+    function, given = (op.func, op.keywords) if isinstance(op, functools.partial) else (op, {})
+    if function is affine.warp:
+        geometry = {k: v for k, v in given.items() if k not in ("fill", "value", "interpolation")}
+        return affine.matrices(keys, height, width, **geometry)
+    if function is shift:
+        down, right = tf.unstack(tf.cast(offsets(keys, height, width, **given), tf.float64), axis=1)
+        return _matrix(tf.ones_like(right), -right, -down)
+    if function is flip_horizontal:
+        sign = tf.where(mirrored(keys), tf.constant(-1.0, tf.float64), 1.0)
+        return _matrix(sign, (1 - sign) / 2 * tf.cast(width - 1, tf.float64), tf.zeros_like(sign))
+    return None
+
+
+def _matrix(xx: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Return matrices (B, 2, 3) that scale x, and shift x and y."""
+    zero, one = tf.zeros_like(xx), tf.ones_like(xx)
+    return tf.reshape(tf.stack([xx, zero, x, zero, one, y], axis=1), [-1, 2, 3])

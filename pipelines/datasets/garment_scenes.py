@@ -11,7 +11,9 @@ Licence:   MIT for Fashion-MNIST; the photographs of scikit-image are CC0, those
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -28,51 +30,85 @@ MOST = 4
 SIZES = (18, 44)  # sides of a garment's square image in the scene
 PHOTOGRAPH = 256  # side to which photographs are resized
 CROPS = (64, 256)  # sides of the square crops of them
+VISIBLE = 0.25  # smallest share of a garment that others must leave visible for it to have a box
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    features = {"image": f"PNG bytes ({SIDE}, {SIDE}, 3)", "mask": f"PNG bytes ({SIDE}, {SIDE}, 1), 0 to 10"}
+    parts, info = scenes(NAME, GARMENTS, data_dir, cache_dir, split)
+
+    def example(scene: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"image": tf.io.encode_png(scene["image"]), "mask": tf.io.encode_png(scene["mask"])}
+
+    names = ("background", *info.class_names)
+    return Dataset(
+        **{s: part.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True) for s, part in parts.items()},
+        info=dataclasses.replace(info, features=features, class_names=names),
+    )
+
+
+def scenes(
+    name: str, count: int, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str
+) -> tuple[dict[str, tf.data.Dataset], Info]:
+    """Return the scenes of each split, and what is known of them.
+
+    Args:
+        name: Name of the dataset that is made of them.
+        count: Garments of which one scene has one to `MOST`.
+        data_dir: As for `pipelines.load`.
+        cache_dir: As for `pipelines.load`.
+        split: As for `pipelines.load`.
+
+    Returns:
+        {split: {"image": uint8 (64, 64, 3), "mask": uint8 (64, 64, 1), "objects": float32 (objects, 5)}} as of
+        `compose`; and the info, with the classes of the garments.
+    """
     garments = fashion_mnist.load(data_dir, cache_dir, split)
     photographs = picture_folder.load(None, cache_dir, "official")
-    parts = {s: _scenes(garments[s], photographs[s], i) for i, s in enumerate(("train", "validation", "test"))}
+    order = ("train", "validation", "test")
+    parts = {s: _scenes(garments[s], photographs[s], i, count) for i, s in enumerate(order)}
     info = Info(
-        name=NAME,
+        name=name,
         source=f"garments of {garments.info.source}; {photographs.info.source}",
         licence=OWN if garments.info.is_own else f"MIT (garments); {photographs.info.licence} (photographs)",
         homepage=garments.info.homepage,
-        features={"image": f"PNG bytes ({SIDE}, {SIDE}, 3)", "mask": f"PNG bytes ({SIDE}, {SIDE}, 1), 0 to 10"},
+        features={},
         counts={s: int(part.cardinality()) for s, part in parts.items()},
-        class_names=("background", *garments.info.class_names),
+        class_names=garments.info.class_names,
         statistics={"image_shape": [SIDE, SIDE, 3]},
         sha256={**garments.info.sha256, **photographs.info.sha256},
         split=split,
     )
-    return Dataset(**parts, info=info)
+    return parts, info
 
 
-def _scenes(garments: tf.data.Dataset, photographs: tf.data.Dataset, stream: int) -> tf.data.Dataset:
-    """Return the scenes of a split; scene i depends on its number, its ten garments and the photographs only."""
+def _scenes(garments: tf.data.Dataset, photographs: tf.data.Dataset, stream: int, count: int) -> tf.data.Dataset:
+    """Return the scenes of a split; scene i depends on its number, its garments and the photographs only."""
     backgrounds = np.stack(
         [decoding.decode(e["image"], PHOTOGRAPH, PHOTOGRAPH, 3, "crop").numpy() for e in photographs]
     )
 
     def scene(number: tf.Tensor, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         grey = tf.map_fn(lambda data: tf.io.decode_png(data, 1)[..., 0], batch["image"], fn_output_signature=tf.uint8)
-        image, mask = tf.numpy_function(
+        image, mask, objects = tf.numpy_function(
             lambda *arrays: compose(backgrounds, np.random.default_rng([stream, int(arrays[0])]), *arrays[1:]),
             [number, grey, batch["label"]],
-            [tf.uint8, tf.uint8],
+            [tf.uint8, tf.uint8, tf.float32],
             stateful=False,
         )
-        encoded = tf.io.encode_png(tf.ensure_shape(image, [SIDE, SIDE, 3]))
-        return {"image": encoded, "mask": tf.io.encode_png(tf.ensure_shape(mask, [SIDE, SIDE, 1]))}
+        return {
+            "image": tf.ensure_shape(image, [SIDE, SIDE, 3]),
+            "mask": tf.ensure_shape(mask, [SIDE, SIDE, 1]),
+            "objects": tf.ensure_shape(objects, [None, 5]),
+        }
 
-    batches = garments.batch(GARMENTS, drop_remainder=True).enumerate()
+    batches = garments.batch(count, drop_remainder=True).enumerate()
     return batches.map(scene, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def compose(
     backgrounds: np.ndarray, random: np.random.Generator, garments: np.ndarray, labels: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Paste some garments on a crop of a background.
 
     Args:
@@ -82,14 +118,16 @@ def compose(
         labels: Integer (N,): their classes.
 
     Returns:
-        uint8 (64, 64, 3), and the mask uint8 (64, 64, 1): 0 for the background, else the class of the garment plus one.
+        uint8 (64, 64, 3); the mask uint8 (64, 64, 1): 0 for the background, else the class of the garment plus one; and
+        float32 (objects, 5): the box (left, top, right, bottom) of each garment in the image, what others cover
+        included, and its class. A garment of which others leave less than a quarter has no box.
     """
     photograph, side = backgrounds[random.integers(len(backgrounds))], random.integers(*CROPS, endpoint=True)
     top, left = random.integers(0, PHOTOGRAPH - side, 2, endpoint=True)
     crop = np.rot90(photograph[top : top + side, left : left + side], random.integers(4))
     crop = crop[:, :: random.choice((1, -1)), random.permutation(3)] * random.uniform(0.5, 1.0, 3)  # few photographs
     image = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.uint8)
-    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask, owner, placed = np.zeros((SIDE, SIDE), np.uint8), np.full((SIDE, SIDE), -1), []
     for i in random.permutation(len(labels))[: random.integers(1, MOST, endpoint=True)]:
         size, tint = random.integers(*SIZES, endpoint=True), random.uniform(0.35, 1.0, 3)
         y, x = random.integers(-size // 4, SIDE - 3 * size // 4, 2, endpoint=True)  # up to a quarter is outside
@@ -101,7 +139,12 @@ def compose(
         covered, pixels = covered[inside], (grey[inside][..., None] * tint).astype(np.uint8)
         image[rows, columns][covered] = pixels[covered]
         mask[rows, columns][covered] = labels[i] + 1
-    return image, mask[..., None]
+        owner[rows, columns][covered] = len(placed)
+        down, right = (np.flatnonzero(covered.any(axis=axis)) for axis in (1, 0))
+        box = [right[0] + columns.start, down[0] + rows.start, right[-1] + columns.start + 1, down[-1] + rows.start + 1]
+        placed.append(([*box, labels[i]], covered.sum()))
+    visible = [row for number, (row, area) in enumerate(placed) if (owner == number).sum() >= VISIBLE * area]
+    return image, mask[..., None], np.array(visible, np.float32).reshape(-1, 5)
 
 
 def _silhouette(garment: np.ndarray) -> np.ndarray:

@@ -99,16 +99,42 @@ def _fit(image: tf.Tensor, height: int, width: int, fit: str, resize: Callable[.
     if fit == "stretch":
         return resize(image, height, width)
     size = tf.shape(image)[:2]
+    (rows, columns), before = map(tf.unstack, _inner(size, height, width, fit))
+    if fit == "crop":
+        top, left = before
+        return resize(image[top : top + rows, left : left + columns], height, width)
+    return tf.image.pad_to_bounding_box(resize(image, rows, columns), *before, height, width)
+
+
+def _inner(size: tf.Tensor, height: int, width: int, fit: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the size of the part that "crop" cuts out of an image, or "pad" resizes it to, and what is before it."""
     scales = tf.cast(size, tf.float64) / [height, width]
     if fit == "crop":
         inner = tf.cast(tf.round(tf.reduce_min(scales) * [height, width]), tf.int32)
         inner = tf.clip_by_value(inner, 1, size)
-        (top, left), (rows, columns) = tf.unstack((size - inner) // 2), tf.unstack(inner)
-        return resize(image[top : top + rows, left : left + columns], height, width)
+        return inner, (size - inner) // 2
     inner = tf.cast(tf.round(tf.cast(size, tf.float64) / tf.reduce_max(scales)), tf.int32)
-    rows, columns = tf.unstack(tf.clip_by_value(inner, 1, [height, width]))
-    before = [(height - rows) // 2, (width - columns) // 2]
-    return tf.image.pad_to_bounding_box(resize(image, rows, columns), *before, height, width)
+    inner = tf.clip_by_value(inner, 1, [height, width])
+    return inner, ([height, width] - inner) // 2
+
+
+def fitted_size(size: tf.Tensor, height: int, width: int, fit: str = "stretch") -> tuple[tf.Tensor, tf.Tensor]:
+    """Return where `decode` places an image: the pixel (y, x) of it is at `start + scale * (y, x)` of the result.
+
+    Args:
+        size: int32 (2,): height and width of the upright image.
+        height: Height of the result.
+        width: Width of the result.
+        fit: As in `decode`.
+
+    Returns:
+        Start and scale, float32 (2,) each, for y and x.
+    """
+    target, whole = tf.constant([height, width], tf.float32), tf.cast(size, tf.float32)
+    if fit == "stretch":
+        return tf.zeros(2), target / whole
+    inner, before = (tf.cast(part, tf.float32) for part in _inner(size, height, width, fit))
+    return (-before * target / inner, target / inner) if fit == "crop" else (before, inner / whole)
 
 
 @_plain

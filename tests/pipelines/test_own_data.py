@@ -19,6 +19,7 @@ FAMILY = {
     "mnist",
     "edges_to_garments",
     "sneakers_to_boots",
+    "garment_boxes",
     "garment_scenes",
     "grey_to_colour",
     "low_to_high",
@@ -47,6 +48,12 @@ def forms(tmp_path_factory):
         Image.fromarray((np.arange(40 * 32).reshape(40, 32) % 2).astype(np.uint8)).save(
             root / "mine_masks" / "masks" / f"{i}.png"
         )
+    boxes = [{"id": i, "image_id": i, "category_id": 1, "bbox": [1, 2, 3, 4]} for i in range(12)]
+    listed = [{"id": i, "file_name": f"{i}.png", "height": 40, "width": 32} for i in range(12)]
+    for entry in listed:
+        image(root / "mine_boxes" / entry["file_name"])
+    content = {"images": listed, "annotations": boxes, "categories": [{"id": 1, "name": "thing"}]}
+    (root / "mine_boxes" / "annotations.json").write_text(json.dumps(content))
     table("mine_texts.csv", ("text", "label"), [(f"text {i} of mine", "ab"[i % 2]) for i in range(80)])
     table("mine_pairs.tsv", ("source", "target"), [(f"word {i}", f"wort {i}") for i in range(80)])
     table("mine_rows.csv", ("a", "b", "y"), [(i, "uv"[i % 2], i * 2) for i in range(80)])
@@ -73,7 +80,7 @@ def test_what_a_user_brings_is_the_users(name, forms, tmp_path):
 
 def test_own_files_in_the_form_of_a_published_dataset(tmp_path):
     folder = Path(__file__).parent.parent / "fixtures" / "fashion_mnist"
-    for name in ("fashion_mnist", "edges_to_garments", "sneakers_to_boots", "garment_scenes"):
+    for name in ("fashion_mnist", "edges_to_garments", "sneakers_to_boots", "garment_boxes"):
         info = pipelines.load(name, data_dir=folder, cache_dir=tmp_path).info
         assert (info.name, info.licence, info.homepage) == ("own_fashion_mnist", OWN, "")
 

@@ -14,6 +14,7 @@ DATA = {  # and what `_data` writes
     "bike_sharing": FIXTURES / "bike_sharing.csv",
     "edges_to_garments": FIXTURES / "fashion_mnist",
     "fashion_mnist": FIXTURES / "fashion_mnist",
+    "garment_boxes": FIXTURES / "fashion_mnist",
     "garment_scenes": FIXTURES / "fashion_mnist",
     "mnist": FIXTURES / "fashion_mnist",  # four files of the same form
     "movie_reviews": FIXTURES / "speeches.csv",

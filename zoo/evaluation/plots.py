@@ -207,16 +207,19 @@ def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, c
     return figure
 
 
-def image_rows(rows: Mapping[str, np.ndarray], title: str, colours: Mapping[str, np.ndarray] | None = None) -> Figure:
+def image_rows(
+    rows: Mapping[str, np.ndarray], title: str, colours: Mapping[str, np.ndarray] | None = None, size: float = 1.1
+) -> Figure:
     """Plot rows of images, name -> (N, H, W, 1 or 3) in [0, 255]: what stands in one column belongs together.
 
     Args:
         rows: The images of each row.
         title: Title of the figure.
         colours: Name -> colour uint8 (3,), for a legend.
+        size: Side of an image, in inches.
     """
     most = max(len(images) for images in rows.values())
-    figure = Figure(figsize=(1.1 * most + 1.2, 1.15 * len(rows) + 0.5), layout="constrained")
+    figure = Figure(figsize=(size * most + 1.2, 1.05 * size * len(rows) + 0.5), layout="constrained")
     grid = figure.subplots(len(rows), most, squeeze=False)
     for line, (name, images) in zip(grid, rows.items(), strict=True):
         for axes, image in zip(line, images, strict=False):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.tasks.generative.style_transfer import StyleTransfer
     from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
     from zoo.tasks.image.classification import Classification, PhotoClassification
+    from zoo.tasks.image.detection import Detection
     from zoo.tasks.image.medical import MedicalClassification
     from zoo.tasks.image.segmentation import Segmentation
     from zoo.tasks.image.transfer_learning import LandmarkClassification, TransferLearning
@@ -35,6 +36,7 @@ __all__ = [
     "Autoencoding",
     "BinaryClassification",
     "Classification",
+    "Detection",
     "FileTypeClassification",
     "ImageGeneration",
     "LandmarkClassification",
@@ -70,6 +72,7 @@ __getattr__ = lazy_attributes(  # some import TensorFlow
             "Classification",
             "PhotoClassification",
         ),
+        "zoo.tasks.image.detection": ("Detection",),
         "zoo.tasks.image.medical": ("MedicalClassification",),
         "zoo.tasks.image.segmentation": ("Segmentation",),
         "zoo.tasks.image.transfer_learning": (

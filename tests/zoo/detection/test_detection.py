@@ -1,0 +1,261 @@
+"""Detection: metrics, loss, decoding, evaluation, quantised files, endpoints and predictions."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import zoo
+from tests.photographs import photographs
+from tests.zoo.conftest import DATA
+from zoo import predictor
+from zoo.core import plan
+from zoo.detection import metrics
+from zoo.detection.decoding import STRIDE, decode
+from zoo.tasks.image.detection import Detection
+from zoobase.errors import UsageError
+
+NAMES = ("a", "b", "c")
+
+
+def rows(*objects, most=4):
+    """Return rows (1, most, 6) of objects (left, top, right, bottom, label[, ignored])."""
+    padded = [(*row, 0)[:6] for row in objects] + [(0, 0, 0, 0, -1, 0)] * (most - len(objects))
+    return np.array([padded], np.float32)
+
+
+def random_images(count=40, seed=1):
+    """Return truth and detections, some of which are good, some far away, and some of other classes."""
+    random = np.random.default_rng(seed)
+    truth, found = [], []
+    for _ in range(count):
+        n = random.integers(0, 5)
+        corners = random.uniform(0, 40, (n, 2))
+        boxes = np.concatenate([corners, corners + random.uniform(12, 30, (n, 2))], axis=1)
+        objects = [(*box, random.integers(0, 2), int(random.random() < 0.15)) for box in boxes]
+        truth.append(rows(*objects, most=5)[0])
+        detections = []
+        for row in [*objects, *objects]:
+            moved = np.array(row[:4]) + random.normal(0, 2.5, 4)
+            detections.append((*moved, row[4] if random.random() < 0.8 else 2, round(random.uniform(0.1, 1), 1)))
+        detections += [(1, 1, 20, 20, 0, 0.5)] * random.integers(0, 2)
+        detections.sort(key=lambda row: -row[5])
+        found.append(np.array(detections + [(0,) * 6] * (12 - len(detections)), np.float32))
+    return np.stack(truth), np.stack(found)
+
+
+# === Metrics ===
+
+
+def test_average_precision_is_that_of_pycocotools():
+    truth, found = random_images()
+    hits, uncounted = metrics.match(found, truth)
+    own = metrics.scores(found, hits, uncounted, truth, NAMES)
+    theirs = metrics.by_pycocotools(found, truth, len(NAMES))
+    assert 0.1 < theirs["AP"] < 0.9
+    pairs = {"mean_average_precision": "AP", "average_precision_50": "AP50", "average_precision_75": "AP75"}
+    for ours, name in (pairs | {"average_recall": "AR"}).items():
+        assert own[ours] == pytest.approx(theirs[name], abs=1e-9), name
+    assert own["per_class"]["c"] == {"average_precision": None, "objects": 0}
+    assert next(iter(own)) == "mean_average_precision"
+
+
+def test_average_precision_by_hand():
+    truth = rows((0, 0, 10, 10, 0), (20, 20, 30, 30, 0))
+
+    def score(*detections):
+        found = np.array([detections], np.float32)
+        return metrics.scores(found, *metrics.match(found, truth), truth, NAMES)
+
+    perfect = score((0, 0, 10, 10, 0, 0.9), (20, 20, 30, 30, 0, 0.8))
+    assert perfect["mean_average_precision"] == perfect["average_recall"] == 1
+    half = score((0, 0, 10, 10, 0, 0.9), (0, 0, 10, 10, 0, 0.8))  # the second finds the same object again
+    assert half["average_precision_50"] == pytest.approx(51 / 101)
+    first_wrong = score((40, 40, 50, 50, 0, 0.9), (0, 0, 10, 10, 0, 0.8))
+    assert first_wrong["average_precision_50"] == pytest.approx(0.5 * 51 / 101)
+    assert score((0, 0, 10, 10, 1, 0.9))["average_precision_50"] == 0  # another class
+    nothing = np.zeros((1, 2, 6), np.float32)
+    empty = rows()
+    assert metrics.scores(nothing, *metrics.match(nothing, empty), empty, NAMES)["mean_average_precision"] == 0
+
+
+# === Loss and decoding ===
+
+
+def cells(objects, classes=3, side=32):
+    """Return the logits and distances (1, h, w, ...) of a detector that finds exactly these objects."""
+    size = side // STRIDE
+    logits = np.zeros((1, size, size, classes + 1), np.float32)
+    logits[..., 0] = 12
+    distances = np.full((1, size, size, 4), 0.1, np.float32)
+    for left, top, right, bottom, label in objects:
+        column, row = int((left + right) / 2 // STRIDE), int((top + bottom) / 2 // STRIDE)
+        x, y = STRIDE * (column + 0.5), STRIDE * (row + 0.5)
+        logits[0, row, column] = 24 * np.eye(classes + 1)[label + 1]
+        near = np.s_[0, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        yy, xx = (np.mgrid[:size, :size] + 0.5) * STRIDE
+        edges = np.stack([xx - left, yy - top, right - xx, bottom - yy], axis=-1) / side
+        distances[near] = edges[near[1:]]
+        assert left < x < right
+        assert top < y < bottom
+    return logits, distances
+
+
+OBJECTS = [(1, 2, 13, 12, 2), (16, 15, 30, 31, 0)]
+
+
+def test_the_loss_is_small_for_the_truth_only():
+    from zoo.detection.loss import DetectionLoss
+
+    loss = DetectionLoss(32, 32, reduction=None)
+    truth = rows(*OBJECTS)
+    logits, distances = cells(OBJECTS)
+
+    def value(logits=logits, distances=distances, truth=truth):
+        return float(np.asarray(loss(truth, np.concatenate([logits, distances], axis=-1)))[0])
+
+    assert value() < 0.02
+    assert value(distances=distances * 0.5) > value() + 0.1
+    assert value(logits=cells([(1, 2, 13, 12, 1), OBJECTS[1]])[0]) > value() + 1  # another class
+    assert value(logits=cells(OBJECTS[:1])[0]) > value() + 1  # not found
+    assert value(truth=rows(OBJECTS[0])) > value() + 1  # found where nothing is
+    ignored = rows(OBJECTS[0], (*OBJECTS[1], 1))
+    assert np.isfinite(value(truth=ignored))
+    nothing = cells([])
+    assert value(*nothing, truth=rows()) < 1e-3  # no object, no NaN
+    assert DetectionLoss.from_config(loss.get_config()).height == 32
+
+
+def test_what_is_decoded_are_the_objects():
+    decoded = {k: np.asarray(v) for k, v in decode(*cells(OBJECTS), 32, 32).items()}
+    assert decoded["classes"].dtype == np.int32
+    assert {int(c) for c in decoded["classes"][0]} == {0, 3, 1}
+    found = metrics.best(decoded, 0.5)[0]
+    found = found[found[:, 5] > 0]
+    assert sorted(map(tuple, np.rint(found[:, :5]).astype(int).tolist())) == sorted(OBJECTS)
+
+
+def test_cells_beside_a_better_one_are_suppressed_without_a_jump():
+    logits, distances = cells(OBJECTS)
+    scores = []
+    for share in (0.0, 1.0, 1.0 - 1e-6, 0.999):
+        logits[0, 1, 2] = share * logits[0, 1, 1]  # the neighbour of the first object
+        scores.append(np.asarray(decode(logits, distances, 32, 32)["scores"])[0])
+    place = 1 * 8 + 2
+    assert scores[0][place] < 1e-6
+    assert scores[1][place] == scores[1][place - 1] > 0.99  # a tie: both are kept
+    assert np.abs(scores[2] - scores[1]).max() < 1e-4
+    logits[0, 1, 2] = logits[0, 1, 1] - np.array([0, 0, 0, 23.5])
+    assert np.asarray(decode(logits, distances, 32, 32)["scores"])[0, place] == 0
+
+
+# === A trained model ===
+
+
+@pytest.fixture(scope="module")
+def run(trained):
+    return trained("detector")
+
+
+@pytest.fixture(scope="module")
+def photograph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
+    photographs()["chelsea"].resize((90, 61)).save(path)
+    return path
+
+
+def test_evaluation_has_baselines_and_boxes(run):
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert next(iter(evaluation["metrics"])) == "mean_average_precision"
+    assert len(evaluation["compared"]) == 2
+    theirs = evaluation["pycocotools"]["this model"]
+    assert evaluation["metrics"]["average_precision_50"] == pytest.approx(theirs["AP50"], abs=1e-9)
+    assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "boxes"}
+
+
+@pytest.mark.parametrize("runtime", ["saved_model", "tflite"])
+def test_every_runtime_serves_boxes(run, photograph, runtime):
+    import pipelines
+
+    model = predictor.load(run, runtime)
+    pixels = pipelines.images.read(photograph, 24, 28, 3)[None]
+    outputs = model.call("serving_default", {"image": pixels})
+    found = model.call("detect", {"image": pixels})
+    assert found["boxes"].shape == (1, 64, 4)  # padded to 32x32
+    for name, value in decode(outputs["logits"], outputs["distances"], 24, 28).items():
+        np.testing.assert_allclose(found[name], value, atol=1e-4)
+    assert (found["boxes"] >= 0).all()
+    assert (found["boxes"] <= [28, 24, 28, 24]).all()
+    assert found["classes"].dtype == np.int32
+    if runtime != "tflite":
+        files = np.array([photograph.read_bytes()], object)
+        np.testing.assert_array_equal(model.call("bytes", {"image_bytes": files})["boxes"], found["boxes"])
+
+
+def test_predictions_are_boxes_and_an_image(run, photograph, tmp_path):
+    from zoo import predict
+
+    opened = predictor.load(run)
+    logits, distances = cells(OBJECTS, classes=10)
+    outputs = {"logits": logits[0], "distances": (distances * [32 / 28, 32 / 24, 32 / 28, 32 / 24])[0]}
+    prediction = opened.task.show("x", outputs, opened.info, 3)
+    expected = {(opened.info.class_names[label], *map(float, box)) for *box, label in OBJECTS[:1]}
+    assert expected < {(r["label"], *(r[k] for k in ("left", "top", "right", "bottom"))) for r in prediction.rows}
+    assert "Pullover  from (1, 2) to (13, 12)" in "".join(prediction.lines)
+    nothing = opened.task.show("x", {"logits": cells([])[0][0], "distances": distances[0]}, opened.info, 3)
+    assert nothing.rows == ()
+    assert "no object" in nothing.lines[0]
+    image = predict.run(opened, [str(photograph)]).images[str(photograph)]
+    assert image.shape == (24 * 9, 28 * 9, 3)
+
+
+def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
+    from export.proof.evaluation import paired_drop
+
+    truth, found = random_images()
+    outputs = {"detections": found} | dict(zip(("hits", "uncounted"), metrics.match(found, truth), strict=True))
+    worse = outputs | {"hits": outputs["hits"] & (found[..., :1] < 30)}
+    info = SimpleNamespace(class_names=NAMES)
+    drop = paired_drop(lambda o, t: Detection().metrics(o, t, info), outputs, worse, truth)
+    assert drop["metric"] == "mean_average_precision"
+    assert 0 < drop["low"] < drop["drop"] < drop["high"]
+
+
+def test_your_own_folder_is_read(tmp_path):
+    from tests.pipelines.images.test_boxes import coco
+
+    settings = {"model.width": 4, "task.fit": "pad", "task.height": 32, "task.width": 32}
+    planned = plan.make_plan("detector", data_dir=str(coco(tmp_path / "data", 24)), settings=settings)
+    dataset = planned.load_data()
+    images, objects = next(iter(planned.feed(dataset, "train", training=True).batches(16)))
+    assert images.shape == (16, 32, 32, 3)
+    assert objects.shape == (16, 2, 6)
+    assert {-1.0, 0.0, 1.0} == set(np.unique(objects[..., 4]))  # padding, dogs and cats
+    assert planned.build(dataset.info).output.shape[1:] == (8, 8, 7)
+
+
+def test_data_without_boxes_is_rejected():
+    planned = plan.make_plan("detector", settings={"data": "fashion_mnist"}, data_dir=str(DATA["fashion_mnist"]))
+    with pytest.raises(UsageError, match="detector needs examples with boxes"):
+        planned.load_data()
+
+
+# === The model ===
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (30, 45, 3), (64, 64, 3)])
+def test_the_grid_covers_the_image(shape):
+    model = zoo.build("detector", width=2, image_shape=shape, num_classes=5)
+    images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype("uint8")
+    outputs = model(images)
+    grid = [-(-side // 16) * 4 for side in shape[:2]]
+    assert outputs.shape == (2, *grid, 10)
+    np.testing.assert_allclose(model(images.astype("float32")), outputs, atol=1e-5)
+
+
+def test_sizes_that_are_too_small_are_rejected():
+    with pytest.raises(UsageError, match="images of 7x30 are too small"):
+        zoo.build("detector", image_shape=(7, 30, 3))
+    with pytest.raises(UsageError, match="it must be positive"):
+        zoo.build("detector", width=0)

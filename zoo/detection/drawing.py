@@ -1,0 +1,41 @@
+"""Images with the boxes of detections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from pipelines.images.masks import palette
+
+SIDE = 256  # pixels of the longer side to which smaller images are enlarged
+
+
+def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], captions: bool = True) -> np.ndarray:
+    """Return an image with boxes, in the colour of their class.
+
+    Args:
+        image: (H, W, 1 or 3) in [0, 255].
+        rows: (M, 5 or 6): left, top, right, bottom, class, and perhaps a score, which is shown below 1; rows of a
+            negative class are not drawn.
+        names: The classes.
+        captions: Whether the classes are written beside the boxes.
+
+    Returns:
+        uint8 (H, W, 3), enlarged by a whole number if it is small.
+    """
+    scale = max(1, SIDE // max(image.shape[:2]))
+    pixels = np.clip(np.broadcast_to(image, (*image.shape[:2], 3)), 0, 255).astype(np.uint8)
+    canvas = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
+    colours = palette()
+    for row in rows[rows[:, 4] >= 0]:
+        colour = tuple(map(int, colours[1 + int(row[4]) % 254]))
+        left, top, right, bottom = (round(float(edge) * scale) for edge in row[:4])
+        cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), colour, 2)
+        if captions:
+            text = names[int(row[4])] + (f" {row[5]:.0%}" if len(row) > 5 and 0 < row[5] < 1 else "")
+            place = (left + 2, max(top - 4, 12))
+            for thickness, tone in ((3, (0, 0, 0)), (1, colour)):  # an outline, for any background
+                cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, tone, thickness, cv2.LINE_AA)
+    return canvas

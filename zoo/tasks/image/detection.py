@@ -1,0 +1,226 @@
+"""Detection of objects: the class and the box of each."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import pipelines
+from zoo.core.recipe import Recipe
+from zoo.core.task import Prediction, SplitEvaluation
+from zoo.detection import metrics as average_precision
+from zoo.tasks.image.base import ImageTask
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract, Endpoint
+    from pipelines.dataset import Dataset, Info
+    from pipelines.feeding import Feed
+
+SHOWN = 8  # images of a figure
+WINDOWS_EXAMPLES = 2000  # up to which the baseline takes a minute or two
+PRIOR = 0.01  # initial probability of an object at a cell, so that the many empty ones do not drown the others
+
+
+@dataclass(frozen=True)
+class Detection(ImageTask):
+    """Detection; the model returns the logits and the distances of `zoo.detection.decoding`, concatenated.
+
+    Attributes:
+        box_weight: Weight of the loss of the boxes, which is added to that of the classes.
+        threshold: Lowest score of what is predicted and shown; the metrics need no threshold.
+    """
+
+    box_weight: float = 1.0
+    threshold: float = 0.3
+
+    title = "object detection"
+    supports = frozenset({"augment"})
+    required_features = ("image", "boxes", "labels", "ignored", "size")
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the number of classes and the shape of the images."""
+        return {"num_classes": info.num_classes, **super().model_args(info)}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (pixels uint8 (H, W, C), rows float32 (M, 6)); the recipe's policy moves both alike."""
+        from pipelines.images import boxes
+
+        height, width, _ = self.shape(info)
+        most = info.statistics["most_objects"]
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            return self.preprocess(example["image"], info), boxes.padded(example, most, height, width, self.fit)
+
+        augment = pipelines.augment.box_policy(recipe.augment) if training else None
+        return pipelines.feed(split, decode=decode, augment=augment)
+
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Make background probable at every cell."""
+        bias = model.get_layer("logits").bias
+        values = np.zeros(bias.shape, np.float32)
+        values[0] = np.log((1 - PRIOR) / PRIOR * (len(values) - 1))
+        bias.assign(values)
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return the loss of classes and boxes."""
+        from zoo.detection.loss import DetectionLoss
+
+        height, width, _ = self.shape(info)
+        return {"loss": DetectionLoss(height, width, self.box_weight)}
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the model with two outputs, whose numbers have ranges of their own in an int8 file."""
+        import keras
+
+        outputs = [model.get_layer(name).output for name in ("logits", "distances")]
+        return {"": keras.Model(model.input, outputs, name=model.name)}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` (pixels -> logits, distances), `detect` (pixels -> boxes) and `bytes`.
+
+        `bytes` takes encoded images and returns what `detect` does.
+        """
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import bytes_endpoint, tensor_endpoint
+
+        shape = self.shape(info)
+        grid = served.outputs[0].shape[1:3]
+        pixels = tensor_endpoint(
+            served,
+            inputs=[Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)],
+            outputs=[
+                Tensor("logits", "float32", (None, *grid, info.num_classes + 1), "logits"),
+                Tensor("distances", "float32", (None, *grid, 4)),
+            ],
+        )
+        detect = self._detect(pixels, info)
+        encoded = bytes_endpoint(detect, lambda image: self.preprocess(image, info))
+        return Contract((pixels, detect, encoded), labels=("background", *info.class_names))
+
+    def _detect(self, base: Endpoint, info: Info) -> Endpoint:
+        """Return the endpoint with the box, the score and the class at each cell."""
+        from export.contract import Endpoint, Tensor
+        from zoo.detection.decoding import decode
+
+        height, width, _ = self.shape(info)
+        cells, classes = int(np.prod(base.outputs[0].shape[1:3])), info.num_classes + 1
+        outputs = (
+            Tensor("boxes", "float32", (None, cells, 4)),
+            Tensor("scores", "float32", (None, cells)),
+            Tensor("classes", "int32", (None, cells), "class_ids", low=0, high=info.num_classes),
+            Tensor("probabilities", "float32", (None, cells, classes), "probabilities"),
+        )
+
+        def call(values: Mapping[str, Any]) -> dict[str, Any]:
+            return decode(*base.call(values).values(), height, width)
+
+        return Endpoint("detect", base.inputs, outputs, call)
+
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
+        """Return the best detections of each image (N, D, 6), and which of them are hits (N, D, 10)."""
+        detections = average_precision.best(self._decoded(batch.outputs, batch.info))
+        return dataclasses.replace(batch, inputs={}, outputs=_matched(detections, batch.truth))
+
+    def _decoded(self, outputs: Mapping[str, np.ndarray], info: Info) -> dict[str, np.ndarray]:
+        from zoo.detection.decoding import decode
+
+        decoded = decode(outputs["logits"], outputs["distances"], *self.shape(info)[:2])
+        return {name: np.asarray(value) for name, value in decoded.items()}
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return mean average precision, that at an IoU of 0.5 and 0.75, average recall, and those of each class."""
+        arrays = (outputs[name] for name in ("detections", "hits", "uncounted"))
+        return average_precision.scores(*arrays, truth, info.class_names)
+
+    def evaluate_extra(
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
+        """Add the metrics of pycocotools, if it is installed, and compare with a linear classifier of windows.
+
+        That is compared on a few thousand images at most, because it takes a twentieth of a second for each.
+        """
+        from zoo.detection.baseline import fit_windows
+        from zoo.evaluation import outputs as inference
+
+        info, training, test = dataset.info, feed("train"), feed(evaluation.split)
+        metrics = dict(evaluation.metrics)
+        with contextlib.suppress(ImportError):
+            theirs = average_precision.by_pycocotools(
+                evaluation.outputs["detections"], evaluation.truth, info.num_classes
+            )
+            metrics["pycocotools"] = {"this model": theirs}
+        baselines = {}
+        if len(evaluation.truth) <= WINDOWS_EXAMPLES:
+            windows = fit_windows(training)
+            found = np.concatenate([windows.detect(images.numpy()) for images, _ in test.batches(inference.BATCH)])
+            baselines["linear classifier of gradients in windows"] = _matched(found, evaluation.truth)
+        shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
+        detections = average_precision.best(self._decoded(shown.outputs, info), self.threshold)
+        arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": detections}
+        return dataclasses.replace(evaluation, metrics=metrics, baselines=baselines, arrays=arrays)
+
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield held-out images, with the true and with the predicted boxes."""
+        from zoo.detection.drawing import draw
+        from zoo.evaluation import plots
+
+        images, names = evaluation.arrays["image"], evaluation.info.class_names
+        predicted = evaluation.arrays["predicted"]
+        found = np.where(predicted[..., 5:] > 0, predicted, -1.0)
+        drawn = {
+            name: np.stack([draw(image, rows[:, :5], names) for image, rows in zip(images, of_images, strict=True)])
+            for name, of_images in (("true", evaluation.arrays["true"]), ("predicted", found))
+        }
+        yield "boxes", plots.image_rows(drawn, "Held-out images", size=1.8)
+
+    def explain(
+        self,
+        argument: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Prediction:
+        """Return the objects, and the image of the model with their boxes."""
+        from zoo.detection.drawing import draw
+
+        image = np.asarray(inputs["image"])
+        drawn = draw(image, self._found(outputs, info), info.class_names)
+        return dataclasses.replace(self.show(argument, outputs, info, top_k), image=drawn)
+
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return every object of a score of at least `threshold`, the best first, in pixels of the model's image."""
+        rows = tuple(
+            {"input": argument, "label": info.class_names[int(label)], "score": round(float(score), 6)}
+            | {"left": round(float(left), 1), "top": round(float(top), 1)}
+            | {"right": round(float(right), 1), "bottom": round(float(bottom), 1)}
+            for left, top, right, bottom, label, score in self._found(outputs, info)
+        )
+        lines = tuple(
+            f"{row['score']:7.2%}  {row['label']}  from ({row['left']:g}, {row['top']:g}) to "
+            f"({row['right']:g}, {row['bottom']:g})"
+            for row in rows
+        )
+        return Prediction(lines=lines or (f"no object of a score of at least {self.threshold:g}",), rows=rows)
+
+    def _found(self, outputs: Mapping[str, np.ndarray], info: Info) -> np.ndarray:
+        batch = {name: np.asarray(outputs[name])[None] for name in ("logits", "distances")}
+        (detections,) = average_precision.best(self._decoded(batch, info), self.threshold)
+        return detections[detections[:, 5] > 0]
+
+
+def _matched(detections: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    hits, uncounted = average_precision.match(detections, truth)
+    return {"detections": detections, "hits": hits, "uncounted": uncounted}
