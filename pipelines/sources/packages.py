@@ -160,7 +160,7 @@ class Wheel:
 
     def sha256_of(self, source: str) -> dict[str, str]:
         """Return {wheel: sha256} if the wheel is the source that was used."""
-        name = f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        name = f"{self.package.replace('-', '_')}-{self.version}-py3-none-{self.platform or 'any'}.whl"
         return {name: self.sha256} if source == self.fetched(lambda _: None).name else {}
 
     def _installed(self) -> Path:
