@@ -54,9 +54,9 @@ class KeywordClassification(ClassifierTask):
 
         augment = None
         if training:
-            noise = None
-            if SILENCE in (info.class_names or ()):
-                silent = split.filter(lambda example: example["label"] == info.class_names.index(SILENCE))
+            noise, words = None, info.class_names or ()
+            if SILENCE in words:
+                silent = split.filter(lambda example: example["label"] == words.index(SILENCE))
                 noise = np.array([samples for samples, _ in silent.map(decode).as_numpy_iterator()])
             augment = sounds.policy(recipe.augment, noise)
         return pipelines.feed(split, decode=decode, augment=augment)
@@ -75,7 +75,7 @@ class KeywordClassification(ClassifierTask):
         from zoo.evaluation import plots
 
         matrix = np.array(evaluation.metrics["confusion_matrix"])
-        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names)
+        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names or ())
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the loudest second of a recording; DataError if it cannot be read."""

@@ -140,14 +140,40 @@ def test_the_loudest_part_has_the_word_in_its_middle(length):
 
 
 def test_the_voices_of_training_and_validation_differ():
-    rows = list(spoken_numbers.plan([f"voice{i}" for i in range(30)] + ["whisper", "klatt6"]))
-    voices = {s: {w.voice.partition("+")[2] for split, _, w in rows if split == s} for s in ("train", "validation")}
-    assert (len(voices["train"]), len(voices["validation"])) == (24, 6)
-    assert not voices["train"] & voices["validation"]
-    assert all(spoken_numbers.WORDS[label] == word.text for _, label, word in rows)
-    for split, count in spoken_numbers.COUNTS.items():
-        assert np.bincount([label for s, label, _ in rows if s == split]).tolist() == [count] * 24
-    assert rows == list(spoken_numbers.plan([f"voice{i}" for i in range(30)] + ["whisper", "klatt6"]))
+    names = [*(f"voice{i}" for i in range(30)), "whisper", "klatt6"]
+    for synthesiser, counts in (("espeak", (24, 6)), ("flite", (3, 1))):
+        rows = list(spoken_numbers.plan(synthesiser, names))
+        voices = {
+            s: {w.voice.rpartition("+")[2] for split, _, w in rows if split == s} for s in ("train", "validation")
+        }
+        assert tuple(map(len, voices.values())) == counts
+        assert not voices["train"] & voices["validation"]
+        assert all(spoken_numbers.WORDS[label] == word.text for _, label, word in rows)
+        for split, count in spoken_numbers.COUNTS[synthesiser].items():
+            assert np.bincount([label for s, label, _ in rows if s == split]).tolist() == [count] * 24
+        assert rows == list(spoken_numbers.plan(synthesiser, names))
+
+
+def test_columns_are_read_as_they_were_written(tmp_path):
+    columns = {
+        "train": (np.ones((2, 4), np.int16), np.arange(2)),
+        "validation": (np.zeros((1, 4), np.int16), np.ones(1)),
+    }
+    spoken_numbers._write(tmp_path, columns)
+    again = spoken_numbers._read(tmp_path)
+    assert again.keys() == columns.keys()
+    for split, pair in columns.items():
+        assert all((a == b).all() for a, b in zip(again[split], pair, strict=True))
+
+
+@pytest.mark.proof
+def test_synthesised_words_are_the_same_in_every_process(tmp_path):
+    """With the packages of PyPI and Debian."""
+    data = [pipelines.load("spoken_numbers", cache_dir=tmp_path / name) for name in "ab"]
+    assert data[0].info.counts == {"train": 7680, "validation": 720, "test": 48}
+    for pair in zip(*(d.train.as_numpy_iterator() for d in data), strict=True):
+        assert pair[0]["label"] == pair[1]["label"]
+        np.testing.assert_array_equal(pair[0]["samples"], pair[1]["samples"])
 
 
 def test_mu_law_is_that_of_libsndfile(tmp_path):
