@@ -18,7 +18,7 @@ from zoobase import suggestion
 from zoobase.errors import USAGE, DataError
 
 RATE = 16_000
-NAMED = {"words": "speed=0.15,shift=0.15,tilt=0.6,gain=12,noise=15,recorded=10"}
+NAMED = {"words": "speed=0.3,shift=0.2,tilt=0.9,gain=12,noise=5,recorded=5"}
 LARGEST = {"speed": 0.5, "shift": 0.5, "tilt": 0.9, "gain": 60.0, "noise": 60.0, "recorded": 60.0}
 RANGE = 30.0  # decibels from the loudest to the softest noise
 _SPEED, _SHIFT, _TILT, _GAIN, _LEVEL, _WHITE, _CHOICE, _RECORDED_LEVEL = range(16, 24)  # stream ids
