@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from zoo.models.flowers import flowers as flowers
     from zoo.models.gan import gan as gan
     from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
+    from zoo.models.keywords import keywords as keywords
     from zoo.models.landmarks import landmarks as landmarks
     from zoo.models.magika import magika as magika
     from zoo.models.minilm import minilm as minilm

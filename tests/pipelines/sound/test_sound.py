@@ -59,7 +59,7 @@ def test_tones_above_the_new_rate_are_removed():
 
 def test_what_cannot_be_read_is_one_sentence(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"not a recording")
-    with pytest.raises(DataError, match="not a WAV file"):
+    with pytest.raises(DataError, match="is not a sound that libsndfile reads"):
         sound.read(tmp_path / "x.wav", 8000)
     with pytest.raises(DataError, match="cannot read"):
         sound.read(tmp_path / "nowhere.wav", 8000)
