@@ -193,9 +193,7 @@ def test_every_runtime_serves_boxes(run, photograph, runtime):
         np.testing.assert_array_equal(model.call("bytes", {"image_bytes": files})["boxes"], found["boxes"])
 
 
-def test_predictions_are_boxes_and_an_image(run, photograph, tmp_path):
-    from zoo import predict
-
+def test_predictions_are_boxes_and_an_image(run, photograph):
     opened = predictor.load(run)
     logits, distances = cells(OBJECTS, classes=10)
     outputs = {"logits": logits[0], "distances": (distances * [32 / 28, 32 / 24, 32 / 28, 32 / 24])[0]}
@@ -206,8 +204,8 @@ def test_predictions_are_boxes_and_an_image(run, photograph, tmp_path):
     nothing = opened.task.show("x", {"logits": cells([])[0][0], "distances": distances[0]}, opened.info, 3)
     assert nothing.rows == ()
     assert "no object" in nothing.lines[0]
-    image = predict.run(opened, [str(photograph)]).images[str(photograph)]
-    assert image.shape == (24 * 9, 28 * 9, 3)
+    (of_file,) = opened.predict([photograph])
+    assert of_file.image.shape == (24 * 9, 28 * 9, 3)
 
 
 def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
