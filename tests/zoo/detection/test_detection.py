@@ -80,6 +80,12 @@ def test_average_precision_by_hand():
     assert metrics.scores(nothing, *metrics.match(nothing, empty), empty, NAMES)["mean_average_precision"] == 0
 
 
+def test_what_is_shown_has_an_object_once():
+    found = np.array([(0, 0, 10, 10, 0, 0.9), (1, 0, 10, 10, 0, 0.8), (1, 0, 10, 10, 1, 0.7), (8, 8, 20, 20, 0, 0.6)])
+    rows_shown = metrics.distinct(np.concatenate([found, np.zeros((1, 6))]))
+    assert rows_shown[:, 5].tolist() == [0.9, 0.7, 0.6]
+
+
 # === Loss and decoding ===
 
 
