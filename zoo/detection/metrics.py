@@ -14,6 +14,7 @@ IOUS = np.linspace(0.5, 0.95, 10)  # at which average precision is computed
 RECALLS = np.linspace(0, 1, 101)
 MOST = 100  # detections of an image that count, the best ones
 LOWEST = 0.01  # score of those that count
+REPEATED = 0.5  # IoU with a better detection of its class from which on one is a repetition
 
 
 def best(outputs: Mapping[str, np.ndarray], lowest: float = LOWEST) -> np.ndarray:
@@ -32,6 +33,21 @@ def best(outputs: Mapping[str, np.ndarray], lowest: float = LOWEST) -> np.ndarra
     classes = outputs["probabilities"][..., 1:].argmax(axis=-1)
     columns = [outputs["boxes"], classes[..., None], scores[..., None]]
     return np.take_along_axis(np.concatenate(columns, axis=-1), order[..., None], axis=1).astype(np.float32)
+
+
+def distinct(detections: np.ndarray) -> np.ndarray:
+    """Return the detections (D, 6) of one image, of which the best come first, without those that repeat a better one.
+
+    Two cells beside each other may both find an object, with nearly the same score and box. What is shown has it once;
+    the metrics are of all.
+    """
+    kept: list[int] = []
+    for i in np.flatnonzero(detections[:, 5] > 0):
+        better = detections[kept]
+        better = better[better[:, 4] == detections[i, 4], :4]
+        if not (iou(detections[[i], :4], better, np.zeros(len(better), bool)) >= REPEATED).any():
+            kept.append(int(i))
+    return detections[kept]
 
 
 def iou(a: np.ndarray, b: np.ndarray, crowds: np.ndarray) -> np.ndarray:

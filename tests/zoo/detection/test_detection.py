@@ -80,6 +80,12 @@ def test_average_precision_by_hand():
     assert metrics.scores(nothing, *metrics.match(nothing, empty), empty, NAMES)["mean_average_precision"] == 0
 
 
+def test_what_is_shown_has_an_object_once():
+    found = np.array([(0, 0, 10, 10, 0, 0.9), (1, 0, 10, 10, 0, 0.8), (1, 0, 10, 10, 1, 0.7), (8, 8, 20, 20, 0, 0.6)])
+    rows_shown = metrics.distinct(np.concatenate([found, np.zeros((1, 6))]))
+    assert rows_shown[:, 5].tolist() == [0.9, 0.7, 0.6]
+
+
 # === Loss and decoding ===
 
 
@@ -193,9 +199,7 @@ def test_every_runtime_serves_boxes(run, photograph, runtime):
         np.testing.assert_array_equal(model.call("bytes", {"image_bytes": files})["boxes"], found["boxes"])
 
 
-def test_predictions_are_boxes_and_an_image(run, photograph, tmp_path):
-    from zoo import predict
-
+def test_predictions_are_boxes_and_an_image(run, photograph):
     opened = predictor.load(run)
     logits, distances = cells(OBJECTS, classes=10)
     outputs = {"logits": logits[0], "distances": (distances * [32 / 28, 32 / 24, 32 / 28, 32 / 24])[0]}
@@ -206,8 +210,8 @@ def test_predictions_are_boxes_and_an_image(run, photograph, tmp_path):
     nothing = opened.task.show("x", {"logits": cells([])[0][0], "distances": distances[0]}, opened.info, 3)
     assert nothing.rows == ()
     assert "no object" in nothing.lines[0]
-    image = predict.run(opened, [str(photograph)]).images[str(photograph)]
-    assert image.shape == (24 * 9, 28 * 9, 3)
+    (of_file,) = opened.predict([photograph])
+    assert of_file.image.shape == (24 * 9, 28 * 9, 3)
 
 
 def test_quantised_files_are_compared_by_what_is_kept_of_each_image():

@@ -176,8 +176,7 @@ class Detection(ImageTask):
         from zoo.evaluation import plots
 
         images, names = evaluation.arrays["image"], evaluation.info.class_names
-        predicted = evaluation.arrays["predicted"]
-        found = np.where(predicted[..., 5:] > 0, predicted, -1.0)
+        found = [average_precision.distinct(rows) for rows in evaluation.arrays["predicted"]]
         drawn = {
             name: np.stack([draw(image, rows[:, :5], names) for image, rows in zip(images, of_images, strict=True)])
             for name, of_images in (("true", evaluation.arrays["true"]), ("predicted", found))
@@ -217,8 +216,7 @@ class Detection(ImageTask):
 
     def _found(self, outputs: Mapping[str, np.ndarray], info: Info) -> np.ndarray:
         batch = {name: np.asarray(outputs[name])[None] for name in ("logits", "distances")}
-        (detections,) = average_precision.best(self._decoded(batch, info), self.threshold)
-        return detections[detections[:, 5] > 0]
+        return average_precision.distinct(average_precision.best(self._decoded(batch, info), self.threshold)[0])
 
 
 def _matched(detections: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
