@@ -111,13 +111,13 @@ def policy(name: str, noise: np.ndarray | None = None) -> Callable[[Any, tf.Tens
         name: "none"; "words"; or settings such as "shift=0.1,gain=6": speed and tilt as fractions, shift in seconds,
             gain in decibels, noise and recorded as the smallest ratio of signal to noise in decibels. They are applied
             in this order. Values are clipped to [-1, 1] in the end.
-        noise: float32 (M, N), recordings for `recorded`, which has no effect without them.
+        noise: float32 (M, N), recordings for `recorded`, which "words" leaves out without them.
 
     Returns:
         (batch, keys) -> batch, which changes the samples x of a batch (x, y[, weight]); None for "none".
 
     Raises:
-        DataError: A setting is unknown, or its value is not a number or too large.
+        DataError: A setting is unknown, its value is not a number or too large, or there are no recordings.
 
     Example:
         >>> augment = policy("shift=0.1,gain=6")
@@ -129,6 +129,8 @@ def policy(name: str, noise: np.ndarray | None = None) -> Callable[[Any, tf.Tens
         return None
     settings = _settings(NAMED.get(name, name))
     recordings = None if noise is None or not len(noise) else tf.constant(noise, tf.float32)
+    if recordings is None and "recorded" in settings and name not in NAMED:
+        raise DataError('augmentation "recorded" needs recordings of noise: a folder _background_noise_', USAGE)
 
     def augment(batch: tuple, keys: tf.Tensor) -> tuple:
         samples, *others = batch

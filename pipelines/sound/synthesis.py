@@ -74,7 +74,10 @@ def speak(words: Sequence[Word], synthesiser: str, folder: Path) -> list[np.ndar
 
 
 def _espeak(folder: Path, words: Sequence[Word]) -> Iterator[np.ndarray]:
-    library = ctypes.CDLL(str(next(folder / name for name in ESPEAK_LIBRARIES if (folder / name).is_file())))
+    files = [folder / name for name in ESPEAK_LIBRARIES if (folder / name).is_file()]
+    if not files:
+        raise SystemExit(f"there is no library of eSpeak NG in {folder}")
+    library = ctypes.CDLL(str(files[0]))
     if library.espeak_Initialize(_SYNCHRONOUS, 0, str(folder).encode(), 0) != RATES["espeak"]:
         raise SystemExit("eSpeak NG has no voices, or another rate")
     parts: list[np.ndarray] = []

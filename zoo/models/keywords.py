@@ -17,7 +17,7 @@ from keras import layers, ops
 from pipelines.sound.folders import LENGTH, RATE
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.tasks.keywords import KeywordClassification
 
 # === Layers ===
@@ -124,10 +124,19 @@ def _norm_relu(x: Any, name: str) -> Any:
     tiny={"filters": 8, "blocks": 1},
     card=Card(
         paper="Zhang, Suda, Lai, Chandra 2017, arXiv:1711.07128",
+        expect={"accuracy": 0.7083},
+        command="python -m zoo.train keywords",
+        measured_on="2 cores of an AMD EPYC (AVX-512), shared with others, float32: 6 minutes; seed 0",
+        published="0.944 on the twelve classes of Speech Commands (Zhang 2017), whose training data are people",
         notes="One word in one second: it does not find words in a conversation. Frequencies above 4 kHz are not used.",
-        data_notes="Trained on 24 numbers spoken by two synthesisers, on no person. The test is one recording of each word "
-        "by each of two people: 48, so that the interval is wide. A word that is none of the 24 gets one of their names.",
+        data_notes="Trained on 24 numbers spoken by two synthesisers, on no person. The test is one recording of each "
+        "word by each of two people: 48, so that the interval is wide. Another word gets one of their names.",
     ),
+    weights={
+        "default": Weights(
+            "keywords.weights.h5", sha256="15928b8bfaa8acee368bbfed827379abd7fa13fa23f9d01a7af9f05aeb335503"
+        ),
+    },
 )
 def keywords(
     num_classes: int = 24, filters: int = 64, blocks: int = 4, coefficients: int = 10, dropout: float = 0.2

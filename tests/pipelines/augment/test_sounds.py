@@ -74,6 +74,7 @@ def test_noise_has_the_ratio_that_is_asked_for(op):
         ("shift", "needs a number"),
         ("shift=2", "outside 0 to 0.5"),
         ("flip", "there is no"),
+        ("recorded=5", "needs recordings of noise"),
     ],
 )
 def test_unknown_settings_are_refused(name, message):

@@ -29,7 +29,7 @@ open(async (load) => {
     show(await ask(await load(), data.endpoint.name, { [sound]: samples }));
   }
 
-  // The loudest part of a file that is long enough for the model; shorter ones are followed by silence.
+  // The loudest part of a file that is long enough for the model; shorter ones are in the middle of silence.
   async function read(file) {
     const context = new OfflineAudioContext(1, 1, rate);
     let decoded;
@@ -44,7 +44,8 @@ open(async (load) => {
       if (energy > most) [best, most] = [start, energy];
     }
     const samples = new Float32Array(length);
-    samples.set(decoded.subarray(best, best + length));
+    const part = decoded.subarray(best, best + length);
+    samples.set(part, (length - part.length) >> 1);
     return run(samples);
   }
 
