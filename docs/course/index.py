@@ -160,6 +160,12 @@ COURSE: tuple[Row, ...] = (
     ),
     Row("Recurrent networks: history, RNN, LSTM, GRU", ("text_rnn",), "python -m docs.course recurrent", "recurrent"),
     Row("Characters of a book (exercise)", ("text_rnn",), "python -m zoo.train text_rnn", "recurrent"),
+    Row(
+        "A Transformer that generates (beyond the course)",
+        ("text_transformer",),
+        "python -m zoo.train text_transformer",
+        "recurrent",
+    ),
     Row("Embeddings, word2vec", ("word2vec",), "python -m zoo.train word2vec", "text"),
     Row(
         "Sentiment with an RNN (exercise)",
