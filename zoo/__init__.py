@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from zoo.models.crepe import crepe as crepe
     from zoo.models.cyclegan import cyclegan as cyclegan
     from zoo.models.dcgan import dcgan as dcgan
+    from zoo.models.detector import detector as detector
     from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
     from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
     from zoo.models.flowers import flowers as flowers
