@@ -130,7 +130,13 @@ class CausalBlock(layers.Layer):
         ),
     },
     tiny={"width": 16, "heads": 2, "blocks": 2},
-    card=Card(paper="Vaswani 2017, arXiv:1706.03762"),
+    card=Card(
+        paper="Vaswani 2017, arXiv:1706.03762",
+        expect={"bits_per_character": 2.0634},
+        command="python -m zoo.train text_transformer",
+        measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 44 minutes of training; a 7-gram model "
+        "(modified Kneser-Ney) has 2.1731",
+    ),
 )
 def text_transformer(
     vocabulary_size: int = 96,
