@@ -22,6 +22,7 @@ if sys.platform == "linux":
     import resource
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
+_readable: set[tuple[int, ...]] = set()  # files that this process has examined; those of a bundle are opened often
 SECONDS, BYTES_PER_SECOND = 60, 10**7  # that reading a file may take
 
 
@@ -87,7 +88,7 @@ def _end(head: bytes) -> int | None:
 
 def _is_readable(source: Path | bytes, size: int) -> bool:
     """Return whether a process that reads all of a file ends, and by itself; an exception occurs here again."""
-    if sys.platform != "linux":
+    if sys.platform != "linux" or (key := _key(source)) in _readable:
         return True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the other process uses none of their locks
@@ -97,7 +98,17 @@ def _is_readable(source: Path | bytes, size: int) -> bool:
             _read_all(source, size)
         finally:
             os._exit(0)
-    return os.waitpid(child, 0)[1] == 0
+    if os.waitpid(child, 0)[1] != 0:
+        return False
+    _readable.add(key)
+    return True
+
+
+def _key(source: Path | bytes) -> tuple[int, ...]:
+    if isinstance(source, bytes):
+        return len(source), hash(source)
+    state = source.stat()
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _read_all(source: Path | bytes, size: int) -> None:
