@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from zoo.models.table import table as table
     from zoo.models.text import text as text
     from zoo.models.text_rnn import text_rnn as text_rnn
+    from zoo.models.text_transformer import text_transformer as text_transformer
     from zoo.models.unet import unet as unet
     from zoo.models.word2vec import word2vec as word2vec
     from zoo.predictor import Predictor, load

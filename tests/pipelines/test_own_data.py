@@ -2,6 +2,7 @@
 
 import csv
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,12 @@ def forms(tmp_path_factory):
         image(root / "mine_boxes" / entry["file_name"])
     content = {"images": listed, "annotations": boxes, "categories": [{"id": 1, "name": "thing"}]}
     (root / "mine_boxes" / "annotations.json").write_text(json.dumps(content))
+    for i in range(40):
+        path = root / "mine_sounds" / f"word{i % 2}" / f"{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(rng.integers(-(2**12), 2**12, 8_000, np.int16).tobytes())
     table("mine_texts.csv", ("text", "label"), [(f"text {i} of mine", "ab"[i % 2]) for i in range(80)])
     table("mine_pairs.tsv", ("source", "target"), [(f"word {i}", f"wort {i}") for i in range(80)])
     table("mine_rows.csv", ("a", "b", "y"), [(i, "uv"[i % 2], i * 2) for i in range(80)])

@@ -150,7 +150,7 @@ def test_a_pasted_garment_is_where_its_mask_is():
     garment[4:24, 8:20] = 255
     black = np.zeros((1, 256, 256, 3), np.uint8)
     for seed in range(20):
-        image, mask = garment_scenes.compose(black, np.random.default_rng(seed), garment[None], np.array([6]))
+        image, mask, _ = garment_scenes.compose(black, np.random.default_rng(seed), garment[None], np.array([6]))
         assert set(np.unique(mask)) <= {0, 7}
         assert image.any(axis=-1)[mask[..., 0] == 0].sum() == 0
         assert image.any(axis=-1)[mask[..., 0] == 7].mean() > 0.95

@@ -164,7 +164,7 @@ def _memory(page: Page) -> None:
 
 
 def _carried_state(page: Page) -> None:
-    from zoo.tasks.text.recurrent import advance, state_widths
+    from zoo.tasks.text.recurrent import advance, state_shapes
 
     page.heading("Carried state")
     page.text(
@@ -176,7 +176,7 @@ def _carried_state(page: Page) -> None:
     for cell in CELLS:
         model = built(cell, 0)
         tokens = np.random.default_rng(0).integers(0, 10, (2, 40)).astype(np.int32)
-        zeros = [np.zeros((2, width), np.float32) for width in state_widths(model).values()]
+        zeros = [np.zeros((2, *shape), np.float32) for shape in state_shapes(model).values()]
         whole, _ = advance(model, tokens, zeros)
         _, middle = advance(model, tokens[:, :20], zeros)
         carried, forgotten = (advance(model, tokens[:, 20:], state)[0] for state in (middle, zeros))
