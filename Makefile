@@ -58,7 +58,7 @@ demo: setup
 	$(BIN)/python -m zoo.train fashion_mnist --recipe quick --set recipe.minutes=$(MINUTES)
 
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-quick: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope --quick
