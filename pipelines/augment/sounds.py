@@ -104,6 +104,15 @@ def recorded_noise(samples: tf.Tensor, keys: tf.Tensor, *, noise: tf.Tensor, dec
     return samples + picked / loudness * _noise_level(samples, keys, _RECORDED_LEVEL, decibels)
 
 
+_OPERATIONS: dict[str, tuple[Callable[..., tf.Tensor], str]] = {  # setting: operation and its argument, in order
+    "speed": (change_speed, "fraction"),
+    "shift": (shift_time, "seconds"),
+    "tilt": (tilt, "largest"),
+    "gain": (gain, "decibels"),
+    "noise": (white_noise, "decibels"),
+}
+
+
 def policy(name: str, noise: np.ndarray | None = None) -> Callable[[Any, tf.Tensor], Any] | None:
     """Return the argument of `feed(augment=...)` for a policy of recordings.
 
@@ -135,16 +144,9 @@ def policy(name: str, noise: np.ndarray | None = None) -> Callable[[Any, tf.Tens
     def augment(batch: tuple, keys: tf.Tensor) -> tuple:
         samples, *others = batch
         shape = samples.shape
-        if "speed" in settings:
-            samples = change_speed(samples, keys, fraction=settings["speed"])
-        if "shift" in settings:
-            samples = shift_time(samples, keys, seconds=settings["shift"])
-        if "tilt" in settings:
-            samples = tilt(samples, keys, largest=settings["tilt"])
-        if "gain" in settings:
-            samples = gain(samples, keys, decibels=settings["gain"])
-        if "noise" in settings:
-            samples = white_noise(samples, keys, decibels=settings["noise"])
+        for setting, (operation, argument) in _OPERATIONS.items():
+            if setting in settings:
+                samples = operation(samples, keys, **{argument: settings[setting]})
         if "recorded" in settings and recordings is not None:
             samples = recorded_noise(samples, keys, noise=recordings, decibels=settings["recorded"])
         return tf.ensure_shape(tf.clip_by_value(samples, -1.0, 1.0), shape), *others

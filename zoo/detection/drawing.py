@@ -12,7 +12,7 @@ from pipelines.images.masks import palette
 SIDE = 256  # pixels of the longer side to which smaller images are enlarged
 
 
-def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], captions: bool = True) -> np.ndarray:
+def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """Return an image with boxes, in the colour of their class.
 
     Args:
@@ -20,7 +20,6 @@ def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], captions: bo
         rows: (M, 5 or 6): left, top, right, bottom, class, and perhaps a score, which is shown below 1; rows of a
             negative class are not drawn.
         names: The classes.
-        captions: Whether the classes are written beside the boxes.
 
     Returns:
         uint8 (H, W, 3), enlarged by a whole number if it is small.
@@ -33,9 +32,8 @@ def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], captions: bo
         colour = tuple(map(int, colours[1 + int(row[4]) % 254]))
         left, top, right, bottom = (round(float(edge) * scale) for edge in row[:4])
         cv2.rectangle(canvas, (left, top), (right - 1, bottom - 1), colour, 2)
-        if captions:
-            text = names[int(row[4])] + (f" {row[5]:.0%}" if len(row) > 5 and 0 < row[5] < 1 else "")
-            place = (left + 2, max(top - 4, 12))
-            for thickness, tone in ((3, (0, 0, 0)), (1, colour)):  # an outline, for any background
-                cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, tone, thickness, cv2.LINE_AA)
+        text = names[int(row[4])] + (f" {row[5]:.0%}" if len(row) > 5 and 0 < row[5] < 1 else "")
+        place = (left + 2, max(top - 4, 12))
+        for thickness, tone in ((3, (0, 0, 0)), (1, colour)):  # an outline, for any background
+            cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, tone, thickness, cv2.LINE_AA)
     return canvas

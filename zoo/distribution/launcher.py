@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from export.serving.servers.launching import free_ports
 from zoo.core.run_folder import RunFolder
 from zoobase.errors import ZooError, of_process
 
@@ -100,6 +100,4 @@ def new_folder(model: str) -> Iterator[str]:
 
 def free_addresses(count: int) -> list[str]:
     """Return addresses of this machine whose ports are free."""
-    with contextlib.ExitStack() as stack:  # all are open at the same time, so that no two are equal
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [f"127.0.0.1:{server.getsockname()[1]}" for server in sockets]
+    return [f"127.0.0.1:{port}" for port in free_ports(count)]

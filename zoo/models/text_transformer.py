@@ -67,16 +67,11 @@ class CausalBlock(layers.Layer):
         """Return the outputs of all positions."""
         length, width = ops.shape(x)[1], x.shape[-1]
         query, key, value = ops.split(self.query_key_value(self.attention_norm(x)), 3, axis=-1)
-        query, key, value = (
-            ops.reshape(part, (-1, length, self.heads, width // self.heads)) for part in (query, key, value)
-        )
         positions = ops.arange(length)
-        query, key = _rotate(query, positions), _rotate(key, positions)
+        query, key = _rotate(self._of_heads(query, length), positions), _rotate(self._of_heads(key, length), positions)
         distances = positions[:, None] - positions[None]
-        allowed = ops.logical_and(distances >= 0, distances < self.window)
-        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
-        scores = scores + ops.cast(ops.where(allowed, 0.0, MASKED), scores.dtype)
-        y = ops.einsum("bhqk,bkhd->bqhd", self._weights(scores), value)
+        mask = ops.where(ops.logical_and(distances >= 0, distances < self.window), 0.0, MASKED)
+        y = self._attend(query, key, self._of_heads(value, length), mask)
         x = x + self.drop(self.attended(ops.reshape(y, (-1, length, width))), training=training)
         return x + self.drop(self._dense(x), training=training)
 
@@ -90,19 +85,22 @@ class CausalBlock(layers.Layer):
         new = ops.concatenate([key_value, ops.ones_like(x[:, :1])], axis=-1)
         state = ops.concatenate([states[0][:, 1:], ops.expand_dims(new, 1)], axis=1)
         key, value, exists = ops.split(state, [width, 2 * width], axis=-1)
-        key, value = (ops.reshape(part, (-1, self.window, self.heads, width // self.heads)) for part in (key, value))
-        query = ops.reshape(query, (-1, 1, self.heads, width // self.heads))
-        query, key = _rotate(query, np.array([self.window - 1])), _rotate(key, np.arange(self.window))
-        scores = (
-            ops.einsum("bqhd,bkhd->bhqk", query, key) + ops.reshape(exists - 1.0, (-1, 1, 1, self.window)) * -MASKED
-        )
-        y = ops.einsum("bhqk,bkhd->bqhd", self._weights(scores), value)
+        query = _rotate(self._of_heads(query, 1), np.array([self.window - 1]))
+        key = _rotate(self._of_heads(key, self.window), np.arange(self.window))
+        mask = ops.reshape(exists - 1.0, (-1, 1, 1, self.window)) * -MASKED
+        y = self._attend(query, key, self._of_heads(value, self.window), mask)
         x = x + self.attended(ops.reshape(y, (-1, width)))
         return x + self._dense(x), [state]
 
-    def _weights(self, scores: Any) -> Any:
-        scale = (self.query_key_value.kernel.shape[0] // self.heads) ** -0.5
-        return ops.cast(ops.softmax(ops.cast(scores, "float32") * scale), scores.dtype)
+    def _of_heads(self, x: Any, length: Any) -> Any:  # (B, ..., D) -> (B, length, heads, D / heads)
+        return ops.reshape(x, (-1, length, self.heads, x.shape[-1] // self.heads))
+
+    def _attend(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
+        """Attend: queries (B, Q, heads, size), keys and values (B, K, heads, size); the mask is added to scores."""
+        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        scores = scores + ops.cast(mask, scores.dtype)
+        weights = ops.softmax(ops.cast(scores, "float32") * query.shape[-1] ** -0.5)
+        return ops.einsum("bhqk,bkhd->bqhd", ops.cast(weights, scores.dtype), value)
 
     def _dense(self, x: Any) -> Any:
         return self.output_layer(self.hidden(self.norm(x)))

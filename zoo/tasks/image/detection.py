@@ -196,16 +196,20 @@ class Detection(ImageTask):
         from zoo.detection.drawing import draw
 
         image = np.asarray(inputs["image"])
-        drawn = draw(image, self._found(outputs, info), info.class_names)
-        return dataclasses.replace(self.show(argument, outputs, info, top_k), image=drawn)
+        found = self._found(outputs, info)
+        drawn = draw(image, found, info.class_names)
+        return dataclasses.replace(self._described(argument, found, info), image=drawn)
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return every object of a score of at least `threshold`, the best first, in pixels of the model's image."""
+        return self._described(argument, self._found(outputs, info), info)
+
+    def _described(self, argument: str, found: np.ndarray, info: Info) -> Prediction:
         rows = tuple(
             {"input": argument, "label": info.class_names[int(label)], "score": round(float(score), 6)}
             | {"left": round(float(left), 1), "top": round(float(top), 1)}
             | {"right": round(float(right), 1), "bottom": round(float(bottom), 1)}
-            for left, top, right, bottom, label, score in self._found(outputs, info)
+            for left, top, right, bottom, label, score in found
         )
         lines = tuple(
             f"{row['score']:7.2%}  {row['label']}  from ({row['left']:g}, {row['top']:g}) to "
