@@ -88,10 +88,13 @@ def test_loss_falls_on_one_batch(entry):
     name = (
         "loss" if "loss" in [m.name for m in model.metrics] else "d_loss"
     )  # of two sides, the discriminator must win at first
-    losses = [float(model.train_on_batch(*entry[2], return_dict=True)[name]) for _ in range(40)]
-    model.reset_metrics()
-    last = float(model.train_on_batch(*entry[2], return_dict=True)[name])
-    assert last < 0.9 * losses[0], f"from {losses[0]} to {last} in 40 steps"
+    losses = []
+    for _ in range(100):
+        model.reset_metrics()
+        losses.append(float(model.train_on_batch(*entry[2], return_dict=True)[name]))
+        if len(losses) >= 10 and np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5]):  # means: dropout makes it vary
+            return
+    pytest.fail(f"from {losses[:5]} to {losses[-5:]} in {len(losses)} steps")
 
 
 def test_a_model_is_restored_from_its_config(entry):
