@@ -92,7 +92,8 @@ def test_loss_falls_on_one_batch(entry):
     for _ in range(100):
         model.reset_metrics()
         losses.append(float(model.train_on_batch(*entry[2], return_dict=True)[name]))
-        if len(losses) >= 10 and np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5]):  # means: dropout makes it vary
+        first, last = np.mean(losses[:5]), np.mean(losses[-5:])  # means: dropout makes it vary
+        if len(losses) >= 10 and first - last > 0.15 * abs(first):
             return
     pytest.fail(f"from {losses[:5]} to {losses[-5:]} in {len(losses)} steps")
 
