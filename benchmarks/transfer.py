@@ -36,12 +36,12 @@ CASES = {  # (model, case) -> settings
     ("flowers", "head"): {},
     ("skin_lesions", "head"): {"task.positive": POSITIVE},
     ("landmarks", "head"): {},
-    **{("flowers", case): {"task.policy": case} for case in ("finetune", "full", "earlier")},
+    **{("flowers", case): {"task.policy": case} for case in ("earlier", "finetune", "full")},
 }
 METRICS = {
     "flowers": ("accuracy", "f1_macro"),
     "landmarks": ("accuracy", "top_3_accuracy", "top_5_accuracy"),
-    "skin_lesions": ("auc", "average_precision", "sensitivity", "specificity", "accuracy"),
+    "skin_lesions": ("accuracy", "auc", "average_precision", "sensitivity", "specificity"),
 }
 
 
@@ -149,11 +149,11 @@ def table(cases: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> str
 
 def write_notes(results: Mapping[str, Any]) -> None:
     """Write the tables between the marks of the models' notes."""
-    for model, metrics in METRICS.items():
+    for model in results.keys() & METRICS:
         path = NOTES / f"{model}.md"
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(START)
-        block = f"{START}\n\n{table(results[model], metrics)}\n\nMachine: {results['machine']}.\n\n{END}"
+        block = f"{START}\n\n{table(results[model], METRICS[model])}\n\nMachine: {results['machine']}.\n\n{END}"
         write_atomic(path, head + block + rest.partition(END)[2])
 
 
