@@ -131,7 +131,7 @@ def table(cases: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> str
         ]
         return f"| {' | '.join([name, *cells, gain])} |"
 
-    head = ["case", *(f"`{m}`" for m in metrics), "better than the baseline by"]
+    head = ["case", *(f"`{m}`" for m in metrics), "better than the baseline on its features by"]
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(metrics) + 1)}"]
     for name, case in cases.items():
         (gain,) = case["gains"].values()
