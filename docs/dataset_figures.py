@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import click
 import numpy as np
+from PIL import Image
 
 from zoobase.errors import ZooError
 
@@ -31,6 +33,7 @@ LICENSED = (  # the datasets of which a sample may be shown here, and which pack
     "mnist_5k",
     "shakespeare",
     "sneakers_to_boots",
+    "stamps",
     "state_of_the_union",
     "tones",
     "verses",
@@ -70,7 +73,7 @@ def _picture(examples: list[dict], columns: list[str], path: Path) -> None:
     for column in columns:
         row = []
         for example in examples:
-            image = cv2.imdecode(np.frombuffer(example[column], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+            image = _decoded(example[column])
             if column == "mask":
                 image = cv2.applyColorMap(image[..., 0] * 23, cv2.COLORMAP_TURBO)
             if "boxes" in example:
@@ -84,6 +87,12 @@ def _picture(examples: list[dict], columns: list[str], path: Path) -> None:
             row.append(np.pad(tile, ((0, 4), (0, 4), (0, 0)), constant_values=255))
         rows.append(np.concatenate(row, axis=1))
     write_png(np.concatenate(rows).astype(np.uint8), path)
+
+
+def _decoded(content: bytes) -> np.ndarray:
+    """Return an encoded image on white, uint8 (H, W, 3)."""
+    image = Image.open(io.BytesIO(content)).convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"))
 
 
 def _text(example: dict) -> str:

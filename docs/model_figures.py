@@ -26,7 +26,8 @@ ASKED = {  # model: inputs whose answers are shown
     "word2vec": ["king", "film"],
 }
 PICTURED = ("style_transfer", "style_transfer_casa_mila")  # models that are shown with a photograph of scikit-image
-WRITTEN = {"text_rnn": {"prompt": "HAMLET:", "length": 400, "temperature": 0.7}}  # model: options of its sample
+SAMPLE = {"prompt": "HAMLET:", "length": 400, "temperature": 0.7}
+WRITTEN = {"text_rnn": SAMPLE, "text_transformer": SAMPLE}  # model: options of its sample
 
 
 def write(name: str, folder: Path, console: Console) -> None:

@@ -91,9 +91,7 @@ def run(
     omitted = sorted({*omit, *_training_parts(model, folder.plan().task.served(model).values(), parts)})
     metrics = summary["metrics"]
     if bits is not None:
-        for variable in model.variables:
-            if variable.trainable and len(variable.shape) > 1:
-                variable.assign(rounded(variable.numpy(), bits))
+        _round(model, bits)
         metrics = _test_metrics(folder.plan(), model, folder.dataset(None))
         console.print(f"rounded to {bits} bits: {_differences(summary['metrics'], metrics)}")
     content = compact(model, omitted)
@@ -119,8 +117,13 @@ def run(
     return entry
 
 
-def measure(name: str, *, console: Console | None = None) -> dict[str, Any]:
+def measure(name: str, *, bits: int | None = None, console: Console | None = None) -> dict[str, Any]:
     """Evaluate the shipped weights of a model again on the test split of its data, and update their description.
+
+    Args:
+        name: The model.
+        bits: First round the matrices of the file to so many bits, for a smaller one, see `rounded`.
+        console: Receives messages; None prints nothing.
 
     Returns:
         The result of the evaluation, as of `zoo.evaluate.run`.
@@ -138,11 +141,26 @@ def measure(name: str, *, console: Console | None = None) -> dict[str, Any]:
     plan = make_plan(name, settings={"data": record["info"]["name"]})
     dataset = plan.load_data()
     _, model, _ = weights.open_default(name)
+    if bits is not None:
+        _round(model, bits)
     result = result_of(evaluate_split(plan, model, dataset, "test"), name)
-    (console or Console(quiet=True)).print(f"{name}: {_differences(record['metrics'], result['metrics'])}")
+    console = console or Console(quiet=True)
+    console.print(f"{name}: {_differences(record['metrics'], result['metrics'])}")
     kept = {key: value for key, value in record.items() if key not in EVALUATED}
+    if bits is not None:
+        parts = {part for part, value in vars(model).items() if _has_weights(value)}
+        write_atomic(file, compact(model, _training_parts(model, plan.task.served(model).values(), parts)))
+        kept |= {"bits": bits, "metrics_of_the_run": record.get("metrics_of_the_run", record["metrics"])}
+        console.print(f'next, in the file of {name}: Weights("{file.name}", sha256="{sha256(file)}")')
     weight_files.write_description(file, kept | {key: result[key] for key in EVALUATED if key in result})
     return result
+
+
+def _round(model: keras.Model, bits: int) -> None:
+    """Round the matrices of a model in place."""
+    for variable in model.variables:
+        if variable.trainable and len(variable.shape) > 1:
+            variable.assign(rounded(variable.numpy(), bits))
 
 
 def rounded(values: np.ndarray, bits: int) -> np.ndarray:
@@ -256,12 +274,13 @@ def _has_weights(value: Any) -> bool:
 def main(source: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, console: Console) -> None:
     """Make the best weights of a finished run the default weights of its model, as files of this package.
 
-    With the NAME of a model, its default weights are evaluated again, and the figures in their description replaced.
+    With the NAME of a model, its default weights are evaluated again, after --bits those that are rounded, and the
+    figures in their description replaced.
     """
     if source in registry.list_models():
-        if omit or repeats or bits is not None:
-            raise click.UsageError("--omit, --repeat and --bits are for a RUN.")
-        console.result(measure(source, console=console))
+        if omit or repeats:
+            raise click.UsageError("--omit and --repeat are for a RUN.")
+        console.result(measure(source, bits=bits, console=console))
     else:
         console.result(run(source, omit, repeats, bits=bits, console=console))
 

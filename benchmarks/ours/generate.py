@@ -1,4 +1,7 @@
-"""Characters/s of text generation by the `step` endpoint on one core: generate.py MODEL saved_model|tflite."""
+"""Characters per second of CPU time of text generation by the `step` endpoint: generate.py MODEL saved_model|tflite.
+
+On one core; CPU time is that of a quiet machine, whatever else runs.
+"""
 
 import json
 import os
@@ -18,15 +21,15 @@ WARM_UP, LENGTH = 20, 500
 
 
 def main(model: str, runtime: str) -> dict[str, float]:
-    """Generate greedily; return characters per second, the peak memory of the process and the size of the state."""
+    """Generate greedily; return characters per CPU second, the peak memory of the process and the size of the state."""
     bundle = export.load(Path(os.environ["BENCHMARK_DATA"]) / model, runtime)
     states = {t.name: np.zeros(t.shape, np.float32) for t in bundle.contract["step"].inputs if t.meaning == "state"}
     choose = decoding.sampler(0, temperature=0.0)
     step = bundle["step"]
     decoding.generate(lambda inputs: step(**inputs), states, [1], WARM_UP, choose)
-    start = time.perf_counter()
+    start = time.process_time()
     decoding.generate(lambda inputs: step(**inputs), states, [1], LENGTH, choose)
-    value = LENGTH / (time.perf_counter() - start)
+    value = LENGTH / (time.process_time() - start)
     return {"value": value, "peak MB": peak_mb(), "state kB": sum(a.nbytes for a in states.values()) / 1000}
 
 

@@ -100,7 +100,7 @@ def mnist(
     weights={
         "default": Weights(
             "mnist_cnn.weights.h5",
-            sha256="8d0a41494ffad6bb19ad3d3a1c1ba2dec14b5bbb58e34095e7318e8914af9664",
+            sha256="2f6a2c6b8cdec3d53d484e12f42eee4c4a364bf1e5a4476eaa29b04b2c6343c9",
             licence="CC-BY-SA-3.0",
         )
     },

@@ -52,7 +52,7 @@ from zoo.tasks.text.language_modeling import LanguageModeling
     ),
     weights={
         "default": Weights(
-            "text_rnn.weights.h5", sha256="f05a30b38ea7cb4768b3d372e8a7f3769cda58cf63f8bf96915005af26869126"
+            "text_rnn.weights.h5", sha256="f94034c3af4eb09a75e4ebbaefef028bd5c47611c1ae0bba46ae2de688f7dc60"
         )
     },
 )

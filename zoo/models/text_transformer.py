@@ -3,7 +3,7 @@
 Reference: Vaswani 2017, arXiv:1706.03762; Radford 2019 (GPT-2: normalisation before each part); Su 2021,
            arXiv:2104.09864 (rotary positions); Beltagy 2020, arXiv:2004.05150 (attention to a window).
 Train:     python -m zoo.train text_transformer
-Use:       python -m zoo.sample RUN --prompt "HAMLET:" --length 400
+Use:       python -m zoo.sample text_transformer --prompt "HAMLET:" --length 400
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Weights
 from zoo.tasks.text.language_modeling import LanguageModeling
 
 MASKED = -1e9  # added to the scores of positions that are not attended to
@@ -135,6 +135,11 @@ class CausalBlock(layers.Layer):
         measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 44 minutes of training; a 7-gram model "
         "(modified Kneser-Ney) has 2.1731",
     ),
+    weights={
+        "default": Weights(
+            "text_transformer.weights.h5", sha256="93ebbb8ea249ee5df5c16eaa2d925a6e552c4b0340fada33af3038bbe934c338"
+        )
+    },
 )
 def text_transformer(
     vocabulary_size: int = 96,

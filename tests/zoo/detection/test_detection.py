@@ -1,6 +1,8 @@
 """Detection: metrics, loss, decoding, evaluation, quantised files, endpoints and predictions."""
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -197,6 +199,23 @@ def test_every_runtime_serves_boxes(run, photograph, runtime):
     if runtime != "tflite":
         files = np.array([photograph.read_bytes()], object)
         np.testing.assert_array_equal(model.call("bytes", {"image_bytes": files})["boxes"], found["boxes"])
+
+
+EXPLAINED = """
+import sys, types
+import numpy as np
+from zoo.tasks.image.detection import Detection
+found = {"boxes": [[[1, 2, 13, 12]]], "scores": [[0.9]], "classes": [[1]], "probabilities": [[[0.1, 0.9]]]}
+served = {"detect": {name: np.array(value, "float32") for name, value in found.items()}}
+image, info = np.zeros((24, 28, 3), np.uint8), types.SimpleNamespace(class_names=("a",))
+prediction = Detection().explain("x", {"image": image}, {}, lambda name, inputs: served[name], info, 3)
+print(prediction.lines, "keras" in sys.modules)
+"""
+
+
+def test_what_a_file_decodes_is_shown_without_keras():
+    done = subprocess.run([sys.executable, "-c", EXPLAINED], capture_output=True, text=True)
+    assert done.stdout == "(' 90.00%  a  from (1, 2) to (13, 12)',) False\n", done.stderr
 
 
 def test_predictions_are_boxes_and_an_image(run, photograph):

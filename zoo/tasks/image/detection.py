@@ -196,7 +196,7 @@ class Detection(ImageTask):
         from zoo.detection.drawing import draw
 
         image = np.asarray(inputs["image"])
-        found = self._found(outputs, info)
+        found = _distinct(call("detect", {"image": image[None]}), self.threshold)  # decoded without Keras
         drawn = draw(image, found, info.class_names)
         return dataclasses.replace(self._described(argument, found, info), image=drawn)
 
@@ -220,7 +220,12 @@ class Detection(ImageTask):
 
     def _found(self, outputs: Mapping[str, np.ndarray], info: Info) -> np.ndarray:
         batch = {name: np.asarray(outputs[name])[None] for name in ("logits", "distances")}
-        return average_precision.distinct(average_precision.best(self._decoded(batch, info), self.threshold)[0])
+        return _distinct(self._decoded(batch, info), self.threshold)
+
+
+def _distinct(decoded: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:
+    """Return the objects of the first image."""
+    return average_precision.distinct(average_precision.best(decoded, threshold)[0])
 
 
 def _matched(detections: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
