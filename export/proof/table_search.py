@@ -21,6 +21,7 @@ from export.proof.observer import Observer
 
 NAME, LONGEST = "every_value", "longest"  # of the cases
 CASE_ROWS = 256
+TAPED_ROWS = 32  # that run at once: a gradient needs the values of every layer, and attention the square of the length
 WIDTHS = (None, 8, 1)  # different values in a row: as many as it holds, then fewer
 MAX_CHOICES = 50_000  # ids of a larger table are not all drawn
 EFFECT = 1e-3  # smallest change of an output that counts, in units of the row: above the largest tolerance
@@ -233,7 +234,7 @@ def _part(queue: np.ndarray, start: int, count: int, width: int) -> np.ndarray:
 
 def _batches(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
     rows = len(next(iter(inputs.values())))
-    size = endpoint.batch or max(rows, 1)
+    size = endpoint.batch or TAPED_ROWS
     for start in range(0, rows, size):
         yield {name: value[start : start + size] for name, value in inputs.items()}
 
