@@ -192,6 +192,7 @@ COURSE: tuple[Row, ...] = (
         "python -m zoo info magika",
         "transfer",
     ),
+    Row("Faces with landmarks (beyond the course)", ("faces",), "python -m zoo.predict faces PHOTO", "transfer"),
     Row("GAN (exercise)", ("gan",), "python -m zoo.train gan", "generative"),
     Row(
         "DCGAN, faces (project)",

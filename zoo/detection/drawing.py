@@ -38,5 +38,5 @@ def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], points: np.n
         for thickness, tone in ((3, (0, 0, 0)), (1, colour)):  # an outline, for any background
             cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, tone, thickness, cv2.LINE_AA)
     for x, y in () if points is None else points.reshape(-1, 2):
-        cv2.circle(canvas, (round(float(x) * scale), round(float(y) * scale)), 2, (0, 255, 0), cv2.FILLED)
+        cv2.circle(canvas, (round(float(x) * scale), round(float(y) * scale)), 1, (0, 255, 0), cv2.FILLED)
     return canvas

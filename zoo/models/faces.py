@@ -79,6 +79,8 @@ def output_network() -> keras.Model:
 class FaceCascade(keras.Model):
     """The three networks, and what is between them; see `faces`."""
 
+    output_names = ("boxes", "count", "landmarks", "scores")  # in the order in which Keras flattens a dict
+
     # === Layers ===
 
     def __init__(self, image_shape: Sequence[int], smallest: int, candidates: int, **kwargs: Any) -> None:

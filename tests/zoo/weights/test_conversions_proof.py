@@ -5,7 +5,9 @@ They are downloaded and converted again, to a cache of the tests.
 
 import dataclasses
 import json
+import os
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -153,3 +155,55 @@ def test_crepe_equals_keras_2_on_1000_frames(tmp_path):
     print(f"crepe: largest difference {difference:.2g}; median error {np.median(error):.2f} cents")
     np.testing.assert_allclose(salience, expected, atol=1e-4)
     assert np.mean(error < 50) > 0.99
+
+
+NETWORKS = {"pnet": (2, 61, 80, 3), "rnet": (200, 24, 24, 3), "onet": (100, 48, 48, 3)}
+
+
+@pytest.fixture(scope="module")
+def mtcnn_package(tmp_path_factory):
+    """Install the package of the original in a folder, without TensorFlow, which is here."""
+    folder = tmp_path_factory.mktemp("mtcnn")
+    packages = ("mtcnn==1.0.0", "lz4", "joblib")
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-t", folder, *packages], check=True)
+    return folder
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_faces_equals_mtcnn_on_photographs(precision, mtcnn_package, tmp_path):
+    """In float32 windows of two photographs have the same probability, and the original takes another one first."""
+    random, side = np.random.default_rng(0), 256
+    images = np.stack(list(photographs.with_faces(mtcnn_package.parent, side).values()))
+    patches = {name: random.uniform(-1, 1, shape).astype(np.float32) for name, shape in NETWORKS.items()}
+    np.save(tmp_path / "images.npy", images)
+    np.savez(tmp_path / "patches.npz", **patches)
+    files = [tmp_path / name for name in ("images.npy", "patches.npz", "outputs.npz")]
+    script = [sys.executable, ORIGINALS / "mtcnn.py", *files, precision]
+    subprocess.run(script, check=True, env={**os.environ, "PYTHONPATH": str(mtcnn_package)})
+    expected = np.load(tmp_path / "outputs.npz")
+
+    model = zoo.build("faces", weights="default")
+    for name, values in patches.items():
+        outputs = getattr(model, name)(values)
+        outputs["logits"] = tf.nn.softmax(outputs["logits"])
+        for i, value in enumerate(outputs.values()):
+            np.testing.assert_allclose(value, expected[f"{name}_{i}"], atol=1e-4)
+    found = {name: np.asarray(value) for name, value in model(images).items()}
+    differences = []
+    for i, count in enumerate(found["count"]):
+        rows = expected[f"image_{i}"]
+        rows = rows[np.argsort(-rows[:, 5], kind="stable")]
+        assert count == len(rows)
+        landmarks = rows[:, 6:].reshape(-1, 2, 5).transpose(0, 2, 1)
+        np.testing.assert_allclose(
+            found["scores"][i, :count], rows[:, 5], atol=1e-4 if precision == "float64" else 1e-2
+        )
+        pairs = ((found["boxes"][i, :count], rows[:, 1:5]), (found["landmarks"][i, :count], landmarks))
+        differences += [max((np.abs(a - b).max(initial=0) for a, b in pairs))]
+    print(
+        f"faces, {precision}: {found['count'].sum()} faces in {len(images)} photographs; largest differences in pixels"
+    )
+    print(", ".join(f"{value:.1g}" for value in sorted(differences, reverse=True)[:4]))
+    assert found["count"].sum() > 20
+    assert max(differences) < (1e-2 if precision == "float64" else 1)
+    assert np.sum(np.array(differences) > 1e-2) <= 2

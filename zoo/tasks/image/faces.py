@@ -14,7 +14,6 @@ from zoo.core.task import Prediction, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
 from zoo.tasks.image.detection import Detection
-from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -34,14 +33,11 @@ class FaceDetection(ImageTask):
     """Detection of faces; the model returns `boxes`, `scores`, `landmarks` and `count`, see `zoo.models.faces`."""
 
     title = "face detection"
+    not_trained = (
+        "faces is not trained here, because no package carries faces with boxes and landmarks: its weights are those "
+        "of mtcnn, python -m zoo.predict faces PHOTO; python -m zoo.train detector learns boxes of your own"
+    )
     required_features = ("image", "boxes", "labels", "ignored", "size")
-
-    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Raise UsageError: models are not trained."""
-        raise UsageError(
-            "faces is not trained here: there is no data with boxes and landmarks of faces. Its weights are those of "
-            "mtcnn: python -m zoo.predict faces PHOTO; detector learns boxes of your own"
-        )
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
@@ -67,6 +63,13 @@ class FaceDetection(ImageTask):
         )
         encoded = bytes_endpoint(detect, lambda image: self.preprocess(image, info))
         return Contract((detect, dataclasses.replace(detect, name="detect"), encoded))
+
+    def golden_inputs(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the images, and the same as files for `bytes`: in generated images there are no faces."""
+        import tensorflow as tf
+
+        files = [tf.io.encode_png(np.rint(image).astype(np.uint8)).numpy() for image in samples["image"]]
+        return {**samples, "image_bytes": np.array(files, object)}
 
     def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return the faces of each image (N, K, 6), and which of them are hits (N, K, 10)."""
