@@ -92,10 +92,17 @@ def log_odds(logits: tf.Tensor, threshold: float) -> tf.Tensor:
 
 
 def best(scores: tf.Tensor, count: int, *values: tf.Tensor) -> tuple[Any, ...]:
-    """Return the best scores (B, count) of (B, N), and the rows (B, count, D) of values (B, N, D) that have them."""
+    """Return the best scores (B, count) of (B, N), and the rows (B, count, D) of values (B, N, D) that have them.
+
+    If there are fewer, rows of zeros with the score `NONE` follow.
+    """
     import tensorflow as tf
 
-    top, places = tf.math.top_k(scores, min(count, scores.shape[1]))
+    missing = count - scores.shape[1]
+    if missing > 0:
+        scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=NONE)
+        values = tuple(tf.pad(v, [[0, 0], [0, missing], [0, 0]]) for v in values)
+    top, places = tf.math.top_k(scores, count)
     return top, *(tf.gather(v, places, batch_dims=1) for v in values)
 
 

@@ -129,9 +129,8 @@ class FaceCascade(keras.Model):
         corners = np.stack([x + 1, y + 1, x + WINDOW, y + WINDOW], axis=-1).astype(np.float32)
         boxes = (corners + (WINDOW - 1) * outputs["boxes"]) / scale
         odds = cascade.log_odds(outputs["logits"], THRESHOLDS[0])
-        scores, boxes = cascade.best(
-            tf.reshape(odds, (-1, y.size)), self.candidates, tf.reshape(boxes, (-1, y.size, 4))
-        )
+        count = min(self.candidates, y.size)
+        scores, boxes = cascade.best(tf.reshape(odds, (-1, y.size)), count, tf.reshape(boxes, (-1, y.size, 4)))
         return cascade.suppress(scores, boxes, OVERLAP_OF_LEVEL), boxes
 
     def _refined(
