@@ -178,7 +178,7 @@ def faces(
 
     Args:
         image_shape: (H, W, C) of the images, to which the pyramid of smaller ones is adapted.
-        smallest: Pixels of the smallest face that is looked for; twice as large takes a quarter of the time.
+        smallest: Pixels of the smallest face that is looked for; larger ones spare the largest images of the pyramid.
         candidates: Windows of each level of the pyramid that compete, the best ones; in mtcnn all above the threshold.
 
     Raises:

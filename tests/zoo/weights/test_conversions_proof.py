@@ -163,23 +163,42 @@ def test_crepe_equals_keras_2_on_1000_frames(tmp_path):
 NETWORKS = {"pnet": (2, 61, 80, 3), "rnet": (200, 24, 24, 3), "onet": (100, 48, 48, 3)}
 
 
-def photographs_with_faces(folder, side):
-    """Return photographs of scikit-image, one of a face, and six with 20 faces of npm: (N, side, side, 3)."""
-    every = photographs.photographs()
+FACES = {  # the centres of all faces that a person sees in them, x and y at 256x256
+    "astronaut": [(111, 59)],
+    "camera": [(113, 78)],
+    "chelsea": [],
+    "coffee": [],
+    "rocket": [],
+    "sample1": [(124, 114), (66, 105), (211, 85)],
+    "sample2": [(205, 74), (70, 65), (131, 79)],
+    "sample3": [(156, 84), (91, 99), (213, 95)],
+    "sample4": [(142, 71), (46, 75), (98, 55), (180, 67)],
+    "sample5": [(91, 106), (201, 105), (160, 77), (115, 64), (61, 170)],
+    "sample6": [(47, 110), (211, 80), (101, 89), (168, 86)],
+}
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory):
+    """Return the photographs of `FACES`, of scikit-image and of a package of npm: (N, 256, 256, 3)."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("npm")
     subprocess.run(["npm", "pack", "--silent", "@vladmandic/face-api@1.7.15"], cwd=folder, check=True)
+    images = photographs.photographs() | {"camera": Image.fromarray(data.camera()).convert("RGB")}
     with tarfile.open(folder / "vladmandic-face-api-1.7.15.tgz") as archive:
-        files = [archive.extractfile(f"package/demo/sample{i}.jpg").read() for i in range(1, 7)]
-    images = [every[name] for name in ("astronaut", "chelsea", "coffee", "rocket")]
-    images += [Image.open(io.BytesIO(file)).convert("RGB") for file in files]
-    return np.stack([np.asarray(ImageOps.pad(image, (side, side))) for image in images])
+        for i in range(1, 7):
+            file = io.BytesIO(archive.extractfile(f"package/demo/sample{i}.jpg").read())
+            images[f"sample{i}"] = Image.open(file).convert("RGB")
+    return np.stack([np.asarray(ImageOps.pad(images[name], (256, 256))) for name in FACES])
 
 
-def test_faces_equals_mtcnn_on_photographs(tmp_path):
+def test_faces_equals_mtcnn_on_photographs(portraits, tmp_path):
     """Each network, and the boxes and landmarks of the whole cascade."""
     packages = ("mtcnn==1.0.0", "lz4", "joblib")  # its other requirement, TensorFlow, is here
     folder = tmp_path / "packages"
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-t", folder, *packages], check=True)
-    images, random = photographs_with_faces(tmp_path, 256), np.random.default_rng(0)
+    images, random = portraits, np.random.default_rng(0)
     patches = {name: random.uniform(-1, 1, shape).astype(np.float32) for name, shape in NETWORKS.items()}
     np.save(tmp_path / "images.npy", images)
     np.savez(tmp_path / "patches.npz", **patches)
@@ -212,3 +231,34 @@ def test_faces_equals_mtcnn_on_photographs(tmp_path):
     )
     print(f"whose boxes and landmarks differ by {max(differences):.2g} pixels")
     assert found["count"].sum() >= 20
+
+
+def test_faces_are_found_on_photographs(portraits):
+    """And how many by the local binary patterns of OpenCV, whose cascade scikit-image carries."""
+    import skimage
+    from skimage.feature import Cascade
+
+    patterns = Cascade(str(Path(skimage.__file__).parent / "data" / "lbpcascade_frontalface_opencv.xml"))
+    sides = {"scale_factor": 1.1, "step_ratio": 1, "min_size": (20, 20), "max_size": (256, 256)}
+    windows = [patterns.detect_multi_scale(image, **sides) for image in portraits]
+    outputs = zoo.build("faces", weights="default")(portraits)
+    boxes = {
+        "faces": [of_image[:count] for of_image, count in zip(outputs["boxes"].numpy(), outputs["count"], strict=True)],
+        "local binary patterns": [
+            [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in of_image] for of_image in windows
+        ],
+    }
+    results = {}
+    for name, of_images in boxes.items():
+        inside = [
+            np.array([[x0 < x < x1 and y0 < y < y1 for x0, y0, x1, y1 in found] for x, y in faces], bool)
+            for found, faces in zip(of_images, FACES.values(), strict=True)
+        ]
+        hits = sum(int(face.any()) for of_image in inside for face in of_image)
+        false = sum(
+            len(found) - int(i.any(axis=0).sum() if i.size else 0) for found, i in zip(of_images, inside, strict=True)
+        )
+        results[name] = (hits, false)
+    print(f"of {sum(map(len, FACES.values()))} faces in {len(FACES)} photographs, (found, false): {results}")
+    assert results["faces"] == (22, 0)
+    assert results["local binary patterns"][0] < 22
