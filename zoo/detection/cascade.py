@@ -129,8 +129,8 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, most: float, of_smaller: bool 
     area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
     one, other = tf.expand_dims(area, 2), tf.expand_dims(area, 1)
     whole = tf.minimum(one, other) if of_smaller else one + other - common
-    count = scores.shape[1]
-    better = np.triu(np.ones((count, count), np.float32), 1)  # of the row than of the column
+    order = tf.range(scores.shape[1])
+    better = tf.cast(tf.expand_dims(order, 1) < order, tf.float32)  # row than column; a constant would be large
     covered = tf.reduce_max(tf.cast(common > most * whole, tf.float32) * better, axis=1)
     return tf.where(covered > 0, NONE, scores)
 

@@ -122,7 +122,10 @@ class FaceCascade(keras.Model):
         return scores, PROPOSALS, boxes
 
     def _level(self, pixels: Any, scale: float) -> tuple[Any, Any]:
-        rows, columns = (cascade.area_weights(side, int(side * scale)) for side in (self.height, self.width))
+        of_sides = {
+            side: tf.constant(cascade.area_weights(side, int(side * scale))) for side in (self.height, self.width)
+        }
+        rows, columns = of_sides[self.height], of_sides[self.width]  # of a square the same, once in a file
         level = tf.einsum("bhwc,vw->bhvc", tf.einsum("bhwc,uh->buwc", pixels, rows), columns)
         outputs = self.pnet(level)
         y, x = np.indices(outputs["logits"].shape[1:3]) * STRIDE
