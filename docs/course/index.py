@@ -188,7 +188,7 @@ COURSE: tuple[Row, ...] = (
     Row("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "text"),
     Row(
         "Types of files, pitch of sounds, spoken words (beyond the course)",
-        ("magika", "crepe", "keywords"),
+        ("magika", "crepe", "crepe_small", "crepe_full", "keywords"),
         "python -m zoo info magika",
         "transfer",
     ),

@@ -140,24 +140,34 @@ def test_magika_equals_its_onnx_file_on_the_files_of_usr_share(precision, count,
     assert difference.max() < tolerance
 
 
-def test_crepe_equals_keras_2_on_1000_frames(tmp_path):
+@pytest.mark.parametrize("name", ["crepe", "crepe_small", "crepe_full"])
+def test_crepe_equals_keras_2_on_1000_frames(name, tmp_path):
     from pipelines.datasets import tones
     from zoo.tasks.pitch import cents_of
-    from zoo.weights.crepe import CREPE
+    from zoo.weights.crepe import WEIGHTS
 
+    capacity = zoo.core.registry.get_entry(name).defaults["capacity"]
     frames, cents = tones.synthesise(1000, 7)
     np.save(tmp_path / "frames.npy", frames)
     requirements = ()  # tf_keras is a requirement of tensorflow_hub
-    CREPE.read(
-        lambda file: original("crepe.py", requirements, 4, file, tmp_path / "frames.npy", tmp_path / "salience.npy")
+    WEIGHTS[name].read(
+        lambda file: original(
+            "crepe.py", requirements, capacity, file, tmp_path / "frames.npy", tmp_path / "salience.npy"
+        )
     )
-    salience = zoo.build("crepe", weights="default").predict(frames, verbose=0)
+    model = zoo.build(name, weights="default")
+    salience = model.predict(frames, verbose=0)
     expected = np.load(tmp_path / "salience.npy")
     error = np.abs(cents_of(salience) - cents)
     difference = np.abs(salience - expected).max()
-    print(f"crepe: largest difference {difference:.2g}; median error {np.median(error):.2f} cents")
+    print(f"{name}: largest difference {difference:.2g}; median error {np.median(error):.2f} cents")
     np.testing.assert_allclose(salience, expected, atol=1e-4)
     assert np.mean(error < 50) > 0.99
+    noise = np.random.default_rng(0).normal(size=frames.shape) * np.sqrt(np.mean(frames**2, axis=1, keepdims=True))
+    for decibels in (5, 0, -5):
+        noisy = (frames + noise * 10 ** (-decibels / 20)).astype(np.float32)
+        error = np.abs(cents_of(model.predict(noisy, verbose=0)) - cents)
+        print(f"{decibels:3} dB: {np.mean(error < 50):.1%} within 50 cents; median error {np.median(error):.2f} cents")
 
 
 NETWORKS = {"pnet": (2, 61, 80, 3), "rnet": (200, 24, 24, 3), "onet": (100, 48, 48, 3)}
