@@ -4,7 +4,7 @@ Sources:   the installed scikit-image: the portrait of the astronaut Eileen Coll
            box_folder.
 Features:  {"image": PNG bytes, "boxes": float32 (objects, 4): left, top, right, bottom in pixels, "labels": int64
            (objects,), "ignored": int64 (objects,): a face that is cut off, "size": int32 (2,)}.
-Splits:    64 / 16 / 32 square windows of random places and sizes, of the same photograph.
+Splits:    128 / 16 / 32 square windows of random places and sizes, of the same photograph.
 Licence:   public domain (NASA).
 """
 
@@ -27,7 +27,7 @@ NAME = "portrait"
 FILE = "astronaut.png"
 SHA256 = "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5"
 FACE = (180, 67, 270, 179)  # left, top, right, bottom
-COUNTS = {"train": 64, "validation": 16, "test": 32}
+COUNTS = {"train": 128, "validation": 16, "test": 32}
 SIDES = (128, 512)  # pixels of a window
 SHOWN = 0.95  # share of the face that a window must have, or the face is ignored
 
