@@ -114,14 +114,14 @@ class Observer:
         active = self.active.get(key)
         if output.ndim < 2 or not output.dtype.is_floating or (active is not None and active.all()):
             return
-        values = output.numpy()
-        values = values.reshape(-1, values.shape[-1])
-        if active is not None and active.shape != values.shape[-1:]:
+        active = np.zeros(output.shape[-1], bool) if active is None else active
+        if len(active) != output.shape[-1]:
             return
+        values = output.numpy().reshape(-1, len(active))[:, ~active]
         low, high = ENDS.get(activation_name(self.layers[key]), (-np.inf, np.inf))
         inside = (values != 0) & np.isfinite(values) & (values > low + MARGIN) & (values < high - MARGIN)
-        now = inside.any(axis=0)
-        self.active[key] = now if active is None else active | now
+        self.active[key] = active.copy()
+        self.active[key][~active] = inside.any(axis=0)
 
 
 def activation_name(layer: Any) -> str:

@@ -60,7 +60,7 @@ def _run(contract: Contract, cases: Mapping[str, list[GoldenCase]], weights: Seq
         if not any(tensor.dtype.startswith("float") for tensor in endpoint.inputs):
             small = [c for c in plain if c["compared"] and len(next(iter(c["inputs"].values()))) <= MAX_VARIANT_ROWS]
             with _perturbed(weights):
-                again = run_endpoint({"main": functions["main"]}, small, endpoint.batch, measure_noise=False)
+                again = run_endpoint({"main": functions["graph"]}, small, endpoint.batch, measure_noise=False)
             moved = {(c, "perturbed", o): v for (c, variant, o), v in again.arrays.items() if variant == MAIN}
             outputs.arrays |= moved if weights else {}
         run.outputs[endpoint.name] = outputs

@@ -78,8 +78,8 @@ def run_endpoint(
         if measure_noise and case["compared"]:
             plan |= {name: (name, batch) for name in functions if name != MAIN}
             rows = len(next(iter(case["inputs"].values())))
+            compiled = "graph" if "graph" in functions else MAIN
             if batch is None and not case.get("chain") and 0 < rows <= MAX_VARIANT_ROWS:
-                compiled = "graph" if "graph" in functions else MAIN
                 plan |= {"batch_1": (compiled, 1)} if rows > 1 else {}
                 plan["batch_2n"] = (compiled, None)
             if (
@@ -87,7 +87,7 @@ def run_endpoint(
                 and not case.get("chain")
                 and any(v.dtype.kind == "f" for v in case["inputs"].values())
             ):
-                plan |= {"perturbed": (MAIN, batch), "perturbed_own_scale": (MAIN, batch)}
+                plan |= {"perturbed": (compiled, batch), "perturbed_own_scale": (compiled, batch)}
         for variant, (name, size) in plan.items():
             inputs = _inputs_of(variant, case["inputs"], scales)
             try:

@@ -86,7 +86,7 @@ _CARD = Card(
         "depth": 1,
         "task.style": "",
         "task.side": 32,
-        "task.crops": 2,
+        "task.crops": 1,
         "task.gatys_steps": 6,
     },
     card=_CARD,

@@ -16,6 +16,7 @@ import pipelines
 from pipelines import augment, stateless_random
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Prediction, SplitEvaluation
+from zoo.evaluation.image_similarity import means
 from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
@@ -126,8 +127,12 @@ class StyleTransfer(BaseTask):
         return Contract((pixels, files))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the mean losses of stylised crops: total, content, style and variation."""
-        return _mean_losses(self.objective(), outputs["stylised"], truth)
+        """Return the mean losses, total, content, style and variation, of images or of what `per_example` returns."""
+        return means(self.per_example(outputs, truth))
+
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return the losses (N,) of each stylised crop."""
+        return _losses(self.objective(), outputs["stylised"], truth) if "stylised" in outputs else outputs
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
@@ -148,9 +153,9 @@ class StyleTransfer(BaseTask):
         ]
         optimized = np.stack([result.image for result in results])
         compared = {
-            "this network": _mean_losses(objective, evaluation.outputs["stylised"][:n], crops),
-            f"Gatys, {self.gatys_steps} steps": _mean_losses(objective, optimized, crops),
-            "the photographs": _mean_losses(objective, crops, crops),
+            "this network": means(_losses(objective, evaluation.outputs["stylised"][:n], crops)),
+            f"Gatys, {self.gatys_steps} steps": means(_losses(objective, optimized, crops)),
+            "the photographs": means(_losses(objective, crops, crops)),
         }
         network_loss, gatys_loss, _ = (row["total"] for row in compared.values())
         higher = np.mean([_running_minimum(result, self.gatys_steps) for result in results], axis=0) > network_loss
@@ -216,7 +221,7 @@ def _running_minimum(result: StyleResult, steps: int) -> np.ndarray:
     return np.pad(totals, (0, steps - len(totals)), mode="edge")
 
 
-def _mean_losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, float]:
+def _losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     losses: dict[str, list[np.ndarray]] = {}
@@ -224,7 +229,7 @@ def _mean_losses(objective: Objective, images: np.ndarray, content: np.ndarray) 
         features = objective.content(tf.constant(content[i : i + 1], tf.float32))
         for name, value in objective.losses(tf.constant(images[i : i + 1], tf.float32), features).items():
             losses.setdefault(name, []).append(value.numpy())
-    return {name: float(np.mean(values)) for name, values in losses.items()}
+    return {name: np.concatenate(values) for name, values in losses.items()}
 
 
 def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
