@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from zoo.models.dcgan import dcgan as dcgan
     from zoo.models.detector import detector as detector
     from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
+    from zoo.models.faces import faces as faces
     from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
     from zoo.models.flowers import flowers as flowers
     from zoo.models.gan import gan as gan

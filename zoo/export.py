@@ -245,7 +245,7 @@ def _export(
             served,
             _target(path, suffix),
             contract=contract,
-            samples=inference.samples(endpoint, test, count) if test else None,
+            samples=plan.task.golden_inputs(inference.samples(endpoint, test, count)) if test else None,
             **(_statistics(endpoint, plan, dataset) if dataset and formats != DEVICE else {}),
             card=_card(source, suffix),
             assets={} if formats == DEVICE else plan.task.bundle_assets(info),

@@ -77,7 +77,8 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
-        "command": card.command or f"python -m zoo.train {name}{_own_data(spec.data)}",
+        "command": card.command
+        or ("" if spec.task.not_trained else f"python -m zoo.train {name}{_own_data(spec.data)}"),
         "test_data": test_data(name),
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),
@@ -237,7 +238,7 @@ def main(name: str, layers: bool, console: Console) -> None:
         console.table(name, ["field", "value"], rows)
         for suffix, served in card.get("layers", {}).items():
             _show_layers(console, f"{name} {suffix}".strip(), served)
-        console.print(f"next: python -m zoo.train {name}")
+        console.print(f"next: python -m zoo.{'train' if card['command'] else 'export'} {name}")
     console.result(card)
 
 

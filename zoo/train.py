@@ -159,6 +159,8 @@ def _open(
     from zoo.training.session import Session
 
     plan, folder = open_or_plan(given, dataset)
+    if plan.task.not_trained:
+        raise UsageError(plan.task.not_trained)
     plan.task.check_arguments(plan.model_arguments)
     replicas.check(plan.recipe)
     replicas.check_data(plan)

@@ -188,10 +188,11 @@ COURSE: tuple[Row, ...] = (
     Row("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "text"),
     Row(
         "Types of files, pitch of sounds, spoken words (beyond the course)",
-        ("magika", "crepe", "keywords"),
+        ("magika", "crepe", "crepe_small", "crepe_full", "keywords"),
         "python -m zoo info magika",
         "transfer",
     ),
+    Row("Faces with landmarks (beyond the course)", ("faces",), "python -m zoo.predict faces PHOTO", "transfer"),
     Row("GAN (exercise)", ("gan",), "python -m zoo.train gan", "generative"),
     Row(
         "DCGAN, faces (project)",

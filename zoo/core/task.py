@@ -114,6 +114,7 @@ class BaseTask:
         required_features: Names of the features that examples must have.
         counts_examples: Whether the first metric is a share of the examples, of which one is the smallest change.
         reads_rows: Whether models take rows of named columns, as `read_rows` makes them of a table.
+        not_trained: Why models are not trained here, in one sentence; empty if they are.
         sequential: Whether neighbouring examples of a split depend on each other, as the hours of a day do.
     """
 
@@ -127,6 +128,7 @@ class BaseTask:
     required_features: tuple[str, ...] = ()
     reads_rows = False
     counts_examples = False
+    not_trained = ""
     sequential = False
 
     # === Methods that every task implements ===
@@ -326,6 +328,16 @@ class BaseTask:
     def bundle_assets(self, info: Info) -> Mapping[str, bytes]:
         """Return additional files of a bundle, such as a vocabulary: {file name: content}."""
         return {}
+
+    def golden_inputs(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return real inputs for the golden cases: those of `serving_default`, and of other endpoints that need them.
+
+        An endpoint without real inputs gets generated ones.
+
+        Args:
+            samples: Examples of the test split by input name, (N, ...).
+        """
+        return samples
 
     def code_snippets(self, info: Info) -> Mapping[str, str]:
         """Return Python snippets for the model card, by heading: how a client computes the ids that artifacts take."""

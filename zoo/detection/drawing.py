@@ -12,7 +12,7 @@ from pipelines.images.masks import palette
 SIDE = 256  # pixels of the longer side to which smaller images are enlarged
 
 
-def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], points: np.ndarray | None = None) -> np.ndarray:
     """Return an image with boxes, in the colour of their class.
 
     Args:
@@ -20,6 +20,7 @@ def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str]) -> np.ndarra
         rows: (M, 5 or 6): left, top, right, bottom, class, and perhaps a score, which is shown below 1; rows of a
             negative class are not drawn.
         names: The classes.
+        points: Points (M, P, 2) of the objects, x and y, which are drawn as dots.
 
     Returns:
         uint8 (H, W, 3), enlarged by a whole number if it is small.
@@ -36,4 +37,6 @@ def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str]) -> np.ndarra
         place = (left + 2, max(top - 4, 12))
         for thickness, tone in ((3, (0, 0, 0)), (1, colour)):  # an outline, for any background
             cv2.putText(canvas, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, tone, thickness, cv2.LINE_AA)
+    for x, y in () if points is None else points.reshape(-1, 2):
+        cv2.circle(canvas, (round(float(x) * scale), round(float(y) * scale)), 1, (0, 255, 0), cv2.FILLED)
     return canvas

@@ -15,9 +15,9 @@ from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card
+from zoo.core.spec import Card, Variant
 from zoo.tasks.pitch import LENGTH, PITCHES, PitchEstimation
-from zoo.weights.crepe import CREPE
+from zoo.weights.crepe import CREPE, CREPE_FULL, CREPE_SMALL
 
 FILTERS, WIDTHS = (32, 4, 4, 4, 8, 16), (512, 64, 64, 64, 64, 64)
 
@@ -47,6 +47,18 @@ class FrameNormalization(layers.Layer):
         notes="One voice at a time, from 32.7 to 2006 Hz, at 16 kHz; other rates are converted.",
     ),
     weights={"default": CREPE.weights()},
+    variants={
+        "crepe_small": Variant(
+            summary="Pitch as by crepe, with the weights of CREPE small: better in noise, in twice the time.",
+            arguments={"capacity": 8},
+            weights={"default": CREPE_SMALL.weights()},
+        ),
+        "crepe_full": Variant(
+            summary="Pitch as by crepe, with the weights of CREPE full: 22 million parameters, 124 MB to download.",
+            arguments={"capacity": 32},
+            weights={"default": CREPE_FULL.weights()},
+        ),
+    },
 )
 def crepe(capacity: int = 4, dropout: float = 0.25) -> keras.Model:
     """Pitch of frames of 64 ms, as 360 values 20 cents apart, with the weights of CREPE tiny.

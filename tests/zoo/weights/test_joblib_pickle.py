@@ -1,0 +1,84 @@
+"""Arrays of joblib are read without its code, and anything else is refused."""
+
+import io
+
+import joblib
+import numpy as np
+import pytest
+
+from zoo.weights import joblib_pickle, mtcnn
+from zoobase.errors import ZooError
+
+HEAD = b"\x04\x22\x4d\x18\x40\x40\xc0"
+
+
+def compressed(value, blocks=None):
+    """Return a frame of LZ4 with what joblib writes, or with given blocks."""
+    content = io.BytesIO()
+    joblib.dump(value, content)
+    blocks = blocks or [(content.getvalue(), True)]
+    return HEAD + b"".join((len(b) + (plain << 31)).to_bytes(4, "little") + b for b, plain in blocks) + bytes(4)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def call(data):
+        (tmp_path / "x.lz4").write_bytes(data)
+        return joblib_pickle.read(tmp_path / "x.lz4")
+
+    return call
+
+
+def test_arrays_are_equal(read):
+    arrays = [
+        np.arange(24, dtype="float32").reshape(2, 3, 4),
+        np.full((7,), -0.5, "float32"),
+        np.zeros((0,), "float32"),
+    ]
+    for one, other in zip(read(compressed(arrays)), arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_repetitions_of_blocks_are_expanded():
+    """The examples of the specification: a run, which repeats itself, and a repetition of an earlier block."""
+    content = bytearray(b"before")
+    joblib_pickle._decompress(b"\x1fa\x01\x00\x05" + b"\x50vwxyz", content)
+    assert content == b"before" + b"a" * 25 + b"vwxyz"
+    joblib_pickle._decompress(b"\x02" + (len(content)).to_bytes(2, "little") + b"\x00", content)
+    assert content.endswith(b"vwxyzbefore")
+    with pytest.raises(ValueError, match="not of earlier bytes"):
+        joblib_pickle._decompress(b"\x10a\x09\x00\x00", bytearray())
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ([print], "refers to builtins.print"),
+        ({"a": 1}, "not a list of arrays"),
+        ([np.zeros(3)], "not float32"),
+        ([np.array([print], object)], "refers to|not float32"),
+        ([np.asfortranarray(np.ones((3, 4), "float32"))], "not in rows"),
+    ],
+)
+def test_anything_else_is_refused(value, reason, read):
+    with pytest.raises(ZooError, match=reason):
+        read(compressed(value))
+
+
+def test_damage_is_one_sentence(read):
+    whole = compressed([np.arange(24, dtype="float32")])
+    for data in (b"", b"PK", whole[:60], whole[:-40], HEAD + b"\x05\x00\x00\x00\xff\xff\xff\xff\xff" + bytes(4)):
+        with pytest.raises(ZooError, match="is not a list of arrays by joblib") as raised:
+            read(data)
+        assert "\n" not in str(raised.value)
+
+
+def test_arrays_of_another_network_are_refused():
+    import zoo
+
+    model = zoo.build("faces", image_shape=(64, 64, 3))
+    arrays = [weight.numpy() + 1 for weight in model.pnet.weights]
+    mtcnn.assign(model.pnet, arrays)
+    np.testing.assert_array_equal(model.pnet.weights[0], arrays[0])
+    with pytest.raises(ZooError, match=r"the weights of pnet are arrays of .*, not of"):
+        mtcnn.assign(model.pnet, arrays[:-1])

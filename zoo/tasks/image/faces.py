@@ -1,0 +1,128 @@
+"""Detection of faces, with five landmarks of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zoo.core.recipe import Recipe
+from zoo.core.task import Prediction, SplitEvaluation
+from zoo.detection import metrics as average_precision
+from zoo.tasks.image.base import ImageTask
+from zoo.tasks.image.detection import Detection
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    from matplotlib.figure import Figure
+
+    from export.contract import Contract
+    from pipelines.dataset import Info
+    from pipelines.feeding import Feed
+
+FACES = 32  # the most that are returned
+LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+
+
+@dataclass(frozen=True)
+class FaceDetection(ImageTask):
+    """Detection of faces; the model returns `boxes`, `scores`, `landmarks` and `count`, see `zoo.models.faces`."""
+
+    title = "face detection"
+    not_trained = (
+        "faces is not trained here, because no package carries faces with boxes and landmarks: its weights are those "
+        "of mtcnn, python -m zoo.predict faces PHOTO; python -m zoo.train detector learns boxes of your own"
+    )
+    required_features = ("image", "boxes", "labels", "ignored", "size")
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return (pixels uint8 (H, W, 3), rows float32 (M, 6)), as `Detection` does."""
+        detection = Detection(self.height, self.width, self.channels, self.fit)
+        return detection.examples(split, info, recipe, arguments, False)
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default` and `detect` (pixels -> faces), and `bytes` (encoded images -> faces)."""
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import bytes_endpoint, tensor_endpoint
+
+        detect = tensor_endpoint(
+            served,
+            inputs=[Tensor("image", "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0)],
+            outputs=[
+                Tensor("boxes", "float32", (None, FACES, 4)),
+                Tensor("scores", "float32", (None, FACES)),
+                Tensor("landmarks", "float32", (None, FACES, len(LANDMARKS), 2)),
+                Tensor("count", "int32", (None,)),
+            ],
+        )
+        encoded = bytes_endpoint(detect, lambda image: self.preprocess(image, info))
+        return Contract((detect, dataclasses.replace(detect, name="detect"), encoded))
+
+    def golden_inputs(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Return the images, and the same as files for `bytes`: in generated images there are no faces."""
+        import tensorflow as tf
+
+        files = [tf.io.encode_png(np.rint(image).astype(np.uint8)).numpy() for image in samples["image"]]
+        return {**samples, "image_bytes": np.array(files, object)}
+
+    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
+        """Return the faces of each image (N, K, 6), and which of them are hits (N, K, 10)."""
+        boxes, scores = batch.outputs["boxes"], batch.outputs["scores"][..., None]
+        detections = np.concatenate([boxes, np.zeros_like(scores), scores], axis=-1)
+        hits, uncounted = average_precision.match(detections, batch.truth)
+        outputs = {"detections": detections, "hits": hits, "uncounted": uncounted}
+        return dataclasses.replace(batch, inputs={}, outputs=outputs)
+
+    def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
+        """Return average precision at an IoU of 0.5 first, which boxes of other conventions reach, too."""
+        arrays = (outputs[name] for name in ("detections", "hits", "uncounted"))
+        metrics = average_precision.scores(*arrays, truth, info.class_names)
+        return {"average_precision_50": metrics["average_precision_50"], **metrics}
+
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield nothing."""
+        return iter(())
+
+    def explain(
+        self,
+        argument: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Mapping[str, np.ndarray],
+        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+        info: Info,
+        top_k: int,
+    ) -> Prediction:
+        """Return the faces, and the image of the model with their boxes and landmarks."""
+        from zoo.detection.drawing import draw
+
+        count = int(outputs["count"])
+        columns = [outputs["boxes"], np.zeros((len(outputs["scores"]), 1)), outputs["scores"][:, None]]
+        rows = np.concatenate(columns, axis=1)[:count]
+        image = draw(np.asarray(inputs["image"]), rows, info.class_names or ("face",), outputs["landmarks"][:count])
+        return dataclasses.replace(self.show(argument, outputs, info, top_k), image=image)
+
+    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
+        """Return every face, the best first, in pixels of the model's image."""
+        rows = tuple(
+            {"input": argument, "label": "face", "score": round(float(outputs["scores"][i]), 6)}
+            | _rounded(("left", "top", "right", "bottom"), outputs["boxes"][i])
+            | _rounded([f"{name}_{axis}" for name in LANDMARKS for axis in "xy"], outputs["landmarks"][i].ravel())
+            for i in range(int(outputs["count"]))
+        )
+        lines = tuple(
+            f"{row['score']:7.2%}  face  from ({row['left']:g}, {row['top']:g}) to "
+            f"({row['right']:g}, {row['bottom']:g}), "
+            + ", ".join(f"{name.replace('_', ' ')} ({row[f'{name}_x']:g}, {row[f'{name}_y']:g})" for name in LANDMARKS)
+            for row in rows
+        )
+        return Prediction(lines=lines or ("no face",), rows=rows)
+
+
+def _rounded(names: Iterable[str], values: np.ndarray) -> dict[str, float]:
+    return {name: round(float(value), 1) for name, value in zip(names, values, strict=True)}
