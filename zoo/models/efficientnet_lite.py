@@ -1,7 +1,8 @@
 """EfficientNet-Lite 0 to 4: EfficientNet without squeeze and excitation, with ReLU6, for integer arithmetic.
 
 Reference: Tan, Le 2019, arXiv:1905.11946; the Lite variants by Google, github.com/tensorflow/tpu (efficientnet/lite).
-Use:       zoo.build("efficientnet_lite0", weights="imagenet")       (also Lite1 and Lite2)
+Use:       python -m zoo.predict efficientnet_lite0 PHOTO               (also Lite1 and Lite2)
+           zoo.build("efficientnet_lite0", weights="imagenet")
 Train:     python -m zoo.train efficientnet_lite0 --data-dir FOLDER
 """
 
@@ -41,19 +42,19 @@ if TYPE_CHECKING:
         notes="Lite0 to 4 are Google's, github.com/tensorflow/tpu. Training from scratch needs about 100,000 images; "
         "with fewer, use `flowers`, which starts from ImageNet weights.",
     ),
-    weights={"imagenet": imagenet.LITE0.weights()},
+    weights={"imagenet": imagenet.LITE0.weights(), "default": imagenet.with_class_names(imagenet.LITE0)},
     variants={
         "efficientnet_lite1": Variant(
             summary="EfficientNet-Lite1 for 240x240 photographs.",
             arguments={"image_shape": (240, 240, 3), "depth": 1.1},
             task=PhotoClassification(height=240, width=240),
-            weights={"imagenet": imagenet.LITE1.weights()},
+            weights={"imagenet": imagenet.LITE1.weights(), "default": imagenet.with_class_names(imagenet.LITE1)},
         ),
         "efficientnet_lite2": Variant(
             summary="EfficientNet-Lite2 for 260x260 photographs.",
             arguments={"image_shape": (260, 260, 3), "width": 1.1, "depth": 1.2, "dropout": 0.3},
             task=PhotoClassification(height=260, width=260),
-            weights={"imagenet": imagenet.LITE2.weights()},
+            weights={"imagenet": imagenet.LITE2.weights(), "default": imagenet.with_class_names(imagenet.LITE2)},
         ),
         "efficientnet_lite3": Variant(
             summary="EfficientNet-Lite3 for 280x280 photographs.",

