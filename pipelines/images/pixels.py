@@ -63,17 +63,40 @@ def fitted(image: np.ndarray, height: int, width: int, fit: str) -> np.ndarray:
     """Return uint8 (H, W, C) as (height, width, C): stretched, cropped in the centre, or padded with black."""
     if fit == "stretch":
         return resize(image, height, width)
-    size, target = np.array(image.shape[:2]), np.array([height, width])
-    scales = size / target
+    (rows, columns), (top, left) = _inner(image.shape[:2], height, width, fit)
     if fit == "crop":
-        rows, columns = np.clip(np.round(scales.min() * target).astype(np.int64), 1, size)
-        top, left = (size - (rows, columns)) // 2
         return resize(image[top : top + rows, left : left + columns], height, width)
-    rows, columns = np.clip(np.round(size / scales.max()).astype(np.int64), 1, target)
-    top, left = (target - (rows, columns)) // 2
     padded = np.zeros((height, width, image.shape[2]), np.uint8)
     padded[top : top + rows, left : left + columns] = resize(image, rows, columns)
     return padded
+
+
+def _inner(size: tuple[int, ...], height: int, width: int, fit: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the size of the part that "crop" cuts out of an image, or "pad" resizes it to, and what is before it."""
+    whole, target = np.array(size), np.array([height, width])
+    scales = whole / target
+    outer, inner = (whole, scales.min() * target) if fit == "crop" else (target, whole / scales.max())
+    part = np.clip(np.round(inner).astype(np.int64), 1, outer)
+    return part, (outer - part) // 2
+
+
+def placement(size: tuple[int, ...], height: int, width: int, fit: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where `fitted` places an image, as `decoding.fitted_size` does: at `start + scale * (y, x)`.
+
+    Args:
+        size: Height and width of the upright image.
+        height: Height of the result.
+        width: Width of the result.
+        fit: One of `FITS`.
+
+    Returns:
+        Start and scale, float64 (2,) each, for y and x.
+    """
+    target, whole = np.array([height, width], float), np.array(size, float)
+    if fit == "stretch":
+        return np.zeros(2), target / whole
+    inner, before = _inner(size, height, width, fit)
+    return (-before * target / inner, target / inner) if fit == "crop" else (before.astype(float), inner / whole)
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -254,3 +254,14 @@ def test_what_is_ambiguous_is_refused(tmp_path):
     both = coco(voc(tmp_path / "both"))
     with pytest.raises(DataError, match=r"of COCO .annotations\.json. and of Pascal VOC"):
         load(both, tmp_path)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(30, 50), (7, 400), (224, 224), (3, 1)])
+def test_an_image_is_placed_as_in_the_graph(size, fit):
+    from pipelines.images import decoding, pixels
+
+    for value, expected in zip(
+        pixels.placement(size, 32, 24, fit), decoding.fitted_size(size, 32, 24, fit), strict=True
+    ):
+        np.testing.assert_allclose(value, expected, rtol=1e-6)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import zoo
 from tests.photographs import photographs
@@ -208,14 +209,20 @@ from zoo.tasks.image.detection import Detection
 found = {"boxes": [[[1, 2, 13, 12]]], "scores": [[0.9]], "classes": [[1]], "probabilities": [[[0.1, 0.9]]]}
 served = {"detect": {name: np.array(value, "float32") for name, value in found.items()}}
 image, info = np.zeros((24, 28, 3), np.uint8), types.SimpleNamespace(class_names=("a",))
-prediction = Detection().explain("x", {"image": image}, {}, lambda name, inputs: served[name], info, 3)
-print(prediction.lines, "keras" in sys.modules)
+task = Detection(height=24, width=28, channels=3, fit="pad")
+for name in ("x", sys.argv[1]):
+    prediction = task.explain(name, {"image": image}, {}, lambda name, inputs: served[name], info, 3)
+    print(*prediction.lines, prediction.image.shape, "keras" in sys.modules)
 """
 
 
-def test_what_a_file_decodes_is_shown_without_keras():
-    done = subprocess.run([sys.executable, "-c", EXPLAINED], capture_output=True, text=True)
-    assert done.stdout == "(' 90.00%  a  from (1, 2) to (13, 12)',) False\n", done.stderr
+def test_what_a_file_decodes_is_shown_in_the_photograph_without_keras(tmp_path):
+    Image.new("RGB", (280, 200)).save(tmp_path / "wide.png")  # ten times as large, and two rows are black on each side
+    done = subprocess.run([sys.executable, "-c", EXPLAINED, tmp_path / "wide.png"], capture_output=True, text=True)
+    assert done.stdout.splitlines() == [
+        " 90.00%  a  from (1, 2) to (13, 12) (216, 252, 3) False",
+        " 90.00%  a  from (10, 0) to (130, 100) (200, 280, 3) False",
+    ], done.stderr
 
 
 def test_predictions_are_boxes_and_an_image(run, photograph):
@@ -230,7 +237,7 @@ def test_predictions_are_boxes_and_an_image(run, photograph):
     assert nothing.rows == ()
     assert "no object" in nothing.lines[0]
     (of_file,) = opened.predict([photograph])
-    assert of_file.image.shape == (24 * 9, 28 * 9, 3)
+    assert of_file.image.shape == (61 * 2, 90 * 2, 3)
 
 
 def test_quantised_files_are_compared_by_what_is_kept_of_each_image():

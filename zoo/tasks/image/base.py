@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,3 +75,26 @@ class ImageTask(BaseTask):
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
         return {"image": self.read(argument, info)}
+
+    def picture(self, argument: str, image: np.ndarray, info: Info) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what a prediction is about at its own size, and where the model's image has it.
+
+        Args:
+            argument: The file, or the name of an array.
+            image: The model's image (H, W, C).
+            info: The dataset's metadata.
+
+        Returns:
+            Pixels (H, W, C) of the file, or of the array; start and scale (2,) of x and y: its point p is at
+            `start + scale * p` of the model's image.
+        """
+        from PIL import Image, ImageOps
+
+        from pipelines.images import pixels
+
+        if not Path(argument).is_file():
+            return image, np.zeros(2), np.ones(2)
+        with Image.open(argument) as file:  # to be shown, so that the bits of TensorFlow's decoder are not needed
+            picture = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
+        start, scale = pixels.placement(picture.shape[:2], *self.shape(info)[:2], self.fit)
+        return picture, start[::-1], scale[::-1]

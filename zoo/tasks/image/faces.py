@@ -98,14 +98,17 @@ class FaceDetection(ImageTask):
         info: Info,
         top_k: int,
     ) -> Prediction:
-        """Return the faces, and the image of the model with their boxes and landmarks."""
-        from zoo.detection.drawing import draw
+        """Return the faces in pixels of the photograph, which is shown with their boxes and landmarks."""
+        from zoo.detection.drawing import draw, in_picture
 
         count = int(outputs["count"])
-        columns = [outputs["boxes"], np.zeros((len(outputs["scores"]), 1)), outputs["scores"][:, None]]
-        rows = np.concatenate(columns, axis=1)[:count]
-        image = draw(np.asarray(inputs["image"]), rows, info.class_names or ("face",), outputs["landmarks"][:count])
-        return dataclasses.replace(self.show(argument, outputs, info, top_k), image=image)
+        photograph, *placed = self.picture(argument, np.asarray(inputs["image"]), info)
+        boxes, landmarks = (in_picture(outputs[k][:count], photograph, *placed) for k in ("boxes", "landmarks"))
+        scores = outputs["scores"][:count, None]
+        rows = np.concatenate([boxes, np.zeros_like(scores), scores], axis=1)
+        image = draw(photograph, rows, info.class_names or ("face",), landmarks)
+        found = {**outputs, "boxes": boxes, "landmarks": landmarks}
+        return dataclasses.replace(self.show(argument, found, info, top_k), image=image)
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return every face, the best first, in pixels of the model's image."""
