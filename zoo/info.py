@@ -168,9 +168,8 @@ def shipped_weights(name: str) -> str:
     """Return which trained weights a model has, as text: shipped in the package, or downloaded."""
     weights = registry.get_spec(name).weights
     shipped = ["shipped"] if "default" in weights and weights["default"].shipped else []
-    files = {
-        value.sha256: key for key, value in weights.items() if not value.shipped
-    }  # one name of each, "default" last
+    # one name of each file: the last, which is "default"
+    files = {value.sha256: key for key, value in weights.items() if not value.shipped}
     downloaded = [f"{key}, downloaded".removeprefix("default, ") for key in files.values()]
     return ", ".join(shipped + downloaded) or "no"
 
