@@ -111,17 +111,15 @@ class Observer:
             self.on_table(key, ids, output)
 
     def _record_units(self, key: int, output: Any) -> None:
-        active = self.active.get(key)
-        if output.ndim < 2 or not output.dtype.is_floating or (active is not None and active.all()):
+        if output.ndim < 2 or not output.dtype.is_floating:
             return
-        active = np.zeros(output.shape[-1], bool) if active is None else active
-        if len(active) != output.shape[-1]:
+        active = self.active.setdefault(key, np.zeros(output.shape[-1], bool))
+        if active.all() or len(active) != output.shape[-1]:
             return
         values = output.numpy().reshape(-1, len(active))[:, ~active]
         low, high = ENDS.get(activation_name(self.layers[key]), (-np.inf, np.inf))
         inside = (values != 0) & np.isfinite(values) & (values > low + MARGIN) & (values < high - MARGIN)
-        self.active[key] = active.copy()
-        self.active[key][~active] = inside.any(axis=0)
+        active[~active] = inside.any(axis=0)
 
 
 def activation_name(layer: Any) -> str:

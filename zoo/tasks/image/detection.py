@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
+EDGES = ("left", "top", "right", "bottom")
 SHOWN = 8  # images of a figure
 WINDOWS_EXAMPLES = 2000  # up to which the baseline takes a minute or two
 PRIOR = 0.01  # initial probability of an object at a cell, so that the many empty ones do not drown the others
@@ -207,22 +208,31 @@ class Detection(ImageTask):
         return self._described(argument, self._found(outputs, info), info)
 
     def _described(self, argument: str, found: np.ndarray, info: Info) -> Prediction:
-        rows = tuple(
-            {"input": argument, "label": info.class_names[int(label)], "score": round(float(score), 6)}
-            | {"left": round(float(left), 1), "top": round(float(top), 1)}
-            | {"right": round(float(right), 1), "bottom": round(float(bottom), 1)}
-            for left, top, right, bottom, label, score in found
-        )
-        lines = tuple(
-            f"{row['score']:7.2%}  {row['label']}  from ({row['left']:g}, {row['top']:g}) to "
-            f"({row['right']:g}, {row['bottom']:g})"
-            for row in rows
-        )
+        rows = tuple(box_row(argument, info.class_names[int(label)], score, box) for *box, label, score in found)
+        lines = tuple(box_line(row) for row in rows)
         return Prediction(lines=lines or (f"no object of a score of at least {self.threshold:g}",), rows=rows)
 
     def _found(self, outputs: Mapping[str, np.ndarray], info: Info) -> np.ndarray:
         batch = {name: np.asarray(outputs[name])[None] for name in ("logits", "distances")}
         return _distinct(self._decoded(batch, info), self.threshold)
+
+
+def box_row(argument: str, label: str, score: float, box: Sequence[float]) -> dict[str, Any]:
+    """Return an object of a prediction as a row of its table: input, label, score, and the edges of its box."""
+    return {"input": argument, "label": label, "score": round(float(score), 6)} | rounded(EDGES, box)
+
+
+def box_line(row: Mapping[str, Any]) -> str:
+    """Return a row of `box_row` as a line of text."""
+    return (
+        f"{row['score']:7.2%}  {row['label']}  from ({row['left']:g}, {row['top']:g}) to "
+        f"({row['right']:g}, {row['bottom']:g})"
+    )
+
+
+def rounded(names: Iterable[str], values: Iterable[float]) -> dict[str, float]:
+    """Return positions in pixels by name, to a tenth."""
+    return {name: round(float(value), 1) for name, value in zip(names, values, strict=True)}
 
 
 def _distinct(decoded: Mapping[str, np.ndarray], threshold: float) -> np.ndarray:

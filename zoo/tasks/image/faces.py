@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
-from zoo.tasks.image.detection import Detection
+from zoo.tasks.image.detection import Detection, box_line, box_row, rounded
 
 if TYPE_CHECKING:
     import keras
@@ -113,19 +113,13 @@ class FaceDetection(ImageTask):
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return every face, the best first, in pixels of the model's image."""
         rows = tuple(
-            {"input": argument, "label": "face", "score": round(float(outputs["scores"][i]), 6)}
-            | _rounded(("left", "top", "right", "bottom"), outputs["boxes"][i])
-            | _rounded([f"{name}_{axis}" for name in LANDMARKS for axis in "xy"], outputs["landmarks"][i].ravel())
+            box_row(argument, "face", outputs["scores"][i], outputs["boxes"][i])
+            | rounded([f"{name}_{axis}" for name in LANDMARKS for axis in "xy"], outputs["landmarks"][i].ravel())
             for i in range(int(outputs["count"]))
         )
         lines = tuple(
-            f"{row['score']:7.2%}  face  from ({row['left']:g}, {row['top']:g}) to "
-            f"({row['right']:g}, {row['bottom']:g}), "
+            f"{box_line(row)}, "
             + ", ".join(f"{name.replace('_', ' ')} ({row[f'{name}_x']:g}, {row[f'{name}_y']:g})" for name in LANDMARKS)
             for row in rows
         )
         return Prediction(lines=lines or ("no face",), rows=rows)
-
-
-def _rounded(names: Iterable[str], values: np.ndarray) -> dict[str, float]:
-    return {name: round(float(value), 1) for name, value in zip(names, values, strict=True)}
