@@ -220,18 +220,28 @@ def image_rows(
     """
     most = max(len(images) for images in rows.values())
     figure = Figure(figsize=(size * most + 1.2, 1.05 * size * len(rows) + 0.5), layout="constrained")
-    grid = figure.subplots(len(rows), most, squeeze=False)
-    for line, (name, images) in zip(grid, rows.items(), strict=True):
-        for axes, image in zip(line, images, strict=False):
-            axes.imshow(np.clip(image, 0, 255).astype(np.uint8).squeeze(), cmap="gray", vmin=0, vmax=255)
-        for axes in line:
-            axes.set(xticks=[], yticks=[], frame_on=False)
-        line[0].set_ylabel(name, fontsize=8)
+    for axes, (name, images) in zip(figure.subplots(len(rows), squeeze=False).flat, rows.items(), strict=True):
+        axes.imshow(_side_by_side(images, most), cmap="gray", vmin=0, vmax=255)
+        axes.set(xticks=[], yticks=[], frame_on=False)
+        axes.set_ylabel(name, fontsize=8)
     if colours:
         handles = [Patch(color=colour / 255, label=name) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside right center", fontsize=8)
     figure.suptitle(title)
     return figure
+
+
+def _side_by_side(images: np.ndarray, count: int) -> np.ndarray:
+    """Return images (N, H, W, 1 or 3) as one uint8 (H, W', 3) or (H, W'), with white in place of images that lack.
+
+    One image is drawn in a tenth of the time of ten, each with axes of its own.
+    """
+    height, width, channels = images.shape[1:]
+    gap = max(1, width // 16)
+    row = np.full((count, height, width + gap, channels), 255, np.uint8)
+    row[: len(images), :, :width] = np.clip(images, 0, 255)
+    row = np.concatenate(row, axis=1)[:, :-gap]
+    return row[..., 0] if channels == 1 else row
 
 
 def scatter(points: np.ndarray, labels: np.ndarray, names: Sequence[str], title: str) -> Figure:
