@@ -15,16 +15,16 @@ load_tensorflow()
 
 import export.exporter  # noqa: E402 - the log level of TensorFlow is set first
 from benchmarks.timing import networks  # noqa: E402
-from benchmarks.timing.process import MemoryMonitor, cpu_seconds  # noqa: E402
+from benchmarks.timing.process import MemoryMonitor  # noqa: E402
 
 
 def main(what: str) -> dict[str, float]:
     """Export and verify; return seconds, CPU seconds and the memory of all processes together."""
     model = networks.sized(int(what)) if what.isdigit() else networks.build(what)
     with tempfile.TemporaryDirectory() as folder, MemoryMonitor() as memory:
-        used, start = cpu_seconds(), time.perf_counter()
+        used, start = memory.cpu_seconds(), time.perf_counter()
         export.exporter.export_model(model, Path(folder) / "bundle")
-        seconds, used = time.perf_counter() - start, cpu_seconds() - used
+        seconds, used = time.perf_counter() - start, memory.cpu_seconds() - used
     return {"value": seconds, "CPU seconds": used, "peak MB": memory.mb, "size": model.count_params()}
 
 

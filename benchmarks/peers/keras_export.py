@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import networks
-from benchmarks.timing.process import MemoryMonitor, cpu_seconds
+from benchmarks.timing.process import MemoryMonitor
 
 RELOADS = {
     "keras": "import keras, sys, numpy as np\n"
@@ -47,9 +47,9 @@ def main(what: str) -> dict[str, float]:
     """Export and reload; return seconds, CPU seconds and the memory of all processes together."""
     model = networks.sized(int(what)) if what.isdigit() else networks.build(what)
     with tempfile.TemporaryDirectory() as folder, MemoryMonitor() as memory:
-        used, start = cpu_seconds(), time.perf_counter()
+        used, start = memory.cpu_seconds(), time.perf_counter()
         export(model, Path(folder))
-        seconds, used = time.perf_counter() - start, cpu_seconds() - used
+        seconds, used = time.perf_counter() - start, memory.cpu_seconds() - used
     return {"value": seconds, "CPU seconds": used, "peak MB": memory.mb, "size": model.count_params()}
 
 

@@ -26,12 +26,6 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def cpu_seconds() -> float:
-    """Return the CPU time of this process and of its children that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in used)
-
-
 class MemoryMonitor:
     """Measures the memory of this process and its descendants ten times per second; `mb` is the maximum.
 
@@ -49,8 +43,8 @@ class MemoryMonitor:
         self._thread.join()
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time of the running processes."""
-        return sum(self._collect(lambda process: sum(process.cpu_times()[:2])))
+        """Return the CPU time of the running processes, and of those that they have waited for."""
+        return sum(self._collect(lambda process: sum(process.cpu_times()[:4])))
 
     def _monitor(self) -> None:
         while not self._stop.wait(0.1):
