@@ -144,6 +144,17 @@ def test_a_saved_model_that_acts_is_run_by_no_verb(damaged, tmp_path, attack, op
     assert not list(tmp_path.glob("mark*"))
 
 
+def test_a_signature_that_the_contract_does_not_have_is_refused(bundles):
+    folder = bundles("functional_cnn").path
+    manifest = json.loads((folder / "manifest.json").read_text())
+    artifact = gate.find_saved_model(manifest)
+    assert artifact["endpoints"][0] == "serving_default"
+    assert gate.refusal(folder, artifact, ()) is None
+    assert gate.refusal(folder, artifact | {"endpoints": artifact["endpoints"][1:]}, ()) == (
+        "it has a signature 'serving_default', which the contract does not have: a server would answer it"
+    )
+
+
 def test_a_table_comes_from_the_assets_of_the_artifact_only(tmp_path):
     tf = load_tensorflow()
     words = tmp_path / "words.txt"

@@ -197,17 +197,6 @@ def test_a_file_of_another_format_than_stated_is_refused(stored, pair):
     assert gate.refusal(stored, keras, ()).startswith(f"there is no artifact {stored / 'model.keras'}")
 
 
-def test_a_signature_that_the_contract_does_not_have_is_refused(bundles):
-    folder = bundles("functional_cnn").path
-    manifest = json.loads((folder / "manifest.json").read_text())
-    artifact = gate.find_saved_model(manifest)
-    assert artifact["endpoints"][0] == "serving_default"
-    assert gate.refusal(folder, artifact, ()) is None
-    assert gate.refusal(folder, artifact | {"endpoints": artifact["endpoints"][1:]}, ()) == (
-        "it has a signature 'serving_default', which the contract does not have: a server would answer it"
-    )
-
-
 # === Code that Keras files need ===
 
 
