@@ -88,10 +88,12 @@ def _unexpected_zip(path: Path, format: str) -> str | None:
             return f" with {', '.join(names)[:200]}, which its metadata do not name"
         if unsafe := next((n for n in names if n in KERAS_MEMBERS or "/" in n or "\\" in n or n.startswith(".")), None):
             return f" with {unsafe}, which is no name of labels or of a vocabulary"
-        sizes = [30 + len(m.filename.encode()) + len(m.extra) + m.compress_size for m in members]
+        sizes = [
+            30 + len(m.filename.encode()) + m.compress_size for m in members
+        ]  # extra fields hold what is not named
         ends = [member.header_offset + size for member, size in zip(members, sizes, strict=True)]
         starts = [*(member.header_offset for member in members[1:]), archive.start_dir]
-        directory = sum(46 + len(m.filename.encode()) + len(m.extra) + len(m.comment) for m in members)
+        directory = sum(46 + len(m.filename.encode()) for m in members)
     if ends != starts or archive.start_dir + directory + 22 != path.stat().st_size:
         return " with more than its files"
     return None

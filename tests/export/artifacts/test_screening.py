@@ -17,6 +17,7 @@ from export.bundle.diff import diff
 from export.formats import tflite_metadata
 from export.formats.keras import read_model
 from export.formats.onnx import external_tensors
+from export.formats.screening import check_content
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import open_hdf5
@@ -38,6 +39,16 @@ def with_comment(content):
     stream = io.BytesIO(content)
     with zipfile.ZipFile(stream, "a") as archive:
         archive.comment = b"more"
+    return stream.getvalue()
+
+
+def described(name, **fields):
+    """Return a zip file of one empty file with further fields in its directory."""
+    stream, member = io.BytesIO(), zipfile.ZipInfo(name)
+    for field, value in fields.items():
+        setattr(member, field, value)
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(member, "{}")
     return stream.getvalue()
 
 
@@ -130,6 +141,11 @@ BEHIND_TFLITE = {
     "one twice": (naming("a.txt") + twice("a.txt"), "which its metadata do not name"),
     "a model of Keras": (naming("config.json") + zipped("config.json"), "with config.json, which is no name of labels"),
     "a path": (naming("../a.txt") + zipped("../a.txt"), "which is no name of labels"),
+    "a folder": (naming("a/b") + zipped("a/b"), "with a/b, which is no name of labels"),
+    "a folder of Windows": (naming("a\\b") + zipped("a\\b"), r"with a\\b, which is no name of labels"),
+    "a hidden file": (naming(".a") + zipped(".a"), r"with \.a, which is no name of labels"),
+    "an extra field": (naming("a.txt") + described("a.txt", extra=b"\x99\x99\x04\0more"), "with more than its files"),
+    "a comment of a file": (naming("a.txt") + described("a.txt", comment=b"more"), "with more than its files"),
     "a comment": (naming("a.txt") + with_comment(zipped("a.txt")), "with more than its files"),
     "between two files": (naming("a.txt", "b.txt") + stuffed(), "with more than its files"),
     "an HDF5 file": (naming("a.txt").ljust(512, b"\0") + HDF5 + zipped("a.txt"), "also an HDF5 file"),
@@ -144,6 +160,18 @@ def test_any_other_zip_file_behind_a_tflite_file_is_refused(case, tmp_path):
         assert archive.testzip() is None
     with pytest.raises(CheckFailed, match=sentence):
         locate(tmp_path / "m.tflite")
+
+
+def test_a_format_that_is_a_zip_file_itself(tmp_path):
+    path = tmp_path / "program.pt2"
+    path.write_bytes(zipped("archive_format"))
+    check_content(path, "torch")
+    path.write_bytes(zipped("archive_format") + bytes(1))
+    with pytest.raises(CheckFailed, match="other content behind its zip file"):
+        check_content(path, "torch")
+    path.write_bytes(bytes(1) + zipped("archive_format"))
+    with pytest.raises(CheckFailed, match="of format torch and also a zip file; write it again"):
+        check_content(path, "torch")
 
 
 # === HDF5 files that read other files ===
