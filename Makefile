@@ -17,7 +17,7 @@ PROGRAMS = chromium nginx docker-compose nodejs gcc
 PACKAGES = $(PROGRAMS) libc6-dev
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
-.PHONY: setup setup-all demo test test-quick test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
+.PHONY: setup setup-all extras demo test test-quick test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
@@ -47,12 +47,13 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 	@touch $@
 
 # what tests are skipped without; apt-get needs root
-setup-all: setup
+setup-all: extras servers
+
+extras: setup
 	@$(call install,-all,$(ALL_EXTRAS))
 	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing=1; done; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(PACKAGES) > /dev/null; } \
 	    || echo "as root: apt-get install $(PACKAGES)"
-	$(BIN)/python -m export servers --install all
 
 demo: setup
 	$(BIN)/python -m zoo.train fashion_mnist --recipe quick --set recipe.minutes=$(MINUTES)
