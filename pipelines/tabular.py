@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 OFFICIAL = (60, 20, 20)  # percentages, for tables without official splits
+QUANTILES = 65  # of a number: the ends of 64 intervals with as many training rows each
 LARGEST = 1e18  # of a number: its square is finite in float32
 
 Table = dict[str, np.ndarray]  # column name -> (rows,), float32 or object (str)
@@ -124,13 +125,14 @@ def numbers(cells: Sequence[str], name: str, where: object) -> np.ndarray:
 
 
 def describe(train: Table, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the descriptions of columns, from the rows of the training split."""
+    """Return the descriptions of columns, from the rows of the training split; a number that is NaN is not counted."""
     columns = []
     for name in names:
         values = train[name]
         if values.dtype == object:
             columns.append({"name": name, "kind": "category", "vocabulary": sorted(set(values.tolist()))})
             continue
+        values = _known(values)
         deviation = float(values.std(dtype=np.float64))
         columns.append(
             {
@@ -143,6 +145,25 @@ def describe(train: Table, names: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     return columns
+
+
+def with_quantiles(columns: Sequence[Mapping[str, Any]], train: Table) -> list[dict[str, Any]]:
+    """Return descriptions whose numbers also have `quantiles`, `QUANTILES` of them, and `missing`, the share of NaN."""
+    described = []
+    for column in columns:
+        more: dict[str, Any] = {}
+        if column["kind"] == "number":
+            values = train[column["name"]]
+            more["quantiles"] = np.quantile(_known(values), np.linspace(0, 1, QUANTILES)).astype(np.float32).tolist()
+            more["missing"] = float(np.isnan(values).mean())
+        described.append({**column, **more})
+    return described
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    """Return the numbers that are not missing; one zero if all are."""
+    known = values[~np.isnan(values)]
+    return known if len(known) else np.zeros(1, np.float32)
 
 
 def dataset(table: Table) -> tf.data.Dataset:
@@ -200,7 +221,7 @@ def collect(examples: tf.data.Dataset) -> Table:
 
 
 def row(columns: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return one row as model inputs; a missing number is replaced by the mean of the training rows.
+    """Return one row as model inputs; a missing number is NaN, for which the model has a value.
 
     Args:
         columns: The result of `describe`.
@@ -216,7 +237,8 @@ def row(columns: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]) -> dict
     for column in columns:
         name = column["name"]
         if column["kind"] == "number":
-            values[name] = numbers([str(inputs.get(name, column["mean"]))], name, "the input")[0]
+            given = name in inputs
+            values[name] = numbers([str(inputs[name])], name, "the input")[0] if given else np.float32(np.nan)
         elif name not in inputs:
             raise DataError(f"{name} is missing; it is one of {', '.join(column['vocabulary'])}", USAGE)
         else:
@@ -319,17 +341,11 @@ def values_of(name: str, cells: Sequence[str], kind: str) -> dict[str, np.ndarra
     }
 
 
-def fill_missing(parts: Mapping[str, Table], columns: Sequence[str]) -> None:
-    """Replace missing numbers by the mean of the training rows, and rare categories by "", in place.
-
-    Rare and missing categories are then ids that the vocabulary of the training rows does not have.
-    """
+def drop_rare(parts: Mapping[str, Table], columns: Sequence[str]) -> None:
+    """Replace rare categories by "", in place: like missing ones, they are not in the vocabulary."""
     for name in columns:
         train = parts["train"][name]
         if train.dtype != object:
-            mean = np.float32(np.nanmean(train)) if np.isfinite(train).any() else np.float32(0)
-            for part in parts.values():
-                part[name] = np.where(np.isnan(part[name]), mean, part[name])
             continue
         counts = Counter(train.tolist())
         kept = {value for value, count in counts.items() if count >= min(RARE, max(counts.values()))}

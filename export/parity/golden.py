@@ -131,7 +131,8 @@ def _fit(tensor: Tensor, sample: Any) -> np.ndarray:
         sample = tensor.array(sample)
     except (ValueError, TypeError) as error:
         raise ExportError(f"samples of input {tensor.name} are not {tensor.dtype} ({error})") from error
-    if sample.dtype.kind == "f" and not np.all(np.isfinite(sample)):
+    values = np.nan_to_num(sample, nan=0.0, posinf=np.inf, neginf=-np.inf) if tensor.missing == "NaN" else sample
+    if values.dtype.kind == "f" and not np.all(np.isfinite(values)):
         raise ExportError(f"samples of input {tensor.name} hold NaN or infinity; give real inputs")
     shape = tensor.shape[1:]
     if not tensor.fits(sample.shape):

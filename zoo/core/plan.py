@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 
+ALONE = {"members": 1, "mirrored": False}  # builder arguments of a model that averages nothing
+
+
 @dataclass(frozen=True)
 class Plan:
     """The settings of one training.
@@ -120,15 +123,23 @@ class Plan:
         """Number of models of which the model is the mean; 1 if its builder has no such argument."""
         return {**registry.get_entry(self.model).defaults, **self.model_arguments}.get("members", 1)
 
+    @property
+    def averaged(self) -> dict[str, Any]:
+        """The builder arguments of means that are taken after the training: `members` and `mirrored`, if they are."""
+        arguments = {**registry.get_entry(self.model).defaults, **self.model_arguments}
+        return {k: arguments[k] for k, off in ALONE.items() if arguments.get(k, off) != off}
+
     def trainings(self) -> list[Plan]:
-        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan."""
-        recipe, alone = self.recipe, {**self.model_arguments, "members": 1}
-        if self.members > 1:
-            return [dataclasses.replace(self, model_arguments=alone, seed=self.seed + i) for i in range(self.members)]
+        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan.
+
+        They are of the model alone: what the whole model averages is averaged afterwards.
+        """
+        averaged, recipe = self.averaged, self.recipe
+        alone = {**self.model_arguments, **{k: ALONE[k] for k in averaged}}
         return [
-            dataclasses.replace(self, candidate=candidate, seed=self.seed + i)
+            dataclasses.replace(self, model_arguments=alone, candidate=candidate, seed=self.seed + i)
             for candidate in range(max(1, len(recipe.candidates)))
-            for i in range(recipe.restarts)
+            for i in range(averaged.get("members", recipe.restarts))
         ]
 
     def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
@@ -255,9 +266,9 @@ def resolve(settings: TrainSettings) -> Plan:
 
 def _precision_with_quantization(plan: Plan) -> str:
     """Return the precision of a training with quantization, whose rounding bfloat16 would drown in its own."""
-    if plan.precision == "bfloat16" or plan.members > 1:
-        given = "--precision bfloat16" if plan.precision == "bfloat16" else f"model.members={plan.members}"
-        raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given}; omit it")
+    given = ["--precision bfloat16"] if plan.precision == "bfloat16" else []
+    if given := given + [f"model.{name}={json.dumps(value)}" for name, value in plan.averaged.items()]:
+        raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given[0]}; omit it")
     if plan.recipe.clusters:
         raise UsageError(
             "recipe.clusters is not possible with recipe.quantization, which gives each output channel other values; "

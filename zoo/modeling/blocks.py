@@ -132,7 +132,18 @@ def mean_of(build: Callable[[str, str], keras.Model], members: int) -> keras.Mod
     return keras.Model(inputs, mean, name=CORE)
 
 
-def assemble(ensemble: keras.Model, trained: Sequence[keras.Model]) -> None:
-    """Give the members of the core of an ensemble the weights of the cores of other models."""
-    for i, model in enumerate(trained):
-        ensemble.get_layer(CORE).get_layer(f"{CORE}_{i}").set_weights(model.get_layer(CORE).get_weights())
+def mirrored_mean(core: keras.Model, image: Any) -> Any:
+    """Return the mean of the outputs of a core for images (B, H, W, C) and for their horizontal mirror images.
+
+    Both are in the graph, so that every artifact averages (Krizhevsky 2012, section 4.1, averages crops and mirrors).
+    """
+    outputs = [core({"image": x}) for x in (image, keras.ops.flip(image, axis=2))]
+    return layers.Average(name=f"mean_{core.output_names[0]}")(outputs)
+
+
+def assemble(model: keras.Model, trained: Sequence[keras.Model]) -> None:
+    """Give the core of a model, or each member of it, the weights of models that were trained alone."""
+    core = model.get_layer(CORE)
+    members = [core] if len(trained) == 1 else [core.get_layer(f"{CORE}_{i}") for i in range(len(trained))]
+    for member, alone in zip(members, trained, strict=True):
+        member.set_weights(alone.get_weights())

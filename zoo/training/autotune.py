@@ -43,14 +43,15 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: in
         return plan
     if workers > 1 or not has_bfloat16() or plan.task.phases(plan.recipe, dataset.info):
         return dataclasses.replace(plan, precision="float32")
-    arguments = plan.arguments(dataset.info)
+    alone = plan.trainings()[0]  # of a mean, a model that is trained
+    arguments = alone.arguments(dataset.info)
     inputs = [plan.model, arguments, plan.recipe.batch_size, processor(), keras.__version__, ROUNDS, WORTH]
     key = hashlib.sha256(json.dumps(inputs, default=list).encode()).hexdigest()[:20]
     path = cache_root(plan.data["cache_dir"]) / "precision.json"
     cache = json.loads(path.read_text()) if path.is_file() else {}
     if key not in cache:
         pairs = [
-            tuple(_epoch_seconds(dataclasses.replace(plan, precision=p), dataset) for p in ("float32", "bfloat16"))
+            tuple(_epoch_seconds(dataclasses.replace(alone, precision=p), dataset) for p in ("float32", "bfloat16"))
             for _ in range(ROUNDS)
         ]
         cache[key] = {"precision": faster(pairs), "seconds_per_epoch": pairs, "model": plan.model}

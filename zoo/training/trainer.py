@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def train_best(session: Session) -> CheckpointCallback:
     is the mean of several members, these are the trainings, and all of them are kept.
     """
     plans, console, folder = session.plan.trainings(), session.console, session.folder
-    if len(plans) == 1:
+    if plans == [session.plan]:
         return train(session)
     trainings = [session.inner(f"restarts/{i}", plan) for i, plan in enumerate(plans)]
     results: list[CheckpointCallback] = []
@@ -51,31 +52,32 @@ def train_best(session: Session) -> CheckpointCallback:
         results.append(train(training))
     best = min(range(len(results)), key=lambda i: results[i].best)
     if session.plan.members > 1:
-        if session.replicas.is_chief:
-            _assemble(session, trainings)
-            folder.write_history(results[best].rows)
         console.print(f"the model is the mean of these {len(plans)}; the history is that of training {best + 1}")
-        return results[best]
-    console.print(f"best by validation loss: training {best + 1}, {_describe(plans[best])}")
+    elif len(plans) > 1:
+        console.print(f"best by validation loss: training {best + 1}, {_describe(plans[best])}")
     if session.replicas.is_chief:
-        file = trainings[best].folder.weights
-        check_file(file)
-        write_with_checksum(folder.weights, file.read_bytes())
+        kept = trainings if session.plan.members > 1 else trainings[best : best + 1]
+        if session.plan.averaged:
+            _assemble(session, kept)
+        else:
+            check_file(kept[0].folder.weights)
+            write_with_checksum(folder.weights, kept[0].folder.weights.read_bytes())
         folder.write_history(results[best].rows)
         folder.select_candidate(plans[best].candidate, session.info)
     return results[best]
 
 
 def _assemble(session: Session, trainings: Sequence[Session]) -> None:
-    """Write the weights of the mean of several models."""
+    """Write the weights of a mean, of several models or of mirror images, from those of the models alone."""
     from zoo.modeling.blocks import assemble
 
-    ensemble, members = session.plan.build(session.info), []
+    plan = dataclasses.replace(session.plan, candidate=trainings[0].plan.candidate)
+    model, trained = plan.build(session.info), []
     for training in trainings:
-        members.append(training.plan.build(session.info))
-        load_file(members[-1], training.folder.weights)
-    assemble(ensemble, members)
-    save_file(ensemble, session.folder.weights)
+        trained.append(training.plan.build(session.info))
+        load_file(trained[-1], training.folder.weights)
+    assemble(model, trained)
+    save_file(model, session.folder.weights)
 
 
 def _describe(plan: Plan) -> str:

@@ -292,6 +292,7 @@ def test_what_cannot_be_trained_is_refused(model, sentence):
     [
         ({"name": "mnist", "precision": "bfloat16"}, "not possible with --precision bfloat16"),
         ({"name": "table", "settings": {"model.members": 2}}, "not possible with model.members=2"),
+        ({"name": "fashion_mnist", "settings": {"model.mirrored": True}}, "not possible with model.mirrored=true"),
         ({"name": "flowers"}, "flowers, which is trained in phases"),
         ({"name": "dcgan"}, "has a training step of its own"),
         ({"name": "mnist", "devices": "0,1"}, "devices"),

@@ -5,6 +5,8 @@ import pytest
 
 import zoo
 import zoobase.errors
+from tests.zoo.conftest import DATA
+from zoo import train
 
 APIS = ("functional", "sequential", "subclassed")
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 1)).astype("uint8")
@@ -62,3 +64,36 @@ def test_every_api_is_saved_and_loaded(api, tmp_path):
     again = zoo.build("fashion_mnist", api=api, filters=(8, 16), depths=(1, 1))
     again.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(again.predict(IMAGES, verbose=0), expected)
+
+
+def test_a_mirrored_model_has_the_mean_of_both_images_and_takes_weights_of_a_network_alone():
+    alone, mirrored = (zoo.build("fashion_mnist", weights="default", mirrored=m) for m in (False, True))
+    want = (alone.predict(IMAGES, verbose=0) + alone.predict(IMAGES[:, :, ::-1], verbose=0)) / 2
+    np.testing.assert_allclose(mirrored.predict(IMAGES, verbose=0), want, atol=1e-5)
+    np.testing.assert_allclose(mirrored(IMAGES), mirrored(IMAGES[:, :, ::-1]), atol=1e-5)
+
+
+@pytest.mark.parametrize("mean", [{"members": 2}, {"mirrored": True}])
+def test_a_mean_is_functional(mean):
+    with pytest.raises(zoobase.errors.UsageError, match=r"api=subclassed has neither model\.members"):
+        zoo.build("fashion_mnist", api="subclassed", **mean)
+
+
+def test_a_mean_of_members_and_mirror_images_is_one_proven_model(tmp_path):
+    """Members are trained alone; each file has the mean of the logits of both, for the image and its mirror image."""
+    tiny = {"filters": (8, 16), "depths": (1, 1)}
+    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "out": str(tmp_path / "run")}
+    settings = {"model.members": 2, "model.mirrored": True, "recipe.epochs": 1, "recipe.batch_size": 64}
+    summary = train.run("fashion_mnist", model_arguments=tiny, settings=settings, **options)
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
+    alone, logits = zoo.build("fashion_mnist", **tiny), []
+    for i in range(2):
+        alone.load_weights(tmp_path / "run" / "restarts" / str(i) / "checkpoints" / "best.weights.h5")
+        logits += [alone.predict(images, verbose=0) for images in (IMAGES, IMAGES[:, :, ::-1])]
+    assert np.ptp(logits, axis=0).max() > 1e-3
+    for name in ("saved_model", "tflite"):
+        served = zoo.load(tmp_path / "run" / "bundle", name)
+        got = [
+            served.call("serving_default", {"image": image[None].astype("float32")})["logits"][0] for image in IMAGES
+        ]
+        np.testing.assert_allclose(got, np.mean(logits, axis=0), atol=1e-4)

@@ -11,7 +11,7 @@ from pipelines.datasets import bike_sharing
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
 from zoo.core import plan
-from zoo.tasks.tabular.regression import fit_boosting
+from zoo.tasks.tabular.boosting import CATEGORIES, fit_boosting
 from zoobase.console import Console
 from zoobase.errors import UsageError
 
@@ -19,16 +19,30 @@ from zoobase.errors import UsageError
 def skewed(seed):
     """Positive targets whose effects and whose noise are factors."""
     rng = np.random.default_rng(seed)
-    x = rng.uniform(size=(800, 2))
-    return x, np.exp(3 * x[:, 0] + rng.normal(0, 1, 800)), [False, False]
+    x = rng.uniform(size=(400, 2))
+    return x, np.exp(3 * x[:, 0] + rng.normal(0, 1, 400)), [False, False]
 
 
 def test_gradient_boosting_has_the_better_transform_on_validation():
-    boosting = fit_boosting(skewed(0), skewed(1))
-    assert boosting.func is np.log1p
+    x, y, categories = skewed(1)
+    boosting = fit_boosting(skewed(0), (x[:199], y[:199], categories))  # too few to search settings, too
+    assert boosting.target == "log1p"
     x, y, categories = skewed(0)
     below_zero = (x, y - 1, categories)
-    assert fit_boosting(below_zero, below_zero).func is None
+    assert fit_boosting(below_zero, below_zero).target == ""
+
+
+def test_gradient_boosting_sees_what_is_missing_and_any_number_of_categories():
+    """A missing value is not its column's mean, and an unknown category is a missing one."""
+    rng = np.random.default_rng(0)
+    x = np.stack([np.where(rng.random(600) < 0.3, np.nan, rng.normal(size=600)), rng.integers(0, 300, 600)], axis=1)
+    y = np.isnan(x[:, 0]).astype(float)
+    boosting = fit_boosting((x, y, [False, True]), (x[:100], y[:100], [False, True]), classes=3)
+    assert len(boosting.ids[1]) == CATEGORIES
+    logits = boosting.log_probabilities(np.array([[np.nan, 5000], [0, np.nan], [np.nan, x[0, 1]]]), classes=3)
+    assert logits.shape == (3, 3)
+    assert (logits[:, 2] < -600).all()  # a class that no row has
+    assert (boosting.log_probabilities(x, 3).argmax(1) == y).all()
 
 
 def test_rentals_are_never_negative():

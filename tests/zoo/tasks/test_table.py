@@ -4,6 +4,7 @@ import csv
 import json
 import os
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from tests import commands
 from tests.zoo.test_cli import cli
 from zoo import predict, train
 from zoo.core.plan import make_plan
+from zoo.modeling.tabular_inputs import encoded_columns
 from zoobase.console import Console
 from zoobase.errors import UsageError
 
@@ -56,14 +58,16 @@ def test_columns_have_types(file):
     assert "target" not in columns
 
 
-def test_missing_numbers_are_the_mean_of_the_training_rows(file):
+def test_missing_numbers_stay_missing_and_are_counted(file):
     dataset = prepared(file)
     sizes = tabular.collect(dataset.train)["size_m2"]
-    values, counts = np.unique(sizes, return_counts=True)
-    assert counts.max() >= 5  # of 15 missing cells
-    others = np.delete(sizes, np.flatnonzero(sizes == values[counts.argmax()]))
-    assert values[counts.argmax()] == pytest.approx(others.mean(), rel=1e-3)
-    assert values[counts.argmax()] in tabular.collect(dataset.test)["size_m2"]
+    known = sizes[~np.isnan(sizes)]
+    assert 5 <= np.isnan(sizes).sum() <= 15  # of the 15 missing cells
+    assert np.isnan(tabular.collect(dataset.test)["size_m2"]).any()
+    column = next(c for c in dataset.info.statistics["columns"] if c["name"] == "size_m2")
+    assert column["mean"] == pytest.approx(known.mean(), rel=1e-3)
+    assert column["missing"] == pytest.approx(np.isnan(sizes).mean())
+    assert column["quantiles"][:: tabular.QUANTILES // 2] == pytest.approx(np.quantile(known, [0, 0.5, 1]))
 
 
 def test_chosen_types(file):
@@ -128,6 +132,19 @@ def test_classes_are_exported_and_predicted(file, tmp_path):
 def test_errors(file, settings, sentence):
     with pytest.raises((UsageError, DataError), match=sentence.replace("(", r"\(")):
         prepared(file, **settings)
+
+
+def test_numbers_are_encoded_piecewise_linearly():
+    """Gorishniy 2022, equation 1, with intervals of equally many rows; a constant column has no interval."""
+    quantiles = np.quantile([0.0, 1, 2, 4, 8], np.linspace(0, 1, 65)).tolist()
+    number = {"kind": "number", "mean": 3.0, "deviation": 2.0}
+    columns = [{**number, "name": "x", "quantiles": quantiles}, {**number, "name": "same", "quantiles": [5.0] * 65}]
+    inputs, features = encoded_columns(columns, 0, bins=4)
+    rows = {"x": np.float32([-1, 0.5, 3, 9, np.nan]), "same": np.float32([5, 5, 0, 9, 5])}
+    encoded = keras.Model(inputs, features)(rows).numpy()[:, 2:].reshape(5, 2, 4)  # behind the normalised values
+    want = [[0, 0, 0, 0], [0.5, 0, 0, 0], [1, 1, 0.5, 0], [1, 1, 1, 1], [1, 1, 0.5, 0]]  # NaN is the mean
+    np.testing.assert_allclose(encoded[:, 0], want)
+    np.testing.assert_array_equal(encoded[:, 1], 0)
 
 
 def test_a_file_is_needed(tmp_path):
@@ -266,6 +283,7 @@ def test_the_saved_model_takes_raw_strings_and_numbers(homes):
 
 
 def test_a_missing_number_is_the_mean_in_tflite_too(homes):
+    """Of a column without missing cells in training; of another one, that the number is missing is an input."""
     encoded = zoo.load(homes / "bundle", "tflite")
     columns = encoded.info.statistics["columns"]
     row = {
@@ -274,9 +292,14 @@ def test_a_missing_number_is_the_mean_in_tflite_too(homes):
         )
         for c in columns
     }
-    mean = next(c["mean"] for c in columns if c["name"] == "size_m2")
-    got, want = (encoded.call("encoded", row | {"size_m2": np.float32([v])})["prediction"] for v in (np.nan, mean))
-    np.testing.assert_allclose(got, want, rtol=1e-6)
+    means = {c["name"]: c["mean"] for c in columns if c["kind"] == "number"}
+    for name, is_equal in (("rooms", True), ("size_m2", False)):
+        got, want = (
+            encoded.call("encoded", row | {name: np.float32([v])})["prediction"] for v in (np.nan, means[name])
+        )
+        assert np.allclose(got, want, rtol=1e-6) == is_equal
+        saved = zoo.load(homes / "bundle", "saved_model").call("encoded", row | {name: np.float32([np.nan])})
+        np.testing.assert_allclose(got, saved["prediction"], rtol=1e-5)
 
 
 def test_a_parquet_file_is_a_table(homes, file, tmp_path):

@@ -90,7 +90,7 @@ class TabularTask(BaseTask):
         return {"Ids of a row": template(__file__, "encoder.py")} if categories else {}
 
     def parse(self, argument: str, endpoint: Any, info: Info) -> Mapping[str, np.ndarray]:
-        """Return a row such as `{"hour": "08", "temperature": 21}`; a missing number is the training mean."""
+        """Return a row such as `{"hour": "08", "temperature": 21}`; a number that is left out is NaN, a missing one."""
         try:
             row = json.loads(argument)
         except ValueError:

@@ -13,6 +13,7 @@ from pipelines import tabular
 from zoo.core.task import SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.tabular.base import TabularTask, arrays
+from zoo.tasks.tabular.boosting import fit_boosting
 
 if TYPE_CHECKING:
     import keras
@@ -47,20 +48,14 @@ class TabularClassification(TabularTask, ClassifierTask):
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
         """Compare with gradient boosting and with the most frequent class, in one table."""
-        from sklearn.dummy import DummyClassifier
-        from sklearn.ensemble import HistGradientBoostingClassifier
-
         info, target = dataset.info, self.target(dataset.info)
-        x, y, categories = arrays(tabular.collect(dataset["train"]), info, target)
-        test_x, _, _ = arrays(tabular.collect(dataset[evaluation.split]), info, target)
-        baselines = {
-            "gradient boosting (scikit-learn)": HistGradientBoostingClassifier(
-                categorical_features=categories, random_state=0
-            ),
-            "most frequent class": DummyClassifier(),
-        }
+        splits = ("train", "validation", evaluation.split)
+        train, validation, test = (arrays(tabular.collect(dataset[split]), info, target) for split in splits)
+        boosting = fit_boosting(train, validation, info.num_classes)
+        shares = np.bincount(train[1].astype(int), minlength=info.num_classes) / len(train[1])
         logits = {
-            name: np.log(np.maximum(model.fit(x, y).predict_proba(test_x), 1e-300)) for name, model in baselines.items()
+            "gradient boosting (scikit-learn)": boosting.log_probabilities(test[0], info.num_classes),
+            "most frequent class": np.tile(np.log(np.maximum(shares, 1e-300)), (len(test[0]), 1)),
         }
         return dataclasses.replace(evaluation, baselines={name: {self.output: v} for name, v in logits.items()})
 

@@ -13,6 +13,7 @@ from pipelines import tabular
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.tabular.base import TabularTask, arrays
+from zoo.tasks.tabular.boosting import fit_boosting
 from zoobase.errors import unknown
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 LOSSES = ("huber", "poisson")
-Rows = tuple[np.ndarray, np.ndarray, list[bool]]  # of `arrays`
 
 
 @dataclass(frozen=True)
@@ -135,28 +135,3 @@ class Regression(TabularTask):
         return Prediction(
             lines=(f"{name}: {value:.1f} {self.unit}".rstrip(),), rows=({"input": argument, name: round(value, 4)},)
         )
-
-
-def fit_boosting(train: Rows, validation: Rows) -> Any:
-    """Fit gradient boosting, of scikit-learn's defaults, to the target or to its log1p: the better one on validation.
-
-    The logarithm is compared for targets without negative values: counts and amounts that grow by factors.
-
-    Args:
-        train: Inputs (rows, columns) with categories as ids, target (rows,), and which columns are categories.
-        validation: The same of the rows by which the transform is chosen.
-
-    Returns:
-        A fitted regressor of scikit-learn, whose predictions have the unit of the target.
-    """
-    from sklearn.compose import TransformedTargetRegressor
-    from sklearn.ensemble import HistGradientBoostingRegressor
-    from sklearn.metrics import mean_absolute_error
-
-    (x, y, categories), (validation_x, validation_y, _) = train, validation
-    boosting = HistGradientBoostingRegressor(categorical_features=categories, random_state=0)
-    candidates = [TransformedTargetRegressor(boosting)]
-    if y.min() >= 0:
-        candidates.append(TransformedTargetRegressor(boosting, func=np.log1p, inverse_func=np.expm1))
-    fitted = [candidate.fit(x, y) for candidate in candidates]
-    return min(fitted, key=lambda model: mean_absolute_error(validation_y, model.predict(validation_x)))

@@ -75,7 +75,7 @@ def inputs_of(
     for column in columns:
         name, found = column["name"], values[column["name"]]
         if column["kind"] == "number":
-            inputs[name] = np.where(np.isnan(found), column["mean"], found).astype(np.float32)
+            inputs[name] = found.astype(np.float32)  # NaN where it is missing
             continue
         known = set(column["vocabulary"])
         new = [value for value in found if value and value not in known]

@@ -34,8 +34,8 @@ LEAST = 2  # rows of a split: the metrics of one are not numbers
 class Table(TabularTask):
     """The rows of a table of any columns; the types of a CSV file are inferred, and shown when it is loaded.
 
-    A target column of numbers is regression, one of other values classification. A missing number is the mean of the
-    training rows, a missing or rare category the unknown one.
+    A target column of numbers is regression, one of other values classification. A missing number is NaN, which the
+    model and the baseline both see, a missing or rare category the unknown one.
 
     Attributes:
         target_column: The column to predict; empty is the last one.
@@ -68,7 +68,7 @@ class Table(TabularTask):
         if "cells" not in dataset.info.statistics:
             if settings := [f"task.{name}" for name, value in dataclasses.asdict(self).items() if value]:
                 raise UsageError(f"{', '.join(settings)} is about a CSV file: {dataset.info.name} has types and splits")
-            return _with_class_numbers(dataset) if dataset.info.class_names else dataset
+            return _with_quantiles(_with_class_numbers(dataset) if dataset.info.class_names else dataset)
         parts = {name: tabular.collect(dataset[name]) for name in PARTS}
         table = {name: np.concatenate([part[name] for part in parts.values()]) for name in parts["train"]}
         target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
@@ -86,7 +86,7 @@ class Table(TabularTask):
         typed, names = _typed(table, types, target)
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]
-        tabular.fill_missing(divided, inputs)
+        tabular.drop_rare(divided, inputs)
         kinds = ", ".join(f"{name}: {kind}" for name, kind in types.items() if name != target)
         what = f"classes {', '.join(names[:5])}{' ...' if len(names) > 5 else ''}" if names else "numbers"
         storage.log.info("target %s (%s); %s", target, what, kinds)
@@ -102,7 +102,7 @@ class Table(TabularTask):
                 "target": tabular.describe({target: divided["train"][target].astype(np.float32)}, (target,))[0],
             },
         )
-        return Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
+        return _with_quantiles(Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info))
 
     def _column(self, setting: str, table: tabular.Table) -> str:
         """Return the name in the table of the column that a setting names, or ""; UsageError if there is none."""
@@ -162,6 +162,13 @@ class Table(TabularTask):
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the predicted number, or the most probable classes."""
         return self._of(info).show(argument, outputs, info, top_k)
+
+
+def _with_quantiles(dataset: Dataset) -> Dataset:
+    """Return a table whose columns are also described by quantiles and by the share of missing numbers."""
+    columns = tabular.with_quantiles(dataset.info.statistics["columns"], tabular.collect(dataset.train))
+    info = dataclasses.replace(dataset.info, statistics=dataset.info.statistics | {"columns": columns})
+    return dataclasses.replace(dataset, info=info)
 
 
 def _with_class_numbers(dataset: Dataset) -> Dataset:
