@@ -1,6 +1,6 @@
 """Mean IoU on `garment_scenes` without a network: segment the foreground, then classify each region.
 
-    python -m benchmarks.peers.segment_and_classify        # 5 minutes on one core beside other work, prints JSON
+    python -m benchmarks.peers.segment_and_classify        # 9 minutes beside other work, prints JSON
 
 scikit-image's local features and a random forest say which pixels are not photograph; neighbouring ones of similar
 colour are a region; the pixels of a region at 28x28 go to scikit-learn's SVC, which is fitted to regions of the
